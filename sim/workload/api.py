@@ -1,0 +1,249 @@
+"""What a program sees of the simulated kernel: its verbs, and what they return.
+
+A program is a generator function ``program(task, *, ...parameters...)`` that reads like
+the C program it stands for.  Each verb is itself a generator and is entered with
+``yield from``; a program may also ``yield`` any SimPy event.  `Process` is the whole
+interface: `sim.engine` implements it, a test may do so with a list.
+
+A refused call raises `sim.errors.Refused` inside the program; a program that does not
+catch it ends as ``failed: ENOMEM`` (or whatever was refused).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+from sim.workload.patterns import SEQUENTIAL
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sim.units import Pid, Vpn
+    from sim.workload.patterns import Every, Pattern
+
+T = TypeVar("T")
+
+Verb: TypeAlias = Generator[Any, Any, T]
+"""A kernel call in progress; ``yield from`` it and get its result."""
+
+Program: TypeAlias = Callable[..., Generator[Any, Any, None]]
+"""A generator function whose first argument is a `Process`."""
+
+_P = TypeVar("_P", bound=Program)
+
+OOM_KILLED_STATUS = -9
+"""`Exited.status` of a child that the out-of-memory killer ended (SIGKILL is 9)."""
+
+SEGFAULT_STATUS = -11
+"""`Exited.status` of a child that touched what it may not (SIGSEGV is 11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A range of virtual pages, as returned by `Process.mmap` and `Process.sbrk`.
+
+    It names addresses, not an address space: after a fork it is valid in the child too.
+    Raises `ValueError` if `start_vpn` is negative or `pages` is negative.
+    """
+
+    start_vpn: Vpn
+    pages: int
+
+    def __post_init__(self) -> None:
+        if self.start_vpn < 0:
+            raise ValueError(f"start_vpn must be >= 0, got {self.start_vpn}")
+        if self.pages < 0:
+            raise ValueError(f"pages must be >= 0, got {self.pages}")
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that this one has started and may wait for."""
+
+    pid: Pid
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """How a child ended.  `status` is its exit status, or minus the signal's number."""
+
+    pid: Pid
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What exec puts in place of the old address space.
+
+    Text and data are a file's pages, bss and stack are zero-filled when touched.
+    Raises `ValueError` if a size is negative.
+    """
+
+    text_bytes: int
+    data_bytes: int
+    bss_bytes: int
+    stack_bytes: int
+
+    def __post_init__(self) -> None:
+        for name in ("text_bytes", "data_bytes", "bss_bytes", "stack_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+
+
+class Process(Protocol):
+    """One simulated process, as its own program sees it."""
+
+    @property
+    def now_ns(self) -> int:
+        """Simulated time."""
+
+    @property
+    def pid(self) -> Pid:
+        """The process identifier."""
+
+    @property
+    def name(self) -> str:
+        """Its name: ``parent/ordinal`` unless it was given one."""
+
+    # -- memory -----------------------------------------------------------------------
+
+    def mmap(self, size_bytes: int) -> Verb[Region]:
+        """Map private anonymous memory, rounded up to whole pages."""
+
+    def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Unmap `pages` pages of `region` from page `first` on; by default, all the rest."""
+
+    def sbrk(self, delta_bytes: int) -> Verb[Region]:
+        """Move the program break and return what the heap grew by (no pages if it shrank)."""
+
+    def dontneed(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Give back the frames of a range (MADV_DONTNEED); its next read sees zeroes."""
+
+    def read(
+        self,
+        region: Region,
+        *,
+        first: int = 0,
+        pages: int | None = None,
+        pattern: Pattern = SEQUENTIAL,
+        arrivals: NDArray[np.int64] | Every | None = None,
+        span: int = 1,
+        cpu_ns: int = 0,
+        drop: bool = False,
+    ) -> Verb[int]:
+        """Read pages of `region` and return the number of accesses done.
+
+        Parameters
+        ----------
+        region, first, pages
+            The range: `pages` pages from page `first` of `region` on; by default, the rest.
+        pattern
+            Which pages of the range, in which order.
+        arrivals
+            Absolute ns at which each access may start at the earliest; the access then takes
+            part in ``request_latency_ns``.  Without it, one follows the other.
+        span
+            How many consecutive pages one access touches.
+        cpu_ns
+            CPU time each access takes besides its faults.
+        drop
+            Whether each page is given back (MADV_DONTNEED) after its access.
+        """
+
+    def write(
+        self,
+        region: Region,
+        *,
+        first: int = 0,
+        pages: int | None = None,
+        pattern: Pattern = SEQUENTIAL,
+        arrivals: NDArray[np.int64] | Every | None = None,
+        span: int = 1,
+        cpu_ns: int = 0,
+        drop: bool = False,
+    ) -> Verb[int]:
+        """Write pages of `region`; otherwise as `read`."""
+
+    # -- time -------------------------------------------------------------------------
+
+    def compute(self, cpu_ns: int) -> Verb[None]:
+        """Use the CPU for `cpu_ns`."""
+
+    def sleep(self, duration_ns: int) -> Verb[None]:
+        """Be blocked for `duration_ns`."""
+
+    def sleep_until(self, time_ns: int) -> Verb[None]:
+        """Be blocked until the absolute time `time_ns`; at once if that is past."""
+
+    # -- processes --------------------------------------------------------------------
+
+    def fork(
+        self, program: Program, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> Verb[Child]:
+        """Start a child with a copy of this address space; it runs `program(task, *args)`."""
+
+    def vfork(
+        self, program: Program, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> Verb[Child]:
+        """Start a child that borrows this address space; return when it execs or exits."""
+
+    def posix_spawn(
+        self, image: Image, program: Program, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> Verb[Child]:
+        """Start a child by vfork that execs `image` at once and then runs `program`."""
+
+    def exec(self, image: Image) -> Verb[None]:
+        """Replace this address space; the program goes on in the new one.
+
+        Regions from before are gone.
+        """
+
+    def exit(self, status: int = 0) -> Verb[None]:
+        """End this process; does not return."""
+
+    def wait(self, child: Child | None = None) -> Verb[Exited]:
+        """Wait for `child`, or for any child, and reap it."""
+
+    def child_exited(self, child: Child) -> bool:
+        """Whether `child` has ended and waits to be reaped.  Takes no simulated time."""
+
+    # -- beside the model -------------------------------------------------------------
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return this task's random stream for `purpose`, at its start.
+
+        The same in every scenario of a comparison: it is keyed by the seed, the
+        replication, the task's name and `purpose`.
+        """
+
+    def record(self, key: str, value: float) -> None:
+        """Append `value` to this program's report under `key`."""
+
+    def mark(self, kind: str) -> None:
+        """Note an event of this `kind` now, for time series."""
+
+
+def program(name: str) -> Callable[[_P], _P]:
+    """Offer a generator function as the program `name`, from a file given with ``--plugin``.
+
+    Its keyword-only parameters become keys in YAML, without their unit suffix
+    (``heap_bytes`` is written ``heap: 64 MiB``).
+
+    >>> @program("idle")
+    ... def idle(task, *, nap_ns: int = 1_000_000):
+    ...     yield from task.sleep(nap_ns)
+    >>> idle.program_name
+    'idle'
+    """
+    if not name.isidentifier():
+        raise ValueError(f"a program's name is letters, digits and underscores, got {name!r}")
+
+    def offer(function: _P) -> _P:
+        function.program_name = name  # type: ignore[attr-defined]
+        return function
+
+    return offer
