@@ -1,0 +1,34 @@
+"""Laws of the units: what is written is read back."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.units import format_bytes, format_duration, parse_bytes, parse_duration, parse_rate
+
+sizes = st.integers(0, 2**53)
+
+
+@given(sizes)
+def test_a_formatted_size_reads_back_within_three_digits(size_bytes):
+    read = parse_bytes(format_bytes(size_bytes).replace(",", "_"))
+    assert abs(read - size_bytes) <= 0.006 * size_bytes
+
+
+@given(sizes)
+def test_a_formatted_duration_reads_back_within_three_digits(duration_ns):
+    read = parse_duration(format_duration(duration_ns).replace(",", "_"))
+    assert abs(read - duration_ns) <= 0.006 * duration_ns
+
+
+@given(st.integers(0, 2**40), st.sampled_from(["B", "KiB", "MiB"]))
+def test_whole_sizes_are_exact(count, unit):
+    assert parse_bytes(f"{count} {unit}") == count * parse_bytes(f"1 {unit}")
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_read_or_refused_with_value_error(text):
+    for parse in (parse_bytes, parse_duration, parse_rate):
+        try:
+            assert parse(text) >= 0
+        except ValueError as error:
+            assert "write e.g. `" in str(error)
