@@ -183,9 +183,7 @@ def pages_for(size_bytes: int, page_bytes: int = PAGE_BYTES) -> int:
     return -(-size_bytes // page_bytes)
 
 
-def _parse(
-    value: object, units: Mapping[str, int], example: str, shown: object = None
-) -> Fraction:
+def _parse(value: object, units: Mapping[str, int], example: str, shown: object = None) -> Fraction:
     """Return `value` in base units, exactly."""
     shown = value if shown is None else shown
     if isinstance(value, bool) or not isinstance(value, int | float | str):

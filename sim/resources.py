@@ -1,0 +1,41 @@
+"""Files that ship with cowpool: host profiles, scenarios and studies.
+
+They lie in ``configs/`` at the root of a checkout, and in ``sim/_configs`` once installed.
+"""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final, Literal
+
+from sim.errors import ScenarioError
+
+Kind = Literal["hosts", "scenarios", "studies"]
+
+_PACKAGE: Final = Path(__file__).resolve().parent
+
+
+def shipped(kind: Kind) -> list[str]:
+    """Return the names of the files of one kind, without ``.yaml``, in alphabetical order."""
+    return sorted(path.stem for path in (_root() / kind).glob("*.yaml"))
+
+
+def config_path(kind: Kind, name: str) -> Path:
+    """Return the file called `name`, with or without ``.yaml``.
+
+    Raises `ScenarioError`, which suggests the nearest name, if no such file ships.
+    """
+    names = shipped(kind)
+    stem = name.removesuffix(".yaml")
+    if stem in names:
+        return _root() / kind / f"{stem}.yaml"
+    near = get_close_matches(stem, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ScenarioError(
+        f"none of the {kind} that ship with cowpool is called {stem!r}; "
+        f"{hint}there are: {', '.join(names) or 'none'}"
+    )
+
+
+def _root() -> Path:
+    installed = _PACKAGE / "_configs"
+    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
