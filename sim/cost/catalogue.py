@@ -7,7 +7,6 @@ Sizes, rules and times of day live elsewhere; here is only what an operation cos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -16,6 +15,8 @@ from sim.cost import quantiles
 from sim.cost.quantiles import PS_PER_NS, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 

@@ -1,0 +1,73 @@
+"""Parameters come from the signature, and unreadable signatures are refused."""
+
+from collections.abc import Generator
+from typing import Annotated, Any
+
+import pytest
+
+from sim.units import Range
+from sim.workload.signature import keyword_arguments, parameters_of, split_unit
+
+
+def server(
+    task: object,
+    *,
+    dataset_bytes: int,
+    save_every_ns: int = 60,
+    writes_per_s: float = 2.5,
+    workers: Annotated[int, Range(1, None)] = 1,
+) -> Generator[Any, Any, None]:
+    yield task
+
+
+def test_parameters_have_keys_without_their_unit():
+    found = parameters_of(server)
+    assert [(p.key, p.unit, p.required) for p in found] == [
+        ("dataset", "bytes", True),
+        ("save_every", "ns", False),
+        ("writes", "per_s", False),
+        ("workers", None, False),
+    ]
+    assert found[3].annotation == Annotated[int, Range(1, None)]
+
+
+def test_arguments_go_back_to_the_names_of_the_signature():
+    process = {"program": "server", "start": 0, "dataset": 4096, "writes": 1.0, "copies": 2}
+    assert keyword_arguments(server, process) == {"dataset_bytes": 4096, "writes_per_s": 1.0}
+
+
+def test_only_the_types_of_parameters_have_to_exist_at_run_time():
+    def program(task: "Elsewhere", *, pages: "int") -> "Nowhere": ...  # noqa: F821
+
+    assert parameters_of(program)[0].annotation is int
+
+    def lost(task: object, *, pages: "Elsewhere") -> None: ...  # noqa: F821
+
+    with pytest.raises(TypeError, match="TYPE_CHECKING"):
+        parameters_of(lost)
+
+
+def test_a_bare_suffix_is_a_name():
+    assert split_unit("_ns") == ("_ns", None)
+
+
+def takes_too_much(task: object, other: object, *, pages: int) -> None: ...
+def takes_no_task(*, pages: int) -> None: ...
+def untyped(task: object, *, pages) -> None: ...  # type: ignore[no-untyped-def]
+def twice(task: object, *, size_bytes: int, size: int) -> None: ...
+def reserved(task: object, *, start_ns: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (takes_too_much, "keyword-only"),
+        (takes_no_task, "keyword-only"),
+        (untyped, "needs a type"),
+        (twice, "taken"),
+        (reserved, "taken"),
+    ],
+)
+def test_a_signature_that_cannot_be_a_program_is_refused(program, message):
+    with pytest.raises(TypeError, match=message):
+        parameters_of(program)
