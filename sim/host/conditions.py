@@ -1,0 +1,233 @@
+"""What the running kernel is like, and which scripts it can be asked.
+
+Exactness is claimed for a quiet kernel: NUMA balancing and KSM off, memory to spare, 4 KiB pages.
+Each condition says what was found and what follows from it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sim.host.script import MAPPING_VERBS, Operation, Verb
+from sim.units import PAGE_BYTES, format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+THP_FOLDER: Final = Path("/sys/kernel/mm/transparent_hugepage")
+
+DISK_FILE_SYSTEMS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"})
+FILE_VERBS: Final = frozenset({Verb.MAPFILE, Verb.MAPSHFILE})
+EVERY_VERB: Final = frozenset(Verb)
+NO_VERB: Final[frozenset[Verb]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing found about the host.
+
+    `spoils` are the verbs whose figures cannot be relied upon because of it; `consequence` says
+    why, and is "" where all is as it should be.
+    """
+
+    name: str
+    found: str
+    consequence: str = ""
+    spoils: frozenset[Verb] = NO_VERB
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.found}" + (f" ({self.consequence})" if self.consequence else "")
+
+
+def read_setting(path: Path | str) -> str | None:
+    """Return a one-line kernel setting, the chosen word where there is a choice in brackets.
+
+    ``None`` if this kernel does not have it, or does not let us see it.
+    """
+    try:
+        text = Path(path).read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return None
+    if "[" in text:
+        return text[text.index("[") + 1 : text.index("]")]
+    return text
+
+
+def meminfo_bytes(key: str) -> int:
+    """Return one line of ``/proc/meminfo``, in bytes; 0 if there is no such line."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == key:
+            return int(value.split()[0]) * 1024
+    return 0
+
+
+def file_system_of(folder: Path) -> str:
+    """Return the type of the file system that `folder` lies on, by ``/proc/self/mounts``."""
+    best, kind = "", "unknown"
+    target = str(folder.resolve())
+    for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
+        point, found = line.split()[1:3]
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, found
+    return kind
+
+
+def file_folder() -> Path | None:
+    """Return a writable folder on a disk file system, for mapped files; ``None`` if none is found.
+
+    Tried in turn: the folder for temporary files, the cache folder, the current one, ``/var/tmp``.
+    """
+    for folder in (Path(tempfile.gettempdir()), cache_folder(), Path.cwd(), Path("/var/tmp")):
+        usable = folder.is_dir() and os.access(folder, os.W_OK)
+        if usable and file_system_of(folder) in DISK_FILE_SYSTEMS:
+            return folder
+    return None
+
+
+def cache_folder() -> Path:
+    """Return where things worth keeping between runs go (XDG base directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "cowpool"
+
+
+def compiler() -> str | None:
+    """Return the C compiler: ``$CC``, else ``cc``, ``gcc`` or ``clang``; ``None`` without one."""
+    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        if name and shutil.which(name):
+            return name
+    return None
+
+
+def group_limit_bytes() -> int | None:
+    """Return the tightest memory limit of our control group and those above it, if any."""
+    limits = []
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, name = Path("/sys/fs/cgroup"), "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+        else:
+            continue
+        folder = root / path.lstrip("/")
+        while folder == root or root in folder.parents:
+            value = read_setting(folder / name)
+            if value is not None and value.isdigit():
+                limits.append(int(value))
+            folder = folder.parent
+    return min(limits, default=None)
+
+
+def cannot_run() -> str | None:
+    """Return why no script can be run for real here, or ``None`` if one can."""
+    if sys.platform != "linux":
+        return f"this is {platform.system()}, not Linux"
+    if os.sysconf("SC_PAGE_SIZE") != PAGE_BYTES:
+        return f"pages here have {os.sysconf('SC_PAGE_SIZE')} bytes; the scripts speak of 4096"
+    if compiler() is None:
+        return "there is no C compiler; install gcc or clang, or name one in the variable CC"
+    return None
+
+
+def host_conditions() -> list[Condition]:
+    """Return what was found about this Linux host, in the order in which it is printed."""
+    return [
+        Condition("kernel", platform.release()),
+        _must_be_off("NUMA balancing", "/proc/sys/kernel/numa_balancing", "faults of its own"),
+        _must_be_off("KSM", "/sys/kernel/mm/ksm/run", "may merge pages"),
+        *_thp_conditions(),
+        _swap(),
+        Condition("memory available", format_bytes(meminfo_bytes("MemAvailable"))),
+        Condition("memory limit of the control group", _limit()),
+        _files(),
+    ]
+
+
+def _must_be_off(name: str, path: str, consequence: str) -> Condition:
+    value = read_setting(path)
+    if value in (None, "0"):
+        return Condition(name, "off")
+    return Condition(name, f"on ({value})", consequence, EVERY_VERB)
+
+
+def _thp_conditions() -> list[Condition]:
+    enabled = read_setting(THP_FOLDER / "enabled") or "not in this kernel"
+    pmd = read_setting(THP_FOLDER / "hugepages-2048kB" / "enabled") or "inherit"
+    mode = enabled if pmd == "inherit" else pmd
+    huge = frozenset({Verb.HUGEPAGE})
+    if mode in ("madvise", "always"):
+        conditions = [Condition("transparent huge pages", mode)]
+    else:
+        conditions = [
+            Condition("transparent huge pages", mode, "`hugepage` would change nothing", huge)
+        ]
+    others = sorted(
+        folder.name.removeprefix("hugepages-")
+        for folder in THP_FOLDER.glob("hugepages-*")
+        if folder.name != "hugepages-2048kB"
+        and read_setting(folder / "enabled") not in (None, "never")
+    )
+    if others:
+        found = ", ".join(others)
+        conditions.append(Condition("other folio sizes", found, "other sizes come first", huge))
+    if read_setting(THP_FOLDER / "use_zero_page") not in (None, "1"):
+        conditions.append(Condition("huge zero page", "off", "reads would take frames", huge))
+    shmem = read_setting(THP_FOLDER / "shmem_enabled") or "never"
+    if shmem == "advise":
+        conditions.append(Condition("huge shared memory", shmem, "on advice", huge))
+    elif shmem not in ("never", "deny"):
+        shared = frozenset({Verb.SHMAP})
+        conditions.append(Condition("huge shared memory", shmem, "shared regions", shared))
+    return conditions
+
+
+def _swap() -> Condition:
+    total = meminfo_bytes("SwapTotal")
+    return Condition("swap", format_bytes(total) if total else "none")
+
+
+def _limit() -> str:
+    limit = group_limit_bytes()
+    if limit is None or limit > meminfo_bytes("MemTotal"):
+        return "none"
+    return format_bytes(limit)
+
+
+def _files() -> Condition:
+    folder = file_folder()
+    if folder is None:
+        return Condition("mapped files", "no disk file system", "none to write", FILE_VERBS)
+    return Condition("mapped files", f"on {file_system_of(folder)}, in {folder}")
+
+
+def objections(conditions: Sequence[Condition], script: Sequence[Operation]) -> list[str]:
+    """Return why the kernel's answer to `script` could not be relied upon; empty if it could."""
+    verbs = {operation.verb for operation in script}
+    found = [str(condition) for condition in conditions if condition.spoils & verbs]
+    needed_bytes = bytes_needed(script)
+    available_bytes = meminfo_bytes("MemAvailable")
+    limit_bytes = group_limit_bytes()
+    if limit_bytes is not None:
+        available_bytes = min(available_bytes, limit_bytes)
+    if needed_bytes > available_bytes // 2:
+        found.append(
+            f"memory: the script may touch {format_bytes(needed_bytes)}, more than half of the "
+            f"{format_bytes(available_bytes)} available: reclaim would show"
+        )
+    return found
+
+
+def bytes_needed(script: Sequence[Operation]) -> int:
+    """Return a bound on the memory that `script` can touch: each region in each process."""
+    pages = sum(operation.end for operation in script if operation.verb in MAPPING_VERBS)
+    processes = 1 + sum(operation.verb is Verb.FORK for operation in script)
+    return pages * processes * PAGE_BYTES

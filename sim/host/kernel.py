@@ -1,0 +1,195 @@
+"""Run a conformance script on the kernel that runs us.
+
+The real side is a small C program, ``driver.c`` next to this file, compiled on first use.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import mmap
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sim.errors import SimError
+from sim.host.conditions import THP_FOLDER, cache_folder, cannot_run, compiler, file_folder
+from sim.host.conditions import read_setting as read_kernel_setting
+from sim.host.record import COUNTS, Figures, OpRecord
+from sim.host.script import FIRST_PROCESS, Operation, Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SOURCE: Final = Path(__file__).with_name("driver.c")
+COMPILER_FLAGS: Final = ("-std=gnu11", "-O1", "-Wall", "-Wextra")
+KHUGEPAGED_TRIES: Final = 5
+MAX_PROCESSES: Final = 256
+KB_PER_PAGE: Final = 4
+
+
+class HostError(SimError):
+    """The host cannot do what was asked of it; the message says what would help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+def driver_path() -> Path:
+    """Return the compiled driver, compiling it if this source has not been compiled before.
+
+    Raises `HostError` where there is no compiler, or where the compiler refuses.
+    """
+    reason = cannot_run()
+    if reason is not None:
+        raise HostError(reason)
+    command = [str(compiler()), *COMPILER_FLAGS]
+    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
+    folder = _writable_cache()
+    path = folder / f"driver-{key}"
+    if path.exists():
+        return path
+    handle, name = tempfile.mkstemp(prefix="driver-", dir=folder)
+    os.close(handle)
+    made = Path(name)
+    try:
+        done = subprocess.run(
+            [*command, "-o", name, str(SOURCE)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise HostError(f"`{command[0]}` cannot compile {SOURCE}:\n{done.stderr.strip()}")
+        made.chmod(0o755)
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
+    return path
+
+
+def _writable_cache() -> Path:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = Path(tempfile.gettempdir()) / f"cowpool-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise HostError(f"{folder} belongs to somebody else; set XDG_CACHE_HOME") from None
+    return folder
+
+
+class KernelRunner:
+    """Runs scripts on the running kernel, each in processes of its own.
+
+    Holds a piece of memory that khugepaged knows of for as long as it lives: khugepaged looks at
+    once at the first memory it hears of, and then rests for ten seconds.  So it is at rest during
+    a script; should it wake in the middle and collapse something, the script is run again.
+
+    Raises `HostError` where no script can be run.
+    """
+
+    def __init__(self, *, cpu: int | None = None) -> None:
+        self._driver = driver_path()
+        self._cpu = min(os.sched_getaffinity(0)) if cpu is None else cpu
+        self._folder = file_folder()
+        self._thp = read_kernel_setting(THP_FOLDER / "enabled")
+        self._decoy: mmap.mmap | None = None
+
+    def run(self, script: Sequence[Operation]) -> list[OpRecord]:
+        """Return what each operation of the valid `script` really did.
+
+        `ending` is what the process saw; `minflt` includes the driver's own faults except for
+        reads and writes.
+        """
+        slots, program = encode(script)
+        has_huge = any(operation.verb is Verb.HUGEPAGE for operation in script)
+        if has_huge:
+            self._calm_khugepaged()
+        for _ in range(KHUGEPAGED_TRIES):
+            before = self._collapsed()
+            output = self._run_driver(program)
+            if not has_huge or self._collapsed() == before:
+                return decode(script, slots, output)
+        raise HostError("khugepaged keeps collapsing pages; is something else very busy here?")
+
+    def _calm_khugepaged(self) -> None:
+        if self._decoy is None:
+            self._decoy = mmap.mmap(-1, 4 << 20)
+            self._decoy.madvise(mmap.MADV_HUGEPAGE)
+            time.sleep(0.2)
+
+    @staticmethod
+    def _collapsed() -> str | None:
+        return read_kernel_setting(THP_FOLDER / "khugepaged" / "pages_collapsed")
+
+    def _run_driver(self, program: str) -> str:
+        folder = str(self._folder) if self._folder else "/nonexistent"
+        forbid_huge = "1" if self._thp == "always" else "0"
+        done = subprocess.run(
+            [str(self._driver), str(self._cpu), folder, forbid_huge],
+            input=program,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise HostError(f"the driver failed: {done.stderr.strip() or done.returncode}")
+        return done.stdout
+
+
+def encode(script: Sequence[Operation]) -> tuple[list[list[str]], str]:
+    """Return the driver's program, and who has which slot after each operation.
+
+    Slots are numbers in order of birth.  The first value has, for each operation, the names of
+    all processes born until then, by slot.
+    """
+    names = [FIRST_PROCESS]
+    slot_of = {FIRST_PROCESS: 0}
+    named, lines = [], []
+    for operation in script:
+        slot = slot_of[operation.process]
+        child = -1
+        if operation.verb is Verb.FORK:
+            child = len(names)
+            if child >= MAX_PROCESSES:
+                raise HostError(f"more than {MAX_PROCESSES} processes in one script")
+            names.append(operation.child)
+            slot_of[operation.child] = child
+        named.append(list(names))
+        lines.append(
+            f"{slot} {operation.verb} {operation.region or '-'} {operation.first} {operation.end} "
+            f"{operation.mode or '-'} {child}\n"
+        )
+    return named, "".join(lines)
+
+
+def decode(
+    script: Sequence[Operation], names: Sequence[Sequence[str]], output: str
+) -> list[OpRecord]:
+    """Return the driver's output as records, one an operation."""
+    blocks: list[tuple[list[str], list[list[str]]]] = []
+    for line in output.splitlines():
+        words = line.split()
+        if words[0] == "op":
+            blocks.append((words[1:], []))
+        else:
+            blocks[-1][1].append(words[1:])
+    if len(blocks) != len(script):
+        raise HostError(f"the driver answered {len(blocks)} of {len(script)} operations")
+    records = []
+    for operation, by_slot, (head, tail) in zip(script, names, blocks, strict=True):
+        figures = tuple(
+            Figures(
+                by_slot[int(slot)],
+                region,
+                *(int(kb) // KB_PER_PAGE for kb in counts[: len(COUNTS)]),
+            )
+            for slot, region, *counts in tail
+        )
+        ending = "SIGSEGV" if head[0] == "segv" else ""
+        if not ending and int(head[1]):
+            ending = errno.errorcode.get(int(head[1]), f"errno {head[1]}")
+        records.append(OpRecord(operation, int(head[2]), figures, int(head[4]), ending))
+    return records
