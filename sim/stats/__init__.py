@@ -1,0 +1,1 @@
+"""Estimators and closed forms; knows nothing of machines, only numbers."""
