@@ -132,6 +132,7 @@ class Process(Protocol):
         pattern: Pattern = SEQUENTIAL,
         arrivals: NDArray[np.int64] | Every | None = None,
         span: int = 1,
+        per_request: int = 1,
         cpu_ns: int = 0,
         drop: bool = False,
     ) -> Verb[int]:
@@ -144,10 +145,15 @@ class Process(Protocol):
         pattern
             Which pages of the range, in which order.
         arrivals
-            Absolute ns at which each access may start at the earliest; the access then takes
-            part in ``request_latency_ns``.  Without it, one follows the other.
+            Absolute ns, one per request: it starts then, or at the end of the one before if
+            that is later, and takes part in ``request_latency_ns``.  Without it, one access
+            follows the other.
         span
-            How many consecutive pages one access touches.
+            How many consecutive pages one access touches.  `Uniform` and `HotCold` then draw
+            aligned groups of that many pages.
+        per_request
+            How many accesses in a row make one request: the first waits for the arrival, the
+            last ends it.
         cpu_ns
             CPU time each access takes besides its faults.
         drop
@@ -163,6 +169,7 @@ class Process(Protocol):
         pattern: Pattern = SEQUENTIAL,
         arrivals: NDArray[np.int64] | Every | None = None,
         span: int = 1,
+        per_request: int = 1,
         cpu_ns: int = 0,
         drop: bool = False,
     ) -> Verb[int]:
@@ -219,6 +226,9 @@ class Process(Protocol):
         The same in every scenario of a comparison: it is keyed by the seed, the
         replication, the task's name and `purpose`.
         """
+
+    def faults(self, kind: str) -> int:
+        """How many faults of `kind` (``cow_copy``, ``zero_fill``, ...) this process has had."""
 
     def record(self, key: str, value: float) -> None:
         """Append `value` to this program's report under `key`."""

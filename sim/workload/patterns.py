@@ -136,9 +136,11 @@ def _check_count(who: str, count: int) -> None:
         raise ValueError(f"{who} count must be >= 0, got {count}")
 
 
-def _check_int64(who: str, values: NDArray[np.int64]) -> None:
-    if not isinstance(values, np.ndarray) or values.dtype != np.int64 or values.ndim != 1:
-        got = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else ""
+def _check_int64(who: str, values: object) -> None:
+    if not isinstance(values, np.ndarray):
+        raise ValueError(f"{who} needs an int64 array, got {type(values).__name__}")
+    if values.dtype != np.int64 or values.ndim != 1:
         raise ValueError(
-            f"{who} needs a one-dimensional int64 array, got {got or type(values).__name__}"
+            f"{who} needs a one-dimensional int64 array,"
+            f" got {values.dtype} with shape {values.shape}"
         )

@@ -1,0 +1,145 @@
+"""Where jemalloc puts allocations: size classes, slabs, and the pages one allocation touches.
+
+Rules read in jemalloc 5, ``src/sc.c``: size classes come in groups of four per doubling;
+those below 16 KiB share slabs, the smallest run of pages that a whole number of regions
+fills; larger ones have pages of their own.  Redis builds it with ``--with-lg-quantum=3``
+(``deps/Makefile``), hence the classes 24, 40 and 56.  Pages are 4 KiB.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.units import KIB, PAGE_BYTES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+QUANTUM_BYTES: Final = 8
+"""Distance of the smallest classes: 8, 16, 24, 32."""
+
+LARGE_BYTES: Final = 16 * KIB
+"""The smallest class with pages of its own."""
+
+
+def size_class(size_bytes: int) -> int:
+    """Return how many bytes an allocation of `size_bytes` really takes.
+
+    >>> [size_class(n) for n in (1, 9, 20, 57, 100, 1030, 3906, 17_000)]
+    [8, 16, 24, 64, 112, 1280, 4096, 20480]
+    """
+    if size_bytes < 1:
+        raise ValueError(f"size_bytes must be >= 1, got {size_bytes}")
+    if size_bytes <= 4 * QUANTUM_BYTES:
+        spacing = QUANTUM_BYTES
+    else:
+        spacing = 1 << ((size_bytes - 1).bit_length() - 3)
+    return -(-size_bytes // spacing) * spacing
+
+
+def slab_pages(class_bytes: int) -> int:
+    """Return the pages of a slab of a small class: the fewest that it fills exactly.
+
+    >>> [slab_pages(n) for n in (24, 112, 1280, 4096, 14336)]
+    [3, 7, 5, 1, 7]
+    """
+    return math.lcm(class_bytes, PAGE_BYTES) // PAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Allocations of one size, laid out one after the other from page 0.
+
+    Slabs are filled exactly, so number n starts at byte ``n * stride_bytes``.
+
+    Attributes
+    ----------
+    count
+        How many allocations.
+    used_bytes
+        What the program asked for, each.
+    stride_bytes
+        Resident bytes that each takes: the size class, or for a large allocation its
+        touched pages (those of the class behind the last used byte stay untouched).
+    """
+
+    count: int
+    used_bytes: int
+    stride_bytes: int
+
+    @property
+    def pages(self) -> int:
+        """Pages that hold all allocations; the last one may be part empty."""
+        return -(-self.count * self.stride_bytes // PAGE_BYTES)
+
+    @property
+    def span(self) -> int:
+        """The most pages that one allocation touches."""
+        return max(self._spans())
+
+    @property
+    def mean_span(self) -> float:
+        """Pages that one allocation touches, on average."""
+        spans = self._spans()
+        return sum(spans) / len(spans)
+
+    @property
+    def mean_whole_pages(self) -> float:
+        """Pages that belong to one allocation alone, on average."""
+        starts = range(0, math.lcm(self.stride_bytes, PAGE_BYTES), self.stride_bytes)
+        whole = sum((s + self.stride_bytes) // PAGE_BYTES - -(-s // PAGE_BYTES) for s in starts)
+        return whole / len(starts) if self.stride_bytes >= PAGE_BYTES else 0.0
+
+    def pages_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the pages that allocations touch, shape ``(numbers.size, span)``.
+
+        An allocation that touches fewer than `span` pages names its last one again.
+        """
+        start_bytes = numbers * self.stride_bytes
+        first = start_bytes // PAGE_BYTES
+        last = (start_bytes + (self.used_bytes - 1)) // PAGE_BYTES
+        touched = first[:, None] + np.arange(self.span, dtype=np.int64)
+        pages: NDArray[np.int64] = np.minimum(touched, last[:, None])
+        return pages
+
+    def whole_pages(self, first: int, pages: int) -> NDArray[np.bool_]:
+        """Tell, for `pages` pages from `first` on, which belong to one allocation alone.
+
+        These are what MADV_DONTNEED on an allocation gives back: its start aligned up, then
+        whole pages (Redis ``src/zmalloc.c``, ``zmadvise_dontneed``).
+
+        >>> Layout(4, 5000, 5120).whole_pages(0, 5).tolist()
+        [True, False, False, False, True]
+        """
+        start_bytes = (first + np.arange(pages, dtype=np.int64)) * PAGE_BYTES
+        owner_of_first = start_bytes // self.stride_bytes
+        owner_of_last = (start_bytes + (PAGE_BYTES - 1)) // self.stride_bytes
+        alone: NDArray[np.bool_] = owner_of_first == owner_of_last
+        return alone
+
+    def _spans(self) -> list[int]:
+        """Return the pages touched from each possible offset within a page."""
+        step = math.gcd(self.stride_bytes, PAGE_BYTES)
+        return [
+            (offset + self.used_bytes - 1) // PAGE_BYTES + 1
+            for offset in range(0, PAGE_BYTES, step)
+        ]
+
+
+def layout(count: int, used_bytes: int, *, shifted: bool = False) -> Layout:
+    """Return where `count` allocations of `used_bytes` each lie.
+
+    With `shifted`, a large allocation starts somewhere within a page and so touches one page
+    more ("cache oblivious", jemalloc's default; Redis turned it off in 7.2, pull request
+    12315).
+    """
+    class_bytes = size_class(used_bytes)
+    if class_bytes < LARGE_BYTES:
+        return Layout(count, used_bytes, class_bytes)
+    touched_pages = -(-used_bytes // PAGE_BYTES) + int(shifted)
+    touched_bytes = touched_pages * PAGE_BYTES
+    return Layout(count, touched_bytes if shifted else used_bytes, touched_bytes)

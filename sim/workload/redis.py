@@ -1,0 +1,215 @@
+"""Redis: serves SETs from one thread, and saves by fork (BGSAVE)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import numpy as np
+
+from sim.errors import Refused
+from sim.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S
+from sim.workload.arrivals import ArrivalKind, ArrivalStream, arrival_stream
+from sim.workload.patterns import Listed
+from sim.workload.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
+from sim.workload.zipf import KeyDistribution, KeyStream
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from sim.workload.api import Child, Process, Region
+
+CRON_NS: Final = 100 * MS
+"""How often the server looks whether its child has ended (``hz 10``)."""
+
+RETRY_NS: Final = 5 * S
+"""How long it waits after a failed save (``CONFIG_BGSAVE_RETRY_DELAY``)."""
+
+SAVER_CHUNK_PAGES: Final = 65_536
+
+
+def redis(
+    task: Process,
+    *,
+    version: Annotated[float, Range(2.4, 9.0)] = 7.2,
+    dataset_bytes: Annotated[int, Range(64 * 1024, None)] = GIB,
+    value_bytes: Annotated[int, Range(1, 512 * MIB)] = 1000,
+    key_bytes: Annotated[int, Range(1, 65_536)] = 16,
+    fragmentation: Annotated[float, Range(1.0, 10.0)] = 1.0,
+    writes_per_s: Annotated[float, Range(0, 10_000_000)] = 5000.0,
+    arrivals: ArrivalKind = "poisson",
+    arrivals_file: str = "",
+    arrivals_sha256: str = "",
+    key_distribution: KeyDistribution = "uniform",
+    zipf_exponent: Annotated[float, Range(0.0, 10.0)] = 0.99,
+    request_cpu_ns: Annotated[int, Range(0, S)] = 10 * US,
+    save_every_ns: Annotated[int, Range(0, None)] = 10 * S,
+    save_speed_bytes_per_s: Annotated[float, Range(1, None)] = 200.0 * MIB,
+    saves: Annotated[int, Range(0, None)] = 1,
+) -> Generator[Any, Any, None]:
+    """Load a data set, then serve SETs and save by fork until the last save has ended.
+
+    The server is one thread.  It writes the data set once, in order of address; then each
+    SET of an existing key dirties the pages of its value, its object and its hash-table
+    entry (`sim.workload.redis_heap`).  `save_every_ns` after loading, and after each save,
+    it forks a child that reads the whole data set, and goes on serving; every 100 ms it
+    looks whether the child has ended.  From version 7 the child gives back (MADV_DONTNEED)
+    the pages that belong to one saved value alone.  A save that the kernel refuses or kills
+    is tried again after 5 s and counts as one of `saves`.
+
+    Give it two CPUs, or the child takes the server's time.
+
+    Not modelled: reads (they change no page that is resident), the RDB file's page cache,
+    client buffers, rehashing, eviction, and the defragmenter.
+
+    Parameters
+    ----------
+    version
+        Redis version: 7 and later give back saved values, 7.2 aligns large ones.
+    dataset_bytes
+        Memory in use by the data, as ``used_memory`` counts it: keys, values, objects and
+        hash table in jemalloc's size classes.
+    value_bytes, key_bytes
+        Length of each value and each key.
+    fragmentation
+        Resident over used memory (``mem_fragmentation_ratio``).
+    writes_per_s
+        Offered rate of SETs, from the end of loading on.
+    arrivals
+        ``poisson``, ``fixed`` distances, or ``file``: the times in `arrivals_file`, counted
+        from the end of loading, whose SHA-256 is `arrivals_sha256`.
+    key_distribution, zipf_exponent
+        Which keys: each alike, or the k-th most popular in proportion to k**-exponent.
+        YCSB's default exponent is 0.99 (Cooper et al. 2010, section 5.1).
+    request_cpu_ns
+        CPU time of a SET besides its faults.  Assumed: about 100,000 requests a second and
+        core, as redis-benchmark shows without pipelining.
+    save_every_ns
+        From the end of a save to the start of the next.
+    save_speed_bytes_per_s
+        How fast a child saves.  Assumed: 200 MiB/s of data set, compressed and written.
+    saves
+        How many; with 0 it ends after loading.
+
+    Notes
+    -----
+    Records, one number a save: ``fork_ns``, ``save_ns``, ``cow_pages_during_save`` (copies
+    that the server made), ``saves_failed`` (1 if the child died, was refused, else 0); and
+    once, after loading: ``load_ns``, ``payload_bytes``, ``used_bytes``, ``resident_pages``.
+    Marks: ``save_start``, ``save_end``.
+    """
+    heap = redis_heap(
+        dataset_bytes=dataset_bytes,
+        value_bytes=value_bytes,
+        key_bytes=key_bytes,
+        fragmentation=fragmentation,
+        version=version,
+    )
+    started_ns = task.now_ns
+    data = yield from task.mmap(heap.pages * PAGE_BYTES)
+    yield from task.write(data)
+    task.record("load_ns", task.now_ns - started_ns)
+    task.record("payload_bytes", heap.payload_bytes)
+    task.record("used_bytes", heap.used_bytes)
+    task.record("resident_pages", heap.pages)
+
+    requests = arrival_stream(
+        arrivals,
+        task.rng("arrivals"),
+        rate_per_s=writes_per_s,
+        first_ns=task.now_ns,
+        path=arrivals_file,
+        sha256=arrivals_sha256,
+    )
+    keys = KeyStream(task.rng("keys"), heap.keys, key_distribution, zipf_exponent)
+    server = _Server(task, data, heap, requests, keys, request_cpu_ns)
+    page_ns = round(heap.used_bytes * S / save_speed_bytes_per_s / heap.pages)
+    next_save_ns = task.now_ns + save_every_ns
+    for _ in range(saves):
+        yield from server.serve_until(next_save_ns)
+        saved = yield from _save(task, server, page_ns, version >= GIVES_BACK_SINCE)
+        task.record("saves_failed", 0 if saved else 1)
+        next_save_ns = task.now_ns + (save_every_ns if saved else RETRY_NS)
+
+
+class _Server:
+    """The thread that serves requests."""
+
+    def __init__(
+        self,
+        task: Process,
+        data: Region,
+        heap: RedisHeap,
+        requests: ArrivalStream,
+        keys: KeyStream,
+        request_cpu_ns: int,
+    ) -> None:
+        self._task = task
+        self.data = data
+        self.heap = heap
+        self._requests = requests
+        self._keys = keys
+        self._touches = heap.pages_per_set
+        self._limit = max(1, SAVER_CHUNK_PAGES // self._touches)
+        self._touch_ns = request_cpu_ns // self._touches
+
+    def serve_until(self, until_ns: int) -> Generator[Any, Any, None]:
+        """Serve every request that arrives before `until_ns`; return then, or when done."""
+        task = self._task
+        while True:
+            arrivals_ns = self._requests.take(until_ns, self._limit)
+            if not arrivals_ns.size:
+                break
+            pages = self.heap.pages_of(self._keys.take(arrivals_ns.size))
+            yield from task.write(
+                self.data,
+                pattern=Listed(pages.reshape(-1)),
+                arrivals=arrivals_ns,
+                per_request=self._touches,
+                cpu_ns=self._touch_ns,
+            )
+        if task.now_ns < until_ns:
+            yield from task.sleep_until(until_ns)
+
+
+def _save(
+    task: Process, server: _Server, page_ns: int, gives_back: bool
+) -> Generator[Any, Any, bool]:
+    """Save by fork while serving; return whether it succeeded."""
+    copies_before = task.faults("cow_copy")
+    started_ns = task.now_ns
+    task.mark("save_start")
+    try:
+        child: Child = yield from task.fork(
+            _saver, server.data, server.heap, page_ns=page_ns, gives_back=gives_back
+        )
+    except Refused:
+        task.mark("save_end")
+        return False
+    task.record("fork_ns", task.now_ns - started_ns)
+    while not task.child_exited(child):
+        yield from server.serve_until(task.now_ns + CRON_NS)
+    exited = yield from task.wait(child)
+    task.mark("save_end")
+    task.record("save_ns", task.now_ns - started_ns)
+    task.record("cow_pages_during_save", task.faults("cow_copy") - copies_before)
+    return exited.status == 0
+
+
+def _saver(
+    task: Process, data: Region, heap: RedisHeap, *, page_ns: int, gives_back: bool
+) -> Generator[Any, Any, None]:
+    """Read values, in order of address, then all else; perhaps give values back."""
+    value_pages = heap.values.pages
+    if gives_back and heap.values.mean_whole_pages:
+        for first in range(0, value_pages, SAVER_CHUNK_PAGES):
+            pages = min(SAVER_CHUNK_PAGES, value_pages - first)
+            whole = heap.values.whole_pages(first, pages)
+            numbers = first + np.arange(pages, dtype=np.int64)
+            for chosen, drop in ((~whole, False), (whole, True)):
+                if chosen.any():
+                    yield from task.read(
+                        data, pattern=Listed(numbers[chosen]), cpu_ns=page_ns, drop=drop
+                    )
+    elif value_pages:
+        yield from task.read(data, pages=value_pages, cpu_ns=page_ns)
+    yield from task.read(data, first=value_pages, cpu_ns=page_ns)

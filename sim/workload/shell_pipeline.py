@@ -1,0 +1,118 @@
+"""A shell that runs pipelines: ``sort big | uniq -c | head``, one after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from sim.errors import Refused
+from sim.units import KIB, MIB, MS, PAGE_BYTES, US, Range, S
+from sim.workload.api import Image
+from sim.workload.build_storm import SpawnMethod, spawn
+from sim.workload.patterns import Every
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from sim.workload.api import Child, Process
+
+
+def shell_pipeline(
+    task: Process,
+    *,
+    method: SpawnMethod = "fork_exec",
+    shell_bytes: Annotated[int, Range(0, None)] = 2 * MIB,
+    pipelines: Annotated[int, Range(1, 1_000_000)] = 20,
+    stages: Annotated[int, Range(1, 1000)] = 3,
+    stream_bytes: Annotated[int, Range(0, None)] = 4 * MIB,
+    block_bytes: Annotated[int, Range(PAGE_BYTES, None)] = 64 * KIB,
+    block_every_ns: Annotated[int, Range(1, None)] = MS,
+    block_cpu_ns: Annotated[int, Range(0, S)] = 100 * US,
+    stage_heap_bytes: Annotated[int, Range(0, None)] = MIB,
+    think_ns: Annotated[int, Range(0, None)] = 10 * MS,
+    text_bytes: Annotated[int, Range(0, None)] = MIB,
+    data_bytes: Annotated[int, Range(0, None)] = 32 * KIB,
+    bss_bytes: Annotated[int, Range(0, None)] = 32 * KIB,
+    stack_bytes: Annotated[int, Range(0, None)] = 132 * KIB,
+) -> Generator[Any, Any, None]:
+    """Run pipelines one after the other: fork every stage, let all stream, wait for all.
+
+    Each stage execs, fills its heap, then handles the stream block by block: a block comes
+    in every `block_every_ns`, is written into the stage's buffer and costs CPU time.  Stages
+    run side by side.
+
+    Not modelled: a pipe that is full or empty holds no stage back, except that a stage
+    cannot be ahead of the stream's pace.
+
+    Parameters
+    ----------
+    method
+        How the shell starts a stage: ``fork_exec``, ``vfork_exec`` or ``posix_spawn``.
+    shell_bytes
+        What the shell has written before the first.
+    pipelines, stages
+        How many pipelines, of how many stages each.
+    stream_bytes, block_bytes
+        What goes through each stage, and in which portions (a Linux pipe holds 64 KiB).
+    block_every_ns, block_cpu_ns
+        The stream's pace, and the CPU time a stage needs a block.
+    stage_heap_bytes
+        What each stage writes before the stream.
+    think_ns
+        Pause of the shell after each pipeline.
+    text_bytes, data_bytes, bss_bytes, stack_bytes
+        The image that each stage execs.  Assumed: about that of a core utility.
+
+    Notes
+    -----
+    Records, one number a pipeline: ``pipeline_ns`` (first fork to last exit);
+    ``stages_refused`` at the end.
+    """
+    image = Image(text_bytes, data_bytes, bss_bytes, stack_bytes)
+    if shell_bytes:
+        memory = yield from task.mmap(shell_bytes)
+        yield from task.write(memory)
+    blocks = -(-stream_bytes // block_bytes)
+    block_pages = -(-block_bytes // PAGE_BYTES)
+    refused = 0
+    for _ in range(pipelines):
+        started_ns = task.now_ns
+        children: list[Child] = []
+        for _ in range(stages):
+            try:
+                child = yield from spawn(
+                    task, method, image, _stage, stage_heap_bytes, blocks, block_pages,
+                    block_every_ns, block_cpu_ns,
+                )  # fmt: skip
+            except Refused:
+                refused += 1
+                continue
+            children.append(child)
+        for child in children:
+            yield from task.wait(child)
+        task.record("pipeline_ns", task.now_ns - started_ns)
+        yield from task.sleep(think_ns)
+    task.record("stages_refused", refused)
+
+
+def _stage(
+    task: Process,
+    heap_bytes: int,
+    blocks: int,
+    block_pages: int,
+    block_every_ns: int,
+    block_cpu_ns: int,
+) -> Generator[Any, Any, None]:
+    if heap_bytes:
+        heap = yield from task.sbrk(heap_bytes)
+        yield from task.write(heap)
+    if not blocks:
+        return
+    buffer = yield from task.mmap(block_pages * PAGE_BYTES)
+    first_ns = task.now_ns
+    for block in range(blocks):
+        yield from task.write(
+            buffer,
+            arrivals=Every(first_ns + block * block_every_ns, block_every_ns),
+            per_request=block_pages,
+            cpu_ns=block_cpu_ns // block_pages,
+        )
