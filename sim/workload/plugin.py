@@ -1,0 +1,107 @@
+"""Programs and policies from a file of the user's, named with ``--plugin``.
+
+A file offers what it decorates: functions with `sim.workload.api.program`, classes with
+`sim.policy.schedulers.scheduler`.  Only the command line names such a file; a scenario
+cannot run code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.errors import ScenarioError
+from sim.workload.signature import parameters_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from sim.workload.api import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """What a file offers, by name, and the SHA-256 of its bytes."""
+
+    programs: dict[str, Program] = field(default_factory=dict)
+    schedulers: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    sha256: str = ""
+
+
+def load_plugin(path: str | Path) -> Plugin:
+    """Run the file `path` and return what it offers.
+
+    Raises `ScenarioError`, one line with file and line, if the file cannot be read or run,
+    offers nothing, offers one name twice, or a program whose parameters have no type.
+    """
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ScenarioError(f"cannot read the plug-in: {error.strerror}", str(path)) from error
+    digest = sha256(content).hexdigest()
+    module = _run(file, f"cowpool_plugin_{digest[:16]}")
+    plugin = Plugin(sha256=digest)
+    for value in list(vars(module).values()):
+        if getattr(value, "__module__", None) != module.__name__:
+            continue
+        if inspect.isclass(value) and hasattr(value, "scheduler_name"):
+            _offer(plugin.schedulers, value.scheduler_name, value, file)
+        elif inspect.isfunction(value) and hasattr(value, "program_name"):
+            _check_program(value, file)
+            _offer(plugin.programs, value.program_name, value, file)
+    if not plugin.programs and not plugin.schedulers:
+        raise ScenarioError(
+            "offers nothing; decorate a function with @program or a class with @scheduler",
+            str(path),
+        )
+    return plugin
+
+
+def _run(file: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(file))
+    if spec is None:  # cannot be: a spec without a loader always exists
+        raise ScenarioError("cannot be loaded", str(file))
+    module = importlib.util.module_from_spec(spec)
+    module.__file__ = str(file)
+    sys.modules[name] = module  # dataclasses and type hints look their module up
+    try:
+        exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
+    except SyntaxError as error:
+        raise ScenarioError(f"is not Python: {error.msg}", str(file), error.lineno) from error
+    except Exception as error:
+        here = [f.lineno for f in traceback.extract_tb(error.__traceback__) if _same(f, file)]
+        what = f"{type(error).__name__}: {error}"
+        raise ScenarioError(what, str(file), here[-1] if here else None) from error
+    return module
+
+
+def _same(frame: traceback.FrameSummary, file: Path) -> bool:
+    return frame.filename == str(file)
+
+
+def _check_program(function: Program, file: Path) -> None:
+    line = function.__code__.co_firstlineno
+    if not inspect.isgeneratorfunction(function):
+        raise ScenarioError(
+            f"{function.__name__} is no generator; a program enters verbs with `yield from`",
+            str(file),
+            line,
+        )
+    try:
+        parameters_of(function)
+    except TypeError as error:
+        raise ScenarioError(str(error), str(file), line) from error
+
+
+def _offer(offered: dict[str, Any], name: str, value: Any, file: Path) -> None:
+    if name in offered and offered[name] is not value:
+        raise ScenarioError(f"offers {name!r} twice", str(file))
+    offered[name] = value

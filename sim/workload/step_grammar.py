@@ -1,0 +1,362 @@
+"""What a list of steps may say: its verbs, their arguments, and what is wrong with one.
+
+A step is a mapping with one key, its verb: ``{write: {region: A, pages: 10}}``.  A verb with
+one main argument takes it bare: ``{compute: 5 ms}``, ``{read: A}``.  `normal_steps` fills in
+defaults and base units; its result is itself a valid list of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from sim.units import PAGE_BYTES, parse_bytes, parse_duration, parse_rate
+from sim.workload.step_errors import Path, StepsError, kind_of, unknown
+
+DEEPEST: Final = 40
+"""How many lists of steps may lie in one another."""
+
+
+@dataclass
+class _Scope:
+    """What is known of a process where a step stands."""
+
+    regions: dict[str, int] = field(default_factory=dict)
+    children: set[str] = field(default_factory=set)
+    depth: int = 0
+
+    def inherited(self) -> _Scope:
+        return _Scope(dict(self.regions), set(), self.depth + 1)
+
+
+Reader: TypeAlias = Callable[[Any, Path, _Scope], Any]
+"""Checks one argument and returns it in base units."""
+
+
+@dataclass(frozen=True)
+class _Verb:
+    """The arguments of a verb, and the one that may stand bare."""
+
+    readers: Mapping[str, Reader]
+    required: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    bare: str | None = None
+
+
+def check_steps(steps: Any) -> None:
+    """Raise `StepsError`, a `ValueError(path, what)`, unless `steps` can be run."""
+    normal_steps(steps)
+
+
+def normal_steps(steps: Any) -> list[dict[str, dict[str, Any]]]:
+    """Return `steps` with defaults filled in and quantities in base units.
+
+    Regions must be mapped, and children started, before they are named; a child knows its
+    parent's regions, until it execs.  Raises `StepsError`.
+    """
+    return _read_steps(steps, (), _Scope())
+
+
+def _read_steps(steps: Any, path: Path, scope: _Scope) -> list[dict[str, dict[str, Any]]]:
+    if not isinstance(steps, Sequence) or isinstance(steps, str):
+        raise StepsError(path, f"steps are a list, got {kind_of(steps)}")
+    if scope.depth > DEEPEST:
+        raise StepsError(path, f"steps may be at most {DEEPEST} lists deep")
+    return [_read_step(step, (*path, index), scope) for index, step in enumerate(steps)]
+
+
+def _read_step(step: Any, path: Path, scope: _Scope) -> dict[str, dict[str, Any]]:
+    if isinstance(step, str):
+        step = {step: None}
+    if not isinstance(step, Mapping) or len(step) != 1:
+        raise StepsError(path, f"a step is one verb, such as `compute: 5 ms`; got {kind_of(step)}")
+    name, said = next(iter(step.items()))
+    verb = VERBS.get(name) if isinstance(name, str) else None
+    if verb is None:
+        raise StepsError((*path, str(name)), unknown("verb", str(name), VERBS))
+    path = (*path, name)
+    arguments = _read_arguments(verb, said, path, scope)
+    _take_note(name, arguments, path, scope)
+    return {name: arguments}
+
+
+def _read_arguments(verb: _Verb, said: Any, path: Path, scope: _Scope) -> dict[str, Any]:
+    if said is None:
+        said = {}
+    if not isinstance(said, Mapping):
+        if verb.bare is None:
+            raise StepsError(path, f"takes {_keys(verb)}, got {kind_of(said)}")
+        said = {verb.bare: said}
+    for key in said:
+        if key not in verb.readers:
+            raise StepsError((*path, str(key)), unknown("key", str(key), verb.readers))
+    for key in verb.required:
+        if said.get(key) is None:
+            raise StepsError(path, f"needs `{key}`")
+    arguments = dict(verb.defaults)
+    for key, reader in verb.readers.items():
+        if said.get(key) is not None:
+            where = path if verb.bare == key and len(said) == 1 else (*path, key)
+            arguments[key] = reader(said[key], where, scope)
+    return arguments
+
+
+def _take_note(verb: str, arguments: dict[str, Any], path: Path, scope: _Scope) -> None:
+    """Check what arguments mean together, and note what the step makes known."""
+    if verb == "mmap":
+        scope.regions[arguments["name"]] = -(-arguments["size"] // PAGE_BYTES)
+    elif verb == "sbrk":
+        if ("grow" in arguments) == ("shrink" in arguments):
+            raise StepsError(path, "needs either `grow` or `shrink`")
+        if "name" in arguments:
+            if "shrink" in arguments:
+                raise StepsError((*path, "name"), "only a heap that grows has a new region")
+            scope.regions[arguments["name"]] = -(-arguments["grow"] // PAGE_BYTES)
+    elif verb in ("fork", "vfork", "posix_spawn"):
+        if "name" in arguments:
+            scope.children.add(arguments["name"])
+    elif verb == "exec":
+        scope.regions.clear()
+    elif "region" in arguments:
+        _check_range(arguments, path, scope)
+
+
+def _check_range(arguments: dict[str, Any], path: Path, scope: _Scope) -> None:
+    region = arguments["region"]
+    size = scope.regions[region]
+    first = arguments["first"]
+    if first > size:
+        raise StepsError((*path, "first"), f"region {region!r} has {size} pages, not {first}")
+    pages = arguments.setdefault("pages", size - first)
+    if first + pages > size:
+        raise StepsError(
+            (*path, "pages"), f"region {region!r} has {size - first} pages from {first} on"
+        )
+    if "pattern" in arguments:
+        _check_accesses(arguments, path, size)
+
+
+def _check_accesses(arguments: dict[str, Any], path: Path, size: int) -> None:
+    """Check that arrivals, if any, and requests can be brought together."""
+    pattern = arguments["pattern"]
+    accesses = arguments["pages"]
+    if isinstance(pattern, dict):
+        ((kind, said),) = pattern.items()
+        accesses = said if kind == "uniform" else said["count"] if kind == "hot_cold" else len(said)
+        if kind == "listed" and max(said, default=0) >= size:
+            raise StepsError(
+                (*path, "pattern", "listed"), f"the region has no page {max(said)}, only {size}"
+            )
+    requests, rest = divmod(accesses, arguments["per_request"])
+    if rest:
+        raise StepsError(
+            (*path, "per_request"), f"must divide the number of accesses, which is {accesses}"
+        )
+    times = arguments.get("arrivals", {}).get("at")
+    if times is not None and len(times) != requests:
+        raise StepsError(
+            (*path, "arrivals", "at"), f"needs a time for each of {requests}, got {len(times)}"
+        )
+
+
+# -- readers of single arguments --------------------------------------------------------
+
+
+def _quantity(parse: Callable[[Any], Any], low: int) -> Reader:
+    def read(value: Any, path: Path, _scope: _Scope) -> Any:
+        try:
+            parsed = parse(value)
+        except ValueError as error:
+            raise StepsError(path, str(error)) from None
+        if parsed < low:
+            raise StepsError(path, f"must be at least {low}, got {value}")
+        return parsed
+
+    return read
+
+
+def _whole(low: int, high: int = 2**40) -> Reader:
+    def read(value: Any, path: Path, _scope: _Scope) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise StepsError(path, f"must be a whole number in {low} .. {high}, got {value!r}")
+        return int(value)
+
+    return read
+
+
+def _share(value: Any, path: Path, _scope: _Scope) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0.0 <= value <= 1.0:
+        raise StepsError(path, f"must be a number in 0 .. 1, got {value!r}")
+    return float(value)
+
+
+def _flag(value: Any, path: Path, _scope: _Scope) -> bool:
+    if not isinstance(value, bool):
+        raise StepsError(path, f"must be true or false, got {value!r}")
+    return value
+
+
+def _name(value: Any, path: Path, _scope: _Scope) -> str:
+    if not isinstance(value, str) or not value.replace("_", "a").replace("-", "a").isalnum():
+        raise StepsError(path, f"a name is letters, digits, `-` and `_`, got {value!r}")
+    return str(value)
+
+
+def _region(value: Any, path: Path, scope: _Scope) -> str:
+    name = _name(value, path, scope)
+    if name not in scope.regions:
+        raise StepsError(path, unknown("region", name, scope.regions))
+    return name
+
+
+def _child(value: Any, path: Path, scope: _Scope) -> str:
+    name = _name(value, path, scope)
+    if name not in scope.children:
+        raise StepsError(path, unknown("child", name, scope.children))
+    return name
+
+
+def _child_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
+    return _read_steps(value, path, scope.inherited())
+
+
+def _spawned_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
+    return _read_steps(value, path, _Scope(depth=scope.depth + 1))
+
+
+def _repeated_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
+    scope.depth += 1
+    steps = _read_steps(value, path, scope)
+    scope.depth -= 1
+    return steps
+
+
+def _image(value: Any, path: Path, scope: _Scope) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise StepsError(path, f"takes {_keys(VERBS['exec'])}, got {kind_of(value)}")
+    return _read_arguments(VERBS["exec"], value, path, scope)
+
+
+def _pattern(value: Any, path: Path, scope: _Scope) -> Any:
+    if value == "sequential":
+        return "sequential"
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise StepsError(
+            path,
+            "must be `sequential`, `{uniform: COUNT}`, `{hot_cold: {count:, hot_fraction:,"
+            f" hot_share:}}}}` or `{{listed: [PAGE, ...]}}`, got {kind_of(value)}",
+        )
+    kind, said = next(iter(value.items()))
+    path = (*path, str(kind))
+    if kind == "uniform":
+        return {"uniform": _COUNT(said, path, scope)}
+    if kind == "listed":
+        return {"listed": _list_of(_COUNT)(said, path, scope)}
+    if kind == "hot_cold":
+        arguments = _read_arguments(_HOT_COLD, said, path, scope)
+        if arguments["hot_fraction"] == 0.0:
+            raise StepsError((*path, "hot_fraction"), "must be more than 0")
+        return {"hot_cold": arguments}
+    raise StepsError(path, unknown("pattern", str(kind), ("uniform", "hot_cold", "listed")))
+
+
+def _arrivals(value: Any, path: Path, scope: _Scope) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise StepsError(
+            path,
+            "must be `{every: DURATION}`, `{poisson: RATE}` or `{at: [TIME, ...]}`,"
+            f" got {kind_of(value)}",
+        )
+    kind, said = next(iter(value.items()))
+    path = (*path, str(kind))
+    if kind == "every":
+        return {"every": _quantity(parse_duration, 1)(said, path, scope)}
+    if kind == "poisson":
+        rate = _quantity(parse_rate, 0)(said, path, scope)
+        if not 0 < rate <= 1e9:
+            raise StepsError(path, f"must be more than 0/s and at most 1e9/s, got {said}")
+        return {"poisson": rate}
+    if kind == "at":
+        times = _list_of(_quantity(parse_duration, 0))(said, path, scope)
+        if times != sorted(times):
+            raise StepsError(path, "times must not decrease")
+        return {"at": times}
+    raise StepsError(path, unknown("kind of arrivals", str(kind), ("every", "poisson", "at")))
+
+
+def _list_of(reader: Reader) -> Reader:
+    def read(value: Any, path: Path, scope: _Scope) -> list[Any]:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise StepsError(path, f"must be a list, got {kind_of(value)}")
+        return [reader(item, (*path, index), scope) for index, item in enumerate(value)]
+
+    return read
+
+
+def _keys(verb: _Verb) -> str:
+    return ", ".join(f"`{key}`" for key in verb.readers)
+
+
+# -- the grammar ------------------------------------------------------------------------
+
+_COUNT: Final = _whole(0)
+_BYTES: Final = _quantity(parse_bytes, 1)
+_ANY_BYTES: Final = _quantity(parse_bytes, 0)
+_DURATION: Final = _quantity(parse_duration, 0)
+_RANGE: Final[dict[str, Reader]] = {"region": _region, "first": _COUNT, "pages": _COUNT}
+_HOT_COLD: Final = _Verb(
+    {"count": _COUNT, "hot_fraction": _share, "hot_share": _share},
+    required=("count", "hot_fraction", "hot_share"),
+)
+_ACCESS: Final = _Verb(
+    {
+        **_RANGE,
+        "pattern": _pattern,
+        "arrivals": _arrivals,
+        "span": _whole(1),
+        "per_request": _whole(1),
+        "cpu": _DURATION,
+        "drop": _flag,
+    },
+    required=("region",),
+    defaults={
+        "first": 0,
+        "pattern": "sequential",
+        "span": 1,
+        "per_request": 1,
+        "cpu": 0,
+        "drop": False,
+    },
+    bare="region",
+)
+_ON_RANGE: Final = _Verb(_RANGE, required=("region",), defaults={"first": 0}, bare="region")
+_BRANCH: Final = _Verb({"name": _name, "steps": _child_steps}, required=("steps",), bare="steps")
+
+VERBS: Final[dict[str, _Verb]] = {
+    "mmap": _Verb({"name": _name, "size": _BYTES}, required=("name", "size")),
+    "munmap": _ON_RANGE,
+    "sbrk": _Verb({"name": _name, "grow": _BYTES, "shrink": _BYTES}),
+    "dontneed": _ON_RANGE,
+    "read": _ACCESS,
+    "write": _ACCESS,
+    "compute": _Verb({"cpu": _DURATION}, required=("cpu",), bare="cpu"),
+    "sleep": _Verb({"time": _DURATION}, required=("time",), bare="time"),
+    "sleep_until": _Verb({"time": _DURATION}, required=("time",), bare="time"),
+    "fork": _BRANCH,
+    "vfork": _BRANCH,
+    "posix_spawn": _Verb(
+        {"name": _name, "image": _image, "steps": _spawned_steps},
+        defaults={"image": {"text": 0, "data": 0, "bss": 0, "stack": 0}, "steps": []},
+    ),
+    "exec": _Verb(
+        {"text": _ANY_BYTES, "data": _ANY_BYTES, "bss": _ANY_BYTES, "stack": _ANY_BYTES},
+        defaults={"text": 0, "data": 0, "bss": 0, "stack": 0},
+    ),
+    "wait": _Verb({"child": _child}, bare="child"),
+    "exit": _Verb({"status": _whole(0, 255)}, defaults={"status": 0}, bare="status"),
+    "repeat": _Verb({"times": _whole(0), "steps": _repeated_steps}, required=("times", "steps")),
+    "mark": _Verb({"kind": _name}, required=("kind",), bare="kind"),
+}
+"""Every verb of a list of steps, with its arguments."""

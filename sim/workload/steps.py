@@ -1,0 +1,221 @@
+"""A program written in the scenario itself: the kernel's verbs as a list of steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sim.workload.api import Image
+from sim.workload.arrivals import poisson
+from sim.workload.patterns import (
+    SEQUENTIAL,
+    Every,
+    HotCold,
+    Listed,
+    Pattern,
+    Uniform,
+)
+from sim.workload.step_errors import StepsError
+from sim.workload.step_grammar import check_steps, normal_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
+    from sim.workload.api import Child, Process, Region
+
+__all__ = ["StepsError", "check_steps", "normal_steps", "steps"]
+
+
+def steps(task: Process, *, steps: list[Any]) -> Generator[Any, Any, None]:
+    """Do what a list of steps says, in order, then exit.
+
+    =============  =====================================================================
+    step           arguments
+    =============  =====================================================================
+    mmap           name, size
+    munmap         region; first, pages
+    sbrk           grow (and name, of the grown part) or shrink
+    dontneed       region; first, pages
+    read, write    region; first, pages, pattern, arrivals, span, per_request, cpu, drop
+    compute        cpu
+    sleep          time
+    sleep_until    time, counted from the start of the run
+    fork, vfork    steps of the child; name
+    posix_spawn    image (as exec), steps, name
+    exec           text, data, bss, stack: sizes
+    wait           child; without it, any child
+    exit           status
+    repeat         times, steps
+    mark           kind
+    =============  =====================================================================
+
+    ``pattern`` is ``sequential`` (each page once), ``{uniform: COUNT}``,
+    ``{hot_cold: {count:, hot_fraction:, hot_share:}}`` or ``{listed: [PAGE, ...]}``.
+    ``arrivals``, counted from the start of the step, is ``{every: DURATION}``,
+    ``{poisson: RATE}`` or ``{at: [TIME, ...]}``.  One main argument may stand bare:
+    ``{read: A}``, ``{compute: 5 ms}``, ``{fork: [...]}``.  A child knows its parent's regions.
+
+    Parameters
+    ----------
+    steps
+        The list.
+    """
+    yield from _Runner(task, {}).run(normal_steps(steps))
+
+
+class _Runner:
+    """One process that does steps."""
+
+    def __init__(self, task: Process, regions: dict[str, Region]) -> None:
+        self._task = task
+        self._regions = regions
+        self._children: dict[str, Child] = {}
+        self._started: dict[str, int] = {}
+        self._streams = 0
+
+    def run(self, steps: list[dict[str, dict[str, Any]]]) -> Generator[Any, Any, None]:
+        for step in steps:
+            for verb, arguments in step.items():
+                yield from getattr(self, f"_{verb}")(**arguments)
+
+    def _mmap(self, name: str, size: int) -> Generator[Any, Any, None]:
+        self._regions[name] = yield from self._task.mmap(size)
+
+    def _munmap(self, region: str, first: int, pages: int) -> Generator[Any, Any, None]:
+        yield from self._task.munmap(self._regions[region], first, pages)
+
+    def _sbrk(
+        self, name: str | None = None, grow: int = 0, shrink: int = 0
+    ) -> Generator[Any, Any, None]:
+        grown = yield from self._task.sbrk(grow - shrink)
+        if name is not None:
+            self._regions[name] = grown
+
+    def _dontneed(self, region: str, first: int, pages: int) -> Generator[Any, Any, None]:
+        yield from self._task.dontneed(self._regions[region], first, pages)
+
+    def _read(self, region: str, **how: Any) -> Generator[Any, Any, None]:
+        yield from self._task.read(self._regions[region], **self._how(**how))
+
+    def _write(self, region: str, **how: Any) -> Generator[Any, Any, None]:
+        yield from self._task.write(self._regions[region], **self._how(**how))
+
+    def _compute(self, cpu: int) -> Generator[Any, Any, None]:
+        yield from self._task.compute(cpu)
+
+    def _sleep(self, time: int) -> Generator[Any, Any, None]:
+        yield from self._task.sleep(time)
+
+    def _sleep_until(self, time: int) -> Generator[Any, Any, None]:
+        yield from self._task.sleep_until(time)
+
+    def _fork(self, steps: list[Any], name: str | None = None) -> Generator[Any, Any, None]:
+        child = yield from self._task.fork(
+            _run_child, steps, dict(self._regions), name=self._full_name(name)
+        )
+        self._note_child(name, child)
+
+    def _vfork(self, steps: list[Any], name: str | None = None) -> Generator[Any, Any, None]:
+        child = yield from self._task.vfork(
+            _run_child, steps, dict(self._regions), name=self._full_name(name)
+        )
+        self._note_child(name, child)
+
+    def _posix_spawn(
+        self, image: dict[str, int], steps: list[Any], name: str | None = None
+    ) -> Generator[Any, Any, None]:
+        child = yield from self._task.posix_spawn(
+            _image(**image), _run_child, steps, {}, name=self._full_name(name)
+        )
+        self._note_child(name, child)
+
+    def _exec(self, **sizes: int) -> Generator[Any, Any, None]:
+        yield from self._task.exec(_image(**sizes))
+        self._regions.clear()
+
+    def _wait(self, child: str | None = None) -> Generator[Any, Any, None]:
+        yield from self._task.wait(None if child is None else self._children[child])
+
+    def _exit(self, status: int) -> Generator[Any, Any, None]:
+        yield from self._task.exit(status)
+
+    def _repeat(self, times: int, steps: list[Any]) -> Generator[Any, Any, None]:
+        for _ in range(times):
+            yield from self.run(steps)
+
+    def _mark(self, kind: str) -> Generator[Any, Any, None]:
+        self._task.mark(kind)
+        yield from ()
+
+    def _full_name(self, name: str | None) -> str | None:
+        """Return a name no sibling has: a child started again gets a number."""
+        if name is None:
+            return None
+        self._started[name] = self._started.get(name, 0) + 1
+        again = f".{self._started[name]}" if self._started[name] > 1 else ""
+        return f"{self._task.name}/{name}{again}"
+
+    def _note_child(self, name: str | None, child: Child) -> None:
+        if name is not None:
+            self._children[name] = child
+
+    def _how(
+        self,
+        first: int,
+        pages: int,
+        pattern: str | dict[str, Any],
+        span: int,
+        per_request: int,
+        cpu: int,
+        drop: bool,
+        arrivals: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        chosen, accesses = _pattern(pattern, pages)
+        requests = accesses // per_request
+        return {
+            "first": first,
+            "pages": pages,
+            "pattern": chosen,
+            "arrivals": None if arrivals is None else self._arrivals(arrivals, requests),
+            "span": span,
+            "per_request": per_request,
+            "cpu_ns": cpu,
+            "drop": drop,
+        }
+
+    def _arrivals(self, said: dict[str, Any], requests: int) -> NDArray[np.int64] | Every:
+        now_ns = self._task.now_ns
+        if "every" in said:
+            return Every(now_ns, said["every"])
+        if "at" in said:
+            return now_ns + np.array(said["at"], dtype=np.int64)
+        self._streams += 1
+        chunks = poisson(self._task.rng(f"arrivals {self._streams}"), said["poisson"], now_ns)
+        times: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+        while sum(chunk.size for chunk in times) < requests:
+            times.append(next(chunks))
+        return np.concatenate(times)[:requests]
+
+
+def _run_child(
+    task: Process, steps: list[Any], regions: dict[str, Region]
+) -> Generator[Any, Any, None]:
+    yield from _Runner(task, regions).run(steps)
+
+
+def _image(text: int, data: int, bss: int, stack: int) -> Image:
+    return Image(text_bytes=text, data_bytes=data, bss_bytes=bss, stack_bytes=stack)
+
+
+def _pattern(said: str | dict[str, Any], pages: int) -> tuple[Pattern, int]:
+    """Return a pattern and how many accesses it makes to a range of `pages`."""
+    if isinstance(said, str):
+        return SEQUENTIAL, pages
+    if "uniform" in said:
+        return Uniform(said["uniform"]), said["uniform"]
+    if "listed" in said:
+        return Listed(np.array(said["listed"], dtype=np.int64)), len(said["listed"])
+    return HotCold(**said["hot_cold"]), said["hot_cold"]["count"]
