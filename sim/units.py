@@ -210,7 +210,7 @@ def _unit(name: str, units: Mapping[str, int], example: str, shown: object) -> i
         raise ValueError(f"{shown!r} has no unit; {example}")
     if name in units:
         return units[name]
-    by_lower = {known.lower(): known for known in reversed(units)}
+    by_lower = {known.lower(): known for known in reversed(list(units))}
     near = get_close_matches(name.lower(), by_lower, n=1)
     hint = f"did you mean `{by_lower[near[0]]}`? " if near else ""
     raise ValueError(f"{shown!r} has the unknown unit {name!r}; {hint}{example}")
