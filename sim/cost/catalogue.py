@@ -138,14 +138,17 @@ class PriceSpec:
 def price_spec(resolved: Mapping[str, Any]) -> PriceSpec:
     """Build a price from its form in a resolved scenario.
 
-    ``{value_ps: n}``, ``{lognormal: {mean_ps: n, sd_ps: n}}`` or ``{quantiles_ps: [...]}``,
+    ``{value_ps: n}``, ``{lognormal: {mean_ps: n, sd_ps: n, least_ps: n}}`` or
+    ``{quantiles_ps: [...]}``,
     each with ``source``, ``low_ps`` and ``high_ps``.
     """
     if "value_ps" in resolved:
         table = quantiles.constant(int(resolved["value_ps"]))
     elif "lognormal" in resolved:
         shape = resolved["lognormal"]
-        table = quantiles.lognormal(int(shape["mean_ps"]), int(shape["sd_ps"]))
+        table = quantiles.lognormal(
+            int(shape["mean_ps"]), int(shape["sd_ps"]), int(shape.get("least_ps", 0))
+        )
     else:
         table = quantiles.explicit([int(ps) for ps in resolved["quantiles_ps"]])
     return PriceSpec(

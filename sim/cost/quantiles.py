@@ -79,15 +79,21 @@ def constant(ps: int) -> Table:
     return (ps,) * KNOTS
 
 
-def lognormal(mean_ps: int, sd_ps: int) -> Table:
+def lognormal(mean_ps: int, sd_ps: int, least_ps: int = 0) -> Table:
     """Return the table of a lognormal distribution of this mean and standard deviation.
 
-    Both are those of the price itself, not of its logarithm.  With m the mean and s the
-    deviation, ``sigma**2 = log(1 + (s/m)**2)`` and ``mu = log(m) - sigma**2 / 2``.  The mean of
-    the table is `mean_ps` exactly.
+    Both are those of the price itself, not of its logarithm.  `least_ps` is what even the
+    quickest draw costs (a trap and the zeroing of a page cannot be had for less): only what
+    goes beyond it varies.  With m the mean beyond it and s the deviation,
+    ``sigma**2 = log(1 + (s/m)**2)`` and ``mu = log(m) - sigma**2 / 2``.  The mean of the table is
+    `mean_ps` exactly.
     """
-    if not (mean_ps >= 0 and sd_ps >= 0):
-        raise ValueError(f"mean and sd must be >= 0, got {mean_ps} and {sd_ps} ps")
+    if not (mean_ps >= 0 and sd_ps >= 0 and least_ps >= 0):
+        raise ValueError(f"must be >= 0: mean {mean_ps}, sd {sd_ps}, least {least_ps} ps")
+    if least_ps:
+        if least_ps >= mean_ps:
+            raise ValueError(f"least must be below the mean, got {least_ps} and {mean_ps} ps")
+        return tuple(least_ps + knot for knot in lognormal(mean_ps - least_ps, sd_ps))
     if sd_ps == 0 or mean_ps == 0:
         if sd_ps:
             raise ValueError("a lognormal with a positive sd needs a positive mean")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 24
-MAX_NODES: Final = 40_000
+MAX_NODES: Final = 20_000
 """Limit on the values in a document, those repeated by aliases counted each time."""
 
 _NULL: Final = {"", "~", "null", "Null", "NULL"}
@@ -73,7 +73,7 @@ class Document:
 
 def dotted(path: Keys) -> str:
     """Return a path as people write it: ``processes.redis.dataset``."""
-    return ".".join(str(part) for part in path)
+    return ".".join(shorten(str(part)) for part in path)
 
 
 def read_document(path: Path, shown: str | None = None) -> Document:
@@ -149,7 +149,7 @@ def kind_of(value: object) -> str:
 
 def shorten(text: str, limit: int = 60) -> str:
     """Return text short enough for a message, on one line."""
-    flat = " ".join(text.split())
+    flat = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 

@@ -2,7 +2,8 @@
 
 A parameter is written in YAML without its unit: ``dataset_bytes`` is the key ``dataset`` and takes
 ``4 GiB``, ``save_every_ns`` is ``save_every`` and takes ``60 s``, ``writes_per_s`` is ``writes``
-and takes ``20000/s``.  Built-in programs and plug-ins go the same way.
+and takes ``20000/s``, ``speed_bytes_per_s`` is ``speed`` and takes ``200 MiB/s``.
+Built-in programs and plug-ins go the same way.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_type_hints
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Unit = Literal["bytes", "ns", "per_s"]
+Unit = Literal["bytes", "ns", "bytes_per_s", "per_s"]
 
-_SUFFIXES: Final[dict[str, Unit]] = {"_bytes": "bytes", "_ns": "ns", "_per_s": "per_s"}
+_SUFFIXES: Final[dict[str, Unit]] = {
+    "_bytes": "bytes",
+    "_ns": "ns",
+    "_bytes_per_s": "bytes_per_s",
+    "_per_s": "per_s",
+}
 
 PROCESS_KEYS: Final = ("program", "start", "cpu", "oom_score_adj", "copies")
 """Keys of a process in a scenario that belong to the process, not to its program."""
@@ -47,8 +53,8 @@ class Parameter:
 def split_unit(name: str) -> tuple[str, Unit | None]:
     """Return a parameter's key in YAML and its unit.
 
-    >>> split_unit("save_every_ns"), split_unit("writes_per_s"), split_unit("workers")
-    (('save_every', 'ns'), ('writes', 'per_s'), ('workers', None))
+    >>> split_unit("save_every_ns"), split_unit("speed_bytes_per_s"), split_unit("workers")
+    (('save_every', 'ns'), ('speed', 'bytes_per_s'), ('workers', None))
     """
     for suffix, unit in _SUFFIXES.items():
         if name.endswith(suffix) and len(name) > len(suffix):

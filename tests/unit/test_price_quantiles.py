@@ -21,6 +21,14 @@ def test_a_lognormal_keeps_its_mean_exactly(mean, ratio):
     assert table[0] >= 0
 
 
+def test_nothing_is_quicker_than_the_least():
+    table = q.lognormal(690_000, 1_400_000, 450_000)
+    assert table[0] >= 450_000
+    assert q.table_mean_ps(table) == 690_000
+    with pytest.raises(ValueError, match="below the mean"):
+        q.lognormal(5, 1, 5)
+
+
 def test_inner_knots_are_the_true_quantiles():
     scipy_stats = pytest.importorskip("scipy.stats")
     mean, sd = 2_200_000, 6_600_000

@@ -1,0 +1,99 @@
+"""What cannot be: machines, runs and processes whose parts contradict each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.scenario.document import Document
+
+MOST_SAMPLES: Final = 100_000
+MOST_PROCESSES: Final = 100_000
+
+
+def check_host(host: Mapping[str, Any], document: Document) -> None:
+    """Refuse a machine that cannot exist, or one whose features are not simulated."""
+    memory, reserve, min_free = host["memory"], host["kernel_reserve"], host["min_free"]
+    if reserve >= memory:
+        raise document.error(
+            ("host", "kernel_reserve"),
+            f"{format_bytes(reserve)} is all of the memory ({format_bytes(memory)}); "
+            "lower it, or leave it out",
+        )
+    free = memory - reserve
+    if min_free >= free:
+        raise document.error(
+            ("host", "min_free"),
+            f"{format_bytes(min_free)} is all that the kernel leaves ({format_bytes(free)}); "
+            "lower it, or leave it out",
+        )
+    in_zones = sum(zone["memory"] for zone in host["zones"])
+    if in_zones != memory:
+        raise document.error(
+            ("host", "zones"),
+            f"the zones add up to {in_zones} B, but memory is {memory} B; make them equal",
+        )
+    names = [zone["name"] for zone in host["zones"]]
+    if len(set(names)) < len(names):
+        raise document.error(("host", "zones"), "two zones have one name; rename one of them")
+    if host["percpu_high"] < host["percpu_batch"]:
+        raise document.error(
+            ("host", "percpu_high"),
+            f"must be at least percpu_batch ({host['percpu_batch']}), got {host['percpu_high']}",
+        )
+    if host["swap"]:
+        raise document.error(("host", "swap"), "swapping is not simulated; set it to 0")
+    if host["thp"] == "always":
+        raise document.error(
+            ("host", "thp"),
+            "huge pages are not simulated; write `never`, or `madvise` for its larger reserve",
+        )
+
+
+def check_run(run: Mapping[str, Any], document: Document) -> None:
+    """Refuse a run in which nothing is measured, or in which the time series has no end."""
+    horizon = run["horizon"]
+    if run["warmup"] >= horizon:
+        raise document.error(
+            ("run", "warmup"),
+            f"{format_duration(run['warmup'])} leaves nothing of the horizon "
+            f"({format_duration(horizon)}) to measure; shorten it",
+        )
+    if horizon // run["sample_every"] > MOST_SAMPLES:
+        raise document.error(
+            ("run", "sample_every"),
+            f"{format_duration(run['sample_every'])} makes {horizon // run['sample_every']:,} "
+            f"points; write at least {format_duration(-(-horizon // MOST_SAMPLES))}",
+        )
+
+
+def check_processes(
+    processes: Mapping[str, Mapping[str, Any]],
+    host: Mapping[str, Any],
+    run: Mapping[str, Any],
+    document: Document,
+) -> None:
+    """Refuse processes that could never run on this host, or in this time."""
+    total = sum(process["copies"] for process in processes.values())
+    if total > MOST_PROCESSES:
+        raise document.error(
+            ("processes",), f"{total:,} processes; start at most {MOST_PROCESSES:,}"
+        )
+    for name, process in processes.items():
+        path = ("processes", name)
+        cpu, cpus = process["cpu"], host["cpus"]
+        if cpu is not None and cpu >= cpus:
+            raise document.error(
+                (*path, "cpu"),
+                f"there is no CPU {cpu}; with {cpus} of them, write 0 to {cpus - 1}",
+            )
+        if process["start"] >= run["horizon"]:
+            raise document.error(
+                (*path, "start"),
+                f"{format_duration(process['start'])} is not before the end of the run "
+                f"({format_duration(run['horizon'])}); start it earlier",
+            )

@@ -1,0 +1,45 @@
+"""Defaults that follow from other values: what Linux would set up on such a machine."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sim.units import MIB, MS, PAGE_BYTES, US, S
+
+SEED: Final = 1
+"""Root of the random numbers where neither the scenario nor the command line names one."""
+
+STRUCT_PAGE_BYTES: Final = 64
+"""Size of the kernel's record of a page frame (``struct page``)."""
+
+BASE_SLICE_NS: Final = 700 * US
+"""EEVDF's slice on one CPU; it grows with the logarithm of the CPUs, up to eight of them."""
+
+
+def kernel_reserve_bytes(memory_bytes: int) -> int:
+    """Return what the kernel keeps for itself, in whole pages.
+
+    One 64th of memory for page structures; and, assumed, one 16th of memory but at most 192 MiB
+    for its text, data, slab and start-up allocations.
+    """
+    pages = memory_bytes // PAGE_BYTES
+    rest = min(memory_bytes // 16, 192 * MIB)
+    return -(-(pages * STRUCT_PAGE_BYTES + rest) // PAGE_BYTES) * PAGE_BYTES
+
+
+def quantum_ns(cpus: int, hz: int) -> int:
+    """Return the slice after which a waiting task gets the CPU: EEVDF's, up to the next tick.
+
+    Without high-resolution ticks a running task is preempted at ticks only.
+
+    >>> quantum_ns(2, 250), quantum_ns(8, 1000)
+    (4000000, 3000000)
+    """
+    slice_ns = BASE_SLICE_NS * min(cpus, 8).bit_length()
+    tick_ns = S // hz
+    return -(-slice_ns // tick_ns) * tick_ns
+
+
+def sample_every_ns(horizon_ns: int) -> int:
+    """Return the distance of time-series points: about 500 of them, at least 1 ms apart."""
+    return max(MS, horizon_ns // 500)

@@ -1,0 +1,92 @@
+"""The host of a resolved scenario: a profile, what the scenario changes, and Linux's defaults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim.cost.catalogue import PRICE_KEYS
+from sim.machine import watermarks
+from sim.scenario import defaults
+from sim.scenario.profiles import DEFAULT_PROFILE, merged
+from sim.units import KIB, PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.scenario.document import Document
+    from sim.scenario.model import Host
+
+
+def resolve_host(
+    given: Host, profile_name: str | None, profile: dict[str, Any], document: Document
+) -> dict[str, Any]:
+    """Return the host with every value filled in, sizes in bytes.
+
+    Raises `ScenarioError` if neither the scenario nor the profile says how large it is, or what
+    something costs.
+    """
+    host = merged(profile, given.model_dump(exclude_unset=True, exclude_none=True))
+    for key in ("memory", "cpus", "hz", "kernel"):
+        if key not in host:
+            message = f"missing; the profile has no default, so add `{key}: ...`"
+            raise document.error(("host", key), message)
+    prices, stages = host.get("prices", {}), host.get("stages", {})
+    missing = [key for key in PRICE_KEYS if key not in prices]
+    if missing:
+        message = f"has no price for {', '.join(missing[:5])}; let it extend `{DEFAULT_PROFILE}`"
+        raise document.error(("host", "profile"), message)
+    memory = host["memory"] // PAGE_BYTES * PAGE_BYTES
+    return {
+        "profile": profile_name,
+        "machine": " ".join(host.get("machine", "").split()),
+        "memory": memory,
+        "cpus": host["cpus"],
+        "hz": host["hz"],
+        "kernel": host["kernel"],
+        **_memory_rules(host, memory),
+        "kernel_stack": host.get("kernel_stack", 16 * KIB),
+        "overcommit": {"mode": 0, "ratio": 50, **host.get("overcommit", {})},
+        "swap": host.get("swap", 0),
+        "prices": {key: prices[key] for key in PRICE_KEYS},
+        "stages": {key: stages[key] for key in PRICE_KEYS if key in stages},
+        "published": host.get("published", []),
+    }
+
+
+def managed_pages(memory_bytes: int, kernel_reserve_bytes: int) -> int:
+    """Return how many pages the page allocator owns: memory less the kernel's own."""
+    return (memory_bytes - kernel_reserve_bytes) // PAGE_BYTES
+
+
+def host_watermarks(host: Mapping[str, Any]) -> watermarks.Watermarks:
+    """Return the watermarks of a resolved host as a whole."""
+    pages = managed_pages(host["memory"], host["kernel_reserve"])
+    return watermarks.zone_watermarks(
+        host["min_free"] // PAGE_BYTES, pages, pages, host["watermark_scale_factor"]
+    )
+
+
+def _memory_rules(host: Mapping[str, Any], memory: int) -> dict[str, Any]:
+    """Return reserve, watermarks, per-CPU lists, zones and huge pages, in that order."""
+    zones = host.get("zones") or [{"name": "Normal", "memory": memory}]
+    thp = host.get("thp", "never")
+    reserve = host.get("kernel_reserve", defaults.kernel_reserve_bytes(memory))
+    managed = max(1, managed_pages(memory, reserve))
+    n_zones = len(zones) if host.get("zones") else watermarks.x86_zones(memory // PAGE_BYTES)
+    min_free_kb = watermarks.default_min_free_kb(managed, zones=n_zones, huge_pages=thp != "never")
+    min_free = host.get("min_free", min_free_kb * KIB)
+    factor = host.get("watermark_scale_factor", 10)
+    largest = max(zone["memory"] for zone in zones) // PAGE_BYTES * managed
+    zone_pages = min(managed, largest // max(1, memory // PAGE_BYTES))
+    low = watermarks.zone_watermarks(min_free // PAGE_BYTES, zone_pages, managed, factor).low_pages
+    batch = host.get("percpu_batch", watermarks.percpu_batch(zone_pages))
+    high = watermarks.percpu_high(low, host["cpus"], batch) if batch else 0
+    return {
+        "kernel_reserve": reserve,
+        "min_free": min_free,
+        "watermark_scale_factor": factor,
+        "percpu_batch": batch,
+        "percpu_high": host.get("percpu_high", high),
+        "zones": zones,
+        "thp": thp,
+    }

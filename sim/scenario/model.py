@@ -1,0 +1,239 @@
+"""The closed schema of scenarios and host profiles: what may be written, not what it means.
+
+Everything that has a default is optional here; `sim.scenario.resolve` fills it in, because most
+defaults depend on other values.  Programs' parameters are in `sim.scenario.programs`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    create_model,
+)
+
+from sim.cost.catalogue import FAULTS_WITH_STAGES, PRICE_KEYS
+from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
+from sim.scenario.quantities import (
+    Bytes,
+    Duration,
+    Name,
+    PositiveDuration,
+    WholePages,
+    size,
+    within,
+)
+from sim.units import MIB, PAGE_BYTES, TIB, S, format_duration
+
+OLDEST_KERNEL: Final = (5, 4)
+NEWEST_KERNEL: Final = (6, 18)
+LEAST_MEMORY_BYTES: Final = 16 * PAGE_BYTES
+MOST_MEMORY_BYTES: Final = 4 * TIB
+MOST_CPUS: Final = 1024
+
+
+class Closed(BaseModel):
+    """A mapping in which an unknown key is an error, and nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _kernel(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError('put the version in quotes, as in "6.12": unquoted, 6.10 reads as 6.1')
+    parts = value.split(".")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise ValueError(f'{value!r} is not a kernel version; write e.g. "6.12"')
+    if len(value) > 8 or not OLDEST_KERNEL <= (int(parts[0]), int(parts[1])) <= NEWEST_KERNEL:
+        raise ValueError(f'{value!r} is not known; write "5.4" to "6.18"')
+    return value
+
+
+Kernel = Annotated[str, BeforeValidator(_kernel)]
+PriceForm = Annotated[dict[str, Any], BeforeValidator(parse_price), WithJsonSchema(PRICE_SCHEMA)]
+StageShares = Annotated[dict[str, float], BeforeValidator(parse_stages)]
+
+
+_PRICE_FIELDS: Final[dict[str, Any]] = {
+    key: (PriceForm | None, Field(default=None, description=f"per {price.per}"))
+    for key, price in PRICE_KEYS.items()
+}
+_STAGE_FIELDS: Final[dict[str, Any]] = {
+    price.name.lower(): (StageShares | None, Field(default=None)) for price in FAULTS_WITH_STAGES
+}
+Prices = create_model(
+    "Prices",
+    __base__=Closed,
+    __doc__="What operations cost; see the catalogue of prices.",
+    **_PRICE_FIELDS,
+)
+Stages = create_model(
+    "Stages",
+    __base__=Closed,
+    __doc__="How a fault's time divides into stages; the shares of each add up to 1.",
+    **_STAGE_FIELDS,
+)
+
+
+class Zone(Closed):
+    """A zone of physical memory, in order of address."""
+
+    name: Name
+    memory: Annotated[WholePages, size(PAGE_BYTES, MOST_MEMORY_BYTES)]
+
+
+class Overcommit(Closed):
+    """How much memory may be promised (``vm.overcommit_memory`` and ``_ratio``)."""
+
+    mode: Literal[0, 1, 2] | None = Field(
+        default=None, description="0 refuses a single obvious excess, 1 nothing, 2 beyond a limit"
+    )
+    ratio: Annotated[int, within(0, 100_000)] | None = Field(
+        default=None, description="per cent of memory that mode 2 promises"
+    )
+
+
+class PublishedPoint(Closed):
+    """A published measurement that the profile's prices are to reproduce."""
+
+    kind: Literal["fork", "fork_by_folio"]
+    rss: Bytes = Field(description="resident memory of the parent")
+    time: PositiveDuration
+    folio: Annotated[WholePages, size(PAGE_BYTES, 2 * MIB)] = Field(
+        default=PAGE_BYTES, description="size of the pieces in which the parent's memory came"
+    )
+    source: Annotated[str, Field(min_length=1)]
+
+
+class HostFields(Closed):
+    """What a host consists of; shared by scenarios and host profiles."""
+
+    machine: str | None = Field(default=None, description="the machine in one sentence")
+    memory: Annotated[Bytes, size(LEAST_MEMORY_BYTES, MOST_MEMORY_BYTES)] | None = Field(
+        default=None, description="physical memory, rounded down to whole pages"
+    )
+    cpus: Annotated[int, within(1, MOST_CPUS)] | None = None
+    hz: Literal[100, 250, 300, 1000] | None = Field(
+        default=None, description="timer ticks a second (CONFIG_HZ)"
+    )
+    kernel: Kernel | None = Field(default=None, description="Linux version whose rules hold")
+    kernel_reserve: Bytes | None = Field(
+        default=None, description="memory the kernel keeps: page structures, text, slab"
+    )
+    min_free: Bytes | None = Field(default=None, description="vm.min_free_kbytes, as a size")
+    watermark_scale_factor: Annotated[int, within(0, 3000)] | None = None
+    percpu_batch: Annotated[int, within(0, 10_000)] | None = Field(
+        default=None, description="pages a per-CPU list takes at once; 0: no per-CPU lists"
+    )
+    percpu_high: Annotated[int, within(0, 2**32)] | None = Field(
+        default=None, description="pages a per-CPU list may hold"
+    )
+    zones: Annotated[list[Zone], Field(min_length=1, max_length=8)] | None = None
+    thp: Literal["never", "madvise", "always"] | None = Field(
+        default=None, description="transparent huge pages"
+    )
+    kernel_stack: Annotated[WholePages, size(PAGE_BYTES, MIB)] | None = Field(
+        default=None, description="kernel stack of a task"
+    )
+    overcommit: Overcommit | None = None
+    swap: Bytes | None = Field(default=None, description="swap space; 0, the only value so far")
+    prices: Prices | None = None
+    stages: Stages | None = None
+    published: list[PublishedPoint] | None = None
+
+
+class Host(HostFields):
+    """The machine of a scenario: a profile, and what differs from it."""
+
+    profile: str | None = Field(
+        default=None, description="a host profile that ships with cowpool, or a path to one"
+    )
+
+
+class Scheduler(Closed):
+    """Who gets a CPU, and for how long."""
+
+    kind: Literal["round_robin", "fifo"] | None = None
+    quantum: PositiveDuration | None = Field(
+        default=None, description="longest slice while others wait; the tick rounds it up"
+    )
+
+
+class Policy(Closed):
+    """Who decides: scheduling, what happens when memory is short, fork, zeroing."""
+
+    scheduler: Scheduler | None = None
+    memory: Literal["oom", "wait"] | None = Field(
+        default=None, description="short of memory: kill a process, or wait in line"
+    )
+    fork: Literal["cow", "eager"] | None = Field(
+        default=None, description="share pages until one is written, or copy all at once"
+    )
+    zeroing: Literal["demand", "eager"] | None = Field(
+        default=None, description="frames at first touch, or all when memory is mapped"
+    )
+
+
+class HostProfile(HostFields):
+    """A file under ``configs/hosts``: prices with sources, and usual sizes."""
+
+    version: Literal[1] = Field(examples=["1"])
+    extends: str | None = Field(
+        default=None, description="profile that has whatever is not said here"
+    )
+    policy: Policy | None = Field(default=None, description="defaults for the scenario's policy")
+
+
+class Run(Closed):
+    """How long to simulate, and what to keep."""
+
+    horizon: Annotated[Duration, within(1, 1000 * 3600 * S, format_duration)] = Field(
+        description="simulated time at which the run ends", examples=["60 s"]
+    )
+    warmup: Duration | None = Field(default=None, description="initial part that is not measured")
+    sample_every: PositiveDuration | None = Field(
+        default=None, description="distance of the points of time series"
+    )
+    burst: Annotated[int, within(0, 2**62)] | None = Field(
+        default=None, description="most steps between two events; 0: no limit. No result changes"
+    )
+    seed: Annotated[int, within(0, 2**63 - 1)] | None = Field(
+        default=None, description="root of all random numbers, unless --seed says otherwise"
+    )
+
+
+class ProcessFields(Closed):
+    """What every process has, whatever its program."""
+
+    program: str = Field(examples=["redis"])
+    start: Duration = Field(default=0, description="simulated time at which it starts")
+    cpu: Annotated[int, within(0, MOST_CPUS - 1)] | None = Field(
+        default=None, description="the only CPU it may run on"
+    )
+    oom_score_adj: Annotated[int, within(-1000, 1000)] = 0
+    copies: Annotated[int, within(1, 100_000)] = Field(
+        default=1, description="how many alike are started"
+    )
+
+
+def _some(processes: dict[str, Any]) -> dict[str, Any]:
+    if not processes:
+        raise ValueError("there is no process; add e.g. `db: {program: redis}`")
+    return processes
+
+
+class Scenario(Closed):
+    """Everything that determines a run, apart from the seed."""
+
+    version: Literal[1] = Field(examples=["1"])
+    name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    host: Host = Host()
+    policy: Policy = Policy()
+    processes: Annotated[dict[Name, dict[str, Any]], AfterValidator(_some)]
+    run: Run = Field(examples=["{horizon: 60 s}"])

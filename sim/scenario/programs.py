@@ -1,0 +1,151 @@
+"""What a process may say in a scenario: its own keys, and its program's parameters.
+
+The parameters come off the program's signature (`sim.workload.signature`), for built-in programs
+and for a user's plug-in alike, and are checked by a pydantic model made of them once.
+"""
+
+from __future__ import annotations
+
+import types
+import warnings
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
+from pydantic.errors import PydanticUserError
+
+from sim.scenario.complaints import checked, suggestion
+from sim.scenario.document import Document, Keys, kind_of, shorten
+from sim.scenario.model import ProcessFields
+from sim.scenario.quantities import (
+    BYTE_RATE_SCHEMA,
+    BYTES_SCHEMA,
+    DURATION_SCHEMA,
+    RATE_SCHEMA,
+    or_nothing,
+    parse_byte_rate,
+    within,
+)
+from sim.units import (
+    Range,
+    format_bytes,
+    format_duration,
+    format_rate,
+    parse_bytes,
+    parse_duration,
+    parse_rate,
+)
+from sim.workload.signature import Unit, parameters_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def _format_speed(bytes_per_s: float) -> str:
+    return f"{format_bytes(bytes_per_s)}/s"
+
+
+_UNITS: Final[dict[Unit, tuple[Callable[[object], Any], dict[str, Any], Callable[[Any], str]]]] = {
+    "bytes": (parse_bytes, BYTES_SCHEMA, format_bytes),
+    "ns": (parse_duration, DURATION_SCHEMA, format_duration),
+    "per_s": (parse_rate, RATE_SCHEMA, format_rate),
+    "bytes_per_s": (parse_byte_rate, BYTE_RATE_SCHEMA, _format_speed),
+}
+
+
+def show_value(unit: Unit | None, value: object) -> str:
+    """Return the value of a parameter as people write it."""
+    if unit is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return _UNITS[unit][2](value)
+
+
+def known_programs() -> Mapping[str, Callable[..., Any]]:
+    """Return the programs that ship with cowpool, by name."""
+    from sim.workload import PROGRAMS
+
+    return PROGRAMS
+
+
+def resolve_process(
+    raw: Mapping[str, Any],
+    document: Document,
+    path: Keys,
+    programs: Mapping[str, Callable[..., Any]],
+) -> dict[str, Any]:
+    """Return a process with every default filled in, in base units.
+
+    Raises `ScenarioError` if its program is not known or a parameter is wrong.
+    """
+    name = raw.get("program")
+    if name is None:
+        raise document.error(path, "missing `program`; add e.g. `program: redis`")
+    if not isinstance(name, str):
+        raise document.error((*path, "program"), f"{kind_of(name)} is not a program's name")
+    if name not in programs:
+        message = f"no program called {name!r}; {suggestion(name, sorted(programs))}"
+        raise document.error((*path, "program"), message)
+    try:
+        model = process_model(programs[name])
+    except (TypeError, NameError, PydanticUserError) as error:
+        raise document.error(
+            (*path, "program"), f"cannot be used: {shorten(str(error), 160)}"
+        ) from None
+    return checked(model, document, path, dict(raw)).model_dump()
+
+
+@lru_cache(maxsize=256)
+def process_model(program: Callable[..., Any]) -> type[ProcessFields]:
+    """Return the schema of a process that runs `program`."""
+    fields: dict[str, Any] = {
+        parameter.key: (
+            field_type(parameter.annotation, parameter.unit),
+            ... if parameter.required else Field(default=parameter.default),
+        )
+        for parameter in parameters_of(program)
+    }
+    with warnings.catch_warnings():
+        # A parameter may be called `copy` or `schema` although pydantic has a method of that name.
+        warnings.simplefilter("ignore", UserWarning)
+        return create_model(
+            getattr(program, "__name__", "program"),
+            __base__=ProcessFields,
+            __doc__=_first_line(program),
+            **fields,
+        )
+
+
+def field_type(annotation: Any, unit: Unit | None) -> Any:
+    """Return the type that pydantic checks a parameter with.
+
+    A quantity with a unit is parsed; a `Range` becomes a check whose message shows the bounds in
+    that unit; an optional parameter also takes nothing.
+    """
+    metadata: tuple[Any, ...] = ()
+    if get_origin(annotation) is Annotated:
+        annotation, *rest = get_args(annotation)
+        metadata = tuple(rest)
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [arg for arg in get_args(annotation) if arg is not type(None)]
+        if len(members) == 1:
+            inner = Annotated[members[0], *metadata] if metadata else members[0]
+            return field_type(inner, unit) | None
+    show: Callable[[Any], str] = str
+    if unit is not None:
+        parse, schema, show = _UNITS[unit]
+        if get_origin(annotation) is list:
+            inner = get_args(annotation)[0]
+            annotation = list[field_type(inner, unit)]  # type: ignore[misc]
+        else:
+            annotation = Annotated[
+                annotation, BeforeValidator(or_nothing(parse)), WithJsonSchema(schema)
+            ]
+    for item in metadata:
+        item = within(item.low, item.high, show) if isinstance(item, Range) else item
+        annotation = Annotated[annotation, item]
+    return annotation
+
+
+def _first_line(program: Callable[..., Any]) -> str:
+    text = (program.__doc__ or "A program.").strip()
+    return text.splitlines()[0]

@@ -1,0 +1,138 @@
+"""What a value in a scenario may be: sizes, durations, rates, whole numbers, names.
+
+Each is an `Annotated` type: pydantic reads it, checks it and describes it in the JSON schema.
+A value in base units (a plain whole number) is always accepted, so that a resolved scenario is
+itself a scenario.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from sim.units import (
+    PAGE_BYTES,
+    S,
+    format_bytes,
+    format_duration,
+    parse_bytes,
+    parse_duration,
+    parse_rate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NUMBER: Final = r"^\s*[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*"
+
+BYTES_SCHEMA: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0},
+        {"type": "string", "pattern": _NUMBER + r"(B|[KMGT]iB|[kKMGT]B|pages?)\s*$"},
+    ],
+    "description": "a size, e.g. `16 GiB`; a plain number counts bytes",
+}
+DURATION_SCHEMA: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0},
+        {"type": "string", "pattern": _NUMBER + r"(ns|us|µs|μs|ms|s|min|h)\s*$"},
+    ],
+    "description": "a duration, e.g. `1.5 ms`; a plain number counts ns",
+}
+RATE_SCHEMA: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "number", "minimum": 0},
+        {"type": "string", "pattern": _NUMBER + r"/\s*(ns|us|µs|μs|ms|s|min|h)\s*$"},
+    ],
+    "description": "a rate, e.g. `20000/s`; a plain number is per second",
+}
+
+BYTE_RATE_SCHEMA: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "number", "minimum": 0},
+        {
+            "type": "string",
+            "pattern": _NUMBER + r"(B|[KMGT]iB|[kKMGT]B|pages?)\s*/\s*(ns|us|µs|μs|ms|s|min|h)\s*$",
+        },
+    ],
+    "description": "a speed, e.g. `200 MiB/s`; a plain number counts bytes per second",
+}
+
+
+def parse_byte_rate(value: object) -> float:
+    """Return a speed in bytes per second; a plain number already is one.
+
+    >>> parse_byte_rate("200 MiB/s"), parse_byte_rate("3 MB/min")
+    (209715200.0, 50000.0)
+
+    Raises `ValueError`, with a remedy in the message, for anything else.
+    """
+    if not isinstance(value, str):
+        return float(parse_rate(value))
+    amount, slash, unit = value.partition("/")
+    if not slash:
+        raise ValueError(f"{value!r} is not a speed; write e.g. `200 MiB/s`")
+    try:
+        return parse_bytes(amount) * S / parse_duration(f"1 {unit.strip()}")
+    except ValueError:
+        raise ValueError(f"{value!r} is not a speed; write e.g. `200 MiB/s`") from None
+
+
+def or_nothing(parse: Callable[[object], Any]) -> Callable[[object], Any]:
+    """Return `parse`, but let ``None`` through: whether it is allowed is the type's business."""
+
+    def parsed(value: object) -> object:
+        return None if value is None else parse(value)
+
+    return parsed
+
+
+def within(
+    low: float | None, high: float | None, show: Callable[[Any], str] = str
+) -> AfterValidator:
+    """Return a check that a value lies in ``[low, high]``, with a message that shows the bounds."""
+
+    def check(value: Any) -> Any:
+        if value is None:
+            return value
+        if low is not None and not value >= low:
+            raise ValueError(f"must be at least {show(low)}, got {show(value)}")
+        if high is not None and not value <= high:
+            raise ValueError(f"must be at most {show(high)}, got {show(value)}")
+        return value
+
+    return AfterValidator(check)
+
+
+Bytes = Annotated[int, BeforeValidator(or_nothing(parse_bytes)), WithJsonSchema(BYTES_SCHEMA)]
+"""A size in bytes, at least 0."""
+
+Duration = Annotated[
+    int, BeforeValidator(or_nothing(parse_duration)), WithJsonSchema(DURATION_SCHEMA)
+]
+"""A duration in ns, at least 0."""
+
+Rate = Annotated[float, BeforeValidator(or_nothing(parse_rate)), WithJsonSchema(RATE_SCHEMA)]
+"""A rate per second, at least 0."""
+
+PositiveDuration = Annotated[Duration, within(1, None, format_duration)]
+"""A duration in ns, at least 1."""
+
+
+def size(low: int, high: int | None) -> AfterValidator:
+    """Return a check of a size's bounds."""
+    return within(low, high, format_bytes)
+
+
+def _whole_pages(value: int) -> int:
+    if value % PAGE_BYTES:
+        raise ValueError(f"must be whole pages of 4 KiB, got {value} B")
+    return value
+
+
+WholePages = Annotated[Bytes, AfterValidator(_whole_pages)]
+"""A size in bytes that is a multiple of the page size."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+"""A name in messages and files; no ``/``, which stands between a parent and its child."""

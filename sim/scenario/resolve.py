@@ -1,0 +1,163 @@
+"""From what a scenario says to what it means: every default filled in, in base units.
+
+The resolved scenario is a plain dictionary of JSON values, and itself a valid scenario that
+resolves to itself.  What cannot be is refused here, with the key that is to blame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sim.errors import ScenarioError
+from sim.resources import config_path
+from sim.scenario import defaults
+from sim.scenario.checks import check_host, check_processes, check_run
+from sim.scenario.complaints import checked
+from sim.scenario.document import Document, Place, read_document
+from sim.scenario.hosts import resolve_host
+from sim.scenario.model import Policy, Run, Scenario
+from sim.scenario.overrides import apply_settings, split_path, with_value
+from sim.scenario.profiles import DEFAULT_PROFILE, is_path, load_profile, merged
+from sim.scenario.programs import known_programs, resolve_process
+
+VERSION: Final = 1
+Programs = Mapping[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioSource:
+    """A scenario as it was written, from which variants can be resolved.
+
+    Defaults depend on other values (the watermarks on memory, say), so a variant is made of the
+    source, never of a resolved scenario.
+    """
+
+    document: Document
+    folder: Path
+    programs: Programs
+
+    def resolved(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the scenario with each ``key.path: value`` of `overrides`, fully resolved."""
+        document = self.document
+        for key, value in (overrides or {}).items():
+            path = split_path(key)
+            document = with_value(document, path, value, document.place(path))
+        return _resolve(document, self.folder, self.programs)
+
+
+def open_scenario(
+    path_or_name: str | Path, overrides: Sequence[str] = (), programs: Programs | None = None
+) -> ScenarioSource:
+    """Read a scenario from a file, or one that ships with cowpool by its name.
+
+    `overrides` are settings as on the command line, ``key.path=value``.
+    """
+    text = str(path_or_name)
+    path = Path(text)
+    if is_path(text) or path.exists():
+        document = read_document(path, text)
+        folder = path.parent
+    else:
+        try:
+            path = config_path("scenarios", text)
+        except ScenarioError as error:
+            raise ScenarioError(f"there is no such file, and {error.message}", text) from None
+        document, folder = read_document(path, f"{text}.yaml"), path.parent
+    document = apply_settings(document, overrides)
+    if document.data.get("name") is None and isinstance(document.data, dict):
+        document.data = {"name": path.stem[:64], **document.data}
+    return ScenarioSource(document, folder, known_programs() if programs is None else programs)
+
+
+def load_scenario(
+    path_or_name: str | Path, overrides: Sequence[str] = (), programs: Programs | None = None
+) -> dict[str, Any]:
+    """Return the resolved scenario of a file or of a shipped name, with `overrides` applied.
+
+    Raises `ScenarioError` with file, line, key and remedy for whatever is wrong with it.
+    """
+    return open_scenario(path_or_name, overrides, programs).resolved()
+
+
+def resolve(data: Mapping[str, Any], programs: Programs | None = None) -> dict[str, Any]:
+    """Resolve a scenario that is already parsed, such as a resolved one."""
+    document = Document(dict(data), None, {(): Place(None, None)})
+    return _resolve(document, Path(), known_programs() if programs is None else programs)
+
+
+def scenario_sha256(
+    resolved: Mapping[str, Any], seed: int, replication: int, results_version: int
+) -> str:
+    """Return what a run is known by.
+
+    SHA-256 of the resolved scenario with sorted keys, the seed, the replication and the version
+    of results.  The scenario's own ``run.seed`` is left out, because `seed` stands in its place,
+    and so is ``run.burst``, because no result depends on it.
+    """
+    run = {key: value for key, value in resolved["run"].items() if key not in ("seed", "burst")}
+    identity = {
+        "scenario": {**resolved, "run": run},
+        "seed": seed,
+        "replication": replication,
+        "results_version": results_version,
+    }
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _resolve(document: Document, folder: Path, programs: Programs) -> dict[str, Any]:
+    scenario = checked(Scenario, document)
+    profile_name = scenario.host.profile or DEFAULT_PROFILE
+    profile = load_profile(profile_name, document, ("host", "profile"), folder)
+    default_policy = profile.pop("policy", {})
+    says_none = scenario.host.profile is None and "profile" in scenario.host.model_fields_set
+    shown_name = None if says_none or is_path(profile_name) else profile_name
+    host = resolve_host(scenario.host, shown_name, profile, document)
+    check_host(host, document)
+    run = _run(scenario.run)
+    check_run(run, document)
+    processes = {
+        name: resolve_process(raw, document, ("processes", name), programs)
+        for name, raw in scenario.processes.items()
+    }
+    check_processes(processes, host, run, document)
+    return {
+        "version": VERSION,
+        "name": scenario.name or "scenario",
+        "host": host,
+        "policy": _policy(scenario.policy, default_policy, host),
+        "processes": processes,
+        "run": run,
+    }
+
+
+def _policy(
+    given: Policy, defaults_of_profile: Mapping[str, Any], host: Mapping[str, Any]
+) -> dict[str, Any]:
+    own = merged(dict(defaults_of_profile), given.model_dump(exclude_unset=True, exclude_none=True))
+    scheduler = own.get("scheduler", {})
+    return {
+        "scheduler": {
+            "kind": scheduler.get("kind", "round_robin"),
+            "quantum": scheduler.get("quantum", defaults.quantum_ns(host["cpus"], host["hz"])),
+        },
+        "memory": own.get("memory", "oom"),
+        "fork": own.get("fork", "cow"),
+        "zeroing": own.get("zeroing", "demand"),
+    }
+
+
+def _run(given: Run) -> dict[str, Any]:
+    own = given.model_dump(exclude_none=True)
+    return {
+        "horizon": own["horizon"],
+        "warmup": own.get("warmup", 0),
+        "sample_every": own.get("sample_every", defaults.sample_every_ns(own["horizon"])),
+        "burst": own.get("burst", 0),
+        "seed": own.get("seed", defaults.SEED),
+    }
