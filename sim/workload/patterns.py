@@ -64,12 +64,12 @@ class HotCold:
             raise ValueError(f"hot_share must be in [0, 1], got {self.hot_share}")
 
     def hot_pages(self, pages: int) -> int:
-        """Return how many of `pages` pages are hot: rounded down, at least 1.
+        """Return how many of `pages` pages are hot: the nearest whole number, at least 1.
 
         >>> HotCold(count=10, hot_fraction=0.1, hot_share=0.9).hot_pages(256)
-        25
+        26
         """
-        return min(pages, max(1, int(pages * self.hot_fraction)))
+        return min(pages, max(1, round(pages * self.hot_fraction)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

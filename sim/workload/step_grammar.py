@@ -82,9 +82,10 @@ def _read_step(step: Any, path: Path, scope: _Scope) -> dict[str, dict[str, Any]
 
 
 def _read_arguments(verb: _Verb, said: Any, path: Path, scope: _Scope) -> dict[str, Any]:
+    bare = said is not None and not isinstance(said, Mapping)
     if said is None:
         said = {}
-    if not isinstance(said, Mapping):
+    elif bare:
         if verb.bare is None:
             raise StepsError(path, f"takes {_keys(verb)}, got {kind_of(said)}")
         said = {verb.bare: said}
@@ -97,8 +98,7 @@ def _read_arguments(verb: _Verb, said: Any, path: Path, scope: _Scope) -> dict[s
     arguments = dict(verb.defaults)
     for key, reader in verb.readers.items():
         if said.get(key) is not None:
-            where = path if verb.bare == key and len(said) == 1 else (*path, key)
-            arguments[key] = reader(said[key], where, scope)
+            arguments[key] = reader(said[key], path if bare else (*path, key), scope)
     return arguments
 
 
