@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.scenario.complaints import suggestion
+from sim.scenario.document import shorten
 from sim.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sim.scenario.document import Document
 
@@ -68,6 +70,18 @@ def check_run(run: Mapping[str, Any], document: Document) -> None:
             ("run", "sample_every"),
             f"{format_duration(run['sample_every'])} makes {horizon // run['sample_every']:,} "
             f"points; write at least {format_duration(-(-horizon // MOST_SAMPLES))}",
+        )
+
+
+def check_scheduler(
+    policy: Mapping[str, Any], schedulers: Sequence[str], document: Document
+) -> None:
+    """Refuse a scheduler that nobody has written."""
+    kind = policy["scheduler"]["kind"]
+    if kind not in schedulers:
+        raise document.error(
+            ("policy", "scheduler", "kind"),
+            f"no scheduler called {shorten(kind)!r}; {suggestion(kind, list(schedulers))}",
         )
 
 

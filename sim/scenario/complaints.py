@@ -75,7 +75,10 @@ def _complaint(
         return document.error(where, unknown_key(str(where[-1]), known))
     if details["type"] == "missing" and not isinstance(details["input"], Mapping):
         return document.error(where[:-1], f"{kind_of(details['input'])} is not a mapping")
-    return document.error(where, shorten(_message(details, annotation), 300))
+    cause = details.get("ctx", {}).get("error")
+    inside = getattr(cause, "path", ())
+    message = getattr(cause, "what", None) or _message(details, annotation)
+    return document.error((*where, *inside), shorten(message, 300))
 
 
 def _walk(annotation: Any, data: object, loc: tuple[int | str, ...]) -> tuple[Keys, Any]:

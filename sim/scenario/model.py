@@ -159,7 +159,7 @@ class Host(HostFields):
 class Scheduler(Closed):
     """Who gets a CPU, and for how long."""
 
-    kind: Literal["round_robin", "fifo"] | None = None
+    kind: str | None = Field(default=None, description="round_robin, fifo, or a plug-in's")
     quantum: PositiveDuration | None = Field(
         default=None, description="longest slice while others wait; the tick rounds it up"
     )

@@ -6,6 +6,7 @@ and for a user's plug-in alike, and are checked by a pydantic model made of them
 
 from __future__ import annotations
 
+import inspect
 import types
 import warnings
 from functools import lru_cache
@@ -119,7 +120,7 @@ def field_type(annotation: Any, unit: Unit | None) -> Any:
     """Return the type that pydantic checks a parameter with.
 
     A quantity with a unit is parsed; a `Range` becomes a check whose message shows the bounds in
-    that unit; an optional parameter also takes nothing.
+    that unit; a function is applied to what was written; an optional parameter also takes nothing.
     """
     metadata: tuple[Any, ...] = ()
     if get_origin(annotation) is Annotated:
@@ -141,9 +142,17 @@ def field_type(annotation: Any, unit: Unit | None) -> Any:
                 annotation, BeforeValidator(or_nothing(parse)), WithJsonSchema(schema)
             ]
     for item in metadata:
-        item = within(item.low, item.high, show) if isinstance(item, Range) else item
-        annotation = Annotated[annotation, item]
+        annotation = Annotated[annotation, _check(item, show)]
     return annotation
+
+
+def _check(item: Any, show: Callable[[Any], str]) -> Any:
+    """Return what pydantic makes of a piece of metadata of an annotation."""
+    if isinstance(item, Range):
+        return within(item.low, item.high, show)
+    if inspect.isfunction(item):
+        return BeforeValidator(item)
+    return item
 
 
 def _first_line(program: Callable[..., Any]) -> str:

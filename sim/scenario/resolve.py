@@ -16,7 +16,7 @@ from typing import Any, Final
 from sim.errors import ScenarioError
 from sim.resources import config_path
 from sim.scenario import defaults
-from sim.scenario.checks import check_host, check_processes, check_run
+from sim.scenario.checks import check_host, check_processes, check_run, check_scheduler
 from sim.scenario.complaints import checked
 from sim.scenario.document import Document, Place, read_document
 from sim.scenario.hosts import resolve_host
@@ -26,6 +26,9 @@ from sim.scenario.profiles import DEFAULT_PROFILE, is_path, load_profile, merged
 from sim.scenario.programs import known_programs, resolve_process
 
 VERSION: Final = 1
+SCHEDULERS: Final = ("fifo", "round_robin")
+"""Schedulers that need no plug-in."""
+
 Programs = Mapping[str, Callable[..., Any]]
 
 
@@ -40,6 +43,7 @@ class ScenarioSource:
     document: Document
     folder: Path
     programs: Programs
+    schedulers: tuple[str, ...] = SCHEDULERS
 
     def resolved(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the scenario with each ``key.path: value`` of `overrides`, fully resolved."""
@@ -47,15 +51,19 @@ class ScenarioSource:
         for key, value in (overrides or {}).items():
             path = split_path(key)
             document = with_value(document, path, value, document.place(path))
-        return _resolve(document, self.folder, self.programs)
+        return _resolve(document, self.folder, self.programs, self.schedulers)
 
 
 def open_scenario(
-    path_or_name: str | Path, overrides: Sequence[str] = (), programs: Programs | None = None
+    path_or_name: str | Path,
+    overrides: Sequence[str] = (),
+    programs: Programs | None = None,
+    schedulers: Sequence[str] = SCHEDULERS,
 ) -> ScenarioSource:
     """Read a scenario from a file, or one that ships with cowpool by its name.
 
-    `overrides` are settings as on the command line, ``key.path=value``.
+    `overrides` are settings as on the command line, ``key.path=value``; `programs` and
+    `schedulers` are those that it may name, by default those that ship.
     """
     text = str(path_or_name)
     path = Path(text)
@@ -71,33 +79,47 @@ def open_scenario(
     document = apply_settings(document, overrides)
     if document.data.get("name") is None and isinstance(document.data, dict):
         document.data = {"name": path.stem[:64], **document.data}
-    return ScenarioSource(document, folder, known_programs() if programs is None else programs)
+    known = known_programs() if programs is None else programs
+    return ScenarioSource(document, folder, known, tuple(schedulers))
 
 
 def load_scenario(
-    path_or_name: str | Path, overrides: Sequence[str] = (), programs: Programs | None = None
+    path_or_name: str | Path,
+    overrides: Sequence[str] = (),
+    programs: Programs | None = None,
+    schedulers: Sequence[str] = SCHEDULERS,
 ) -> dict[str, Any]:
     """Return the resolved scenario of a file or of a shipped name, with `overrides` applied.
 
     Raises `ScenarioError` with file, line, key and remedy for whatever is wrong with it.
     """
-    return open_scenario(path_or_name, overrides, programs).resolved()
+    return open_scenario(path_or_name, overrides, programs, schedulers).resolved()
 
 
-def resolve(data: Mapping[str, Any], programs: Programs | None = None) -> dict[str, Any]:
+def resolve(
+    data: Mapping[str, Any],
+    programs: Programs | None = None,
+    schedulers: Sequence[str] = SCHEDULERS,
+) -> dict[str, Any]:
     """Resolve a scenario that is already parsed, such as a resolved one."""
     document = Document(dict(data), None, {(): Place(None, None)})
-    return _resolve(document, Path(), known_programs() if programs is None else programs)
+    known = known_programs() if programs is None else programs
+    return _resolve(document, Path(), known, schedulers)
 
 
 def scenario_sha256(
-    resolved: Mapping[str, Any], seed: int, replication: int, results_version: int
+    resolved: Mapping[str, Any],
+    seed: int,
+    replication: int,
+    results_version: int,
+    plugin_sha256: str | None = None,
 ) -> str:
     """Return what a run is known by.
 
     SHA-256 of the resolved scenario with sorted keys, the seed, the replication and the version
     of results.  The scenario's own ``run.seed`` is left out, because `seed` stands in its place,
-    and so is ``run.burst``, because no result depends on it.
+    and so is ``run.burst``, because no result depends on it.  A plug-in's code decides results as
+    well, so its digest is part of the identity of a run that used one.
     """
     run = {key: value for key, value in resolved["run"].items() if key not in ("seed", "burst")}
     identity = {
@@ -106,11 +128,15 @@ def scenario_sha256(
         "replication": replication,
         "results_version": results_version,
     }
+    if plugin_sha256 is not None:
+        identity["plugin"] = plugin_sha256
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _resolve(document: Document, folder: Path, programs: Programs) -> dict[str, Any]:
+def _resolve(
+    document: Document, folder: Path, programs: Programs, schedulers: Sequence[str]
+) -> dict[str, Any]:
     scenario = checked(Scenario, document)
     profile_name = scenario.host.profile or DEFAULT_PROFILE
     profile = load_profile(profile_name, document, ("host", "profile"), folder)
@@ -126,11 +152,13 @@ def _resolve(document: Document, folder: Path, programs: Programs) -> dict[str, 
         for name, raw in scenario.processes.items()
     }
     check_processes(processes, host, run, document)
+    policy = _policy(scenario.policy, default_policy, host)
+    check_scheduler(policy, schedulers, document)
     return {
         "version": VERSION,
         "name": scenario.name or "scenario",
         "host": host,
-        "policy": _policy(scenario.policy, default_policy, host),
+        "policy": policy,
         "processes": processes,
         "run": run,
     }

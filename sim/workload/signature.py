@@ -3,7 +3,9 @@
 A parameter is written in YAML without its unit: ``dataset_bytes`` is the key ``dataset`` and takes
 ``4 GiB``, ``save_every_ns`` is ``save_every`` and takes ``60 s``, ``writes_per_s`` is ``writes``
 and takes ``20000/s``, ``speed_bytes_per_s`` is ``speed`` and takes ``200 MiB/s``.
-Built-in programs and plug-ins go the same way.
+Built-in programs and plug-ins go the same way.  A function among the metadata of
+`typing.Annotated` turns what was written into what the program gets, and raises `ValueError` for
+what cannot be.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["StepsError", "check_steps", "normal_steps", "steps"]
 
 
-def steps(task: Process, *, steps: list[Any]) -> Generator[Any, Any, None]:
+def steps(task: Process, *, steps: Annotated[list[Any], normal_steps]) -> Generator[Any, Any, None]:
     """Do what a list of steps says, in order, then exit.
 
     =============  =====================================================================

@@ -182,9 +182,10 @@ def test_a_run_is_known_by_what_decides_its_result():
         scenario_sha256(base, 2, 0, 1),
         scenario_sha256(base, 1, 1, 1),
         scenario_sha256(base, 1, 0, 2),
+        scenario_sha256(base, 1, 0, 1, "a plug-in"),
         scenario_sha256(resolved(run={"horizon": "31 s"}), 1, 0, 1),
     ]
-    assert len({sha, *others}) == 5
+    assert len({sha, *others}) == 6
 
 
 def test_a_parameter_may_have_the_name_of_a_pydantic_method():
@@ -200,3 +201,32 @@ def test_a_program_that_cannot_be_described_is_bad_input(bad):
     exec(f"def program(task, *, {bad}: int = 1): ...", namespace)
     with pytest.raises(ScenarioError, match=r"processes.p.program: cannot be used"):
         resolve(scenario(processes={"p": {"program": "program"}}), namespace)
+
+
+def test_a_scheduler_is_one_that_exists():
+    data = scenario(policy={"scheduler": {"kind": "mine"}})
+    assert resolve(data, PROGRAMS, ["mine"])["policy"]["scheduler"]["kind"] == "mine"
+    with pytest.raises(ScenarioError, match=r"policy.scheduler.kind: no scheduler called 'mine'"):
+        resolve(data, PROGRAMS)
+
+
+def test_a_mistake_in_a_list_of_steps_has_its_place(tmp_path):
+    (tmp_path / "s.yaml").write_text(
+        "version: 1\n"
+        "run: {horizon: 1 s}\n"
+        "processes:\n"
+        "  p:\n"
+        "    program: steps\n"
+        "    steps:\n"
+        "      - mmap: {name: A, size: 1 MiB}\n"
+        "      - write: A\n"
+        "      - fork:\n"
+        "          - read: B\n"
+    )
+    with pytest.raises(ScenarioError) as refusal:
+        open_scenario(tmp_path / "s.yaml").resolved()
+    assert refusal.value.line == 10
+    assert refusal.value.key == "processes.p.steps.2.fork.0.read"
+    assert "there are: A" in refusal.value.message
+    first = open_scenario(tmp_path / "s.yaml", ["processes.p.steps.2.fork.0.read=A"]).resolved()
+    assert resolve(first) == first
