@@ -1,0 +1,72 @@
+"""JSON Schema of scenarios and studies, for editors that complete and check as one types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from sim.scenario.model import Scenario
+from sim.scenario.programs import known_programs, process_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_REF: Final = "#/$defs/{model}"
+
+SchemaKind = Literal["scenario", "study"]
+
+
+def json_schema(
+    kind: SchemaKind | None = None, programs: Mapping[str, Callable[..., Any]] | None = None
+) -> dict[str, Any]:
+    """Return the JSON Schema of scenarios, of studies, or (by default) of either.
+
+    It says what may be written; some of what cannot be (a watermark above the memory) only shows
+    when a scenario is resolved.
+    """
+    if kind == "scenario":
+        return {"$schema": DIALECT, **scenario_schema(programs)}
+    if kind == "study":
+        return {"$schema": DIALECT, **study_schema()}
+    definitions: dict[str, Any] = {}
+    for name, schema in (("Scenario", scenario_schema(programs)), ("Study", study_schema())):
+        definitions.update(schema.pop("$defs", {}))
+        definitions[name] = schema
+    return {
+        "$schema": DIALECT,
+        "title": "A scenario or a study of cowpool",
+        "type": "object",
+        "if": {"required": ["base"]},
+        "then": {"$ref": "#/$defs/Study"},
+        "else": {"$ref": "#/$defs/Scenario"},
+        "$defs": definitions,
+    }
+
+
+def scenario_schema(programs: Mapping[str, Callable[..., Any]] | None = None) -> dict[str, Any]:
+    """Return the schema of a scenario, with the parameters of every program."""
+    schema = Scenario.model_json_schema(ref_template=_REF)
+    definitions: dict[str, Any] = schema["$defs"]
+    choices = []
+    for name, program in (known_programs() if programs is None else programs).items():
+        process = process_model(program).model_json_schema(ref_template=_REF)
+        definitions.update(process.pop("$defs", {}))
+        process["title"] = name
+        process["properties"]["program"] = {"const": name}
+        definitions[f"program_{name}"] = process
+        choices.append({"$ref": f"#/$defs/program_{name}"})
+    schema["properties"]["processes"] = {
+        "description": "processes by name, started in this order",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$"},
+        "additionalProperties": {"oneOf": choices},
+    }
+    return schema
+
+
+def study_schema() -> dict[str, Any]:
+    """Return the schema of a study."""
+    from sim.scenario.study import StudyFile
+
+    return StudyFile.model_json_schema(ref_template=_REF)
