@@ -1,0 +1,101 @@
+"""The bill: what the memory of a host is for, from the data set up."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from sim.report.style import (
+    BLUE,
+    BROWN,
+    FAINT,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    PURPLE,
+    SKY,
+    YELLOW,
+    Drawing,
+    canvas,
+    drawn,
+    ink_on,
+)
+from sim.units import GIB, MIB, format_bytes
+
+COLOURS: Final[Mapping[str, str]] = {
+    "data set": BLUE,
+    "data": BLUE,
+    "slack": SKY,
+    "copies": ORANGE,
+    "page tables": GREEN,
+    "kernel stacks": PINK,
+    "page cache": BROWN,
+    "margin": YELLOW,
+    "kernel": GREY,
+    "min watermark": PURPLE,
+}
+"""Colour of every item, on the bar and in the table beside it."""
+
+LABEL_FITS_FROM: Final = 0.12
+"""Share of the bar from which an item's label fits inside it."""
+LABEL_WORTH_FROM: Final = 0.01
+"""Share of the bar from which an item gets a label at all; the table has them all."""
+
+
+def draw_bill(items: Sequence[Mapping[str, Any]], where: str, folder: Path) -> Drawing | None:
+    """Draw one stacked bar, its items in the order given."""
+    if not items:
+        return None
+    total = sum(item["bytes"] for item in items)
+    unit, unit_name = (GIB, "GiB") if total >= 2 * GIB else (MIB, "MiB")
+    with canvas(2.0) as (figure, (axis,)):
+        left = 0.0
+        outside: list[tuple[float, str]] = []
+        for item in items:
+            width = item["bytes"] / unit
+            colour = COLOURS.get(item["name"], FAINT)
+            axis.barh(
+                0, width, left=left, height=0.6, color=colour, edgecolor="white", linewidth=0.7
+            )
+            if item["bytes"] >= LABEL_FITS_FROM * total:
+                axis.text(
+                    left + width / 2,
+                    0,
+                    f"{item['name']}\n{item['text']}",
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    color=ink_on(colour),
+                )
+            elif item["bytes"] >= LABEL_WORTH_FROM * total:
+                outside.append((left + width / 2, f"{item['name']} {item['text']}"))
+            left += width
+        axis.set_xlim(0, left)
+        axis.set_ylim(-0.35, 0.5 + 0.22 * max(len(outside), 1))
+        axis.grid(visible=False)
+        for n, (x, words) in enumerate(outside):
+            y = 0.5 + 0.22 * (len(outside) - 1 - n)
+            side = "right" if x > left / 2 else "left"
+            axis.plot([x, x], [0.3, y], color=FAINT, linewidth=0.8)
+            axis.annotate(
+                words,
+                (x, y),
+                xytext=(-3 if side == "right" else 3, 0),
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize=9,
+            )
+        axis.set_yticks([])
+        axis.spines["left"].set_visible(False)
+        axis.set_xlabel(unit_name)
+        axis.set_title(f"{format_bytes(total)} for {where}")
+        listed = ", ".join(f"{item['name']} {item['text']}" for item in items)
+        return drawn(
+            figure,
+            folder,
+            "bill",
+            title="The bill",
+            caption=f"What {format_bytes(total)} are for, from the data set to the memory needed.",
+            alt=f"Stacked bar of {format_bytes(total)}: {listed}.",
+        )

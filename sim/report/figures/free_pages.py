@@ -1,0 +1,97 @@
+"""Free pages over time, with the watermarks, and what happened when."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from sim.report.style import BLUE, DASHES, INK, ORANGE, RED, Drawing, canvas, drawn
+from sim.units import PAGE_BYTES, format_bytes
+
+MARK_WORDS: Final = {
+    "fork": "fork",
+    "exit": "exit",
+    "oom_kill": "OOM kill",
+    "exec": "exec",
+}
+MOST_MARKS: Final = 12
+
+
+def draw_free_pages(curves: Sequence[Mapping[str, Any]], folder: Path) -> Drawing | None:
+    """Draw free pages over time, one panel a host, with watermarks and events."""
+    if not curves:
+        return None
+    with canvas(0.4 + 2.35 * len(curves), rows=len(curves)) as (figure, axes):
+        for axis, curve in zip(axes, curves, strict=True):
+            _free_pages_panel(axis, curve)
+        axes[-1].set_xlabel("simulated time (s)")
+        figure.supylabel("free pages, as memory", fontsize=9.5)
+        sizes = " and ".join(format_bytes(curve["host_memory_bytes"]) for curve in curves)
+        return drawn(
+            figure,
+            folder,
+            "free_pages",
+            title="Free pages over time",
+            caption="Free pages of one run on each host, on a logarithmic scale; the band reaches "
+            "from the min to the high watermark, the dashed line is low. Below min, someone is "
+            "killed.",
+            alt=f"Free pages over time on hosts of {sizes}, with watermarks, forks and exits.",
+        )
+
+
+def _free_pages_panel(axis: Any, curve: Mapping[str, Any]) -> None:
+    t_s = np.asarray(curve["t_ns"]) / 1e9
+    floor = max(curve["min_pages"] // 4, 1)
+    free = np.maximum(np.asarray(curve["free_pages"]), floor)
+    axis.fill_between(t_s, free, floor, step="post", color=BLUE, alpha=0.15, linewidth=0)
+    axis.plot(t_s, free, drawstyle="steps-post", color=BLUE)
+    axis.axhspan(curve["min_pages"], curve["high_pages"], color=ORANGE, alpha=0.35, linewidth=0)
+    axis.axhline(curve["low_pages"], color=INK, linewidth=0.8, linestyle=DASHES[1])
+    axis.set_yscale("log")
+    top = max(int(free.max()), curve["high_pages"])
+    axis.set_ylim(floor, top * 4)
+    axis.set_xlim(float(t_s[0]), float(t_s[-1]))
+    levels = [format_bytes(curve[f"{name}_pages"] * PAGE_BYTES) for name in ("min", "low", "high")]
+    axis.text(
+        0.01,
+        curve["high_pages"] * 1.12,
+        f"watermarks: min {levels[0]}, low {levels[1]}, high {levels[2]}",
+        fontsize=8.5,
+        transform=axis.get_yaxis_transform(),
+        va="bottom",
+    )
+    axis.yaxis.set_major_locator(LogLocator(base=8, numticks=7))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda n, _: format_bytes(n * PAGE_BYTES)))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+    _marks(axis, curve["marks"], float(t_s[0]), float(t_s[-1]))
+    fate = "memory ran out" if curve["ran_out"] else "held"
+    axis.set_title(f"Host of {format_bytes(curve['host_memory_bytes'])}: {fate}")
+
+
+def _marks(axis: Any, marks: Sequence[Mapping[str, Any]], first_s: float, last_s: float) -> None:
+    shown = [mark for mark in marks if mark["kind"] in MARK_WORDS][:MOST_MARKS]
+    end_of_text = -1.0
+    for mark in shown:
+        x = mark["t_ns"] / 1e9
+        if not first_s <= x <= last_s:
+            continue
+        colour = RED if mark["kind"] == "oom_kill" else INK
+        axis.axvline(x, color=colour, linewidth=0.9, linestyle=DASHES[2])
+        words = MARK_WORDS[mark["kind"]]
+        share = (x - first_s) / (last_s - first_s)
+        if share < end_of_text:
+            continue
+        to_left = share > 0.85
+        axis.text(
+            x,
+            0.97,
+            f" {words} ",
+            transform=axis.get_xaxis_transform(),
+            fontsize=8.5,
+            color=colour,
+            ha="right" if to_left else "left",
+            va="top",
+        )
+        end_of_text = share + (0.0 if to_left else 0.13)

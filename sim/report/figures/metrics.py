@@ -1,0 +1,120 @@
+"""Any metric over the axes of a study, with its confidence interval, and paired differences."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter
+
+from sim.report.style import DASHES, INK, MARKERS, PALETTE, Drawing, canvas, drawn
+from sim.units import format_bytes, format_duration
+
+MOST_SERIES = 8
+MOST_DIFFERENCES = 24
+
+
+def draw_metric(
+    table: Any, metric: str, axes: Sequence[Mapping[str, Any]], folder: Path
+) -> Drawing | None:
+    """Draw a metric's mean over the first axis, one line a combination of the others."""
+    if table.empty or not axes:
+        return None
+    own = table[(table["metric"] == metric) & table["mean"].notna()]
+    if own.empty:
+        return None
+    first, others = axes[0], [axis["key"] for axis in axes[1:]]
+    names = [level["name"] for level in first["levels"]]
+    numbers = [level["value"] for level in first["levels"]]
+    numeric = all(number is not None and number > 0 for number in numbers) and len(numbers) > 1
+    wide = numeric and max(numbers) >= 8 * min(numbers)
+    series = list(own.groupby(others, sort=False)) if others else [("", own)]
+    with canvas(3.4) as (figure, (axis,)):
+        for n, (key, rows) in enumerate(series[:MOST_SERIES]):
+            at = [names.index(name) for name in rows[first["key"]]]
+            x = [numbers[i] for i in at] if numeric else at
+            shift = 0.0 if numeric else 0.12 * (n - (min(len(series), MOST_SERIES) - 1) / 2)
+            axis.errorbar(
+                np.asarray(x, dtype=float) + shift,
+                rows["mean"],
+                yerr=rows["half_width"].fillna(0),
+                color=PALETTE[n % len(PALETTE)],
+                linestyle=DASHES[n % len(DASHES)] if numeric else "none",
+                marker=MARKERS[n % len(MARKERS)],
+                markersize=5,
+                capsize=3,
+                label=" · ".join(key) if isinstance(key, tuple) else str(key),
+            )
+        if wide:
+            axis.set_xscale("log")
+        axis.set_xticks(numbers if numeric else range(len(names)), names)
+        axis.minorticks_off()
+        axis.yaxis.set_major_formatter(FuncFormatter(_formatter(metric)))
+        axis.set_ylim(bottom=min(0.0, float((own["mean"] - own["half_width"].fillna(0)).min())))
+        axis.set_xlabel(first["label"])
+        axis.set_title(metric)
+        if others:
+            title = " · ".join(axis_facts["label"] for axis_facts in axes[1:])
+            figure.legend(loc="outside lower center", ncols=3, title=title)
+        level = f"{100 * float(own['confidence'].iloc[0]):g} %"
+        return drawn(
+            figure,
+            folder,
+            f"metric_{metric.replace('.', '_')}",
+            title=metric,
+            caption=f"Mean over replications and {level} confidence interval"
+            + (f"; the first {MOST_SERIES} lines." if len(series) > MOST_SERIES else "."),
+            alt=f"{metric} over {first['label']}: "
+            + "; ".join(
+                f"{row[first['key']]}: {row['text']}" for _, row in own.head(12).iterrows()
+            ),
+        )
+
+
+def draw_paired(
+    table: Any, metric: str, axes: Sequence[Mapping[str, Any]], folder: Path
+) -> Drawing | None:
+    """Draw the differences of a metric from the baseline, with their confidence intervals."""
+    if table.empty:
+        return None
+    own = table[table["metric"] == metric].head(MOST_DIFFERENCES)
+    if own.empty:
+        return None
+    keys = [axis["key"] for axis in axes]
+    names = [" · ".join(str(row[key]) for key in keys) for _, row in own.iterrows()]
+    with canvas(1.0 + 0.3 * len(own)) as (figure, (axis,)):
+        axis.axvline(0, color=INK, linewidth=1)
+        axis.errorbar(
+            own["difference"],
+            range(len(own)),
+            xerr=own["half_width"],
+            linestyle="none",
+            marker="o",
+            color=PALETTE[0],
+            capsize=3,
+        )
+        axis.set_yticks(range(len(own)), names)
+        axis.set_ylim(len(own) - 0.5, -0.5)
+        axis.xaxis.set_major_formatter(FuncFormatter(_formatter(metric)))
+        axis.xaxis.set_major_locator(axis.xaxis.get_major_locator())
+        axis.locator_params(axis="x", nbins=5)
+        axis.set_title(f"{metric}: difference from the baseline")
+        return drawn(
+            figure,
+            folder,
+            f"paired_{metric.replace('.', '_')}",
+            title=f"{metric} against the baseline",
+            caption="Paired differences over common random numbers: each run is compared with the "
+            "baseline's run of the same luck.",
+            alt="; ".join(f"{n}: {t}" for n, t in zip(names, own["text"], strict=True)),
+        )
+
+
+def _formatter(metric: str) -> Callable[[float, Any], str]:
+    if "_ns" in metric and not metric.endswith(".count"):
+        return lambda value, _: format_duration(value)
+    if "_bytes" in metric:
+        return lambda value, _: format_bytes(value)
+    if "fraction" in metric or metric.startswith("psi_"):
+        return lambda value, _: f"{100 * value:g} %"
+    return lambda value, _: f"{value:,.6g}"

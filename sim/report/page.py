@@ -1,0 +1,254 @@
+"""The page: figures, tables and words in order, as one file that needs no network."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sim.report.figures.bill import COLOURS, draw_bill
+from sim.report.figures.forks import draw_forks
+from sim.report.figures.free_pages import draw_free_pages
+from sim.report.figures.latency import draw_latencies, draw_stages
+from sim.report.figures.maps import draw_need, draw_oom
+from sim.report.figures.metrics import draw_metric, draw_paired
+from sim.report.style import FAINT, Drawing
+from sim.units import format_bytes, format_duration
+
+PAGE_NAME: Final = "report.html"
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page: figures first, then a table; absent where it has neither."""
+
+    id: str
+    title: str
+    drawings: tuple[Drawing, ...]
+    table: "Grid | None" = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of texts; `numeric` columns are set flush right."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[bool, ...]
+    file: str
+
+
+def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], out: Path) -> Path:
+    """Write the report of a study into the folder `out` and return its page.
+
+    `facts` and `tables` are what `sim.study` found: JSON-able values, and data frames by name.
+    Figures go to ``out/figures`` as SVG and PNG besides; the same input gives the same bytes.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = out / "figures"
+    axes = facts["study"]["axes"]
+    bill = draw_bill(facts["bill"], _bill_words(facts), folder)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        facts=facts,
+        bill=bill,
+        bill_rows=[{**item, "colour": COLOURS.get(item["name"], FAINT)} for item in facts["bill"]],
+        bill_total=format_bytes(sum(item["bytes"] for item in facts["bill"])),
+        sections=_sections(facts, tables, axes, folder),
+        prices=_price_grid(facts["prices"]),
+        n_assumed=sum(price["assumed"] for price in facts["prices"]),
+        scenario=_scenario_text(facts["scenario"]),
+        study_text=json.dumps(facts["study"]["file"], indent=2, ensure_ascii=False),
+        runs=", ".join(f"{n} {part}" for part, n in facts["study"]["runs"].items()),
+    )
+    path = out / PAGE_NAME
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _bill_words(facts: Mapping[str, Any]) -> str:
+    return str(facts["answer"]["where"] or facts["study"]["name"])
+
+
+def _sections(
+    facts: Mapping[str, Any],
+    tables: Mapping[str, Any],
+    axes: Sequence[Mapping[str, Any]],
+    folder: Path,
+) -> list[Section]:
+    answer, study = facts["answer"], facts["study"]
+    need, oom = tables["need"], tables["oom"]
+    shown = list(study["metrics"])
+    if need.empty:
+        shown = list(dict.fromkeys([study["metric"], *shown]))
+    metrics = [draw_metric(tables["points"], metric, axes, folder) for metric in shown]
+    paired = [draw_paired(tables["paired"], m, axes, folder) for m in (study["metric"], *shown)]
+    about = f"At the point of the answer: {answer['where']}."
+    point = -1 if answer["point"] is None else answer["point"]
+    inside = _some(
+        [
+            draw_free_pages(facts["curves"], folder),
+            *draw_latencies(facts["distributions"], folder),
+            draw_forks(tables["fork"], facts["published"], folder),
+            draw_stages(tables["stages"], point, folder),
+        ]
+    )
+    sections = [
+        Section("metrics", "Results", _some(metrics), _points_grid(tables["points"], axes, shown)),
+        Section("paired", "Against the baseline", _some(dict.fromkeys(paired))),
+        Section(
+            "need",
+            "Memory needed",
+            _some([draw_need(need, axes, answer["bound"], folder)]),
+            _need_grid(need, tables["fork"], axes),
+        ),
+        Section(
+            "oom",
+            "How often memory ran out",
+            _some(draw_oom(oom, need, axes, folder)),
+            _oom_grid(oom, axes),
+            _oom_words(oom),
+        ),
+        Section("inside", "Inside a run", inside, _published_grid(facts["published"]), about),
+    ]
+    return [section for section in sections if section.drawings or section.table]
+
+
+def _some(drawings: Any) -> tuple[Drawing, ...]:
+    return tuple(drawing for drawing in drawings if drawing is not None)
+
+
+def _points_grid(
+    table: Any, axes: Sequence[Mapping[str, Any]], metrics: Sequence[str]
+) -> Grid | None:
+    if table.empty or not metrics:
+        return None
+    keys = [axis["key"] for axis in axes]
+    own = table[table["metric"].isin(list(metrics))]
+    wide = own.pivot_table(index=keys, columns="metric", values="text", aggfunc="first", sort=False)
+    shown = [metric for metric in metrics if metric in wide.columns]
+    rows = []
+    for levels, texts in wide.iterrows():
+        names = levels if isinstance(levels, tuple) else (levels,)
+        rows.append((*map(str, names), *(str(texts[metric]) for metric in shown)))
+    columns = (*(axis["label"] for axis in axes), *shown)
+    return Grid(columns, tuple(rows), _flush_right(len(axes), len(columns)), "points.csv")
+
+
+def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:
+    if table.empty:
+        return None
+    forks = {} if fork.empty else {row["point"]: row for _, row in fork.iterrows()}
+    rows = []
+    for _, row in table.iterrows():
+        times = row["times_data"]
+        stall = forks.get(row["point"])
+        rows.append(
+            (
+                *(str(row[axis["key"]]) for axis in axes),
+                format_bytes(row["host_bytes"]),
+                "" if times is None or math.isnan(times) else f"{times:.2f}",
+                format_bytes(row["bound_bytes"]),
+                f"{format_bytes(row['mean_bytes'])} ± {format_bytes(row['half_width_bytes'])}",
+                format_bytes(row["cow_copies_bytes"]),
+                format_bytes(row["page_tables_bytes"]),
+                ""
+                if stall is None
+                else f"{format_duration(stall['fork_ns'])} ± "
+                f"{format_duration(stall['half_width_ns'])}",
+                str(row["n"]),
+            )
+        )
+    columns = (
+        *(axis["label"] for axis in axes),
+        "host needed",
+        "× data",
+        "bound",
+        "mean need",
+        "copies",
+        "page tables",
+        "fork",
+        "runs",
+    )
+    return Grid(columns, tuple(rows), _flush_right(len(axes), len(columns)), "need.csv")
+
+
+def _oom_grid(table: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:
+    if table.empty:
+        return None
+    words = {"check": "× data", "around": "× answer"}
+    rows = [
+        (
+            *(str(row[axis["key"]]) for axis in axes),
+            f"{row['factor']:g} {words[row['part']]}",
+            format_bytes(row["host_memory_bytes"]),
+            row["text"],
+        )
+        for _, row in table.sort_values(["point", "host_memory_bytes"]).iterrows()
+    ]
+    columns = (*(axis["label"] for axis in axes), "host", "memory", "runs in which it ran out")
+    return Grid(columns, tuple(rows), _flush_right(len(axes), len(columns) - 1, 1), "oom.csv")
+
+
+def _oom_words(table: Any) -> str:
+    """Say what no event in n runs means, for every n that occurs."""
+    if table.empty:
+        return ""
+    never = table[table["ran_out"] == 0].drop_duplicates("runs").sort_values("runs")
+    bounds = [f"0 of {row['runs']} means {_bound(row['text'])}" for _, row in never.iterrows()]
+    return f"Never seen is not never: {'; '.join(bounds)}." if bounds else ""
+
+
+def _bound(text: str) -> str:
+    return text[text.index("(") + 1 : -1]
+
+
+def _published_grid(published: Sequence[Mapping[str, Any]]) -> Grid | None:
+    if not published:
+        return None
+    rows = tuple(
+        (
+            format_bytes(point["rss"]),
+            format_duration(point["time"]),
+            format_bytes(point.get("folio", 4096)),
+            str(point["source"]),
+        )
+        for point in published
+    )
+    columns = ("resident set", "fork", "folio", "published in")
+    return Grid(columns, rows, (True, True, True, False), "")
+
+
+def _price_grid(prices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": price["name"].replace("_", " "),
+            "mean": format_duration(price["mean_ns"]),
+            "range": f"{format_duration(price['low_ns'])} – {format_duration(price['high_ns'])}",
+            "source": price["source"],
+            "assumed": price["assumed"],
+        }
+        for price in prices
+    ]
+
+
+def _scenario_text(scenario: Mapping[str, Any] | None) -> str:
+    """Return the resolved scenario for reading; the prices have a list of their own."""
+    if scenario is None:
+        return ""
+    host = {key: value for key, value in scenario["host"].items() if key != "prices"}
+    return json.dumps({**scenario, "host": host}, indent=2, ensure_ascii=False)
+
+
+def _flush_right(n_names: int, n_columns: int, n_words: int = 0) -> tuple[bool, ...]:
+    return (False,) * n_names + (True,) * (n_columns - n_names) + (False,) * n_words

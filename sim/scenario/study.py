@@ -1,0 +1,199 @@
+"""The schema of a study: a base scenario, what varies, how often, and the question.
+
+Here is only what a study file may say.  What it means, run by run, is `sim.study.plan`'s
+business.  A key path is written as on the command line: ``processes.redis.dataset``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from sim.errors import ScenarioError
+from sim.resources import config_path
+from sim.scenario.complaints import checked
+from sim.scenario.document import Document, read_document
+from sim.scenario.model import Closed
+from sim.scenario.profiles import is_path
+
+KeyPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Times(Closed):
+    """A value that is a multiple of another one, such as memory three times the data set."""
+
+    times: KeyPath = Field(description="the key whose value is multiplied")
+    by: float = Field(gt=0, description="the factor")
+
+
+class Replications(Closed):
+    """How often each point is run: at least, and at most where chance matters."""
+
+    least: int = Field(ge=1, le=100_000)
+    most: int = Field(ge=1, le=100_000)
+    precision: Fraction = Field(
+        default=0.05,
+        description="chance matters while the half-width of the answer is more than this"
+        " fraction of its mean",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.most < self.least:
+            raise ValueError(f"most ({self.most}) must be at least least ({self.least})")
+        return self
+
+
+class ZippedAxis(Closed):
+    """Several keys that change together: the n-th level takes the n-th value of each."""
+
+    zip: dict[KeyPath, list[Any]] = Field(min_length=1)
+    names: list[str] | None = Field(default=None, description="one name a level")
+
+    @model_validator(mode="after")
+    def _equally_long(self) -> Self:
+        lengths = {len(values) for values in self.zip.values()}
+        if len(lengths) != 1 or lengths == {0}:
+            raise ValueError("zipped keys need equally many values, at least one")
+        if self.names is not None and {len(self.names)} != lengths:
+            raise ValueError(f"{len(self.names)} names for {lengths.pop()} levels")
+        return self
+
+    @property
+    def n_levels(self) -> int:
+        """How many levels the axis has."""
+        return len(next(iter(self.zip.values())))
+
+
+class Need(Closed):
+    """Memory needed is measured on a host so roomy that nothing runs short."""
+
+    set: dict[KeyPath, Any] = Field(description="what makes the host roomy")
+
+
+class Check(Closed):
+    """Hosts of chosen sizes on which the answer is tried."""
+
+    times: KeyPath = Field(description="the key whose multiples are tried as host.memory")
+    by: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    around: list[Annotated[float, Field(gt=0)]] = Field(
+        default=[], description="multiples of the memory that the answer names for each point"
+    )
+    margin: Fraction = Field(
+        default=0.03,
+        description="a host whose size is further from the need than this, and than the tolerance"
+        " bounds, is sure once `least` runs agree",
+    )
+    replications: Replications = Replications(least=3, most=10)
+
+    @field_validator("by", "around")
+    @classmethod
+    def _ascending(cls, value: list[float]) -> list[float]:
+        if value != sorted(set(value)):
+            raise ValueError("write each multiple once, in ascending order")
+        return value
+
+
+class Answer(Closed):
+    """The figure that the study is after, and how sure it has to be."""
+
+    metric: str = Field(default="memory_need_bytes.total", description="a metric, dotted")
+    content: Fraction = Field(default=0.99, description="share of events the bound must cover")
+    confidence: Fraction = Field(default=0.95)
+    at: dict[str, str | int | float] | None = Field(
+        default=None, description="the point that the sentence is about; default: the largest"
+    )
+    subject: str = Field(default="a host", description="who is told, as in `a Redis host`")
+    event: str = Field(default="runs", description="what the bound covers, as in `saves`")
+
+
+class StudyFile(Closed):
+    """A study: `base` changed by `set`, once for every combination of `axes`."""
+
+    version: Literal[1]
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)
+    question: str = ""
+    base: str = Field(description="a scenario that ships with cowpool, or a path")
+    set: dict[KeyPath, Any] = Field(default={}, description="changes that hold in every run")
+    axes: dict[KeyPath, list[Any] | ZippedAxis | dict[str, Any]] = Field(min_length=1)
+    labels: dict[KeyPath, str] = Field(default={}, description="axis: words for people")
+    replications: Annotated[int, Field(ge=1, le=100_000)] | Replications
+    seed: int = Field(ge=0, lt=2**64)
+    baseline: dict[KeyPath, str | int | float] | None = None
+    need: Need | None = None
+    check: Check | None = None
+    answer: Answer = Answer()
+    metrics: list[str] = Field(default=[], description="further metrics to tabulate and draw")
+
+    @field_validator("axes")
+    @classmethod
+    def _levels(cls, axes: dict[str, Any]) -> dict[str, Any]:
+        for key, axis in axes.items():
+            if not isinstance(axis, ZippedAxis) and not axis:
+                raise ValueError(f"{key} needs at least one level")
+        return axes
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.check is not None and self.need is None:
+            raise ValueError("check needs `need`: the answer that it checks")
+        for name, where in (("labels", self.labels), ("baseline", self.baseline or {})):
+            for key in where:
+                if key not in self.axes:
+                    raise ValueError(f"{name} names {key!r}, which is no axis of this study")
+        for key in self.answer.at or {}:
+            if key not in self.axes:
+                raise ValueError(f"answer.at names {key!r}, which is no axis of this study")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study file as read: what it says, and where it says it."""
+
+    file: StudyFile
+    document: Document
+    folder: Path
+
+    def error(self, message: str, *path: str) -> ScenarioError:
+        """Return the error that says `message` about the value at `path`."""
+        return self.document.error(path, message)
+
+    def place_of(self, key: str) -> tuple[str, ...] | None:
+        """Return where the study sets the scenario's `key`; None if it does not."""
+        file = self.file
+        for name, axis in file.axes.items():
+            if name == key and not isinstance(axis, ZippedAxis):
+                return "axes", name
+            if isinstance(axis, ZippedAxis) and key in axis.zip:
+                return "axes", name, "zip", key
+        if key in file.set:
+            return "set", key
+        if file.need is not None and key in file.need.set:
+            return "need", "set", key
+        return ("check", "by") if file.check is not None and key == "host.memory" else None
+
+
+def load_study(path_or_name: str | Path) -> Study:
+    """Read a study: a path to a file, or the name of one that ships with cowpool.
+
+    Raises `ScenarioError` for whatever is wrong with it by itself; its base is not looked at.
+    """
+    text = str(path_or_name)
+    path = Path(text)
+    if is_path(text) or path.exists():
+        return parsed_study(read_document(path, text), path.parent)
+    try:
+        path = config_path("studies", text)
+    except ScenarioError as error:
+        raise ScenarioError(f"there is no such file, and {error.message}", text) from None
+    return parsed_study(read_document(path, f"{text}.yaml"), path.parent)
+
+
+def parsed_study(document: Document, folder: Path) -> Study:
+    """Return a study from its document; `folder` is what its base's path is relative to."""
+    return Study(checked(StudyFile, document), document, folder)

@@ -1,0 +1,100 @@
+"""Curves of the point that the answer is about: free pages over time, latencies pooled."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from sim.study.records import Record
+from sim.study.store import Store
+
+MOST_SAMPLES: Final = 600
+"""Samples kept of a time series: more than a figure can show, few enough to print."""
+
+
+def free_pages_curves(
+    store: Store,
+    groups: Mapping[tuple[str, int, int], Sequence[Record]],
+    part: str,
+    point: int,
+) -> list[dict[str, Any]]:
+    """Return free pages over time on two telling hosts, the larger first.
+
+    The smallest host on which memory never ran out and the largest on which it did; without such
+    hosts, the one of the main part.
+    """
+    hosts = [
+        records
+        for (name, index, _), records in groups.items()
+        if index == point and name in ("check", "around")
+    ]
+    held = [records for records in hosts if not any(r.ran_out for r in records)]
+    short = [records for records in hosts if any(r.ran_out for r in records)]
+    chosen: list[Record] = []
+    if held:
+        chosen.append(min(held, key=lambda rs: rs[0].memory_bytes)[0])
+    if short:
+        largest = max(short, key=lambda rs: rs[0].memory_bytes)
+        chosen.append(next(r for r in largest if r.ran_out))
+    if not chosen:
+        chosen = [groups[part, point, 0][0]]
+    return [curve for record in chosen if (curve := _curve(store, record)) is not None]
+
+
+def _curve(store: Store, record: Record) -> dict[str, Any] | None:
+    result = store.result(record.key)
+    if result is None or not result.get("series", {}).get("t_ns"):
+        return None
+    series, host = result["series"], result["host"]
+    t_ns, free = thinned(series["t_ns"], series["free_pages"])
+    return {
+        "host_memory_bytes": record.memory_bytes,
+        "ran_out": record.ran_out,
+        "replication": record.place.replication,
+        "t_ns": t_ns,
+        "free_pages": free,
+        "marks": result.get("marks", []),
+        "min_pages": host["min_pages"],
+        "low_pages": host["low_pages"],
+        "high_pages": host["high_pages"],
+    }
+
+
+def thinned(t_ns: Sequence[int], levels: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return a time series with at most `MOST_SAMPLES` samples, its lows kept.
+
+    Of each group of neighbours the lowest is kept: what matters about free pages is how few there
+    were.
+    """
+    if len(t_ns) <= MOST_SAMPLES:
+        return list(t_ns), list(levels)
+    groups = np.array_split(np.arange(len(t_ns)), MOST_SAMPLES)
+    values = np.asarray(levels)
+    kept = [int(group[int(values[group].argmin())]) for group in groups]
+    return [int(t_ns[i]) for i in kept], [int(levels[i]) for i in kept]
+
+
+def pooled_distributions(store: Store, keys: Sequence[str]) -> dict[str, dict[str, list[float]]]:
+    """Return each latency's quantiles, pooled over the runs `keys`.
+
+    The pooled distribution function is the mean of the runs' functions, which is that of a time
+    drawn from a run drawn at random.
+    """
+    by_kind: dict[str, list[tuple[Any, Any]]] = {}
+    for key in keys:
+        result = store.result(key) or {}
+        for kind, table in result.get("distributions", {}).items():
+            if table.get("p"):
+                by_kind.setdefault(kind, []).append((table["p"], table["ns"]))
+    return {kind: _pooled(curves) for kind, curves in sorted(by_kind.items())}
+
+
+def _pooled(curves: Sequence[tuple[Any, Any]]) -> dict[str, list[float]]:
+    grid = np.unique(np.concatenate([np.asarray(ns, dtype=np.float64) for _, ns in curves]))
+    share = np.zeros(len(grid))
+    for p, ns in curves:
+        times, last = np.unique(np.asarray(ns, dtype=np.float64)[::-1], return_index=True)
+        reached = np.asarray(p, dtype=np.float64)[::-1][last]
+        share += np.interp(grid, times, reached, left=0.0, right=1.0)
+    share /= len(curves)
+    return {"p": [float(x) for x in share], "ns": [float(x) for x in grid]}

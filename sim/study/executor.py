@@ -1,0 +1,203 @@
+"""Who carries out the runs: worker processes that may die without taking the study along.
+
+A run that takes its worker with it (the real machine's OOM killer, a crash in compiled code)
+breaks the pool; nobody can tell which of the runs in flight it was.  So each of them is done
+again alone, in a worker of its own, and one that kills that worker too has failed.  What is
+executed is decided elsewhere (`run`); results come back in order of completion, which nothing may
+depend on.
+"""
+
+import signal
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from sim.study.store import pack
+
+RUNS_IN_FLIGHT_PER_WORKER: Final = 2
+"""One at work and one waiting, so that no worker idles while the store is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run to carry out; `weight` is what it is expected to cost, in any unit."""
+
+    key: str
+    scenario: Mapping[str, Any]
+    seed: int
+    replication: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of a run: its packed result, or why there is none; `wall_s` it took."""
+
+    key: str
+    body: bytes | None
+    reason: str | None
+    wall_s: float
+
+
+class Simulate(Protocol):
+    """One run, from scenario to plain result: what `sim.engine.run` offers, or a stand-in."""
+
+    def __call__(
+        self, scenario: Mapping[str, Any], *, seed: int, replication: int
+    ) -> Mapping[str, Any]:
+        """Return the result as JSON-able values."""
+
+
+class Executor(Protocol):
+    """Carries out jobs, on whatever there is."""
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Finished]:
+        """Yield what became of every job, in order of completion; start them in order given."""
+
+    def close(self) -> None:
+        """Stop at once; runs in flight are dropped."""
+
+
+def simulate_once(scenario: Mapping[str, Any], *, seed: int, replication: int) -> Mapping[str, Any]:
+    """Run the simulator once and return its result as JSON-able values."""
+    from sim.engine.run import simulate
+
+    result: Mapping[str, Any] = simulate(scenario, seed=seed, replication=replication).to_json()
+    return result
+
+
+def work(simulate: Simulate, job: Job) -> Finished:
+    """Carry out `job` in this process; a failure is a result too, with its traceback."""
+    start_s = time.perf_counter()
+    try:
+        result = simulate(job.scenario, seed=job.seed, replication=job.replication)
+        body = pack(result)
+    except Exception:
+        return Finished(job.key, None, traceback.format_exc(), time.perf_counter() - start_s)
+    return Finished(job.key, body, None, time.perf_counter() - start_s)
+
+
+class InlineExecutor:
+    """Carries out jobs in this process, one after the other: for tests and debuggers."""
+
+    def __init__(self, simulate: Simulate = simulate_once) -> None:
+        self._simulate = simulate
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Finished]:
+        """Yield what became of every job, in the order given."""
+        for job in jobs:
+            yield work(self._simulate, job)
+
+    def close(self) -> None:
+        """Do nothing: nothing runs between two jobs."""
+
+
+class LokyExecutor:
+    """Carries out jobs in `n_workers` processes of this machine."""
+
+    def __init__(self, n_workers: int, simulate: Simulate = simulate_once) -> None:
+        if n_workers < 1:
+            raise ValueError(f"n_workers must be >= 1, got {n_workers}")
+        self._n_workers = n_workers
+        self._simulate = simulate
+        self._pool: Any = None
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Finished]:
+        """Yield what became of every job, in order of completion."""
+        waiting = deque(jobs)
+        in_flight: dict[Future[Finished], Job] = {}
+        while waiting or in_flight:
+            broken = False
+            while waiting and len(in_flight) < RUNS_IN_FLIGHT_PER_WORKER * self._n_workers:
+                job = waiting.popleft()
+                future = self._submit(job, self._n_workers)
+                if future is None:
+                    waiting.appendleft(job)
+                    broken = True
+                    break
+                in_flight[future] = job
+            suspects: list[Job] = []
+            if in_flight and not broken:
+                ready, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    finished = _result_of(future)
+                    job = in_flight.pop(future)
+                    if finished is None:
+                        suspects.append(job)
+                    else:
+                        yield finished
+            if suspects or broken:
+                for future, job in in_flight.items():
+                    finished = _result_of(future)
+                    if finished is None:
+                        suspects.append(job)
+                    else:
+                        yield finished
+                in_flight.clear()
+                self.close()
+                yield from self._run_alone(suspects)
+
+    def close(self) -> None:
+        """Stop the workers at once; runs in flight are dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
+
+    def _run_alone(self, suspects: Sequence[Job]) -> Iterator[Finished]:
+        """Do again, each in a worker of its own, the runs in flight when a worker died."""
+        for job in suspects:
+            future = self._submit(job, n_workers=1)
+            finished = None if future is None else _result_of(future)
+            if finished is None:
+                self.close()
+                reason = "its worker process died, twice: out of memory on this machine, or a crash"
+                finished = Finished(job.key, None, reason, 0.0)
+            yield finished
+        self.close()
+
+    def _submit(self, job: Job, n_workers: int) -> Future[Finished] | None:
+        """Hand `job` to the pool; None if the pool has broken."""
+        from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
+
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                n_workers, timeout=_IDLE_WORKER_S, initializer=_ready_worker
+            )
+        try:
+            future: Future[Finished] = self._pool.submit(work, self._simulate, job)
+        except BrokenProcessPool:
+            return None
+        return future
+
+
+_IDLE_WORKER_S: Final = 60
+
+
+def _result_of(future: Future[Finished]) -> Finished | None:
+    """Return what the worker sent; None if a worker of the pool died."""
+    from loky.process_executor import BrokenProcessPool
+
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
+
+
+def _ready_worker() -> None:
+    """Leave Ctrl-C to the main process, which keeps what is finished."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use, control groups and affinity included."""
+    from loky import cpu_count
+
+    return int(cpu_count())
+
+
+RunFactory = Callable[[int], Executor]
+"""Makes an executor for a number of workers."""

@@ -1,0 +1,81 @@
+"""Memory needed: a tolerance bound from runs on a roomy host, and the host that can hold it.
+
+What a workload needs is measured where nothing runs short.  A host must hold that and, besides,
+what the kernel keeps for itself and the free pages below which it counts as short (the min
+watermark), both of which grow with the host.  So the host is the smallest one that satisfies its
+own size.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sim.errors import InsufficientDataError
+from sim.stats.estimate import Estimate, mean_over_replications
+from sim.stats.tolerance import UpperBound, upper_bound
+from sim.units import MIB, PAGE_BYTES
+
+PARTS: Final = ("data", "cow_copies", "page_tables", "kernel_stacks", "page_cache")
+"""The parts of `memory_need_bytes`, in the order of a bill."""
+
+OnHost = Callable[[int], Mapping[str, Any]]
+"""Returns the resolved scenario on a host of so many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What the workload of one point needs, over independent runs; all figures in bytes.
+
+    `low_bytes` is the mirror image of `bound` below the mean.  `parts_bytes` are means at the
+    moment of the peak.
+    """
+
+    mean: Estimate
+    bound: UpperBound
+    low_bytes: float
+    parts_bytes: Mapping[str, float]
+
+
+def need_of(
+    needs_bytes: Sequence[Mapping[str, float]], *, content: float, confidence: float
+) -> Need:
+    """Return the need of a point from the `memory_need_bytes` of its runs, one a replication.
+
+    Raises `InsufficientDataError` for fewer than two runs.
+    """
+    totals = [float(need["total"]) for need in needs_bytes]
+    below = upper_bound([-total for total in totals], content=content, confidence=confidence)
+    n = len(totals)
+    return Need(
+        mean=mean_over_replications(totals, confidence=confidence),
+        bound=upper_bound(totals, content=content, confidence=confidence),
+        low_bytes=max(0.0, -below.bound),
+        parts_bytes={
+            part: sum(float(need.get(part, 0)) for need in needs_bytes) / n for part in PARTS
+        },
+    )
+
+
+def kept_bytes(scenario: Mapping[str, Any]) -> int:
+    """Return what a host keeps from its processes: the kernel's own and the min watermark."""
+    host = scenario["host"]
+    return int(host["kernel_reserve"]) + int(host["min_free"])
+
+
+def smallest_host_bytes(need_bytes: float, on_host: OnHost) -> int:
+    """Return the smallest host, in whole MiB, whose processes may use `need_bytes`.
+
+    The kernel's share grows by less than the host does, so repeated substitution converges.
+    """
+    size = _whole_mib(need_bytes)
+    for _ in range(100):
+        wanted = _whole_mib(need_bytes + kept_bytes(on_host(size)))
+        if wanted <= size:
+            return size
+        size = wanted
+    raise InsufficientDataError("no host is large enough: its kernel keeps all that is added")
+
+
+def _whole_mib(size_bytes: float) -> int:
+    pages = -int(-size_bytes // PAGE_BYTES)
+    return -(-pages * PAGE_BYTES // MIB) * MIB

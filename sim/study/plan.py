@@ -1,0 +1,229 @@
+"""What a study means: its axes, its points, and the scenario of every run.
+
+A *point* is one combination of the axes' levels.  A *part* of a study runs every point on a
+certain kind of host: `runs` on the scenario's own, `need` on a roomy one, `check` on multiples of
+the data, `around` on multiples of the answer.  A *cell* is a point on one such host: the unit that
+is replicated.  Neither point nor part enters a seed: all cells share their random numbers.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+from sim.errors import ScenarioError
+from sim.scenario.study import StudyFile, Times, ZippedAxis
+from sim.study.cost import expected_work_s
+from sim.units import PAGE_BYTES
+
+Part = Literal["runs", "need", "check", "around"]
+
+MEMORY: Final = "host.memory"
+"""The key that sets how large a host is."""
+
+
+class Resolve(Protocol):
+    """Turns overrides of a study's base into a resolved scenario, or says what is wrong."""
+
+    def __call__(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the base with `overrides` (key path to value), every default filled in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One setting of an axis, by its name."""
+
+    name: str
+    sets: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One thing that varies; `label` is what people call it."""
+
+    key: str
+    label: str
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One combination of levels, one name an axis."""
+
+    index: int
+    levels: tuple[str, ...]
+    sets: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A point on a host: one resolved scenario, to be replicated."""
+
+    part: Part
+    point: int
+    host: int
+    scenario: Mapping[str, Any]
+    sha: str
+    weight: float
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return the size of its host."""
+        return int(self.scenario["host"]["memory"])
+
+
+def axes_of(study: StudyFile) -> list[Axis]:
+    """Return the study's axes in the order of the file.
+
+    Raises `ScenarioError` when two levels of an axis have the same name.
+    """
+    axes = []
+    for key, axis in study.axes.items():
+        levels = tuple(_levels(key, axis))
+        names = [level.name for level in levels]
+        if len(set(names)) < len(names):
+            raise ScenarioError("two levels have the same name", None, None, f"axes.{key}")
+        label = study.labels.get(key, key.rsplit(".", 1)[-1].replace("_", " "))
+        axes.append(Axis(key, label, levels))
+    return axes
+
+
+def _levels(key: str, axis: Any) -> Iterator[Level]:
+    if isinstance(axis, ZippedAxis):
+        for n in range(axis.n_levels):
+            sets = {k: values[n] for k, values in axis.zip.items()}
+            named = axis.names[n] if axis.names else " · ".join(str(v) for v in sets.values())
+            yield Level(named, sets)
+    elif isinstance(axis, Mapping):
+        for name, value in axis.items():
+            yield Level(str(name), {key: value})
+    else:
+        for value in axis:
+            yield Level(str(value), {key: value})
+
+
+def points_of(axes: Sequence[Axis]) -> list[Point]:
+    """Return every combination of levels; the last axis varies fastest."""
+    points = []
+    for index, levels in enumerate(itertools.product(*(axis.levels for axis in axes))):
+        sets: dict[str, Any] = {}
+        for level in levels:
+            sets |= level.sets
+        points.append(Point(index, tuple(level.name for level in levels), sets))
+    return points
+
+
+def scenario_digest(scenario: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a resolved scenario, whatever the order of its keys."""
+    text = json.dumps(scenario, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Planner:
+    """Makes the cells of a study; every scenario is checked before anything runs."""
+
+    def __init__(self, study: StudyFile, resolve: Resolve) -> None:
+        self.study = study
+        self.axes = axes_of(study)
+        self.points = points_of(self.axes)
+        self._resolve = resolve
+        self._plain: dict[str, dict[str, Any]] = {}
+
+    @property
+    def main_part(self) -> Part:
+        """The part that figures come from: on a roomy host if the study asks for the need."""
+        return "runs" if self.study.need is None else "need"
+
+    def main_cells(self) -> list[Cell]:
+        """Return one cell a point."""
+        extra = {} if self.study.need is None else self.study.need.set
+        return [self._cell(self.main_part, point, 0, extra) for point in self.points]
+
+    def check_cells(self) -> list[Cell]:
+        """Return one cell a point and multiple of the data; none without a `check`."""
+        check = self.study.check
+        if check is None:
+            return []
+        return [
+            self._cell("check", point, host, {MEMORY: Times(times=check.times, by=by)})
+            for point in self.points
+            for host, by in enumerate(check.by)
+        ]
+
+    def around_cells(self, host_bytes: Mapping[int, int]) -> list[Cell]:
+        """Return one cell a multiple of the host that the answer names for a point."""
+        check = self.study.check
+        if check is None:
+            return []
+        return [
+            self._cell("around", self.points[point], host, {MEMORY: _whole_pages(size * by)})
+            for point, size in sorted(host_bytes.items())
+            for host, by in enumerate(check.around)
+        ]
+
+    def on_host(self, point: int, memory_bytes: int) -> dict[str, Any]:
+        """Return the scenario of a point on a host of this size."""
+        cell_sets = {MEMORY: _whole_pages(memory_bytes)}
+        return self._scenario(self.points[point], cell_sets)
+
+    def _cell(self, part: Part, point: Point, host: int, extra: Mapping[str, Any]) -> Cell:
+        scenario = self._scenario(point, extra)
+        return Cell(
+            part, point.index, host, scenario, scenario_digest(scenario), expected_work_s(scenario)
+        )
+
+    def _scenario(self, point: Point, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """Resolve a point: plain values first, then those that are multiples of others."""
+        sets = {"run.seed": self.study.seed, **self.study.set, **point.sets, **extra}
+        derived = {key: times for key, value in sets.items() if (times := _times(key, value))}
+        plain = {key: value for key, value in sets.items() if key not in derived}
+        if not derived:
+            return self._resolve(plain)
+        known = json.dumps(plain, sort_keys=True, default=str)
+        if known not in self._plain:
+            self._plain[known] = self._resolve(plain)
+        first = self._plain[known]
+        multiples = {key: _multiple(key, times, first) for key, times in derived.items()}
+        return self._resolve({**plain, **multiples})
+
+
+def _times(key: str, value: Any) -> Times | None:
+    """Return `value` as a multiple of another key, or None if it is a plain value."""
+    if isinstance(value, Times):
+        return value
+    if isinstance(value, Mapping) and set(value) == {"times", "by"}:
+        return Times.model_validate(dict(value))
+    return None
+
+
+def _multiple(key: str, times: Times, scenario: Mapping[str, Any]) -> int | float:
+    value = value_at(scenario, times.times)
+    if value is None:
+        raise ScenarioError(f"no such key to multiply: {times.times}", None, None, key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ScenarioError(f"{times.times} is no number to multiply", None, None, key)
+    product = value * times.by
+    if key == MEMORY:
+        return _whole_pages(product)
+    return round(product) if isinstance(value, int) else product
+
+
+def value_at(scenario: Mapping[str, Any], key_path: str) -> Any:
+    """Return the value that a dotted key path leads to; None if it leads nowhere.
+
+    >>> value_at({"host": {"cpus": 2}}, "host.cpus")
+    2
+    """
+    value: Any = scenario
+    for step in key_path.split("."):
+        if not isinstance(value, Mapping) or step not in value:
+            return None
+        value = value[step]
+    return value
+
+
+def _whole_pages(size_bytes: float) -> int:
+    return math.ceil(size_bytes / PAGE_BYTES) * PAGE_BYTES

@@ -1,0 +1,137 @@
+"""The rounds of a study: which runs are made, decided by the study and by results alone.
+
+1. every point `least` times, on its main host and on every host of the check;
+2. points whose mean is still too uncertain, up to `most` times;
+3. hosts of the check where chance decides, up to `most` times, and the hosts around the answer.
+
+A round ends before the next is planned, so neither the number of workers nor their speed can
+change what is run.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sim.scenario.study import Replications
+from sim.study import adaptive, tables
+from sim.study.analyse import needs_and_hosts
+from sim.study.base import run_key
+from sim.study.executor import Executor, Job
+from sim.study.need import kept_bytes
+from sim.study.plan import Cell, Planner
+from sim.study.progress import Progress
+from sim.study.records import Record, read_records
+from sim.study.store import Place, PlannedRun, Store, pack
+
+Order = tuple[Cell, int]
+"""A cell, and how many replications of it there shall be."""
+
+
+class Rounds:
+    """Carries out a study's rounds with one store, which only this process writes."""
+
+    def __init__(self, store: Store, planner: Planner, progress: Progress) -> None:
+        self._store = store
+        self._planner = planner
+        self._progress = progress
+        self._main: list[Cell] = []
+        self._check: list[Cell] = []
+        self._warm = False
+        self.n_new = 0
+
+    def plan(self, study: Mapping[str, Any]) -> None:
+        """Resolve every scenario that is known by now, and begin the plan of `study`.
+
+        Raises `ScenarioError` for a scenario that cannot be.
+        """
+        self._main = self._planner.main_cells()
+        self._check = self._planner.check_cells()
+        self._store.start_plan(study)
+
+    def carry_out(self, executor: Executor) -> None:
+        """Run whatever is not in the store yet, round by round."""
+        file, check = self._planner.study, self._planner.study.check
+        main = _replications(file.replications)
+        first = [(cell, main.least) for cell in self._main]
+        if check is not None:
+            first += [(cell, check.replications.least) for cell in self._check]
+        self._round("every point", first, executor)
+        if main.most > main.least:
+            unsure = self._unsure_points(main)
+            self._round("uncertain points", [(cell, main.most) for cell in unsure], executor)
+        if check is not None:
+            records, _ = read_records(self._store)
+            needs, hosts = needs_and_hosts(records, self._planner)
+            most = check.replications.most
+            last = [(cell, most) for cell in self._unsure_hosts(records, needs, check.margin)]
+            last += [(cell, most) for cell in self._planner.around_cells(hosts)]
+            self._round("hosts where chance decides", last, executor)
+
+    def _unsure_points(self, replications: Replications) -> list[Cell]:
+        records, _ = read_records(self._store)
+        groups = tables.grouped(records)
+        answer = self._planner.study.answer
+        unsure = []
+        for cell in self._main:
+            values = tables.values_of(groups.get((cell.part, cell.point, 0), []), answer.metric)
+            sure = values is not None and adaptive.mean_is_sure(
+                values, precision=replications.precision, confidence=answer.confidence
+            )
+            if not sure:
+                unsure.append(cell)
+        return unsure
+
+    def _unsure_hosts(
+        self, records: Sequence[Record], needs: Mapping[int, Any], margin: float
+    ) -> list[Cell]:
+        groups = tables.grouped(records)
+        return [
+            cell
+            for cell in self._check
+            if not adaptive.host_is_sure(
+                [r.ran_out for r in groups.get((cell.part, cell.point, cell.host), [])],
+                usable_bytes=cell.memory_bytes - kept_bytes(cell.scenario),
+                need=needs.get(cell.point),
+                margin=margin,
+            )
+        ]
+
+    def _round(self, what: str, orders: Sequence[Order], executor: Executor) -> None:
+        """Plan the runs of `orders` and carry out those that are not finished."""
+        seed = self._planner.study.seed
+        planned: list[PlannedRun] = []
+        jobs: dict[str, Job] = {}
+        done = self._store.done_keys()
+        for cell, replications in orders:
+            for replication in range(replications):
+                key = run_key(cell.scenario, seed, replication)
+                place = Place(cell.part, cell.point, cell.host, replication)
+                planned.append(PlannedRun(place, key, cell.sha))
+                if key not in done:
+                    jobs[key] = Job(key, cell.scenario, seed, replication, cell.weight)
+        scenarios = {cell.sha: pack(cell.scenario) for cell, _ in orders}
+        self._store.add_to_plan(planned, scenarios)
+        heaviest_first = sorted(jobs.values(), key=lambda job: (-job.weight, job.key))
+        if not heaviest_first:
+            return
+        self._progress.begin(what, len(heaviest_first), sum(job.weight for job in heaviest_first))
+        if not self._warm:
+            # One short run alone, so that what it compiles is there for all the others.
+            self._warm = True
+            self._run([heaviest_first.pop()], executor)
+        self._run(heaviest_first, executor)
+
+    def _run(self, jobs: Sequence[Job], executor: Executor) -> None:
+        weights = {job.key: job.weight for job in jobs}
+        for finished in executor.run(jobs):
+            if finished.body is not None:
+                self._store.put_done(finished.key, finished.body, finished.wall_s)
+            else:
+                self._store.put_failed(finished.key, finished.reason or "", finished.wall_s)
+            self.n_new += 1
+            self._progress.advance(weights[finished.key])
+
+
+def _replications(given: int | Replications) -> Replications:
+    if isinstance(given, Replications):
+        return given
+    return Replications(least=given, most=given)

@@ -1,0 +1,155 @@
+"""Carrying out a study: in rounds, into the store, and from there to the answer.
+
+A study can be stopped at any time and in any way; the same command goes on where it was.  Which
+runs are made depends on the study and on results, never on how many workers there are or which of
+them was faster.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sim.errors import ScenarioError
+from sim.scenario.study import load_study
+from sim.study.analyse import Findings, analyse
+from sim.study.base import planner_again, planner_of
+from sim.study.executor import LokyExecutor, RunFactory, available_cpus
+from sim.study.progress import ProgressBar, Silent
+from sim.study.rounds import Rounds
+from sim.study.store import Store
+
+EXIT_DONE: Final = 0
+EXIT_PARTLY: Final = 3
+STORE_NAME: Final = "runs.sqlite"
+DEFAULT_OUT: Final = Path("out")
+
+Report = Callable[[Mapping[str, Any], Mapping[str, Any], Path], Path]
+"""Writes findings (facts and tables) as a report into a folder, and returns its page."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOutcome:
+    """What came of a study.
+
+    `sentences` begin with the answer; `report` is the page, if one was written.  `n_new` runs
+    were carried out this time, `n_done` are finished in all; `failures` says why others are not.
+    """
+
+    sentences: tuple[str, ...]
+    out: Path
+    report: Path | None
+    n_done: int
+    n_new: int
+    failures: tuple[str, ...]
+    exit_status: int
+
+    @property
+    def answer(self) -> str:
+        """The answer in one sentence."""
+        return self.sentences[0]
+
+    @property
+    def n_failed(self) -> int:
+        """How many runs failed."""
+        return len(self.failures)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON-able values."""
+        return {
+            "answer": self.answer,
+            "sentences": list(self.sentences),
+            "out": str(self.out),
+            "report": None if self.report is None else str(self.report),
+            "runs_done": self.n_done,
+            "runs_new": self.n_new,
+            "runs_failed": self.n_failed,
+            "failures": list(self.failures),
+        }
+
+
+def run_study(
+    path: str | Path,
+    out: Path | None = None,
+    *,
+    jobs: int | None = None,
+    report: Report | None = None,
+    quiet: bool = False,
+    executors: RunFactory = LokyExecutor,
+) -> StudyOutcome:
+    """Carry out the study in the file `path`, or go on with it, and say what came of it.
+
+    Parameters
+    ----------
+    out
+        Folder of its store, tables and report; default ``out/NAME``.
+    jobs
+        How many runs at a time; default one a CPU that this process may use.
+    report
+        What writes the report from the findings; without it, only tables are written.
+    quiet
+        Show no progress.
+    executors
+        Makes what carries out the runs, for a number of them at a time.
+
+    Raises `ScenarioError` for a study that cannot be carried out; nothing has run then.
+    """
+    study = load_study(path)
+    planner, kept = planner_of(study)
+    folder = DEFAULT_OUT / study.file.name if out is None else out
+    n_jobs = available_cpus() if jobs is None else jobs
+    bar = nullcontext(Silent()) if quiet else ProgressBar()
+    command = f"cowpool study {shlex.quote(str(path))}"
+    with Store(folder / STORE_NAME) as store, bar as progress:
+        rounds = Rounds(store, planner, progress)
+        rounds.plan({**kept, "command": command})
+        executor = executors(n_jobs)
+        try:
+            rounds.carry_out(executor)
+        finally:
+            executor.close()
+        progress.note("writing the report")
+        findings = analyse(store, planner, command)
+    return _written(findings, folder, report, rounds.n_new)
+
+
+def report_again(out: Path, *, report: Report | None = None) -> StudyOutcome:
+    """Write the report of the study in the folder `out` again, from its store.
+
+    Raises `ScenarioError` if there is none.
+    """
+    path = out / STORE_NAME
+    if not path.is_file():
+        raise ScenarioError("holds no study; run `cowpool study` first", str(out))
+    with Store(path) as store:
+        kept = store.study()
+        findings = analyse(store, planner_again(kept), kept["command"])
+    return _written(findings, out, report, n_new=0)
+
+
+def _written(findings: Findings, out: Path, report: Report | None, n_new: int) -> StudyOutcome:
+    """Write tables, findings and report; return what came of the study."""
+    folder = out / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in findings.tables.items():
+        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    text = json.dumps(findings.facts, indent=1, sort_keys=True, allow_nan=False)
+    (out / "findings.json").write_text(text + "\n", encoding="utf-8")
+    page = None if report is None else report(findings.facts, findings.tables, out)
+    told, provenance = findings.facts["answer"], findings.facts["provenance"]
+    failures = tuple(
+        f"{f['part']} ({f['where']}), host {f['host']}, run {f['replication']}: {f['reason']}"
+        for f in findings.facts["failures"]
+    )
+    return StudyOutcome(
+        sentences=(told["sentence"], *told["more"]),
+        out=out,
+        report=page,
+        n_done=provenance["runs_done"],
+        n_new=n_new,
+        failures=failures,
+        exit_status=EXIT_PARTLY if failures else EXIT_DONE,
+    )

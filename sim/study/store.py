@@ -1,0 +1,242 @@
+"""The store: one SQLite file that is complete after every finished run.
+
+A run is known by the SHA-256 of what determines it, so whatever was finished once is never done
+again: not after a kill, not in a study that has grown by an axis.  One process writes, and holds
+the file alone while it does; results are compressed JSON.
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from sim.errors import ScenarioError
+
+SCHEMA_VERSION: Final = 1
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS scenarios (sha TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS runs (
+    key TEXT PRIMARY KEY,
+    status TEXT NOT NULL CHECK (status IN ('done', 'failed')),
+    reason TEXT,
+    body BLOB,
+    wall_s REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS plan (
+    part TEXT NOT NULL,
+    point INTEGER NOT NULL,
+    host INTEGER NOT NULL,
+    replication INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    scenario TEXT NOT NULL REFERENCES scenarios (sha),
+    PRIMARY KEY (part, point, host, replication)
+) STRICT;
+"""
+
+
+def pack(value: Any) -> bytes:
+    """Return `value` as compressed JSON, the same bytes for the same value.
+
+    Raises `ValueError` for NaN and infinities: they are no results.
+
+    >>> unpack(pack({"b": 1, "a": [2]}))
+    {'a': [2], 'b': 1}
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return zlib.compress(text.encode(), 6)
+
+
+def unpack(body: bytes) -> Any:
+    """Return the value that `pack` was given."""
+    return json.loads(zlib.decompress(body))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a run stands in its study: never part of its seed, only of its tables."""
+
+    part: str
+    point: int
+    host: int
+    replication: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A place, the run that fills it, and the scenario of that run (by its SHA-256)."""
+
+    place: Place
+    key: str
+    scenario: str
+
+
+class Store:
+    """The results of a study's runs, on disk.
+
+    Use it as a context manager.  It is held alone: a second process that opens the same file is
+    refused at once, and the hold ends with the process, however that ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+        try:
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            with self._transaction():
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+            self._check_version()
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            if "locked" in str(error):
+                raise ScenarioError("another cowpool is at work here", str(path)) from error
+            raise ScenarioError(f"cannot be used as a store: {error}", str(path)) from error
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise ScenarioError("is not a cowpool store", str(path)) from error
+        except ScenarioError:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back; everything put so far is in it."""
+        self._db.close()
+
+    def put_done(self, key: str, body: bytes, wall_s: float) -> None:
+        """Keep the packed result of a finished run; on disk when this returns."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO runs VALUES (?, 'done', NULL, ?, ?)", (key, body, wall_s)
+        )
+
+    def put_failed(self, key: str, reason: str, wall_s: float) -> None:
+        """Keep why a run failed; on disk when this returns."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO runs VALUES (?, 'failed', ?, NULL, ?)", (key, reason, wall_s)
+        )
+
+    def done_keys(self) -> set[str]:
+        """Return the keys of all finished runs, of this plan or an earlier one."""
+        return {key for (key,) in self._db.execute("SELECT key FROM runs WHERE status = 'done'")}
+
+    def result(self, key: str) -> dict[str, Any] | None:
+        """Return the result of the finished run `key`; None when there is none."""
+        row = self._db.execute("SELECT body FROM runs WHERE key = ?", (key,)).fetchone()
+        return None if row is None or row[0] is None else unpack(row[0])
+
+    def failure(self, key: str) -> str | None:
+        """Return why the run `key` failed; None when it did not."""
+        row = self._db.execute("SELECT reason FROM runs WHERE key = ?", (key,)).fetchone()
+        return None if row is None else row[0]
+
+    def wall_s(self) -> float:
+        """Return the time that the finished runs of the current plan took, in s, all workers."""
+        row = self._db.execute(
+            "SELECT sum(wall_s) FROM runs WHERE key IN (SELECT key FROM plan)"
+        ).fetchone()
+        return float(row[0] or 0.0)
+
+    def start_plan(self, study: Mapping[str, Any]) -> None:
+        """Begin the plan of `study` afresh; results of earlier plans stay and are used again."""
+        with self._transaction():
+            self._db.execute("DELETE FROM plan")
+            self._put_meta("study", json.dumps(study))
+
+    def add_to_plan(self, runs: Iterable[PlannedRun], scenarios: Mapping[str, bytes]) -> None:
+        """Write down where `runs` stand, and the packed `scenarios` that they name."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR IGNORE INTO scenarios VALUES (?, ?)", list(scenarios.items())
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        *(run.place.part, run.place.point, run.place.host, run.place.replication),
+                        *(run.key, run.scenario),
+                    )
+                    for run in runs
+                ],
+            )
+
+    def study(self) -> dict[str, Any]:
+        """Return the study that the current plan belongs to.
+
+        Raises `ScenarioError` when nothing was ever planned here.
+        """
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'study'").fetchone()
+        if row is None:
+            raise ScenarioError("holds no study; run `cowpool study` first", str(self.path))
+        study: dict[str, Any] = json.loads(row[0])
+        return study
+
+    def plan(self) -> list[PlannedRun]:
+        """Return the current plan in order of part, point, host and replication."""
+        rows = self._db.execute(
+            "SELECT part, point, host, replication, key, scenario FROM plan"
+            " ORDER BY part, point, host, replication"
+        )
+        return [
+            PlannedRun(Place(part, point, host, replication), key, scenario)
+            for part, point, host, replication, key, scenario in rows
+        ]
+
+    def scenario(self, sha: str) -> dict[str, Any]:
+        """Return the resolved scenario with this SHA-256; it must have been planned."""
+        row = self._db.execute("SELECT body FROM scenarios WHERE sha = ?", (sha,)).fetchone()
+        scenario: dict[str, Any] = unpack(row[0])
+        return scenario
+
+    def _check_version(self) -> None:
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
+        if row is None:
+            self._put_meta("schema_version", str(SCHEMA_VERSION))
+        elif row[0] != str(SCHEMA_VERSION):
+            raise ScenarioError(
+                f"was written by another version of cowpool (store schema {row[0]}, not"
+                f" {SCHEMA_VERSION}); choose another folder with --out",
+                str(self.path),
+            )
+
+    def _put_meta(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._db)
+
+
+class _Transaction:
+    """All or nothing, for statements that belong together."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
