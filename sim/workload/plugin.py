@@ -7,13 +7,13 @@ cannot run code.
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import sys
 import traceback
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import ScenarioError
@@ -21,7 +21,6 @@ from sim.workload.signature import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from sim.workload.api import Program
 
@@ -47,7 +46,7 @@ def load_plugin(path: str | Path) -> Plugin:
     except OSError as error:
         raise ScenarioError(f"cannot read the plug-in: {error.strerror}", str(path)) from error
     digest = sha256(content).hexdigest()
-    module = _run(file, f"cowpool_plugin_{digest[:16]}")
+    module = _run(file, content, f"cowpool_plugin_{digest[:16]}")
     plugin = Plugin(sha256=digest)
     for value in list(vars(module).values()):
         if getattr(value, "__module__", None) != module.__name__:
@@ -65,20 +64,17 @@ def load_plugin(path: str | Path) -> Plugin:
     return plugin
 
 
-def _run(file: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(file))
-    if spec is None:  # cannot be: a spec without a loader always exists
-        raise ScenarioError("cannot be loaded", str(file))
-    module = importlib.util.module_from_spec(spec)
+def _run(file: Path, content: bytes, name: str) -> ModuleType:
+    module = ModuleType(name)
     module.__file__ = str(file)
     sys.modules[name] = module  # dataclasses and type hints look their module up
     try:
-        exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
+        exec(compile(content, str(file), "exec"), vars(module))
     except SyntaxError as error:
         raise ScenarioError(f"is not Python: {error.msg}", str(file), error.lineno) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         here = [f.lineno for f in traceback.extract_tb(error.__traceback__) if _same(f, file)]
-        what = f"{type(error).__name__}: {error}"
+        what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ScenarioError(what, str(file), here[-1] if here else None) from error
     return module
 
