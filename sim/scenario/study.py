@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from sim.errors import ScenarioError
 from sim.resources import config_path
@@ -69,6 +69,22 @@ class ZippedAxis(Closed):
         return len(next(iter(self.zip.values())))
 
 
+def _kind_of_axis(value: object) -> str:
+    """Return the name of the type that an axis is read as."""
+    if isinstance(value, ZippedAxis) or (isinstance(value, dict) and "zip" in value):
+        return "ZippedAxis"
+    return "dict" if isinstance(value, dict) else "list"
+
+
+AxisForm = Annotated[
+    Annotated[list[Any], Tag("list")]
+    | Annotated[ZippedAxis, Tag("ZippedAxis")]
+    | Annotated[dict[str, Any], Tag("dict")],
+    Discriminator(_kind_of_axis),
+]
+"""Levels as a list, by name, or of several keys at once."""
+
+
 class Need(Closed):
     """Memory needed is measured on a host so roomy that nothing runs short."""
 
@@ -119,7 +135,7 @@ class StudyFile(Closed):
     question: str = ""
     base: str = Field(description="a scenario that ships with cowpool, or a path")
     set: dict[KeyPath, Any] = Field(default={}, description="changes that hold in every run")
-    axes: dict[KeyPath, list[Any] | ZippedAxis | dict[str, Any]] = Field(min_length=1)
+    axes: dict[KeyPath, AxisForm] = Field(min_length=1)
     labels: dict[KeyPath, str] = Field(default={}, description="axis: words for people")
     replications: Annotated[int, Field(ge=1, le=100_000)] | Replications
     seed: int = Field(ge=0, lt=2**64)

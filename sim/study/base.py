@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import ScenarioError
+from sim.resources import config_path
 from sim.scenario.document import Document
+from sim.scenario.profiles import is_path
 from sim.scenario.programs import known_programs
 from sim.scenario.resolve import RESULTS_VERSION, ScenarioSource, open_scenario, scenario_sha256
 from sim.scenario.study import Study, parsed_study
@@ -20,12 +22,16 @@ def planner_of(study: Study) -> tuple[Planner, dict[str, Any]]:
     """
     name = study.file.base
     path = study.folder / name
-    try:
-        source = open_scenario(path if path.is_file() else name)
-    except ScenarioError as error:
-        if error.line is not None:
-            raise
-        raise study.error(error.message, "base") from None
+    if path.is_file():
+        source = open_scenario(path)
+    elif is_path(name):
+        raise study.error(f"there is no file {name!r} here; check the path", "base")
+    else:
+        try:
+            config_path("scenarios", name)
+        except ScenarioError as error:
+            raise study.error(error.message, "base") from None
+        source = open_scenario(name)
     kept = {
         "study": study.document.data,
         "file": study.document.file,
@@ -33,7 +39,7 @@ def planner_of(study: Study) -> tuple[Planner, dict[str, Any]]:
         "base_file": source.document.file,
         "base_folder": str(source.folder.resolve()),
     }
-    return Planner(study.file, _Resolver(study, source)), kept
+    return Planner(study, _Resolver(study, source)), kept
 
 
 def planner_again(kept: Mapping[str, Any]) -> Planner:
@@ -41,7 +47,7 @@ def planner_again(kept: Mapping[str, Any]) -> Planner:
     study = parsed_study(Document(kept["study"], kept["file"]), Path())
     document = Document(kept["base"], kept["base_file"])
     source = ScenarioSource(document, Path(kept["base_folder"]), known_programs())
-    return Planner(study.file, _Resolver(study, source))
+    return Planner(study, _Resolver(study, source))
 
 
 class _Resolver:

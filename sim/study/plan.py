@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
-from sim.errors import ScenarioError
-from sim.scenario.study import StudyFile, Times, ZippedAxis
+from sim.scenario.study import Study, Times, ZippedAxis
 from sim.study.cost import expected_work_s
 from sim.units import PAGE_BYTES
 
@@ -75,20 +74,31 @@ class Cell:
         return int(self.scenario["host"]["memory"])
 
 
-def axes_of(study: StudyFile) -> list[Axis]:
+def axes_of(study: Study) -> list[Axis]:
     """Return the study's axes in the order of the file.
 
-    Raises `ScenarioError` when two levels of an axis have the same name.
+    Raises `ScenarioError` when two levels of an axis have the same name, or a key is set twice.
     """
     axes = []
-    for key, axis in study.axes.items():
+    file = study.file
+    other = [*file.set, *(() if file.need is None else file.need.set)]
+    other += [] if file.check is None else [MEMORY]
+    for key, axis in file.axes.items():
         levels = tuple(_levels(key, axis))
         names = [level.name for level in levels]
         if len(set(names)) < len(names):
-            raise ScenarioError("two levels have the same name", None, None, f"axes.{key}")
-        label = study.labels.get(key, key.rsplit(".", 1)[-1].replace("_", " "))
+            raise study.error("two levels have the same name; name them apart", *_at(key))
+        for twice in (name for name in levels[0].sets if name in other):
+            message = f"{twice} is an axis and set besides; keep one of them"
+            raise study.error(message, *_at(key))
+        other += levels[0].sets
+        label = file.labels.get(key, key.rsplit(".", 1)[-1].replace("_", " "))
         axes.append(Axis(key, label, levels))
     return axes
+
+
+def _at(key: str) -> tuple[str, str]:
+    return "axes", key
 
 
 def _levels(key: str, axis: Any) -> Iterator[Level]:
@@ -125,9 +135,12 @@ def scenario_digest(scenario: Mapping[str, Any]) -> str:
 class Planner:
     """Makes the cells of a study; every scenario is checked before anything runs."""
 
-    def __init__(self, study: StudyFile, resolve: Resolve) -> None:
-        self.study = study
+    def __init__(self, study: Study, resolve: Resolve) -> None:
+        self.study = study.file
         self.axes = axes_of(study)
+        self._source = study
+        for name, levels in (("baseline", self.study.baseline), ("answer", self.study.answer.at)):
+            self._check_levels(levels or {}, name)
         self.points = points_of(self.axes)
         self._resolve = resolve
         self._plain: dict[str, dict[str, Any]] = {}
@@ -169,6 +182,14 @@ class Planner:
         cell_sets = {MEMORY: _whole_pages(memory_bytes)}
         return self._scenario(self.points[point], cell_sets)
 
+    def _check_levels(self, levels: Mapping[str, Any], where: str) -> None:
+        known = {axis.key: [level.name for level in axis.levels] for axis in self.axes}
+        for key, level in levels.items():
+            if str(level) not in known[key]:
+                message = f"{str(level)!r} is no level of {key}; there are: {', '.join(known[key])}"
+                path = (where, "at", key) if where == "answer" else (where, key)
+                raise self._source.error(message, *path)
+
     def _cell(self, part: Part, point: Point, host: int, extra: Mapping[str, Any]) -> Cell:
         scenario = self._scenario(point, extra)
         return Cell(
@@ -186,8 +207,18 @@ class Planner:
         if known not in self._plain:
             self._plain[known] = self._resolve(plain)
         first = self._plain[known]
-        multiples = {key: _multiple(key, times, first) for key, times in derived.items()}
+        multiples = {key: self._multiple(key, times, first) for key, times in derived.items()}
         return self._resolve({**plain, **multiples})
+
+    def _multiple(self, key: str, times: Times, scenario: Mapping[str, Any]) -> int | float:
+        value = value_at(scenario, times.times)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            message = f"{times.times} is no number that could be multiplied"
+            raise self._source.error(message, *(self._source.place_of(key) or ()))
+        product = value * times.by
+        if key == MEMORY:
+            return _whole_pages(product)
+        return round(product) if isinstance(value, int) else product
 
 
 def _times(key: str, value: Any) -> Times | None:
@@ -197,18 +228,6 @@ def _times(key: str, value: Any) -> Times | None:
     if isinstance(value, Mapping) and set(value) == {"times", "by"}:
         return Times.model_validate(dict(value))
     return None
-
-
-def _multiple(key: str, times: Times, scenario: Mapping[str, Any]) -> int | float:
-    value = value_at(scenario, times.times)
-    if value is None:
-        raise ScenarioError(f"no such key to multiply: {times.times}", None, None, key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ScenarioError(f"{times.times} is no number to multiply", None, None, key)
-    product = value * times.by
-    if key == MEMORY:
-        return _whole_pages(product)
-    return round(product) if isinstance(value, int) else product
 
 
 def value_at(scenario: Mapping[str, Any], key_path: str) -> Any:

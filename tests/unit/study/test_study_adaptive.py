@@ -1,0 +1,46 @@
+import pytest
+
+from sim.stats.estimate import Estimate
+from sim.stats.tolerance import UpperBound
+from sim.study.adaptive import host_is_sure, mean_is_sure
+from sim.study.need import Need
+
+NEED = Need(
+    mean=Estimate(1000.0, 5.0, 0.95, 10),
+    bound=UpperBound(1040.0, 0.99, 0.95, 10, 299, "normal theory"),
+    low_bytes=960.0,
+    parts_bytes={},
+)
+
+
+@pytest.mark.parametrize(
+    ("ran_out", "usable", "sure"),
+    [
+        ([False, True, False], 2000, False),  # the runs disagree
+        ([True] * 3, 900, True),  # far too small
+        ([True] * 3, 955, True),  # below the lower bound
+        ([True] * 3, 965, False),  # within the bounds: might hold
+        ([True] * 3, 2000, False),  # ran out although it should be large enough
+        ([False] * 3, 1035, False),  # within the bounds: might run out
+        ([False] * 3, 1050, True),  # above the upper bound
+        ([False] * 3, 900, False),  # held although it should be too small
+        ([], 2000, False),  # no run yet
+    ],
+)
+def test_a_host_is_sure_when_its_runs_agree_and_it_is_out_of_the_band(ran_out, usable, sure):
+    assert host_is_sure(ran_out, usable_bytes=usable, need=NEED, margin=0.01) is sure
+
+
+def test_the_margin_widens_the_band():
+    assert host_is_sure([False] * 3, usable_bytes=1050, need=NEED, margin=0.01)
+    assert not host_is_sure([False] * 3, usable_bytes=1050, need=NEED, margin=0.1)
+
+
+def test_without_a_need_nothing_is_sure():
+    assert not host_is_sure([False] * 3, usable_bytes=10**9, need=None, margin=0.01)
+
+
+def test_a_mean_is_sure_when_its_interval_is_narrow():
+    assert mean_is_sure([100.0, 101.0, 99.0], precision=0.05, confidence=0.95)
+    assert not mean_is_sure([100.0, 180.0, 20.0], precision=0.05, confidence=0.95)
+    assert not mean_is_sure([100.0], precision=0.05, confidence=0.95)

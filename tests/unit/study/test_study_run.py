@@ -1,0 +1,236 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sim.errors import ScenarioError
+from sim.study.executor import Finished, InlineExecutor, Job, LokyExecutor, work
+from sim.study.run import report_again, run_study
+from sim.study.store import Store
+
+HERE = Path(__file__).parent
+FILES = ("findings.json", "tables/runs.csv", "tables/need.csv", "tables/oom.csv")
+
+
+def inline(simulate):
+    return lambda n_workers: InlineExecutor(simulate)
+
+
+def study(study_file, out, simulate, **options):
+    return run_study(study_file, out, quiet=True, executors=inline(simulate), **options)
+
+
+def results(out):
+    return [(out / name).read_bytes() for name in FILES]
+
+
+class Counting:
+    """Counts runs; at the `stop_at`-th it is as if Ctrl-C was pressed."""
+
+    def __init__(self, simulate, stop_at=None):
+        self.simulate, self.stop_at, self.n = simulate, stop_at, 0
+
+    def __call__(self, scenario, *, seed, replication):
+        if self.n == self.stop_at:
+            raise KeyboardInterrupt
+        self.n += 1
+        return self.simulate(scenario, seed=seed, replication=replication)
+
+
+def test_a_study_ends_with_an_answer(study_file, tmp_path, standin):
+    outcome = study(study_file, tmp_path / "out", standin.simulate)
+    assert outcome.exit_status == 0
+    assert outcome.answer.startswith("A Redis host (data set 256 MiB, writes busy) needs ")
+    assert outcome.n_done == outcome.n_new > 4 * 4
+    assert outcome.n_failed == 0
+
+
+def test_the_same_command_does_nothing_twice(study_file, tmp_path, standin):
+    first = study(study_file, tmp_path / "out", standin.simulate)
+    before = results(tmp_path / "out")
+    counting = Counting(standin.simulate)
+    second = study(study_file, tmp_path / "out", counting)
+    assert counting.n == second.n_new == 0
+    assert second.n_done == first.n_done
+    assert results(tmp_path / "out") == before
+
+
+def test_an_interrupted_study_goes_on_where_it_was(study_file, tmp_path, standin):
+    whole = study(study_file, tmp_path / "whole", standin.simulate)
+    with pytest.raises(KeyboardInterrupt):
+        study(study_file, tmp_path / "out", Counting(standin.simulate, stop_at=9))
+    with Store(tmp_path / "out" / "runs.sqlite") as store:
+        assert len(store.done_keys()) == 9
+    rest = study(study_file, tmp_path / "out", standin.simulate)
+    assert rest.n_new == whole.n_new - 9
+    assert results(tmp_path / "out") == results(tmp_path / "whole")
+
+
+def test_a_larger_study_keeps_what_the_smaller_one_did(study_file, tmp_path, standin):
+    small = study(study_file, tmp_path / "out", standin.simulate)
+    text = study_file.read_text().replace("[64 MiB, 256 MiB]", "[32 MiB, 64 MiB, 256 MiB]")
+    study_file.write_text(text)
+    counting = Counting(standin.simulate)
+    large = study(study_file, tmp_path / "out", counting)
+    assert large.n_done == small.n_done + counting.n
+
+
+def test_a_run_that_fails_is_kept_with_its_reason(study_file, tmp_path, standin):
+    def breaks(scenario, *, seed, replication):
+        if replication == 1 and scenario["processes"]["redis"]["dataset"] == 64 << 20:
+            raise RuntimeError("no such luck")
+        return standin.simulate(scenario, seed=seed, replication=replication)
+
+    outcome = study(study_file, tmp_path / "out", breaks)
+    assert outcome.exit_status == 3
+    assert outcome.n_failed == len(outcome.failures) > 0
+    assert all("run 1: RuntimeError: no such luck" in failure for failure in outcome.failures)
+    mended = study(study_file, tmp_path / "out", standin.simulate)
+    assert mended.exit_status == 0
+    assert mended.n_failed == 0
+    assert mended.n_new >= outcome.n_failed
+
+
+def test_workers_and_their_number_do_not_show(study_file, tmp_path, standin):
+    study(study_file, tmp_path / "inline", standin.simulate)
+    for jobs in (1, 3):
+        out = tmp_path / str(jobs)
+        run_study(
+            study_file,
+            out,
+            jobs=jobs,
+            quiet=True,
+            executors=lambda n: LokyExecutor(n, standin.simulate),
+        )
+        assert results(out) == results(tmp_path / "inline")
+
+
+def test_a_worker_that_dies_costs_one_run(tmp_path, standin):
+    def kills(scenario, *, seed, replication):
+        if replication == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"replication": replication}
+
+    executor = LokyExecutor(2, kills)
+    jobs = [Job(str(n), {}, 1, n, 1.0) for n in range(6)]
+    finished = {done.key: done for done in executor.run(jobs)}
+    executor.close()
+    assert sorted(finished) == [str(n) for n in range(6)]
+    assert [key for key, done in finished.items() if done.body is None] == ["2"]
+    assert "worker process died" in finished["2"].reason
+
+
+def test_a_worker_that_dies_once_costs_nothing(tmp_path):
+    died = tmp_path / "died"
+
+    def dies_once(scenario, *, seed, replication):
+        if replication == 1 and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {}
+
+    executor = LokyExecutor(2, dies_once)
+    finished = list(executor.run([Job(str(n), {}, 1, n, 1.0) for n in range(4)]))
+    executor.close()
+    assert died.exists()
+    assert all(done.body is not None for done in finished)
+
+
+def test_a_result_that_cannot_be_kept_is_a_failure():
+    done = work(lambda scenario, *, seed, replication: {"x": float("inf")}, Job("k", {}, 1, 0, 1.0))
+    assert isinstance(done, Finished)
+    assert "ValueError" in done.reason
+
+
+SCRIPT = """
+import importlib.util, sys, time
+from pathlib import Path
+sys.path.insert(0, {here!r})
+import standin
+from sim.study.executor import InlineExecutor
+from sim.study.run import run_study
+
+def slow(scenario, *, seed, replication):
+    time.sleep({sleep_s})
+    with Path({out!r} + ".begun").open("a") as begun:
+        begun.write("x")
+    return standin.simulate(scenario, seed=seed, replication=replication)
+
+run_study({study!r}, Path({out!r}), quiet=True, executors=lambda n: InlineExecutor(slow))
+"""
+
+
+def script(study_file, out, sleep_s):
+    return SCRIPT.format(here=str(HERE), study=str(study_file), out=str(out), sleep_s=sleep_s)
+
+
+def test_a_killed_process_loses_only_the_run_it_was_at(study_file, tmp_path, standin):
+    study(study_file, tmp_path / "whole", standin.simulate)
+    out = tmp_path / "out"
+    process = subprocess.Popen([sys.executable, "-c", script(study_file, out, 0.05)])
+    begun = tmp_path / "out.begun"
+    deadline_s = time.monotonic() + 60
+    while not begun.exists() or begun.stat().st_size < 7:
+        assert time.monotonic() < deadline_s
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    with Store(out / "runs.sqlite") as store:
+        kept = len(store.done_keys())
+    rest = study(study_file, out, standin.simulate)
+    assert 6 <= kept < rest.n_done
+    assert rest.n_new == rest.n_done - kept
+    assert results(out) == results(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "4242"])
+def test_the_hash_seed_does_not_show(study_file, tmp_path, standin, hash_seed):
+    study(study_file, tmp_path / "here", standin.simulate)
+    out = tmp_path / "there"
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    code = script(study_file, out, 0)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert results(out) == results(tmp_path / "here")
+
+
+def test_the_report_is_made_again_from_the_store_alone(study_file, tmp_path, standin):
+    first = study(study_file, tmp_path / "out", standin.simulate)
+    before = results(tmp_path / "out")
+    for name in FILES:
+        (tmp_path / "out" / name).unlink()
+    study_file.unlink()
+    again = report_again(tmp_path / "out")
+    assert again.sentences == first.sentences
+    assert again.n_new == 0
+    assert results(tmp_path / "out") == before
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path):
+    with pytest.raises(ScenarioError, match="holds no study"):
+        report_again(tmp_path)
+
+
+def test_chance_gets_more_runs_than_certainty(study_file, tmp_path, standin):
+    study(study_file, tmp_path / "out", standin.simulate)
+    lines = (tmp_path / "out" / "tables" / "oom.csv").read_text().splitlines()
+    columns = lines[0].split(",")
+    rows = [dict(zip(columns, line.split(","), strict=False)) for line in lines[1:]]
+    runs = {(row["part"], row["factor"]): {row["runs"]} for row in rows}
+    for row in rows:
+        runs[row["part"], row["factor"]].add(row["runs"])
+    assert runs["check", "6.0"] == {"2"}
+    assert runs["around", "1.0"] == {"5"}
+
+
+def test_findings_are_plain_and_say_where_they_come_from(study_file, tmp_path, standin):
+    study(study_file, tmp_path / "out", standin.simulate)
+    facts = json.loads((tmp_path / "out" / "findings.json").read_text())
+    assert facts["provenance"]["seed"] == 7
+    assert facts["provenance"]["command"] == f"cowpool study {study_file}"
+    assert facts["study"]["runs"]["need"] == 16

@@ -1,0 +1,116 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sim.errors import ScenarioError
+from sim.study.store import Place, PlannedRun, Store, pack, unpack
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs.sqlite"
+
+
+def test_a_result_comes_back_as_it_was(path):
+    result = {"metrics": {"forks": 1, "p99": None}, "series": [1, 2, 3]}
+    with Store(path) as store:
+        store.put_done("a", pack(result), 0.5)
+    with Store(path) as store:
+        assert store.result("a") == result
+        assert store.done_keys() == {"a"}
+
+
+def test_equal_results_have_equal_bytes():
+    assert pack({"b": 1, "a": 2}) == pack({"a": 2, "b": 1})
+    assert unpack(pack([1.5, None])) == [1.5, None]
+
+
+def test_a_result_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="Out of range float"):
+        pack({"mean": float("nan")})
+
+
+def test_a_failed_run_is_kept_with_its_reason_and_is_not_done(path):
+    with Store(path) as store:
+        store.put_failed("a", "Traceback\nValueError: no", 0.1)
+        assert store.done_keys() == set()
+        assert store.result("a") is None
+        assert store.failure("a").endswith("ValueError: no")
+
+
+def test_a_run_that_succeeds_later_is_no_failure_any_more(path):
+    with Store(path) as store:
+        store.put_failed("a", "no", 0.1)
+        store.put_done("a", pack({}), 0.1)
+        assert store.done_keys() == {"a"}
+        assert store.failure("a") is None
+
+
+def test_a_plan_comes_back_in_order_of_place(path):
+    runs = [
+        PlannedRun(Place("need", 1, 0, 0), "k3", "s"),
+        PlannedRun(Place("check", 0, 2, 1), "k1", "s"),
+        PlannedRun(Place("need", 0, 0, 0), "k2", "s"),
+    ]
+    with Store(path) as store:
+        store.start_plan({"study": "x"})
+        store.add_to_plan(runs, {"s": pack({"host": {}})})
+        assert [run.key for run in store.plan()] == ["k1", "k2", "k3"]
+        assert store.scenario("s") == {"host": {}}
+        assert store.study() == {"study": "x"}
+
+
+def test_results_outlive_a_new_plan(path):
+    with Store(path) as store:
+        store.start_plan({})
+        store.put_done("a", pack({"x": 1}), 1.0)
+        store.start_plan({})
+        assert store.plan() == []
+        assert store.result("a") == {"x": 1}
+
+
+def test_a_second_process_is_refused_while_the_first_is_at_work(path):
+    code = (
+        f"from pathlib import Path; from sim.study.store import Store; Store(Path({str(path)!r}))"
+    )
+    with Store(path):
+        second = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+    assert "another cowpool is at work here" in second.stderr
+
+
+def test_every_finished_run_survives_a_kill(path):
+    code = f"""
+import os, signal
+from pathlib import Path
+from sim.study.store import Store, pack
+store = Store(Path({str(path)!r}))
+for n in range(10):
+    store.put_done(str(n), pack({{"n": n}}), 0.0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", code], check=False)
+    assert killed.returncode == -9
+    with Store(path) as store:
+        assert store.done_keys() == {str(n) for n in range(10)}
+
+
+def test_a_file_that_is_no_store_is_refused(path):
+    path.write_text("version: 1\n" * 100)
+    with pytest.raises(ScenarioError, match="not a cowpool store"):
+        Store(path)
+
+
+def test_a_store_of_another_version_is_refused(path):
+    with Store(path) as store:
+        store._put_meta("schema_version", json.dumps(99))
+    with pytest.raises(ScenarioError, match="another version of cowpool"):
+        Store(path)
+
+
+def test_an_empty_store_has_no_study(path):
+    with Store(path) as store, pytest.raises(ScenarioError, match="holds no study"):
+        store.study()
