@@ -45,7 +45,7 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
     if host["percpu_high"] < host["percpu_batch"]:
         raise document.error(
             ("host", "percpu_high"),
-            f"must be at least percpu_batch ({host['percpu_batch']}), got {host['percpu_high']}",
+            f"{host['percpu_high']} is less than one batch; write at least {host['percpu_batch']}",
         )
     if host["swap"]:
         raise document.error(("host", "swap"), "swapping is not simulated; set it to 0")

@@ -78,6 +78,8 @@ def _complaint(
     cause = details.get("ctx", {}).get("error")
     inside = getattr(cause, "path", ())
     message = getattr(cause, "what", None) or _message(details, annotation)
+    if ";" not in message:
+        message = f"{message}; `cowpool schema` has what may stand here"
     return document.error((*where, *inside), shorten(message, 300))
 
 
@@ -179,13 +181,14 @@ def _message(details: ErrorDetails, holder: Any) -> str:
         case "list_type" | "tuple_type":
             return f"{found} is not a list; write `[a, b]` or lines that begin with `- `"
         case "string_pattern_mismatch":
-            return f"{found} will not do; it has to match {context['pattern']}"
+            return f"{found} will not do; write something that matches {context['pattern']}"
         case "greater_than_equal":
-            return f"must be at least {context['ge']}, got {shorten(str(details['input']))}"
+            return f"{found} is too small; write at least {context['ge']}"
         case "less_than_equal":
-            return f"must be at most {context['le']}, got {shorten(str(details['input']))}"
+            return f"{found} is too large; write at most {context['le']}"
         case _:
-            return f"{details['msg'][0].lower()}{details['msg'][1:]}, got {found}"
+            said = details["msg"]
+            return f"{found} will not do; {said[0].lower()}{said[1:]}"
 
 
 def _example(holder: Any, loc: tuple[int | str, ...]) -> str:

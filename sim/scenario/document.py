@@ -87,14 +87,15 @@ def read_document(path: Path, shown: str | None = None) -> Document:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ScenarioError("there is no such file; check the path", name) from None
+        raise ScenarioError("there is no such file; check the path", name, 1) from None
     except IsADirectoryError:
-        raise ScenarioError("this is a directory; name a YAML file in it", name) from None
+        raise ScenarioError("this is a directory; name a YAML file in it", name, 1) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ScenarioError(f"cannot be read ({reason}); check the path", name) from None
+        raise ScenarioError(f"cannot be read ({reason}); check the path", name, 1) from None
     if len(raw) > MAX_BYTES:
-        raise ScenarioError("larger than 1 MiB; a scenario or study has a few hundred lines", name)
+        message = "larger than 1 MiB; a scenario or study has a few hundred lines"
+        raise ScenarioError(message, name, 1)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -244,7 +245,7 @@ class _Builder:
     def _alias(self, event: Any, depth: int) -> Any:
         anchored = self._anchors.get(event.anchor)
         if anchored is None:
-            self._refuse(event, f"`*{event.anchor}` names no finished `&{event.anchor}` above it")
+            self._refuse(event, f"`*{event.anchor}` names no finished anchor; write the value out")
         self._count(event, anchored.nodes, depth + anchored.height)
         return anchored.value
 

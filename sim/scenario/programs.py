@@ -25,6 +25,7 @@ from sim.scenario.quantities import (
     RATE_SCHEMA,
     or_nothing,
     parse_byte_rate,
+    plainly,
     within,
 )
 from sim.units import (
@@ -82,7 +83,7 @@ def resolve_process(
     if name is None:
         raise document.error(path, "missing `program`; add e.g. `program: redis`")
     if not isinstance(name, str):
-        raise document.error((*path, "program"), f"{kind_of(name)} is not a program's name")
+        raise document.error((*path, "program"), f"{kind_of(name)} is no name; write one program")
     if name not in programs:
         message = f"no program called {name!r}; {suggestion(name, sorted(programs))}"
         raise document.error((*path, "program"), message)
@@ -131,7 +132,7 @@ def field_type(annotation: Any, unit: Unit | None) -> Any:
         if len(members) == 1:
             inner = Annotated[members[0], *metadata] if metadata else members[0]
             return field_type(inner, unit) | None
-    show: Callable[[Any], str] = str
+    show: Callable[[Any], str] = plainly
     if unit is not None:
         parse, schema, show = _UNITS[unit]
         if get_origin(annotation) is list:

@@ -88,8 +88,13 @@ def or_nothing(parse: Callable[[object], Any]) -> Callable[[object], Any]:
     return parsed
 
 
+def plainly(value: object) -> str:
+    """Return a number without a trailing ``.0``."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def within(
-    low: float | None, high: float | None, show: Callable[[Any], str] = str
+    low: float | None, high: float | None, show: Callable[[Any], str] = plainly
 ) -> AfterValidator:
     """Return a check that a value lies in ``[low, high]``, with a message that shows the bounds."""
 
@@ -97,9 +102,9 @@ def within(
         if value is None:
             return value
         if low is not None and not value >= low:
-            raise ValueError(f"must be at least {show(low)}, got {show(value)}")
+            raise ValueError(f"{show(value)} is too small; write at least {show(low)}")
         if high is not None and not value <= high:
-            raise ValueError(f"must be at most {show(high)}, got {show(value)}")
+            raise ValueError(f"{show(value)} is too large; write at most {show(high)}")
         return value
 
     return AfterValidator(check)
@@ -127,7 +132,7 @@ def size(low: int, high: int | None) -> AfterValidator:
 
 def _whole_pages(value: int) -> int:
     if value % PAGE_BYTES:
-        raise ValueError(f"must be whole pages of 4 KiB, got {value} B")
+        raise ValueError(f"{value} B is not whole pages; write a multiple of 4 KiB")
     return value
 
 

@@ -77,7 +77,8 @@ def open_scenario(
         try:
             path = config_path("scenarios", text)
         except ScenarioError as error:
-            raise ScenarioError(f"there is no such file, and {error.message}", text) from None
+            message = f"there is no such file, and {error.message}"
+            raise ScenarioError(message, text, 1) from None
         document, folder = read_document(path, f"{text}.yaml"), path.parent
     document = apply_settings(document, overrides)
     if document.data.get("name") is None and isinstance(document.data, dict):

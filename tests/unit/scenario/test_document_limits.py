@@ -54,7 +54,7 @@ def test_a_chain_of_aliases_cannot_nest_without_end():
 
 
 def test_an_alias_to_itself_is_refused():
-    with pytest.raises(ScenarioError, match="no finished `&a`"):
+    with pytest.raises(ScenarioError, match="no finished anchor"):
         parse_document("a: &a [*a]", "f")
 
 

@@ -1,0 +1,66 @@
+"""The command line: parse, call, print; nothing else is done here.
+
+Results go to stdout, everything else to stderr.  What a command needs is imported when it runs, so
+that ``cowpool --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from sim.cli.commands import app
+from sim.errors import InsufficientDataError, PartlyDoneError, ScenarioError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE: Final = 0
+ANSWER_IS_NO: Final = 1
+BAD_INPUT: Final = 2
+PARTLY_DONE: Final = 3
+DEFECT: Final = 70
+INTERRUPTED: Final = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status.
+
+    0 done; 1 the answer is "no"; 2 bad input, told in one line; 3 partly done; 70 a defect of
+    cowpool, its traceback kept in a file that is named; 130 interrupted.
+    """
+    try:
+        status = typer.main.get_command(app)(
+            args=None if arguments is None else list(arguments),
+            prog_name="cowpool",
+            standalone_mode=False,
+        )
+        sys.stdout.flush()
+        return status if isinstance(status, int) else DONE
+    except ScenarioError as error:
+        return _say(str(error), BAD_INPUT)
+    except InsufficientDataError as error:
+        return _say(str(error), ANSWER_IS_NO)
+    except PartlyDoneError as error:
+        return _say(str(error), PARTLY_DONE)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("interrupted; everything finished so far is kept", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        if hasattr(error, "format_message"):  # how typer's errors of usage are told apart
+            message = " ".join(error.format_message().split()).rstrip(".")
+            return _say(f"cowpool: {message}; see `cowpool --help`", BAD_INPUT)
+        from sim.cli.defect import keep_traceback
+
+        return _say(keep_traceback(error), DEFECT)
+
+
+def _say(message: str, status: int) -> int:
+    sys.stderr.write(f"{message}\n")
+    return status

@@ -1,0 +1,154 @@
+"""The commands and their options.  Each returns its exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from sim.workload.plugin import Plugin
+
+SCHEMA_VERSION: Final = 1
+"""Version of the JSON that `run` prints: raised when a field changes its meaning or goes."""
+
+app = typer.Typer(
+    name="cowpool",
+    help="Simulate page by page what fork, page faults and memory pressure cost.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ScenarioArgument = Annotated[
+    str, typer.Argument(help="A YAML file, or the name of a scenario that ships with cowpool.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a value; may be repeated."),
+]
+PluginOption = Annotated[
+    Path | None,
+    typer.Option("--plugin", metavar="FILE", help="A Python file with programs or schedulers."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import sim
+
+        sys.stdout.write(f"cowpool {sim.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def cowpool(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Simulate page by page what fork, page faults and memory pressure cost."""
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="What to call it; files NAME.yaml, NAME_study.yaml.")],
+) -> int:
+    """Write a commented starter scenario and a study to edit."""
+    from sim.cli.starter import write_starter
+
+    for path in write_starter(name):
+        sys.stdout.write(f"wrote {path}\n")
+    sys.stdout.write(f"now: cowpool explain {name}.yaml; cowpool run {name}.yaml\n")
+    return 0
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    settings: SetOption = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Root of all random numbers; default run.seed.")
+    ] = None,
+    replication: Annotated[int, typer.Option(min=0, help="Number of the replication.")] = 0,
+    burst: Annotated[
+        int | None,
+        typer.Option(min=0, help="Most steps between two events, 0: no limit; changes no result."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Audit the books at every event.")] = False,
+    as_json: JsonOption = False,
+    plugin: PluginOption = None,
+) -> int:
+    """Run a scenario once and print its metrics.  Exit status 1 if it ends in deadlock."""
+    from sim.cli.running import run_document
+
+    loaded = _plugin(plugin)
+    document = run_document(
+        scenario,
+        settings or [],
+        seed=seed,
+        replication=replication,
+        burst=burst,
+        check=check,
+        plugin=loaded,
+    )
+    if as_json:
+        _print_json({"schema_version": SCHEMA_VERSION, **document})
+    else:
+        from sim.cli.show import show_run
+
+        show_run(document)
+    return 1 if document["ending"] == "deadlock" else 0
+
+
+@app.command()
+def explain(file: ScenarioArgument, settings: SetOption = None, plugin: PluginOption = None) -> int:
+    """Say what a scenario means, in derived numbers, without running it."""
+    from sim.cli.running import known
+    from sim.cli.show import show_sections
+    from sim.scenario import load_scenario
+    from sim.scenario.explain import explain_scenario
+
+    programs, schedulers = known(_plugin(plugin))
+    resolved = load_scenario(file, settings or [], programs, schedulers)
+    show_sections(explain_scenario(resolved, programs))
+    return 0
+
+
+@app.command()
+def schema(
+    kind: Annotated[
+        str | None, typer.Argument(help="`scenario` or `study`; without it, one schema for both.")
+    ] = None,
+    plugin: PluginOption = None,
+) -> int:
+    """Print the JSON Schema of scenarios and studies, for editors."""
+    from sim.cli.running import known
+    from sim.errors import ScenarioError
+    from sim.scenario.schema import json_schema
+
+    if kind not in (None, "scenario", "study"):
+        raise ScenarioError(f"{kind!r} has no schema; write `scenario` or `study`")
+    programs, _ = known(_plugin(plugin))
+    _print_json(json_schema(kind, programs))  # type: ignore[arg-type]  # checked above
+    return 0
+
+
+def _plugin(path: Path | None) -> Plugin | None:
+    if path is None:
+        return None
+    from sim.workload.plugin import load_plugin
+
+    return load_plugin(path)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    json.dump(document, sys.stdout, indent=1, allow_nan=False)
+    sys.stdout.write("\n")

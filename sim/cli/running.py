@@ -1,0 +1,66 @@
+"""One run, from what was typed to the document of its results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sim.workload.plugin import Plugin
+
+
+def known(plugin: Plugin | None) -> tuple[Mapping[str, Callable[..., Any]], tuple[str, ...]]:
+    """Return the programs and the names of the schedulers that a scenario may use."""
+    from sim.scenario.programs import known_programs
+    from sim.scenario.resolve import SCHEDULERS
+
+    if plugin is None:
+        return known_programs(), SCHEDULERS
+    programs = {**known_programs(), **plugin.programs}
+    return programs, tuple(sorted({*SCHEDULERS, *plugin.schedulers}))
+
+
+def run_document(
+    scenario: str,
+    settings: Sequence[str],
+    *,
+    seed: int | None,
+    replication: int,
+    burst: int | None,
+    check: bool,
+    plugin: Plugin | None,
+) -> dict[str, Any]:
+    """Carry out one run and return its results with their provenance, as JSON-able values."""
+    from sim.scenario.resolve import RESULTS_VERSION, load_scenario, scenario_sha256
+
+    programs, schedulers = known(plugin)
+    resolved = load_scenario(scenario, settings, programs, schedulers)
+    chosen = resolved["run"]["seed"] if seed is None else seed
+    resolved["run"]["seed"] = chosen
+    if burst is not None:
+        resolved["run"]["burst"] = burst
+    from sim.engine.run import simulate  # compiled code: only once the scenario is known to be good
+
+    result = simulate(
+        resolved,
+        seed=chosen,
+        replication=replication,
+        burst=burst,
+        check=check,
+        programs=programs,
+    )
+    digest = plugin.sha256 if plugin is not None else None
+    provenance = {
+        "version": sim.__version__,
+        "results_version": RESULTS_VERSION,
+        "scenario": resolved,
+        "seed": chosen,
+        "replication": replication,
+        "sha256": scenario_sha256(resolved, chosen, replication, RESULTS_VERSION, digest),
+    }
+    if digest is not None:
+        provenance["plugin_sha256"] = digest
+    return {"provenance": provenance, **result.to_json()}

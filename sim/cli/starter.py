@@ -1,0 +1,86 @@
+"""What `cowpool init` writes: a scenario and a study to begin with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from sim.errors import ScenarioError
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,50}")
+
+SCENARIO: Final = """\
+# A scenario: everything that determines a run, apart from the seed.
+#   cowpool explain {name}.yaml    what it means, in derived numbers
+#   cowpool run {name}.yaml        run it
+# Sizes take B, KiB, MiB, GiB; times ns, us, ms, s, min, h; rates /s, /min.
+# `cowpool schema` prints a JSON Schema with every key, for an editor that completes them.
+version: 1
+name: {name}
+
+host:
+  profile: generic         # prices: also xeon_4210r, kvm_guest, ec2_hvm, xen_pv, server_2010
+  memory: 4 GiB
+  cpus: 2
+  # prices: {{cow_copy: 900 ns}}    # a price of your own; give `source:` with it
+
+policy:
+  memory: oom              # short of memory: `oom` kills a process, `wait` lets them wait in line
+  fork: cow                # or `eager`: copy all pages at once
+
+processes:                 # by name, started in this order
+  redis:
+    program: redis         # also prefork_web, build_storm, heap_growth, shell_pipeline, steps
+    dataset: 512 MiB
+    writes: 2000/s
+    save_every: 2 s
+    saves: 1
+
+run:
+  horizon: 20 s            # the run ends here, or when nothing is left to do
+  warmup: 0 s              # initial part that is not measured
+  seed: 1
+"""
+
+STUDY: Final = """\
+# A study: one scenario, varied and repeated.  Start it, stop it, start it again: it goes on.
+#   cowpool study {name}_study.yaml
+version: 1
+name: {name}
+question: How much memory does the host need, so that saving never runs it out?
+base: {name}.yaml
+
+axes:                      # every combination of these is a point
+  processes.redis.dataset: [256 MiB, 512 MiB]
+  processes.redis.writes: [500/s, 2000/s]
+
+replications: 5            # runs a point, with the same random numbers in all points
+seed: 1
+"""
+
+
+def write_starter(name: str) -> list[Path]:
+    """Write ``NAME.yaml`` and ``NAME_study.yaml`` and return their paths.
+
+    Raises `ScenarioError` if either exists, cannot be written, or has an unsuitable name.
+    """
+    folder, stem = Path(name).parent, Path(name).name.removesuffix(".yaml")
+    if not _NAME.fullmatch(stem):
+        raise ScenarioError(
+            f"{stem!r} will not do as a name; use lower-case letters, digits, `_` and `-`"
+        )
+    texts = {
+        folder / f"{stem}.yaml": SCENARIO.format(name=stem),
+        folder / f"{stem}_study.yaml": STUDY.format(name=stem),
+    }
+    for path in texts:
+        if path.exists():
+            raise ScenarioError("exists already; choose another name or remove it", str(path))
+    for path, text in texts.items():
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            reason = f"cannot be written ({error.strerror}); check the folder"
+            raise ScenarioError(reason, str(path)) from None
+    return list(texts)

@@ -1,0 +1,410 @@
+"""Bad input of every kind: one line with file, line and key on stderr, exit status 2, no traceback.
+
+Each case is a whole file, or a change of a good one, and what the line must contain.
+"""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sim.cli import main
+
+GOOD = """\
+version: 1
+name: good
+host:
+  profile: generic
+  memory: 4 GiB
+  cpus: 2
+policy:
+  memory: oom
+processes:
+  redis:
+    program: redis
+    dataset: 1 GiB
+    writes: 5000/s
+run:
+  horizon: 20 s
+"""
+
+
+def changed(old: str, new: str) -> str:
+    assert GOOD.count(old) == 1, old
+    return GOOD.replace(old, new)
+
+
+def host(line: str) -> str:
+    return changed("  cpus: 2\n", f"  cpus: 2\n  {line}\n")
+
+
+def process(line: str) -> str:
+    return changed("    dataset: 1 GiB\n", f"    dataset: 1 GiB\n    {line}\n")
+
+
+def run(line: str) -> str:
+    return changed("  horizon: 20 s\n", f"  horizon: 20 s\n  {line}\n")
+
+
+def steps(text: str) -> str:
+    indented = "".join(f"      {line}\n" for line in text.splitlines())
+    return (
+        "version: 1\nrun: {horizon: 1 s}\nprocesses:\n  p:\n    program: steps\n    steps:\n"
+        + indented
+    )
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20)
+)
+
+CASES: dict[str, tuple[str | bytes, str]] = {
+    # broken YAML
+    "bracket left open": ("version: [1", "s.yaml:1: not valid YAML"),
+    "brace left open": (changed("run:\n  horizon: 20 s", "run: {horizon: 20 s"), "not valid YAML"),
+    "quote left open": (changed("name: good", "name: 'good"), "not valid YAML"),
+    "colon in a value": (changed("name: good", "name: go: od"), ":2: not valid YAML"),
+    "tab as indentation": (changed("  memory: 4 GiB", "\tmemory: 4 GiB"), "not valid YAML"),
+    "wrong indentation": (changed("  cpus: 2", " cpus: 2"), "not valid YAML"),
+    "reserved character": (changed("name: good", "name: @good"), ":2: not valid YAML"),
+    "control character": (changed("name: good", "name: go\x01od"), ":2: not valid YAML"),
+    "null byte": (b"version: 1\x00\n", "not valid YAML"),
+    "not UTF-8": (b"version: 1\nname: caf\xe9\n", ":2: not UTF-8"),
+    "UTF-16": ("version: 1\n".encode("utf-16"), "not UTF-8"),
+    "binary": (bytes(range(128, 256)), "not UTF-8"),
+    "an ELF header": (b"\x7fELF\x02\x01\x01" + b"\0" * 64, "not valid YAML"),
+    "JSON cut short": ('{"version": 1, "run": {"horizon"', "not valid YAML"),
+    "larger than a MiB": (b"# " + b"x" * (1 << 20), "larger than 1 MiB"),
+    # not a document of ours
+    "empty": ("", ":1: the file is empty"),
+    "only comments": ("# nothing here\n", "the file is empty"),
+    "a list": ("- 1\n- 2\n", "not a mapping"),
+    "a text": ("hello\n", "not a mapping"),
+    "a number": ("42\n", "not a mapping"),
+    "two documents": (GOOD + "---\n" + GOOD, ":16: a second document"),
+    "a duplicate key": (changed("name: good", "name: good\nname: better"), ":3: name: already"),
+    "a duplicate deep key": (host("memory: 5 GiB"), ":7: host.memory: already given in line 5"),
+    "a merge key": (changed("  cpus: 2", "  <<: {cpus: 2}"), ":6: merge keys"),
+    "a mapping as key": ("? {a: b}\n: 1\n", "a key must be plain text"),
+    "a list as key": ("? [a]\n: 1\n", "a key must be plain text"),
+    "nested without end": ("a: " + "[" * 200 + "]" * 200, "nested deeper"),
+    "a number without end": (changed("cpus: 2", "cpus: " + "9" * 5000), "too many digits"),
+    # dangerous
+    "an alias bomb": (BOMB, "aliases included"),
+    "a deep chain of aliases": (
+        "a0: &a0 [[[[[[x]]]]]]\n"
+        + "".join(f"a{n}: &a{n} [[[[[[*a{n - 1}]]]]]]\n" for n in range(1, 60)),
+        "nested deeper",
+    ),
+    "an alias to itself": ("a: &a [*a]\n", "names no finished"),
+    "an unknown alias": (changed("name: good", "name: *nobody"), "names no finished"),
+    "a Python object": (
+        changed("name: good", "name: !!python/object/apply:os.system ['true']"),
+        ":2: the tag",
+    ),
+    "a Python name": (changed("name: good", "name: !!python/name:os.system"), "the tag"),
+    "a local tag": (changed("name: good", "name: !secret good"), ":2: the tag '!secret'"),
+    "a standard tag": (changed("cpus: 2", "cpus: !!int 2"), "the tag"),
+    "a tag on a key": (changed("name: good", "!!str name: good"), "the tag"),
+    # version and top level
+    "no version": (changed("version: 1\n", ""), "version: missing; add it, e.g. `version: 1`"),
+    "version 2": (changed("version: 1", "version: 2"), ":1: version: the number 2"),
+    "version as text": (changed("version: 1", "version: '1'"), ":1: version: the text '1'"),
+    "no processes": ("version: 1\nrun: {horizon: 1 s}\n", "processes: missing"),
+    "no run": (GOOD[: GOOD.index("run:")], "run: missing; add it, e.g. `run: {horizon: 60 s}`"),
+    "no horizon": (changed("  horizon: 20 s", "  seed: 1"), "run.horizon: missing"),
+    "unknown top key": (changed("policy:", "polcy:"), ":7: polcy: unknown key 'polcy'; did you"),
+    "a study's key": (GOOD + "axes: {}\n", ":16: axes: unknown key 'axes'"),
+    "host is a text": ("version: 1\nhost: big\n" + GOOD[GOOD.index("processes") :], ":2: host: "),
+    "run is a list": (changed("run:\n  horizon: 20 s", "run: [1]"), ":14: run: a list is not a"),
+    "run has no value": (changed("run:\n  horizon: 20 s", "run:"), ":14: run: has no value"),
+    "a name that is a number": (changed("name: good", "name: 5"), ":2: name: the number 5"),
+    "a name without end": (changed("name: good", "name: " + "x" * 100), ":2: name: "),
+    "an empty name": (changed("name: good", "name: ''"), ":2: name: "),
+    # host
+    "unknown host key": (changed("  memory: 4 GiB", "  memry: 4 GiB"), "did you mean 'memory'?"),
+    "unknown profile": (
+        changed("profile: generic", "profile: genric"),
+        ":4: host.profile: none of the hosts",
+    ),
+    "profile file missing": (changed("profile: generic", "profile: ./no.yaml"), "there is no file"),
+    "profile is a number": (changed("profile: generic", "profile: 3"), "is not text"),
+    "memory without unit": (changed("memory: 4 GiB", "memory: '4'"), "has no unit"),
+    "memory in a wrong unit": (changed("4 GiB", "4 Gib"), ":5: host.memory: '4 Gib' has the"),
+    "memory in seconds": (changed("4 GiB", "4 s"), "unknown unit"),
+    "negative memory": (changed("4 GiB", "-4 GiB"), "host.memory: '-4 GiB' is not a quantity"),
+    "negative bytes": (changed("4 GiB", "-4096"), "host.memory: -4096 is negative"),
+    "no memory": (changed("4 GiB", "0"), "host.memory: 0 B is too small; write at least 64 KiB"),
+    "too much memory": (changed("4 GiB", "5 TiB"), "host.memory: 5 TiB is too large"),
+    "infinite memory": (changed("4 GiB", ".inf"), "host.memory: inf is not finite"),
+    "memory is NaN": (changed("4 GiB", ".nan"), "host.memory: nan is not finite"),
+    "memory is a list": (changed("4 GiB", "[4 GiB]"), ":5: host.memory: "),
+    "memory is a mapping": (changed("4 GiB", "{total: 4 GiB}"), ":5: host.memory: "),
+    "memory is true": (changed("4 GiB", "true"), ":5: host.memory: True is not a quantity"),
+    "half a byte": (changed("4 GiB", "65536.5"), "not a whole number of bytes"),
+    "no CPU": (changed("cpus: 2", "cpus: 0"), ":6: host.cpus: 0 is too small"),
+    "too many CPUs": (changed("cpus: 2", "cpus: 5000"), "host.cpus: 5000 is too large"),
+    "half a CPU": (changed("cpus: 2", "cpus: 1.5"), "host.cpus: the number 1.5 is not a whole"),
+    "CPUs as text": (changed("cpus: 2", "cpus: two"), "host.cpus: the text 'two' is not a whole"),
+    "CPUs are true": (changed("cpus: 2", "cpus: true"), "host.cpus: `true` is not a whole"),
+    "an impossible tick": (host("hz: 123"), ":7: host.hz: the number 123 is not one of them"),
+    "an unquoted kernel": (host("kernel: 6.12"), "put the version in quotes"),
+    "an ancient kernel": (host('kernel: "2.6"'), "is not known; write"),
+    "a kernel of words": (host("kernel: latest"), "is not a kernel version"),
+    "a reserve of all memory": (host("kernel_reserve: 4 GiB"), ":7: host.kernel_reserve: 4 GiB"),
+    "min_free of all memory": (host("min_free: 5 GiB"), ":7: host.min_free: 5 GiB is all"),
+    "a wild scale factor": (host("watermark_scale_factor: 9999"), "too large"),
+    "a negative batch": (host("percpu_batch: -1"), "host.percpu_batch: -1 is too small"),
+    "lists below a batch": (
+        host("percpu_high: 5"),
+        ":7: host.percpu_high: 5 is less than one batch; write at least 63",
+    ),
+    "zones that do not add up": (
+        host("zones: [{name: DMA, memory: 16 MiB}]"),
+        ":7: host.zones: the zones add up to",
+    ),
+    "zones of one name": (
+        host("zones: [{name: A, memory: 2 GiB}, {name: A, memory: 2 GiB}]"),
+        "two zones have one name",
+    ),
+    "a zone without memory": (host("zones: [{name: A}]"), "host.zones.0.memory: missing"),
+    "a zone of half a page": (host("zones: [{name: A, memory: 6 KiB}]"), "is not whole pages"),
+    "no zones": (host("zones: []"), ":7: host.zones: "),
+    "an unknown thp": (host("thp: sometimes"), ":7: host.thp: the text 'sometimes'"),
+    "thp that is not simulated": (host("thp: always"), ":7: host.thp: huge pages are not"),
+    "swap that is not simulated": (host("swap: 1 GiB"), ":7: host.swap: swapping is not"),
+    "a stack of half a page": (host("kernel_stack: 6 KiB"), "is not whole pages"),
+    "an unknown overcommit": (host("overcommit: {mode: 3}"), "host.overcommit.mode: the number 3"),
+    "an unknown overcommit key": (host("overcommit: {mod: 1}"), "did you mean 'mode'?"),
+    # prices
+    "an unknown price": (host("prices: {zero_fil: 1 us}"), "did you mean 'zero_fill'?"),
+    "a price without unit": (host("prices: {access: '20'}"), "host.prices.access: '20' is not"),
+    "a negative price": (host("prices: {access: -20}"), "must be >= 0"),
+    "a price that is NaN": (host("prices: {access: .nan}"), "must be finite"),
+    "a price in bytes": (host("prices: {access: 4 KiB}"), "host.prices.access: '4 KiB' is not"),
+    "a price without source": (host("prices: {access: {value: 2 ns}}"), "needs a source"),
+    "a price of two kinds": (
+        host("prices: {access: {value: 2 ns, quantiles: [1, 2], source: x}}"),
+        "has one of",
+    ),
+    "a price without value": (host("prices: {access: {source: x}}"), "has one of"),
+    "an unknown key of a price": (host("prices: {access: {valu: 1 ns}}"), "did you mean 'value'"),
+    "bounds that exclude the mean": (
+        host("prices: {access: {value: 9 ns, low: 1 ns, high: 2 ns, source: x}}"),
+        "low <= mean <= high",
+    ),
+    "a lognormal without sd": (
+        host("prices: {access: {lognormal: {mean: 9 ns}, source: x}}"),
+        "needs `mean` and `sd`",
+    ),
+    "quantiles that fall": (
+        host("prices: {access: {quantiles: [3 ns, 1 ns], source: x}}"),
+        "must not decrease",
+    ),
+    "a single quantile": (host("prices: {access: {quantiles: [3], source: x}}"), "at least two"),
+    "a price that never ends": (host("prices: {access: 1e9 s}"), "too large"),
+    "stages that do not add up": (
+        host("stages: {zero_fill: {trap: 0.5}}"),
+        "host.stages.zero_fill: the shares must add up to 1",
+    ),
+    "an unknown stage": (host("stages: {zero_fill: {tarp: 1}}"), "did you mean 'trap'?"),
+    # policy
+    "an unknown policy": (changed("  memory: oom", "  memory: pray"), ":8: policy.memory: "),
+    "an unknown policy key": (changed("  memory: oom", "  memori: oom"), "did you mean 'memory'?"),
+    "an unknown scheduler": (
+        changed("  memory: oom", "  scheduler: {kind: roundrobin}"),
+        "did you mean 'round_robin'?",
+    ),
+    "a quantum of nothing": (
+        changed("  memory: oom", "  scheduler: {quantum: 0 ms}"),
+        "policy.scheduler.quantum: 0 ns is too small",
+    ),
+    "a quantum in bytes": (
+        changed("  memory: oom", "  scheduler: {quantum: 4 MiB}"),
+        "policy.scheduler.quantum: '4 MiB' has the unknown unit",
+    ),
+    "an unknown fork": (changed("  memory: oom", "  fork: spoon"), ":8: policy.fork: "),
+    # processes
+    "no process at all": ("version: 1\nrun: {horizon: 1 s}\nprocesses: {}\n", "there is no"),
+    "processes in a list": (
+        "version: 1\nrun: {horizon: 1 s}\nprocesses: [redis]\n",
+        ":3: processes: a list is not a mapping",
+    ),
+    "a process that is a text": (
+        "version: 1\nrun: {horizon: 1 s}\nprocesses: {a: redis}\n",
+        ":3: processes.a: the text 'redis' is not a mapping",
+    ),
+    "a process name with a slash": (changed("  redis:\n", "  re/dis:\n"), "processes.re/dis"),
+    "a process without program": (changed("    program: redis\n", ""), "missing `program`"),
+    "an unknown program": (
+        changed("program: redis", "program: rediss"),
+        ":11: processes.redis.program: no program called 'rediss'; did you mean 'redis'?",
+    ),
+    "a program that is a list": (
+        changed("program: redis", "program: [redis]"),
+        "a list is no name",
+    ),
+    "an unknown parameter": (
+        changed("    dataset: 1 GiB", "    datset: 1 GiB"),
+        ":12: processes.redis.datset: unknown key 'datset'; did you mean 'dataset'?",
+    ),
+    "a parameter with its unit": (
+        changed("    dataset: 1 GiB", "    dataset_bytes: 1"),
+        "did you mean 'dataset'?",
+    ),
+    "a data set of nothing": (changed("dataset: 1 GiB", "dataset: 0"), "too small"),
+    "a data set in seconds": (changed("dataset: 1 GiB", "dataset: 1 s"), "unknown unit"),
+    "a rate without time": (changed("writes: 5000/s", "writes: 5000 s"), "is not a rate"),
+    "a negative rate": (changed("writes: 5000/s", "writes: -1"), "is negative"),
+    "a rate per byte": (changed("writes: 5000/s", "writes: 5/MiB"), "unknown unit"),
+    "a rate that is NaN": (changed("writes: 5000/s", "writes: .nan"), "not finite"),
+    "an unknown distribution": (process("key_distribution: gauss"), ":13: processes.redis.key_"),
+    "a share above its range": (process("fragmentation: 99"), "99 is too large"),
+    "a number as text": (process("saves: many"), "is not a whole number"),
+    "a whole number with a fraction": (process("saves: 1.5"), "is not a whole number"),
+    "a start after the end": (process("start: 30 s"), ":13: processes.redis.start: 30 s is not"),
+    "a negative start": (process("start: -1"), "processes.redis.start: -1 is negative"),
+    "a CPU that is not there": (process("cpu: 2"), ":13: processes.redis.cpu: there is no CPU 2"),
+    "a negative CPU": (process("cpu: -1"), "processes.redis.cpu: -1 is too small"),
+    "no copy": (process("copies: 0"), "processes.redis.copies: 0 is too small"),
+    "a million copies": (process("copies: 1000000"), "too large"),
+    "an adjustment out of range": (process("oom_score_adj: 2000"), "too large"),
+    # run
+    "a horizon of nothing": (changed("horizon: 20 s", "horizon: 0 s"), "run.horizon: 0 ns is too"),
+    "a horizon in bytes": (changed("horizon: 20 s", "horizon: 20 MiB"), "unknown unit"),
+    "a horizon of a century": (changed("horizon: 20 s", "horizon: 900000 h"), "too large"),
+    "a horizon without unit": (changed("horizon: 20 s", "horizon: '20'"), "has no unit"),
+    "half a nanosecond": (changed("horizon: 20 s", "horizon: 0.5 ns"), "whole number of ns"),
+    "warm-up to the end": (run("warmup: 20 s"), ":16: run.warmup: 20 s leaves nothing"),
+    "a billion samples": (run("sample_every: 1 ns"), ":16: run.sample_every: 1 ns makes"),
+    "no time between samples": (run("sample_every: 0 s"), "run.sample_every: 0 ns is too small"),
+    "a negative seed": (run("seed: -1"), "run.seed: -1 is too small"),
+    "a seed of words": (run("seed: lucky"), "run.seed: the text 'lucky' is not a whole"),
+    "a negative burst": (run("burst: -5"), "run.burst: -5 is too small"),
+    "an unknown run key": (run("horison: 1 s"), "did you mean 'horizon'?"),
+    # steps
+    "steps that are no list": (steps("nothing"), "steps are a list"),
+    "an unknown verb": (steps("- mmpa: {name: A, size: 1 MiB}"), "did you mean 'mmap'?"),
+    "a region nobody mapped": (steps("- write: A"), "unknown region 'A'"),
+    "a region without size": (steps("- mmap: {name: A}"), "needs `size`"),
+    "pages beyond the region": (
+        steps("- mmap: {name: A, size: 4 KiB}\n- write: {region: A, pages: 2}"),
+        ":8: processes.p.steps.1.write.pages: ",
+    ),
+    "a wrong quantity in a step": (steps("- compute: 5 MiB"), ":7: processes.p.steps.0.compute"),
+    "a wrong step in a child": (steps("- fork:\n  - sleep: soon"), ":8: processes.p.steps.0.fork"),
+}
+
+ONE_LINE = re.compile(r"s\.yaml:\d+: ([^ ]+: )?[^;]+; .+\n")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_malformed_scenario_gives_one_line(case, here, capsys):
+    content, expected = CASES[case]
+    raw = content if isinstance(content, bytes) else content.encode()
+    (here / "s.yaml").write_bytes(raw)
+    started = time.perf_counter()
+    status = main(["run", "s.yaml"])
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert expected in err
+    assert ONE_LINE.fullmatch(err), err
+    assert len(err) < 500
+    assert time.perf_counter() - started < 5
+
+
+def test_there_are_more_than_a_hundred_cases():
+    assert len(CASES) > 100
+
+
+def test_the_good_one_is_good(here, capsys):
+    (here / "s.yaml").write_text(GOOD)
+    assert main(["explain", "s.yaml"]) == 0
+    out, err = capsys.readouterr()
+    assert "page tables" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize("command", ["run", "explain"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("redis_bgsav", "did you mean 'redis_bgsave'?"),
+        ("missing.yaml", "missing.yaml:1: there is no such file"),
+        ("no/such/folder.yaml", "there is no such file"),
+        (".", "this is a directory"),
+        ("x" * 300 + ".yaml", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_not_there(command, name, expected, here, capsys):
+    assert main([command, name]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert expected in err
+    assert err.count("\n") == 1
+
+
+def test_a_wrong_host_profile_is_told_with_its_own_place(here, capsys):
+    (here / "mine.yaml").write_text("version: 1\nextends: generic\nmemory: lots\n")
+    (here / "s.yaml").write_text(changed("profile: generic", "profile: mine.yaml"))
+    assert main(["run", "s.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("mine.yaml:3: memory: 'lots' is not a quantity; ")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("host.memry=1 GiB", "<--set>:1: host.memry: unknown key 'memry'; did you mean 'memory'?"),
+        ("host.memory", "<--set>:1: 'host.memory' is not `key.path=value`"),
+        ("processes.redi.dataset=1", "did you mean 'redis'?"),
+        ("run.horizon=soon", "<--set>:1: run.horizon: 'soon' is not a quantity"),
+        ("host.cpus=!!python/name:os.abort 1", "<--set>:1: the tag"),
+    ],
+)
+def test_a_malformed_setting_gives_one_line(setting, expected, here, capsys):
+    (here / "s.yaml").write_text(GOOD)
+    assert main(["run", "s.yaml", "--set", setting]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert expected in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "redis_bgsave", "--sed", "1"],
+        ["run", "redis_bgsave", "--seed", "one"],
+        ["run", "redis_bgsave", "--seed", "-1"],
+        ["run", "redis_bgsave", "--burst", "-1"],
+        ["run", "redis_bgsave", "extra"],
+        ["run", "redis_bgsave", "--plugin", "none.py"],
+        ["nonsense"],
+        ["schema", "nonsense"],
+        ["init", "../no/such/place/x"],
+        ["init", "Not Good"],
+    ],
+)
+def test_wrong_usage_gives_one_line(arguments, here, capsys):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+
+
+def test_the_process_ends_with_the_status(here):
+    (here / "s.yaml").write_text("a: &a [*a]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "sim", "run", "s.yaml"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
