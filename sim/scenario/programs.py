@@ -37,7 +37,7 @@ from sim.units import (
     parse_duration,
     parse_rate,
 )
-from sim.workload.signature import Unit, parameters_of
+from sim.workload.signature import Unit, check_arguments, keyword_arguments, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +93,12 @@ def resolve_process(
         raise document.error(
             (*path, "program"), f"cannot be used: {shorten(str(error), 160)}"
         ) from None
-    return checked(model, document, path, dict(raw)).model_dump()
+    process = checked(model, document, path, dict(raw)).model_dump()
+    try:
+        check_arguments(programs[name], keyword_arguments(programs[name], process))
+    except ValueError as error:
+        raise document.error(path, f"{shorten(str(error), 200)}; change one of them") from None
+    return process
 
 
 @lru_cache(maxsize=256)

@@ -11,10 +11,11 @@ from sim.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S
 from sim.workload.arrivals import ArrivalKind, ArrivalStream, arrival_stream
 from sim.workload.patterns import Listed
 from sim.workload.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
+from sim.workload.signature import checked_by
 from sim.workload.zipf import KeyDistribution, KeyStream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from sim.workload.api import Child, Process, Region
 
@@ -27,6 +28,17 @@ RETRY_NS: Final = 5 * S
 SAVER_CHUNK_PAGES: Final = 65_536
 
 
+HEAP_PARAMETERS: Final = (
+    "dataset_bytes", "value_bytes", "key_bytes", "fragmentation", "version"
+)  # fmt: skip
+"""Parameters that decide how the data lies in memory."""
+
+
+def _check(arguments: Mapping[str, Any]) -> None:
+    redis_heap(**{name: arguments[name] for name in HEAP_PARAMETERS})
+
+
+@checked_by(_check)
 def redis(
     task: Process,
     *,

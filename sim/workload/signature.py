@@ -14,10 +14,12 @@ import inspect
 from dataclasses import dataclass
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_type_hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 Unit = Literal["bytes", "ns", "bytes_per_s", "per_s"]
 
@@ -92,6 +94,28 @@ def parameters_of(program: Callable[..., Any]) -> tuple[Parameter, ...]:
             f"as in `def {name}(task, *, pages: int)`"
         )
     return tuple(found)
+
+
+def checked_by(
+    check: Callable[[Mapping[str, Any]], None],
+) -> Callable[[_Function], _Function]:
+    """Let `check` look at a program's arguments together, before anything runs.
+
+    It gets them by the names of the signature, and raises `ValueError` if they contradict.
+    """
+
+    def mark(program: _Function) -> _Function:
+        program.check_arguments = check  # type: ignore[attr-defined]
+        return program
+
+    return mark
+
+
+def check_arguments(program: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if the arguments contradict each other."""
+    check = getattr(program, "check_arguments", None)
+    if check is not None:
+        check(arguments)
 
 
 def _hints(program: Callable[..., Any], name: str) -> dict[str, Any]:

@@ -254,6 +254,10 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         changed("    dataset: 1 GiB", "    dataset_bytes: 1"),
         "did you mean 'dataset'?",
     ),
+    "a data set below one value": (
+        changed("dataset: 1 GiB", "dataset: 64 KiB\n    value: 1 MiB"),
+        "s.yaml:10: processes.redis: a data set of 65536 bytes holds no value of 1048576; change",
+    ),
     "a data set of nothing": (changed("dataset: 1 GiB", "dataset: 0"), "too small"),
     "a data set in seconds": (changed("dataset: 1 GiB", "dataset: 1 s"), "unknown unit"),
     "a rate without time": (changed("writes: 5000/s", "writes: 5000 s"), "is not a rate"),
