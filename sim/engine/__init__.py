@@ -1,0 +1,1 @@
+"""When things happen: SimPy owns the clock, a compiled burst does the touching."""

@@ -1,0 +1,243 @@
+"""The compiled burst: all CPUs' steps in global time order, up to the next SimPy event.
+
+A step's state changes happen at its start, its CPU is busy to its end.  Ties go to the lower CPU.
+The burst ends, and says why, when something needs a decision; where it ends by itself (the limit on
+its length) leaves no trace in the machine, so bursts of any length give the same run.
+"""
+
+from typing import Final
+
+from sim.cost.draw import settle
+from sim.jit import compiled, inlined
+from sim.kernel.step import OP_ACCESS, OP_COMPUTE, OP_NONE, access_step, call_step
+from sim.kernel.work import CONTEXT_SWITCH, DONE, GROW, MORE, SEGV, SHORT, note
+from sim.machine.layout import NONE, Arrays
+from sim.observe.histogram import REQUEST, RUNQUEUE, observe
+from sim.observe.series import follow_peaks, integrate, sample
+
+# --- why a burst ended ----------------------------------------------------------------------
+REACHED: Final = 0
+"""No step starts before `until_ns`."""
+IDLE: Final = 1
+"""No CPU has a task."""
+LENGTH: Final = 2
+"""The limit on steps was reached."""
+FINISHED: Final = 3
+"""The operation of the task on this CPU is done."""
+SLICE_OVER: Final = 4
+"""Its slice is over and another task could use the CPU."""
+MEMORY_SHORT: Final = 5
+"""Its step needs frames that are not there; nothing happened."""
+INVALID: Final = 6
+"""Its access is invalid (SIGSEGV); nothing happened."""
+ROOM: Final = 7
+"""The arrays need more room; nothing happened."""
+GIVES_WAY: Final = 8
+"""It waits for an arrival, and another task could use the CPU."""
+RELEASED: Final = 9
+"""A frame was freed or a reference dropped while tasks wait for memory."""
+
+SERVED: Final = 10
+"""The head of those that wait for memory has got what it was short of."""
+
+FOREVER: Final = 1 << 62
+
+
+@inlined
+def next_cpu(m: Arrays) -> tuple[int, int]:
+    """Return the CPU whose step comes next, and the time before which no other has one.
+
+    The time is that of the next other CPU, plus 1 if this CPU goes first at a tie.
+    """
+    first = NONE
+    first_ns = FOREVER
+    other = NONE
+    other_ns = FOREVER
+    for cpu in range(int(m.pool[0].n_cpus)):
+        c = m.cpus[cpu]
+        if c.task == NONE:
+            continue
+        if c.next_ns < first_ns:
+            other = first
+            other_ns = first_ns
+            first = cpu
+            first_ns = int(c.next_ns)
+        elif c.next_ns < other_ns:
+            other = cpu
+            other_ns = int(c.next_ns)
+    if other != NONE and first < other:
+        other_ns += 1
+    return first, other_ns
+
+
+@inlined
+def arrival_ns(m: Arrays, task: int) -> int:
+    """Return when the request arrives that the stream's next access belongs to."""
+    t = m.tasks[task]
+    n = int(t.at) // int(t.per_request)
+    if t.arrivals == 1:
+        return int(t.arrival_first + n * t.arrival_every)
+    return int(m.lists[int(t.arrivals_at) + n])
+
+
+@inlined
+def awaits_arrival(m: Arrays, task: int) -> bool:
+    """Whether the next step of the task has an arrival time of its own."""
+    t = m.tasks[task]
+    return bool(
+        t.op == OP_ACCESS and t.arrivals != 0 and t.within == 0 and t.at % t.per_request == 0
+    )
+
+
+@inlined
+def compute_step(m: Arrays, cpu: int, task: int) -> int:
+    """Return the ns of pure CPU time up to the next tick, at which the task could be preempted."""
+    t = m.tasks[task]
+    now = int(m.cpus[cpu].next_ns)
+    tick = int(m.clock[0].tick_ns)
+    ns = min(int(t.demand_ns), (now // tick + 1) * tick - now)
+    t.demand_ns -= ns
+    return ns
+
+
+@inlined
+def carry_out(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of the task on `cpu`, price it, and move the CPU's clock to its end.
+
+    Returns the step's status; unless it is MORE or DONE, nothing has happened.
+    """
+    t = m.tasks[task]
+    c = m.cpus[cpu]
+    clock = m.clock[0]
+    clock.lines = 0
+    clock.kind = NONE
+    start = int(c.next_ns)
+    arrived = start
+    extra_ns = 0
+    if t.op == OP_ACCESS:
+        if t.arrivals != 0:
+            arrived = arrival_ns(m, task)
+        if t.within == 0:
+            extra_ns = int(t.access_cpu_ns)
+        status = access_step(m, cpu, task)
+    elif t.op == OP_COMPUTE:
+        extra_ns = compute_step(m, cpu, task)
+        status = MORE if t.demand_ns > 0 else DONE
+    else:
+        status = call_step(m, cpu, task)
+    if status > DONE:
+        return status
+    ns = (settle(m, task) + 500) // 1000 + extra_ns
+    if clock.kind != NONE:
+        observe(m, int(clock.kind), int((clock.fault_ps + 500) // 1000))
+    c.next_ns = start + ns
+    c.busy_ns += ns
+    c.steps += 1
+    t.cpu_ns += ns
+    if t.op == OP_ACCESS and t.arrivals != 0 and t.within == 0 and t.at % t.per_request == 0:
+        observe(m, REQUEST, start + ns - arrived)
+    follow_peaks(m)
+    return status
+
+
+@compiled
+def advance(m: Arrays, until_ns: int, limit: int) -> tuple[int, int, int]:
+    """Run all CPUs until `until_ns` or a decision, at most `limit` steps.
+
+    Returns (reason, CPU, time in ns).  No step starts at or after `until_ns`.
+    """
+    left = limit
+    while True:
+        cpu, before_ns = next_cpu(m)
+        if cpu == NONE:
+            return IDLE, NONE, until_ns
+        c = m.cpus[cpu]
+        if c.next_ns >= until_ns:
+            return REACHED, NONE, until_ns
+        before_ns = min(before_ns, until_ns)
+        task = int(c.task)
+        t = m.tasks[task]
+        while c.next_ns < before_ns:
+            now = int(c.next_ns)
+            if t.op == OP_NONE:
+                return FINISHED, cpu, now
+            if c.contended == 1 and now >= c.slice_end_ns:
+                return SLICE_OVER, cpu, now
+            if awaits_arrival(m, task):
+                due = arrival_ns(m, task)
+                if due > now:
+                    if c.contended == 1:
+                        return GIVES_WAY, cpu, now
+                    c.idle_from_ns = now
+                    c.next_ns = due
+                    continue
+            if left == 0:
+                return LENGTH, cpu, now
+            c.idle_from_ns = NONE
+            if m.clock[0].sample_next_ns <= now and not sample(m, now):
+                return ROOM, cpu, now
+            integrate(m, now)
+            status = carry_out(m, cpu, task)
+            if status == DONE:
+                t.op = OP_NONE
+            elif status == SHORT:
+                return MEMORY_SHORT, cpu, now
+            elif status == GROW:
+                return ROOM, cpu, now
+            elif status == SEGV:
+                return INVALID, cpu, now
+            left -= 1
+            if m.pool[0].queue == 1:
+                if m.pool[0].head == task:
+                    return SERVED, cpu, now
+                if m.pool[0].released > 0 and m.pool[0].head == NONE:
+                    return RELEASED, cpu, now
+
+
+@compiled
+def switch_to(m: Arrays, cpu: int, task: int, now_ns: int, waited_ns: int, slice_ns: int) -> int:
+    """Give `cpu` to `task` from `now_ns` on; return when its first step may start.
+
+    A switch from another task costs; the slice ends at the first tick at or after its length.
+    """
+    c = m.cpus[cpu]
+    clock = m.clock[0]
+    clock.lines = 0
+    ns = 0
+    if c.last != NONE and c.last != task:
+        note(m, CONTEXT_SWITCH, 1)
+        ns = (settle(m, task) + 500) // 1000
+    observe(m, RUNQUEUE, waited_ns)
+    c.task = task
+    c.last = task
+    c.idle_from_ns = NONE
+    c.next_ns = now_ns + ns
+    c.busy_ns += ns
+    c.slice_from_ns = now_ns
+    tick = int(clock.tick_ns)
+    c.slice_end_ns = FOREVER
+    if slice_ns < FOREVER:
+        c.slice_end_ns = (now_ns + slice_ns + tick - 1) // tick * tick
+    m.tasks[task].cpu = cpu
+    m.tasks[task].cpu_ns += ns
+    return int(c.next_ns)
+
+
+@compiled
+def charge(m: Arrays, cpu: int, task: int, line: int) -> None:
+    """Make the task on `cpu` pay for one unit of work that is no step of its own."""
+    m.clock[0].lines = 0
+    note(m, line, 1)
+    ns = (settle(m, task) + 500) // 1000
+    m.cpus[cpu].next_ns += ns
+    m.cpus[cpu].busy_ns += ns
+    m.tasks[task].cpu_ns += ns
+
+
+@compiled
+def bring_up_to(m: Arrays, now_ns: int) -> bool:
+    """Sample and integrate up to `now_ns`, at the end of a run or of its warm-up."""
+    if not sample(m, now_ns):
+        return False
+    integrate(m, now_ns)
+    return True

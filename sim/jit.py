@@ -1,0 +1,63 @@
+"""How cowpool compiles: Numba, with a disk cache that notices every edit.
+
+Numba's own cache looks at the file of the compiled function only; an edit in a function
+that it calls, in another file, goes unseen.  So the cache lives in a folder named after a hash of
+every source file that is compiled and of the versions of Numba and NumPy.  Importing this
+module imports Numba: only packages that compile may do so.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+COMPILED_PARTS = ("jit.py", "machine", "kernel", "cost", "observe", "engine", "stats/quantile.py")
+"""What of this package is compiled or decides what compiled code does."""
+
+
+def source_digest(package: Path) -> str:
+    """Return a hash of the compiled sources below `package` and of what compiles them."""
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
+    parts = [package / part for part in COMPILED_PARTS]
+    files = [file for part in parts for file in (part.rglob("*.py") if part.is_dir() else [part])]
+    for path in sorted(files):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_root() -> Path:
+    """Return the folder that holds compiled code, one folder a digest."""
+    root = os.environ.get("COWPOOL_CACHE_DIR")
+    if root:
+        return Path(root)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "cowpool"
+
+
+def _use_own_cache() -> None:
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        folder = cache_root() / source_digest(Path(__file__).parent)
+        numba.config.CACHE_DIR = str(folder)
+
+
+_use_own_cache()
+
+
+def compiled(function: F) -> F:
+    """Compile `function` on first use and keep the machine code on disk."""
+    return cast(F, numba.njit(cache=True, error_model="numpy")(function))
+
+
+def inlined(function: F) -> F:
+    """Compile `function` into each of its callers: for the few that every step goes through."""
+    options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(F, numba.njit(cache=True, error_model="numpy", **options)(function))

@@ -1,0 +1,246 @@
+"""Page faults on anonymous memory.
+
+==================================  ======================================================
+the page is                         so Linux
+==================================  ======================================================
+in no area, or not permitted        sends SIGSEGV
+just below a stack                  extends the stack's area down to it, within its limit
+not present, read                   maps the shared zero page
+not present, written                zero-fills a fresh frame, mapped writable, exclusive
+present, permitted by the entry     has no fault
+the zero page, written              zero-fills a fresh frame
+read-only, exclusive, written       restores write permission (reuse)
+read-only, last reference, written  makes it exclusive and restores write permission (reuse)
+read-only, shared, written          copies it to a fresh frame, drops the old reference
+==================================  ======================================================
+
+Read in Linux 6.12 `mm/memory.c`: `do_anonymous_page`, `do_wp_page`.  A step that is short of memory
+changes nothing, so that the same call may be made again.
+"""
+
+from sim.jit import compiled, inlined
+from sim.kernel.work import (
+    ACCESS,
+    COW_COPY,
+    COW_REUSE,
+    DONE,
+    GROW,
+    SEGV,
+    SHORT,
+    TABLE_ALLOC,
+    ZERO_FILL,
+    ZERO_PAGE_MAP,
+    note,
+    note_fault,
+)
+from sim.machine.areas import STACK_GAP_PAGES, find_area
+from sim.machine.frames import secure, take
+from sim.machine.layout import (
+    A_GROWSDOWN,
+    A_READ,
+    A_WRITE,
+    F_ANON,
+    F_DIRTY,
+    F_EXCLUSIVE,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    ZERO_PFN,
+    Arrays,
+)
+from sim.machine.tables import find_table, make_table, table_room, tables_missing
+
+
+@compiled
+def locate(m: Arrays, task: int, vpn: int) -> bool:
+    """Remember the area of `vpn` in the task's cache, extending a stack if need be.
+
+    False if no area may hold the page.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    s = m.spaces[space]
+    area = find_area(m, space, vpn)
+    if area == NONE:
+        return False
+    a = m.areas[area]
+    if vpn < a.start:
+        if a.flags & A_GROWSDOWN == 0 or a.end - vpn > s.stack_limit:
+            return False
+        before = int(a.prev)
+        if before != NONE and m.areas[before].end + STACK_GAP_PAGES > vpn:
+            return False
+        a.offset -= a.start - vpn
+        s.pages += a.start - vpn
+        a.start = vpn
+    t.cached_area = area
+    return True
+
+
+@compiled
+def family_of(m: Arrays, area: int) -> int:
+    """Return the area's family (`anon_vma`), founding one at its first private page."""
+    a = m.areas[area]
+    if a.family == NONE:
+        a.family = m.pool[0].next_family
+        m.pool[0].next_family += 1
+    return int(a.family)
+
+
+@inlined
+def count_resident(m: Arrays, space: int, pages: int) -> None:
+    """Add anonymous pages to the resident set of an address space."""
+    s = m.spaces[space]
+    s.rss_anon += pages
+    resident = s.rss_anon + s.rss_file + s.rss_shmem
+    if resident > s.peak_rss:
+        s.peak_rss = resident
+
+
+@inlined
+def fresh_page(m: Arrays, cpu: int, family: int, index: int) -> int:
+    """Take a frame and make it an exclusive anonymous page, mapped once; return it."""
+    pfn = take(m, cpu)
+    frame = m.frames[pfn]
+    frame.index = index
+    frame.refs = 1
+    frame.maps = 1
+    frame.twin_next = pfn
+    frame.twin_prev = pfn
+    frame.family = family
+    frame.flags = F_ANON | F_EXCLUSIVE | F_DIRTY
+    m.pool[0].anon += 1
+    return pfn
+
+
+@inlined
+def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
+    """Serve a fault on a page that is not present."""
+    t = m.tasks[task]
+    space = int(t.space)
+    missing = 0
+    if leaf == NONE:
+        missing = tables_missing(m, space, vpn, 0)
+        if not table_room(m, missing):
+            return GROW
+    if not secure(m, cpu, task, missing + write):
+        t.need = missing + write
+        return SHORT
+    if leaf == NONE:
+        leaf = make_table(m, cpu, space, vpn, 0)
+        t.cached_leaf = leaf
+        note(m, TABLE_ALLOC, missing)
+    if write == 0:
+        m.tables[leaf, vpn & TABLE_MASK] = (
+            (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ACCESSED | PTE_ZERO
+        )
+        note_fault(m, ZERO_PAGE_MAP)
+        return DONE
+    a = m.areas[area]
+    pfn = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
+    m.tables[leaf, vpn & TABLE_MASK] = (
+        (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+    )
+    count_resident(m, space, 1)
+    note_fault(m, ZERO_FILL)
+    return DONE
+
+
+@inlined
+def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> int:
+    """Serve a write fault on a page that is present and read-only."""
+    t = m.tasks[task]
+    at = vpn & TABLE_MASK
+    entry = int(m.tables[leaf, at])
+    pfn = entry >> PFN_SHIFT
+    old = m.frames[pfn]
+    if entry & PTE_ZERO == 0 and (old.flags & F_EXCLUSIVE != 0 or old.refs == 1):
+        old.flags |= F_EXCLUSIVE
+        m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
+        note_fault(m, COW_REUSE)
+        return DONE
+    if not secure(m, cpu, task, 1):
+        t.need = 1
+        return SHORT
+    a = m.areas[area]
+    new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
+    m.tables[leaf, at] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+    if entry & PTE_ZERO != 0:
+        count_resident(m, int(t.space), 1)
+        note_fault(m, ZERO_FILL)
+        return DONE
+    old.refs -= 1
+    old.maps -= 1
+    join_twins(m, pfn, new)
+    m.pool[0].released += 1
+    note_fault(m, COW_COPY)
+    return DONE
+
+
+@inlined
+def join_twins(m: Arrays, old: int, new: int) -> None:
+    """Put `new` into the ring of versions of the page that `old` holds."""
+    after = int(m.frames[old].twin_next)
+    m.frames[new].twin_next = after
+    m.frames[new].twin_prev = old
+    m.frames[after].twin_prev = new
+    m.frames[old].twin_next = new
+    m.pool[0].copies += 1
+
+
+@inlined
+def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
+    """Touch one page: read it, or write it if `write` is 1; serve the fault if there is one.
+
+    Returns DONE, SHORT, GROW or SEGV; only after DONE has anything changed.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    s = m.spaces[space]
+    if t.cached_generation != s.generation or t.cached_space != space:
+        t.cached_generation = s.generation
+        t.cached_space = space
+        t.cached_area = NONE
+        t.cached_tag = NONE
+    area = int(t.cached_area)
+    if area == NONE or vpn < m.areas[area].start or vpn >= m.areas[area].end:
+        if not locate(m, task, vpn):
+            t.fault_page = vpn
+            return SEGV
+        area = int(t.cached_area)
+    if m.areas[area].flags & (A_WRITE if write == 1 else A_READ) == 0:
+        t.fault_page = vpn
+        return SEGV
+    tag = vpn >> TABLE_SHIFT
+    leaf = int(t.cached_leaf)
+    if t.cached_tag != tag or leaf == NONE:
+        leaf = find_table(m, space, vpn, 0)
+        t.cached_leaf = leaf
+        t.cached_tag = tag
+    entry = 0
+    if leaf != NONE:
+        entry = int(m.tables[leaf, vpn & TABLE_MASK])
+    if entry & PTE_PRESENT == 0:
+        status = fill(m, cpu, task, area, leaf, vpn, write)
+    elif write == 1 and entry & PTE_WRITE == 0:
+        status = unshare(m, cpu, task, area, leaf, vpn)
+    else:
+        used = entry | PTE_ACCESSED | (PTE_DIRTY if write == 1 else 0)
+        if used != entry:
+            m.tables[leaf, vpn & TABLE_MASK] = used
+        status = DONE
+    if status == DONE:
+        note(m, ACCESS, 1)
+    return status
+
+
+@compiled
+def touch(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
+    """Do as `access`, for callers that are not in a hurry."""
+    return access(m, cpu, task, vpn, write)

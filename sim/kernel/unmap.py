@@ -1,0 +1,193 @@
+"""Taking pages out of an address space: munmap, MADV_DONTNEED, shrinking heaps, exec and exit.
+
+Entries are removed one leaf table a step, as `zap_pte_range` does; page tables go when no area can
+use them any more (`free_pgd_range`).
+"""
+
+from sim.jit import compiled, inlined
+from sim.kernel.work import (
+    DONE,
+    EINVAL,
+    FRAME_FREE,
+    GROW,
+    MADVISE_CALL,
+    MORE,
+    MUNMAP_CALL,
+    TABLE_FREE,
+    UNMAP_AREA,
+    UNMAP_PTE,
+    note,
+)
+from sim.machine.areas import area_room, drop_area, find_area, split_area
+from sim.machine.frames import give_back
+from sim.machine.layout import (
+    A_ACCOUNT,
+    NONE,
+    PFN_SHIFT,
+    PTE_PRESENT,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    VPN_BITS,
+    Arrays,
+)
+from sim.machine.tables import clear_entry, find_table, free_table, free_tables, next_present
+
+ALL_PAGES = 1 << VPN_BITS
+
+
+@compiled
+def forget_page(m: Arrays, cpu: int, pfn: int) -> None:
+    """Free an anonymous frame that has lost its last reference, and leave its ring of twins."""
+    frame = m.frames[pfn]
+    after = int(frame.twin_next)
+    if after != pfn:
+        before = int(frame.twin_prev)
+        m.frames[after].twin_prev = before
+        m.frames[before].twin_next = after
+        m.pool[0].copies -= 1
+    m.pool[0].anon -= 1
+    give_back(m, cpu, pfn)
+
+
+@inlined
+def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
+    """Remove one present entry; return 1 if that freed a frame."""
+    entry = int(m.tables[leaf, at])
+    m.tables[leaf, at] = 0
+    if entry & PTE_ZERO != 0:
+        return 0
+    pfn = entry >> PFN_SHIFT
+    frame = m.frames[pfn]
+    frame.maps -= 1
+    frame.refs -= 1
+    m.spaces[space].rss_anon -= 1
+    if frame.refs == 0:
+        forget_page(m, cpu, pfn)
+        return 1
+    m.pool[0].released += 1
+    return 0
+
+
+@compiled
+def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
+    """Remove the present entries of [start, end), which lies within one leaf table."""
+    leaf = find_table(m, space, start, 0)
+    if leaf == NONE:
+        return
+    removed = 0
+    freed = 0
+    first = start & TABLE_MASK
+    for at in range(first, first + end - start):
+        if m.tables[leaf, at] & PTE_PRESENT != 0:
+            freed += zap(m, cpu, space, leaf, at)
+            removed += 1
+    note(m, UNMAP_PTE, removed)
+    note(m, FRAME_FREE, freed)
+
+
+@compiled
+def zap_next(m: Arrays, cpu: int, space: int, vpn: int, end: int) -> int:
+    """Remove the entries below the first leaf table at or behind `vpn`.
+
+    Returns the page to go on from; `end` if nothing was left.
+    """
+    vpn = next_present(m, space, vpn, end, 0)
+    if vpn >= end:
+        return end
+    upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+    zap_leaf(m, cpu, space, vpn, upto)
+    return upto
+
+
+@compiled
+def unmap_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of munmap of `pages` pages from `start` on.
+
+    Stage 0 splits areas at the edges; stage 1 removes entries, a leaf table a step, and at the end the
+    areas and the page tables that nobody needs any more.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    start = int(t.start)
+    end = start + int(t.pages)
+    if t.stage == 0:
+        if t.pages <= 0 or start < 0 or end > ALL_PAGES:
+            t.errno = EINVAL
+            return DONE
+        if not area_room(m, 2):
+            return GROW
+        area = find_area(m, space, start)
+        if area != NONE and m.areas[area].start < start:
+            split_area(m, area, start)
+        area = find_area(m, space, end - 1)
+        if area != NONE and m.areas[area].start < end and m.areas[area].end > end:
+            split_area(m, area, end)
+        note(m, MUNMAP_CALL, 1)
+        t.stage = 1
+        t.at = start
+        return MORE
+    t.at = zap_next(m, cpu, space, int(t.at), end)
+    if t.at < end:
+        return MORE
+    remove_areas(m, cpu, space, start, end)
+    return DONE
+
+
+@compiled
+def remove_areas(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
+    """Drop the areas within [start, end), whose entries are gone, and the tables they used."""
+    area = find_area(m, space, start)
+    floor = 0
+    dropped = 0
+    if area != NONE and m.areas[area].prev != NONE:
+        floor = int(m.areas[m.areas[area].prev].end)
+    while area != NONE and m.areas[area].start < end:
+        after = int(m.areas[area].next)
+        m.spaces[space].committed -= committed_by(m, area)
+        m.pool[0].committed -= committed_by(m, area)
+        drop_area(m, area)
+        dropped += 1
+        area = after
+    ceiling = ALL_PAGES if area == NONE else int(m.areas[area].start)
+    note(m, UNMAP_AREA, dropped)
+    if dropped > 0:
+        note(m, TABLE_FREE, free_tables(m, cpu, space, start, end, floor, ceiling))
+
+
+@inlined
+def committed_by(m: Arrays, area: int) -> int:
+    """Return the pages that an area has been promised (`VM_ACCOUNT`)."""
+    a = m.areas[area]
+    return int(a.end - a.start) if a.flags & A_ACCOUNT != 0 else 0
+
+
+@compiled
+def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of madvise(MADV_DONTNEED): entries go, areas and tables stay."""
+    t = m.tasks[task]
+    end = int(t.start + t.pages)
+    if t.stage == 0:
+        t.stage = 1
+        t.at = t.start
+        note(m, MADVISE_CALL, 1)
+    t.at = zap_next(m, cpu, int(t.space), int(t.at), end)
+    return MORE if t.at < end else DONE
+
+
+@compiled
+def teardown_step(m: Arrays, cpu: int, task: int, space: int) -> int:
+    """Do one step of dropping a whole address space: one leaf table, with all its entries."""
+    t = m.tasks[task]
+    vpn = next_present(m, space, int(t.at), ALL_PAGES, 0)
+    if vpn >= ALL_PAGES:
+        m.spaces[space].leaving = 1
+        return DONE
+    base = (vpn >> TABLE_SHIFT) << TABLE_SHIFT
+    zap_leaf(m, cpu, space, base, base + TABLE_MASK + 1)
+    leaf = find_table(m, space, base, 0)
+    clear_entry(m, space, base, 0)
+    free_table(m, cpu, space, leaf)
+    note(m, TABLE_FREE, 1)
+    t.at = base + TABLE_MASK + 1
+    return MORE

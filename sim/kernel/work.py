@@ -1,0 +1,86 @@
+"""What a step did, as lines of work, and how it ended.
+
+A line names a kind of work and counts its units; `sim.cost` has a price for each, in the same order.
+"""
+
+from typing import Final
+
+from sim.jit import inlined
+from sim.machine.layout import Arrays
+
+# --- how a step ended ---------------------------------------------------------------------
+MORE: Final = 0
+"""The step was carried out; the operation goes on."""
+DONE: Final = 1
+"""The step was carried out, and with it the operation."""
+SHORT: Final = 2
+"""Nothing happened: memory is short (`task.need` frames)."""
+GROW: Final = 3
+"""Nothing happened: the arrays of the simulation need more room."""
+SEGV: Final = 4
+"""The access is invalid: the page is in no area, or against its permissions."""
+
+# --- error numbers of Linux -----------------------------------------------------------------
+ENOMEM: Final = 12
+EAGAIN: Final = 11
+EFAULT: Final = 14
+EINVAL: Final = 22
+
+# --- kinds of work ----------------------------------------------------------------------------
+ACCESS: Final = 0
+ZERO_FILL: Final = 1
+ZERO_PAGE_MAP: Final = 2
+COW_COPY: Final = 3
+COW_REUSE: Final = 4
+FILE_MAP: Final = 5
+FILE_MAP_AROUND: Final = 6
+MAJOR_FAULT: Final = 7
+SEGFAULT: Final = 8
+SPURIOUS: Final = 9
+TABLE_ALLOC: Final = 10
+FORK_BASE: Final = 11
+FORK_AREA: Final = 12
+FORK_TABLE: Final = 13
+FORK_PTE: Final = 14
+FORK_FOLIO: Final = 15
+FORK_HUGE: Final = 16
+FORK_EAGER_COPY: Final = 17
+FORK_FLUSH: Final = 18
+VFORK_BASE: Final = 19
+EXEC_BASE: Final = 20
+EXIT_BASE: Final = 21
+UNMAP_AREA: Final = 22
+UNMAP_PTE: Final = 23
+TABLE_FREE: Final = 24
+FRAME_FREE: Final = 25
+MMAP_CALL: Final = 26
+MUNMAP_CALL: Final = 27
+BRK_CALL: Final = 28
+MADVISE_CALL: Final = 29
+WAIT_CALL: Final = 30
+CONTEXT_SWITCH: Final = 31
+OOM_KILL: Final = 32
+HUGE_ZERO_FILL: Final = 33
+HUGE_COPY: Final = 34
+RECLAIM_PAGE: Final = 35
+
+# --- purposes of random draws: one per price, then these --------------------------------------
+DRAW_PAGE: Final = 36
+DRAW_HOT: Final = 37
+
+
+@inlined
+def note(m: Arrays, line: int, units: int) -> None:
+    """Add a line to the receipt of the step under way."""
+    clock = m.clock[0]
+    at = int(clock.lines)
+    m.receipt[at, 0] = line
+    m.receipt[at, 1] = units
+    clock.lines = at + 1
+
+
+@inlined
+def note_fault(m: Arrays, kind: int) -> None:
+    """Add a page fault of `kind` to the receipt."""
+    m.clock[0].kind = kind
+    note(m, kind, 1)

@@ -1,0 +1,227 @@
+"""Areas (VMAs) and address spaces: slots, the address-ordered list, split and merge."""
+
+from sim.jit import compiled
+from sim.machine.layout import A_GROWSDOWN, A_HEAP, NONE, Arrays
+from sim.machine.tables import free_table, new_table
+
+MMAP_TOP_VPN = 0x7FFFF7FFF
+"""Mappings are placed below this page, as on x86-64 without address randomisation."""
+STACK_TOP_VPN = 0x7FFFFFFFF
+TEXT_VPN = 0x555555554
+"""Where a position-independent program's text starts without address randomisation."""
+STACK_GAP_PAGES = 256
+"""`stack_guard_gap`: nothing may be mapped this close below a stack."""
+
+
+@compiled
+def new_space(m: Arrays, cpu: int) -> int:
+    """Return an empty address space with its top table; one frame must be secured."""
+    pool = m.pool[0]
+    slot = int(pool.free_space)
+    s = m.spaces[slot]
+    pool.free_space = s.next if s.next != 0 else slot + 1
+    pool.used_spaces += 1
+    s.next = NONE
+    s.first = NONE
+    s.n_areas = 0
+    s.users = 1
+    s.pages = 0
+    s.rss_anon = 0
+    s.rss_file = 0
+    s.rss_shmem = 0
+    s.peak_rss = 0
+    s.swapped = 0
+    s.tables = 0
+    s.committed = 0
+    s.generation += 1
+    s.heap = NONE
+    s.heap_start = 0
+    s.brk = 0
+    s.mmap_top = MMAP_TOP_VPN
+    s.stack_limit = 2048
+    s.leaving = 0
+    s.top = new_table(m, cpu, slot, 3)
+    return slot
+
+
+@compiled
+def free_space(m: Arrays, cpu: int, slot: int) -> None:
+    """Free an address space whose lower tables are gone: its areas, its top table, its slot."""
+    pool = m.pool[0]
+    s = m.spaces[slot]
+    area = int(s.first)
+    while area != NONE:
+        after = int(m.areas[area].next)
+        drop_area(m, area)
+        area = after
+    free_table(m, cpu, slot, int(s.top))
+    pool.committed -= s.committed
+    s.committed = 0
+    s.users = 0
+    s.generation += 1
+    s.next = pool.free_space
+    pool.free_space = slot
+    pool.used_spaces -= 1
+
+
+@compiled
+def area_room(m: Arrays, wanted: int) -> bool:
+    """Whether the array has free slots for `wanted` areas without growing."""
+    return bool(m.pool[0].used_areas + wanted <= m.pool[0].room_areas)
+
+
+@compiled
+def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags: int) -> int:
+    """Add an anonymous area and return its slot; the range must be free."""
+    pool = m.pool[0]
+    slot = int(pool.free_area)
+    a = m.areas[slot]
+    pool.free_area = a.next if a.next != 0 else slot + 1
+    pool.used_areas += 1
+    a.start = start
+    a.end = end
+    a.offset = offset
+    a.space = space
+    a.family = NONE
+    a.flags = flags
+    a.kind = 0
+    a.file = NONE
+    s = m.spaces[space]
+    before = NONE
+    after = int(s.first)
+    while after != NONE and m.areas[after].start < start:
+        before = after
+        after = int(m.areas[after].next)
+    a.prev = before
+    a.next = after
+    if before == NONE:
+        s.first = slot
+    else:
+        m.areas[before].next = slot
+    if after != NONE:
+        m.areas[after].prev = slot
+    s.n_areas += 1
+    s.pages += end - start
+    s.generation += 1
+    return slot
+
+
+@compiled
+def drop_area(m: Arrays, slot: int) -> None:
+    """Take an area off its address space and free its slot."""
+    pool = m.pool[0]
+    a = m.areas[slot]
+    s = m.spaces[a.space]
+    before = int(a.prev)
+    after = int(a.next)
+    if before == NONE:
+        s.first = after
+    else:
+        m.areas[before].next = after
+    if after != NONE:
+        m.areas[after].prev = before
+    if s.heap == slot:
+        s.heap = NONE
+    s.n_areas -= 1
+    s.pages -= a.end - a.start
+    s.generation += 1
+    a.space = NONE
+    a.next = pool.free_area
+    pool.free_area = slot
+    pool.used_areas -= 1
+
+
+@compiled
+def find_area(m: Arrays, space: int, vpn: int) -> int:
+    """Return the first area that ends behind `vpn` (Linux `find_vma`), or NONE."""
+    area = int(m.spaces[space].first)
+    while area != NONE and m.areas[area].end <= vpn:
+        area = int(m.areas[area].next)
+    return area
+
+
+@compiled
+def split_area(m: Arrays, slot: int, vpn: int) -> int:
+    """Cut an area at `vpn`, inside it; return the slot of the upper part.
+
+    Both parts keep family and flags; offsets go on where they were.
+    """
+    a = m.areas[slot]
+    start = int(a.start)
+    end = int(a.end)
+    a.end = vpn
+    m.spaces[a.space].pages -= end - vpn
+    upper = insert_area(m, int(a.space), vpn, end, int(a.offset) + vpn - start, int(a.flags))
+    b = m.areas[upper]
+    b.family = a.family
+    b.kind = a.kind
+    b.file = a.file
+    return upper
+
+
+@compiled
+def can_merge(m: Arrays, lower: int, upper: int) -> bool:
+    """Whether two areas could be one: adjacent, alike, offsets in line, families compatible."""
+    if lower == NONE or upper == NONE:
+        return False
+    a = m.areas[lower]
+    b = m.areas[upper]
+    return bool(
+        a.end == b.start
+        and a.flags == b.flags
+        and a.kind == b.kind
+        and a.file == b.file
+        and a.offset + (a.end - a.start) == b.offset
+        and (a.family == b.family or a.family == NONE or b.family == NONE)
+        and a.flags & (A_GROWSDOWN | A_HEAP) == 0
+    )
+
+
+@compiled
+def merge_area(m: Arrays, slot: int) -> int:
+    """Merge an area with the neighbours it fits; return the slot that now covers it."""
+    for _ in range(2):
+        lower = int(m.areas[slot].prev)
+        if not can_merge(m, lower, slot):
+            lower = slot
+        upper = int(m.areas[lower].next)
+        if not can_merge(m, lower, upper):
+            return lower
+        a = m.areas[lower]
+        b = m.areas[upper]
+        end = int(b.end)
+        family = max(int(a.family), int(b.family))
+        drop_area(m, upper)
+        m.spaces[a.space].pages += end - a.end
+        a.end = end
+        a.family = family
+        slot = lower
+    return slot
+
+
+@compiled
+def find_gap(m: Arrays, space: int, pages: int) -> int:
+    """Return the start of the highest gap of `pages` below `mmap_top`, or NONE."""
+    s = m.spaces[space]
+    low = max(int(s.brk), 16)  # vm.mmap_min_addr: 64 KiB
+    best = NONE
+    area = int(s.first)
+    while True:
+        high = int(s.mmap_top)
+        if area != NONE:
+            high = min(high, int(m.areas[area].start))
+            if m.areas[area].flags & A_GROWSDOWN != 0:
+                high = min(high, int(m.areas[area].start) - STACK_GAP_PAGES)
+        if high - low >= pages:
+            best = high - pages
+        if area == NONE or m.areas[area].start >= s.mmap_top:
+            return best
+        low = max(low, int(m.areas[area].end))
+        area = int(m.areas[area].next)
+
+
+@compiled
+def is_free(m: Arrays, space: int, start: int, end: int) -> bool:
+    """Whether no area overlaps [start, end)."""
+    area = find_area(m, space, start)
+    return area == NONE or bool(m.areas[area].start >= end)

@@ -1,0 +1,242 @@
+"""The audit: do the books balance?
+
+Every frame is free or referenced, as often as it is mapped; tables are counted once each.  The counts
+are taken anew from the page tables and the free lists and compared with what the machine believes.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import KernelPanicError
+from sim.jit import compiled
+from sim.machine.layout import (
+    A_ACCOUNT,
+    F_ANON,
+    F_BUDDY,
+    F_EXCLUSIVE,
+    F_PERCPU,
+    F_STACK,
+    F_TABLE,
+    N_ORDERS,
+    NONE,
+    PFN_SHIFT,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_ENTRIES,
+    Arrays,
+)
+
+_OK: Final = 0
+_COMPLAINTS: Final = {
+    1: "a free block is on the wrong list",
+    2: "a zone's free pages are not those of its buddy lists",
+    3: "a frame is on a per-CPU list and somewhere else as well",
+    4: "a page-table entry maps a frame that is not anonymous memory",
+    5: "an exclusive frame is mapped more than once",
+    6: "a frame is mapped writable by one of several sharers",
+    7: "a frame's map count is not the number of entries that map it",
+    8: "a frame's references are fewer than its mappings",
+    9: "a frame is neither free nor referenced",
+    10: "page tables are not counted once each",
+    11: "a resident set is not what its page tables hold",
+    12: "areas overlap, or their list is broken",
+    13: "an entry lies in no area of its address space",
+    14: "a total of frames in use is wrong",
+    15: "the promised pages are not the sum of the areas'",
+    16: "copies are not the frames beyond one per page of data",
+}
+
+
+@compiled
+def _audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
+    """Mark free frames with -1 (buddy) and -2 (per-CPU)."""
+    for zone in range(int(m.pool[0].n_zones)):
+        free = 0
+        for order in range(N_ORDERS):
+            blocks = 0
+            pfn = int(m.buddy[zone, order].head)
+            while pfn != NONE:
+                block = m.frames[pfn]
+                if block.flags != F_BUDDY or int(block.order) != order or int(block.zone) != zone:
+                    return 1, pfn
+                for i in range(pfn, pfn + (1 << order)):
+                    if seen[i] != 0:
+                        return 1, i
+                    seen[i] = -1
+                free += 1 << order
+                blocks += 1
+                pfn = int(block.next)
+            if blocks != m.buddy[zone, order].count:
+                return 2, zone
+        if free != m.zones[zone].free:
+            return 2, zone
+    for cpu in range(int(m.pool[0].n_cpus)):
+        pfn = int(m.percpu[cpu].head)
+        on_list = 0
+        while pfn != NONE:
+            if m.frames[pfn].flags != F_PERCPU or seen[pfn] != 0:
+                return 3, pfn
+            seen[pfn] = -2
+            on_list += 1
+            pfn = int(m.frames[pfn].next)
+        if on_list != m.percpu[cpu].count:
+            return 3, cpu
+    return _OK, 0
+
+
+@compiled
+def _audit_leaf(m: Arrays, slot: int, seen: NDArray[np.int32], vpn: int, space: int) -> tuple[int, int, int]:
+    """Count what a leaf table maps; return a complaint, where, and its resident pages."""
+    resident = 0
+    area = NONE
+    for i in range(TABLE_ENTRIES):
+        entry = int(m.tables[slot, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        page = vpn + i
+        if area == NONE or page >= m.areas[area].end:
+            area = int(m.spaces[space].first)
+            while area != NONE and m.areas[area].end <= page:
+                area = int(m.areas[area].next)
+        if area == NONE or page < m.areas[area].start:
+            return 13, page, 0
+        if entry & PTE_ZERO != 0:
+            continue
+        pfn = entry >> PFN_SHIFT
+        frame = m.frames[pfn]
+        if frame.flags & F_ANON == 0 or seen[pfn] < 0:
+            return 4, pfn, 0
+        if frame.flags & F_EXCLUSIVE != 0 and frame.maps != 1:
+            return 5, pfn, 0
+        if entry & PTE_WRITE != 0 and frame.maps != 1:
+            return 6, pfn, 0
+        seen[pfn] += 1
+        resident += 1
+    return _OK, 0, resident
+
+
+@compiled
+def _audit_space(m: Arrays, space: int, seen: NDArray[np.int32]) -> tuple[int, int]:
+    s = m.spaces[space]
+    end = 0
+    before = NONE
+    pages = 0
+    committed = 0
+    area = int(s.first)
+    while area != NONE:
+        a = m.areas[area]
+        if a.start < end or a.end <= a.start or a.prev != before or a.space != space:
+            return 12, area
+        end = int(a.end)
+        pages += a.end - a.start
+        if a.flags & A_ACCOUNT != 0:
+            committed += a.end - a.start
+        before = area
+        area = int(a.next)
+    if pages != s.pages:
+        return 12, space
+    if committed != s.committed:
+        return 15, space
+    tables = 1
+    resident = 0
+    top = int(s.top)
+    for i3 in range(TABLE_ENTRIES):
+        e3 = int(m.tables[top, i3])
+        if e3 & PTE_PRESENT == 0:
+            continue
+        tables += 1
+        for i2 in range(TABLE_ENTRIES):
+            e2 = int(m.tables[e3 >> PFN_SHIFT, i2])
+            if e2 & PTE_PRESENT == 0:
+                continue
+            tables += 1
+            for i1 in range(TABLE_ENTRIES):
+                e1 = int(m.tables[e2 >> PFN_SHIFT, i1])
+                if e1 & PTE_PRESENT == 0:
+                    continue
+                tables += 1
+                vpn = (((i3 << 9) | i2) << 9 | i1) << 9
+                bad, where, found = _audit_leaf(m, e1 >> PFN_SHIFT, seen, vpn, space)
+                if bad != _OK:
+                    return bad, where
+                resident += found
+    if tables != s.tables:
+        return 10, space
+    if resident != s.rss_anon:
+        return 11, space
+    return _OK, 0
+
+
+@compiled
+def _audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
+    """Compare every frame's counts with what was seen."""
+    anon = 0
+    tables = 0
+    stacks = 0
+    copies = 0
+    for zone in range(int(m.pool[0].n_zones)):
+        for pfn in range(int(m.zones[zone].start), int(m.zones[zone].end)):
+            if seen[pfn] < 0:
+                continue
+            frame = m.frames[pfn]
+            if frame.flags & F_ANON != 0:
+                if frame.maps != seen[pfn]:
+                    return 7, pfn
+                if frame.refs < frame.maps:
+                    return 8, pfn
+                anon += 1
+                if frame.twin_next > pfn or frame.twin_next < pfn:
+                    other = int(frame.twin_next)
+                    lowest = pfn
+                    while other != pfn:
+                        lowest = min(lowest, other)
+                        other = int(m.frames[other].twin_next)
+                    if lowest != pfn:
+                        copies += 1
+            elif frame.flags & F_TABLE != 0:
+                tables += 1
+            elif frame.flags & F_STACK != 0:
+                stacks += 1
+            if frame.refs <= 0:
+                return 9, pfn
+    pool = m.pool[0]
+    if anon != pool.anon or tables != pool.table or stacks != pool.stack:
+        return 14, anon
+    if copies != pool.copies:
+        return 16, copies
+    return _OK, 0
+
+
+@compiled
+def _run_audit(m: Arrays, seen: NDArray[np.int32], spaces: NDArray[np.int64]) -> tuple[int, int]:
+    bad, where = _audit_free(m, seen)
+    if bad != _OK:
+        return bad, where
+    tables = 0
+    committed = 0
+    for i in range(len(spaces)):
+        bad, where = _audit_space(m, int(spaces[i]), seen)
+        if bad != _OK:
+            return bad, where
+        tables += m.spaces[spaces[i]].tables
+        committed += m.spaces[spaces[i]].committed
+    if tables != m.pool[0].table:
+        return 10, tables
+    if committed != m.pool[0].committed:
+        return 15, committed
+    return _audit_frames(m, seen)
+
+
+def audit(m: Arrays) -> None:
+    """Raise `KernelPanicError` unless every frame is accounted for."""
+    alive: set[int] = set()
+    for task in m.tasks[m.tasks.state != 0]:
+        alive |= {int(task.space), int(task.old_space)} - {NONE}
+    spaces = np.array(sorted(alive), dtype=np.int64)
+    seen = np.zeros(len(m.frames), dtype=np.int32)
+    bad, where = _run_audit(m, seen, spaces)
+    if bad != _OK:
+        raise KernelPanicError(_COMPLAINTS[bad], f"at {where}")

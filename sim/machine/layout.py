@@ -1,0 +1,392 @@
+"""The machine as arrays of records, shaped like the hardware.
+
+One `Arrays` object crosses into compiled code.  Records are plain signed integers; times are in
+ns, sizes in pages, prices in ps.  A link or an identifier of -1 means "none".  Fields narrower
+than 64 bits are widened with ``int()`` before arithmetic, so that compiled and plain Python agree.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.machine.memory import grown, zeroed
+from sim.stats.quantile import N_BUCKETS
+
+NONE: Final = -1
+N_ORDERS: Final = 11
+"""Buddy orders 0 to 10, as in Linux (`MAX_PAGE_ORDER` 10)."""
+TABLE_ENTRIES: Final = 512
+TABLE_SHIFT: Final = 9
+TABLE_MASK: Final = 511
+VPN_BITS: Final = 36
+
+# --- page-table entries: the bits of x86-64, the frame number above bit 12 -------------------
+PTE_PRESENT: Final = 1
+PTE_WRITE: Final = 2
+PTE_ACCESSED: Final = 32
+PTE_DIRTY: Final = 64
+PTE_HUGE: Final = 128
+PTE_ZERO: Final = 512
+"""Software bit: the shared zero page, which counts in no resident set."""
+PTE_SWAP: Final = 1024
+"""Not present, bits above 12 are a swap slot (reserved for swap)."""
+PFN_SHIFT: Final = 12
+FLAG_MASK: Final = 4095
+ZERO_PFN: Final = 0
+"""Frame 0 is the shared zero page, as Linux keeps one for all."""
+
+# --- frame flags -------------------------------------------------------------------------
+F_ANON: Final = 1
+F_EXCLUSIVE: Final = 2
+F_DIRTY: Final = 4
+F_REFERENCED: Final = 8
+F_ZEROED: Final = 16
+F_TABLE: Final = 32
+F_STACK: Final = 64
+F_FILE: Final = 128
+F_BUDDY: Final = 256
+F_PERCPU: Final = 512
+F_RESERVED: Final = 1024
+
+# --- area flags ----------------------------------------------------------------------------
+A_READ: Final = 1
+A_WRITE: Final = 2
+A_SHARED: Final = 4
+A_GROWSDOWN: Final = 8
+A_DONTFORK: Final = 16
+A_WIPEONFORK: Final = 32
+A_ACCOUNT: Final = 64
+A_HEAP: Final = 128
+A_HUGEPAGE: Final = 256
+A_NOHUGEPAGE: Final = 512
+
+KIND_ANON: Final = 0
+KIND_FILE: Final = 1
+KIND_SHMEM: Final = 2
+
+FRAME = np.dtype(
+    [
+        ("index", "i8"),  # Linux page offset: with `family` the reverse map
+        ("refs", "i4"),  # references: mappings, and one for the page cache
+        ("maps", "i4"),  # page-table entries that map it
+        ("next", "i4"),  # links of the free list it is on
+        ("prev", "i4"),
+        ("twin_next", "i4"),  # ring of frames that are versions of one page: COW copies
+        ("twin_prev", "i4"),
+        ("family", "i4"),  # anon_vma root, or file
+        ("flags", "i4"),
+        ("group", "i2"),  # control group that is charged
+        ("order", "i1"),
+        ("zone", "i1"),
+        ("swap", "i4"),  # swap slot, once it has one
+    ],
+    align=True,
+)
+
+TABLE = np.dtype(
+    [
+        ("frame", "i8"),
+        ("refs", "i8"),  # address spaces that use it (on-demand-fork shares tables)
+        ("level", "i8"),  # 0 leaf .. 3 top
+        ("next", "i8"),  # free slots
+    ]
+)
+
+SPACE = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "top",  # table slot of level 3
+            "first",  # first area, in address order
+            "n_areas",
+            "users",  # tasks that share it (Linux mm_users)
+            "pages",  # virtual size (VmSize)
+            "rss_anon",
+            "rss_file",
+            "rss_shmem",
+            "peak_rss",
+            "swapped",
+            "tables",  # page-table pages it holds
+            "committed",
+            "generation",  # raised whenever cached areas or leaf tables go stale
+            "heap",  # area of the heap, or NONE
+            "heap_start",
+            "brk",  # first page behind the heap
+            "mmap_top",  # mappings are placed below this page
+            "stack_limit",  # pages
+            "leaving",  # 1 while it is being torn down
+            "next",
+        )
+    ]
+)
+
+AREA = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "start",
+            "end",
+            "offset",
+            "space",
+            "next",
+            "prev",
+            "family",
+            "flags",
+            "kind",
+            "file",
+        )
+    ]
+)
+
+TASK = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "state",
+            "space",
+            "cpu",  # the CPU it runs on, or NONE
+            "pin",  # the only CPU it may use, or NONE
+            "parent",
+            "killed",
+            "stack",  # first frame of the kernel stack (linked by `next`)
+            "oom_score_adj",
+            "cpu_ns",
+            "created_ns",
+            # the operation under way, and how far it has come
+            "op",
+            "stage",
+            "write",
+            "start",  # first page
+            "pages",
+            "at",  # accesses done, or the next page
+            "count",  # accesses wanted
+            "span",  # pages per access
+            "per_request",  # accesses per arrival
+            "within",  # pages of this access done
+            "page",  # first page of this access
+            "drop",
+            "pattern",
+            "hot_pages",
+            "hot_share",
+            "pages_at",  # first of its page numbers in `lists`
+            "arrivals",  # 0 unpaced, 1 regular, 2 listed
+            "arrival_first",
+            "arrival_every",
+            "arrivals_at",  # first of its arrival times in `lists`
+            "access_cpu_ns",
+            "demand_ns",
+            "area",  # area under way
+            "other",  # the child of a fork
+            "old_space",  # what exec is dropping, or NONE
+            "other_area",
+            "flags",  # of the mapping wanted
+            "reserved",  # frames set aside for it
+            "result",
+            "errno",
+            "need",  # frames it was short of
+            "fault_page",  # the address of the last invalid access
+            # caches, good while `cached_generation` is that of the address space
+            "cached_area",
+            "cached_tag",
+            "cached_leaf",
+            "cached_generation",
+            "cached_space",
+            "next",
+        )
+    ]
+)
+
+CPU = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "task",  # the task it runs, or NONE
+            "last",  # the task it ran before
+            "next_ns",  # end of the step under way: when its next step may start
+            "slice_end_ns",
+            "slice_from_ns",
+            "contended",  # 1 while another task could use this CPU
+            "idle_from_ns",  # paced task waits for its arrival since then, or NONE
+            "busy_ns",
+            "steps",
+        )
+    ]
+)
+
+ZONE = np.dtype(
+    [
+        (name, "i8")
+        for name in ("start", "end", "managed", "free", "min", "low", "high", "batch", "pcp_high")
+    ]
+)
+
+LIST = np.dtype([("head", "i8"), ("count", "i8")])
+
+POOL = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "n_zones",
+            "n_cpus",
+            "free",  # buddy lists of all zones: MemFree without the per-CPU lists
+            "reserved",  # frames promised to forks under the `wait` policy
+            "queue",  # 1 while tasks wait for memory, first come first served
+            "head",  # the one of them that may try, or NONE
+            "queueing",  # 1 under the `wait` policy
+            "released",  # frames freed and references dropped since last asked
+            # frames in use, by purpose
+            "anon",
+            "table",
+            "stack",
+            "cache",
+            "copies",  # anonymous frames beyond one per page of data
+            "peak_total",
+            "peak_data",
+            "peak_copies",
+            "peak_table",
+            "peak_stack",
+            "peak_cache",
+            # promises
+            "committed",
+            "commit_limit",
+            "overcommit",
+            "total",
+            "stack_frames",  # frames of one kernel stack
+            "eager_fork",
+            "eager_zero",
+            "next_family",
+            # slots of the arrays
+            "room_tables",
+            "room_areas",
+            "room_spaces",
+            "free_table",
+            "used_tables",
+            "free_area",
+            "used_areas",
+            "free_space",
+            "used_spaces",
+        )
+    ]
+)
+
+CLOCK = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "tick_ns",
+            "level_ns",  # the integrals below reach up to here
+            "free_low",  # integral of free pages x ns, below 2**61
+            "free_high",  # and its multiples of 2**61
+            "free_min",
+            "sample_next_ns",
+            "sample_every_ns",
+            "samples",
+            "room_samples",
+            "runnable",  # tasks that wait for a CPU
+            # the receipt of the step under way
+            "lines",
+            "kind",  # fault kind of this step, or NONE
+            "fault_ps",
+            "fault_ns",
+            "switched",
+        )
+    ]
+)
+
+SAMPLE = np.dtype(
+    [
+        (name, "i8")
+        for name in ("t_ns", "free", "anon", "table", "stack", "cache", "copies", "runnable")
+    ]
+)
+
+RECEIPT_LINES: Final = 16
+N_LINES: Final = 36
+"""Kinds of work, each with a price."""
+N_DRAWS: Final = N_LINES + 2
+"""Purposes of random draws: one a price, and two that choose pages."""
+N_LATENCIES: Final = N_LINES + 3
+"""Latency histograms: one a fault kind, then request, fork and run queue."""
+N_QUANTILES: Final = 257
+INT: Final = np.dtype(np.int64)
+
+COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
+    "frames": (FRAME, ()),
+    "tables": (INT, (TABLE_ENTRIES,)),
+    "table_info": (TABLE, ()),
+    "spaces": (SPACE, ()),
+    "areas": (AREA, ()),
+    "tasks": (TASK, ()),
+    "cpus": (CPU, ()),
+    "zones": (ZONE, ()),
+    "buddy": (LIST, (N_ORDERS,)),
+    "percpu": (LIST, ()),
+    "pool": (POOL, ()),
+    "clock": (CLOCK, ()),
+    "samples": (SAMPLE, ()),
+    "counts": (INT, (N_LINES,)),
+    "draws": (INT, (N_DRAWS, 3)),
+    "lists": (INT, ()),
+    "receipt": (INT, (2,)),
+    "prices": (INT, (N_QUANTILES,)),
+    "spent_ps": (INT, (2,)),
+    "histograms": (INT, (N_BUCKETS,)),
+}
+"""Every array of a machine: what its elements are, and its shape behind the first axis."""
+
+
+class Arrays:
+    """Everything compiled code can see: one array per entry of `COLUMNS`, its rows allocated here.
+
+    Compiled code gets `address`, that of a table of the arrays' addresses (`sim.machine.native`).
+    """
+
+    frames: Any
+    tables: NDArray[np.int64]
+    table_info: Any
+    spaces: Any
+    areas: Any
+    tasks: Any
+    cpus: Any
+    zones: Any
+    buddy: Any
+    percpu: Any
+    pool: Any
+    clock: Any
+    samples: Any
+    counts: NDArray[np.int64]
+    """(tasks, lines): what happened to each task."""
+    draws: NDArray[np.int64]
+    """(tasks, purposes, 3): key, key, draws made."""
+    lists: NDArray[np.int64]
+    """Page numbers and arrival times that programs hand in."""
+    receipt: NDArray[np.int64]
+    """(lines, 2): price and units of the step under way."""
+    prices: NDArray[np.int64]
+    """(lines, 257): quantiles in ps."""
+    spent_ps: NDArray[np.int64]
+    """(lines, 2): units charged and time, for all tasks."""
+    histograms: NDArray[np.int64]
+    """(latencies, buckets)."""
+
+    def __init__(self, rows: Mapping[str, int]) -> None:
+        """Allocate `rows[name]` zero rows of every array."""
+        self._bases = np.zeros(len(COLUMNS), np.int64)
+        self.address = int(self._bases.ctypes.data)
+        for name, (dtype, inner) in COLUMNS.items():
+            self.replace(name, zeroed((rows[name], *inner) if inner else rows[name], dtype))
+
+    def replace(self, name: str, array: NDArray[Any]) -> None:
+        """Put `array` in the place of the one called `name`; it must be contiguous."""
+        dtype, inner = COLUMNS[name]
+        if array.dtype.itemsize != dtype.itemsize or array.shape[1:] != inner:
+            raise ValueError(f"{name} cannot be of {array.dtype} {array.shape}")
+        setattr(self, name, np.ascontiguousarray(array) if not dtype.names else array)
+        self._bases[list(COLUMNS).index(name)] = getattr(self, name).ctypes.data
+
+    def grow(self, name: str) -> None:
+        """Double the rows of the array called `name`."""
+        old = getattr(self, name)
+        self.replace(name, grown(old, 2 * len(old)))

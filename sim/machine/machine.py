@@ -1,0 +1,200 @@
+"""A machine: its arrays, made from a description of the host, and their growth."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import KernelPanicError
+from sim.machine.audit import audit
+from sim.machine.frames import add_free_range
+from sim.machine.layout import (
+    COLUMNS,
+    F_RESERVED,
+    N_LATENCIES,
+    N_LINES,
+    NONE,
+    RECEIPT_LINES,
+    TASK,
+    Arrays,
+)
+from sim.machine.watermarks import percpu_batch, percpu_high, zone_watermarks
+from sim.units import PAGE_BYTES
+
+_FIRST_TABLES: Final = 1024
+_FIRST_SLOTS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """What of a host decides the shape of the machine; sizes in pages.
+
+    `percpu_batch_pages` None takes Linux's formula, 0 has no per-CPU lists.  `zones` are name and
+    size; their sum is `memory_pages`.
+    """
+
+    memory_pages: int
+    cpus: int = 1
+    kernel_pages: int = 1
+    min_free_pages: int = 0
+    scale_factor: int = 10
+    percpu_batch_pages: int | None = 0
+    percpu_high_pages: int | None = None
+    zones: tuple[tuple[str, int], ...] = ()
+    stack_pages: int = 4
+    hz: int = 250
+    overcommit: int = 0
+    commit_limit_pages: int = 0
+    queueing: bool = False
+    eager_fork: bool = False
+    eager_zero: bool = False
+
+
+class Machine:
+    """All state of one simulated machine.  `arrays` is what compiled code works on."""
+
+    def __init__(
+        self,
+        host: HostSpec,
+        *,
+        prices: NDArray[np.int64],
+        samples: int = 1,
+    ) -> None:
+        self.host = host
+        n_tables = min(_FIRST_TABLES, host.memory_pages + 8)
+        zones = max(1, len(host.zones))
+        rows = dict.fromkeys(COLUMNS, _FIRST_SLOTS)
+        rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
+        rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
+        rows |= {"pool": 1, "clock": 1, "samples": max(1, samples), "lists": 1}
+        rows |= {"receipt": RECEIPT_LINES, "prices": N_LINES, "spent_ps": N_LINES}
+        rows |= {"histograms": N_LATENCIES}
+        self.arrays = Arrays(rows)
+        self.arrays.prices[:] = prices
+        self._take_note_of_room()
+        self._set_up_pool()
+        self._set_up_zones()
+        self._free_tasks = list(range(_FIRST_SLOTS - 1, -1, -1))
+
+    def _set_up_pool(self) -> None:
+        host, m = self.host, self.arrays
+        pool = m.pool[0]
+        pool.n_zones = len(m.zones)
+        pool.n_cpus = host.cpus
+        pool.head = NONE
+        pool.queueing = int(host.queueing)
+        pool.overcommit = host.overcommit
+        pool.commit_limit = host.commit_limit_pages
+        pool.total = host.memory_pages
+        pool.stack_frames = host.stack_pages
+        pool.eager_fork = int(host.eager_fork)
+        pool.eager_zero = int(host.eager_zero)
+        pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
+        pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
+        m.clock[0].tick_ns = 1_000_000_000 // host.hz
+        for cpu in m.cpus:
+            cpu.task = cpu.last = cpu.idle_from_ns = NONE
+        m.percpu.head = NONE
+        m.buddy.head = NONE
+
+    def _set_up_zones(self) -> None:
+        host, m = self.host, self.arrays
+        zones = host.zones or (("Normal", host.memory_pages),)
+        if sum(pages for _, pages in zones) != host.memory_pages:
+            raise KernelPanicError("zones do not add up to the machine's memory", repr(zones))
+        managed = max(1, host.memory_pages - host.kernel_pages)
+        start = 0
+        reserved = max(1, host.kernel_pages)
+        m.frames[:reserved].flags = F_RESERVED
+        m.frames[:reserved].refs = 1
+        for number, (_, pages) in enumerate(zones):
+            z = m.zones[number]
+            first = max(start, reserved)
+            z.start, z.end = start, start + pages
+            z.managed = max(0, start + pages - first)
+            marks = zone_watermarks(host.min_free_pages, int(z.managed), managed, host.scale_factor)
+            z.min, z.low, z.high = marks.min_pages, marks.low_pages, marks.high_pages
+            if host.percpu_batch_pages == 0:
+                z.batch, z.pcp_high = 1, 0
+            else:
+                batch = host.percpu_batch_pages or percpu_batch(int(z.managed))
+                z.batch = batch
+                z.pcp_high = host.percpu_high_pages or percpu_high(
+                    marks.low_pages, host.cpus, batch
+                )
+            if z.managed > 0:
+                m.frames[first : start + pages].zone = number
+                add_free_range(m, number, first, start + pages)
+            start += pages
+        m.clock[0].free_min = m.pool[0].free
+
+    # -- tasks ----------------------------------------------------------------------------
+
+    def new_task(self) -> int:
+        """Return the row of a new task that has no address space, no stack and nothing to do."""
+        if not self._free_tasks:
+            rows = len(self.arrays.tasks)
+            for name in ("tasks", "counts", "draws"):
+                self.arrays.grow(name)
+            self._free_tasks = list(range(2 * rows - 1, rows - 1, -1))
+        row = self._free_tasks.pop()
+        t = self.arrays.tasks[row]
+        for name in TASK.names or ():
+            t[name] = 0
+        t.state = 1
+        for name in ("space", "old_space", "cpu", "pin", "parent", "stack", "area", "other",
+                     "other_area", "cached_area", "cached_tag", "cached_leaf", "cached_space"):
+            t[name] = NONE
+        self.arrays.counts[row] = 0
+        self.arrays.draws[row] = 0
+        return row
+
+    def free_task(self, row: int) -> None:
+        """Give the row of a task that has ended back."""
+        self.arrays.tasks[row].state = 0
+        self._free_tasks.append(row)
+
+    # -- growth ---------------------------------------------------------------------------
+
+    def _take_note_of_room(self) -> None:
+        m = self.arrays
+        m.pool[0].room_tables = len(m.table_info)
+        m.pool[0].room_areas = len(m.areas)
+        m.pool[0].room_spaces = len(m.spaces)
+        m.clock[0].room_samples = len(m.samples)
+
+    def make_room(self) -> None:
+        """Double whichever arrays are nearly full, so that the step refused may be made again."""
+        m = self.arrays
+        pool = m.pool[0]
+        if pool.used_tables + 8 > len(m.table_info):
+            m.grow("tables")
+            m.grow("table_info")
+        if pool.used_areas + 8 > len(m.areas):
+            m.grow("areas")
+        if pool.used_spaces + 8 > len(m.spaces):
+            m.grow("spaces")
+        if m.clock[0].samples + 1 > len(m.samples):
+            m.grow("samples")
+        self._take_note_of_room()
+
+    def set_lists(self, lists: NDArray[np.int64]) -> None:
+        """Replace the store of page numbers and arrival times."""
+        self.arrays.replace("lists", lists)
+
+    # -- what it says of itself -----------------------------------------------------------
+
+    def audit(self) -> None:
+        """Raise `KernelPanicError` unless the books balance."""
+        audit(self.arrays)
+
+    def watermark_pages(self) -> dict[str, int]:
+        """Return min, low and high, summed over zones, in pages."""
+        zones: Any = self.arrays.zones
+        return {name: int(zones[name].sum()) for name in ("min", "low", "high")}
+
+    @staticmethod
+    def pages(size_bytes: int) -> int:
+        """Return whole pages for a size, rounded up."""
+        return -(-size_bytes // PAGE_BYTES)

@@ -1,0 +1,152 @@
+"""How compiled code sees the machine: one pointer, and from it a pointer to every array.
+
+Handing twenty NumPy arrays to every compiled function would pass 140 words by value and count
+references on each; compiling that takes minutes and running it costs more than a page fault.  So
+`Arrays` crosses as the address of a small table of base addresses, and ``m.frames[pfn]`` becomes an
+address.  The source stays what plain Python runs too (``NUMBA_DISABLE_JIT=1``): the attribute is then
+the array itself.  No index is checked or wrapped: the audit and the plain run are there for that.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global, signature
+from numba.extending import (
+    NativeValue,
+    lower_getattr_generic,
+    models,
+    register_model,
+    typeof_impl,
+    unbox,
+)
+from numba.np import numpy_support
+
+from sim.machine.layout import COLUMNS, Arrays
+
+
+class RowsType(types.Type):
+    """An array of records or integers, known by the address of its first element."""
+
+    def __init__(self, dtype: np.dtype[Any], inner: tuple[int, ...]) -> None:
+        self.element = numpy_support.from_dtype(dtype)
+        self.item_bytes = dtype.itemsize
+        self.inner = inner
+        super().__init__(name=f"Rows({self.element}, {inner})")
+
+
+class ArraysType(types.Type):
+    """The machine: the address of the table of base addresses."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Arrays")
+
+
+ARRAYS = ArraysType()
+ROWS = {name: RowsType(dtype, inner) for name, (dtype, inner) in COLUMNS.items()}
+_ORDER = {name: number for number, name in enumerate(COLUMNS)}
+
+
+@register_model(RowsType)
+class _RowsModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, dmm: Any, fe_type: Any) -> None:
+        super().__init__(dmm, fe_type, ir.IntType(64))
+
+
+@register_model(ArraysType)
+class _ArraysModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, dmm: Any, fe_type: Any) -> None:
+        super().__init__(dmm, fe_type, ir.IntType(64))
+
+
+@typeof_impl.register(Arrays)
+def _typeof_arrays(value: Arrays, context: Any) -> ArraysType:
+    return ARRAYS
+
+
+@unbox(ArraysType)
+def _unbox_arrays(typ: ArraysType, obj: Any, c: Any) -> NativeValue:
+    address = c.pyapi.object_getattr_string(obj, "address")
+    value = c.pyapi.long_as_longlong(address)
+    c.pyapi.decref(address)
+    return NativeValue(value, is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
+
+
+@infer_getattr
+class _ArraysAttributes(AttributeTemplate):  # type: ignore[misc]
+    key = ArraysType
+
+    def generic_resolve(self, typ: ArraysType, attr: str) -> RowsType | None:
+        return ROWS.get(attr)
+
+
+@lower_getattr_generic(ArraysType)
+def _lower_rows(context: Any, builder: Any, typ: Any, value: Any, attr: str) -> Any:
+    table = builder.inttoptr(value, ir.IntType(64).as_pointer())
+    at = builder.gep(table, [ir.IntType(64)(_ORDER[attr])])
+    return builder.load(at)
+
+
+def _signature(rows: RowsType, index: Any, *rest: Any) -> Any:
+    indices = index.types if isinstance(index, types.BaseTuple) else (index,)
+    if len(indices) != 1 + len(rows.inner) or not all(isinstance(i, types.Integer) for i in indices):
+        return None
+    return indices
+
+
+@infer_global(operator.getitem)
+class _GetItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if isinstance(args[0], RowsType) and _signature(*args) is not None:
+            return signature(args[0].element, *args)
+        return None
+
+
+@infer_global(operator.setitem)
+class _SetItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if isinstance(args[0], RowsType) and _signature(*args) is not None:
+            return signature(types.void, args[0], args[1], args[0].element)
+        return None
+
+
+def _address(context: Any, builder: Any, rows: RowsType, base: Any, index_type: Any, index: Any) -> Any:
+    word = ir.IntType(64)
+    if isinstance(index_type, types.BaseTuple):
+        values = cgutils.unpack_tuple(builder, index)
+        kinds = index_type.types
+    else:
+        values, kinds = [index], [index_type]
+    flat = word(0)
+    for position, (value, kind) in enumerate(zip(values, kinds, strict=True)):
+        wide = context.cast(builder, value, kind, types.int64)
+        if position:
+            flat = builder.mul(flat, word(rows.inner[position - 1]))
+        flat = builder.add(flat, wide)
+    return builder.add(base, builder.mul(flat, word(rows.item_bytes)))
+
+
+@lower_builtin(operator.getitem, RowsType, types.Any)
+def _lower_getitem(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    rows = sig.args[0]
+    address = _address(context, builder, rows, args[0], sig.args[1], args[1])
+    kind = context.get_value_type(rows.element)
+    if isinstance(rows.element, types.Record):
+        return builder.inttoptr(address, kind)
+    return builder.load(builder.inttoptr(address, kind.as_pointer()))
+
+
+@lower_builtin(operator.setitem, RowsType, types.Any, types.Any)
+def _lower_setitem(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    rows = sig.args[0]
+    address = _address(context, builder, rows, args[0], sig.args[1], args[1])
+    kind = context.get_value_type(rows.element)
+    builder.store(args[2], builder.inttoptr(address, kind.as_pointer()))
+    return context.get_dummy_value()
+
+
+Compiled = Callable[..., Any]

@@ -1,0 +1,176 @@
+"""Page tables: one arena of 512-entry tables for all four levels, as on x86-64.
+
+An entry of an upper level holds the arena slot of the next table; a leaf entry holds a frame and
+flags.  Leaf tables belong to the address space and are shared by all areas in their 2 MiB.
+"""
+
+from sim.jit import compiled, inlined
+from sim.machine.frames import give_back, take
+from sim.machine.layout import (
+    F_TABLE,
+    NONE,
+    PFN_SHIFT,
+    PTE_HUGE,
+    PTE_PRESENT,
+    TABLE_ENTRIES,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    Arrays,
+)
+
+
+@inlined
+def table_room(m: Arrays, wanted: int) -> bool:
+    """Whether the arena has free slots for `wanted` tables without growing."""
+    return bool(m.pool[0].used_tables + wanted <= m.pool[0].room_tables)
+
+
+@compiled
+def new_table(m: Arrays, cpu: int, space: int, level: int) -> int:
+    """Return the slot of an empty table for `space`; it takes a frame off the list of `cpu`."""
+    pool = m.pool[0]
+    slot = int(pool.free_table)
+    info = m.table_info[slot]
+    pool.free_table = info.next if info.next != 0 else slot + 1  # 0: a slot never used before
+    pool.used_tables += 1
+    pfn = take(m, cpu)
+    frame = m.frames[pfn]
+    frame.flags = F_TABLE
+    frame.refs = 1
+    info.frame = pfn
+    info.refs = 1
+    info.level = level
+    info.next = NONE
+    pool.table += 1
+    m.spaces[space].tables += 1
+    return slot
+
+
+@compiled
+def free_table(m: Arrays, cpu: int, space: int, slot: int) -> None:
+    """Free an empty table and its frame; the table's entries must all be 0."""
+    pool = m.pool[0]
+    info = m.table_info[slot]
+    m.frames[info.frame].refs = 0
+    give_back(m, cpu, int(info.frame))
+    info.frame = 0
+    info.refs = 0
+    info.next = pool.free_table
+    pool.free_table = slot
+    pool.used_tables -= 1
+    pool.table -= 1
+    m.spaces[space].tables -= 1
+
+
+@inlined
+def entry_table(entry: int) -> int:
+    """Return the slot that an upper-level entry points to."""
+    return int(entry >> PFN_SHIFT)
+
+
+@compiled
+def find_table(m: Arrays, space: int, vpn: int, level: int) -> int:
+    """Return the slot of the table of `level` that covers `vpn`, or NONE."""
+    slot = int(m.spaces[space].top)
+    for above in range(3, level, -1):
+        entry = m.tables[slot, (vpn >> (TABLE_SHIFT * above)) & TABLE_MASK]
+        if entry & PTE_PRESENT == 0 or entry & PTE_HUGE != 0:
+            return NONE
+        slot = int(entry >> PFN_SHIFT)
+    return slot
+
+
+@compiled
+def tables_missing(m: Arrays, space: int, vpn: int, level: int) -> int:
+    """Return how many tables down to `level` are not there yet for `vpn`."""
+    slot = int(m.spaces[space].top)
+    for above in range(3, level, -1):
+        entry = m.tables[slot, (vpn >> (TABLE_SHIFT * above)) & TABLE_MASK]
+        if entry & PTE_PRESENT == 0 or entry & PTE_HUGE != 0:
+            return above - level
+        slot = int(entry >> PFN_SHIFT)
+    return 0
+
+
+@compiled
+def make_table(m: Arrays, cpu: int, space: int, vpn: int, level: int) -> int:
+    """Return the table of `level` that covers `vpn`, building what is missing.
+
+    The caller has secured as many frames and slots as `tables_missing` says.
+    """
+    slot = int(m.spaces[space].top)
+    for above in range(3, level, -1):
+        at = (vpn >> (TABLE_SHIFT * above)) & TABLE_MASK
+        entry = m.tables[slot, at]
+        if entry & PTE_PRESENT == 0:
+            below = new_table(m, cpu, space, above - 1)
+            m.tables[slot, at] = (below << PFN_SHIFT) | PTE_PRESENT
+            slot = below
+        else:
+            slot = int(entry >> PFN_SHIFT)
+    return slot
+
+
+@compiled
+def next_present(m: Arrays, space: int, vpn: int, end: int, level: int) -> int:
+    """Return the first page in [vpn, end) that has a table of `level`, or `end`.
+
+    At level 0 a huge entry counts as well: it stands where a leaf table would.
+    """
+    while vpn < end:
+        slot = int(m.spaces[space].top)
+        above = 3
+        while above > level:
+            entry = m.tables[slot, (vpn >> (TABLE_SHIFT * above)) & TABLE_MASK]
+            if entry & PTE_PRESENT == 0:
+                break
+            if entry & PTE_HUGE != 0:
+                return vpn
+            slot = int(entry >> PFN_SHIFT)
+            above -= 1
+        if above == level:
+            return vpn
+        span = 1 << (TABLE_SHIFT * above)
+        vpn = (vpn // span + 1) * span
+    return end
+
+
+@compiled
+def clear_entry(m: Arrays, space: int, vpn: int, level: int) -> None:
+    """Forget the table of `level` that covers `vpn` in the table above it."""
+    parent = find_table(m, space, vpn, level + 1)
+    m.tables[parent, (vpn >> (TABLE_SHIFT * (level + 1))) & TABLE_MASK] = 0
+
+
+@compiled
+def is_empty(m: Arrays, slot: int) -> bool:
+    """Whether no entry of the table is used."""
+    for i in range(TABLE_ENTRIES):
+        if m.tables[slot, i] != 0:
+            return False
+    return True
+
+
+@compiled
+def free_tables(m: Arrays, cpu: int, space: int, start: int, end: int, floor: int, ceiling: int) -> int:
+    """Free the tables below the top that cover [start, end), after Linux's `free_pgd_range`.
+
+    A table goes only if all it covers lies within [floor, ceiling): otherwise a neighbouring area
+    may use it.  All leaf entries in range must be 0.  Returns how many tables were freed.
+    """
+    freed = 0
+    for level in range(3):
+        span = 1 << (TABLE_SHIFT * (level + 1))
+        vpn = next_present(m, space, start // span * span, end, level)
+        while vpn < end:
+            base = vpn // span * span
+            if base >= floor and base + span <= ceiling:
+                slot = find_table(m, space, base, level)
+                if slot != NONE:
+                    clear_entry(m, space, base, level)
+                    free_table(m, cpu, space, slot)
+                    freed += 1
+            vpn = next_present(m, space, base + span, end, level)
+    if freed > 0:
+        m.spaces[space].generation += 1
+    return freed

@@ -1,0 +1,1 @@
+"""What is observed of a run: histograms, time series, levels and their integrals."""

@@ -1,0 +1,71 @@
+"""Levels over time, kept inside the burst: integrals, peaks and the samples of a time series.
+
+A level changes at the start of a step only, so it is enough to bring integrals up to date there.
+"""
+
+from typing import Final
+
+from sim.jit import compiled, inlined
+from sim.machine.layout import Arrays
+
+_LIMIT: Final = 1 << 61
+_STRETCH_NS: Final = 1 << 33
+"""So long that 2**28 pages (1 TiB) times it stay below `_LIMIT`."""
+
+
+@compiled
+def sample(m: Arrays, until_ns: int) -> bool:
+    """Write a row for every sampling time up to `until_ns`; False if the series is full."""
+    clock = m.clock[0]
+    pool = m.pool[0]
+    while clock.sample_next_ns <= until_ns:
+        at = int(clock.samples)
+        if at >= clock.room_samples:
+            return False
+        row = m.samples[at]
+        row.t_ns = clock.sample_next_ns
+        row.free = pool.free
+        row.anon = pool.anon
+        row.table = pool.table
+        row.stack = pool.stack
+        row.cache = pool.cache
+        row.copies = pool.copies
+        row.runnable = clock.runnable
+        clock.samples = at + 1
+        clock.sample_next_ns += clock.sample_every_ns
+    return True
+
+
+@inlined
+def integrate(m: Arrays, now_ns: int) -> None:
+    """Carry the integral of free pages forward to `now_ns`.
+
+    It is kept in two words, because pages x ns outgrow 63 bits.
+    """
+    clock = m.clock[0]
+    elapsed = now_ns - clock.level_ns
+    while elapsed > 0:
+        part = min(elapsed, _STRETCH_NS)
+        low = clock.free_low + m.pool[0].free * part
+        while low >= _LIMIT:
+            low -= _LIMIT
+            clock.free_high += 1
+        clock.free_low = low
+        clock.level_ns += part
+        elapsed -= part
+
+
+@inlined
+def follow_peaks(m: Arrays) -> None:
+    """Take note of a new peak of memory in use, with its parts, and of a new low of free pages."""
+    pool = m.pool[0]
+    used = pool.anon + pool.table + pool.stack + pool.cache
+    if used > pool.peak_total:
+        pool.peak_total = used
+        pool.peak_copies = pool.copies
+        pool.peak_data = pool.anon - pool.copies
+        pool.peak_table = pool.table
+        pool.peak_stack = pool.stack
+        pool.peak_cache = pool.cache
+    if pool.free < m.clock[0].free_min:
+        m.clock[0].free_min = pool.free
