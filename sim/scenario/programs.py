@@ -37,7 +37,13 @@ from sim.units import (
     parse_duration,
     parse_rate,
 )
-from sim.workload.signature import Unit, check_arguments, keyword_arguments, parameters_of
+from sim.workload.signature import (
+    Unit,
+    check_arguments,
+    described,
+    keyword_arguments,
+    parameters_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,10 +110,14 @@ def resolve_process(
 @lru_cache(maxsize=256)
 def process_model(program: Callable[..., Any]) -> type[ProcessFields]:
     """Return the schema of a process that runs `program`."""
+    texts = described(program)
     fields: dict[str, Any] = {
         parameter.key: (
             field_type(parameter.annotation, parameter.unit),
-            ... if parameter.required else Field(default=parameter.default),
+            Field(
+                default=... if parameter.required else parameter.default,
+                description=texts.get(parameter.name),
+            ),
         )
         for parameter in parameters_of(program)
     }

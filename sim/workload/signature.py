@@ -96,6 +96,27 @@ def parameters_of(program: Callable[..., Any]) -> tuple[Parameter, ...]:
     return tuple(found)
 
 
+def described(program: Callable[..., Any]) -> dict[str, str]:
+    """Return what a program's docstring says of each parameter, by its name in the signature.
+
+    Read from the section *Parameters* in NumPy's style: names at the margin, text indented.
+    """
+    lines = inspect.cleandoc(program.__doc__ or "").splitlines()
+    if "Parameters" not in lines:
+        return {}
+    start = lines.index("Parameters") + 2
+    ends = [n for n in range(start, len(lines) - 1) if set(lines[n + 1]) == {"-"}]
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in lines[start : ends[0] if ends else None]:
+        if line and not line[0].isspace():
+            names = [name.strip() for name in line.partition(":")[0].split(",")]
+        elif line:
+            for name in names:
+                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
+    return texts
+
+
 def checked_by(
     check: Callable[[Mapping[str, Any]], None],
 ) -> Callable[[_Function], _Function]:

@@ -6,7 +6,14 @@ from typing import Annotated, Any
 import pytest
 
 from sim.units import Range
-from sim.workload.signature import keyword_arguments, parameters_of, split_unit
+from sim.workload.signature import (
+    check_arguments,
+    checked_by,
+    described,
+    keyword_arguments,
+    parameters_of,
+    split_unit,
+)
 
 
 def server(
@@ -45,6 +52,41 @@ def test_only_the_types_of_parameters_have_to_exist_at_run_time():
 
     with pytest.raises(TypeError, match="TYPE_CHECKING"):
         parameters_of(lost)
+
+
+def test_texts_come_from_the_docstring():
+    def program(task: object, *, pages: int = 1, size_bytes: int = 2, other: int = 3) -> None:
+        """Do something.
+
+        Parameters
+        ----------
+        pages, size_bytes
+            How much,
+            and of what.
+        other
+            Something else.
+
+        Notes
+        -----
+        other
+            not this.
+        """
+
+    much = "How much, and of what."
+    assert described(program) == {"pages": much, "size_bytes": much, "other": "Something else."}
+    assert described(server) == {}
+
+
+def test_arguments_may_be_checked_together():
+    def refuse(arguments: Any) -> None:
+        raise ValueError(f"no {arguments['pages']}")
+
+    @checked_by(refuse)
+    def program(task: object, *, pages: int = 1) -> None: ...
+
+    with pytest.raises(ValueError, match="no 7"):
+        check_arguments(program, {"pages": 7})
+    check_arguments(server, {})
 
 
 def test_a_bare_suffix_is_a_name():

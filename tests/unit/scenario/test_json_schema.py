@@ -1,0 +1,76 @@
+"""The JSON schema accepts what the loader accepts, and says what parameters mean."""
+
+import copy
+
+import jsonschema
+import pytest
+
+from sim.resources import config_path, shipped
+from sim.scenario import load_scenario
+from sim.scenario.document import read_document
+from sim.scenario.schema import json_schema
+
+BOTH = jsonschema.Draft202012Validator(json_schema())
+
+
+@pytest.mark.parametrize("kind", [None, "scenario", "study"])
+def test_it_is_a_schema(kind):
+    jsonschema.Draft202012Validator.check_schema(json_schema(kind))
+
+
+@pytest.mark.parametrize("name", shipped("scenarios"))
+def test_scenarios_that_ship_are_valid_as_written_and_resolved(name):
+    for data in (read_document(config_path("scenarios", name)).data, load_scenario(name)):
+        BOTH.validate(data)
+        jsonschema.Draft202012Validator(json_schema("scenario")).validate(data)
+
+
+@pytest.mark.parametrize("name", shipped("studies"))
+def test_studies_that_ship_are_valid(name):
+    BOTH.validate(read_document(config_path("studies", name)).data)
+
+
+GOOD = {
+    "version": 1,
+    "host": {"memory": "4 GiB"},
+    "processes": {"r": {"program": "redis", "dataset": "1 GiB", "writes": "5/s"}},
+    "run": {"horizon": "1 s"},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("host.memory", "4 Gib"),
+        ("host.memry", "4 GiB"),
+        ("host.hz", 99),
+        ("processes.r.program", "rediss"),
+        ("processes.r.datset", "1 GiB"),
+        ("processes.r.writes", "5 s"),
+        ("run.horizon", "1"),
+        ("version", 2),
+        ("extra", 1),
+    ],
+)
+def test_mistakes_are_underlined(path, value):
+    BOTH.validate(GOOD)
+    data = copy.deepcopy(GOOD)
+    *way, last = path.split(".")
+    node = data
+    for part in way:
+        node = node[part]
+    node[last] = value
+    assert not BOTH.is_valid(data)
+
+
+def test_parameters_are_described():
+    properties = json_schema("scenario")["$defs"]["program_redis"]["properties"]
+    assert "used_memory" in properties["dataset"]["description"]
+    assert properties["program"] == {"const": "redis"}
+
+
+def test_programs_of_a_plugin_are_in_it():
+    def mine(task: object, *, nap_ns: int = 5) -> None: ...
+
+    definitions = json_schema("scenario", {"mine": mine})["$defs"]
+    assert "nap" in definitions["program_mine"]["properties"]
