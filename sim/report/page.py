@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sim.report.figures.bill import COLOURS, draw_bill
+from sim.report.figures.bill import COLOURS, draw_bill, draw_bills
 from sim.report.figures.forks import draw_forks
 from sim.report.figures.free_pages import draw_free_pages
 from sim.report.figures.latency import draw_latencies, draw_stages
@@ -16,7 +16,6 @@ from sim.report.figures.metrics import draw_metric, draw_paired
 from sim.report.style import FAINT, Drawing
 from sim.units import format_bytes, format_duration
 
-PAGE_NAME: Final = "report.html"
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
@@ -33,23 +32,24 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table of texts; `numeric` columns are set flush right."""
+    """A table of texts; a column's class says how it is set (`k` a name, `n` a number)."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    numeric: tuple[bool, ...]
+    classes: tuple[str, ...]
     file: str
 
 
-def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], out: Path) -> Path:
-    """Write the report of a study into the folder `out` and return its page.
+def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], page: Path) -> None:
+    """Write the report of a study into the file `page`.
 
     `facts` and `tables` are what `sim.study` found: JSON-able values, and data frames by name.
-    Figures go to ``out/figures`` as SVG and PNG besides; the same input gives the same bytes.
+    Figures go to the folder ``figures`` beside the page, as SVG and PNG; the same input gives the
+    same bytes.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    folder = out / "figures"
+    folder = page.parent / "figures"
     axes = facts["study"]["axes"]
     bill = draw_bill(facts["bill"], _bill_words(facts), folder)
     environment = Environment(
@@ -59,7 +59,7 @@ def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], out: Path)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report.html.j2").render(
+    text = environment.get_template("report.html.j2").render(
         facts=facts,
         bill=bill,
         bill_rows=[{**item, "colour": COLOURS.get(item["name"], FAINT)} for item in facts["bill"]],
@@ -71,9 +71,7 @@ def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], out: Path)
         study_text=json.dumps(facts["study"]["file"], indent=2, ensure_ascii=False),
         runs=", ".join(f"{n} {part}" for part, n in facts["study"]["runs"].items()),
     )
-    path = out / PAGE_NAME
-    path.write_text(page, encoding="utf-8")
-    return path
+    page.write_text(text, encoding="utf-8")
 
 
 def _bill_words(facts: Mapping[str, Any]) -> str:
@@ -109,7 +107,7 @@ def _sections(
         Section(
             "need",
             "Memory needed",
-            _some([draw_need(need, axes, answer["bound"], folder)]),
+            _some([draw_need(need, axes, answer["bound"], folder), draw_bills(need, axes, folder)]),
             _need_grid(need, tables["fork"], axes),
         ),
         Section(
@@ -142,7 +140,7 @@ def _points_grid(
         names = levels if isinstance(levels, tuple) else (levels,)
         rows.append((*map(str, names), *(str(texts[metric]) for metric in shown)))
     columns = (*(axis["label"] for axis in axes), *shown)
-    return Grid(columns, tuple(rows), _flush_right(len(axes), len(columns)), "points.csv")
+    return Grid(columns, tuple(rows), _classes(len(axes), len(columns)), "points.csv")
 
 
 def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:
@@ -180,7 +178,7 @@ def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid
         "fork",
         "runs",
     )
-    return Grid(columns, tuple(rows), _flush_right(len(axes), len(columns)), "need.csv")
+    return Grid(columns, tuple(rows), _classes(len(axes), len(columns)), "need.csv")
 
 
 def _oom_grid(table: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:
@@ -197,7 +195,7 @@ def _oom_grid(table: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:
         for _, row in table.sort_values(["point", "host_memory_bytes"]).iterrows()
     ]
     columns = (*(axis["label"] for axis in axes), "host", "memory", "runs in which it ran out")
-    return Grid(columns, tuple(rows), _flush_right(len(axes), len(columns) - 1, 1), "oom.csv")
+    return Grid(columns, tuple(rows), _classes(len(axes), len(columns), 1), "oom.csv")
 
 
 def _oom_words(table: Any) -> str:
@@ -226,7 +224,7 @@ def _published_grid(published: Sequence[Mapping[str, Any]]) -> Grid | None:
         for point in published
     )
     columns = ("resident set", "fork", "folio", "published in")
-    return Grid(columns, rows, (True, True, True, False), "")
+    return Grid(columns, rows, ("n", "n", "n", "w"), "")
 
 
 def _price_grid(prices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -250,5 +248,5 @@ def _scenario_text(scenario: Mapping[str, Any] | None) -> str:
     return json.dumps({**scenario, "host": host}, indent=2, ensure_ascii=False)
 
 
-def _flush_right(n_names: int, n_columns: int, n_words: int = 0) -> tuple[bool, ...]:
-    return (False,) * n_names + (True,) * (n_columns - n_names) + (False,) * n_words
+def _classes(n_names: int, n_columns: int, n_words: int = 0) -> tuple[str, ...]:
+    return ("k",) * n_names + ("n",) * (n_columns - n_names - n_words) + ("w",) * n_words

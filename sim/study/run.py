@@ -25,10 +25,11 @@ from sim.study.store import Store
 EXIT_DONE: Final = 0
 EXIT_PARTLY: Final = 3
 STORE_NAME: Final = "runs.sqlite"
+PAGE_NAME: Final = "report.html"
 DEFAULT_OUT: Final = Path("out")
 
-Report = Callable[[Mapping[str, Any], Mapping[str, Any], Path], Path]
-"""Writes findings (facts and tables) as a report into a folder, and returns its page."""
+Report = Callable[[Mapping[str, Any], Mapping[str, Any], Path], None]
+"""Writes findings (facts and tables) as a report into a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def run_study(
             executor.close()
         progress.note("writing the report")
         findings = analyse(store, planner, command)
-    return _written(findings, folder, report, rounds.n_new)
+    return _written(findings, folder, report, n_new=rounds.n_new)
 
 
 def report_again(out: Path, *, report: Report | None = None) -> StudyOutcome:
@@ -127,18 +128,30 @@ def report_again(out: Path, *, report: Report | None = None) -> StudyOutcome:
     with Store(path) as store:
         kept = store.study()
         findings = analyse(store, planner_again(kept), kept["command"])
-    return _written(findings, out, report, n_new=0)
+    return _written(findings, out, report, n_new=0, again=True)
 
 
-def _written(findings: Findings, out: Path, report: Report | None, n_new: int) -> StudyOutcome:
-    """Write tables, findings and report; return what came of the study."""
-    folder = out / "tables"
-    folder.mkdir(parents=True, exist_ok=True)
+def _written(
+    findings: Findings, out: Path, report: Report | None, *, n_new: int, again: bool = False
+) -> StudyOutcome:
+    """Write tables, findings and report; return what came of the study.
+
+    A report of the same findings that is there already is left alone, unless it is asked for
+    `again`.
+    """
+    (out / "tables").mkdir(parents=True, exist_ok=True)
+    facts = json.dumps(findings.facts, indent=1, sort_keys=True, allow_nan=False)
+    texts = {out / "findings.json": facts + "\n"}
     for name, frame in findings.tables.items():
-        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    text = json.dumps(findings.facts, indent=1, sort_keys=True, allow_nan=False)
-    (out / "findings.json").write_text(text + "\n", encoding="utf-8")
-    page = None if report is None else report(findings.facts, findings.tables, out)
+        texts[out / "tables" / f"{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
+    page = out / PAGE_NAME
+    stale = again or not page.is_file()
+    for path, text in texts.items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            stale = True
+    if report is not None and stale:
+        report(findings.facts, findings.tables, page)
     told, provenance = findings.facts["answer"], findings.facts["provenance"]
     failures = tuple(
         f"{f['part']} ({f['where']}), host {f['host']}, run {f['replication']}: {f['reason']}"
@@ -147,7 +160,7 @@ def _written(findings: Findings, out: Path, report: Report | None, n_new: int) -
     return StudyOutcome(
         sentences=(told["sentence"], *told["more"]),
         out=out,
-        report=page,
+        report=None if report is None else page,
         n_done=provenance["runs_done"],
         n_new=n_new,
         failures=failures,

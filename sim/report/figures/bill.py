@@ -10,6 +10,7 @@ from sim.report.style import (
     FAINT,
     GREEN,
     GREY,
+    INK,
     ORANGE,
     PINK,
     PURPLE,
@@ -35,6 +36,16 @@ COLOURS: Final[Mapping[str, str]] = {
     "min watermark": PURPLE,
 }
 """Colour of every item, on the bar and in the table beside it."""
+
+POINT_PARTS: Final = (
+    ("data", "data_bytes", BLUE),
+    ("copies", "cow_copies_bytes", ORANGE),
+    ("page tables", "page_tables_bytes", GREEN),
+    ("page cache", "page_cache_bytes", BROWN),
+    ("kernel, watermark, margin", "", GREY),
+)
+"""Items of the bills of all points, the last one being what is left."""
+MOST_POINTS: Final = 30
 
 LABEL_FITS_FROM: Final = 0.12
 """Share of the bar from which an item's label fits inside it."""
@@ -98,4 +109,47 @@ def draw_bill(items: Sequence[Mapping[str, Any]], where: str, folder: Path) -> D
             title="The bill",
             caption=f"What {format_bytes(total)} are for, from the data set to the memory needed.",
             alt=f"Stacked bar of {format_bytes(total)}: {listed}.",
+        )
+
+
+def draw_bills(table: Any, axes: Sequence[Mapping[str, Any]], folder: Path) -> Drawing | None:
+    """Draw the bill of every point as a multiple of its data, one bar a point."""
+    if table.empty or table["times_data"].isna().any():
+        return None
+    own = table.head(MOST_POINTS).iloc[::-1]
+    keys = [axis["key"] for axis in axes]
+    names = [" · ".join(str(row[key]) for key in keys) for _, row in own.iterrows()]
+    left = own["times_data"] * 0.0
+    with canvas(1.15 + 0.24 * len(own)) as (figure, (axis,)):
+        for name, column, colour in POINT_PARTS:
+            width = own[column] / own["data_set_bytes"] if column else own["times_data"] - left
+            if not (width > 0).any():
+                continue
+            axis.barh(
+                range(len(own)),
+                width,
+                left=left,
+                height=0.72,
+                color=colour,
+                edgecolor="white",
+                linewidth=0.5,
+                label=name,
+            )
+            left = left + width
+        axis.axvline(1, color=INK, linewidth=0.8)
+        axis.set_yticks(range(len(own)), names)
+        axis.set_ylim(-0.6, len(own) - 0.4)
+        axis.grid(visible=False, axis="y")
+        axis.set_xlabel("times the data set")
+        axis.set_title("The bill at every point")
+        figure.legend(loc="outside lower center", ncols=2, handlelength=1.2)
+        low, high = own["times_data"].min(), own["times_data"].max()
+        return drawn(
+            figure,
+            folder,
+            "bills",
+            title="The bill at every point",
+            caption="What the memory of the host is for, as multiples of the data set; the line is "
+            "the data set itself.",
+            alt=f"Stacked bars: hosts from {low:.2f} to {high:.2f} times the data set.",
         )

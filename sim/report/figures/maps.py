@@ -15,7 +15,7 @@ MOST_PANELS = 6
 
 
 def draw_need(
-    table: Any, axes: Sequence[Mapping[str, Any]], metric_words: str, folder: Path
+    table: Any, axes: Sequence[Mapping[str, Any]], bound: str, folder: Path
 ) -> Drawing | None:
     """Draw memory needed over the first two axes; colour is the multiple of the data."""
     if table.empty or len(axes) != 2:
@@ -47,15 +47,15 @@ def draw_need(
             ax=axis,
         )
         _finish(axis, second["label"], first["label"])
-        axis.set_title(f"Memory of the host, {metric_words}")
+        axis.set_title("Memory of the host")
         best, worst = table[colour].min(), table[colour].max()
         return drawn(
             figure,
             folder,
             "memory_needed",
             title="Memory needed",
-            caption="The smallest host for each point: tolerance bound of the need, plus what the "
-            "kernel and the min watermark keep."
+            caption=f"The smallest host for each point: what covers {bound}, plus what the kernel "
+            "and the min watermark keep."
             + (" Below it, as a multiple of the data." if relative else ""),
             alt=f"Heat map of memory needed over {first['label']} and {second['label']}, from "
             f"{best:.3g} to {worst:.3g} {'times the data' if relative else 'bytes'}.",
