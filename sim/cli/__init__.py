@@ -49,9 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted; everything finished so far is kept", INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return _reader_has_gone()
+    except SystemExit as ending:  # how typer takes a broken pipe
+        if isinstance(ending.__context__, BrokenPipeError):
+            return _reader_has_gone()
+        raise
     except Exception as error:
         if hasattr(error, "format_message"):  # how typer's errors of usage are told apart
             message = " ".join(error.format_message().split()).rstrip(".")
@@ -59,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from sim.cli.defect import keep_traceback
 
         return _say(keep_traceback(error), DEFECT)
+
+
+def _reader_has_gone() -> int:
+    """Throw the rest of the output away: whoever read it has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return DONE
 
 
 def _say(message: str, status: int) -> int:

@@ -26,7 +26,11 @@ app = typer.Typer(
 )
 
 ScenarioArgument = Annotated[
-    str, typer.Argument(help="A YAML file, or the name of a scenario that ships with cowpool.")
+    str,
+    typer.Argument(
+        metavar="SCENARIO",
+        help="A YAML file, or the name of a scenario that ships with cowpool.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -59,7 +63,10 @@ def cowpool(
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(help="What to call it; files NAME.yaml, NAME_study.yaml.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="What to call it: NAME.yaml and NAME_study.yaml."),
+    ],
 ) -> int:
     """Write a commented starter scenario and a study to edit."""
     from sim.cli.starter import write_starter
@@ -125,7 +132,10 @@ def explain(file: ScenarioArgument, settings: SetOption = None, plugin: PluginOp
 @app.command()
 def schema(
     kind: Annotated[
-        str | None, typer.Argument(help="`scenario` or `study`; without it, one schema for both.")
+        str | None,
+        typer.Argument(
+            metavar="[KIND]", help="`scenario` or `study`; without it, one schema for both."
+        ),
     ] = None,
     plugin: PluginOption = None,
 ) -> int:

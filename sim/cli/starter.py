@@ -76,11 +76,11 @@ def write_starter(name: str) -> list[Path]:
     }
     for path in texts:
         if path.exists():
-            raise ScenarioError("exists already; choose another name or remove it", str(path))
+            raise ScenarioError("exists already; choose another name or remove it", str(path), 1)
     for path, text in texts.items():
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             reason = f"cannot be written ({error.strerror}); check the folder"
-            raise ScenarioError(reason, str(path)) from None
+            raise ScenarioError(reason, str(path), 1) from None
     return list(texts)
