@@ -1,0 +1,167 @@
+import re
+
+import pytest
+
+from sim.report.page import write_report
+from sim.study.executor import InlineExecutor
+from sim.study.run import run_study
+
+PLAIN = """\
+version: 1
+name: plain
+base: redis_bgsave
+set: {run.horizon: 60 s, processes.redis.dataset: 64 MiB}
+axes:
+  host.cpus: [1, 2]
+replications: 3
+seed: 1
+answer: {metric: fork_latency_ns.mean}
+metrics: [cow_copies]
+"""
+
+
+def report(path, out, standin):
+    return run_study(
+        path,
+        out,
+        quiet=True,
+        report=write_report,
+        executors=lambda n: InlineExecutor(standin.simulate),
+    )
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, request):
+    conftest = request.config.pluginmanager.get_plugin(str(request.path.parent / "conftest.py"))
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "small.yaml").write_text(conftest.STUDY)
+    outcome = report(folder / "small.yaml", folder / "out", conftest._STANDIN)
+    return outcome.report
+
+
+def sections(text):
+    return re.findall(r'<section id="(\w+)">', text)
+
+
+def test_the_page_needs_no_network(page):
+    text = page.read_text()
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert addresses
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in addresses)
+    assert not re.search(r"@import|url\(|<link|<script", text)
+
+
+def test_the_answer_comes_first_then_the_bill_and_the_lines_to_set(page):
+    text = page.read_text()
+    assert sections(text) == [
+        "bill",
+        "settings",
+        "metrics",
+        "paired",
+        "need",
+        "oom",
+        "inside",
+        "method",
+        "prices",
+        "files",
+    ]
+    assert text.index("A Redis host (data set 256 MiB") < text.index('id="bill"')
+    assert "maxmemory 256mb" in text
+
+
+def test_every_figure_is_saved_as_svg_and_png(page):
+    folder = page.parent / "figures"
+    svg = {path.stem for path in folder.glob("*.svg")}
+    png = {path.stem for path in folder.glob("*.png")}
+    assert svg == png
+    assert {"bill", "bills", "memory_needed", "free_pages", "fault_latency", "fork_time"} <= svg
+    assert {"request_latency", "fault_stages", "memory_ran_out_1", "memory_ran_out_2"} <= svg
+    shown = set(re.findall(r"figures/(\w+)\.svg", page.read_text()))
+    assert shown == svg
+
+
+def test_every_figure_has_words_for_those_who_cannot_see_it(page):
+    alts = re.findall(r'<img [^>]*alt="([^"]*)"', page.read_text())
+    assert len(alts) == len(list((page.parent / "figures").glob("*.svg")))
+    assert all(len(alt) > 20 for alt in alts)
+
+
+def test_assumed_prices_stand_out(page):
+    text = page.read_text()
+    assert re.search(r'<tr class="assumed"><td>[\w ]+</td>.*assumed', text)
+    assert "prices are assumed" in text
+
+
+def test_never_seen_is_not_called_never(page):
+    assert "0 of 2 means below 65.8 % at 95 %" in page.read_text()
+
+
+def test_the_same_findings_give_the_same_bytes(page, tmp_path, request, standin):
+    report(page.parent.parent / "small.yaml", tmp_path / "out", standin)
+    assert (tmp_path / "out" / "report.html").read_bytes() == page.read_bytes()
+    for path in (page.parent / "figures").iterdir():
+        assert (tmp_path / "out" / "figures" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_report_of_the_same_findings_is_left_alone(page, standin):
+    page.write_text("mine now")
+    report(page.parent.parent / "small.yaml", page.parent, standin)
+    assert page.read_text() == "mine now"
+
+
+def test_a_study_of_another_metric_has_its_own_sections(tmp_path, standin):
+    path = tmp_path / "plain.yaml"
+    path.write_text(PLAIN)
+    outcome = report(path, tmp_path / "out", standin)
+    assert re.fullmatch(
+        r"fork_latency_ns.mean \(cpus [12]\) is .* ms ± .* us \(95 % CI, n=3\)\.", outcome.answer
+    )
+    text = outcome.report.read_text()
+    assert sections(text) == ["metrics", "inside", "method", "prices", "files"]
+    assert (tmp_path / "out" / "figures" / "metric_cow_copies.png").is_file()
+
+
+def test_what_a_user_wrote_is_shown_not_obeyed(tmp_path, standin):
+    path = tmp_path / "plain.yaml"
+    path.write_text(PLAIN + "question: <script>alert(1)</script>\n")
+    text = report(path, tmp_path / "out", standin).report.read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_failed_runs_are_named(tmp_path, standin):
+    def breaks(scenario, *, seed, replication):
+        if scenario["host"]["cpus"] == 1:
+            raise RuntimeError("no such luck")
+        return standin.simulate(scenario, seed=seed, replication=replication)
+
+    path = tmp_path / "plain.yaml"
+    path.write_text(PLAIN)
+    outcome = run_study(
+        path,
+        tmp_path / "out",
+        quiet=True,
+        report=write_report,
+        executors=lambda n: InlineExecutor(breaks),
+    )
+    text = outcome.report.read_text()
+    assert outcome.exit_status == 3
+    assert "3 runs failed" in text
+    assert "RuntimeError: no such luck" in text
+
+
+def test_a_study_without_any_result_says_so(tmp_path):
+    def breaks(scenario, *, seed, replication):
+        raise RuntimeError("no luck at all")
+
+    path = tmp_path / "plain.yaml"
+    path.write_text(PLAIN)
+    outcome = run_study(
+        path,
+        tmp_path / "out",
+        quiet=True,
+        report=write_report,
+        executors=lambda n: InlineExecutor(breaks),
+    )
+    assert outcome.answer == "No point of this study has a finished run: no answer."
+    assert "no luck at all" in outcome.report.read_text()
