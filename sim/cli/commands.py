@@ -32,6 +32,10 @@ ScenarioArgument = Annotated[
         help="A YAML file, or the name of a scenario that ships with cowpool.",
     ),
 ]
+FileArgument = Annotated[
+    str,
+    typer.Argument(metavar="FILE", help="A scenario or a study: a YAML file, or a shipped name."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a value; may be repeated."),
@@ -117,12 +121,19 @@ def run(
 
 @app.command()
 def explain(file: ScenarioArgument, settings: SetOption = None, plugin: PluginOption = None) -> int:
-    """Say what a scenario means, in derived numbers, without running it."""
+    """Say what a scenario or a study means, in derived numbers, without running it."""
     from sim.cli.running import known
     from sim.cli.show import show_sections
+    from sim.cli.studies import is_study, study_sections
+    from sim.errors import ScenarioError
     from sim.scenario import load_scenario
     from sim.scenario.explain import explain_scenario
 
+    if is_study(file):
+        if settings or plugin is not None:
+            raise ScenarioError("is a study; --set and --plugin are for scenarios", file, 1)
+        show_sections(study_sections(file))
+        return 0
     programs, schedulers = known(_plugin(plugin))
     resolved = load_scenario(file, settings or [], programs, schedulers)
     show_sections(explain_scenario(resolved, programs))

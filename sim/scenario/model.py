@@ -203,7 +203,7 @@ class Run(Closed):
     burst: Annotated[int, within(0, 2**62)] | None = Field(
         default=None, description="most steps between two events; 0: no limit. No result changes"
     )
-    seed: Annotated[int, within(0, 2**63 - 1)] | None = Field(
+    seed: Annotated[int, within(0, 2**64 - 1)] | None = Field(
         default=None, description="root of all random numbers, unless --seed says otherwise"
     )
 

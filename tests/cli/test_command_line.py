@@ -67,6 +67,18 @@ def test_init_writes_what_loads(here, capsys):
     assert load_scenario("mine.yaml")["name"] == "mine"
     assert load_study("mine_study.yaml").file.base == "mine.yaml"
     assert main(["explain", "mine.yaml"]) == 0
+    assert "Study" not in capsys.readouterr().out
+    assert main(["explain", "mine_study.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert "Study mine" in out
+    assert "4, every combination of the levels" in out
+    assert "5 a point: 20 runs" in out
+
+
+def test_a_setting_cannot_change_a_study(here, capsys):
+    assert main(["init", "mine"]) == 0
+    assert main(["explain", "mine_study.yaml", "--set", "seed=2"]) == 2
+    assert "--set and --plugin are for scenarios" in capsys.readouterr().err
 
 
 def test_init_overwrites_nothing(here, capsys):
