@@ -76,15 +76,18 @@ def show_run(document: Mapping[str, Any]) -> None:
     )
     if document.get("deadlock"):
         out.print(Text(str(document["deadlock"]), style="bold"))
-    out.print()
-    out.print(_counts(metrics))
-    out.print(_latencies(metrics))
-    out.print(_memory(metrics, document.get("host") or {}))
-    out.print(_processes(document["processes"]))
+    for table in (
+        _counts(metrics),
+        _latencies(metrics),
+        _memory(metrics, document.get("host") or {}),
+        _processes(document["processes"]),
+    ):
+        out.print()
+        out.print(table)
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table

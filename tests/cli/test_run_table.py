@@ -1,0 +1,82 @@
+"""The table that `run` prints, from a document with round numbers."""
+
+import copy
+
+from sim.cli.show import show_run
+
+NOTHING = {"count": 0, **dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"))}
+FAULTS = {"count": 3, "mean": 700.4, "p50": 500, "p90": 900, "p99": 1500, "p999": 9000, "max": 12e6}
+COUNTS = (
+    "forks vforks execs exits fork_failures minor_faults major_faults zero_fills zero_page_maps "
+    "cow_copies cow_reuses file_maps segfaults oom_kills direct_reclaims pages_swapped_in "
+    "pages_swapped_out context_switches"
+).split()
+PROCESS = {
+    "name": "redis",
+    "pid": 1,
+    "minor_faults": 262_144,
+    "peak_rss_bytes": 1 << 30,
+    "pss_bytes": 1 << 29,
+    "unique_bytes": 1 << 20,
+    "cpu_ns": 1_500_000_000,
+    "ended": "exit 0",
+}
+DOCUMENT = {
+    "provenance": {"scenario": {"name": "demo"}, "seed": 7, "replication": 2},
+    "ending": "idle",
+    "simulated_ns": 2_500_000_000,
+    "deadlock": None,
+    "metrics": {
+        **{name: 1000 + number for number, name in enumerate(COUNTS)},
+        "fault_latency_ns": FAULTS,
+        "fork_latency_ns": NOTHING,
+        "request_latency_ns": NOTHING,
+        "runqueue_wait_ns": NOTHING,
+        "free_pages": {"min": 100, "mean": 200.5, "end": 300},
+        "memory_need_bytes": {
+            "total": 6 << 20, "data": 1 << 20, "cow_copies": 2 << 20, "page_tables": 1 << 20,
+            "kernel_stacks": 1 << 20, "page_cache": 1 << 20,
+        },
+        "cpu_busy_fraction": 0.125,
+        "psi_memory_some": 0.0,
+        "psi_memory_full": 0.0,
+    },
+    "processes": [PROCESS],
+    "host": {"min_pages": 50},
+}  # fmt: skip
+
+
+def shown(capsys, **changes):
+    document = {**copy.deepcopy(DOCUMENT), **changes}
+    show_run(document)
+    return capsys.readouterr().out
+
+
+def test_every_count_and_unit_is_there(capsys):
+    out = shown(capsys)
+    assert "demo: 2.5 s simulated, nothing was left to do; seed 7, replication 2" in out
+    for number in range(len(COUNTS)):
+        assert f"{1000 + number:,}" in out
+    for text in ("700 ns", "1.5 us", "12 ms", "6 MiB", "400 KiB (100 pages)", "12.50%", "1.5 s"):
+        assert text in out
+    assert "262,144" in out
+    assert "exit 0" in out
+
+
+def test_nothing_measured_is_not_zero(capsys):
+    line = next(line for line in shown(capsys).splitlines() if line.startswith("fork "))
+    assert line.split() == ["fork", "0", *["-"] * 6]
+
+
+def test_a_deadlock_says_who_waits_for_what(capsys):
+    out = shown(capsys, ending="deadlock", deadlock="redis waits for a frame; sh holds all")
+    assert "DEADLOCK" in out
+    assert "redis waits for a frame; sh holds all" in out
+
+
+def test_of_many_processes_the_largest_are_shown(capsys):
+    many = [{**PROCESS, "name": f"p{n}", "peak_rss_bytes": n << 20} for n in range(50)]
+    out = shown(capsys, processes=many)
+    assert "p49" in out
+    assert "p3 " not in out
+    assert "and 30 smaller ones" in out
