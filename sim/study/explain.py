@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.scenario.explain import Section
-from sim.scenario.study import Replications, StudyFile, load_study
+from sim.scenario.study import Replications, load_study
 from sim.study.base import planner_of
 from sim.study.executor import available_cpus
 from sim.study.plan import Cell, Planner
@@ -41,42 +41,34 @@ def explain_study(path: str | Path, *, jobs: int | None = None) -> list[Section]
 
 def _runs(planner: Planner, jobs: int) -> list[Line]:
     study = planner.study
-    main, check = planner.main_cells(), planner.check_cells()
+    main = planner.main_cells()
     often = study.replications
     if isinstance(often, int):
         often = Replications(least=often, most=often)
     what = "on a roomy host" if planner.main_part == "need" else "on the scenario's host"
     lines = [(f"each point {what}", f"{_times(often)}; hosts of {_sizes(main)}")]
-    counts = [(main, often)]
+    orders = [(cell, often) for cell in main]
     if study.check is not None:
-        counts.append((check, study.check.replications))
-        lines.append(
-            (
-                f"each point on {len(study.check.by)} hosts",
-                f"{_times(study.check.replications)}; hosts of {_sizes(check)}",
-            )
-        )
-    around = _around(study, len(planner.points))
-    if around:
-        lines.append(("on hosts around the answer", f"{around} runs"))
-    least = sum(len(cells) * r.least for cells, r in counts) + around
-    most = sum(len(cells) * r.most for cells, r in counts) + around
+        often, hosts = study.check.replications, planner.check_cells()
+        what = f"each point on {len(study.check.by)} hosts"
+        lines.append((what, f"{_times(often)}; hosts of {_sizes(hosts)}"))
+        orders += [(cell, often) for cell in hosts]
+        if study.check.around:
+            factors = ", ".join(f"{factor:g}" for factor in study.check.around)
+            what = f"each point on {len(study.check.around)} more"
+            lines.append((what, f"{_times(often)}; {factors} times the answer"))
+            # What the answer will be is not known yet: a roomy host costs about as much.
+            orders += [(cell, often) for cell in main for _ in study.check.around]
+    runs = [sum(r.least for _, r in orders), sum(r.most for _, r in orders)]
     work_s = [
-        sum(cell.weight * n for cells, r in counts for cell in cells for n in (getattr(r, name),))
-        for name in ("least", "most")
+        sum(cell.weight * r.least for cell, r in orders),
+        sum(cell.weight * r.most for cell, r in orders),
     ]
-    extra_s = sum(cell.weight for cell in main) * around / max(len(main), 1)
-    spent = [format_duration(round((s + extra_s) * S / jobs)) for s in work_s]
-    lines.append(("runs altogether", f"{least}" if least == most else f"{least} to {most}"))
-    between = spent[0] if least == most else f"{spent[0]} to {spent[1]}"
+    spent = [format_duration(round(seconds * S / jobs)) for seconds in work_s]
+    lines.append(("runs altogether", " to ".join(map(str, dict.fromkeys(runs)))))
+    between = " to ".join(dict.fromkeys(spent))
     lines.append(("time", f"very roughly {between}, {jobs} at a time"))
     return lines
-
-
-def _around(study: StudyFile, n_points: int) -> int:
-    if study.check is None:
-        return 0
-    return n_points * len(study.check.around) * study.check.replications.most
 
 
 def _times(replications: Replications) -> str:

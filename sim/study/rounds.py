@@ -2,7 +2,9 @@
 
 1. every point `least` times, on its main host and on every host of the check;
 2. points whose mean is still too uncertain, up to `most` times;
-3. hosts of the check where chance decides, up to `most` times, and the hosts around the answer.
+3. hosts of the check where chance decides, up to `most` times, and hosts around the answer `least`
+   times;
+4. hosts around the answer where chance decides, up to `most` times.
 
 A round ends before the next is planned, so neither the number of workers nor their speed can
 change what is run.
@@ -16,10 +18,10 @@ from sim.study import adaptive, tables
 from sim.study.analyse import needs_and_hosts
 from sim.study.base import run_key
 from sim.study.executor import Executor, Job
-from sim.study.need import kept_bytes
+from sim.study.need import Need, kept_bytes
 from sim.study.plan import Cell, Planner
 from sim.study.progress import Progress
-from sim.study.records import Record, read_records
+from sim.study.records import read_records
 from sim.study.store import Place, PlannedRun, Store, pack
 
 Order = tuple[Cell, int]
@@ -61,10 +63,13 @@ class Rounds:
         if check is not None:
             records, _ = read_records(self._store)
             needs, hosts = needs_and_hosts(records, self._planner)
-            most = check.replications.most
-            last = [(cell, most) for cell in self._unsure_hosts(records, needs, check.margin)]
-            last += [(cell, most) for cell in self._planner.around_cells(hosts)]
-            self._round("hosts where chance decides", last, executor)
+            least, most = check.replications.least, check.replications.most
+            around = self._planner.around_cells(hosts)
+            unsure = self._unsure_hosts(self._check, needs, check.margin)
+            third = [(cell, most) for cell in unsure] + [(cell, least) for cell in around]
+            self._round("hosts near the answer", third, executor)
+            unsure = self._unsure_hosts(around, needs, check.margin)
+            self._round("hosts where chance decides", [(c, most) for c in unsure], executor)
 
     def _unsure_points(self, replications: Replications) -> list[Cell]:
         records, _ = read_records(self._store)
@@ -81,12 +86,12 @@ class Rounds:
         return unsure
 
     def _unsure_hosts(
-        self, records: Sequence[Record], needs: Mapping[int, Any], margin: float
+        self, cells: Sequence[Cell], needs: Mapping[int, Need], margin: float
     ) -> list[Cell]:
-        groups = tables.grouped(records)
+        groups = tables.grouped(read_records(self._store)[0])
         return [
             cell
-            for cell in self._check
+            for cell in cells
             if not adaptive.host_is_sure(
                 [r.ran_out for r in groups.get((cell.part, cell.point, cell.host), [])],
                 usable_bytes=cell.memory_bytes - kept_bytes(cell.scenario),

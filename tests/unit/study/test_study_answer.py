@@ -114,7 +114,7 @@ def test_the_answer_in_words(facts):
     host = next(line["text"] for line in facts["settings"])
     assert told["sentence"] == (
         "A Redis host (data set 256 MiB, writes busy) needs 475 MiB of memory, 1.86 times the "
-        "data: 99 % of saves stay within 410 MiB of it, at 95 % confidence (4 runs, normal "
+        "data: 99 % of saves stay within 435 MiB of it, at 95 % confidence (4 runs, normal "
         "theory); the rest is for the kernel."
     )
     assert host == "475 MiB"
