@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
+    from sim.study.run import StudyOutcome
     from sim.workload.plugin import Plugin
 
 SCHEMA_VERSION: Final = 1
@@ -97,7 +98,10 @@ def run(
     as_json: JsonOption = False,
     plugin: PluginOption = None,
 ) -> int:
-    """Run a scenario once and print its metrics.  Exit status 1 if it ends in deadlock."""
+    """Run a scenario once and print its metrics.
+
+    Exit status 1 if it ends in deadlock.
+    """
     from sim.cli.running import run_document
 
     loaded = _plugin(plugin)
@@ -121,10 +125,9 @@ def run(
 
 @app.command()
 def explain(file: ScenarioArgument, settings: SetOption = None, plugin: PluginOption = None) -> int:
-    """Say what a scenario or a study means, in derived numbers, without running it."""
-    from sim.cli.running import known
+    """Say what a file means in derived numbers, without running it."""
+    from sim.cli.running import is_study, known
     from sim.cli.show import show_sections
-    from sim.cli.studies import is_study, study_sections
     from sim.errors import ScenarioError
     from sim.scenario import load_scenario
     from sim.scenario.explain import explain_scenario
@@ -132,12 +135,54 @@ def explain(file: ScenarioArgument, settings: SetOption = None, plugin: PluginOp
     if is_study(file):
         if settings or plugin is not None:
             raise ScenarioError("is a study; --set and --plugin are for scenarios", file, 1)
-        show_sections(study_sections(file))
+        from sim.study.explain import explain_study
+
+        show_sections(explain_study(file))
         return 0
     programs, schedulers = known(_plugin(plugin))
     resolved = load_scenario(file, settings or [], programs, schedulers)
     show_sections(explain_scenario(resolved, programs))
     return 0
+
+
+@app.command()
+def study(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="STUDY", help="A YAML file, or the name of a study that ships."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of store and report; default out/NAME."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Runs at a time; default: one a CPU.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Carry out a study, or go on with it, and write its report.
+
+    Every finished run is kept: the same command goes on where it was.  Exit status 3 if some runs
+    failed.
+    """
+    from sim.report.page import write_report
+    from sim.study.run import run_study
+
+    return _told(run_study(file, out, jobs=jobs, report=write_report), as_json)
+
+
+@app.command()
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that `cowpool study` wrote.")
+    ],
+    as_json: JsonOption = False,
+) -> int:
+    """Write the report of a study again, from its store."""
+    from sim.report.page import write_report
+    from sim.study.run import report_again
+
+    return _told(report_again(folder, report=write_report), as_json)
 
 
 @app.command()
@@ -160,6 +205,20 @@ def schema(
     programs, _ = known(_plugin(plugin))
     _print_json(json_schema(kind, programs))  # type: ignore[arg-type]  # checked above
     return 0
+
+
+def _told(outcome: StudyOutcome, as_json: bool) -> int:
+    """Print what came of a study and return the exit status."""
+    for failure in outcome.failures:
+        sys.stderr.write(f"failed: {failure}\n")
+    if as_json:
+        _print_json(outcome.to_json())
+        return outcome.exit_status
+    for sentence in outcome.sentences:
+        sys.stdout.write(f"{sentence}\n")
+    runs = f"{outcome.n_done:,} runs, {outcome.n_new:,} of them new, {outcome.n_failed:,} failed"
+    sys.stdout.write(f"{runs}\nreport: {outcome.report}\n")
+    return outcome.exit_status
 
 
 def _plugin(path: Path | None) -> Plugin | None:

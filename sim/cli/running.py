@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sim
@@ -21,6 +22,24 @@ def known(plugin: Plugin | None) -> tuple[Mapping[str, Callable[..., Any]], tupl
         return known_programs(), SCHEDULERS
     programs = {**known_programs(), **plugin.programs}
     return programs, tuple(sorted({*SCHEDULERS, *plugin.schedulers}))
+
+
+def is_study(path: str) -> bool:
+    """Return whether a file, or what ships under that name, is a study rather than a scenario.
+
+    What cannot be read is left to whoever reads it next, to say so.
+    """
+    from sim.errors import ScenarioError
+    from sim.resources import shipped
+    from sim.scenario.document import read_document
+
+    file = Path(path)
+    try:
+        if not file.is_file():
+            return path in shipped("studies") and path not in shipped("scenarios")
+        return "base" in read_document(file, path).data
+    except (ScenarioError, OSError):
+        return False
 
 
 def run_document(

@@ -57,6 +57,17 @@ axes:                      # every combination of these is a point
 
 replications: 5            # runs a point, with the same random numbers in all points
 seed: 1
+
+need:                      # memory needed is measured on a host where nothing runs short
+  set:
+    host.memory: {{times: processes.redis.dataset, by: 3}}
+
+answer:                    # a bound that 90 % of saves keep, with 80 % confidence
+  metric: memory_need_bytes.total
+  content: 0.9
+  confidence: 0.8
+  subject: a Redis host
+  event: saves
 """
 
 

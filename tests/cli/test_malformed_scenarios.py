@@ -412,3 +412,44 @@ def test_the_process_ends_with_the_status(here):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
+
+
+STUDY = """\
+version: 1
+name: s
+base: base.yaml
+axes:
+  processes.redis.dataset: [1 GiB, 2 GiB]
+replications: 2
+seed: 1
+"""
+
+
+@pytest.mark.parametrize("command", ["study", "explain"])
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("version: 1", "version: 2", "s.yaml:1: version: "),
+        ("base: base.yaml", "base: bse.yaml", "s.yaml:3: base: "),
+        ("base: base.yaml", "base: [1]", "s.yaml:3: base: "),
+        ("replications: 2", "replications: none", "s.yaml:6: replications: "),
+        ("replications: 2", "replicatons: 2", "s.yaml:6: replicatons: unknown key"),
+        ("redis.dataset", "redis.datset", "s.yaml:5: axes.processes.redis.datset: "),
+        ("redis.dataset", "redi.dataset", "s.yaml:5: axes.processes.redi.dataset: "),
+        ("[1 GiB, 2 GiB]", "[1 GiB, 2 Gib]", "s.yaml:5: axes.processes.redis.dataset: "),
+        ("[1 GiB, 2 GiB]", "[]", "s.yaml:"),
+        ("[1 GiB, 2 GiB]", "5", "s.yaml:5: axes.processes.redis.dataset: "),
+        ("seed: 1", "seed: -1", "s.yaml:7: seed: "),
+        ("seed: 1", "seed: !x 1", "s.yaml:7: the tag"),
+        ("axes:", "axes: [", "not valid YAML"),
+    ],
+)
+def test_a_malformed_study_gives_one_line(command, old, new, expected, here, capsys):
+    (here / "base.yaml").write_text(GOOD)
+    assert STUDY.count(old) == 1
+    (here / "s.yaml").write_text(STUDY.replace(old, new))
+    assert main([command, "s.yaml"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert expected in err
+    assert err.count("\n") == 1
