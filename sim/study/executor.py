@@ -7,7 +7,9 @@ executed is decided elsewhere (`run`); results come back in order of completion,
 depend on.
 """
 
+import os
 import signal
+import threading
 import time
 import traceback
 from collections import deque
@@ -175,6 +177,8 @@ class LokyExecutor:
 
 
 _IDLE_WORKER_S: Final = 60
+LOOK_EVERY_S: Final = 0.5
+"""How often a worker looks whether the process that started it is still there."""
 
 
 def _result_of(future: Future[Finished]) -> Finished | None:
@@ -188,8 +192,16 @@ def _result_of(future: Future[Finished]) -> Finished | None:
 
 
 def _ready_worker() -> None:
-    """Leave Ctrl-C to the main process, which keeps what is finished."""
+    """Leave Ctrl-C to the main process, which keeps what is finished, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent_pid: int) -> None:
+    """End this process once it is an orphan: nobody is left to take its results."""
+    while os.getppid() == parent_pid:
+        time.sleep(LOOK_EVERY_S)
+    os._exit(1)
 
 
 def available_cpus() -> int:

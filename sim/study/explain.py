@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sim.scenario.explain import Section
+from sim.scenario.explain import Section, explain_scenario
 from sim.scenario.study import Replications, load_study
 from sim.study.base import planner_of
 from sim.study.executor import available_cpus
@@ -32,10 +32,13 @@ def explain_study(path: str | Path, *, jobs: int | None = None) -> list[Section]
         (axis.label, f"{len(axis.levels)} levels: {', '.join(level.name for level in axis.levels)}")
         for axis in planner.axes
     ]
+    labels = [axis.label for axis in planner.axes]
     return [
         Section(f"Study {study.name}", (*question, ("base", study.base), ("answer", answer))),
         Section("Points", (*axes, ("points", f"{len(planner.points)}, every combination"))),
         Section("Runs", tuple(_runs(planner, available_cpus() if jobs is None else jobs))),
+        Section("The first point", tuple(zip(labels, planner.points[0].levels, strict=True))),
+        *explain_scenario(planner.main_cells()[0].scenario),
     ]
 
 

@@ -141,6 +141,42 @@ def test_a_worker_that_dies_once_costs_nothing(tmp_path):
     assert all(done.body is not None for done in finished)
 
 
+ORPHANS = """
+import os, sys, time
+from sim.study.executor import Job, LokyExecutor
+
+def tell(scenario, *, seed, replication):
+    return {"pid": os.getpid()}
+
+executor = LokyExecutor(2, tell)
+for done in executor.run([Job(str(n), {}, 1, n, 1.0) for n in range(4)]):
+    print(done.key, flush=True)
+print("workers", *executor._pool._processes, flush=True)
+time.sleep(60)
+"""
+
+
+def test_workers_do_not_outlive_a_killed_study():
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True
+    ) as process:
+        line = next(line for line in process.stdout if line.startswith("workers"))
+        process.kill()
+    pids = [int(pid) for pid in line.split()[1:]]
+    assert len(pids) == 2
+    deadline_s = time.monotonic() + 20
+    while any(_is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+def _is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_a_result_that_cannot_be_kept_is_a_failure():
     done = work(lambda scenario, *, seed, replication: {"x": float("inf")}, Job("k", {}, 1, 0, 1.0))
     assert isinstance(done, Finished)
