@@ -241,3 +241,9 @@ def bring_up_to(m: Arrays, now_ns: int) -> bool:
         return False
     integrate(m, now_ns)
     return True
+
+
+@compiled
+def note_peak(m: Arrays) -> None:
+    """Compare the memory in use with its peak outside a step."""
+    follow_peaks(m)

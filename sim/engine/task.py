@@ -15,7 +15,7 @@ from sim.kernel import step as ops
 from sim.kernel.work import EAGAIN, EFAULT, EINVAL, ENOMEM
 from sim.machine.layout import A_ACCOUNT, A_READ, A_WRITE, NONE
 from sim.rng import stream
-from sim.units import PAGE_BYTES, Pid, Vpn, pages_for
+from sim.units import Pid, Vpn, pages_for
 from sim.workload.api import Child, Exited, Image, Region
 from sim.workload.patterns import SEQUENTIAL, Every, HotCold, Listed, Pattern, Sequential, Uniform
 
@@ -102,7 +102,11 @@ class Task:
         self.records: dict[str, list[float]] = {}
         self.figures: dict[str, Any] | None = None
         self.released = system.env.event()  # a vfork child lets its parent go
-        self.borrowed = False
+        self.borrowed = False  # a vfork child that uses its parent's address space
+        self.queued = False  # waits for a CPU
+        self.stalled = False  # waits for memory
+        self.wakes = 0  # arrivals it has been blocked for
+        self.ended_how = "running"
         self._done = system.env.event()
         self._child_ended = system.env.event()
         self._segments: list[int] = []
@@ -406,6 +410,9 @@ class Task:
         except ProgramExit as leave:
             self.status = leave.status
             self.ended_how = f"exit {leave.status}"
+        except simpy.Interrupt as interrupt:  # before the program had begun
+            self.status = interrupt.cause.value
+            self.ended_how = "oom-killed"
         except Killed as killed:
             self.status = killed.signal.value
             self.ended_how = "oom-killed" if killed.signal is Signal.OOM_KILL else "segfault"
@@ -451,5 +458,3 @@ class Task:
 def _count(pattern: Pattern) -> int:
     return len(pattern.pages) if isinstance(pattern, Listed) else getattr(pattern, "count", 0)
 
-
-PAGE = PAGE_BYTES

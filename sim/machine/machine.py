@@ -127,6 +127,7 @@ class Machine:
                 m.frames[first : start + pages].zone = number
                 add_free_range(m, number, first, start + pages)
             start += pages
+        self.free_at_start_pages = int(m.pool[0].free)
         m.clock[0].free_min = m.pool[0].free
 
     # -- tasks ----------------------------------------------------------------------------

@@ -1,0 +1,260 @@
+"""What a run came to: metrics, processes, time series and distributions, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sim.engine.system import FAULT_KINDS
+from sim.kernel import work
+from sim.machine.layout import N_LINES
+from sim.observe.histogram import FORK, REQUEST, RUNQUEUE
+from sim.stats.quantile import mean, percentiles
+from sim.units import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from sim.engine.system import System
+    from sim.engine.task import Task
+
+SCHEMA_VERSION: Final = 1
+PERCENTS: Final = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 99.99, 100)
+LINE_NAMES: Final = tuple(name.lower() for name in work.LINES)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Everything a run says of itself; `to_json` is the document that the command line prints."""
+
+    document: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics, named as Linux and operators name them."""
+        found: dict[str, Any] = self.document["metrics"]
+        return found
+
+    @property
+    def ending(self) -> str:
+        """How the run ended: ``horizon``, ``idle`` or ``deadlock``."""
+        return str(self.document["ending"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document: JSON-able values only."""
+        return self.document
+
+
+def latency(counts: NDArray[np.int64]) -> dict[str, float | int | None]:
+    """Summarise a latency histogram: count, mean, percentiles within 1 %, largest, in ns."""
+    names = ("p50", "p90", "p99", "p999", "max")
+    total = int(counts.sum())
+    if total == 0:
+        return {"count": 0, "mean": None, **dict.fromkeys(names)}
+    found = percentiles(counts, [50, 90, 99, 99.9, 100])
+    return {"count": total, "mean": mean(counts), **dict(zip(names, found, strict=True))}
+
+
+def _distribution(counts: NDArray[np.int64]) -> dict[str, Any]:
+    return {"p": list(PERCENTS), "ns": percentiles(counts, list(PERCENTS)), "n": int(counts.sum())}
+
+
+def _fault_rows() -> dict[str, Sequence[int]]:
+    return {**FAULT_KINDS, "segfault": (work.SEGFAULT,)}
+
+
+class Measurement:
+    """What is measured from the end of warm-up on."""
+
+    def __init__(self, system: System, stages: Mapping[str, Mapping[str, float]]) -> None:
+        self._system = system
+        self._shares = stages
+        self._since_ns = 0
+        self._busy_ns = 0
+        self._free_area = 0
+        self._some_ns = 0
+        self._full_ns = 0
+
+    def restart(self) -> None:
+        """Forget what was counted so far, but not what the levels are now: the end of warm-up."""
+        system = self._system
+        m = system.machine.arrays
+        system._sample()
+        system.bring_up_to_now()
+        m.counts[:] = 0
+        m.spent_ps[:] = 0
+        m.histograms[:] = 0
+        pool = m.pool[0]
+        pool.peak_total = 0
+        m.clock[0].free_min = pool.free
+        system.counters.clear()
+        system.queue.restart(system.now_ns)
+        system.note_peak()
+        self._since_ns = system.now_ns
+        self._busy_ns = self._busy_now()
+        self._free_area = self._area_now()
+        self._some_ns, self._full_ns = system.stalled_now()
+
+    def _busy_now(self) -> int:
+        """Return CPU time used up to now; steps under way count up to now only."""
+        busy = 0
+        for cpu in self._system.machine.arrays.cpus:
+            busy += int(cpu.busy_ns)
+            if cpu.idle_from_ns < 0:
+                busy -= max(0, int(cpu.next_ns) - self._system.end_ns())
+        return busy
+
+    def _area_now(self) -> int:
+        clock = self._system.machine.arrays.clock[0]
+        return int(clock.free_high) * 2**61 + int(clock.free_low)
+
+    def result(self) -> RunResult:
+        """Sum up the run, which has ended."""
+        system = self._system
+        system.bring_up_to_now()
+        for task in system.living():
+            system.take_figures(task)
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "ending": system.ending,
+            "deadlock": system.deadlock,
+            "simulated_ns": system.end_ns(),
+            "metrics": self._metrics(),
+            "processes": [self._process(task) for task in system.everybody()],
+            "programs": {t.name: t.records for t in system.everybody() if t.records},
+            "stages": self._stages(),
+            "work": self._spent(),
+            "series": self._series(),
+            "marks": [
+                {"t_ns": t_ns, "kind": kind, "name": name} for t_ns, kind, name in system.marks
+            ],
+            "distributions": self._distributions(),
+            "littles_law_residual": system.queue.little_residual(system.end_ns()),
+            "host": self._host(),
+        }
+        return RunResult(document)
+
+    def _metrics(self) -> dict[str, Any]:
+        system = self._system
+        m = system.machine.arrays
+        units = m.spent_ps[:, 0]
+        counters = system.counters
+        kinds = {
+            kind: sum(int(units[line]) for line in lines) for kind, lines in FAULT_KINDS.items()
+        }
+        elapsed_ns = max(1, system.end_ns() - self._since_ns)
+        some_ns, full_ns = system.stalled_now()
+        pool, clock = m.pool[0], m.clock[0]
+        faults = sum(m.histograms[line] for lines in _fault_rows().values() for line in lines)
+        names = ("total", "data", "copies", "table", "stack", "cache")
+        peak = {name: int(pool[f"peak_{name}"]) * PAGE_BYTES for name in names}
+        return {
+            **{
+                name: counters[name]
+                for name in ("forks", "vforks", "execs", "exits", "fork_failures")
+            },
+            "minor_faults": sum(kinds.values()),
+            "major_faults": int(units[work.MAJOR_FAULT]),
+            "zero_fills": kinds["zero_fill"],
+            "zero_page_maps": kinds["zero_page_map"],
+            "cow_copies": kinds["cow_copy"],
+            "cow_reuses": kinds["cow_reuse"],
+            "file_maps": kinds["file_map"],
+            "segfaults": counters["segfaults"],
+            "oom_kills": counters["oom_kills"],
+            "direct_reclaims": 0,
+            "pages_swapped_in": 0,
+            "pages_swapped_out": 0,
+            "context_switches": int(units[work.CONTEXT_SWITCH]),
+            "fault_latency_ns": latency(faults),
+            "fork_latency_ns": latency(m.histograms[FORK]),
+            "request_latency_ns": latency(m.histograms[REQUEST]),
+            "runqueue_wait_ns": latency(m.histograms[RUNQUEUE]),
+            "free_pages": {
+                "min": int(clock.free_min),
+                "mean": (self._area_now() - self._free_area) / elapsed_ns,
+                "end": int(pool.free),
+            },
+            "memory_need_bytes": {
+                "total": peak["total"],
+                "data": peak["data"],
+                "cow_copies": peak["copies"],
+                "page_tables": peak["table"],
+                "kernel_stacks": peak["stack"],
+                "page_cache": peak["cache"],
+            },
+            "cpu_busy_fraction": (self._busy_now() - self._busy_ns)
+            / (elapsed_ns * system.machine.host.cpus),
+            "psi_memory_some": (some_ns - self._some_ns) / elapsed_ns,
+            "psi_memory_full": (full_ns - self._full_ns) / elapsed_ns,
+        }
+
+    @staticmethod
+    def _process(task: Task) -> dict[str, Any]:
+        figures = task.figures or {}
+        return {
+            "name": task.name,
+            "pid": int(task.pid),
+            **figures,
+            "started_ns": task.created_ns,
+            "ended_ns": task.ended_ns,
+            "ended": task.ended or "running",
+        }
+
+    def _stages(self) -> dict[str, int]:
+        """Return where the time of faults went: stated shares of each kind's total, in ns."""
+        spent = self._system.machine.arrays.spent_ps
+        return {
+            f"{kind}/{stage}": round(int(spent[LINE_NAMES.index(kind), 1]) * share / 1000)
+            for kind, shares in self._shares.items()
+            for stage, share in shares.items()
+        }
+
+    def _spent(self) -> dict[str, dict[str, int]]:
+        """Return units and ns by line of work."""
+        spent = self._system.machine.arrays.spent_ps
+        return {
+            name: {"units": int(spent[line, 0]), "ns": (int(spent[line, 1]) + 500) // 1000}
+            for line, name in enumerate(LINE_NAMES)
+            if spent[line, 0] > 0
+        }
+
+    def _series(self) -> dict[str, list[int]]:
+        m = self._system.machine.arrays
+        rows: Any = m.samples[: int(m.clock[0].samples)]
+        columns = {
+            "t_ns": "t_ns",
+            "free_pages": "free",
+            "anon_pages": "anon",
+            "page_tables_pages": "table",
+            "kernel_stacks_pages": "stack",
+            "page_cache_pages": "cache",
+            "cow_copies_pages": "copies",
+            "runnable": "runnable",
+        }
+        return {name: rows[field].tolist() for name, field in columns.items()}
+
+    def _distributions(self) -> dict[str, Any]:
+        histograms = self._system.machine.arrays.histograms
+        rows = {
+            **{LINE_NAMES[line]: line for line in range(N_LINES)},
+            "request": REQUEST,
+            "fork": FORK,
+            "runqueue": RUNQUEUE,
+        }
+        return {
+            name: _distribution(histograms[row]) for name, row in rows.items() if histograms[row].any()
+        }
+
+    def _host(self) -> Mapping[str, int]:
+        machine = self._system.machine
+        return {
+            "total_pages": machine.host.memory_pages,
+            "kernel_reserve_pages": machine.host.kernel_pages,
+            "free_at_start_pages": machine.free_at_start_pages,
+            **{f"{name}_pages": pages for name, pages in machine.watermark_pages().items()},
+        }

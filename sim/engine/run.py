@@ -1,0 +1,149 @@
+"""One run: from a resolved scenario to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Final
+
+import simpy
+
+from sim.cost.catalogue import price_array
+from sim.engine.burst import FOREVER
+from sim.engine.result import Measurement, RunResult
+from sim.engine.system import System
+from sim.engine.task import Task
+from sim.machine.machine import HostSpec, Machine
+from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
+from sim.units import PAGE_BYTES, pages_for
+from sim.workload import PROGRAMS
+from sim.workload.signature import PROCESS_KEYS, keyword_arguments
+
+FIRST_IMAGE_PAGES: Final = 16
+"""Data and bss of the image a process starts from: nothing to speak of."""
+STACK_PAGES: Final = 2048
+"""RLIMIT_STACK, 8 MiB."""
+
+
+def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
+    """Return the shape of the machine that a resolved scenario describes."""
+    host, policy = resolved["host"], resolved["policy"]
+    memory_pages = host["memory"] // PAGE_BYTES
+    kernel_pages = max(1, pages_for(host["kernel_reserve"]))
+    overcommit = host["overcommit"]
+    usable = memory_pages - kernel_pages
+    return HostSpec(
+        memory_pages=memory_pages,
+        cpus=host["cpus"],
+        kernel_pages=kernel_pages,
+        min_free_pages=host["min_free"] // PAGE_BYTES,
+        scale_factor=host["watermark_scale_factor"],
+        percpu_batch_pages=host["percpu_batch"],
+        percpu_high_pages=host["percpu_high"],
+        zones=tuple((zone["name"], zone["memory"] // PAGE_BYTES) for zone in host["zones"]),
+        stack_pages=pages_for(host["kernel_stack"]),
+        hz=host["hz"],
+        overcommit=overcommit["mode"],
+        commit_limit_pages=usable * overcommit["ratio"] // 100 + host["swap"] // PAGE_BYTES,
+        queueing=policy["memory"] == "wait",
+        eager_fork=policy["fork"] == "eager",
+        eager_zero=policy["zeroing"] == "eager",
+    )
+
+
+def simulate(
+    resolved: Mapping[str, Any],
+    *,
+    seed: int,
+    replication: int = 0,
+    burst: int | None = None,
+    check: bool = False,
+    programs: Mapping[str, Callable[..., Any]] | None = None,
+    schedulers: Mapping[str, Callable[[int], SchedulerPolicy]] | None = None,
+) -> RunResult:
+    """Carry out one run of a resolved scenario and return its result.
+
+    `burst` is the most steps between two SimPy events (0: no limit; None: as the scenario says); it
+    changes nothing but the speed.  `check` audits the machine at every event.  `programs` and
+    `schedulers` are those a scenario may name, by default those that ship.
+
+    Raises `KernelPanicError` if the books do not balance: the result would be worthless.
+    """
+    system = build_system(resolved, seed=seed, replication=replication, burst=burst, check=check,
+                          schedulers=schedulers)
+    measurement = Measurement(system, resolved["host"]["stages"])
+    warmup_ns = resolved["run"]["warmup"]
+    if warmup_ns > 0:
+        system.env.process(_warm_up(system, measurement, warmup_ns))
+    _populate(system, resolved["processes"], PROGRAMS if programs is None else programs)
+    driver = system.env.process(system.drive())
+    system.env.run(until=driver)
+    result = measurement.result()
+    system.machine.audit()
+    return result
+
+
+def build_system(
+    resolved: Mapping[str, Any],
+    *,
+    seed: int,
+    replication: int = 0,
+    burst: int | None = None,
+    check: bool = False,
+    schedulers: Mapping[str, Callable[[int], SchedulerPolicy]] | None = None,
+) -> System:
+    """Return the machine of a resolved scenario, with nothing running on it yet."""
+    run = resolved["run"]
+    machine = Machine(host_spec(resolved), prices=price_array(resolved["host"]["prices"]))
+    every_ns = run["sample_every"] or FOREVER
+    machine.arrays.clock[0].sample_every_ns = every_ns
+    machine.arrays.clock[0].sample_next_ns = 0 if run["sample_every"] else FOREVER
+    scheduler = resolved["policy"]["scheduler"]
+    return System(
+        machine,
+        scheduler=(schedulers or SCHEDULERS)[scheduler["kind"]],
+        quantum_ns=scheduler["quantum"],
+        seed=seed,
+        replication=replication,
+        burst_steps=run["burst"] if burst is None else burst,
+        horizon_ns=run["horizon"],
+        check=check,
+    )
+
+
+def _warm_up(system: System, measurement: Measurement, warmup_ns: int) -> Generator[Any, Any, None]:
+    yield system.env.timeout(warmup_ns)
+    measurement.restart()
+
+
+def _populate(
+    system: System,
+    processes: Mapping[str, Mapping[str, Any]],
+    programs: Mapping[str, Callable[..., Any]],
+) -> None:
+    """Let the scenario's processes be born, in order."""
+    for name, process in processes.items():
+        program = programs[process["program"]]
+        parameters = {key: value for key, value in process.items() if key not in PROCESS_KEYS}
+        arguments = keyword_arguments(program, parameters)
+        for copy in range(process["copies"]):
+            task = Task(
+                system,
+                name if process["copies"] == 1 else f"{name}.{copy + 1}",
+                _first_program(program, arguments, process["start"]),
+                pin=process["cpu"],
+                oom_score_adj=process["oom_score_adj"],
+            )
+            system.born(task)
+
+
+def _first_program(
+    program: Callable[..., Any], arguments: Mapping[str, Any], start_ns: int
+) -> Callable[[Task], Generator[simpy.Event, Any, None]]:
+    """Return `program` as init starts it: at its time, in an address space of its own."""
+
+    def run(task: Task) -> Generator[simpy.Event, Any, None]:
+        yield from task.sleep_until(start_ns)
+        yield from task.begin_image(FIRST_IMAGE_PAGES, STACK_PAGES)
+        yield from program(task, **arguments)
+
+    return run
