@@ -55,7 +55,7 @@ def random_script(
     operations: int | None = None,
     verbs: Iterable[Verb] = tuple(WEIGHTS),
 ) -> list[Operation]:
-    """Draw a valid script of at most `operations` lines, from 10 to 120 if not said, over `verbs`."""
+    """Draw a valid script over `verbs`, of at most `operations` lines (default: 10 to 120)."""
     return _Drawing(rng, verbs).script(operations or rng.choice((10, 20, 40, 80, 120)))
 
 

@@ -1,0 +1,106 @@
+"""Prediction and kernel side by side.
+
+Compared are the minor faults of reads and writes, how each operation ended, and every figure of
+every region; the faults of other calls are the driver's own as well, and are not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.host.record import COUNTS, Figures, OpRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SAME: Final = "|"
+DIFFERENT: Final = "!"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One operation as predicted and as it happened."""
+
+    predicted: OpRecord
+    real: OpRecord
+
+    @property
+    def differences(self) -> list[str]:
+        """Name what differs: `minflt`, `ending`, or a figure such as ``P A rss``."""
+        return [name for name, (ours, theirs) in self._values().items() if ours != theirs]
+
+    def _values(self) -> dict[str, tuple[object, object]]:
+        values: dict[str, tuple[object, object]] = {}
+        if self.predicted.is_touch:
+            values["minflt"] = self.predicted.minflt, self.real.minflt
+        values["ending"] = self.predicted.ending, self.real.ending
+        for ours, theirs in self._regions():
+            whose = ours or theirs
+            assert whose is not None
+            if ours is None or theirs is None:
+                values[f"{whose.process} {whose.region}"] = ours is None, theirs is None
+                continue
+            for name in COUNTS:
+                values[f"{whose.process} {whose.region} {name}"] = (
+                    getattr(ours, name),
+                    getattr(theirs, name),
+                )
+        return values
+
+    def _regions(self) -> list[tuple[Figures | None, Figures | None]]:
+        ours = {(f.process, f.region): f for f in self.predicted.figures}
+        theirs = {(f.process, f.region): f for f in self.real.figures}
+        return [(ours.get(key), theirs.get(key)) for key in dict.fromkeys([*ours, *theirs])]
+
+    def lines(self) -> list[str]:
+        """Return the operation's lines: predicted left, the kernel's right, `!` where they differ.
+
+        Each line begins as it does without a kernel.
+        """
+        different = self.differences
+        real = [f"minflt={self.real.minflt}" if self.predicted.is_touch else "minflt=-"]
+        if self.real.ns is not None and self.predicted.ns is not None:
+            real.append(f"ns={self.real.ns}")
+        if self.real.ending:
+            real.append(f"ending={self.real.ending}")
+        rows = [(self.predicted.headline(), " ".join(real), {"minflt", "ending"} & {*different})]
+        for ours, theirs in self._regions():
+            whose = ours or theirs
+            assert whose is not None
+            start = f"{whose.process} {whose.region}"
+            marked = {name for name in different if name == start or name.startswith(start + " ")}
+            rows.append((_side(ours, start), _side(theirs, "").strip(), marked))
+        width = max(len(left) for left, _, _ in rows)
+        return [
+            f"{left:<{width}}  {DIFFERENT if marked else SAME} {right}"
+            + (f"  <- {', '.join(sorted(name.split()[-1] for name in marked))}" if marked else "")
+            for left, right, marked in rows
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both sides and the names of what differs, as plain JSON values."""
+        return {
+            "operation": str(self.predicted.operation),
+            "predicted": self.predicted.to_json(),
+            "kernel": self.real.to_json(),
+            "differences": self.differences,
+        }
+
+
+def _side(figures: Figures | None, start: str) -> str:
+    if figures is None:
+        return f"  {start} no such region"
+    if start:
+        return str(figures)
+    return " ".join(f"{name}={value}" for name, value in figures.values().items())
+
+
+def compare(predicted: Iterable[OpRecord], real: Sequence[OpRecord]) -> list[Comparison]:
+    """Pair the records of one script, operation by operation."""
+    return [Comparison(ours, theirs) for ours, theirs in zip(predicted, real, strict=True)]
+
+
+def count_differences(comparisons: Iterable[Comparison]) -> int:
+    """Return how many figures differ."""
+    return sum(len(comparison.differences) for comparison in comparisons)

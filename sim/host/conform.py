@@ -1,0 +1,229 @@
+"""The command `cowpool conform`: predict scripts, and hold the predictions against the kernel.
+
+Where predictions come from is the caller's affair: a `Predictor` turns a script into records.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from sim.errors import ScenarioError
+from sim.host.compare import Comparison, compare, count_differences
+from sim.host.conditions import cannot_run, host_conditions, objections
+from sim.host.kernel import HostError, KernelRunner
+from sim.host.random_scripts import random_script, script_generator, shrink
+from sim.host.record import OpRecord, format_records
+from sim.host.script import Operation, format_script
+from sim.host.validity import load_script
+
+if TYPE_CHECKING:
+    from sim.host.conditions import Condition
+
+Predictor = Callable[[Sequence[Operation]], Iterable[OpRecord]]
+
+DONE: Final = 0
+DIFFERENT: Final = 1
+UNCHECKED: Final = 3
+
+RUNS_UNTIL_BELIEVED: Final = 3
+"""A difference counts when the kernel repeats it this often: an interrupted run proves nothing."""
+
+
+def run_conform(
+    paths: Sequence[str | Path],
+    *,
+    predictor: Predictor,
+    kernel: bool = False,
+    random: int | None = None,
+    seed: int | None = None,
+    time: bool = False,
+    as_json: bool = False,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+) -> int:
+    """Predict scripts, compare them with the kernel if asked, and return the exit status.
+
+    Parameters
+    ----------
+    paths
+        Scripts to predict, in order.
+    predictor
+        Turns a valid script into one record an operation.
+    kernel
+        Also run each script for real; print both sides, differences marked.
+    random
+        How many random scripts to draw as well; needs `seed`.
+    time
+        Print ` ns=N` as well, where the predictor gives it.
+
+    Returns
+    -------
+    int
+        0 done; 1 prediction and kernel differ; 3 predicted, but not checked, because this host
+        cannot run the scripts or its answers could not be relied upon: the reason is on `err`.
+
+    Raises
+    ------
+    ScenarioError
+        A script cannot be read or is not valid.
+    """
+    session = _Session(predictor, time, as_json, out or sys.stdout, err or sys.stderr)
+    if random is not None and seed is None:
+        raise ScenarioError("random scripts need a seed; add e.g. `--seed 1`")
+    if not paths and random is None:
+        raise ScenarioError("nothing to do; name a script, or ask for `--random N --seed S`")
+    scripts = [(str(path), load_script(path)) for path in paths]
+    if kernel:
+        session.find_kernel()
+    statuses = [session.script(name, script) for name, script in scripts]
+    if random is not None and seed is not None:
+        statuses.append(session.random(random, seed))
+    status = max(statuses, key=_severity)
+    session.finish(status)
+    return status
+
+
+def _severity(status: int) -> int:
+    return (DONE, UNCHECKED, DIFFERENT).index(status)
+
+
+class _Session:
+    """One invocation of the command."""
+
+    def __init__(
+        self, predictor: Predictor, time: bool, as_json: bool, out: TextIO, err: TextIO
+    ) -> None:
+        self._predictor = predictor
+        self._time = time
+        self._json = as_json
+        self._out = out
+        self._err = err
+        self._runner: KernelRunner | None = None
+        self._asked_kernel = False
+        self._conditions: list[Condition] = []
+        self._results: list[dict[str, Any]] = []
+        self._unsteady = 0
+
+    def find_kernel(self) -> None:
+        """Print what the kernel is like, and get ready to run scripts on it."""
+        self._asked_kernel = True
+        reason = cannot_run()
+        if reason is not None:
+            self._say(f"unchecked: {reason}")
+            return
+        self._conditions = host_conditions()
+        for condition in self._conditions:
+            self._say(str(condition))
+        try:
+            self._runner = KernelRunner()
+        except HostError as error:
+            self._say(f"unchecked: {error}")
+
+    def script(self, name: str, script: list[Operation]) -> int:
+        """Predict one script, and check it if there is a kernel; return its status."""
+        predicted = self._predict(script)
+        usable = self._runner is not None
+        if usable:
+            for objection in objections(self._conditions, script):
+                self._say(f"{name}: unchecked: {objection}")
+                usable = False
+        if not usable:
+            self._write(format_records(predicted))
+            self._keep(name, operations=_both(script, predicted))
+            return UNCHECKED if self._asked_kernel else DONE
+        comparisons = self._compare(script, predicted)
+        self._write("".join(f"{line}\n" for c in comparisons for line in c.lines()))
+        self._keep(name, operations=[c.to_json() for c in comparisons])
+        differences = count_differences(comparisons)
+        self._say(f"{name}: {_verdict(differences)}")
+        return DIFFERENT if differences else DONE
+
+    def random(self, count: int, seed: int) -> int:
+        """Draw, predict and check `count` scripts; stop at the first that differs."""
+        operations = 0
+        status = DONE
+        for index in range(count):
+            script = random_script(script_generator(seed, index))
+            predicted = self._predict(script)
+            operations += len(script)
+            if self._runner is None:
+                status = UNCHECKED if self._asked_kernel else DONE
+                continue
+            found = objections(self._conditions, script)
+            if found:
+                self._say(f"script {index} of seed {seed}: unchecked: {found[0]}")
+                status = UNCHECKED
+                continue
+            if count_differences(self._compare(script, predicted)):
+                self._report_failure(script, seed, index)
+                return DIFFERENT
+        checked = "checked, no difference" if self._runner is not None else "predicted, unchecked"
+        self._write(f"{count} scripts of seed {seed}, {operations} operations: {checked}\n")
+        self._keep(f"random, seed {seed}", scripts=count, operations_checked=operations)
+        if self._unsteady:
+            self._say(f"{self._unsteady} scripts ran more than once: the kernel was not quiet")
+        return status
+
+    def finish(self, status: int) -> None:
+        """Print the JSON document, if that is what was asked for."""
+        if self._json:
+            document = {
+                "schema_version": 1,
+                "conditions": [str(condition) for condition in self._conditions],
+                "results": self._results,
+                "verdict": {DONE: "done", DIFFERENT: "different", UNCHECKED: "unchecked"}[status],
+            }
+            self._out.write(json.dumps(document, indent=1) + "\n")
+
+    def _predict(self, script: Sequence[Operation]) -> list[OpRecord]:
+        records = list(self._predictor(script))
+        return records if self._time else [replace(record, ns=None) for record in records]
+
+    def _compare(self, script: list[Operation], predicted: Sequence[OpRecord]) -> list[Comparison]:
+        """Run the script for real; again while it differs, until the difference is believed."""
+        assert self._runner is not None
+        comparisons: list[Comparison] = []
+        for run in range(RUNS_UNTIL_BELIEVED):
+            comparisons = compare(predicted, self._runner.run(script))
+            if not count_differences(comparisons):
+                self._unsteady += run > 0
+                break
+        return comparisons
+
+    def _report_failure(self, script: list[Operation], seed: int, index: int) -> None:
+        self._say(f"script {index} of seed {seed} differs; looking for its shortest form")
+        shortest = shrink(script, self._differs)
+        path = Path(f"conform-{seed}-{index}.txt")
+        path.write_text(format_script(shortest), encoding="utf-8")
+        self.script(str(path), shortest)
+        self._write(f"repeat it with: cowpool conform {path} --kernel\n")
+
+    def _differs(self, script: list[Operation]) -> bool:
+        return bool(count_differences(self._compare(script, self._predict(script))))
+
+    def _keep(self, name: str, **values: object) -> None:
+        self._results.append({"script": name, **values})
+
+    def _write(self, text: str) -> None:
+        if not self._json:
+            self._out.write(text)
+
+    def _say(self, text: str) -> None:
+        self._err.write(f"{text}\n")
+        self._err.flush()
+
+
+def _both(script: Sequence[Operation], predicted: Sequence[OpRecord]) -> list[dict[str, Any]]:
+    return [
+        {"operation": str(operation), "predicted": record.to_json()}
+        for operation, record in zip(script, predicted, strict=True)
+    ]
+
+
+def _verdict(differences: int) -> str:
+    return f"{differences} differences" if differences else "no difference"
