@@ -61,7 +61,9 @@ def run_document(
     resolved["run"]["seed"] = chosen
     if burst is not None:
         resolved["run"]["burst"] = burst
-    from sim.engine.run import simulate  # compiled code: only once the scenario is known to be good
+    # Compiled code is loaded only once the scenario is known to be good.
+    from sim.engine.run import simulate
+    from sim.policy.schedulers import SCHEDULERS
 
     result = simulate(
         resolved,
@@ -70,6 +72,7 @@ def run_document(
         burst=burst,
         check=check,
         programs=programs,
+        schedulers=None if plugin is None else {**SCHEDULERS, **plugin.schedulers},
     )
     digest = plugin.sha256 if plugin is not None else None
     provenance = {

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sim.errors import ScenarioError
+from sim.policy.schedulers import SCHEDULERS as REGISTRY
 from sim.resources import config_path
 from sim.scenario import defaults
 from sim.scenario.checks import check_host, check_processes, check_run, check_scheduler
@@ -29,8 +30,8 @@ VERSION: Final = 1
 RESULTS_VERSION: Final = 1
 """Part of what a run is known by: raised whenever the same run gives other results."""
 
-SCHEDULERS: Final = ("fifo", "round_robin")
-"""Schedulers that need no plug-in."""
+SCHEDULERS: Final = tuple(sorted(REGISTRY))
+"""Names of the schedulers that need no plug-in."""
 
 Programs = Mapping[str, Callable[..., Any]]
 
