@@ -163,6 +163,7 @@ class System:
             "rss_bytes": resident * PAGE_BYTES,
             "pss_bytes": int(pss),
             "unique_bytes": unique * PAGE_BYTES,
+            "cpu_ns": int(m.tasks[task.row].cpu_ns),
         }
 
     def ended(self, task: Task) -> None:
