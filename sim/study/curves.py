@@ -75,26 +75,28 @@ def thinned(t_ns: Sequence[int], levels: Sequence[int]) -> tuple[list[int], list
 
 
 def pooled_distributions(store: Store, keys: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Return each latency's quantiles, pooled over the runs `keys`.
+    """Return each latency's distribution function, pooled over the runs `keys`.
 
-    The pooled distribution function is the mean of the runs' functions, which is that of a time
-    drawn from a run drawn at random.
+    A run tells percentiles (`p` in per cent, `ns`) of `n` times.  The pooled function, `share` at
+    `ns`, is the mean of the runs' functions, each with its weight `n`.
     """
-    by_kind: dict[str, list[tuple[Any, Any]]] = {}
+    by_kind: dict[str, list[Mapping[str, Any]]] = {}
     for key in keys:
         result = store.result(key) or {}
         for kind, table in result.get("distributions", {}).items():
-            if table.get("p"):
-                by_kind.setdefault(kind, []).append((table["p"], table["ns"]))
+            if table.get("n"):
+                by_kind.setdefault(kind, []).append(table)
     return {kind: _pooled(curves) for kind, curves in sorted(by_kind.items())}
 
 
-def _pooled(curves: Sequence[tuple[Any, Any]]) -> dict[str, list[float]]:
-    grid = np.unique(np.concatenate([np.asarray(ns, dtype=np.float64) for _, ns in curves]))
+def _pooled(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    grid = np.unique(np.concatenate([np.asarray(run["ns"], dtype=np.float64) for run in runs]))
     share = np.zeros(len(grid))
-    for p, ns in curves:
-        times, last = np.unique(np.asarray(ns, dtype=np.float64)[::-1], return_index=True)
-        reached = np.asarray(p, dtype=np.float64)[::-1][last]
-        share += np.interp(grid, times, reached, left=0.0, right=1.0)
-    share /= len(curves)
-    return {"p": [float(x) for x in share], "ns": [float(x) for x in grid]}
+    for run in runs:
+        times = np.asarray(run["ns"], dtype=np.float64)
+        reached = np.asarray(run["p"], dtype=np.float64) / 100
+        # Where several percentiles are one time, the largest of them is reached there.
+        last = np.append(np.flatnonzero(np.diff(times)), len(times) - 1)
+        share += run["n"] * np.interp(grid, times[last], reached[last], left=0.0)
+    share /= sum(run["n"] for run in runs)
+    return {"share": [float(x) for x in share], "ns": [float(x) for x in grid]}

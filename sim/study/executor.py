@@ -7,6 +7,7 @@ executed is decided elsewhere (`run`); results come back in order of completion,
 depend on.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -75,12 +76,14 @@ def simulate_once(scenario: Mapping[str, Any], *, seed: int, replication: int) -
 def work(simulate: Simulate, job: Job) -> Finished:
     """Carry out `job` in this process; a failure is a result too, with its traceback."""
     start_s = time.perf_counter()
+    body = reason = None
     try:
         result = simulate(job.scenario, seed=job.seed, replication=job.replication)
         body = pack(result)
     except Exception:
-        return Finished(job.key, None, traceback.format_exc(), time.perf_counter() - start_s)
-    return Finished(job.key, body, None, time.perf_counter() - start_s)
+        reason = traceback.format_exc()
+    gc.collect()  # a machine is large, and its parts refer to one another
+    return Finished(job.key, body, reason, time.perf_counter() - start_s)
 
 
 class InlineExecutor:

@@ -79,7 +79,7 @@ def _marks(axis: Any, marks: Sequence[Mapping[str, Any]], first_s: float, last_s
             continue
         colour = RED if mark["kind"] == "oom_kill" else INK
         axis.axvline(x, color=colour, linewidth=0.9, linestyle=DASHES[2])
-        words = MARK_WORDS[mark["kind"]]
+        words = f"{MARK_WORDS[mark['kind']]} {mark.get('name', '')}".strip()
         share = (x - first_s) / (last_s - first_s)
         if share < end_of_text:
             continue
@@ -94,4 +94,4 @@ def _marks(axis: Any, marks: Sequence[Mapping[str, Any]], first_s: float, last_s
             ha="right" if to_left else "left",
             va="top",
         )
-        end_of_text = share + (0.0 if to_left else 0.13)
+        end_of_text = share + (0.0 if to_left else 0.03 + 0.02 * len(words))

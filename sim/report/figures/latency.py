@@ -36,7 +36,7 @@ def _ccdf(
     with canvas(3.3) as (figure, (axis,)):
         medians = []
         for n, (kind, table) in enumerate(tables.items()):
-            ns, slower = np.asarray(table["ns"]), 1 - np.asarray(table["p"])
+            ns, slower = np.asarray(table["ns"]), 1 - np.asarray(table["share"])
             seen = (slower > 0) & (ns > 0)
             axis.plot(
                 ns[seen],
@@ -71,7 +71,7 @@ def _ccdf(
 
 
 def _at(table: Mapping[str, Any], share: float) -> float:
-    return float(np.interp(share, table["p"], table["ns"]))
+    return float(np.interp(share, table["share"], table["ns"]))
 
 
 def draw_stages(table: Any, point: int, folder: Path) -> Drawing | None:

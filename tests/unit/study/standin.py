@@ -50,9 +50,10 @@ def simulate(scenario: Mapping[str, Any], *, seed: int, replication: int) -> dic
         return {"count": count, "mean": mean_ns, **p}
 
     def distribution(median_ns: float, spread: float) -> dict[str, list[float]]:
-        p = [i / 200 for i in range(200)] + [0.999, 0.9999, 1.0]
-        z = [-4.0 if q == 0 else 4.5 if q == 1 else NORMAL.inv_cdf(q) for q in p]
-        return {"p": p, "ns": [int(median_ns * math.exp(spread * x)) for x in z]}
+        percent = [i / 2 for i in range(1, 200)] + [99.9, 99.99, 100]
+        z = [4.5 if p == 100 else NORMAL.inv_cdf(p / 100) for p in percent]
+        times = [int(median_ns * math.exp(spread * x)) for x in z]
+        return {"p": percent, "ns": times, "n": 1000}
 
     return {
         "metrics": {
@@ -95,7 +96,7 @@ def simulate(scenario: Mapping[str, Any], *, seed: int, replication: int) -> dic
             "cow_copy": distribution(740, 0.4),
             "cow_reuse": distribution(400, 0.3),
             "request": distribution(40_000, 0.9),
-            "fork": {"p": [0, 0.5, 1.0], "ns": [fork_ns] * 3},
+            "fork": {"p": [1, 50, 100], "ns": [fork_ns] * 3, "n": 1},
         },
         "reports": {"redis": {"cow_bytes": [copies * PAGE]}},
         "host": {
