@@ -171,7 +171,7 @@ class Task:
         """Map private anonymous memory, rounded up to whole pages."""
         pages = pages_for(size_bytes)
         flags = A_READ | A_WRITE | A_ACCOUNT
-        fields = {"pages": pages, "start": start_vpn, "flags": flags, "write": int(populate)}
+        fields = {"pages": pages, "start": start_vpn, "bits": flags, "write": int(populate)}
         start = yield from self._do("mmap", ops.OP_MMAP, **fields)
         return Region(Vpn(start), pages)
 

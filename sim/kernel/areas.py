@@ -82,7 +82,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     if not area_room(m, 1):
         return GROW
     note(m, MMAP_CALL, 1)
-    if t.flags & A_ACCOUNT != 0 and not may_commit(m, int(t.pages)):
+    if t.bits & A_ACCOUNT != 0 and not may_commit(m, int(t.pages)):
         t.errno = ENOMEM
         return DONE
     start = int(t.start)
@@ -93,8 +93,8 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     if start == NONE:
         t.errno = ENOMEM
         return DONE
-    merge_area(m, insert_area(m, space, start, start + int(t.pages), start, int(t.flags)))
-    if t.flags & A_ACCOUNT != 0:
+    merge_area(m, insert_area(m, space, start, start + int(t.pages), start, int(t.bits)))
+    if t.bits & A_ACCOUNT != 0:
         commit(m, space, int(t.pages))
     t.start = start
     t.result = start

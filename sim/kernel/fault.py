@@ -71,7 +71,7 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
         return False
     a = m.areas[area]
     if vpn < a.start:
-        if a.flags & A_GROWSDOWN == 0 or a.end - vpn > s.stack_limit:
+        if a.bits & A_GROWSDOWN == 0 or a.end - vpn > s.stack_limit:
             return False
         before = int(a.prev)
         if before != NONE and m.areas[before].end + STACK_GAP_PAGES > vpn:
@@ -114,7 +114,7 @@ def fresh_page(m: Arrays, cpu: int, family: int, index: int) -> int:
     frame.twin_next = pfn
     frame.twin_prev = pfn
     frame.family = family
-    frame.flags = F_ANON | F_EXCLUSIVE | F_DIRTY
+    frame.bits = F_ANON | F_EXCLUSIVE | F_DIRTY
     m.pool[0].anon += 1
     return pfn
 
@@ -160,8 +160,8 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     entry = int(m.tables[leaf, at])
     pfn = entry >> PFN_SHIFT
     old = m.frames[pfn]
-    if entry & PTE_ZERO == 0 and (old.flags & F_EXCLUSIVE != 0 or old.refs == 1):
-        old.flags |= F_EXCLUSIVE
+    if entry & PTE_ZERO == 0 and (old.bits & F_EXCLUSIVE != 0 or old.refs == 1):
+        old.bits |= F_EXCLUSIVE
         m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
         note_fault(m, COW_REUSE)
         return DONE
@@ -214,7 +214,7 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
             t.fault_page = vpn
             return SEGV
         area = int(t.cached_area)
-    if m.areas[area].flags & (A_WRITE if write == 1 else A_READ) == 0:
+    if m.areas[area].bits & (A_WRITE if write == 1 else A_READ) == 0:
         t.fault_page = vpn
         return SEGV
     tag = vpn >> TABLE_SHIFT

@@ -87,7 +87,7 @@ def take_stack(m: Arrays, cpu: int, task: int) -> None:
     for _ in range(int(pool.stack_frames)):
         pfn = take(m, cpu)
         frame = m.frames[pfn]
-        frame.flags = F_STACK
+        frame.bits = F_STACK
         frame.refs = 1
         frame.next = head
         head = pfn
@@ -115,7 +115,7 @@ def drop_stack(m: Arrays, cpu: int, task: int) -> int:
 def needs_copy(m: Arrays, area: int) -> bool:
     """Whether fork copies the area's page tables: only where a page was ever written privately."""
     a = m.areas[area]
-    return bool(a.family != NONE and a.flags & A_WIPEONFORK == 0)
+    return bool(a.family != NONE and a.bits & A_WIPEONFORK == 0)
 
 
 @compiled
@@ -131,7 +131,7 @@ def fork_needs(m: Arrays, space: int) -> int:
         area = int(m.spaces[space].first)
         while area != NONE:
             a = m.areas[area]
-            if a.flags & A_DONTFORK == 0 and needs_copy(m, area):
+            if a.bits & A_DONTFORK == 0 and needs_copy(m, area):
                 vpn = next_present(m, space, int(a.start), int(a.end), level)
                 while vpn < a.end:
                     if vpn // span != last:
@@ -156,7 +156,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
         area = int(s.first)
         while area != NONE:
             pages = committed_by(m, area)
-            if m.areas[area].flags & A_DONTFORK == 0 and pages > 0:
+            if m.areas[area].bits & A_DONTFORK == 0 and pages > 0:
                 total = total + pages if pool.overcommit == 2 else pages
                 if not may_commit(m, total):
                     t.errno = ENOMEM
@@ -201,7 +201,7 @@ def spare_frames(m: Arrays) -> int:
     """Return the frames on buddy lists above the min watermarks of their zones."""
     spare = 0
     for zone in range(int(m.pool[0].n_zones)):
-        spare += max(0, m.zones[zone].free - m.zones[zone].min)
+        spare += max(0, m.zones[zone].free - m.zones[zone].min_pages)
     return spare
 
 
@@ -228,11 +228,11 @@ def copy_area(m: Arrays, task: int) -> int:
         return GROW
     new = int(m.tasks[int(t.other)].space)
     a = m.areas[int(t.area)]
-    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.flags))
+    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.bits))
     b = m.areas[copy]
     b.kind = a.kind
     b.file = a.file
-    b.family = NONE if a.flags & A_WIPEONFORK != 0 else a.family
+    b.family = NONE if a.bits & A_WIPEONFORK != 0 else a.family
     if m.spaces[int(t.space)].heap == t.area:
         m.spaces[new].heap = copy
     commit(m, new, committed_by(m, copy))
@@ -287,7 +287,7 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
             continue
         frame.refs += 1
         frame.maps += 1
-        frame.flags &= ~F_EXCLUSIVE
+        frame.bits &= ~F_EXCLUSIVE
         if entry & PTE_WRITE != 0:
             entry &= ~PTE_WRITE
             m.tables[parent, i] = entry
@@ -315,7 +315,7 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
             note(m, FORK_FLUSH, 1)
             return DONE
         a = m.areas[area]
-        if t.other_area == NONE and a.flags & A_DONTFORK == 0:
+        if t.other_area == NONE and a.bits & A_DONTFORK == 0:
             return copy_area(m, task)
         if t.other_area != NONE and needs_copy(m, area):
             end = int(a.end)

@@ -159,7 +159,7 @@ def remove_areas(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
 def committed_by(m: Arrays, area: int) -> int:
     """Return the pages that an area has been promised (`VM_ACCOUNT`)."""
     a = m.areas[area]
-    return int(a.end - a.start) if a.flags & A_ACCOUNT != 0 else 0
+    return int(a.end - a.start) if a.bits & A_ACCOUNT != 0 else 0
 
 
 @compiled

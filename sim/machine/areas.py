@@ -83,7 +83,7 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
     a.offset = offset
     a.space = space
     a.family = NONE
-    a.flags = flags
+    a.bits = flags
     a.kind = 0
     a.file = NONE
     s = m.spaces[space]
@@ -151,7 +151,7 @@ def split_area(m: Arrays, slot: int, vpn: int) -> int:
     end = int(a.end)
     a.end = vpn
     m.spaces[a.space].pages -= end - vpn
-    upper = insert_area(m, int(a.space), vpn, end, int(a.offset) + vpn - start, int(a.flags))
+    upper = insert_area(m, int(a.space), vpn, end, int(a.offset) + vpn - start, int(a.bits))
     b = m.areas[upper]
     b.family = a.family
     b.kind = a.kind
@@ -168,12 +168,12 @@ def can_merge(m: Arrays, lower: int, upper: int) -> bool:
     b = m.areas[upper]
     return bool(
         a.end == b.start
-        and a.flags == b.flags
+        and a.bits == b.bits
         and a.kind == b.kind
         and a.file == b.file
         and a.offset + (a.end - a.start) == b.offset
         and (a.family == b.family or a.family == NONE or b.family == NONE)
-        and a.flags & (A_GROWSDOWN | A_HEAP) == 0
+        and a.bits & (A_GROWSDOWN | A_HEAP) == 0
     )
 
 
@@ -210,7 +210,7 @@ def find_gap(m: Arrays, space: int, pages: int) -> int:
         high = int(s.mmap_top)
         if area != NONE:
             high = min(high, int(m.areas[area].start))
-            if m.areas[area].flags & A_GROWSDOWN != 0:
+            if m.areas[area].bits & A_GROWSDOWN != 0:
                 high = min(high, int(m.areas[area].start) - STACK_GAP_PAGES)
         if high - low >= pages:
             best = high - pages

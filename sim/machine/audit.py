@@ -60,7 +60,7 @@ def _audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
             pfn = int(m.buddy[zone, order].head)
             while pfn != NONE:
                 block = m.frames[pfn]
-                if block.flags != F_BUDDY or int(block.order) != order or int(block.zone) != zone:
+                if block.bits != F_BUDDY or int(block.order) != order or int(block.zone) != zone:
                     return 1, pfn
                 for i in range(pfn, pfn + (1 << order)):
                     if seen[i] != 0:
@@ -77,7 +77,7 @@ def _audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
         pfn = int(m.percpu[cpu].head)
         on_list = 0
         while pfn != NONE:
-            if m.frames[pfn].flags != F_PERCPU or seen[pfn] != 0:
+            if m.frames[pfn].bits != F_PERCPU or seen[pfn] != 0:
                 return 3, pfn
             seen[pfn] = -2
             on_list += 1
@@ -107,9 +107,9 @@ def _audit_leaf(m: Arrays, slot: int, seen: NDArray[np.int32], vpn: int, space: 
             continue
         pfn = entry >> PFN_SHIFT
         frame = m.frames[pfn]
-        if frame.flags & F_ANON == 0 or seen[pfn] < 0:
+        if frame.bits & F_ANON == 0 or seen[pfn] < 0:
             return 4, pfn, 0
-        if frame.flags & F_EXCLUSIVE != 0 and frame.maps != 1:
+        if frame.bits & F_EXCLUSIVE != 0 and frame.maps != 1:
             return 5, pfn, 0
         if entry & PTE_WRITE != 0 and frame.maps != 1:
             return 6, pfn, 0
@@ -132,7 +132,7 @@ def _audit_space(m: Arrays, space: int, seen: NDArray[np.int32]) -> tuple[int, i
             return 12, area
         end = int(a.end)
         pages += a.end - a.start
-        if a.flags & A_ACCOUNT != 0:
+        if a.bits & A_ACCOUNT != 0:
             committed += a.end - a.start
         before = area
         area = int(a.next)
@@ -182,7 +182,7 @@ def _audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
             if seen[pfn] < 0:
                 continue
             frame = m.frames[pfn]
-            if frame.flags & F_ANON != 0:
+            if frame.bits & F_ANON != 0:
                 if frame.maps != seen[pfn]:
                     return 7, pfn
                 if frame.refs < frame.maps:
@@ -196,9 +196,9 @@ def _audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
                         other = int(m.frames[other].twin_next)
                     if lowest != pfn:
                         copies += 1
-            elif frame.flags & F_TABLE != 0:
+            elif frame.bits & F_TABLE != 0:
                 tables += 1
-            elif frame.flags & F_STACK != 0:
+            elif frame.bits & F_STACK != 0:
                 stacks += 1
             if frame.refs <= 0:
                 return 9, pfn

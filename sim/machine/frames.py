@@ -22,7 +22,7 @@ def _unlink(m: Arrays, zone: int, order: int, pfn: int) -> None:
     if after != NONE:
         m.frames[after].prev = before
     m.buddy[zone, order].count -= 1
-    block.flags = 0
+    block.bits = 0
 
 
 @inlined
@@ -31,7 +31,7 @@ def _link(m: Arrays, zone: int, order: int, pfn: int) -> None:
     block = m.frames[pfn]
     free = m.buddy[zone, order]
     head = int(free.head)
-    block.flags = F_BUDDY
+    block.bits = F_BUDDY
     block.order = order
     block.zone = zone
     block.next = head
@@ -71,7 +71,7 @@ def buddy_free(m: Arrays, pfn: int, order: int) -> None:
         if buddy < z.start or buddy + (1 << order) > z.end:
             break
         other = m.frames[buddy]
-        if other.flags != F_BUDDY or int(other.order) != order:
+        if other.bits != F_BUDDY or int(other.order) != order:
             break
         _unlink(m, zone, order, buddy)
         pfn = min(pfn, buddy)
@@ -106,13 +106,13 @@ def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
     allowed = -keep
     for zone in range(n_zones):
         z = m.zones[zone]
-        allowed += max(0, z.free if atomic else z.free - z.min)
+        allowed += max(0, z.free if atomic else z.free - z.min_pages)
     for zone in range(n_zones - 1, -1, -1):
         z = m.zones[zone]
         missing = wanted - mine.count
         if missing <= 0:
             return True
-        spare = min(allowed, z.free if atomic else z.free - z.min)
+        spare = min(allowed, z.free if atomic else z.free - z.min_pages)
         if spare <= 0:
             continue
         n = min(max(missing, z.batch), spare)
@@ -120,7 +120,7 @@ def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
         for _ in range(n):
             pfn = buddy_alloc(m, zone, 0)
             frame = m.frames[pfn]
-            frame.flags = F_PERCPU
+            frame.bits = F_PERCPU
             frame.next = mine.head
             mine.head = pfn
             mine.count += 1
@@ -182,7 +182,7 @@ def take(m: Arrays, cpu: int) -> int:
     frame = m.frames[pfn]
     mine.head = frame.next
     mine.count -= 1
-    frame.flags = 0
+    frame.bits = 0
     frame.order = 0
     return pfn
 
@@ -191,7 +191,7 @@ def take(m: Arrays, cpu: int) -> int:
 def give_back(m: Arrays, cpu: int, pfn: int) -> None:
     """Free one frame to the list of `cpu`, and a batch of it to the zone when it is too long."""
     frame = m.frames[pfn]
-    frame.flags = F_PERCPU
+    frame.bits = F_PERCPU
     frame.family = NONE
     mine = m.percpu[cpu]
     frame.next = mine.head

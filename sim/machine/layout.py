@@ -76,7 +76,7 @@ FRAME = np.dtype(
         ("twin_next", "i4"),  # ring of frames that are versions of one page: COW copies
         ("twin_prev", "i4"),
         ("family", "i4"),  # anon_vma root, or file
-        ("flags", "i4"),
+        ("bits", "i4"),
         ("group", "i2"),  # control group that is charged
         ("order", "i1"),
         ("zone", "i1"),
@@ -133,7 +133,7 @@ AREA = np.dtype(
             "next",
             "prev",
             "family",
-            "flags",
+            "bits",  # Linux vm_flags
             "kind",
             "file",
         )
@@ -181,7 +181,7 @@ TASK = np.dtype(
             "other",  # the child of a fork
             "old_space",  # what exec is dropping, or NONE
             "other_area",
-            "flags",  # of the mapping wanted
+            "bits",  # flags of the mapping wanted
             "reserved",  # frames set aside for it
             "result",
             "errno",
@@ -218,7 +218,7 @@ CPU = np.dtype(
 ZONE = np.dtype(
     [
         (name, "i8")
-        for name in ("start", "end", "managed", "free", "min", "low", "high", "batch", "pcp_high")
+        for name in ("start", "end", "managed", "free", "min_pages", "low_pages", "high_pages", "batch", "pcp_high")
     ]
 )
 

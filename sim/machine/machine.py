@@ -106,7 +106,7 @@ class Machine:
         managed = max(1, host.memory_pages - host.kernel_pages)
         start = 0
         reserved = max(1, host.kernel_pages)
-        m.frames[:reserved].flags = F_RESERVED
+        m.frames[:reserved].bits = F_RESERVED
         m.frames[:reserved].refs = 1
         for number, (_, pages) in enumerate(zones):
             z = m.zones[number]
@@ -114,7 +114,7 @@ class Machine:
             z.start, z.end = start, start + pages
             z.managed = max(0, start + pages - first)
             marks = zone_watermarks(host.min_free_pages, int(z.managed), managed, host.scale_factor)
-            z.min, z.low, z.high = marks.min_pages, marks.low_pages, marks.high_pages
+            z.min_pages, z.low_pages, z.high_pages = marks.min_pages, marks.low_pages, marks.high_pages
             if host.percpu_batch_pages == 0:
                 z.batch, z.pcp_high = 1, 0
             else:
@@ -193,7 +193,7 @@ class Machine:
     def watermark_pages(self) -> dict[str, int]:
         """Return min, low and high, summed over zones, in pages."""
         zones: Any = self.arrays.zones
-        return {name: int(zones[name].sum()) for name in ("min", "low", "high")}
+        return {name: int(zones[f"{name}_pages"].sum()) for name in ("min", "low", "high")}
 
     @staticmethod
     def pages(size_bytes: int) -> int:

@@ -35,7 +35,7 @@ def new_table(m: Arrays, cpu: int, space: int, level: int) -> int:
     pool.used_tables += 1
     pfn = take(m, cpu)
     frame = m.frames[pfn]
-    frame.flags = F_TABLE
+    frame.bits = F_TABLE
     frame.refs = 1
     info.frame = pfn
     info.refs = 1

@@ -1,0 +1,70 @@
+"""However long the bursts are, a run is the same to the last bit, and its books balance."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.machines import run
+from support.scripts import perform, scripts
+
+hosts = st.fixed_dictionaries(
+    {
+        "memory_pages": st.integers(70, 500),
+        "cpus": st.integers(1, 3),
+        "kernel_pages": st.integers(1, 20),
+        "min_free_pages": st.integers(0, 20),
+        "percpu_batch_pages": st.sampled_from([0, 1, 7]),
+        "percpu_high_pages": st.sampled_from([1, 20]),
+        "queueing": st.booleans(),
+        "eager_fork": st.sampled_from([False, False, True]),
+        "eager_zero": st.sampled_from([False, False, True]),
+        "overcommit": st.sampled_from([0, 1, 2]),
+        "commit_limit_pages": st.integers(100, 600),
+    }
+)
+
+
+def outcome(programs: list[Any], host: dict[str, Any], **how: Any) -> str:
+    named = {
+        f"p{n}": lambda task, steps=steps: perform(task, steps, [])
+        for n, steps in enumerate(programs)
+    }
+    document = run(named, host=host, sample_every_ns=500_000, horizon_ns=200_000_000, **how)
+    return json.dumps(document, sort_keys=True)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    programs=st.lists(scripts(), min_size=1, max_size=3),
+    host=hosts,
+    scheduler=st.sampled_from(["round_robin", "fifo"]),
+)
+def test_any_length_of_burst_gives_the_same_run(
+    programs: list[Any], host: dict[str, Any], scheduler: str
+) -> None:
+    how = {"scheduler": scheduler, "quantum_ns": 1_000_000}
+    longest = outcome(programs, host, **how)
+    assert json.loads(longest)["littles_law_residual"] == 0
+    for burst in (1, 7, 1000):
+        assert outcome(programs, host, burst=burst, check=burst == 1, **how) == longest
+
+
+def test_the_comparison_can_fail() -> None:
+    """Negative control: another seed is another run."""
+    steps = [("mmap", 30), ("write", 0, None, None, 1)]
+    host = {"memory_pages": 200, "cpus": 1}
+    assert outcome([steps], host, seed=1) != outcome([steps], host, seed=2)
+
+
+@pytest.mark.parametrize(("queueing", "kills", "ending"), [(False, 1, "idle"), (True, 0, "deadlock")])
+def test_two_that_want_more_than_there_is(queueing: bool, kills: int, ending: str) -> None:
+    """Linux kills one; in the textbook's pool both hold what they have and wait for ever."""
+    steps = [("mmap", 40), ("write", 0, None, None, 1)]
+    host = {"memory_pages": 70, "cpus": 2, "queueing": queueing}
+    document = json.loads(outcome([steps, steps], host))
+    assert document["metrics"]["oom_kills"] == kills
+    assert document["ending"] == ending
+    if queueing:
+        assert "p0 waits for memory: 1 frames, with 0 free (held by p1)" in document["deadlock"]
