@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -16,9 +16,9 @@ from sim.errors import ScenarioError
 from sim.host.compare import Comparison, compare, count_differences
 from sim.host.conditions import cannot_run, host_conditions, objections
 from sim.host.kernel import HostError, KernelRunner
-from sim.host.random_scripts import random_script, script_generator, shrink
+from sim.host.random_scripts import CONTRACT_VERBS, random_script, script_generator, shrink
 from sim.host.record import OpRecord, format_records
-from sim.host.script import Operation, format_script
+from sim.host.script import Operation, Verb, format_script
 from sim.host.validity import load_script
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def run_conform(
     kernel: bool = False,
     random: int | None = None,
     seed: int | None = None,
+    verbs: Collection[Verb] = CONTRACT_VERBS,
     time: bool = False,
     as_json: bool = False,
     out: TextIO | None = None,
@@ -58,6 +59,8 @@ def run_conform(
         Also run each script for real; print both sides, differences marked.
     random
         How many random scripts to draw as well; needs `seed`.
+    verbs
+        What random scripts are made of.
     time
         Print ` ns=N` as well, where the predictor gives it.
 
@@ -82,7 +85,7 @@ def run_conform(
         session.find_kernel()
     statuses = [session.script(name, script) for name, script in scripts]
     if random is not None and seed is not None:
-        statuses.append(session.random(random, seed))
+        statuses.append(session.random(random, seed, verbs))
     status = max(statuses, key=_severity)
     session.finish(status)
     return status
@@ -143,12 +146,12 @@ class _Session:
         self._say(f"{name}: {_verdict(differences)}")
         return DIFFERENT if differences else DONE
 
-    def random(self, count: int, seed: int) -> int:
+    def random(self, count: int, seed: int, verbs: Collection[Verb]) -> int:
         """Draw, predict and check `count` scripts; stop at the first that differs."""
         operations = 0
         status = DONE
         for index in range(count):
-            script = random_script(script_generator(seed, index))
+            script = random_script(script_generator(seed, index), verbs=verbs)
             predicted = self._predict(script)
             operations += len(script)
             if self._runner is None:

@@ -1,7 +1,7 @@
 /*
  * Carries out a conformance script on the running kernel.
  *
- *     driver CPU DIRECTORY NOHUGEPAGE < program
+ *     driver CPU DIRECTORY FORBID_HUGE < program
  *
  * A controller (this process) reads one operation a line,
  *
@@ -45,19 +45,35 @@
 #define ARENA 0x100000000000L      /* far from everything the loader and the heap put anywhere */
 #define MAX_PROCESSES 256
 #define REGIONS 26
+#define SLOTS_BYTES (sizeof(struct slot) * MAX_PROCESSES)
 #define FAIL_AFTER_S 60            /* a process that does not answer by then is reported lost  */
 
 enum verb {
-    V_MAP, V_SHMAP, V_MAPFILE, V_MAPSHFILE, V_WRITE, V_READ, V_DONTNEED, V_UNMAP, V_PROTECT,
-    V_HUGEPAGE, V_DONTFORK, V_WIPEONFORK, V_FORK, V_EXIT, V_REAP, V_COUNT
+    V_MAP, V_SHMAP, V_MAPFILE, V_MAPSHFILE, V_STACK, V_BRK, V_RESIZE, V_MOVE, V_WRITE, V_READ,
+    V_UNMAP, V_PROTECT, V_LOCK, V_UNLOCK, V_SYNC, V_DONTNEED, V_FREE, V_POPULATEREAD,
+    V_POPULATEWRITE, V_HUGEPAGE, V_NOHUGEPAGE, V_DONTFORK, V_DOFORK, V_WIPEONFORK, V_KEEPONFORK,
+    V_FORK, V_VFORK, V_EXEC, V_EXIT, V_REAP, V_COUNT
 };
-static const char *const verb_names[V_COUNT] = {
-    "map", "shmap", "mapfile", "mapshfile", "write", "read", "dontneed", "unmap", "protect",
-    "hugepage", "dontfork", "wipeonfork", "fork", "exit", "reap"
+
+static const struct { const char *name; int advice; } verbs[V_COUNT] = {
+    [V_MAP] = {"map", 0}, [V_SHMAP] = {"shmap", 0}, [V_MAPFILE] = {"mapfile", 0},
+    [V_MAPSHFILE] = {"mapshfile", 0}, [V_STACK] = {"stack", 0}, [V_BRK] = {"brk", 0},
+    [V_RESIZE] = {"resize", 0}, [V_MOVE] = {"move", 0}, [V_WRITE] = {"write", 0},
+    [V_READ] = {"read", 0}, [V_UNMAP] = {"unmap", 0}, [V_PROTECT] = {"protect", 0},
+    [V_LOCK] = {"lock", 0}, [V_UNLOCK] = {"unlock", 0}, [V_SYNC] = {"sync", 0},
+    [V_DONTNEED] = {"dontneed", MADV_DONTNEED}, [V_FREE] = {"free", MADV_FREE},
+    [V_POPULATEREAD] = {"populateread", MADV_POPULATE_READ},
+    [V_POPULATEWRITE] = {"populatewrite", MADV_POPULATE_WRITE},
+    [V_HUGEPAGE] = {"hugepage", MADV_HUGEPAGE}, [V_NOHUGEPAGE] = {"nohugepage", MADV_NOHUGEPAGE},
+    [V_DONTFORK] = {"dontfork", MADV_DONTFORK}, [V_DOFORK] = {"dofork", MADV_DOFORK},
+    [V_WIPEONFORK] = {"wipeonfork", MADV_WIPEONFORK},
+    [V_KEEPONFORK] = {"keeponfork", MADV_KEEPONFORK}, [V_FORK] = {"fork", 0},
+    [V_VFORK] = {"vfork", 0}, [V_EXEC] = {"exec", 0}, [V_EXIT] = {"exit", 0},
+    [V_REAP] = {"reap", 0},
 };
 
 struct command {
-    int verb, region, protection, child;
+    int verb, region, protection, map_flags, child;
     long first, end;               /* pages; end < 0: the whole region */
     char *address;                 /* where a new mapping goes         */
 };
@@ -70,23 +86,32 @@ struct answer {
 struct region {
     char *start;                   /* NULL: the process has no such region */
     long pages;
+    long room;                     /* bytes from `start` to the boundary it may grow to */
     int dontfork;
 };
 
 /* One a process, in the shared mapping. */
 struct slot {
-    _Atomic uint32_t asked, answered;
+    _Atomic uint32_t asked, answered, alive;
     struct command command;
     struct answer answer;
     struct region regions[REGIONS];
     pid_t pid;                     /* 0: never lived, or has been reaped */
     int parent;
+    int lender;                    /* the slot whose memory a vforked process uses; else -1 */
 };
 
 static struct slot *slots;
 static const char *directory;      /* where mapped files are made: a disk file system */
 static int forbid_huge;            /* THP is `always`: every region must refuse it     */
 static pid_t controller;
+static int slots_fd;               /* the shared mapping, for an image that exec brings in */
+static char **arguments;
+
+static long room_for(long pages)
+{
+    return (pages * PAGE + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
 
 static void die(const char *what)
 {
@@ -121,6 +146,8 @@ static struct rusage usage_before, usage_after;
 static struct timespec time_before, time_after;
 static char own_page[2 * PAGE] __attribute__((aligned(PAGE)));
 static char signal_stack[16 * PAGE] __attribute__((aligned(PAGE)));
+static char vfork_stack[16 * PAGE] __attribute__((aligned(PAGE)));
+static char *heap_start;
 
 static void record(struct answer *answer)
 {
@@ -139,6 +166,25 @@ static void on_segv(int number)
     self->answer.segv = 1;
     set(&self->answered, atomic_load(&self->asked));
     _exit(128 + number);
+}
+
+/* The heap of the script begins at a 2 MiB boundary, clear of the heap that is there already. */
+static void prepare_heap(void)
+{
+    char *old = (char *)(((uintptr_t)sbrk(0) + PAGE - 1) / PAGE * PAGE);
+    heap_start = (char *)((uintptr_t)old / ALIGNMENT * ALIGNMENT + ALIGNMENT + SEPARATION);
+    if (brk(heap_start) < 0 || munmap(old, heap_start - old) < 0)
+        die("brk");
+}
+
+static void prepare_process(void)
+{
+    stack_t alternate = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
+    struct sigaction action = {.sa_handler = on_segv, .sa_flags = SA_ONSTACK};
+    if (sigaltstack(&alternate, NULL) < 0 || sigaction(SIGSEGV, &action, NULL) < 0
+        || sigaction(SIGBUS, &action, NULL) < 0)
+        die("sigaction");
+    prepare_heap();
 }
 
 /* Volatile one-byte accesses, one a page, in order; nothing else between the counters. */
@@ -200,14 +246,20 @@ static int map_region(const struct command *command)
     int shared = command->verb == V_SHMAP || command->verb == V_MAPSHFILE;
     int is_file = command->verb == V_MAPFILE || command->verb == V_MAPSHFILE;
     int fd = -1;
-    int flags = MAP_FIXED_NOREPLACE | (shared ? MAP_SHARED : MAP_PRIVATE);
+    int flags = command->map_flags | MAP_FIXED_NOREPLACE | (shared ? MAP_SHARED : MAP_PRIVATE);
+    char *address = command->address;
     if (is_file) {
         fd = new_file(command->end);
         if (fd < 0)
             return errno;
     } else
         flags |= MAP_ANONYMOUS;
-    char *at = mmap(command->address, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+    if (command->verb == V_STACK) {        /* its last page now, the others when touched */
+        flags |= MAP_GROWSDOWN;
+        address += bytes - PAGE;
+        bytes = PAGE;
+    }
+    char *at = mmap(address, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
     int error = at == MAP_FAILED ? errno : 0;
     if (is_file)
         close(fd);
@@ -215,20 +267,41 @@ static int map_region(const struct command *command)
         return error;
     if (forbid_huge && madvise(at, bytes, MADV_NOHUGEPAGE) < 0)
         return errno;
-    region->start = at;
+    *region = (struct region){command->address, command->end, room_for(command->end), 0};
+    return 0;
+}
+
+static int set_break(const struct command *command)
+{
+    struct region *region = &self->regions[command->region];
+    if (brk(heap_start + command->end * PAGE) < 0)
+        return errno;
+    if (forbid_huge && madvise(heap_start, command->end * PAGE, MADV_NOHUGEPAGE) < 0)
+        return errno;
+    region->start = heap_start;
     region->pages = command->end;
-    region->dontfork = 0;
+    return 0;
+}
+
+static int remap(const struct command *command, struct region *region)
+{
+    int moving = command->verb == V_MOVE;
+    long bytes = region->pages * PAGE;
+    char *at = mremap(region->start, bytes, moving ? bytes : command->end * PAGE,
+                      moving ? MREMAP_MAYMOVE | MREMAP_FIXED : 0, command->address);
+    if (at == MAP_FAILED)
+        return errno;
+    region->start = at;
+    if (!moving)
+        region->pages = command->end;
     return 0;
 }
 
 static int on_range(const struct command *command, char *start, long bytes)
 {
     struct region *region = &self->regions[command->region];
-    int failed = 0;
+    int failed;
     switch (command->verb) {
-    case V_DONTNEED:
-        failed = madvise(start, bytes, MADV_DONTNEED);
-        break;
     case V_UNMAP:
         failed = munmap(start, bytes);
         if (!failed && bytes == region->pages * PAGE)
@@ -237,47 +310,81 @@ static int on_range(const struct command *command, char *start, long bytes)
     case V_PROTECT:
         failed = mprotect(start, bytes, command->protection);
         break;
-    case V_HUGEPAGE:
-        failed = madvise(start, bytes, MADV_HUGEPAGE);
+    case V_LOCK:
+        failed = mlock(start, bytes);
         break;
-    case V_DONTFORK:
-        failed = madvise(start, bytes, MADV_DONTFORK);
-        region->dontfork = 1;
+    case V_UNLOCK:
+        failed = munlock(start, bytes);
         break;
-    case V_WIPEONFORK:
-        failed = madvise(start, bytes, MADV_WIPEONFORK);
+    case V_SYNC:
+        failed = msync(start, bytes, MS_SYNC);
         break;
+    default:
+        failed = madvise(start, bytes, verbs[command->verb].advice);
+        if (command->verb == V_DONTFORK || command->verb == V_DOFORK)
+            region->dontfork = command->verb == V_DONTFORK;
     }
     return failed ? errno : 0;
 }
 
 static void serve(int slot) __attribute__((noreturn));
 
-static int fork_child(int child)
+static int run_vforked(void *theirs)
 {
-    struct slot *theirs = &slots[child];
-    int parent = (int)(self - slots);
-    memcpy(theirs->regions, self->regions, sizeof theirs->regions);
-    for (int i = 0; i < REGIONS; i++)
+    ((struct slot *)theirs)->pid = getpid();
+    set(&((struct slot *)theirs)->alive, 1);
+    serve((int)((struct slot *)theirs - slots));
+}
+
+static int make_child(int child, int borrowing)
+{
+    struct slot *ours = self, *theirs = &slots[child];
+    memcpy(theirs->regions, ours->regions, sizeof theirs->regions);
+    for (int i = 0; i < REGIONS && !borrowing; i++)
         if (theirs->regions[i].dontfork)
             theirs->regions[i].start = NULL;
-    theirs->parent = parent;
-    pid_t pid = fork();
+    theirs->parent = (int)(ours - slots);
+    theirs->lender = borrowing ? theirs->parent : -1;
+    pid_t pid;
+    if (borrowing)
+        pid = clone(run_vforked, vfork_stack + sizeof vfork_stack,
+                    CLONE_VM | CLONE_VFORK | SIGCHLD, theirs);
+    else
+        pid = fork();
     if (pid == 0)
         serve(child);
+    self = ours;                       /* a vforked child has used our variables */
     if (pid < 0)
         return errno;
     theirs->pid = pid;
     return 0;
 }
 
+/* Become a new image of this program; it answers, and has no region. */
+static int replace_image(void)
+{
+    char slot[16], fd[16], parent[16];
+    snprintf(slot, sizeof slot, "%d", (int)(self - slots));
+    snprintf(fd, sizeof fd, "%d", slots_fd);
+    snprintf(parent, sizeof parent, "%d", controller);
+    char *argv[] = {arguments[0], arguments[1], arguments[2], arguments[3], slot, fd, parent, NULL};
+    execv("/proc/self/exe", argv);
+    return errno;
+}
+
 static int perform(const struct command *command)
 {
     switch (command->verb) {
-    case V_MAP: case V_SHMAP: case V_MAPFILE: case V_MAPSHFILE:
+    case V_MAP: case V_SHMAP: case V_MAPFILE: case V_MAPSHFILE: case V_STACK:
         return map_region(command);
-    case V_FORK:
-        return fork_child(command->child);
+    case V_BRK:
+        return set_break(command);
+    case V_RESIZE: case V_MOVE:
+        return remap(command, &self->regions[command->region]);
+    case V_FORK: case V_VFORK:
+        return make_child(command->child, command->verb == V_VFORK);
+    case V_EXEC:
+        return replace_image();
     case V_REAP:
         return waitpid(slots[command->child].pid, NULL, 0) < 0 ? errno : 0;
     default: {
@@ -292,7 +399,7 @@ static int perform(const struct command *command)
 static void serve(int slot)
 {
     self = &slots[slot];
-    for (uint32_t number = 1;; number++) {
+    for (uint32_t number = atomic_load(&self->answered) + 1;; number++) {
         while (wait_for(&self->asked, number) < 0)
             if (kill(controller, 0) < 0)
                 _exit(1);              /* nobody is left to ask */
@@ -310,9 +417,12 @@ static void serve(int slot)
             int error = perform(command);
             clock_gettime(CLOCK_MONOTONIC, &time_after);
             getrusage(RUSAGE_SELF, &usage_after);
-            record(answer);
+            if (command->verb != V_VFORK)
+                record(answer);
             answer->error = error;
         }
+        if (self->lender >= 0)
+            memcpy(slots[self->lender].regions, self->regions, sizeof self->regions);
         set(&self->answered, number);
     }
 }
@@ -426,11 +536,18 @@ static void print_figures(int slot)
 static int verb_number(const char *name)
 {
     for (int i = 0; i < V_COUNT; i++)
-        if (!strcmp(name, verb_names[i]))
+        if (!strcmp(name, verbs[i].name))
             return i;
     errno = EINVAL;
     die(name);
     return -1;
+}
+
+static int map_flags_of(const char *mode)
+{
+    if (!strcmp(mode, "populate"))
+        return MAP_POPULATE;
+    return strcmp(mode, "noreserve") ? 0 : MAP_NORESERVE;
 }
 
 static int protection_of(const char *mode)
@@ -459,44 +576,88 @@ static int next_operation(int *slot, struct command *command)
     command->verb = verb_number(verb);
     command->region = region[0] == '-' ? 0 : region[0] - 'A';
     command->protection = protection_of(mode);
-    if (command->verb <= V_MAPSHFILE) {
-        command->address = cursor;
-        cursor += (command->end * PAGE + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + SEPARATION;
-    }
+    command->map_flags = map_flags_of(mode);
+    command->address = cursor;
+    if (command->verb <= V_STACK)
+        cursor += room_for(command->end) + SEPARATION;
+    else if (command->verb == V_MOVE)
+        cursor += slots[*slot].regions[command->region].room + SEPARATION;
     return 1;
 }
 
 static void begin(void)
 {
-    stack_t alternate = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
-    struct sigaction action = {.sa_handler = on_segv, .sa_flags = SA_ONSTACK};
-    if (sigaltstack(&alternate, NULL) < 0 || sigaction(SIGSEGV, &action, NULL) < 0
-        || sigaction(SIGBUS, &action, NULL) < 0)
-        die("sigaction");
+    controller = getpid();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    slots = mmap(NULL, sizeof *slots * MAX_PROCESSES, PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    slots_fd = memfd_create("cowpool", 0);
+    if (slots_fd < 0 || ftruncate(slots_fd, SLOTS_BYTES) < 0)
+        die("memfd_create");
+    slots = mmap(NULL, SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, slots_fd, 0);
     if (slots == MAP_FAILED)
         die("mmap");
-    slots[0].parent = -1;
-    controller = getpid();
+    for (int i = 0; i < MAX_PROCESSES; i++)
+        slots[i].parent = slots[i].lender = -1;
     pid_t pid = fork();
     if (pid < 0)
         die("fork");
-    if (pid == 0)
+    if (pid == 0) {
+        prepare_process();
         serve(0);
+    }
     slots[0].pid = pid;
+}
+
+/* What exec brought in: the same process goes on with a new image. */
+static void resume(int slot, int fd, pid_t parent)
+{
+    slots_fd = fd;
+    controller = parent;
+    slots = mmap(NULL, SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (slots == MAP_FAILED)
+        die("mmap");
+    prepare_process();
+    memset(slots[slot].regions, 0, sizeof slots[slot].regions);
+    memset(&slots[slot].answer, 0, sizeof slots[slot].answer);
+    slots[slot].lender = -1;
+    set(&slots[slot].answered, atomic_load(&slots[slot].asked));
+    serve(slot);
+}
+
+/* Have one operation carried out, and collect whoever ended. */
+static void carry_out(int slot, const struct command *command)
+{
+    struct slot *them = &slots[slot];
+    int lender = them->lender;
+    ask(slot, command);
+    if (command->verb == V_VFORK) {    /* it answers when it gets its memory back */
+        memset(&them->answer, 0, sizeof them->answer);
+        if (wait_for(&slots[command->child].alive, 1) < 0)
+            die("vfork");
+        return;
+    }
+    if (command->verb == V_EXIT)
+        memset(&them->answer, 0, sizeof them->answer);
+    else
+        await(slot);
+    int ended = command->verb == V_EXIT || them->answer.segv;
+    if (lender >= 0 && (ended || command->verb == V_EXEC))
+        await(lender);
+    if (ended)
+        reap(slot);
 }
 
 int main(int argc, char **argv)
 {
     cpu_set_t cpus;
-    if (argc != 4) {
-        fprintf(stderr, "usage: driver CPU DIRECTORY NOHUGEPAGE < program\n");
+    if (argc != 4 && argc != 7) {
+        fprintf(stderr, "usage: driver CPU DIRECTORY FORBID_HUGE < program\n");
         return 2;
     }
+    arguments = argv;
     directory = argv[2];
     forbid_huge = atoi(argv[3]);
+    if (argc == 7)
+        resume(atoi(argv[4]), atoi(argv[5]), atoi(argv[6]));
     CPU_ZERO(&cpus);
     CPU_SET(atoi(argv[1]), &cpus);
     if (sched_setaffinity(0, sizeof cpus, &cpus) < 0)
@@ -505,25 +666,16 @@ int main(int argc, char **argv)
     int slot;
     struct command command = {0};
     while (next_operation(&slot, &command)) {
-        struct slot *them = &slots[slot];
-        ask(slot, &command);
-        if (command.verb == V_EXIT) {
-            memset(&them->answer, 0, sizeof them->answer);
-            reap(slot);
-        } else {
-            await(slot);
-            if (them->answer.segv)
-                reap(slot);
-        }
-        printf("op %s %d %ld %ld %ld\n", them->answer.segv ? "segv" : "ok", them->answer.error,
-               them->answer.minflt, them->answer.majflt, them->answer.ns);
+        carry_out(slot, &command);
+        struct answer *answer = &slots[slot].answer;
+        printf("op %s %d %ld %ld %ld\n", answer->segv ? "segv" : "ok", answer->error,
+               answer->minflt, answer->majflt, answer->ns);
         for (int i = 0; i < MAX_PROCESSES; i++)
             if (slots[i].pid)
                 print_figures(i);
     }
     for (int i = MAX_PROCESSES - 1; i >= 0; i--)
-        if (slots[i].pid) {
+        if (slots[i].pid)
             kill(slots[i].pid, SIGKILL);
-        }
     return fflush(stdout) ? 70 : 0;
 }

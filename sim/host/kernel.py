@@ -151,7 +151,7 @@ def encode(script: Sequence[Operation]) -> tuple[list[list[str]], str]:
     for operation in script:
         slot = slot_of[operation.process]
         child = -1
-        if operation.verb is Verb.FORK:
+        if operation.child:
             child = len(names)
             if child >= MAX_PROCESSES:
                 raise HostError(f"more than {MAX_PROCESSES} processes in one script")

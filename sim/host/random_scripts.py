@@ -12,7 +12,17 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from sim.host.script import MAPPING_VERBS, MODES, SHAPES, Operation, Shape, Verb
+from sim.host.script import (
+    MAPPING_VERBS,
+    MAX_STACK_PAGES,
+    MODES,
+    SHAPES,
+    SIZING_VERBS,
+    TOUCHING_VERBS,
+    Operation,
+    Shape,
+    Verb,
+)
 from sim.host.validity import READABLE, WRITABLE, RegionView, World, is_valid
 
 if TYPE_CHECKING:
@@ -36,7 +46,24 @@ WEIGHTS: Final[dict[Verb, int]] = {
     Verb.HUGEPAGE: 3,
     Verb.DONTFORK: 1,
     Verb.WIPEONFORK: 1,
+    Verb.FREE: 4,
+    Verb.POPULATEREAD: 3,
+    Verb.POPULATEWRITE: 3,
+    Verb.NOHUGEPAGE: 1,
+    Verb.DOFORK: 1,
+    Verb.KEEPONFORK: 1,
+    Verb.LOCK: 3,
+    Verb.UNLOCK: 2,
+    Verb.RESIZE: 3,
+    Verb.MOVE: 2,
+    Verb.BRK: 3,
+    Verb.STACK: 2,
+    Verb.SYNC: 2,
+    Verb.VFORK: 2,
+    Verb.EXEC: 1,
 }
+CONTRACT_VERBS: Final = frozenset(tuple(WEIGHTS)[:14])
+"""The verbs of the first set; `verbs` may keep to them."""
 SEGV_PERCENT: Final = 2
 """How many of a hundred accesses may go where they must not."""
 ANYWHERE_PERCENT: Final = 10
@@ -70,6 +97,7 @@ class _Drawing:
     max_regions: int = 0
     max_processes: int = 0
     large: bool = False
+    options: bool = False
     weights: dict[Verb, float] = field(default_factory=dict)
 
     def script(self, length: int) -> list[Operation]:
@@ -78,6 +106,7 @@ class _Drawing:
         self.max_processes = rng.choice((2, 3, 4, 6))
         self.large = rng.random() < 0.4
         wanted = set(self.verbs)
+        self.options = not wanted <= CONTRACT_VERBS
         factors = (0.3, 1.0, 1.0, 3.0)
         self.weights = {v: w * rng.choice(factors) for v, w in WEIGHTS.items() if v in wanted}
         if not self.large:
@@ -86,48 +115,60 @@ class _Drawing:
         while length and self.world.processes:
             length -= 1
             operation = self._draw()
-            if operation is not None:
-                self.world.apply(operation)
-                script.append(operation)
+            try:
+                if operation is not None:
+                    self.world.apply(operation)
+                    script.append(operation)
+            except ValueError:
+                continue
         return script
 
     def _draw(self) -> Operation | None:
-        """Return an operation that can happen now, or ``None`` if the one drawn cannot."""
+        """Return an operation that can happen now, as far as one can easily see."""
         rng, world = self.rng, self.world
-        process = rng.choice(list(world.processes))
-        regions = world.processes[process]
+        process = rng.choice(world.able())
+        regions = world.processes[process].regions
         mapping = [verb for verb in self.weights if verb in MAPPING_VERBS]
         verb = rng.choices(list(self.weights), list(self.weights.values()))[0]
         if not regions and mapping:
             verb = rng.choice(mapping)
-        if verb is Verb.FORK:
-            return self._draw_fork(process)
-        if verb is Verb.EXIT:
-            return Operation(process, verb) if len(world.processes) > 1 else None
+        shape = SHAPES[verb]
+        if shape is Shape.CHILD:
+            return self._draw_fork(process, verb)
+        if shape is Shape.NOTHING:
+            alone = verb is Verb.EXIT and len(world.processes) == 1
+            return None if alone else Operation(process, verb)
         if verb in MAPPING_VERBS:
             return self._draw_mapping(process, verb)
+        if verb is Verb.BRK:
+            region = world.processes[process].heap or "H"
+            self.corners.setdefault(region, [0, 8, 16, 17, 32, 50, 512, 600])
+            return Operation(process, verb, region, 0, self._region_pages())
         if not regions:
             return None
         region = rng.choice(sorted(regions))
         view = regions[region]
-        shape = SHAPES[verb]
+        if verb is Verb.RESIZE:
+            return Operation(process, verb, region, 0, rng.randint(1, view.room))
         if shape is Shape.WHOLE or (shape is Shape.WHOLE_OR_RANGE and rng.random() < 0.2):
             return Operation(process, verb, region)
-        if verb in (Verb.READ, Verb.WRITE):
+        if verb in TOUCHING_VERBS:
             return self._draw_touch(process, verb, region, view)
         mode = rng.choice((*MODES, "rw")) if shape is Shape.PROTECT else ""
         return Operation(process, verb, region, *self._range(region, view.pages), mode)
 
-    def _draw_fork(self, process: str) -> Operation | None:
+    def _draw_fork(self, process: str, verb: Verb) -> Operation | None:
         if len(self.world.processes) >= self.max_processes:
             return None
         used = set(self.world.processes) | set(self.world.ended)
         names = (name for name in _process_names() if name not in used)
-        return Operation(process, Verb.FORK, child=next(names))
+        return Operation(process, verb, child=next(names))
 
     def _draw_mapping(self, process: str, verb: Verb) -> Operation | None:
-        regions = self.world.processes[process]
+        regions = self.world.processes[process].regions
         pages = self._region_pages()
+        if verb is Verb.STACK:
+            pages = min(pages, MAX_STACK_PAGES)
         mapped = sum(view.pages for view in regions.values())
         if len(regions) >= self.max_regions or mapped + pages > MAX_PAGES_MAPPED:
             return None
@@ -136,7 +177,9 @@ class _Drawing:
         anywhere = [self.rng.randrange(1, pages) for _ in range(2) if pages > 1]
         few = self.rng.sample(inside, min(len(inside), self.rng.choice((1, 2, 3))))
         self.corners[region] = sorted({0, pages, *few, *anywhere})
-        return Operation(process, verb, region, 0, pages)
+        options = ("", "", "", "populate", "noreserve") if SHAPES[verb] is Shape.MAP else ("",)
+        mode = self.rng.choice(options) if self.options else ""
+        return Operation(process, verb, region, 0, pages, mode)
 
     def _draw_touch(
         self, process: str, verb: Verb, region: str, view: RegionView
@@ -230,7 +273,7 @@ class _Shrinker:
         for at in range(len(script) - 1, -1, -1):
             for smaller in self._variants(script[at]):
                 candidate = [*script[:at], smaller, *script[at + 1 :]]
-                if smaller.verb in MAPPING_VERBS:
+                if smaller.verb in SIZING_VERBS:
                     candidate = clip(candidate)
                 if self._try(candidate):
                     script = candidate
@@ -244,7 +287,7 @@ class _Shrinker:
             yield replace(operation, mode="")
         if operation.whole:
             return
-        if operation.verb in MAPPING_VERBS:
+        if operation.verb in SIZING_VERBS:
             pages = operation.end
             for fewer in sorted({1, 2, 16, 17, 512, 513, pages // 2, pages - 1}):
                 if 0 < fewer < pages:
@@ -288,9 +331,10 @@ def clip(script: Iterable[Operation]) -> list[Operation]:
     world = World()
     kept = []
     for operation in script:
-        view = world.processes.get(operation.process, {}).get(operation.region)
+        process = world.processes.get(operation.process)
+        view = process.regions.get(operation.region) if process is not None else None
         now = operation
-        if view is not None and operation.verb not in MAPPING_VERBS and not operation.whole:
+        if view is not None and operation.verb not in SIZING_VERBS and not operation.whole:
             now = replace(operation, end=min(operation.end, view.pages))
             if now.first >= now.end:
                 continue

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_PAGES: Final = 1 << 22
 """Largest region, in pages (16 GiB): a slip of the keyboard should not fill the host."""
 
+MAX_STACK_PAGES: Final = 1024
+"""Largest stack: half the usual limit, so that the limit does not show."""
+
 FIRST_PROCESS: Final = "P"
 """The process that exists at the start."""
 
@@ -54,13 +57,29 @@ class Verb(StrEnum):
     WIPEONFORK = "wipeonfork"
     FORK = "fork"
     EXIT = "exit"
+    # Beyond the first set: the rest of madvise, locking, moving, the heap and the stack.
+    FREE = "free"
+    POPULATEREAD = "populateread"
+    POPULATEWRITE = "populatewrite"
+    NOHUGEPAGE = "nohugepage"
+    DOFORK = "dofork"
+    KEEPONFORK = "keeponfork"
+    LOCK = "lock"
+    UNLOCK = "unlock"
+    RESIZE = "resize"
+    MOVE = "move"
+    BRK = "brk"
+    STACK = "stack"
+    SYNC = "sync"
+    VFORK = "vfork"
+    EXEC = "exec"
 
 
 SHAPES: Final[dict[Verb, Shape]] = {
-    Verb.MAP: Shape.PAGES,
-    Verb.SHMAP: Shape.PAGES,
-    Verb.MAPFILE: Shape.PAGES,
-    Verb.MAPSHFILE: Shape.PAGES,
+    Verb.MAP: Shape.MAP,
+    Verb.SHMAP: Shape.MAP,
+    Verb.MAPFILE: Shape.MAP,
+    Verb.MAPSHFILE: Shape.MAP,
     Verb.WRITE: Shape.RANGE,
     Verb.READ: Shape.RANGE,
     Verb.DONTNEED: Shape.RANGE,
@@ -71,9 +90,27 @@ SHAPES: Final[dict[Verb, Shape]] = {
     Verb.WIPEONFORK: Shape.WHOLE,
     Verb.FORK: Shape.CHILD,
     Verb.EXIT: Shape.NOTHING,
+    Verb.FREE: Shape.RANGE,
+    Verb.POPULATEREAD: Shape.RANGE,
+    Verb.POPULATEWRITE: Shape.RANGE,
+    Verb.NOHUGEPAGE: Shape.WHOLE,
+    Verb.DOFORK: Shape.WHOLE,
+    Verb.KEEPONFORK: Shape.WHOLE,
+    Verb.LOCK: Shape.RANGE,
+    Verb.UNLOCK: Shape.RANGE,
+    Verb.RESIZE: Shape.PAGES,
+    Verb.MOVE: Shape.WHOLE,
+    Verb.BRK: Shape.PAGES,
+    Verb.STACK: Shape.PAGES,
+    Verb.SYNC: Shape.RANGE,
+    Verb.VFORK: Shape.CHILD,
+    Verb.EXEC: Shape.NOTHING,
 }
 
-MAPPING_VERBS: Final = frozenset({Verb.MAP, Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE})
+MAPPING_VERBS: Final = frozenset({Verb.MAP, Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE, Verb.STACK})
+"""The verbs that give a name a new region."""
+SIZING_VERBS: Final = MAPPING_VERBS | {Verb.RESIZE, Verb.BRK}
+"""The verbs whose number is a size in pages."""
 TOUCHING_VERBS: Final = frozenset({Verb.READ, Verb.WRITE})
 """The verbs whose minor faults are compared with a kernel."""
 
@@ -178,8 +215,9 @@ def _operation(words: list[str], line: int) -> Operation:
         return Operation(process, verb, region, line=line)
     if shape in (Shape.PAGES, Shape.MAP):
         pages = _page_number(arguments[1], usage)
-        if not 1 <= pages <= MAX_PAGES:
-            raise ValueError(f"a region has 1 to {MAX_PAGES} pages, not {pages}")
+        most = MAX_STACK_PAGES if verb is Verb.STACK else MAX_PAGES
+        if not 1 <= pages <= most:
+            raise ValueError(f"`{verb}` takes 1 to {most} pages, not {pages}")
         mode = _choice(arguments[2:], ("populate", "noreserve"), usage)
         return Operation(process, verb, region, 0, pages, mode, line=line)
     first, end = (_page_number(word, usage) for word in arguments[1:3])

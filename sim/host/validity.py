@@ -7,12 +7,21 @@ script that lets a process die knows that it did: later lines may not speak of i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.errors import ScenarioError
-from sim.host.script import FIRST_PROCESS, MAPPING_VERBS, Operation, Verb, parse_line
+from sim.host.script import (
+    FIRST_PROCESS,
+    MAPPING_VERBS,
+    MAX_PAGES,
+    SIZING_VERBS,
+    TOUCHING_VERBS,
+    Operation,
+    Verb,
+    parse_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,16 +32,22 @@ READABLE: Final = 2
 WRITABLE: Final = 3
 ACCESS_OF_MODE: Final = {"none": NO_ACCESS, "r": READABLE, "rw": WRITABLE}
 
+PAGES_PER_TABLE: Final = 512
 MAX_SCRIPT_BYTES: Final = 4 << 20
 
 
 @dataclass(slots=True)
 class RegionView:
-    """What a script can know of a region: how it was made and who may do what with each page."""
+    """What a script can know of a region: how it was made and who may do what with each page.
+
+    `intact`: nothing was ever done to a part of it that could split it into several areas.
+    """
 
     made_by: Verb
     access: bytearray
+    room: int
     dontfork: bool = False
+    intact: bool = True
 
     @property
     def pages(self) -> int:
@@ -41,7 +56,20 @@ class RegionView:
 
     def copy(self) -> RegionView:
         """Return the region as a child inherits it."""
-        return RegionView(self.made_by, bytearray(self.access), self.dontfork)
+        return replace(self, access=bytearray(self.access))
+
+
+@dataclass(slots=True)
+class ProcessView:
+    """What a script can know of a process; `lender` is the parent whose memory it borrows."""
+
+    regions: dict[str, RegionView] = field(default_factory=dict)
+    lender: str = ""
+
+    @property
+    def heap(self) -> str:
+        """Name of the region that is the heap, or "" without one."""
+        return next((name for name, v in self.regions.items() if v.made_by is Verb.BRK), "")
 
 
 @dataclass(slots=True)
@@ -52,82 +80,162 @@ class World:
     `ValueError`, and changes nothing, if the operation cannot happen now.
     """
 
-    processes: dict[str, dict[str, RegionView]] = field(default_factory=lambda: {FIRST_PROCESS: {}})
+    processes: dict[str, ProcessView] = field(
+        default_factory=lambda: {FIRST_PROCESS: ProcessView()}
+    )
     ended: dict[str, str] = field(default_factory=dict)
 
-    def region(self, operation: Operation) -> RegionView:
-        """Return the region that `operation` speaks of."""
-        regions = self.processes[operation.process]
-        if operation.region not in regions:
-            has = ", ".join(sorted(regions)) or "none"
-            raise ValueError(
-                f"{operation.process} has no region {operation.region}; its regions: {has}"
-            )
-        view = regions[operation.region]
-        if operation.end > view.pages:
-            raise ValueError(
-                f"{operation.region} has {view.pages} pages; [{operation.first}, {operation.end}) "
-                "reaches past them"
-            )
-        return view
+    def able(self) -> list[str]:
+        """Return the processes that can be told to do something, in order of birth."""
+        lenders = {view.lender for view in self.processes.values()}
+        return [name for name in self.processes if name not in lenders]
 
     def apply(self, operation: Operation) -> None:
         """Carry out `operation`."""
-        self._require_living(operation.process)
-        regions = self.processes[operation.process]
+        process = self._process(operation.process)
         verb = operation.verb
-        if verb is Verb.FORK:
-            self._fork(operation)
+        if verb in (Verb.FORK, Verb.VFORK):
+            self._fork(operation, process)
         elif verb is Verb.EXIT:
             self._end(operation.process, "exited")
+        elif verb is Verb.EXEC:
+            self.processes[operation.process] = ProcessView()
         elif verb in MAPPING_VERBS:
-            regions[operation.region] = RegionView(verb, bytearray([WRITABLE]) * operation.pages)
+            if operation.region == process.heap:
+                raise ValueError(f"{operation.region} is the heap; give the region another name")
+            process.regions[operation.region] = RegionView(
+                verb, bytearray([WRITABLE]) * operation.pages, _room(operation.pages)
+            )
+        elif verb is Verb.BRK:
+            self._brk(operation, process)
+        elif verb is Verb.RESIZE:
+            self._resize(operation, _region(operation, process))
         else:
-            view = self.region(operation)
-            end = view.pages if operation.whole else operation.end
-            self._on_region(operation, view, end)
+            self._on_region(operation, process, _region(operation, process))
 
-    def _on_region(self, operation: Operation, view: RegionView, end: int) -> None:
-        first, access = operation.first, view.access
-        match operation.verb:
+    def _on_region(self, operation: Operation, process: ProcessView, view: RegionView) -> None:
+        verb, first, access = operation.verb, operation.first, view.access
+        end = view.pages if operation.whole else operation.end
+        if view.made_by is Verb.STACK and verb not in STACK_VERBS:
+            allowed = ", ".join(sorted(STACK_VERBS))
+            raise ValueError(f"a stack cannot be told to `{verb}`; it can: {allowed}")
+        if view.made_by is Verb.BRK and verb in (Verb.UNMAP, Verb.MOVE):
+            raise ValueError(
+                f"{operation.region} is the heap; only `brk` changes its place or size"
+            )
+        match verb:
             case Verb.READ | Verb.WRITE:
-                needed = WRITABLE if operation.verb is Verb.WRITE else READABLE
+                needed = WRITABLE if verb is Verb.WRITE else READABLE
                 if min(access[first:end]) < needed:
                     self._end(operation.process, "was killed by SIGSEGV")
             case Verb.UNMAP:
+                if view.made_by is Verb.STACK and end - first < view.pages:
+                    raise ValueError("a stack is unmapped whole; write no range")
                 access[first:end] = bytes(end - first)
                 if not any(access):
-                    del self.processes[operation.process][operation.region]
+                    del process.regions[operation.region]
             case Verb.PROTECT:
                 hole = access.find(UNMAPPED, first, end)
                 stop = end if hole < 0 else hole
                 access[first:stop] = bytes([ACCESS_OF_MODE[operation.mode]]) * (stop - first)
-            case Verb.DONTFORK:
-                view.dontfork = True
+            case Verb.DONTFORK | Verb.DOFORK:
+                view.dontfork = verb is Verb.DONTFORK
+            case Verb.MOVE:
+                _require_intact(operation, view)
             case _:
                 pass
+        if verb in SPLITTING_VERBS and end - first < view.pages:
+            view.intact = False
 
-    def _require_living(self, name: str) -> None:
+    def _process(self, name: str) -> ProcessView:
         if name in self.processes:
-            return
+            borrower = next((n for n, v in self.processes.items() if v.lender == name), None)
+            if borrower is not None:
+                raise ValueError(
+                    f"{name} waits until {borrower}, which borrows its memory, calls exec or exit"
+                )
+            return self.processes[name]
         if name in self.ended:
             raise ValueError(f"{name} {self.ended[name]}")
         raise ValueError(f"no process called {name}; living: {', '.join(self.processes) or 'none'}")
 
-    def _fork(self, operation: Operation) -> None:
+    def _fork(self, operation: Operation, process: ProcessView) -> None:
         child = operation.child
         if child in self.processes:
             raise ValueError(f"a process called {child} is living; name the child differently")
+        if operation.verb is Verb.VFORK:
+            if process.lender:
+                raise ValueError(
+                    f"{operation.process} has borrowed its memory; it may fork, not vfork"
+                )
+            view = ProcessView(process.regions, operation.process)
+        else:
+            view = ProcessView(
+                {name: v.copy() for name, v in process.regions.items() if not v.dontfork}
+            )
         self.ended.pop(child, None)
-        self.processes[child] = {
-            name: view.copy()
-            for name, view in self.processes[operation.process].items()
-            if not view.dontfork
-        }
+        self.processes[child] = view
+
+    def _brk(self, operation: Operation, process: ProcessView) -> None:
+        heap = process.heap
+        if not heap:
+            if operation.region in process.regions:
+                raise ValueError(f"{operation.region} is mapped; name the heap differently")
+            process.regions[operation.region] = RegionView(Verb.BRK, bytearray(), MAX_PAGES)
+        elif heap != operation.region:
+            raise ValueError(f"the heap of {operation.process} is {heap}, not {operation.region}")
+        _set_pages(process.regions[operation.region], operation.pages)
+
+    def _resize(self, operation: Operation, view: RegionView) -> None:
+        if view.made_by is not Verb.MAP:
+            raise ValueError("`resize` is for private anonymous regions; see `map`")
+        _require_intact(operation, view)
+        if operation.pages > view.room:
+            raise ValueError(
+                f"{operation.region} has room for {view.room} pages, up to the next 2 MiB boundary"
+            )
+        _set_pages(view, operation.pages, view.access[0])
 
     def _end(self, name: str, how: str) -> None:
         del self.processes[name]
         self.ended[name] = how
+
+
+SPLITTING_VERBS: Final = frozenset({Verb.UNMAP, Verb.PROTECT, Verb.LOCK, Verb.UNLOCK})
+STACK_VERBS: Final = TOUCHING_VERBS | {Verb.UNMAP, Verb.DONTNEED}
+
+
+def _region(operation: Operation, process: ProcessView) -> RegionView:
+    regions = process.regions
+    if operation.region not in regions:
+        has = ", ".join(sorted(regions)) or "none"
+        raise ValueError(
+            f"{operation.process} has no region {operation.region}; its regions: {has}"
+        )
+    view = regions[operation.region]
+    if operation.verb not in SIZING_VERBS and operation.end > view.pages:
+        raise ValueError(
+            f"{operation.region} has {view.pages} pages; [{operation.first}, {operation.end}) "
+            "reaches past them"
+        )
+    return view
+
+
+def _room(pages: int) -> int:
+    return -(-pages // PAGES_PER_TABLE) * PAGES_PER_TABLE
+
+
+def _set_pages(view: RegionView, pages: int, access: int = WRITABLE) -> None:
+    del view.access[pages:]
+    view.access += bytes([access]) * (pages - view.pages)
+
+
+def _require_intact(operation: Operation, view: RegionView) -> None:
+    if not view.intact:
+        raise ValueError(
+            f"`{operation.verb}` needs a region in one piece; a part of {operation.region} was "
+            "unmapped, protected or locked on its own"
+        )
 
 
 def check_script(operations: Iterable[Operation], *, file: str | None = None) -> None:
