@@ -80,6 +80,12 @@ def arrival_ns(m: Arrays, task: int) -> int:
     return int(m.lists[int(t.arrivals_at) + n])
 
 
+@compiled
+def next_arrival_ns(m: Arrays, task: int) -> int:
+    """Return `arrival_ns` to Python, which cannot call what is only inlined."""
+    return arrival_ns(m, task)
+
+
 @inlined
 def awaits_arrival(m: Arrays, task: int) -> bool:
     """Whether the next step of the task has an arrival time of its own."""

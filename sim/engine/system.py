@@ -357,7 +357,7 @@ class System:
         if task is None:
             raise KernelPanicError("a CPU without a task gives way", str(cpu))
         m = self.machine.arrays
-        due_ns = burst.arrival_ns(m, task.row)
+        due_ns = burst.next_arrival_ns(m, task.row)
         m.cpus[cpu].idle_from_ns = NONE
         m.cpus[cpu].next_ns = self.now_ns
         self._vacate(cpu)
