@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -157,13 +157,12 @@ def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid
                 format_bytes(row["host_bytes"]),
                 "" if times is None or math.isnan(times) else f"{times:.2f}",
                 format_bytes(row["bound_bytes"]),
-                f"{format_bytes(row['mean_bytes'])} ± {format_bytes(row['half_width_bytes'])}",
+                _with_spread(row["mean_bytes"], row["half_width_bytes"], format_bytes),
                 format_bytes(row["cow_copies_bytes"]),
                 format_bytes(row["page_tables_bytes"]),
                 ""
                 if stall is None
-                else f"{format_duration(stall['fork_ns'])} ± "
-                f"{format_duration(stall['half_width_ns'])}",
+                else _with_spread(stall["fork_ns"], stall["half_width_ns"], format_duration),
                 str(row["n"]),
             )
         )
@@ -179,6 +178,10 @@ def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid
         "runs",
     )
     return Grid(columns, tuple(rows), _classes(len(axes), len(columns)), "need.csv")
+
+
+def _with_spread(mean: float, half_width: float, show: Callable[[float], str]) -> str:
+    return f"{show(mean)} ± {show(half_width)}" if half_width else show(mean)
 
 
 def _oom_grid(table: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:

@@ -178,10 +178,11 @@ def need_sentences(
 
 def fork_sentence(mean_ns: float, half_width_ns: float, longest_ns: float, runs: int) -> str:
     """Return how long the fork stalls its caller."""
-    spread = f" ± {format_duration(half_width_ns)}" if half_width_ns else ""
+    if not half_width_ns and longest_ns == mean_ns:
+        return f"The fork stalls it for {format_duration(mean_ns)}, the same in all {runs} runs."
     return (
-        f"The fork stalls it for {format_duration(mean_ns)}{spread} on average "
-        f"(95 % CI, {runs} runs), {format_duration(longest_ns)} at the longest."
+        f"The fork stalls it for {format_duration(mean_ns)} ± {format_duration(half_width_ns)} on "
+        f"average (95 % CI, {runs} runs), {format_duration(longest_ns)} at the longest."
     )
 
 

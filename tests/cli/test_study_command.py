@@ -1,0 +1,143 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+STUDY = """\
+version: 1
+name: tiny
+question: How much memory does it take?
+base: redis_bgsave
+set: {run.sample_every: 50 ms, processes.redis.save_every: 100 ms}
+axes:
+  processes.redis.dataset: [4 MiB, 8 MiB]
+  processes.redis.writes: [100/s, 5000/s]
+replications: 3
+seed: 3
+need: {set: {host.memory: 256 MiB}}
+check: {times: processes.redis.dataset, by: [2, 40], around: [1.0]}
+answer: {subject: a Redis host, event: saves}
+"""
+
+
+def cowpool(*arguments, cwd, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "sim", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "tiny.yaml").write_text(STUDY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(folder):
+    return cowpool("study", "tiny.yaml", "--jobs", "2", cwd=folder)
+
+
+def test_a_study_prints_its_answer_and_where_the_report_is(folder, done):
+    assert done.returncode == 0, done.stderr
+    first, *_, last = done.stdout.strip().splitlines()
+    assert first.startswith("A Redis host (dataset 8 MiB, writes ")
+    assert "99 % of saves stay within" in first
+    assert last == "report: out/tiny/report.html"
+    page = (folder / "out/tiny/report.html").read_text()
+    assert first.replace("%", "%") in page
+    assert (folder / "out/tiny/tables/need.csv").is_file()
+    assert (folder / "out/tiny/figures/bill.png").is_file()
+
+
+def test_progress_goes_to_standard_error(done):
+    assert "every point: " in done.stderr
+    assert "every point" not in done.stdout
+
+
+def test_run_again_it_resumes_and_prints_one_document(folder, done):
+    again = cowpool("study", "tiny.yaml", "--json", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    document = json.loads(again.stdout)
+    assert document["runs_new"] == 0
+    assert document["answer"] == done.stdout.splitlines()[0]
+
+
+def test_the_report_is_made_again_from_its_folder(folder, done):
+    page = folder / "out/tiny/report.html"
+    before = page.read_bytes()
+    page.unlink()
+    again = cowpool("report", "out/tiny", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert page.read_bytes() == before
+
+
+def test_the_need_of_the_answer_is_what_a_run_reports(folder, done):
+    sets = ["host.memory=256MiB", "processes.redis.dataset=8MiB", "processes.redis.writes=5000/s"]
+    sets += ["run.sample_every=50ms", "processes.redis.save_every=100ms"]
+    options = [option for key in sets for option in ("--set", key)]
+    run = cowpool("run", "redis_bgsave", *options, "--seed", "3", "--json", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    need = json.loads(run.stdout)["metrics"]["memory_need_bytes"]["total"]
+    header, *lines = (folder / "out/tiny/tables/runs.csv").read_text().splitlines()
+    names = header.split(",")
+    rows = [dict(zip(names, line.split(","), strict=True)) for line in lines]
+    own = [
+        row
+        for row in rows
+        if (row["part"], row["replication"]) == ("need", "0")
+        and row["processes.redis.dataset"] == "8 MiB"
+        and row["processes.redis.writes"] == "5000/s"
+    ]
+    assert [float(row["memory_need_bytes.total"]) for row in own] == [need]
+
+
+def test_a_study_that_cannot_be_is_refused_with_its_place(folder):
+    (folder / "bad.yaml").write_text(STUDY.replace("writes: [", "writs: ["))
+    bad = cowpool("study", "bad.yaml", cwd=folder)
+    assert bad.returncode == 2
+    assert bad.stdout == ""
+    assert bad.stderr.startswith("bad.yaml:8: axes.processes.redis.writs: ")
+    assert "did you mean 'writes'" in bad.stderr
+    assert len(bad.stderr.strip().splitlines()) == 1
+
+
+def test_ctrl_c_keeps_what_is_finished(folder):
+    (folder / "long.yaml").write_text(
+        STUDY.replace("name: tiny", "name: long").replace("replications: 3", "replications: 500")
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sim", "study", "long.yaml", "--jobs", "1"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    journal = folder / "out/long/runs.sqlite-wal"
+    deadline_s = time.monotonic() + 120
+    size = 0
+    while True:  # the plan is written in one go; what comes after it is finished runs
+        assert time.monotonic() < deadline_s
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.2)
+        now = journal.stat().st_size if journal.exists() else 0
+        if 0 < size < now:
+            break
+        size = now
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, (out, err)
+    assert "Traceback" not in err
+    again = cowpool("report", "out/long", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert "A Redis host" in again.stdout or "no answer" in again.stdout
