@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(str(error), PARTLY_DONE)
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted; everything finished so far is kept", INTERRUPTED)
+    except MemoryError:
+        return _say("this machine has too little memory; simulate a smaller host", BAD_INPUT)
     except BrokenPipeError:
         return _reader_has_gone()
     except SystemExit as ending:  # how typer takes a broken pipe

@@ -136,6 +136,15 @@ def test_a_defect_without_a_place_for_its_file(monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_host_too_large_to_simulate_here(monkeypatch, capsys):
+    def too_much(name: str) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sim.cli.starter, "write_starter", too_much)
+    assert main(["init", "x"]) == 2
+    assert "smaller host" in capsys.readouterr().err
+
+
 def test_interrupted(monkeypatch, capsys):
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt
