@@ -1,0 +1,175 @@
+"""Each program on a small simulated machine, against what closed forms expect of it."""
+
+import statistics
+
+import pytest
+
+from sim.engine.run import simulate
+from sim.scenario import resolve
+from sim.stats.theory import distinct_pages_written
+from sim.units import GIB, MIB, MS, S
+from sim.workload import PROGRAMS
+from sim.workload.expect import EXPECTATIONS, saved_copies
+from sim.workload.redis_heap import redis_heap
+from sim.workload.signature import keyword_arguments
+
+
+def run(program, *, replication=0, memory=GIB, cpus=4, horizon=60 * S, **keys):
+    scenario = resolve(
+        {
+            "version": 1,
+            "host": {"memory": memory, "cpus": cpus},
+            "processes": {"p": {"program": program, **keys}},
+            "run": {"horizon": horizon},
+        }
+    )
+    result = simulate(scenario, seed=1, replication=replication).to_json()
+    assert result["ending"] == "idle"
+    assert not result["metrics"]["oom_kills"]
+    return result
+
+
+def recorded(result, process, key):
+    return result["programs"][process][key]
+
+
+# -- redis ------------------------------------------------------------------------------
+
+REDIS = {"dataset": 32 * MIB, "writes": 20_000, "save_every": 100 * MS, "save_speed": 64 * MIB}
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize(
+    ("value_bytes", "version", "keys"),
+    [
+        (30, 7.2, "uniform"),
+        (1900, 7.2, "uniform"),
+        (1900, 7.2, "zipf"),
+        (3900, 6.2, "uniform"),
+        (3900, 7.2, "uniform"),
+        (20_000, 7.2, "uniform"),
+    ],
+)
+def test_a_save_copies_as_many_pages_as_expected(value_bytes, version, keys):
+    """Within 2 %: the closed form leaves out the time that faults add to a save."""
+    heap = redis_heap(
+        dataset_bytes=32 * MIB, value_bytes=value_bytes, key_bytes=16,
+        fragmentation=1.0, version=version,
+    )  # fmt: skip
+    writes = 20_000 * heap.used_bytes / (64 * MIB)
+    expected = saved_copies(
+        heap,
+        writes=writes,
+        gives_back=version >= 7 and heap.values.mean_whole_pages > 0,
+        distribution=keys,
+        s=0.99,
+    )
+    copies, extra = [], []
+    for replication in range(5):
+        result = run(
+            "redis", **REDIS, value=value_bytes, version=version, key_distribution=keys,
+            replication=replication,
+        )  # fmt: skip
+        copies += recorded(result, "p", "cow_pages_during_save")
+        extra.append(result["metrics"]["memory_need_bytes"]["cow_copies"] / 4096)
+        assert recorded(result, "p", "saves_failed") == [0]
+        assert recorded(result, "p", "resident_pages") == [heap.pages]
+        assert result["metrics"]["cow_copies"] == copies[-1]
+    assert statistics.mean(copies) == pytest.approx(expected, rel=0.02)
+    assert statistics.mean(extra) <= statistics.mean(copies) * 1.001
+
+
+@pytest.mark.truth
+def test_a_save_that_takes_longer_copies_more():
+    """Negative control: half the speed is far outside the tolerance above."""
+    fast = run("redis", **REDIS, value=1900)
+    slow = run("redis", **(REDIS | {"save_speed": 32 * MIB}), value=1900)
+    more = recorded(slow, "p", "cow_pages_during_save")[0]
+    assert more > 1.2 * recorded(fast, "p", "cow_pages_during_save")[0]
+
+
+@pytest.mark.truth
+def test_redis_serves_everything_that_arrives():
+    result = run("redis", **(REDIS | {"save_every": 500 * MS, "saves": 2}), arrivals="fixed")
+    latency = result["metrics"]["request_latency_ns"]
+    served_s = (result["simulated_ns"] - recorded(result, "p", "load_ns")[0]) / S
+    assert latency["count"] == pytest.approx(20_000 * served_s, rel=0.01)
+    assert latency["max"] >= max(recorded(result, "p", "fork_ns"))
+    assert result["metrics"]["forks"] == 2
+
+
+# -- the others -------------------------------------------------------------------------
+
+
+@pytest.mark.truth
+def test_workers_erode_what_they_share():
+    """Each worker's copies are the pages it hits, uniformly: z limit at false alarm 1e-6."""
+    keys = {"app": 8 * MIB, "workers": 3, "worker_heap": MIB, "requests": 100, "hot_share": 0.5}
+    keys |= {"hot_fraction": 0.5, "eroded_pages": 10, "request_cpu": MS, "duration": 2 * S}
+    result = run("prefork_web", **keys)
+    total = 0.0
+    variance = 0.0
+    for slot in range(3):
+        requests = recorded(result, f"p/{slot}.0", "requests")[0]
+        assert requests == pytest.approx(200, abs=5 * 200**0.5)
+        mean, var = distinct_pages_written(2048, 10 * requests)
+        found = recorded(result, f"p/{slot}.0", "eroded_copies")[0]
+        assert abs(found - mean) < 4.8916 * var**0.5
+        total += mean
+        variance += var
+    copies = result["metrics"]["cow_copies"]
+    assert abs(copies - total) < 4.8916 * variance**0.5
+    assert result["metrics"]["request_latency_ns"]["count"] == sum(
+        recorded(result, f"p/{slot}.0", "requests")[0] for slot in range(3)
+    )
+
+
+@pytest.mark.truth
+def test_spawning_depends_on_the_parent_with_fork_only():
+    spawn_ns = {}
+    for method in ("fork_exec", "vfork_exec", "posix_spawn"):
+        for parent in (8 * MIB, 128 * MIB):
+            result = run(
+                "build_storm", method=method, parent=parent, jobs=8, concurrency=2,
+                job_heap=MIB, job_cpu=MS, parent_writes=0,
+            )  # fmt: skip
+            spawn_ns[method, parent] = statistics.median(recorded(result, "p", "spawn_ns"))
+            assert recorded(result, "p", "jobs_killed") == [0]
+            assert result["metrics"]["execs"] == 8
+            assert result["metrics"]["zero_fills"] == parent // 4096 + 8 * 256
+    assert spawn_ns["fork_exec", 128 * MIB] > 8 * spawn_ns["fork_exec", 8 * MIB]
+    for method in ("vfork_exec", "posix_spawn"):
+        assert spawn_ns[method, 128 * MIB] == pytest.approx(spawn_ns[method, 8 * MIB], rel=0.05)
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("method", ["sbrk", "mmap"])
+def test_heaps_take_a_frame_a_touched_page(method):
+    result = run(
+        "heap_growth", method=method, processes=3, steps=4, cycles=2, step=MIB,
+        touched_fraction=0.5, rewrites=50,
+    )  # fmt: skip
+    assert result["metrics"]["zero_fills"] == 3 * 2 * 4 * 128
+    assert result["metrics"]["cow_copies"] == 0
+    assert recorded(result, "p", "steps_refused") == [0]
+    need = result["metrics"]["memory_need_bytes"]["data"] // 4096
+    assert need <= 3 * 4 * 128 + 3
+
+
+@pytest.mark.truth
+def test_a_shell_starts_every_stage():
+    result = run("shell_pipeline", pipelines=3, stages=3, stream=MIB)
+    assert result["metrics"]["forks"] == result["metrics"]["execs"] == 9
+    assert result["metrics"]["exits"] == 10
+    expected_ns = 16 * MS
+    for pipeline_ns in recorded(result, "p", "pipeline_ns"):
+        assert expected_ns * 0.9 < pipeline_ns < expected_ns * 1.3
+
+
+@pytest.mark.parametrize("name", EXPECTATIONS)
+def test_expectations_take_a_process_of_a_resolved_scenario(name):
+    scenario = resolve(
+        {"version": 1, "processes": {"p": {"program": name}}, "run": {"horizon": "1 min"}}
+    )
+    process = scenario["processes"]["p"]
+    assert EXPECTATIONS[name](keyword_arguments(PROGRAMS[name], process))
