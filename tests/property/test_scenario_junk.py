@@ -53,7 +53,7 @@ PATHS = [
 ]  # fmt: skip
 
 
-def resolves_or_is_refused(data: dict) -> None:
+def check_it_resolves_or_is_refused(data: dict) -> None:
     with contextlib.suppress(ScenarioError):
         resolved = resolve(data)
         json.dumps(resolved, allow_nan=False)
@@ -63,7 +63,7 @@ def resolves_or_is_refused(data: dict) -> None:
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), junk, max_size=5))
 def test_junk(data):
-    resolves_or_is_refused(data)
+    check_it_resolves_or_is_refused(data)
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
@@ -75,7 +75,7 @@ def test_junk_in_one_place_of_a_good_scenario(path, value):
     for part in way:
         node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
     node[int(last) if isinstance(node, list) else last] = value
-    resolves_or_is_refused(data)
+    check_it_resolves_or_is_refused(data)
 
 
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
@@ -95,7 +95,7 @@ def test_any_setting_is_applied_or_refused(setting):
     document = parse_document(json.dumps(GOOD), "f")
     with contextlib.suppress(ScenarioError):
         changed = apply_settings(document, [setting])
-        resolves_or_is_refused(changed.data)
+        check_it_resolves_or_is_refused(changed.data)
 
 
 def test_the_good_one_is_good():

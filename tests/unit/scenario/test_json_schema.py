@@ -21,13 +21,13 @@ def test_it_is_a_schema(kind):
 @pytest.mark.parametrize("name", shipped("scenarios"))
 def test_scenarios_that_ship_are_valid_as_written_and_resolved(name):
     for data in (read_document(config_path("scenarios", name)).data, load_scenario(name)):
-        BOTH.validate(data)
-        jsonschema.Draft202012Validator(json_schema("scenario")).validate(data)
+        assert not list(BOTH.iter_errors(data))
+        assert jsonschema.Draft202012Validator(json_schema("scenario")).is_valid(data)
 
 
 @pytest.mark.parametrize("name", shipped("studies"))
 def test_studies_that_ship_are_valid(name):
-    BOTH.validate(read_document(config_path("studies", name)).data)
+    assert not list(BOTH.iter_errors(read_document(config_path("studies", name)).data))
 
 
 GOOD = {
@@ -53,7 +53,7 @@ GOOD = {
     ],
 )
 def test_mistakes_are_underlined(path, value):
-    BOTH.validate(GOOD)
+    assert BOTH.is_valid(GOOD)
     data = copy.deepcopy(GOOD)
     *way, last = path.split(".")
     node = data
