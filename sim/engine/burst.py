@@ -182,8 +182,9 @@ def advance(m: Arrays, until_ns: int, limit: int) -> tuple[int, int, int]:
             c.idle_from_ns = NONE
             if m.clock[0].sample_next_ns <= now and not sample(m, now):
                 return ROOM, cpu, now
-            integrate(m, now)
             status = carry_out(m, cpu, task)
+            if m.pool[0].free != m.clock[0].level_free:
+                integrate(m, now)
             if status == DONE:
                 t.op = OP_NONE
             elif status == SHORT:

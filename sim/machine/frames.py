@@ -5,6 +5,8 @@ in batches from the buddy lists; watermarks are tested at the refill.  All per-C
 before memory is declared short.
 """
 
+from typing import Any
+
 from sim.jit import compiled, inlined
 from sim.machine.layout import F_BUDDY, F_PERCPU, N_ORDERS, NONE, Arrays
 
@@ -94,6 +96,32 @@ def add_free_range(m: Arrays, zone: int, start: int, end: int) -> None:
 
 
 @compiled
+def take_blocks(m: Arrays, zone: int, mine: Any, frames: int) -> None:
+    """Move `frames` free frames of `zone` to a per-CPU list, in as large blocks as there are.
+
+    Blocks, because taking one frame after the other would split and relink for each of them.
+    """
+    order = N_ORDERS - 1
+    while frames > 0:
+        while 1 << order > frames:
+            order -= 1
+        pfn = buddy_alloc(m, zone, order)
+        if pfn == NONE:
+            order -= 1
+            continue
+        head = int(mine.head)
+        for at in range(pfn + (1 << order) - 1, pfn - 1, -1):
+            frame = m.frames[at]
+            frame.bits = F_PERCPU
+            frame.zone = zone
+            frame.next = head
+            head = at
+        mine.head = head
+        mine.count += 1 << order
+        frames -= 1 << order
+
+
+@compiled
 def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
     """Bring the list of `cpu` to at least `wanted` frames; say whether that was possible.
 
@@ -117,13 +145,7 @@ def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
             continue
         n = min(max(missing, z.batch), spare)
         allowed -= n
-        for _ in range(n):
-            pfn = buddy_alloc(m, zone, 0)
-            frame = m.frames[pfn]
-            frame.bits = F_PERCPU
-            frame.next = mine.head
-            mine.head = pfn
-            mine.count += 1
+        take_blocks(m, zone, mine, n)
     return bool(mine.count >= wanted)
 
 

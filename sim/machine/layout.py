@@ -277,6 +277,7 @@ CLOCK = np.dtype(
         for name in (
             "tick_ns",
             "level_ns",  # the integrals below reach up to here
+            "level_free",  # free pages since then
             "free_low",  # integral of free pages x ns, below 2**61
             "free_high",  # and its multiples of 2**61
             "free_min",

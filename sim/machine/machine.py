@@ -124,11 +124,10 @@ class Machine:
                     marks.low_pages, host.cpus, batch
                 )
             if z.managed > 0:
-                m.frames[first : start + pages].zone = number
                 add_free_range(m, number, first, start + pages)
             start += pages
         self.free_at_start_pages = int(m.pool[0].free)
-        m.clock[0].free_min = m.pool[0].free
+        m.clock[0].free_min = m.clock[0].level_free = m.pool[0].free
 
     # -- tasks ----------------------------------------------------------------------------
 

@@ -16,11 +16,11 @@ def bucket(value: int) -> int:
     """Return the bucket of a value from 0 to 2**63 - 1."""
     shift = 0
     rest = value >> 7
-    while rest >= 256:
-        rest >>= 8
-        shift += 8
-    while rest > 0:
-        rest >>= 1
+    for step in (32, 16, 8, 4, 2, 1):
+        if rest >> step > 0:
+            rest >>= step
+            shift += step
+    if rest > 0:
         shift += 1
     return (shift << 6) + (value >> shift)
 

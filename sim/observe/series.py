@@ -36,9 +36,9 @@ def sample(m: Arrays, until_ns: int) -> bool:
     return True
 
 
-@inlined
+@compiled
 def integrate(m: Arrays, now_ns: int) -> None:
-    """Carry the integral of free pages forward to `now_ns`.
+    """Carry the integral of free pages forward to `now_ns`, at the level since `level_ns`.
 
     It is kept in two words, because pages x ns outgrow 63 bits.
     """
@@ -46,13 +46,14 @@ def integrate(m: Arrays, now_ns: int) -> None:
     elapsed = now_ns - clock.level_ns
     while elapsed > 0:
         part = min(elapsed, _STRETCH_NS)
-        low = clock.free_low + m.pool[0].free * part
+        low = clock.free_low + clock.level_free * part
         while low >= _LIMIT:
             low -= _LIMIT
             clock.free_high += 1
         clock.free_low = low
         clock.level_ns += part
         elapsed -= part
+    clock.level_free = m.pool[0].free
 
 
 @inlined

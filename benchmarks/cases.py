@@ -1,0 +1,182 @@
+"""What is timed: programs on machines of the size that operators have."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from sim.engine.run import build_system
+from sim.engine.system import System
+from sim.engine.task import Task
+from sim.scenario.resolve import open_scenario
+from sim.units import GIB, PAGE_BYTES, S
+from sim.workload.patterns import Every, Listed, Uniform
+
+FAMILY_BYTES = 4 * GIB
+
+
+@dataclass
+class Timed:
+    """How long one part of a program took on this host's clock, and what it did."""
+
+    seconds: float = 0.0
+    faults: int = 0
+
+    @property
+    def per_second(self) -> float:
+        """Faults a second."""
+        return self.faults / self.seconds
+
+
+def system_of(memory_bytes: int, cpus: int) -> System:
+    """Return a machine with the generic host's heavy-tailed prices, and nothing on it."""
+    source = open_scenario("steps_demo")
+    resolved = source.resolved(
+        {"host.memory": memory_bytes, "host.cpus": cpus, "run.horizon": 3600 * S}
+    )
+    return build_system(resolved, seed=1)
+
+
+def play(system: System, program: Callable[[Task], Generator[Any, Any, Any]]) -> None:
+    """Run one program to its end."""
+
+    def start(task: Task) -> Generator[Any, Any, None]:
+        yield from task.begin_image(2, 64)
+        yield from program(task)
+
+    system.born(Task(system, "bench", start))
+    system.env.run(until=system.env.process(system.drive()))
+
+
+def zero_fill(system: System) -> Timed:
+    """Write 4 GiB in sequence for the first time."""
+    timed = Timed()
+
+    def program(task: Task) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(FAMILY_BYTES)
+        started = perf_counter()
+        yield from task.write(data)
+        timed.seconds = perf_counter() - started
+        timed.faults = task.faults("zero_fill")
+
+    play(system, program)
+    return timed
+
+
+def random_copies(system: System) -> Timed:
+    """Fork a process of 4 GiB and write every page of it once, in random order."""
+    timed = Timed()
+    pages = FAMILY_BYTES // PAGE_BYTES
+    order = np.random.default_rng(1).permutation(pages).astype(np.int64)
+
+    def program(task: Task) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(FAMILY_BYTES)
+        yield from task.write(data)
+        yield from task.fork(_sleeper)
+        started = perf_counter()
+        yield from task.write(data, pattern=Listed(order))
+        timed.seconds = perf_counter() - started
+        timed.faults = task.faults("cow_copy")
+
+    play(system, program)
+    return timed
+
+
+def _sleeper(task: Task) -> Generator[Any, Any, None]:
+    yield from task.sleep(3000 * S)
+
+
+def two_of_a_family(system: System) -> Timed:
+    """Parent and child of a fork write their shared 4 GiB in random order, each on its own CPU."""
+    timed = Timed()
+    pages = FAMILY_BYTES // PAGE_BYTES
+    orders = [np.random.default_rng(n).permutation(pages).astype(np.int64) for n in range(2)]
+
+    def child(task: Task, data: Any) -> Generator[Any, Any, None]:
+        yield from task.write(data, pattern=Listed(orders[1]))
+        timed.faults += task.faults("cow_copy") + task.faults("cow_reuse")
+
+    def program(task: Task) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(FAMILY_BYTES)
+        yield from task.write(data)
+        yield from task.fork(child, data)
+        started = perf_counter()
+        yield from task.write(data, pattern=Listed(orders[0]))
+        yield from task.wait()
+        timed.seconds = perf_counter() - started
+        timed.faults += task.faults("cow_copy") + task.faults("cow_reuse")
+
+    play(system, program)
+    return timed
+
+
+def two_fill(system: System) -> Timed:
+    """Parent and child of a fork each fill 2 GiB of their own, each on its own CPU."""
+    timed = Timed()
+
+    def fill(task: Task) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(FAMILY_BYTES // 2)
+        yield from task.write(data)
+        timed.faults += task.faults("zero_fill")
+
+    def program(task: Task) -> Generator[Any, Any, None]:
+        yield from task.fork(fill)
+        started = perf_counter()
+        yield from fill(task)
+        yield from task.wait()
+        timed.seconds = perf_counter() - started
+
+    play(system, program)
+    return timed
+
+
+def fork_4_gib(system: System) -> Timed:
+    """Fork a process of 4 GiB; counts entries copied."""
+    timed = Timed()
+
+    def program(task: Task) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(FAMILY_BYTES)
+        yield from task.write(data)
+        started = perf_counter()
+        yield from task.fork(_sleeper)
+        timed.seconds = perf_counter() - started
+        timed.faults = data.pages
+
+    play(system, program)
+    return timed
+
+
+def big_fork(system: System) -> Timed:
+    """Fill 64 GiB, fork, and write a tenth of it in random order: the whole of it is timed."""
+    timed = Timed()
+    started = perf_counter()
+
+    def program(task: Task) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(64 * GIB)
+        yield from task.write(data)
+        yield from task.fork(_sleeper)
+        yield from task.write(data, pattern=Uniform(data.pages // 10))
+        timed.faults = task.faults("zero_fill") + task.faults("cow_copy")
+
+    play(system, program)
+    timed.seconds = perf_counter() - started
+    return timed
+
+
+def paced(system: System) -> Timed:
+    """Serve three million writes that arrive over 60 simulated seconds."""
+    timed = Timed()
+
+    def program(task: Task) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(FAMILY_BYTES)
+        started = perf_counter()
+        yield from task.write(
+            data, pattern=Uniform(3_000_000), arrivals=Every(task.now_ns, 20_000)
+        )
+        timed.seconds = perf_counter() - started
+        timed.faults = task.faults("zero_fill")
+
+    play(system, program)
+    return timed
