@@ -173,3 +173,40 @@ def test_expectations_take_a_process_of_a_resolved_scenario(name):
     )
     process = scenario["processes"]["p"]
     assert EXPECTATIONS[name](keyword_arguments(PROGRAMS[name], process))
+
+
+def handshake(task):
+    """A parent and a child that wait for each other through SimPy events."""
+    env = task.system.env
+    ready, taken = env.event(), env.event()
+
+    def child(task):
+        yield from task.compute(MS)
+        ready.succeed("made")
+        yield taken
+        task.record("taken_ns", task.now_ns)
+
+    yield from task.fork(child, name="child")
+    what = yield ready
+    assert what == "made"
+    yield env.timeout(5 * MS)
+    task.record("woken_ns", task.now_ns)
+    taken.succeed()
+    yield from task.wait()
+
+
+def test_a_program_may_wait_for_events_of_its_own():
+    programs = {"handshake": handshake}
+    scenario = resolve(
+        {
+            "version": 1,
+            "processes": {"p": {"program": "handshake"}},
+            "run": {"horizon": S},
+        },
+        programs=programs,
+    )
+    result = simulate(scenario, seed=1, check=True, programs=programs).to_json()
+    assert result["ending"] == "idle"
+    (woken_ns,) = recorded(result, "p", "woken_ns")
+    assert woken_ns > 6 * MS
+    assert recorded(result, "child", "taken_ns") == [woken_ns]
