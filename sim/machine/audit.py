@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sim.errors import KernelPanicError
 from sim.jit import compiled
+from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.layout import (
     A_ACCOUNT,
     F_ANON,
