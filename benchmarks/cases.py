@@ -172,9 +172,7 @@ def paced(system: System) -> Timed:
     def program(task: Task) -> Generator[Any, Any, None]:
         data = yield from task.mmap(FAMILY_BYTES)
         started = perf_counter()
-        yield from task.write(
-            data, pattern=Uniform(3_000_000), arrivals=Every(task.now_ns, 20_000)
-        )
+        yield from task.write(data, pattern=Uniform(3_000_000), arrivals=Every(task.now_ns, 20_000))
         timed.seconds = perf_counter() - started
         timed.faults = task.faults("zero_fill")
 

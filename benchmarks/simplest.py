@@ -1,7 +1,7 @@
 """The simplest simulator of the same faults: pages in a dict, one SimPy event a fault.
 
-It is what `docs` of SimPy would lead to, and what cowpool's speed is compared with.  It does less: no
-page tables, no per-CPU lists, no histograms; prices are drawn like cowpool's, from a lognormal.
+It is what `docs` of SimPy would lead to, and what cowpool's speed is compared with.  It does less:
+no page tables, no per-CPU lists, no histograms; prices are drawn like cowpool's, from a lognormal.
 """
 
 from collections.abc import Generator

@@ -46,7 +46,7 @@ def cache_root() -> Path:
 def _use_own_cache() -> None:
     if "NUMBA_CACHE_DIR" not in os.environ:
         folder = cache_root() / source_digest(Path(__file__).parent)
-        numba.config.CACHE_DIR = str(folder)
+        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]  # made at run time
 
 
 _use_own_cache()
@@ -54,10 +54,14 @@ _use_own_cache()
 
 def compiled(function: F) -> F:
     """Compile `function` on first use and keep the machine code on disk."""
-    return cast(F, numba.njit(cache=True, error_model="numpy")(function))
+    return cast("F", numba.njit(cache=True, error_model="numpy")(function))
 
 
 def inlined(function: F) -> F:
     """Compile `function` into each of its callers: for the few that every step goes through."""
-    options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return cast(F, numba.njit(cache=True, error_model="numpy", **options)(function))
+    options: dict[str, Any] = {
+        "forceinline": True,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }
+    return cast("F", numba.njit(cache=True, error_model="numpy", **options)(function))

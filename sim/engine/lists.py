@@ -36,4 +36,6 @@ class ListStore:
 
     def free(self, start: int) -> None:
         """Give back the segment that starts at `start`."""
-        self._live = [segment for segment in self._live if segment[0] != start or segment[1] == start]
+        self._live = [
+            segment for segment in self._live if segment[0] != start or segment[1] == start
+        ]

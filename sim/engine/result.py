@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from sim.engine.system import FAULT_KINDS
 from sim.kernel import work
 from sim.machine.layout import N_LINES
@@ -17,6 +15,7 @@ from sim.units import PAGE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from sim.engine.system import System
@@ -247,7 +246,9 @@ class Measurement:
             "runqueue": RUNQUEUE,
         }
         return {
-            name: _distribution(histograms[row]) for name, row in rows.items() if histograms[row].any()
+            name: _distribution(histograms[row])
+            for name, row in rows.items()
+            if histograms[row].any()
         }
 
     def _host(self) -> Mapping[str, int]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from typing import Any, Final
-
-import simpy
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.cost.catalogue import price_array
 from sim.engine.burst import FOREVER
@@ -17,6 +14,11 @@ from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
 from sim.units import PAGE_BYTES, pages_for
 from sim.workload import PROGRAMS
 from sim.workload.signature import PROCESS_KEYS, keyword_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    import simpy
 
 FIRST_IMAGE_PAGES: Final = 16
 """Data and bss of the image a process starts from: nothing to speak of."""
@@ -68,8 +70,14 @@ def simulate(
 
     Raises `KernelPanicError` if the books do not balance: the result would be worthless.
     """
-    system = build_system(resolved, seed=seed, replication=replication, burst=burst, check=check,
-                          schedulers=schedulers)
+    system = build_system(
+        resolved,
+        seed=seed,
+        replication=replication,
+        burst=burst,
+        check=check,
+        schedulers=schedulers,
+    )
     measurement = Measurement(system, resolved["host"]["stages"])
     warmup_ns = resolved["run"]["warmup"]
     if warmup_ns > 0:

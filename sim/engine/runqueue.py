@@ -1,6 +1,7 @@
 """The run queue: who waits for a CPU, in the policy's order, and for how long."""
 
 from collections.abc import Callable
+from functools import partial
 
 from sim.policy.schedulers import SchedulerPolicy
 from sim.stats.level import Level
@@ -16,7 +17,7 @@ class RunQueue:
     """
 
     def __init__(self, policy: Callable[[int], SchedulerPolicy], quantum_ns: int) -> None:
-        self._make = lambda: policy(quantum_ns)
+        self._make: Callable[[], SchedulerPolicy] = partial(policy, quantum_ns)
         self._policies: dict[int, SchedulerPolicy] = {}
         self._since: dict[int, dict[int, int]] = {}
         self.length = Level(0, 0)
@@ -43,7 +44,7 @@ class RunQueue:
         return any(self._since.values())
 
     def pick(self, cpu: int, now_ns: int) -> tuple[int, int, int] | None:
-        """Return and remove the next task for `cpu`: pid, its slice and how long it waited, in ns."""
+        """Return and remove the next task for `cpu`: pid, slice and how long it waited, in ns."""
         choices = [
             (min(self._since[where].values()), where)
             for where in (ANY, cpu)

@@ -1,6 +1,7 @@
 """What happens when memory is short: Linux's killer, or the textbook's queue.
 
-Both decide about a task whose step was refused; the step changed nothing and will be tried again whole.
+Both decide about a task whose step was refused; the step changed nothing and will be tried again
+whole.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Shortage(Protocol):
         """`task`, which had been refused, has got what it needed."""
 
     def released(self) -> None:
-        """A frame has become free, or a reference was dropped."""
+        """Take note that a frame has become free, or a reference was dropped."""
 
     def ended(self, task: Task) -> None:
         """`task` has exited."""
@@ -94,8 +95,8 @@ class Killer:
 class Queue:
     """The textbook's pool: first come, first served.
 
-    While anyone waits, newcomers queue behind; the head is woken by a freed frame or a dropped reference,
-    keeps its place, and tries its whole step again.
+    While anyone waits, newcomers queue behind; the head is woken by a freed frame or a dropped
+    reference, keeps its place, and tries its whole step again.
     """
 
     def __init__(self, system: System) -> None:

@@ -1,8 +1,8 @@
 """The system in simulated time: tasks, CPUs and the burst, on SimPy's clock.
 
 SimPy processes are the programs and one driver.  The driver gives CPUs to tasks, has the burst run
-up to the next event, moves the clock there, and acts on what the burst came back with.  It always runs last
-at its time, so that events and programs of that time see the machine between steps.
+up to the next event, moves the clock there, and acts on what the burst came back with.  It always
+runs last at its time, so that events and programs of that time see the machine between steps.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import simpy
+from simpy.events import EventPriority
 
 from sim.engine import burst
 from sim.engine.lists import ListStore
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from sim.machine.machine import Machine
     from sim.policy.schedulers import SchedulerPolicy
 
-LATE: Final = 2
+LATE: Final = EventPriority(2)
 """SimPy priority of the driver: behind NORMAL (1) and URGENT (0)."""
 
 FAULT_KINDS: Final = {

@@ -1,6 +1,7 @@
 """A task: one simulated process, its program, and the verbs the program calls.
 
-The verbs put an operation into the task's row of the machine and wait until the burst has carried it out.
+The verbs put an operation into the task's row of the machine and wait until the burst has carried
+it out.
 """
 
 from __future__ import annotations
@@ -289,9 +290,11 @@ class Task:
 
     # -- processes ------------------------------------------------------------------------------
 
-    def _child(self, name: str | None, program: Callable[..., Verb], args: Any, kwargs: Any) -> Task:
+    def _child(
+        self, name: str | None, program: Callable[..., Verb], args: Any, kwargs: Any
+    ) -> Task:
         self.n_children += 1
-        child = Task(
+        return Task(
             self.system,
             name or f"{self.name}/{self.n_children}",
             lambda task: program(task, *args, **kwargs),
@@ -299,7 +302,6 @@ class Task:
             pin=self.pin,
             oom_score_adj=self.oom_score_adj,
         )
-        return child
 
     def fork(
         self, program: Callable[..., Verb], *args: Any, name: str | None = None, **kwargs: Any
@@ -329,7 +331,9 @@ class Task:
         self.system.count("vforks")
         child.borrowed = True
         self.system.born(child)
-        yield from self._wait(f"its vfork child {child.name} to exec or exit", child.released, child)
+        yield from self._wait(
+            f"its vfork child {child.name} to exec or exit", child.released, child
+        )
         return Child(child.pid, child.name)
 
     def posix_spawn(
@@ -411,7 +415,7 @@ class Task:
             self.status = leave.status
             self.ended_how = f"exit {leave.status}"
         except simpy.Interrupt as interrupt:  # before the program had begun
-            self.status = interrupt.cause.value
+            self.status = Signal(interrupt.cause).value
             self.ended_how = "oom-killed"
         except Killed as killed:
             self.status = killed.signal.value
@@ -450,11 +454,10 @@ class Task:
             except simpy.Interrupt as interrupt:
                 self.waits_for = self.holder = None
                 program.close()
-                raise Killed(interrupt.cause) from None
+                raise Killed(Signal(interrupt.cause)) from None
             except Exception as failure:  # an event of the program's own failed: its business
                 error = failure
 
 
 def _count(pattern: Pattern) -> int:
     return len(pattern.pages) if isinstance(pattern, Listed) else getattr(pattern, "count", 0)
-

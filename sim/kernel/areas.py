@@ -32,8 +32,8 @@ OVERCOMMIT_NEVER = 2
 def may_commit(m: Arrays, pages: int) -> bool:
     """Whether the kernel promises `pages` more (Linux 6.12 `__vm_enough_memory`).
 
-    Mode 0 refuses a single request larger than memory and swap together, mode 1 nothing, mode 2 what
-    would take `Committed_AS` above `CommitLimit`.
+    Mode 0 refuses a single request larger than memory and swap together, mode 1 nothing, mode 2
+    what would take `Committed_AS` above `CommitLimit`.
     """
     pool = m.pool[0]
     if pool.overcommit == OVERCOMMIT_ALWAYS:
@@ -107,7 +107,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
 def brk_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of brk: move the program break by `pages` (negative: give back).
 
-    The result is the old break (growing) or the new one (shrinking), NONE with `errno` set if refused.
+    The result is the old break (growing) or the new one (shrinking), or NONE with `errno` set.
     """
     t = m.tasks[task]
     space = int(t.space)

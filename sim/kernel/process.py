@@ -1,7 +1,7 @@
 """fork, vfork, exec and exit, one leaf table's worth a step.
 
-Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range`, `vma_needs_copy`),
-`fs/exec.c` (`exec_mmap`), `kernel/exit.c`.
+Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range`,
+`vma_needs_copy`), `fs/exec.c` (`exec_mmap`), `kernel/exit.c`.
 """
 
 from sim.jit import compiled
@@ -414,7 +414,7 @@ def leave_space(m: Arrays, cpu: int, task: int, space: int) -> int:
 
 @compiled
 def exit_step(m: Arrays, cpu: int, task: int) -> int:
-    """Do one step of exit: drop the address space (and one that exec was dropping), then the stack."""
+    """Do one step of exit: drop the address space (and one that exec was dropping), the stack."""
     t = m.tasks[task]
     if t.stage == 0:
         drop_reserve(m, task)

@@ -104,8 +104,8 @@ def zap_next(m: Arrays, cpu: int, space: int, vpn: int, end: int) -> int:
 def unmap_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of munmap of `pages` pages from `start` on.
 
-    Stage 0 splits areas at the edges; stage 1 removes entries, a leaf table a step, and at the end the
-    areas and the page tables that nobody needs any more.
+    Stage 0 splits areas at the edges; stage 1 removes entries, a leaf table a step, and at the end
+    the areas and the page tables that nobody needs any more.
     """
     t = m.tasks[task]
     space = int(t.space)

@@ -1,6 +1,7 @@
 """What a step did, as lines of work, and how it ended.
 
-A line names a kind of work and counts its units; `sim.cost` has a price for each, in the same order.
+A line names a kind of work and counts its units; `sim.cost` has a price for each, in the same
+order.
 """
 
 from typing import Final
@@ -65,8 +66,8 @@ HUGE_COPY: Final = 34
 RECLAIM_PAGE: Final = 35
 
 LINES: Final = (
-    "ACCESS ZERO_FILL ZERO_PAGE_MAP COW_COPY COW_REUSE FILE_MAP FILE_MAP_AROUND MAJOR_FAULT SEGFAULT "
-    "SPURIOUS TABLE_ALLOC FORK_BASE FORK_AREA FORK_TABLE FORK_PTE FORK_FOLIO FORK_HUGE "
+    "ACCESS ZERO_FILL ZERO_PAGE_MAP COW_COPY COW_REUSE FILE_MAP FILE_MAP_AROUND MAJOR_FAULT "
+    "SEGFAULT SPURIOUS TABLE_ALLOC FORK_BASE FORK_AREA FORK_TABLE FORK_PTE FORK_FOLIO FORK_HUGE "
     "FORK_EAGER_COPY FORK_FLUSH VFORK_BASE EXEC_BASE EXIT_BASE UNMAP_AREA UNMAP_PTE TABLE_FREE "
     "FRAME_FREE MMAP_CALL MUNMAP_CALL BRK_CALL MADVISE_CALL WAIT_CALL CONTEXT_SWITCH OOM_KILL "
     "HUGE_ZERO_FILL HUGE_COPY RECLAIM_PAGE"

@@ -1,8 +1,8 @@
 """Counter-based random draws: the n-th draw of (task, purpose) is a pure function of a key and n.
 
-Threefry-2x32 with 13 rounds (Salmon, Moraes, Dror and Shaw 2011, Parallel Random Numbers: As Easy as
-1, 2, 3, SC'11, table 2: passes BigCrush).  Only additions, shifts and masks on values below 2**62, so
-that compiled and plain Python agree to the bit.
+Threefry-2x32 with 13 rounds (Salmon, Moraes, Dror and Shaw 2011, Parallel Random Numbers: As Easy
+as 1, 2, 3, SC'11, table 2: passes BigCrush).  Only additions, shifts and masks on values below
+2**62, so that compiled and plain Python agree to the bit.
 """
 
 from sim.jit import inlined

@@ -218,7 +218,17 @@ CPU = np.dtype(
 ZONE = np.dtype(
     [
         (name, "i8")
-        for name in ("start", "end", "managed", "free", "min_pages", "low_pages", "high_pages", "batch", "pcp_high")
+        for name in (
+            "start",
+            "end",
+            "managed",
+            "free",
+            "min_pages",
+            "low_pages",
+            "high_pages",
+            "batch",
+            "pcp_high",
+        )
     ]
 )
 

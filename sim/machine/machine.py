@@ -114,7 +114,11 @@ class Machine:
             z.start, z.end = start, start + pages
             z.managed = max(0, start + pages - first)
             marks = zone_watermarks(host.min_free_pages, int(z.managed), managed, host.scale_factor)
-            z.min_pages, z.low_pages, z.high_pages = marks.min_pages, marks.low_pages, marks.high_pages
+            z.min_pages, z.low_pages, z.high_pages = (
+                marks.min_pages,
+                marks.low_pages,
+                marks.high_pages,
+            )
             if host.percpu_batch_pages == 0:
                 z.batch, z.pcp_high = 1, 0
             else:
@@ -143,8 +147,21 @@ class Machine:
         for name in TASK.names or ():
             t[name] = 0
         t.state = 1
-        for name in ("space", "old_space", "cpu", "pin", "parent", "stack", "area", "other",
-                     "other_area", "cached_area", "cached_tag", "cached_leaf", "cached_space"):
+        for name in (
+            "space",
+            "old_space",
+            "cpu",
+            "pin",
+            "parent",
+            "stack",
+            "area",
+            "other",
+            "other_area",
+            "cached_area",
+            "cached_tag",
+            "cached_leaf",
+            "cached_space",
+        ):
             t[name] = NONE
         self.arrays.counts[row] = 0
         self.arrays.draws[row] = 0

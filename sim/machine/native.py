@@ -2,9 +2,10 @@
 
 Handing twenty NumPy arrays to every compiled function would pass 140 words by value and count
 references on each; compiling that takes minutes and running it costs more than a page fault.  So
-`Arrays` crosses as the address of a small table of base addresses, and ``m.frames[pfn]`` becomes an
-address.  The source stays what plain Python runs too (``NUMBA_DISABLE_JIT=1``): the attribute is then
-the array itself.  No index is checked or wrapped: the audit and the plain run are there for that.
+`Arrays` crosses as the address of a small table of base addresses, and ``m.frames[pfn]`` becomes
+an address.  The source stays what plain Python runs too (``NUMBA_DISABLE_JIT=1``): the attribute is
+then the array itself.  No index is checked or wrapped: the audit and the plain run are there for
+that.
 """
 
 import operator
@@ -15,7 +16,13 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.imputils import lower_builtin
-from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global, signature
+from numba.core.typing.templates import (
+    AbstractTemplate,
+    AttributeTemplate,
+    infer_getattr,
+    infer_global,
+    signature,
+)
 from numba.extending import (
     NativeValue,
     lower_getattr_generic,
@@ -52,13 +59,13 @@ _ORDER = {name: number for number, name in enumerate(COLUMNS)}
 
 
 @register_model(RowsType)
-class _RowsModel(models.PrimitiveModel):  # type: ignore[misc]
+class _RowsModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, ir.IntType(64))
 
 
 @register_model(ArraysType)
-class _ArraysModel(models.PrimitiveModel):  # type: ignore[misc]
+class _ArraysModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, ir.IntType(64))
 
@@ -77,10 +84,12 @@ def _unbox_arrays(typ: ArraysType, obj: Any, c: Any) -> NativeValue:
 
 
 @infer_getattr
-class _ArraysAttributes(AttributeTemplate):  # type: ignore[misc]
+class _ArraysAttributes(AttributeTemplate):
     key = ArraysType
 
-    def generic_resolve(self, typ: ArraysType, attr: str) -> RowsType | None:
+    def generic_resolve(  # type: ignore[override]  # Numba: NotImplemented, until overridden
+        self, typ: ArraysType, attr: str
+    ) -> RowsType | None:
         return ROWS.get(attr)
 
 
@@ -92,14 +101,16 @@ def _lower_rows(context: Any, builder: Any, typ: Any, value: Any, attr: str) -> 
 
 
 def _signature(rows: RowsType, index: Any, *rest: Any) -> Any:
-    indices = index.types if isinstance(index, types.BaseTuple) else (index,)
-    if len(indices) != 1 + len(rows.inner) or not all(isinstance(i, types.Integer) for i in indices):
+    indices = index.types if isinstance(index, types.UniTuple | types.Tuple) else (index,)
+    if len(indices) != 1 + len(rows.inner) or not all(
+        isinstance(i, types.Integer) for i in indices
+    ):
         return None
     return indices
 
 
 @infer_global(operator.getitem)
-class _GetItem(AbstractTemplate):  # type: ignore[misc]
+class _GetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], RowsType) and _signature(*args) is not None:
             return signature(args[0].element, *args)
@@ -107,16 +118,18 @@ class _GetItem(AbstractTemplate):  # type: ignore[misc]
 
 
 @infer_global(operator.setitem)
-class _SetItem(AbstractTemplate):  # type: ignore[misc]
+class _SetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], RowsType) and _signature(*args) is not None:
             return signature(types.void, args[0], args[1], args[0].element)
         return None
 
 
-def _address(context: Any, builder: Any, rows: RowsType, base: Any, index_type: Any, index: Any) -> Any:
+def _address(
+    context: Any, builder: Any, rows: RowsType, base: Any, index_type: Any, index: Any
+) -> Any:
     word = ir.IntType(64)
-    if isinstance(index_type, types.BaseTuple):
+    if isinstance(index_type, types.UniTuple | types.Tuple):
         values = cgutils.unpack_tuple(builder, index)
         kinds = index_type.types
     else:

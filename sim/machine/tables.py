@@ -152,7 +152,9 @@ def is_empty(m: Arrays, slot: int) -> bool:
 
 
 @compiled
-def free_tables(m: Arrays, cpu: int, space: int, start: int, end: int, floor: int, ceiling: int) -> int:
+def free_tables(
+    m: Arrays, cpu: int, space: int, start: int, end: int, floor: int, ceiling: int
+) -> int:
     """Free the tables below the top that cover [start, end), after Linux's `free_pgd_range`.
 
     A table goes only if all it covers lies within [floor, ceiling): otherwise a neighbouring area

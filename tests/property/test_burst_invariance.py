@@ -58,7 +58,9 @@ def test_the_comparison_can_fail() -> None:
     assert outcome([steps], host, seed=1) != outcome([steps], host, seed=2)
 
 
-@pytest.mark.parametrize(("queueing", "kills", "ending"), [(False, 1, "idle"), (True, 0, "deadlock")])
+@pytest.mark.parametrize(
+    ("queueing", "kills", "ending"), [(False, 1, "idle"), (True, 0, "deadlock")]
+)
 def test_two_that_want_more_than_there_is(queueing: bool, kills: int, ending: str) -> None:
     """Linux kills one; in the textbook's pool both hold what they have and wait for ever."""
     steps = [("mmap", 40), ("write", 0, None, None, 1)]

@@ -22,7 +22,10 @@ _patterns = st.one_of(
     st.just(None),
     st.builds(Uniform, count=st.integers(1, 60)),
     st.builds(
-        HotCold, count=st.integers(1, 60), hot_fraction=st.floats(0.1, 1.0), hot_share=st.floats(0, 1)
+        HotCold,
+        count=st.integers(1, 60),
+        hot_fraction=st.floats(0.1, 1.0),
+        hot_share=st.floats(0, 1),
     ),
 )
 _pace = st.one_of(st.none(), st.integers(1, 400_000))
