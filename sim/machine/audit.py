@@ -1,7 +1,8 @@
-"""The audit: do the books balance?
+"""The audit: proof that the books balance.
 
-Every frame is free or referenced, as often as it is mapped; tables are counted once each.  The counts
-are taken anew from the page tables and the free lists and compared with what the machine believes.
+Every frame is free or referenced, as often as it is mapped; tables are counted once each.  The
+counts are taken anew from the page tables and the free lists and compared with what the machine
+believes.
 """
 
 from typing import Final
@@ -89,7 +90,9 @@ def _audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
 
 
 @compiled
-def _audit_leaf(m: Arrays, slot: int, seen: NDArray[np.int32], vpn: int, space: int) -> tuple[int, int, int]:
+def _audit_leaf(
+    m: Arrays, slot: int, seen: NDArray[np.int32], vpn: int, space: int
+) -> tuple[int, int, int]:
     """Count what a leaf table maps; return a complaint, where, and its resident pages."""
     resident = 0
     area = NONE
