@@ -4,6 +4,8 @@ import pytest
 
 from sim.cost.catalogue import PRICE_KEYS, Price, PriceSpec, price_array, price_specs
 from sim.cost.quantiles import constant
+from sim.kernel import work
+from sim.machine.layout import N_LINES
 
 ORDER = """ACCESS ZERO_FILL ZERO_PAGE_MAP COW_COPY COW_REUSE FILE_MAP FILE_MAP_AROUND MAJOR_FAULT
 SEGFAULT SPURIOUS TABLE_ALLOC FORK_BASE FORK_AREA FORK_TABLE FORK_PTE FORK_FOLIO FORK_HUGE
@@ -20,6 +22,12 @@ def flat(value_ns: int) -> dict[str, object]:
 def test_the_order_is_the_one_the_engine_indexes_with():
     assert [price.name for price in Price] == ORDER
     assert [int(price) for price in Price] == list(range(len(ORDER)))
+
+
+def test_lines_of_work_are_the_prices_in_the_same_order():
+    assert [price.name for price in Price] == work.LINES
+    assert [getattr(work, name) for name in work.LINES] == list(Price)
+    assert len(Price) == N_LINES == work.DRAW_PAGE
 
 
 def test_every_price_says_per_what_it_is_paid():
