@@ -76,9 +76,12 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
         before = int(a.prev)
         if before != NONE and m.areas[before].end + STACK_GAP_PAGES > vpn:
             return False
-        a.offset -= a.start - vpn
-        s.pages += a.start - vpn
+        grown = int(a.start) - vpn
+        a.offset -= grown
         a.start = vpn
+        s.pages += grown
+        s.committed += grown
+        m.pool[0].committed += grown
     t.cached_area = area
     return True
 
