@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -46,7 +47,7 @@
 #define MAX_PROCESSES 256
 #define REGIONS 26
 #define SLOTS_BYTES (sizeof(struct slot) * MAX_PROCESSES)
-#define FAIL_AFTER_S 60            /* a process that does not answer by then is reported lost  */
+#define FAIL_AFTER_S 20            /* a process that does not answer by then is reported lost  */
 
 enum verb {
     V_MAP, V_SHMAP, V_MAPFILE, V_MAPSHFILE, V_STACK, V_BRK, V_RESIZE, V_MOVE, V_WRITE, V_READ,
@@ -113,10 +114,20 @@ static long room_for(long pages)
     return (pages * PAGE + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
+/* Leave, and let no process of the script live on. */
+static void leave(int status) __attribute__((noreturn));
+static void leave(int status)
+{
+    for (int i = 0; slots && getpid() == controller && i < MAX_PROCESSES; i++)
+        if (slots[i].pid)
+            kill(slots[i].pid, SIGKILL);
+    exit(status);
+}
+
 static void die(const char *what)
 {
     fprintf(stderr, "driver: %s: %s\n", what, strerror(errno));
-    exit(70);
+    leave(70);
 }
 
 /* ---- talking ------------------------------------------------------------------------------ */
@@ -440,21 +451,41 @@ static void await(int slot)
 {
     struct slot *them = &slots[slot];
     if (wait_for(&them->answered, atomic_load(&them->asked)) < 0) {
-        fprintf(stderr, "driver: process %d does not answer\n", slot);
-        exit(70);
+        fprintf(stderr, "driver: process %d does not answer `%s`\n", slot,
+                verbs[them->command.verb].name);
+        leave(70);
     }
 }
 
-/* Collect an ended process: its parent does, if it lives; else it is ours, the subreaper's. */
+/* Whether a process waits for a vforked child to give its memory back. */
+static int suspended(int slot)
+{
+    for (int i = 0; i < MAX_PROCESSES; i++)
+        if (slots[i].pid && slots[i].lender == slot)
+            return 1;
+    return 0;
+}
+
+/*
+ * Collect an ended process: its parent does, if it lives; else it is ours, the subreaper's. A
+ * parent that is suspended does it never: then the end of the process is all we wait for.
+ */
 static void reap(int slot)
 {
     struct slot *them = &slots[slot];
-    if (them->parent >= 0 && slots[them->parent].pid) {
+    if (them->parent < 0 || !slots[them->parent].pid) {
+        if (waitpid(them->pid, NULL, 0) < 0)
+            die("waitpid");
+    } else if (suspended(them->parent)) {
+        struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, them->pid, 0), .events = POLLIN};
+        if (end.fd < 0 || poll(&end, 1, FAIL_AFTER_S * 1000) != 1)
+            die("pidfd_open");
+        close(end.fd);
+    } else {
         struct command command = {.verb = V_REAP, .child = slot};
         ask(them->parent, &command);
         await(them->parent);
-    } else if (waitpid(them->pid, NULL, 0) < 0)
-        die("waitpid");
+    }
     them->pid = 0;
 }
 
@@ -640,8 +671,10 @@ static void carry_out(int slot, const struct command *command)
     else
         await(slot);
     int ended = command->verb == V_EXIT || them->answer.segv;
-    if (lender >= 0 && (ended || command->verb == V_EXEC))
+    if (lender >= 0 && (ended || command->verb == V_EXEC)) {
         await(lender);
+        them->lender = -1;
+    }
     if (ended)
         reap(slot);
 }
@@ -674,8 +707,5 @@ int main(int argc, char **argv)
             if (slots[i].pid)
                 print_figures(i);
     }
-    for (int i = MAX_PROCESSES - 1; i >= 0; i--)
-        if (slots[i].pid)
-            kill(slots[i].pid, SIGKILL);
-    return fflush(stdout) ? 70 : 0;
+    leave(fflush(stdout) ? 70 : 0);
 }

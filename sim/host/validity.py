@@ -119,10 +119,8 @@ class World:
         if view.made_by is Verb.STACK and verb not in STACK_VERBS:
             allowed = ", ".join(sorted(STACK_VERBS))
             raise ValueError(f"a stack cannot be told to `{verb}`; it can: {allowed}")
-        if view.made_by is Verb.BRK and verb in (Verb.UNMAP, Verb.MOVE):
-            raise ValueError(
-                f"{operation.region} is the heap; only `brk` changes its place or size"
-            )
+        if view.made_by is Verb.BRK and verb in (Verb.UNMAP, Verb.MOVE, Verb.DONTFORK):
+            raise ValueError(f"{operation.region} is the heap; it cannot be told to `{verb}`")
         match verb:
             case Verb.READ | Verb.WRITE:
                 needed = WRITABLE if verb is Verb.WRITE else READABLE

@@ -14,7 +14,15 @@ from sim.host.script import FIRST_PROCESS, Operation, Verb
 
 TABLE = 512  # pages that one leaf table, or one huge entry, maps
 AROUND = 16  # pages that a read fault on a file maps at most
-MAPS = {Verb.MAP, Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE}
+MAPS = {Verb.MAP, Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE, Verb.STACK}
+FLAG_CHANGES = {  # of madvise: what comes, what goes
+    Verb.HUGEPAGE: ({"huge"}, {"nohuge"}),
+    Verb.NOHUGEPAGE: ({"nohuge"}, {"huge"}),
+    Verb.DONTFORK: ({"dontfork"}, set()),
+    Verb.DOFORK: (set(), {"dontfork"}),
+    Verb.WIPEONFORK: ({"wipeonfork"}, set()),
+    Verb.KEEPONFORK: (set(), {"wipeonfork"}),
+}
 
 
 class SegmentationFault(Exception):  # noqa: N818
@@ -29,6 +37,7 @@ class Family:
 class Folio:
     """What is allocated as one: 1 page or 512; `mappings` counts entries that map any of it."""
 
+    pages: list[Page] = field(default_factory=list)
     mappings: int = 0
 
 
@@ -41,6 +50,7 @@ class Page:
     mapped: int = 0
     dirty: bool = False
     exclusive: bool = False
+    written: bool = False  # has something in it other than zeros
 
 
 ZERO = Page(anonymous=False)
@@ -61,6 +71,7 @@ class HugeEntry:
 
     pages: list[Page]
     writable: bool
+    dirty: bool = True
 
 
 @dataclass(eq=False)
@@ -106,6 +117,7 @@ class Area:
 class Region:
     start: int
     pages: int
+    room: int = 0
     dontfork: bool = False
 
 
@@ -118,6 +130,7 @@ class Space:
         self.huge: dict[int, HugeEntry] = {}
         self.tables: set[int] = set()
         self.regions: dict[str, Region] = {}
+        self.heap = Region(0x20_0000_0000, 0)
 
     # -- areas ---------------------------------------------------------------------------------
 
@@ -140,27 +153,14 @@ class Space:
         if page % TABLE:
             self.split_huge(page // TABLE)
 
-    def change_flags(self, start: int, end: int, add: set[str], drop: set[str]) -> str:
-        """Change the flags of all areas in [start, end), splitting and merging; return the error."""
-        at = start
-        for area in self.inside(start, end):
-            hole, at = area.start > at, area.end
-            flags = (area.flags | add) - drop
-            if hole:
-                pass
-            if flags == area.flags:
-                continue
-            self.set_flags(max(area.start, start), min(area.end, end), flags)
-        return ""
-
     def set_flags(self, start: int, end: int, flags: frozenset[str]) -> None:
         """Give [start, end), which lies in one area, its new flags; merge with neighbours."""
         area = self.area_at(start)
         left = self.area_at(start - 1) if area.start == start else None
         right = self.area_at(end) if area.end == end else None
         middle = replace(area.cut(start, end), flags=flags)
-        joins_left = left is not None and mergeable(left, middle, into=left)
-        joins_right = right is not None and mergeable(middle, right, into=right)
+        joins_left = left is not None and mergeable(left, middle)
+        joins_right = right is not None and mergeable(middle, right)
         self.split_at(start)
         self.split_at(end)
         area = self.area_at(start)
@@ -239,8 +239,10 @@ class Space:
         self.unmap_huge(block)
         for i in range(TABLE):
             page = entry.pages[i] if entry.pages else ZERO
+            dirty = entry.dirty and page is not ZERO
+            page.dirty = page.dirty or dirty  # the folio becomes dirty, with all its pages
             writable = entry.writable and page is not ZERO
-            self.map_page(block * TABLE + i, page, writable=writable, dirty=page is not ZERO)
+            self.map_page(block * TABLE + i, page, writable=writable, dirty=dirty)
 
     def zap(self, start: int, end: int, *, give_back_tables: bool = False) -> None:
         """Remove all entries in [start, end)."""
@@ -268,27 +270,57 @@ class Space:
 
     # -- faults --------------------------------------------------------------------------------
 
-    def touch(self, number: int, *, write: bool) -> int:
-        """Access a page; return 1 if that took a fault."""
-        area = self.area_at(number)
+    def touch(self, number: int, *, write: bool, by_kernel: bool = False) -> int:
+        """Access a page; return 1 if that took a fault.
+
+        A call that populates (`by_kernel`) leaves a writable entry as clean as it is, and makes the
+        page dirty instead.
+        """
+        area = self.area_at(number) or (None if by_kernel else self.grow_stack(number))
         if area is None or ("w" if write else "r") not in area.flags:
             raise SegmentationFault
         block = number // TABLE
+        fault = True
         if block in self.huge:
-            huge = self.huge[block]
-            if not write or huge.writable:
-                return 0
-            self.write_huge(block, number)
-            return 1
-        entry = self.entries.get(number)
-        if entry is None:
+            fault = write and not self.huge[block].writable
+            if fault:
+                self.write_huge(block, number)
+        elif number not in self.entries:
             self.fault_in(area, number, write=write)
-            return 1
-        if not write or entry.writable:
-            entry.dirty = entry.dirty or (write and entry.page is not ZERO)
-            return 0
-        self.write_protected(area, number, entry)
-        return 1
+        else:
+            entry = self.entries[number]
+            fault = write and not entry.writable
+            if fault:
+                self.write_protected(area, number, entry)
+        if write:
+            self.after_write(number, by_kernel=by_kernel)
+        return int(fault)
+
+    def after_write(self, number: int, *, by_kernel: bool) -> None:
+        huge = self.huge.get(number // TABLE)
+        if huge is not None:
+            huge.dirty = True
+            page = huge.pages[number % TABLE]
+        else:
+            entry = self.entries[number]
+            page = entry.page
+            if not by_kernel:
+                entry.dirty = True
+            elif not entry.dirty:
+                page.dirty = True
+        page.written = page.written or not by_kernel
+
+    def grow_stack(self, number: int) -> Area | None:
+        """Let the stack whose addresses these are reach down to `number`."""
+        for region in self.regions.values():
+            if region.start <= number < region.start + region.pages:
+                areas = self.inside(region.start, region.start + region.pages)
+                if areas and "growsdown" in areas[0].flags and number < areas[0].start:
+                    self.give_family(areas[0])
+                    areas[0].offset -= areas[0].start - number
+                    areas[0].start = number
+                    return areas[0]
+        return None
 
     def fault_in(self, area: Area, number: int, *, write: bool) -> None:
         block = number // TABLE
@@ -318,6 +350,7 @@ class Space:
     def map_new_huge(self, block: int) -> None:
         folio = Folio()
         pages = [Page(anonymous=True, folio=folio, exclusive=True) for _ in range(TABLE)]
+        folio.pages = pages
         self.map_huge(block, pages, writable=True)
 
     def write_huge(self, block: int, number: int) -> None:
@@ -362,8 +395,10 @@ class Space:
             page.exclusive = entry.writable = entry.dirty = True
         else:
             self.give_family(area)
+            written = page.written
             self.unmap_page(number)
             self.map_new(number)
+            self.entries[number].page.written = written
 
     # -- calls ---------------------------------------------------------------------------------
 
@@ -378,7 +413,7 @@ class Space:
             flags = (area.flags - {"r", "w"}) | access
             if flags == area.flags:
                 continue
-            if "w" in flags and area.private:
+            if "w" in flags and area.private and "noreserve" not in flags:
                 flags |= {"account"}
             elif area.backing is None and area.family is None:
                 flags -= {"account"}
@@ -414,22 +449,184 @@ class Space:
             if low > at:
                 error = "ENOMEM"
             at = high
+            if verb in (Verb.DONTNEED, Verb.FREE) and "locked" in area.flags:
+                return "EINVAL"
+            if verb in (Verb.FREE, Verb.WIPEONFORK) and area.backing is not None:
+                return "EINVAL"
             if verb is Verb.DONTNEED:
                 self.zap(low, high, give_back_tables=True)
-                continue
-            if verb is Verb.WIPEONFORK and area.backing is not None:
-                return "EINVAL"
-            flag = {
-                Verb.HUGEPAGE: "huge", Verb.DONTFORK: "dontfork", Verb.WIPEONFORK: "wipeonfork",
-            }[verb]
-            if flag not in area.flags:
-                self.set_flags(low, high, area.flags | {flag})
+            elif verb is Verb.FREE:
+                self.free(low, high)
+            else:
+                add, drop = FLAG_CHANGES[verb]
+                flags = (area.flags | add) - drop
+                if flags != area.flags:
+                    self.set_flags(low, high, flags)
         return error if at >= end else "ENOMEM"
+
+    def free(self, start: int, end: int) -> None:
+        """MADV_FREE: what is in these pages may be lost; they count as clean until written."""
+        for block in range(start // TABLE, -(-end // TABLE)):
+            low, high = max(start, block * TABLE), min(end, (block + 1) * TABLE)
+            if block in self.huge:
+                huge = self.huge[block]
+                if not huge.pages or shared(huge.pages[0].folio):
+                    continue
+                if high - low == TABLE:
+                    huge.dirty = False
+                    for page in huge.pages:
+                        page.dirty = False
+                    continue
+                self.split_huge(block)
+                self.split_folio(self.entries[low].page.folio)
+            number = low
+            while number < high:
+                number += self.free_entry(number, high)
+
+    def free_entry(self, number: int, end: int) -> int:
+        """Free the page, or the folio's run of pages, at `number`; return how many that were."""
+        entry = self.entries.get(number)
+        if entry is None or entry.page is ZERO or not entry.page.anonymous:
+            return 1
+        page, folio, run = entry.page, entry.page.folio, 1
+        if len(folio.pages) > 1:
+            at = folio.pages.index(page)
+            while (
+                number + run < end
+                and at + run < TABLE
+                and number + run in self.entries
+                and self.entries[number + run].page is folio.pages[at + run]
+            ):
+                run += 1
+            if run < TABLE:
+                if shared(folio):
+                    return run
+                self.split_folio(folio)
+                return 0
+        if page.dirty:
+            if folio.mappings != run:
+                return run
+            for each in folio.pages or [page]:
+                each.dirty = False
+        for each in range(number, number + run):
+            self.entries[each].dirty = False
+        return run
+
+    def split_folio(self, folio: Folio) -> None:
+        """Make a large folio single pages; those full of zeros become the zero page."""
+        for page in folio.pages:
+            page.folio = Folio([page], page.mapped)
+        for number, entry in list(self.entries.items()):
+            if entry.page in folio.pages and not entry.page.written:
+                area = self.area_at(number)
+                if "locked" not in area.flags:
+                    self.unmap_page(number)
+                    self.map_page(number, ZERO, writable=False, dirty=False)
+
+    def populate(self, start: int, end: int, *, write: bool | None) -> tuple[int, str]:
+        """Fault in [start, end): to write, to read, or (``None``) as each area's flags suggest."""
+        minflt, number = 0, start
+        while number < end:
+            area = self.area_at(number)
+            if area is None:
+                return minflt, "ENOMEM"
+            writing = area.private and "w" in area.flags if write is None else write
+            try:
+                minflt += self.touch(number, write=writing, by_kernel=True)
+            except SegmentationFault:
+                return minflt, "ENOMEM" if write is None else "EINVAL"
+            number += 1
+        return minflt, ""
+
+    def lock(self, start: int, end: int, *, lock: bool) -> tuple[int, str]:
+        at = start
+        for area in self.inside(start, end):
+            if area.start > at:
+                return 0, "ENOMEM"
+            low, at = max(area.start, start), min(area.end, end)
+            flags = area.flags | {"locked"} if lock else area.flags - {"locked"}
+            if flags != area.flags:
+                self.set_flags(low, at, flags)
+        if at < end:
+            return 0, "ENOMEM"
+        return self.populate(start, end, write=None) if lock else (0, "")
+
+    def sync(self, start: int, end: int, spaces: list[Space]) -> str:
+        """msync: dirty pages of shared files go to the disk, and are clean and read-only after."""
+        covered = 0
+        for area in self.inside(start, end):
+            low, high = max(area.start, start), min(area.end, end)
+            covered += high - low
+            if area.private or not area.backing.is_file:
+                continue
+            for number in range(low, high):
+                page = area.backing.pages.get(area.offset + number - area.start)
+                if page is not None and page.dirty:
+                    page.dirty = False
+                    for space in spaces:
+                        for entry in space.entries.values():
+                            if entry.page is page:
+                                entry.dirty = entry.writable = False
+        return "" if covered == end - start else "ENOMEM"
+
+    def move(self, region: Region, start: int) -> None:
+        """Mremap to another place; the region is one area."""
+        old, region.start = region.start, start
+        delta = start - old
+        area = self.area_at(old)
+        if area.backing is None and area.family is None:
+            area.offset = start
+        area.start, area.end = area.start + delta, area.end + delta
+        blocks = range(old // TABLE, -(-(old + region.pages) // TABLE))
+        for block in blocks:
+            if block in self.huge:
+                self.huge[block + delta // TABLE] = self.huge.pop(block)
+            if block in self.tables:
+                self.tables.remove(block)
+                self.tables.add(block + delta // TABLE)
+        for number in range(old, old + region.pages):
+            if number in self.entries:
+                self.entries[number + delta] = self.entries.pop(number)
+
+    def resize(self, region: Region, pages: int) -> int:
+        """Mremap in place; return the faults it takes to populate what is locked."""
+        start, old = region.start, region.pages
+        region.pages = pages
+        if pages <= old:
+            self.unmap(start + pages, start + old)
+            return 0
+        area = self.area_at(start)
+        area.end = start + pages
+        if "locked" in area.flags:
+            return self.populate(start + old, start + pages, write=None)[0]
+        return 0
+
+    def set_break(self, pages: int) -> None:
+        heap, old = self.heap, self.heap.pages
+        heap.pages = pages
+        if pages <= old:
+            self.unmap(heap.start + pages, heap.start + old)
+            return
+        new = Area(
+            heap.start + old,
+            heap.start + pages,
+            heap.start + old,
+            frozenset({"r", "w", "account"}),
+            None,
+        )
+        last = self.area_at(heap.start + old - 1) if old else None
+        self.areas.append(new)
+        if last is not None and mergeable(last, new):
+            self.join(last, new)
+        self.areas.sort(key=lambda area: area.start)
 
     def fork(self) -> Space:
         child = Space()
+        child.heap = replace(self.heap)
         child.regions = {
-            name: replace(region) for name, region in self.regions.items() if not region.dontfork
+            name: child.heap if region is self.heap else replace(region)
+            for name, region in self.regions.items()
+            if not region.dontfork
         }
         for area in self.areas:
             if "dontfork" in area.flags:
@@ -437,7 +634,10 @@ class Space:
             wiped = "wipeonfork" in area.flags
             has_family = area.family is not None and not wiped
             copy = replace(
-                area, family=Family() if has_family else None, inherited=has_family
+                area,
+                flags=area.flags - {"locked"},
+                family=Family() if has_family else None,
+                inherited=has_family,
             )
             child.areas.append(copy)
             if has_family:
@@ -453,6 +653,7 @@ class Space:
                 for page in huge.pages:
                     page.exclusive = False
                 child.map_huge(block, huge.pages, writable=False)
+                child.huge[block].dirty = huge.dirty
             elif block in self.tables:
                 child.tables.add(block)
                 for number in range(low, high):
@@ -475,27 +676,37 @@ class Space:
         ]
 
     def region_figures(self, process: str, name: str, region: Region) -> Figures:
-        counts = dict.fromkeys(("rss", "anon", "pdirty", "sdirty", "thp"), 0)
-
-        def add(page: Page, dirty: bool) -> None:
-            counts["rss"] += 1
-            counts["anon"] += page.anonymous
+        rss = anon = pdirty = sdirty = thp = 0
+        start, end = region.start, region.start + region.pages
+        mapped = [
+            (entry.page, entry.dirty)
+            for number in range(start, end)
+            if (entry := self.entries.get(number)) is not None and entry.page is not ZERO
+        ]
+        for block in range(start // TABLE, -(-end // TABLE)):
+            if block in self.huge:
+                huge = self.huge[block]
+                thp += len(huge.pages)
+                mapped += [(page, huge.dirty) for page in huge.pages]
+        for page, dirty in mapped:
+            rss += 1
+            anon += page.anonymous
             if dirty or page.dirty:
-                counts["pdirty" if page.mapped < 2 else "sdirty"] += 1
-
-        for number in range(region.start, region.start + region.pages):
-            entry = self.entries.get(number)
-            if entry is not None and entry.page is not ZERO:
-                add(entry.page, entry.dirty)
-        for block, huge in self.huge.items():
-            if region.start <= block * TABLE < region.start + region.pages:
-                counts["thp"] += len(huge.pages)
-                for page in huge.pages:
-                    add(page, True)
-        return Figures(process, name, **counts)
+                if page.mapped < 2:
+                    pdirty += 1
+                else:
+                    sdirty += 1
+        return Figures(process, name, rss, anon, pdirty, sdirty, 0, thp)
 
 
-def mergeable(left: Area, right: Area, *, into: Area) -> bool:
+def shared(folio: Folio) -> bool:
+    """Whether more than one address space maps any of the folio."""
+    if folio.mappings < 2:
+        return False
+    return any(page.mapped > 1 for page in folio.pages)
+
+
+def mergeable(left: Area, right: Area) -> bool:
     """Whether two neighbours may become one area."""
     if (
         left.end != right.start
@@ -524,49 +735,92 @@ class Machine:
         minflt, ending = 0, ""
         verb = operation.verb
         if verb in MAPS:
-            self.map(space, operation)
+            minflt = self.map(space, operation)
+        elif verb is Verb.BRK:
+            space.regions[operation.region] = space.heap
+            space.set_break(operation.pages)
         elif verb is Verb.FORK:
             self.spaces[operation.child] = space.fork()
+        elif verb is Verb.VFORK:
+            self.spaces[operation.child] = space
+        elif verb is Verb.EXEC:
+            self.replace(operation.process, Space())
         elif verb is Verb.EXIT:
-            self.end(operation.process)
+            self.replace(operation.process, None)
         else:
-            region = space.regions[operation.region]
-            start = region.start + operation.first
-            end = region.start + (region.pages if operation.whole else operation.end)
-            if verb in (Verb.READ, Verb.WRITE):
-                try:
-                    for page in range(start, end):
-                        minflt += space.touch(page, write=verb is Verb.WRITE)
-                except SegmentationFault:
-                    ending = "SIGSEGV"
-                    self.end(operation.process)
-            elif verb is Verb.UNMAP:
-                space.unmap(start, end)
-                if not space.inside(region.start, region.start + region.pages):
-                    del space.regions[operation.region]
-            elif verb is Verb.PROTECT:
-                ending = space.protect(start, end, operation.mode)
-            else:
-                ending = space.advise(start, end, verb)
-                region.dontfork = region.dontfork or verb is Verb.DONTFORK
+            minflt, ending = self.on_region(space, operation)
         return OpRecord(operation, minflt, self.figures(), None, ending)
 
-    def map(self, space: Space, operation: Operation) -> None:
-        pages, verb = operation.end, operation.verb
+    def on_region(self, space: Space, operation: Operation) -> tuple[int, str]:
+        verb, region = operation.verb, space.regions[operation.region]
+        start = region.start + operation.first
+        end = region.start + (region.pages if operation.whole else operation.end)
+        if verb in (Verb.READ, Verb.WRITE):
+            minflt = 0
+            try:
+                for page in range(start, end):
+                    minflt += space.touch(page, write=verb is Verb.WRITE)
+            except SegmentationFault:
+                self.replace(operation.process, None)
+                return minflt, "SIGSEGV"
+            return minflt, ""
+        if verb is Verb.UNMAP:
+            space.unmap(start, end)
+            if not space.inside(region.start, region.start + region.pages):
+                del space.regions[operation.region]
+        elif verb is Verb.PROTECT:
+            return 0, space.protect(start, end, operation.mode)
+        elif verb in (Verb.POPULATEREAD, Verb.POPULATEWRITE):
+            return space.populate(start, end, write=verb is Verb.POPULATEWRITE)
+        elif verb in (Verb.LOCK, Verb.UNLOCK):
+            return space.lock(start, end, lock=verb is Verb.LOCK)
+        elif verb is Verb.SYNC:
+            return 0, space.sync(start, end, list(self.spaces.values()))
+        elif verb is Verb.MOVE:
+            space.move(region, self.new_place(region.room))
+        elif verb is Verb.RESIZE:
+            return space.resize(region, operation.pages), ""
+        else:
+            if verb in (Verb.DONTFORK, Verb.DOFORK):
+                region.dontfork = verb is Verb.DONTFORK
+            return 0, space.advise(start, end, verb)
+        return 0, ""
+
+    def new_place(self, pages: int) -> int:
         start = self.next_page
         self.next_page += (-(-pages // TABLE) + 1) * TABLE
-        flags = {"r", "w", "account"}
+        return start
+
+    def map(self, space: Space, operation: Operation) -> int:
+        pages, verb = operation.end, operation.verb
+        start = self.new_place(pages)
+        flags = {"r", "w"}
         backing = None
-        if verb is not Verb.MAP:
+        if verb in (Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE):
             backing = Backing(is_file=verb is not Verb.SHMAP)
         if verb in (Verb.SHMAP, Verb.MAPSHFILE):
             flags.add("shared")
-        offset = start if backing is None else 0
-        space.areas.append(Area(start, start + pages, offset, frozenset(flags), backing))
-        space.regions[operation.region] = Region(start, pages)
+        if verb is Verb.STACK:
+            flags.add("growsdown")
+        flags.add("noreserve" if operation.mode == "noreserve" else "account")
+        low = start + pages - 1 if verb is Verb.STACK else start
+        offset = low if backing is None else 0
+        space.areas.append(Area(low, start + pages, offset, frozenset(flags), backing))
+        space.areas.sort(key=lambda area: area.start)
+        space.regions[operation.region] = Region(start, pages, pages)
+        if operation.mode == "populate":
+            return space.populate(start, start + pages, write=None)[0]
+        return 0
 
-    def end(self, process: str) -> None:
-        self.spaces.pop(process).exit()
+    def replace(self, process: str, new: Space | None) -> None:
+        """Give a process another address space, or none: it has exited."""
+        old = self.spaces[process]
+        if new is None:
+            del self.spaces[process]
+        else:
+            self.spaces[process] = new
+        if all(space is not old for space in self.spaces.values()):
+            old.exit()
 
     def figures(self) -> tuple[Figures, ...]:
         return tuple(f for name, space in self.spaces.items() for f in space.figures(name))

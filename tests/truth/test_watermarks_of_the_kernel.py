@@ -1,0 +1,69 @@
+"""Watermarks and per-CPU lists by Linux's formulas, against what the running kernel has set up."""
+
+from pathlib import Path
+
+import pytest
+
+from sim.machine.watermarks import default_min_free_kb, percpu_batch, zone_watermarks
+
+VM = Path("/proc/sys/vm")
+ZONEINFO = Path("/proc/zoneinfo")
+LOW_MEMORY = ("DMA", "DMA32", "Normal")
+
+pytestmark = [pytest.mark.truth, pytest.mark.kernel]
+
+
+def zones():
+    """Return (name, numbers) of every zone that has pages; of lists kept per CPU, the first."""
+    found = []
+    for line in ZONEINFO.read_text().splitlines():
+        words = line.replace(":", " ").split()
+        if words[:1] == ["Node"]:
+            found.append((words[words.index("zone") + 1], {"node": int(words[1].rstrip(","))}))
+        elif found and len(words) == 2 and words[1].isdigit():
+            found[-1][1].setdefault(words[0], int(words[1]))
+    return [(name, numbers) for name, numbers in found if numbers.get("managed")]
+
+
+@pytest.fixture
+def here():
+    """Return the zones of low memory, and skip where there is no Linux to ask."""
+    if not ZONEINFO.exists() or not (VM / "watermark_scale_factor").exists():
+        pytest.skip("needs /proc/zoneinfo")
+    return [(name, numbers) for name, numbers in zones() if name in LOW_MEMORY]
+
+
+def setting(name):
+    return int((VM / name).read_text())
+
+
+def test_a_zones_watermarks_follow_from_min_free(here):
+    managed = sum(numbers["managed"] for _, numbers in here)
+    for name, numbers in here:
+        marks = zone_watermarks(
+            setting("min_free_kbytes") // 4,
+            numbers["managed"],
+            managed,
+            setting("watermark_scale_factor"),
+        )
+        shown = (numbers["min"], numbers["low"], numbers["high"])
+        assert (marks.min_pages, marks.low_pages, marks.high_pages) == shown, name
+
+
+def test_a_list_takes_batches_of_the_zones_size(here):
+    for name, numbers in here:
+        assert percpu_batch(numbers["managed"]) == numbers["batch"], name
+
+
+def test_min_free_is_one_of_the_two_defaults(here):
+    """With huge pages or without, unless somebody has set it."""
+    if len({numbers["node"] for _, numbers in here}) > 1:
+        pytest.skip("the formula for several memory nodes is another one")
+    managed = sum(numbers["managed"] for _, numbers in here)
+    defaults = [
+        default_min_free_kb(managed, zones=len(here), huge_pages=huge) for huge in (False, True)
+    ]
+    found = setting("min_free_kbytes")
+    if found not in defaults:
+        pytest.skip(f"vm.min_free_kbytes is {found}, set by hand: the defaults are {defaults}")
+    assert found in defaults
