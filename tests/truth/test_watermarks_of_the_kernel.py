@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.machine.watermarks import default_min_free_kb, percpu_batch, zone_watermarks
+from sim.machine.watermarks import percpu_batch, zone_watermarks
 
 VM = Path("/proc/sys/vm")
 ZONEINFO = Path("/proc/zoneinfo")
@@ -19,7 +19,7 @@ def zones():
     for line in ZONEINFO.read_text().splitlines():
         words = line.replace(":", " ").split()
         if words[:1] == ["Node"]:
-            found.append((words[words.index("zone") + 1], {"node": int(words[1].rstrip(","))}))
+            found.append((words[words.index("zone") + 1], {}))
         elif found and len(words) == 2 and words[1].isdigit():
             found[-1][1].setdefault(words[0], int(words[1]))
     return [(name, numbers) for name, numbers in found if numbers.get("managed")]
@@ -53,17 +53,3 @@ def test_a_zones_watermarks_follow_from_min_free(here):
 def test_a_list_takes_batches_of_the_zones_size(here):
     for name, numbers in here:
         assert percpu_batch(numbers["managed"]) == numbers["batch"], name
-
-
-def test_min_free_is_one_of_the_two_defaults(here):
-    """With huge pages or without, unless somebody has set it."""
-    if len({numbers["node"] for _, numbers in here}) > 1:
-        pytest.skip("the formula for several memory nodes is another one")
-    managed = sum(numbers["managed"] for _, numbers in here)
-    defaults = [
-        default_min_free_kb(managed, zones=len(here), huge_pages=huge) for huge in (False, True)
-    ]
-    found = setting("min_free_kbytes")
-    if found not in defaults:
-        pytest.skip(f"vm.min_free_kbytes is {found}, set by hand: the defaults are {defaults}")
-    assert found in defaults
