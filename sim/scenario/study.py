@@ -37,8 +37,8 @@ class Replications(Closed):
     most: int = Field(ge=1, le=100_000)
     precision: Fraction = Field(
         default=0.05,
-        description="chance matters while the half-width of the answer is more than this"
-        " fraction of its mean",
+        description="chance matters while the answer's half-width, or what its tolerance bound"
+        " adds, is more than this fraction of its mean",
     )
 
     @model_validator(mode="after")
@@ -97,7 +97,10 @@ class Check(Closed):
     times: KeyPath = Field(description="the key whose multiples are tried as host.memory")
     by: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
     around: list[Annotated[float, Field(gt=0)]] = Field(
-        default=[], description="multiples of the memory that the answer names for each point"
+        default=[], description="multiples of the memory that a point turns out to need"
+    )
+    around_at: Literal["answer", "every point"] = Field(
+        default="every point", description="which points are tried around what they need"
     )
     margin: Fraction = Field(
         default=0.03,

@@ -36,6 +36,15 @@ def host_is_sure(
     return usable_bytes < low if ran_out[0] else usable_bytes > high
 
 
+def need_is_sure(need: Need | None, precision: float) -> bool:
+    """Return whether the bound of a need is at most `precision` of the mean above it.
+
+    With few runs the bound is far above the mean, however alike they are: so where chance hardly
+    matters, few runs tell it, and elsewhere more runs are made.
+    """
+    return need is not None and need.bound.bound - need.mean.mean <= precision * need.mean.mean
+
+
 def mean_is_sure(values: Sequence[float], *, precision: float, confidence: float) -> bool:
     """Return whether the half-width of the mean is at most `precision` of it."""
     try:

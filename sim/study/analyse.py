@@ -65,6 +65,36 @@ def needs_and_hosts(
     return {point: needs[point] for point in hosts}, hosts
 
 
+def answer_point(
+    groups: tables.Groups, planner: Planner, hosts_bytes: Mapping[int, int]
+) -> int | None:
+    """Return the point the answer is about: the one named, or else the largest of all.
+
+    The largest is the one that needs the largest host, or where no need is known, the one with
+    the largest mean of the answer's metric.  None if no such point has a finished run.
+    """
+    part, wanted = planner.main_part, planner.study.answer.at or {}
+    fitting = [
+        point.index
+        for point in planner.points
+        if (part, point.index, 0) in groups
+        and all(
+            str(wanted.get(axis.key, level)) == level
+            for axis, level in zip(planner.axes, point.levels, strict=True)
+        )
+    ]
+    with_host = [point for point in fitting if point in hosts_bytes]
+    if with_host:
+        return max(with_host, key=lambda point: hosts_bytes[point])
+    metric = planner.study.answer.metric
+
+    def mean(point: int) -> float:
+        values = tables.values_of(groups[part, point, 0], metric)
+        return float("-inf") if values is None else sum(values) / len(values)
+
+    return max(fitting, key=mean, default=None)
+
+
 class _Analysis:
     """The steps of an analysis, over what they share."""
 
@@ -96,7 +126,7 @@ class _Analysis:
             "stages": tables.stages_table(self.groups, self.part, self.axes, self.points),
             "paired": self._paired(confidence),
         }
-        head = self._headline(frames["points"])
+        head = answer_point(self.groups, self.planner, self.hosts)
         facts: dict[str, Any] = {
             "findings_version": FINDINGS_VERSION,
             "study": self._study_facts(),
@@ -165,7 +195,8 @@ class _Analysis:
                     row["fork_ns"], row["half_width_ns"], row["longest_ns"], int(row["n"])
                 )
             )
-        return sentences + answer.check_sentences(frames["oom"])
+        sentences += answer.check_sentences(frames["oom"])
+        return sentences + answer.agreement_sentences(*tables.agreement(self.groups))
 
     def _metric_sentence(self, head: int, where: str) -> str:
         metric = self.study.answer.metric
@@ -178,30 +209,6 @@ class _Analysis:
             return f"{metric} ({where}) is {metric_text(metric, values[0])}, in a single run."
         level = f"{100 * estimate.confidence:g} % CI, n={estimate.n}"
         return f"{metric} ({where}) is {tables.estimate_text(metric, estimate)} ({level})."
-
-    def _headline(self, points: Any) -> int | None:
-        """Return the point the answer is about: the one named, else the largest."""
-        named = self.study.answer.at
-        if named is not None:
-            fitting = [
-                point.index
-                for point in self.points
-                if all(
-                    str(named.get(axis.key, level)) == level
-                    for axis, level in zip(self.axes, point.levels, strict=True)
-                )
-            ]
-            fitting = [p for p in fitting if (self.part, p, 0) in self.groups]
-        else:
-            fitting = [p.index for p in self.points if (self.part, p.index, 0) in self.groups]
-        if self.needs and any(p in self.needs for p in fitting):
-            return max((p for p in fitting if p in self.needs), key=lambda p: self.hosts[p])
-        metric = self.study.answer.metric
-        means = {}
-        for p in fitting:
-            values = tables.values_of(self.groups[self.part, p, 0], metric)
-            means[p] = float("-inf") if values is None else sum(values) / len(values)
-        return max(fitting, key=lambda p: means[p]) if fitting else None
 
     def _data_bytes(self) -> dict[int, int]:
         """Return each point's data set: the key whose multiples the study's hosts are."""

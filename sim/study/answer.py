@@ -210,3 +210,14 @@ def check_sentences(oom: Any) -> list[str]:
             f"({per_point}{bound})."
         )
     return sentences
+
+
+def agreement_sentences(agree: int, runs: int) -> list[str]:
+    """Return whether runs on tight hosts ended as the need of the same replication says."""
+    if not runs:
+        return []
+    how_many = f"all {runs}" if agree == runs else f"{agree} of {runs}"
+    return [
+        f"In {how_many} runs on hosts of chosen sizes, memory ran out exactly if the need that the "
+        "same replication had on a roomy host is more than that host leaves for processes."
+    ]

@@ -88,7 +88,9 @@ class ProgressBar:
             self._say(f"{what}: {n_runs} runs")
 
     def advance(self, work: float) -> None:
-        """Note that one run is finished."""
+        """Note that one run is finished; before the first round nothing is shown of it."""
+        if self._task is None:
+            return
         self._done += 1
         self._work_done += work
         self._bar.update(self._task, advance=work, runs=self._runs())

@@ -15,7 +15,7 @@ from typing import Any
 
 from sim.scenario.study import Replications
 from sim.study import adaptive, tables
-from sim.study.analyse import needs_and_hosts
+from sim.study.analyse import answer_point, needs_and_hosts
 from sim.study.base import run_key
 from sim.study.executor import Executor, Job
 from sim.study.need import Need, kept_bytes
@@ -64,6 +64,9 @@ class Rounds:
             records, _ = read_records(self._store)
             needs, hosts = needs_and_hosts(records, self._planner)
             least, most = check.replications.least, check.replications.most
+            if check.around_at == "answer":
+                point = answer_point(tables.grouped(records), self._planner, hosts)
+                hosts = {p: size for p, size in hosts.items() if p == point}
             around = self._planner.around_cells(hosts)
             unsure = self._unsure_hosts(self._check, needs, check.margin)
             third = [(cell, most) for cell in unsure] + [(cell, least) for cell in around]
@@ -73,6 +76,13 @@ class Rounds:
 
     def _unsure_points(self, replications: Replications) -> list[Cell]:
         records, _ = read_records(self._store)
+        if self._planner.main_part == "need":
+            needs, _ = needs_and_hosts(records, self._planner)
+            return [
+                cell
+                for cell in self._main
+                if not adaptive.need_is_sure(needs.get(cell.point), replications.precision)
+            ]
         groups = tables.grouped(records)
         answer = self._planner.study.answer
         unsure = []
@@ -118,11 +128,14 @@ class Rounds:
         heaviest_first = sorted(jobs.values(), key=lambda job: (-job.weight, job.key))
         if not heaviest_first:
             return
-        self._progress.begin(what, len(heaviest_first), sum(job.weight for job in heaviest_first))
         if not self._warm:
             # One short run alone, so that what it compiles is there for all the others.
             self._warm = True
+            self._progress.note("one short run first: on a new machine it compiles the simulator")
             self._run([heaviest_first.pop()], executor)
+        if not heaviest_first:
+            return
+        self._progress.begin(what, len(heaviest_first), sum(job.weight for job in heaviest_first))
         self._run(heaviest_first, executor)
 
     def _run(self, jobs: Sequence[Job], executor: Executor) -> None:

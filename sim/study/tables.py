@@ -238,6 +238,29 @@ def oom_table(
     return pd.DataFrame(rows)
 
 
+def agreement(groups: Groups) -> tuple[int, int]:
+    """Return in how many runs of the check memory ran out just when it had to, and of how many.
+
+    It had to when the need that the same replication had on a roomy host is more than the host
+    leaves for processes.
+    """
+    agree = runs = 0
+    for (part, point, _), records in groups.items():
+        if part not in ("check", "around"):
+            continue
+        needs = {
+            record.place.replication: record.scalars.get("memory_need_bytes.total")
+            for record in groups.get(("need", point, 0), [])
+            if not record.ran_out
+        }
+        for record in records:
+            need_bytes = needs.get(record.place.replication)
+            if need_bytes is not None:
+                runs += 1
+                agree += record.ran_out == (need_bytes > record.usable_bytes)
+    return agree, runs
+
+
 def stages_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Sequence[Point]) -> Any:
     """Return one row a point, kind of fault and stage: the time that went there, all runs."""
     rows = []

@@ -2,7 +2,7 @@ import pytest
 
 from sim.stats.estimate import Estimate
 from sim.stats.tolerance import UpperBound
-from sim.study.adaptive import host_is_sure, mean_is_sure
+from sim.study.adaptive import host_is_sure, mean_is_sure, need_is_sure
 from sim.study.need import Need
 
 NEED = Need(
@@ -38,6 +38,12 @@ def test_the_margin_widens_the_band():
 
 def test_without_a_need_nothing_is_sure():
     assert not host_is_sure([False] * 3, usable_bytes=10**9, need=None, margin=0.01)
+
+
+def test_a_need_is_sure_when_its_bound_is_close_to_its_mean():
+    assert need_is_sure(NEED, 0.05)
+    assert not need_is_sure(NEED, 0.03)
+    assert not need_is_sure(None, 0.5)
 
 
 def test_a_mean_is_sure_when_its_interval_is_narrow():

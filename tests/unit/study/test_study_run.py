@@ -264,6 +264,33 @@ def test_chance_gets_more_runs_than_certainty(study_file, tmp_path, standin):
     assert runs["around", "1.0"] == {"5"}
 
 
+def test_a_point_whose_bound_is_tight_is_not_run_again(study_file, tmp_path, standin):
+    wavering = study_file.read_text().replace(
+        "replications: 4", "replications: {least: 3, most: 6, precision: 0.01}"
+    )
+    study_file.write_text(wavering)
+    study(study_file, tmp_path / "out", standin.simulate)
+    header, *lines = (tmp_path / "out" / "tables" / "need.csv").read_text().splitlines()
+    names = header.split(",")
+    rows = [dict(zip(names, line.split(","), strict=True)) for line in lines]
+    for row in rows:
+        tight = float(row["bound_bytes"]) <= 1.01 * float(row["mean_bytes"])
+        assert tight or row["n"] == "6"
+    assert {row["n"] for row in rows} == {"3", "6"}
+
+
+def test_only_the_answer_is_tried_when_only_the_answer_is_asked_for(study_file, tmp_path, standin):
+    text = study_file.read_text().replace(
+        "around: [0.9, 1.0]", "around: [1.0]\n  around_at: answer"
+    )
+    study_file.write_text(text)
+    study(study_file, tmp_path / "out", standin.simulate)
+    lines = (tmp_path / "out" / "tables" / "oom.csv").read_text().splitlines()
+    around = [line for line in lines if line.startswith("around,")]
+    assert len(around) == 1
+    assert around[0].startswith("around,256 MiB,busy,")
+
+
 def test_findings_are_plain_and_say_where_they_come_from(study_file, tmp_path, standin):
     study(study_file, tmp_path / "out", standin.simulate)
     facts = json.loads((tmp_path / "out" / "findings.json").read_text())
