@@ -157,7 +157,7 @@ static struct rusage usage_before, usage_after;
 static struct timespec time_before, time_after;
 static char own_page[2 * PAGE] __attribute__((aligned(PAGE)));
 static char signal_stack[16 * PAGE] __attribute__((aligned(PAGE)));
-static char vfork_stack[16 * PAGE] __attribute__((aligned(PAGE)));
+static char vfork_stacks[2][16 * PAGE] __attribute__((aligned(PAGE)));
 static char *heap_start;
 
 static void record(struct answer *answer)
@@ -347,6 +347,14 @@ static int run_vforked(void *theirs)
     serve((int)((struct slot *)theirs - slots));
 }
 
+/* A stack for a vforked child: not the one that we run on, if we descend from such a child. */
+static char *other_stack(void)
+{
+    char here;
+    int on_first = &here >= vfork_stacks[0] && &here < vfork_stacks[1];
+    return vfork_stacks[on_first] + sizeof vfork_stacks[on_first];
+}
+
 static int make_child(int child, int borrowing)
 {
     struct slot *ours = self, *theirs = &slots[child];
@@ -358,8 +366,7 @@ static int make_child(int child, int borrowing)
     theirs->lender = borrowing ? theirs->parent : -1;
     pid_t pid;
     if (borrowing)
-        pid = clone(run_vforked, vfork_stack + sizeof vfork_stack,
-                    CLONE_VM | CLONE_VFORK | SIGCHLD, theirs);
+        pid = clone(run_vforked, other_stack(), CLONE_VM | CLONE_VFORK | SIGCHLD, theirs);
     else
         pid = fork();
     if (pid == 0)

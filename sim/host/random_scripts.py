@@ -285,6 +285,8 @@ class _Shrinker:
         """Yield simpler forms of an operation, the simplest first."""
         if operation.mode in ("populate", "noreserve"):
             yield replace(operation, mode="")
+        if operation.verb in MAPPING_VERBS and operation.verb is not Verb.MAP:
+            yield replace(operation, verb=Verb.MAP)
         if operation.whole:
             return
         if operation.verb in SIZING_VERBS:

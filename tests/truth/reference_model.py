@@ -402,24 +402,27 @@ class Space:
 
     # -- calls ---------------------------------------------------------------------------------
 
-    def protect(self, start: int, end: int, mode: str) -> str:
-        at = start
+    def protect(self, start: int, end: int, mode: str) -> tuple[int, str]:
+        at, minflt = start, 0
         for area in self.inside(start, end):
             if area.start > at:
-                return "ENOMEM"
-            low, high = max(area.start, start), min(area.end, end)
-            at = high
+                return minflt, "ENOMEM"
+            low, at = max(area.start, start), min(area.end, end)
             access = {"none": set(), "r": {"r"}, "rw": {"r", "w"}}[mode]
             flags = (area.flags - {"r", "w"}) | access
             if flags == area.flags:
                 continue
             if "w" in flags and area.private and "noreserve" not in flags:
                 flags |= {"account"}
-            elif area.backing is None and area.family is None:
+            elif "w" not in flags and area.backing is None and area.family is None:
                 flags -= {"account"}
-            self.set_flags(low, high, flags)
-            self.protect_entries(self.area_at(low), low, high)
-        return "" if at >= end else "ENOMEM"
+            allowed_now = "w" in flags and "w" not in area.flags
+            self.set_flags(low, at, flags)
+            area = self.area_at(low)
+            self.protect_entries(area, low, at)
+            if allowed_now and area.private and "locked" in flags:
+                minflt += self.populate(low, at, write=True)[0]
+        return minflt, "" if at >= end else "ENOMEM"
 
     def protect_entries(self, area: Area, start: int, end: int) -> None:
         allowed = "w" in area.flags
@@ -769,7 +772,7 @@ class Machine:
             if not space.inside(region.start, region.start + region.pages):
                 del space.regions[operation.region]
         elif verb is Verb.PROTECT:
-            return 0, space.protect(start, end, operation.mode)
+            return space.protect(start, end, operation.mode)
         elif verb in (Verb.POPULATEREAD, Verb.POPULATEWRITE):
             return space.populate(start, end, write=verb is Verb.POPULATEWRITE)
         elif verb in (Verb.LOCK, Verb.UNLOCK):

@@ -1,0 +1,162 @@
+"""The reference model against the running kernel, and against what the kernel once said.
+
+The first kind needs Linux and a C compiler and says so where it is skipped; the second does not.
+On a kernel whose rules nobody has checked a difference is reported, not a failure.
+"""
+
+import os
+import random
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sim.host.compare import compare, count_differences
+from sim.host.conditions import cannot_run, host_conditions, objections
+from sim.host.kernel import KernelRunner
+from sim.host.random_scripts import random_script, script_generator, shrink
+from sim.host.record import OpRecord, format_records
+from sim.host.script import Operation, Verb, format_script
+from sim.host.validity import load_script, parse_script
+from tests.truth import reference_model
+from tests.truth.record_scripts import SCRIPTS, comparable, expected_path
+
+pytestmark = pytest.mark.truth
+
+CHECKED_KERNELS = re.compile(r"6\.18\.")
+RANDOM_SCRIPTS = 100
+FRESH_SCRIPTS = 20
+OPERATIONS = 40
+
+
+@pytest.fixture(scope="module")
+def runner() -> KernelRunner:
+    reason = cannot_run()
+    if reason is not None:
+        pytest.skip(f"unchecked: {reason}")
+    return KernelRunner()
+
+
+def verdict(text: str) -> None:
+    """Fail on a kernel whose rules were checked; say it on any other."""
+    release = os.uname().release
+    if CHECKED_KERNELS.match(release):
+        pytest.fail(text, pytrace=False)
+    pytest.skip(f"kernel {release} is not one whose rules were checked; it differs: {text}")
+
+
+def reliable(script: list[Operation]) -> bool:
+    return not objections(host_conditions(), script)
+
+
+def differs(runner: KernelRunner, script: list[Operation]) -> bool:
+    """Whether model and kernel differ three times in a row: one interrupted run proves nothing."""
+    predicted = reference_model.predict(script)
+    return all(count_differences(compare(predicted, runner.run(script))) for _ in range(3))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_the_model_says_what_the_kernel_said(path: Path):
+    records = comparable(reference_model.predict(load_script(path)))
+    assert format_records(records) == expected_path(path).read_text(encoding="utf-8")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_the_kernel_still_says_so(runner: KernelRunner, path: Path):
+    script = load_script(path)
+    if not reliable(script):
+        pytest.skip(f"unchecked: {objections(host_conditions(), script)[0]}")
+    expected = expected_path(path).read_text(encoding="utf-8")
+    answers = [format_records(comparable(runner.run(script))) for _ in range(3)]
+    if expected not in answers:
+        verdict(f"expected\n{expected}\nbut the kernel said\n{answers[-1]}")
+
+
+def check_random(runner: KernelRunner, seed: int, count: int) -> None:
+    for index in range(count):
+        script = random_script(script_generator(seed, index), operations=OPERATIONS)
+        if reliable(script) and differs(runner, script):
+            shortest = shrink(script, lambda s: differs(runner, s), max_trials=300)
+            verdict(f"seed {seed}, script {index}:\n{format_script(shortest)}")
+
+
+@pytest.mark.kernel
+def test_random_scripts_of_a_fixed_seed(runner: KernelRunner):
+    check_random(runner, 1, RANDOM_SCRIPTS)
+
+
+@pytest.mark.kernel
+def test_random_scripts_of_a_fresh_seed(runner: KernelRunner, record_property):
+    seed = random.SystemRandom().randrange(10**6)
+    record_property("seed", seed)
+    print(f"fresh seed {seed}")  # noqa: T201  (shown with the failure, and with -rP)
+    check_random(runner, seed, FRESH_SCRIPTS)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("rule", "broken"),
+    [
+        (
+            "the window is 16 pages",
+            lambda monkeypatch: monkeypatch.setattr(reference_model, "AROUND", 15),
+        ),
+        (
+            "fork takes write permission from the parent",
+            lambda monkeypatch: monkeypatch.setattr(
+                reference_model.Space, "copy_entries", copy_entries_and_keep_permission
+            ),
+        ),
+    ],
+)
+def test_a_wrong_rule_is_noticed(runner: KernelRunner, monkeypatch, rule, broken):
+    """Negative control: the comparison can fail."""
+    broken(monkeypatch)
+    scripts = (random_script(script_generator(1, index)) for index in range(RANDOM_SCRIPTS))
+    assert any(differs(runner, script) for script in scripts), rule
+
+
+def copy_entries_and_keep_permission(self, child, area):
+    for number in range(area.start, area.end):
+        entry = self.entries.get(number)
+        if entry is not None:
+            child.map_page(number, entry.page, writable=False, dirty=entry.dirty)
+
+
+@pytest.mark.kernel
+def test_the_driver_keeps_its_own_faults_out(runner: KernelRunner):
+    """Everything is resident before the last accesses: they must count nothing, in any process."""
+    script = parse_script(
+        "P map A 200\nP write A 0 200\nP read A 0 200\nP fork C\nC write A 0 200\nC fork D\n"
+        "D read A 0 200\nC read A 0 200\nP write A 0 200\nP write A 0 200\nP exit\nD read A 0 200\n"
+    )
+    faults = [record.minflt for record in runner.run(script) if record.is_touch]
+    assert faults == [200, 0, 200, 0, 0, 200, 0, 0]
+
+
+@pytest.mark.kernel
+def test_every_verb_can_be_run(runner: KernelRunner):
+    script = parse_script(
+        "P map A 600\nP shmap B 4\nP mapfile D 4\nP mapshfile E 4\nP stack S 4\nP brk H 4\n"
+        "P hugepage A\nP write A 0 1\nP free A 0 8\nP dontneed A 0 1\nP nohugepage A\n"
+        "P populateread B 0 4\nP populatewrite D 0 4\nP lock A 0 2\nP unlock A 0 2\n"
+        "P wipeonfork A\nP keeponfork A\nP dontfork A\nP dofork A\nP write E 0 4\nP sync E 0 4\n"
+        "P map F 4\nP resize F 8\nP move F\nP protect F 0 2 r\nP unmap F 0 2\nP fork C\n"
+        "C read A 0 4\nC exec\nC exit\nP vfork C\nC exit\n"
+    )
+    assert {operation.verb for operation in script} == set(Verb)
+    endings = {str(record.operation): record.ending for record in runner.run(script)}
+    assert set(endings.values()) == {""}
+
+
+def test_records_without_times_compare_equal():
+    record = OpRecord(Operation("P", Verb.EXIT), 3, (), 100)
+    assert comparable([record]) == [replace(record, ns=None, minflt=0)]
+
+
+def test_an_unchecked_kernel_is_reported_not_red(monkeypatch):
+    monkeypatch.setattr(os, "uname", lambda: type("Name", (), {"release": "7.1.0"}))
+    with pytest.raises(pytest.skip.Exception, match=r"kernel 7\.1\.0 is not one whose rules"):
+        verdict("something")
