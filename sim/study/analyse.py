@@ -107,6 +107,7 @@ class _Analysis:
         self.points: list[Point] = planner.points
         self.part: Part = planner.main_part
         self.records, self.failures = read_records(store)
+        self.n_missing = len(store.plan()) - len(self.records) - len(self.failures)
         self.groups = tables.grouped(self.records)
         self.needs, self.hosts = needs_and_hosts(self.records, planner)
         self.data = self._data_bytes()
@@ -196,7 +197,10 @@ class _Analysis:
                 )
             )
         sentences += answer.check_sentences(frames["oom"])
-        return sentences + answer.agreement_sentences(*tables.agreement(self.groups))
+        sentences += answer.agreement_sentences(*tables.agreement(self.groups))
+        if self.n_missing:
+            sentences.append(f"Not finished: {self.n_missing} runs are still to be made.")
+        return sentences
 
     def _metric_sentence(self, head: int, where: str) -> str:
         metric = self.study.answer.metric
@@ -283,6 +287,7 @@ class _Analysis:
             "seed": self.study.seed,
             "runs_done": len(self.records),
             "runs_failed": len(self.failures),
+            "runs_missing": self.n_missing,
         }
 
 

@@ -8,11 +8,13 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from sim.cost.catalogue import STAGES
-from sim.report.style import DASHES, PALETTE, Drawing, canvas, drawn
+from sim.report.style import DASHES, MARKERS, PALETTE, Drawing, canvas, drawn
 from sim.units import format_duration
 
 REQUEST_KINDS: Final = ("request", "runqueue")
 FORK_KINDS: Final = ("fork",)
+FEW_POINTS: Final = 40
+"""Up to so many known points of a distribution are marked: between them is a guess."""
 
 
 def draw_latencies(distributions: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Drawing]:
@@ -43,6 +45,8 @@ def _ccdf(
                 slower[seen],
                 color=PALETTE[n % len(PALETTE)],
                 linestyle=DASHES[n % len(DASHES)],
+                marker=MARKERS[n % len(MARKERS)] if seen.sum() <= FEW_POINTS else "",
+                markersize=4,
                 label=kind.replace("_", " "),
             )
             medians.append(f"{kind.replace('_', ' ')} {format_duration(_at(table, 0.5))}")

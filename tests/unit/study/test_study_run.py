@@ -66,6 +66,9 @@ def test_an_interrupted_study_goes_on_where_it_was(study_file, tmp_path, standin
         study(study_file, tmp_path / "out", Counting(standin.simulate, stop_at=9))
     with Store(tmp_path / "out" / "runs.sqlite") as store:
         assert len(store.done_keys()) == 9
+    partial = report_again(tmp_path / "out")
+    assert partial.n_done == 9
+    assert partial.sentences[-1].startswith("Not finished: ")
     rest = study(study_file, tmp_path / "out", standin.simulate)
     assert rest.n_new == whole.n_new - 9
     assert results(tmp_path / "out") == results(tmp_path / "whole")
