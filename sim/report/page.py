@@ -252,4 +252,4 @@ def _scenario_text(scenario: Mapping[str, Any] | None) -> str:
 
 
 def _classes(n_names: int, n_columns: int, n_words: int = 0) -> tuple[str, ...]:
-    return ("k",) * n_names + ("n",) * (n_columns - n_names - n_words) + ("w",) * n_words
+    return ("k",) * n_names + ("n",) * (n_columns - n_names - n_words) + ("k",) * n_words

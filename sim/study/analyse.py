@@ -197,10 +197,7 @@ class _Analysis:
                 )
             )
         sentences += answer.check_sentences(frames["oom"])
-        sentences += answer.agreement_sentences(*tables.agreement(self.groups))
-        if self.n_missing:
-            sentences.append(f"Not finished: {self.n_missing} runs are still to be made.")
-        return sentences
+        return sentences + answer.agreement_sentences(*tables.agreement(self.groups))
 
     def _metric_sentence(self, head: int, where: str) -> str:
         metric = self.study.answer.metric

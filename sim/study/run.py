@@ -157,8 +157,12 @@ def _written(
         f"{f['part']} ({f['where']}), host {f['host']}, run {f['replication']}: {f['reason']}"
         for f in findings.facts["failures"]
     )
+    sentences = [told["sentence"], *told["more"]]
+    if provenance["runs_missing"]:
+        missing = provenance["runs_missing"]
+        sentences.append(f"Not finished: {missing} runs are still to be made.")
     return StudyOutcome(
-        sentences=(told["sentence"], *told["more"]),
+        sentences=tuple(sentences),
         out=out,
         report=None if report is None else page,
         n_done=provenance["runs_done"],

@@ -10,12 +10,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from sim.report.style import BLUE, DASHES, INK, ORANGE, RED, Drawing, canvas, drawn
 from sim.units import PAGE_BYTES, format_bytes
 
-MARK_WORDS: Final = {
-    "fork": "fork",
-    "exit": "exit",
-    "oom_kill": "OOM kill",
-    "exec": "exec",
-}
+MARK_WORDS: Final = {"oom_kill": "OOM kill", "fork": "fork", "exec": "exec", "exit": "exit"}
+"""Events that are marked, those first whose names matter most."""
+LETTER_WIDTH: Final = 0.018
+"""About what a letter of a name takes of the width of a panel."""
 MOST_MARKS: Final = 12
 
 
@@ -71,19 +69,23 @@ def _free_pages_panel(axis: Any, curve: Mapping[str, Any]) -> None:
 
 
 def _marks(axis: Any, marks: Sequence[Mapping[str, Any]], first_s: float, last_s: float) -> None:
+    """Draw a line at every event, and name those whose names do not run into others'."""
     shown = [mark for mark in marks if mark["kind"] in MARK_WORDS][:MOST_MARKS]
-    end_of_text = -1.0
-    for mark in shown:
+    taken: list[tuple[float, float]] = []
+    for mark in sorted(shown, key=lambda mark: list(MARK_WORDS).index(mark["kind"])):
         x = mark["t_ns"] / 1e9
         if not first_s <= x <= last_s:
             continue
         colour = RED if mark["kind"] == "oom_kill" else INK
         axis.axvline(x, color=colour, linewidth=0.9, linestyle=DASHES[2])
         words = f"{MARK_WORDS[mark['kind']]} {mark.get('name', '')}".strip()
-        share = (x - first_s) / (last_s - first_s)
-        if share < end_of_text:
+        at = (x - first_s) / (last_s - first_s)
+        width = LETTER_WIDTH * (len(words) + 2)
+        to_left = at + width > 1
+        left, right = (at - width, at) if to_left else (at, at + width)
+        if any(left < end and start < right for start, end in taken):
             continue
-        to_left = share > 0.85
+        taken.append((left, right))
         axis.text(
             x,
             0.97,
@@ -94,4 +96,3 @@ def _marks(axis: Any, marks: Sequence[Mapping[str, Any]], first_s: float, last_s
             ha="right" if to_left else "left",
             va="top",
         )
-        end_of_text = share + (0.0 if to_left else 0.03 + 0.02 * len(words))

@@ -75,7 +75,7 @@ def draw_oom(
     if not others:
         return [_oom_map(check, need, first, "", "memory_ran_out", folder)]
     panels = check.groupby([axis["key"] for axis in others], sort=False)
-    ordered = sorted(panels, key=lambda panel: panel[1]["point"].min())
+    ordered = sorted(panels, key=lambda panel: _place(others, panel[0]))
     drawings = []
     for n, (names, rows) in enumerate(ordered[:MOST_PANELS]):
         words = ", ".join(
@@ -134,7 +134,13 @@ def _oom_map(
         )
 
 
+def _place(axes: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[int, ...]:
+    """Return where a combination of levels stands in the order of the study."""
+    return tuple(_names(axis).index(name) for axis, name in zip(axes, names, strict=True))
+
+
 def _finish(axis: Any, x_label: str, y_label: str) -> None:
+    axis.grid(visible=False)
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
     axis.tick_params(axis="both", length=0, rotation=0)
