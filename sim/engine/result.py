@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from sim.engine.task import Task
 
 SCHEMA_VERSION: Final = 1
-PERCENTS: Final = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 99.99, 100)
+PERCENTS: Final = (
+    *(1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5),
+    *(99.6, 99.7, 99.8, 99.85, 99.9, 99.93, 99.95, 99.97, 99.98, 99.99, 99.995, 99.999, 100),
+)
+"""Percentiles of a distribution, dense where the tail of a latency is."""
 LINE_NAMES: Final = tuple(name.lower() for name in work.LINES)
 
 
