@@ -19,16 +19,29 @@ import numpy as np
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-COMPILED_PARTS = ("jit.py", "machine", "kernel", "cost", "observe", "engine", "stats/quantile.py")
-"""What of this package is compiled or decides what compiled code does."""
+COMPILED_PARTS = (
+    "jit.py",
+    "errors.py",
+    "machine",
+    "kernel",
+    "observe",
+    "cost/draw.py",
+    "engine/burst.py",
+    "stats/quantile.py",
+)
+"""What of this package is compiled, and what compiled code has its constants from."""
+
+
+def compiled_files(package: Path) -> list[Path]:
+    """Return the source files below `package` that decide what compiled code does, in order."""
+    parts = [package / part for part in COMPILED_PARTS]
+    return sorted(f for part in parts for f in (part.rglob("*.py") if part.is_dir() else [part]))
 
 
 def source_digest(package: Path) -> str:
     """Return a hash of the compiled sources below `package` and of what compiles them."""
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
-    parts = [package / part for part in COMPILED_PARTS]
-    files = [file for part in parts for file in (part.rglob("*.py") if part.is_dir() else [part])]
-    for path in sorted(files):
+    for path in compiled_files(package):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
