@@ -165,6 +165,7 @@ class _Session:
             if count_differences(self._compare(script, predicted)):
                 self._report_failure(script, seed, index)
                 return DIFFERENT
+            self._progress(index + 1, count)
         checked = "checked, no difference" if self._runner is not None else "predicted, unchecked"
         self._write(f"{count} scripts of seed {seed}, {operations} operations: {checked}\n")
         self._keep(f"random, seed {seed}", scripts=count, operations_checked=operations)
@@ -182,6 +183,11 @@ class _Session:
                 "verdict": {DONE: "done", DIFFERENT: "different", UNCHECKED: "unchecked"}[status],
             }
             self._out.write(json.dumps(document, indent=1) + "\n")
+
+    def _progress(self, done: int, count: int) -> None:
+        if self._err.isatty() and (done % 10 == 0 or done == count):
+            self._err.write(f"\r{done}/{count} scripts" + ("\n" if done == count else ""))
+            self._err.flush()
 
     def _predict(self, script: Sequence[Operation]) -> list[OpRecord]:
         records = list(self._predictor(script))

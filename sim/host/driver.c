@@ -1,7 +1,7 @@
 /*
  * Carries out a conformance script on the running kernel.
  *
- *     driver CPU DIRECTORY FORBID_HUGE < program
+ *     driver CPU DIRECTORY FORBID_HUGE TABLES < program
  *
  * A controller (this process) reads one operation a line,
  *
@@ -13,6 +13,7 @@
  *
  *     op ENDING ERRNO MINFLT MAJFLT NS
  *     figures SLOT REGION RSS ANON PDIRTY SDIRTY SWAP THP PSS LOCKED      (kB; one per region)
+ *     tables SLOT VMPTE                         (kB; one per process, if TABLES is not 0)
  *
  * where ENDING is `ok` or `segv`.  All memory that a process uses for itself is touched before
  * the counters are read, by running the measured code once on a page of its own: what is counted
@@ -33,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -51,7 +53,7 @@
 
 enum verb {
     V_MAP, V_SHMAP, V_MAPFILE, V_MAPSHFILE, V_STACK, V_BRK, V_RESIZE, V_MOVE, V_WRITE, V_READ,
-    V_UNMAP, V_PROTECT, V_LOCK, V_UNLOCK, V_SYNC, V_DONTNEED, V_FREE, V_POPULATEREAD,
+    V_FILEREAD, V_FILEWRITE, V_FSYNC, V_UNMAP, V_PROTECT, V_LOCK, V_UNLOCK, V_SYNC, V_DONTNEED, V_FREE, V_POPULATEREAD,
     V_POPULATEWRITE, V_HUGEPAGE, V_NOHUGEPAGE, V_DONTFORK, V_DOFORK, V_WIPEONFORK, V_KEEPONFORK,
     V_FORK, V_VFORK, V_EXEC, V_EXIT, V_REAP, V_COUNT
 };
@@ -60,7 +62,8 @@ static const struct { const char *name; int advice; } verbs[V_COUNT] = {
     [V_MAP] = {"map", 0}, [V_SHMAP] = {"shmap", 0}, [V_MAPFILE] = {"mapfile", 0},
     [V_MAPSHFILE] = {"mapshfile", 0}, [V_STACK] = {"stack", 0}, [V_BRK] = {"brk", 0},
     [V_RESIZE] = {"resize", 0}, [V_MOVE] = {"move", 0}, [V_WRITE] = {"write", 0},
-    [V_READ] = {"read", 0}, [V_UNMAP] = {"unmap", 0}, [V_PROTECT] = {"protect", 0},
+    [V_READ] = {"read", 0}, [V_FILEREAD] = {"fileread", 0}, [V_FILEWRITE] = {"filewrite", 0},
+    [V_FSYNC] = {"fsync", 0}, [V_UNMAP] = {"unmap", 0}, [V_PROTECT] = {"protect", 0},
     [V_LOCK] = {"lock", 0}, [V_UNLOCK] = {"unlock", 0}, [V_SYNC] = {"sync", 0},
     [V_DONTNEED] = {"dontneed", MADV_DONTNEED}, [V_FREE] = {"free", MADV_FREE},
     [V_POPULATEREAD] = {"populateread", MADV_POPULATE_READ},
@@ -89,6 +92,7 @@ struct region {
     long pages;
     long room;                     /* bytes from `start` to the boundary it may grow to */
     int dontfork;
+    int fd;                        /* of a mapped file, which stays open; else -1 */
 };
 
 /* One a process, in the shared mapping. */
@@ -104,6 +108,7 @@ struct slot {
 
 static struct slot *slots;
 static const char *directory;      /* where mapped files are made: a disk file system */
+static int print_tables;           /* wanted: page tables of every process             */
 static int forbid_huge;            /* THP is `always`: every region must refuse it     */
 static pid_t controller;
 static int slots_fd;               /* the shared mapping, for an image that exec brings in */
@@ -228,10 +233,11 @@ static void warm_up(void)
     memset(&self->answer, 0, sizeof self->answer);
 }
 
+static char buffer[PAGE];
+
 /* A new file of `pages` pages, written page by page, fsynced and read: clean in the page cache. */
 static int new_file(long pages)
 {
-    static char buffer[PAGE];
     char name[512];
     snprintf(name, sizeof name, "%s/cowpool-XXXXXX", directory);
     int fd = mkostemp(name, O_CLOEXEC);
@@ -271,14 +277,11 @@ static int map_region(const struct command *command)
         bytes = PAGE;
     }
     char *at = mmap(address, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
-    int error = at == MAP_FAILED ? errno : 0;
-    if (is_file)
-        close(fd);
-    if (error)
-        return error;
+    if (at == MAP_FAILED)
+        return errno;
     if (forbid_huge && madvise(at, bytes, MADV_NOHUGEPAGE) < 0)
         return errno;
-    *region = (struct region){command->address, command->end, room_for(command->end), 0};
+    *region = (struct region){command->address, command->end, room_for(command->end), 0, fd};
     return 0;
 }
 
@@ -311,8 +314,18 @@ static int remap(const struct command *command, struct region *region)
 static int on_range(const struct command *command, char *start, long bytes)
 {
     struct region *region = &self->regions[command->region];
-    int failed;
+    int failed = 0;
     switch (command->verb) {
+    case V_FILEREAD: case V_FILEWRITE:
+        for (char *page = start; page < start + bytes && !failed; page += PAGE) {
+            long at = page - region->start;
+            failed = command->verb == V_FILEREAD ? pread(region->fd, buffer, PAGE, at) != PAGE
+                                                 : pwrite(region->fd, buffer, PAGE, at) != PAGE;
+        }
+        break;
+    case V_FSYNC:
+        failed = fsync(region->fd);
+        break;
     case V_UNMAP:
         failed = munmap(start, bytes);
         if (!failed && bytes == region->pages * PAGE)
@@ -366,7 +379,7 @@ static int make_child(int child, int borrowing)
     theirs->lender = borrowing ? theirs->parent : -1;
     pid_t pid;
     if (borrowing)
-        pid = clone(run_vforked, other_stack(), CLONE_VM | CLONE_VFORK | SIGCHLD, theirs);
+        pid = clone(run_vforked, other_stack(), CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, theirs);
     else
         pid = fork();
     if (pid == 0)
@@ -385,7 +398,8 @@ static int replace_image(void)
     snprintf(slot, sizeof slot, "%d", (int)(self - slots));
     snprintf(fd, sizeof fd, "%d", slots_fd);
     snprintf(parent, sizeof parent, "%d", controller);
-    char *argv[] = {arguments[0], arguments[1], arguments[2], arguments[3], slot, fd, parent, NULL};
+    char *argv[] = {arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                    slot, fd, parent, NULL};
     execv("/proc/self/exe", argv);
     return errno;
 }
@@ -571,6 +585,22 @@ static void print_figures(int slot)
                    sums[i].pss, sums[i].locked);
 }
 
+/* Page tables of all levels, as the kernel charges them to the process. */
+static void print_table_size(int slot)
+{
+    char name[64], line[256];
+    snprintf(name, sizeof name, "/proc/%d/status", slots[slot].pid);
+    FILE *status = fopen(name, "re");
+    if (!status)
+        die(name);
+    while (fgets(line, sizeof line, status)) {
+        long kb = after(line, "VmPTE:");
+        if (kb >= 0)
+            printf("tables %d %ld\n", slot, kb);
+    }
+    fclose(status);
+}
+
 static int verb_number(const char *name)
 {
     for (int i = 0; i < V_COUNT; i++)
@@ -686,18 +716,30 @@ static void carry_out(int slot, const struct command *command)
         reap(slot);
 }
 
+/* Start again without address randomisation, where we may: equal scripts get equal addresses. */
+static void fix_addresses(char **argv)
+{
+    int persona = personality(0xffffffff);
+    if (persona == -1 || (persona & ADDR_NO_RANDOMIZE))
+        return;
+    if (personality((unsigned long)persona | ADDR_NO_RANDOMIZE) != -1)
+        execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv)
 {
     cpu_set_t cpus;
-    if (argc != 4 && argc != 7) {
-        fprintf(stderr, "usage: driver CPU DIRECTORY FORBID_HUGE < program\n");
+    if (argc != 5 && argc != 8) {
+        fprintf(stderr, "usage: driver CPU DIRECTORY FORBID_HUGE TABLES < program\n");
         return 2;
     }
+    fix_addresses(argv);
     arguments = argv;
     directory = argv[2];
     forbid_huge = atoi(argv[3]);
-    if (argc == 7)
-        resume(atoi(argv[4]), atoi(argv[5]), atoi(argv[6]));
+    print_tables = atoi(argv[4]);
+    if (argc == 8)
+        resume(atoi(argv[5]), atoi(argv[6]), atoi(argv[7]));
     CPU_ZERO(&cpus);
     CPU_SET(atoi(argv[1]), &cpus);
     if (sched_setaffinity(0, sizeof cpus, &cpus) < 0)
@@ -711,8 +753,11 @@ int main(int argc, char **argv)
         printf("op %s %d %ld %ld %ld\n", answer->segv ? "segv" : "ok", answer->error,
                answer->minflt, answer->majflt, answer->ns);
         for (int i = 0; i < MAX_PROCESSES; i++)
-            if (slots[i].pid)
+            if (slots[i].pid) {
                 print_figures(i);
+                if (print_tables)
+                    print_table_size(i);
+            }
     }
     leave(fflush(stdout) ? 70 : 0);
 }

@@ -103,15 +103,33 @@ class KernelRunner:
         `ending` is what the process saw; `minflt` includes the driver's own faults except for
         reads and writes.
         """
-        slots, program = encode(script)
+        names, program = encode(script)
+        return decode(script, names, self._run_driver(program, script))
+
+    def table_bytes(self, script: Sequence[Operation]) -> list[dict[str, int]]:
+        """Return VmPTE of every living process after each operation, the driver's own included.
+
+        VmPTE counts page tables of all levels.
+        """
+        names, program = encode(script)
+        output = self._run_driver(program, script, tables=True)
+        return [
+            {by_slot[int(slot)]: int(kb) * 1024 for slot, kb in block.get("tables", [])}
+            for by_slot, block in zip(names, _blocks(output, len(script)), strict=True)
+        ]
+
+    def _run_driver(
+        self, program: str, script: Sequence[Operation], *, tables: bool = False
+    ) -> str:
+        """Return the driver's output of a run that khugepaged kept out of."""
         has_huge = any(operation.verb is Verb.HUGEPAGE for operation in script)
         if has_huge:
             self._calm_khugepaged()
         for _ in range(KHUGEPAGED_TRIES):
             before = self._collapsed()
-            output = self._run_driver(program)
+            output = self._run_once(program, tables)
             if not has_huge or self._collapsed() == before:
-                return decode(script, slots, output)
+                return output
         raise HostError("khugepaged keeps collapsing pages; is something else very busy here?")
 
     def _calm_khugepaged(self) -> None:
@@ -124,11 +142,11 @@ class KernelRunner:
     def _collapsed() -> str | None:
         return read_kernel_setting(THP_FOLDER / "khugepaged" / "pages_collapsed")
 
-    def _run_driver(self, program: str) -> str:
+    def _run_once(self, program: str, tables: bool) -> str:
         folder = str(self._folder) if self._folder else "/nonexistent"
         forbid_huge = "1" if self._thp == "always" else "0"
         done = subprocess.run(
-            [str(self._driver), str(self._cpu), folder, forbid_huge],
+            [str(self._driver), str(self._cpu), folder, forbid_huge, str(int(tables))],
             input=program,
             capture_output=True,
             text=True,
@@ -169,27 +187,33 @@ def decode(
     script: Sequence[Operation], names: Sequence[Sequence[str]], output: str
 ) -> list[OpRecord]:
     """Return the driver's output as records, one an operation."""
-    blocks: list[tuple[list[str], list[list[str]]]] = []
-    for line in output.splitlines():
-        words = line.split()
-        if words[0] == "op":
-            blocks.append((words[1:], []))
-        else:
-            blocks[-1][1].append(words[1:])
-    if len(blocks) != len(script):
-        raise HostError(f"the driver answered {len(blocks)} of {len(script)} operations")
+    blocks = _blocks(output, len(script))
     records = []
-    for operation, by_slot, (head, tail) in zip(script, names, blocks, strict=True):
+    for operation, by_slot, block in zip(script, names, blocks, strict=True):
         figures = tuple(
             Figures(
                 by_slot[int(slot)],
                 region,
                 *(int(kb) // KB_PER_PAGE for kb in counts[: len(COUNTS)]),
             )
-            for slot, region, *counts in tail
+            for slot, region, *counts in block.get("figures", [])
         )
-        ending = "SIGSEGV" if head[0] == "segv" else ""
-        if not ending and int(head[1]):
-            ending = errno.errorcode.get(int(head[1]), f"errno {head[1]}")
-        records.append(OpRecord(operation, int(head[2]), figures, int(head[4]), ending))
+        [(how, error, minflt, _, ns)] = block["op"]
+        ending = "SIGSEGV" if how == "segv" else ""
+        if not ending and int(error):
+            ending = errno.errorcode.get(int(error), f"errno {error}")
+        records.append(OpRecord(operation, int(minflt), figures, int(ns), ending))
     return records
+
+
+def _blocks(output: str, operations: int) -> list[dict[str, list[list[str]]]]:
+    """Return the words of each operation's lines, by the first word of the line."""
+    blocks: list[dict[str, list[list[str]]]] = []
+    for line in output.splitlines():
+        kind, *words = line.split()
+        if kind == "op":
+            blocks.append({})
+        blocks[-1].setdefault(kind, []).append(words)
+    if len(blocks) != operations:
+        raise HostError(f"the driver answered {len(blocks)} of {operations} operations")
+    return blocks

@@ -59,6 +59,9 @@ WEIGHTS: Final[dict[Verb, int]] = {
     Verb.BRK: 3,
     Verb.STACK: 2,
     Verb.SYNC: 2,
+    Verb.FILEREAD: 1,
+    Verb.FILEWRITE: 2,
+    Verb.FSYNC: 1,
     Verb.VFORK: 2,
     Verb.EXEC: 1,
 }

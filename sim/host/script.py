@@ -71,6 +71,9 @@ class Verb(StrEnum):
     BRK = "brk"
     STACK = "stack"
     SYNC = "sync"
+    FILEREAD = "fileread"
+    FILEWRITE = "filewrite"
+    FSYNC = "fsync"
     VFORK = "vfork"
     EXEC = "exec"
 
@@ -103,6 +106,9 @@ SHAPES: Final[dict[Verb, Shape]] = {
     Verb.BRK: Shape.PAGES,
     Verb.STACK: Shape.PAGES,
     Verb.SYNC: Shape.RANGE,
+    Verb.FILEREAD: Shape.RANGE,
+    Verb.FILEWRITE: Shape.RANGE,
+    Verb.FSYNC: Shape.WHOLE,
     Verb.VFORK: Shape.CHILD,
     Verb.EXEC: Shape.NOTHING,
 }

@@ -121,6 +121,8 @@ class World:
             raise ValueError(f"a stack cannot be told to `{verb}`; it can: {allowed}")
         if view.made_by is Verb.BRK and verb in (Verb.UNMAP, Verb.MOVE, Verb.DONTFORK):
             raise ValueError(f"{operation.region} is the heap; it cannot be told to `{verb}`")
+        if verb in FILE_VERBS and view.made_by not in (Verb.MAPFILE, Verb.MAPSHFILE):
+            raise ValueError(f"`{verb}` needs a region that is a file; see `mapfile`")
         match verb:
             case Verb.READ | Verb.WRITE:
                 needed = WRITABLE if verb is Verb.WRITE else READABLE
@@ -200,6 +202,7 @@ class World:
 
 
 SPLITTING_VERBS: Final = frozenset({Verb.UNMAP, Verb.PROTECT, Verb.LOCK, Verb.UNLOCK})
+FILE_VERBS: Final = frozenset({Verb.FILEREAD, Verb.FILEWRITE, Verb.FSYNC})
 STACK_VERBS: Final = TOUCHING_VERBS | {Verb.UNMAP, Verb.DONTNEED}
 
 

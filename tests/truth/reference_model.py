@@ -119,6 +119,7 @@ class Region:
     pages: int
     room: int = 0
     dontfork: bool = False
+    file: Backing | None = None
 
 
 class Space:
@@ -129,6 +130,7 @@ class Space:
         self.entries: dict[int, Entry] = {}
         self.huge: dict[int, HugeEntry] = {}
         self.tables: set[int] = set()
+        self.upper: set[tuple[int, int]] = set()  # tables further up: level, number
         self.regions: dict[str, Region] = {}
         self.heap = Region(0x20_0000_0000, 0)
 
@@ -200,8 +202,20 @@ class Space:
 
     # -- entries -------------------------------------------------------------------------------
 
+    def make_table(self, block: int) -> None:
+        self.tables.add(block)
+        self.make_upper(block)
+
+    def make_upper(self, block: int) -> None:
+        if block * TABLE < self.heap.start:  # the heap shares them with the program
+            self.upper |= {(2, block // TABLE), (3, block // TABLE**2)}
+
+    def table_pages(self) -> int:
+        """Pages of page tables; a huge entry has one set aside."""
+        return len(self.tables) + len(self.huge) + len(self.upper)
+
     def map_page(self, number: int, page: Page, *, writable: bool, dirty: bool) -> None:
-        self.tables.add(number // TABLE)
+        self.make_table(number // TABLE)
         self.entries[number] = Entry(page, writable, dirty)
         if page is not ZERO:
             page.mapped += 1
@@ -218,6 +232,7 @@ class Space:
             page.dirty = True
 
     def map_huge(self, block: int, pages: list[Page], *, writable: bool) -> None:
+        self.make_upper(block)
         self.huge[block] = HugeEntry(pages, writable)
         for page in pages:
             page.mapped += 1
@@ -267,6 +282,10 @@ class Space:
         for block in range(start // TABLE, -(-end // TABLE)):
             if not self.inside(block * TABLE, (block + 1) * TABLE):
                 self.tables.discard(block)
+        for level, number in list(self.upper):
+            size = TABLE**level
+            if not self.inside(number * size, (number + 1) * size):
+                self.upper.remove((level, number))
 
     # -- faults --------------------------------------------------------------------------------
 
@@ -564,12 +583,8 @@ class Space:
                 continue
             for number in range(low, high):
                 page = area.backing.pages.get(area.offset + number - area.start)
-                if page is not None and page.dirty:
-                    page.dirty = False
-                    for space in spaces:
-                        for entry in space.entries.values():
-                            if entry.page is page:
-                                entry.dirty = entry.writable = False
+                if page is not None:
+                    clean(page, spaces)
         return "" if covered == end - start else "ENOMEM"
 
     def move(self, region: Region, start: int) -> None:
@@ -586,7 +601,7 @@ class Space:
                 self.huge[block + delta // TABLE] = self.huge.pop(block)
             if block in self.tables:
                 self.tables.remove(block)
-                self.tables.add(block + delta // TABLE)
+                self.make_table(block + delta // TABLE)
         for number in range(old, old + region.pages):
             if number in self.entries:
                 self.entries[number + delta] = self.entries.pop(number)
@@ -658,7 +673,7 @@ class Space:
                 child.map_huge(block, huge.pages, writable=False)
                 child.huge[block].dirty = huge.dirty
             elif block in self.tables:
-                child.tables.add(block)
+                child.make_table(block)
                 for number in range(low, high):
                     entry = self.entries.get(number)
                     if entry is not None:
@@ -700,6 +715,17 @@ class Space:
                 else:
                     sdirty += 1
         return Figures(process, name, rss, anon, pdirty, sdirty, 0, thp)
+
+
+def clean(page: Page, spaces: list[Space]) -> None:
+    """Write a dirty page of a file to the disk."""
+    if not page.dirty:
+        return
+    page.dirty = False
+    for space in spaces:
+        for entry in space.entries.values():
+            if entry.page is page:
+                entry.dirty = entry.writable = False
 
 
 def shared(folio: Folio) -> bool:
@@ -767,7 +793,9 @@ class Machine:
                 self.replace(operation.process, None)
                 return minflt, "SIGSEGV"
             return minflt, ""
-        if verb is Verb.UNMAP:
+        if verb in (Verb.FILEREAD, Verb.FILEWRITE, Verb.FSYNC):
+            self.on_file(region.file, operation)
+        elif verb is Verb.UNMAP:
             space.unmap(start, end)
             if not space.inside(region.start, region.start + region.pages):
                 del space.regions[operation.region]
@@ -788,6 +816,15 @@ class Machine:
                 region.dontfork = verb is Verb.DONTFORK
             return 0, space.advise(start, end, verb)
         return 0, ""
+
+    def on_file(self, file: Backing, operation: Operation) -> None:
+        """Read, write or fsync the file itself: its pages become dirty, or clean and read-only."""
+        if operation.verb is Verb.FILEWRITE:
+            for index in range(operation.first, operation.end):
+                file.page(index).dirty = True
+        elif operation.verb is Verb.FSYNC:
+            for page in file.pages.values():
+                clean(page, list(self.spaces.values()))
 
     def new_place(self, pages: int) -> int:
         start = self.next_page
@@ -810,7 +847,7 @@ class Machine:
         offset = low if backing is None else 0
         space.areas.append(Area(low, start + pages, offset, frozenset(flags), backing))
         space.areas.sort(key=lambda area: area.start)
-        space.regions[operation.region] = Region(start, pages, pages)
+        space.regions[operation.region] = Region(start, pages, pages, False, backing)
         if operation.mode == "populate":
             return space.populate(start, start + pages, write=None)[0]
         return 0
