@@ -1,6 +1,6 @@
 """Run a conformance script on the kernel that runs us.
 
-The real side is a small C program, ``driver.c`` next to this file, compiled on first use.
+The real side is a small C program, in ``driver/`` next to this file, compiled on first use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sim.host.script import FIRST_PROCESS, Operation, Verb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SOURCE: Final = Path(__file__).with_name("driver.c")
+SOURCES: Final = Path(__file__).with_name("driver")
 COMPILER_FLAGS: Final = ("-std=gnu11", "-O1", "-Wall", "-Wextra")
 KHUGEPAGED_TRIES: Final = 5
 MAX_PROCESSES: Final = 256
@@ -47,7 +47,10 @@ def driver_path() -> Path:
     if reason is not None:
         raise HostError(reason)
     command = [str(compiler()), *COMPILER_FLAGS]
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(" ".join(command).encode())
+    for source in sorted(SOURCES.glob("*.[ch]")):
+        digest.update(source.read_bytes())
+    key = digest.hexdigest()[:16]
     folder = _writable_cache()
     path = folder / f"driver-{key}"
     if path.exists():
@@ -57,10 +60,13 @@ def driver_path() -> Path:
     made = Path(name)
     try:
         done = subprocess.run(
-            [*command, "-o", name, str(SOURCE)], capture_output=True, text=True, check=False
+            [*command, "-o", name, *map(str, sorted(SOURCES.glob("*.c")))],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
-            raise HostError(f"`{command[0]}` cannot compile {SOURCE}:\n{done.stderr.strip()}")
+            raise HostError(f"`{command[0]}` cannot compile {SOURCES}:\n{done.stderr.strip()}")
         made.chmod(0o755)
         made.replace(path)
     finally:

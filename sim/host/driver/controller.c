@@ -1,0 +1,292 @@
+/*
+ * Carries out a conformance script on the running kernel.
+ *
+ *     driver CPU DIRECTORY FORBID_HUGE TABLES < program
+ *
+ * A controller (this process) reads one operation a line,
+ *
+ *     SLOT VERB REGION FIRST END MODE CHILD
+ *
+ * with processes as slot numbers in order of birth, and has it carried out by the process it
+ * names, each a real one that was really forked as the script says.  After each operation it
+ * prints
+ *
+ *     op ENDING ERRNO MINFLT MAJFLT NS
+ *     figures SLOT REGION RSS ANON PDIRTY SDIRTY SWAP THP PSS LOCKED      (kB; one per region)
+ *     tables SLOT VMPTE                         (kB; one per process, if TABLES is not 0)
+ *
+ * where ENDING is `ok` or `segv`.  process.c is what each process does, figures.c what is printed
+ * of it.
+ */
+#define _GNU_SOURCE
+#include "driver.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const verbs[V_COUNT] = {
+    [V_MAP] = "map", [V_SHMAP] = "shmap", [V_MAPFILE] = "mapfile", [V_MAPSHFILE] = "mapshfile",
+    [V_STACK] = "stack", [V_BRK] = "brk", [V_RESIZE] = "resize", [V_MOVE] = "move",
+    [V_WRITE] = "write", [V_READ] = "read", [V_FILEREAD] = "fileread",
+    [V_FILEWRITE] = "filewrite", [V_FSYNC] = "fsync", [V_UNMAP] = "unmap",
+    [V_PROTECT] = "protect", [V_LOCK] = "lock", [V_UNLOCK] = "unlock", [V_SYNC] = "sync",
+    [V_DONTNEED] = "dontneed", [V_FREE] = "free", [V_POPULATEREAD] = "populateread",
+    [V_POPULATEWRITE] = "populatewrite", [V_HUGEPAGE] = "hugepage",
+    [V_NOHUGEPAGE] = "nohugepage", [V_DONTFORK] = "dontfork", [V_DOFORK] = "dofork",
+    [V_WIPEONFORK] = "wipeonfork", [V_KEEPONFORK] = "keeponfork", [V_FORK] = "fork",
+    [V_VFORK] = "vfork", [V_EXEC] = "exec", [V_EXIT] = "exit", [V_REAP] = "reap",
+};
+
+struct slot *slots;
+const char *directory;
+int forbid_huge;
+pid_t controller;
+int slots_fd;
+char **arguments;
+static int print_tables;           /* wanted: page tables of every process */
+
+long room_for(long pages)
+{
+    return (pages * PAGE + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+void leave(int status)
+{
+    if (getpid() != controller)
+        _exit(status);                 /* what is in the buffers is the controller's */
+    for (int i = 0; slots && i < MAX_PROCESSES; i++)
+        if (slots[i].pid)
+            kill(slots[i].pid, SIGKILL);
+    exit(status);
+}
+
+void die(const char *what)
+{
+    fprintf(stderr, "driver: %s: %s\n", what, strerror(errno));
+    leave(70);
+}
+
+int wait_for(_Atomic uint32_t *word, uint32_t value)
+{
+    for (int second = 0; second < FAIL_AFTER_S; second++) {
+        uint32_t seen = atomic_load(word);
+        if (seen == value)
+            return 0;
+        struct timespec one_second = {.tv_sec = 1};
+        syscall(SYS_futex, word, FUTEX_WAIT, seen, &one_second, NULL, 0);
+    }
+    return atomic_load(word) == value ? 0 : -1;
+}
+
+void set(_Atomic uint32_t *word, uint32_t value)
+{
+    atomic_store(word, value);
+    syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void ask(int slot, const struct command *command)
+{
+    struct slot *them = &slots[slot];
+    them->command = *command;
+    set(&them->asked, atomic_load(&them->asked) + 1);
+}
+
+static void await(int slot)
+{
+    struct slot *them = &slots[slot];
+    if (wait_for(&them->answered, atomic_load(&them->asked)) < 0) {
+        fprintf(stderr, "driver: process %d does not answer `%s`\n", slot,
+                verbs[them->command.verb]);
+        leave(70);
+    }
+}
+
+/* Whether a process waits for a vforked child to give its memory back. */
+static int suspended(int slot)
+{
+    for (int i = 0; i < MAX_PROCESSES; i++)
+        if (slots[i].pid && slots[i].lender == slot)
+            return 1;
+    return 0;
+}
+
+/*
+ * Collect an ended process: its parent does, if it lives; else it is ours, the subreaper's. A
+ * parent that is suspended does it never: then the end of the process is all we wait for.
+ */
+static void reap(int slot)
+{
+    struct slot *them = &slots[slot];
+    if (them->parent < 0 || !slots[them->parent].pid) {
+        if (waitpid(them->pid, NULL, 0) < 0)
+            die("waitpid");
+    } else if (suspended(them->parent)) {
+        struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, them->pid, 0), .events = POLLIN};
+        if (end.fd < 0 || poll(&end, 1, FAIL_AFTER_S * 1000) != 1)
+            die("pidfd_open");
+        close(end.fd);
+    } else {
+        struct command command = {.verb = V_REAP, .child = slot};
+        ask(them->parent, &command);
+        await(them->parent);
+    }
+    them->pid = 0;
+}
+
+static int verb_number(const char *name)
+{
+    for (int i = 0; i < V_COUNT; i++)
+        if (!strcmp(name, verbs[i]))
+            return i;
+    errno = EINVAL;
+    die(name);
+    return -1;
+}
+
+static int map_flags_of(const char *mode)
+{
+    if (!strcmp(mode, "populate"))
+        return MAP_POPULATE;
+    return strcmp(mode, "noreserve") ? 0 : MAP_NORESERVE;
+}
+
+static int protection_of(const char *mode)
+{
+    if (!strcmp(mode, "none"))
+        return PROT_NONE;
+    return strcmp(mode, "r") ? PROT_READ | PROT_WRITE : PROT_READ;
+}
+
+/* Read the next operation; 0 at the end of the program. */
+static int next_operation(int *slot, struct command *command)
+{
+    static char *cursor = (char *)ARENA;
+    char line[256], verb[32], region[8], mode[16];
+    if (!fgets(line, sizeof line, stdin))
+        return 0;
+    if (sscanf(line, "%d %31s %7s %ld %ld %15s %d", slot, verb, region, &command->first,
+               &command->end, mode, &command->child) != 7) {
+        errno = EINVAL;
+        die("program");
+    }
+    if (*slot < 0 || *slot >= MAX_PROCESSES || command->child >= MAX_PROCESSES) {
+        errno = E2BIG;
+        die("processes");
+    }
+    command->verb = verb_number(verb);
+    command->region = region[0] == '-' ? 0 : region[0] - 'A';
+    command->protection = protection_of(mode);
+    command->map_flags = map_flags_of(mode);
+    command->address = cursor;
+    if (command->verb <= V_STACK)
+        cursor += room_for(command->end) + SEPARATION;
+    else if (command->verb == V_MOVE)
+        cursor += slots[*slot].regions[command->region].room + SEPARATION;
+    return 1;
+}
+
+static void begin(void)
+{
+    controller = getpid();
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    slots_fd = memfd_create("cowpool", 0);
+    if (slots_fd < 0 || ftruncate(slots_fd, SLOTS_BYTES) < 0)
+        die("memfd_create");
+    slots = mmap(NULL, SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, slots_fd, 0);
+    if (slots == MAP_FAILED)
+        die("mmap");
+    for (int i = 0; i < MAX_PROCESSES; i++)
+        slots[i].parent = slots[i].lender = -1;
+    pid_t pid = fork();
+    if (pid < 0)
+        die("fork");
+    if (pid == 0) {
+        prepare_process();
+        serve(0);
+    }
+    slots[0].pid = pid;
+}
+
+/* Have one operation carried out, and collect whoever ended. */
+static void carry_out(int slot, const struct command *command)
+{
+    struct slot *them = &slots[slot];
+    int lender = them->lender;
+    ask(slot, command);
+    if (command->verb == V_VFORK) {    /* it answers when it gets its memory back */
+        memset(&them->answer, 0, sizeof them->answer);
+        if (wait_for(&slots[command->child].alive, 1) < 0)
+            die("vfork");
+        return;
+    }
+    if (command->verb == V_EXIT)
+        memset(&them->answer, 0, sizeof them->answer);
+    else
+        await(slot);
+    int ended = command->verb == V_EXIT || them->answer.segv;
+    if (lender >= 0 && (ended || command->verb == V_EXEC)) {
+        await(lender);
+        them->lender = -1;
+    }
+    if (ended)
+        reap(slot);
+}
+
+/* Start again without address randomisation, where we may: equal scripts get equal addresses. */
+static void fix_addresses(char **argv)
+{
+    int persona = personality(0xffffffff);
+    if (persona == -1 || (persona & ADDR_NO_RANDOMIZE))
+        return;
+    if (personality((unsigned long)persona | ADDR_NO_RANDOMIZE) != -1)
+        execv("/proc/self/exe", argv);
+}
+
+int main(int argc, char **argv)
+{
+    cpu_set_t cpus;
+    if (argc != 5 && argc != 8) {
+        fprintf(stderr, "usage: driver CPU DIRECTORY FORBID_HUGE TABLES < program\n");
+        return 2;
+    }
+    fix_addresses(argv);
+    arguments = argv;
+    directory = argv[2];
+    forbid_huge = atoi(argv[3]);
+    print_tables = atoi(argv[4]);
+    if (argc == 8)
+        resume(atoi(argv[5]), atoi(argv[6]), atoi(argv[7]));
+    CPU_ZERO(&cpus);
+    CPU_SET(atoi(argv[1]), &cpus);
+    if (sched_setaffinity(0, sizeof cpus, &cpus) < 0)
+        die("sched_setaffinity");
+    begin();
+    int slot;
+    struct command command = {0};
+    while (next_operation(&slot, &command)) {
+        carry_out(slot, &command);
+        struct answer *answer = &slots[slot].answer;
+        printf("op %s %d %ld %ld %ld\n", answer->segv ? "segv" : "ok", answer->error,
+               answer->minflt, answer->majflt, answer->ns);
+        for (int i = 0; i < MAX_PROCESSES; i++)
+            if (slots[i].pid) {
+                print_figures(i);
+                if (print_tables)
+                    print_table_size(i);
+            }
+    }
+    leave(fflush(stdout) ? 70 : 0);
+}

@@ -1,0 +1,88 @@
+/* What the controller and the processes of a script share.  See controller.c for the whole. */
+#ifndef COWPOOL_DRIVER_H
+#define COWPOOL_DRIVER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PAGE 4096L
+#define ALIGNMENT (2L << 20)       /* every region starts at such a boundary ...               */
+#define SEPARATION (2L << 20)      /* ... and is at least this far from the next               */
+#define ARENA 0x100000000000L      /* far from everything the loader and the heap put anywhere */
+#define MAX_PROCESSES 256
+#define REGIONS 26
+#define SLOTS_BYTES (sizeof(struct slot) * MAX_PROCESSES)
+#define FAIL_AFTER_S 20            /* a process that does not answer by then is reported lost  */
+
+enum verb {
+    V_MAP, V_SHMAP, V_MAPFILE, V_MAPSHFILE, V_STACK, V_BRK, V_RESIZE, V_MOVE, V_WRITE, V_READ,
+    V_FILEREAD, V_FILEWRITE, V_FSYNC, V_UNMAP, V_PROTECT, V_LOCK, V_UNLOCK, V_SYNC, V_DONTNEED,
+    V_FREE, V_POPULATEREAD, V_POPULATEWRITE, V_HUGEPAGE, V_NOHUGEPAGE, V_DONTFORK, V_DOFORK,
+    V_WIPEONFORK, V_KEEPONFORK, V_FORK, V_VFORK, V_EXEC, V_EXIT, V_REAP, V_COUNT
+};
+
+struct command {
+    int verb, region, protection, map_flags, child;
+    long first, end;               /* pages; end < 0: the whole region */
+    char *address;                 /* where a new mapping goes         */
+};
+
+struct answer {
+    int segv, error;
+    long minflt, majflt, ns;
+};
+
+struct region {
+    char *start;                   /* NULL: the process has no such region */
+    long pages;
+    long room;                     /* bytes from `start` to the boundary it may grow to */
+    int dontfork;
+    int fd;                        /* of a mapped file, which stays open; else -1 */
+};
+
+/* One a process, in the shared mapping. */
+struct slot {
+    _Atomic uint32_t asked, answered, alive;
+    struct command command;
+    struct answer answer;
+    struct region regions[REGIONS];
+    pid_t pid;                     /* 0: never lived, or has been reaped */
+    int parent;
+    int lender;                    /* the slot whose memory a vforked process uses; else -1 */
+};
+
+extern struct slot *slots;
+extern const char *directory;      /* where mapped files are made: a disk file system             */
+extern int forbid_huge;            /* THP is `always`: every region must refuse it                */
+extern pid_t controller;
+extern int slots_fd;               /* the shared mapping, for an image that exec brings in        */
+extern char **arguments;
+
+/* Bytes that a region of `pages` takes up, to the boundary where it ends. */
+long room_for(long pages);
+
+/* Wait until `*word` is `value`; -1 if that takes too long. */
+int wait_for(_Atomic uint32_t *word, uint32_t value);
+
+/* Set `*word`, and wake whoever waits for it. */
+void set(_Atomic uint32_t *word, uint32_t value);
+
+/* Leave, with a word on what failed or without; no process of the script lives on. */
+void die(const char *what) __attribute__((noreturn));
+void leave(int status) __attribute__((noreturn));
+
+/* Be the process of a slot, and do what is asked. */
+void serve(int slot) __attribute__((noreturn));
+
+/* What a new process, or a new image, needs before that. */
+void prepare_process(void);
+
+/* What exec brought in: the same process goes on with a new image. */
+void resume(int slot, int fd, pid_t parent) __attribute__((noreturn));
+
+/* Print the lines that begin with `figures`, and the one that begins with `tables`. */
+void print_figures(int slot);
+void print_table_size(int slot);
+
+#endif
