@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.host.script import MAPPING_VERBS, Operation, Verb
-from sim.units import PAGE_BYTES, format_bytes
+from sim.units import GIB, PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,6 +148,7 @@ def host_conditions() -> list[Condition]:
         _swap(),
         Condition("memory available", format_bytes(meminfo_bytes("MemAvailable"))),
         Condition("memory limit of the control group", _limit()),
+        *_lock_limit(),
         _files(),
     ]
 
@@ -200,6 +201,16 @@ def _limit() -> str:
     if limit is None or limit > meminfo_bytes("MemTotal"):
         return "none"
     return format_bytes(limit)
+
+
+def _lock_limit() -> list[Condition]:
+    import resource  # not on every system: this is only asked on Linux
+
+    limit_bytes, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if limit_bytes == resource.RLIM_INFINITY or os.geteuid() == 0 or limit_bytes >= GIB:
+        return []
+    locking = frozenset({Verb.LOCK})
+    return [Condition("memory that may be locked", format_bytes(limit_bytes), "refusals", locking)]
 
 
 def _files() -> Condition:

@@ -147,7 +147,14 @@ class _Session:
         return DIFFERENT if differences else DONE
 
     def random(self, count: int, seed: int, verbs: Collection[Verb]) -> int:
-        """Draw, predict and check `count` scripts; stop at the first that differs."""
+        """Draw, predict and check `count` scripts; stop at the first that differs.
+
+        Verbs whose figures could not be relied upon here are left out, and said to be.
+        """
+        spoilt = {verb for c in self._conditions for verb in c.spoils & set(verbs)}
+        if spoilt and spoilt < set(verbs):
+            self._say(f"random scripts are drawn without {', '.join(sorted(spoilt))}")
+            verbs = [verb for verb in verbs if verb not in spoilt]
         operations = 0
         status = DONE
         for index in range(count):

@@ -154,6 +154,23 @@ def test_a_condition_spoils_only_scripts_that_use_its_verbs():
     assert objections([never], huge) == ["transparent huge pages: never (no use)"]
 
 
+@needs_kernel
+@pytest.mark.kernel
+def test_random_scripts_leave_out_what_cannot_be_relied_upon(path, monkeypatch):
+    never = Condition("transparent huge pages", "never", "no use", frozenset({Verb.HUGEPAGE}))
+    monkeypatch.setattr(conform, "host_conditions", lambda: [never])
+    drawn = []
+
+    def note(script):
+        drawn.extend(operation.verb for operation in script)
+        return predict(script)
+
+    status, _, err = run(random=8, seed=3, kernel=True, predictor=note)
+    assert status == 0
+    assert "random scripts are drawn without hugepage" in err
+    assert Verb.HUGEPAGE not in drawn
+
+
 def test_a_script_too_large_for_the_host_is_refused():
     script = parse_script("".join(f"P map {region} 4194304\n" for region in "ABCDEFGHIJKLMNOPQRST"))
     assert "reclaim would show" in objections([], script)[0]
