@@ -1,8 +1,9 @@
-"""Calls that lay out an address space: mmap, brk; and what the kernel promises (overcommit)."""
+"""Calls that lay out an address space: mmap, brk."""
 
 from sim.jit import compiled
 from sim.kernel.fault import touch
-from sim.kernel.unmap import remove_areas, zap_next
+from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.unmap import remove_areas, split_edges, zap_next
 from sim.kernel.work import (
     BRK_CALL,
     DONE,
@@ -15,39 +16,13 @@ from sim.kernel.work import (
 )
 from sim.machine.areas import (
     area_room,
+    find_area,
     find_gap,
     insert_area,
     is_free,
     merge_area,
-    split_area,
 )
 from sim.machine.layout import A_ACCOUNT, A_HEAP, A_READ, A_WRITE, NONE, Arrays
-
-OVERCOMMIT_GUESS = 0
-OVERCOMMIT_ALWAYS = 1
-OVERCOMMIT_NEVER = 2
-
-
-@compiled
-def may_commit(m: Arrays, pages: int) -> bool:
-    """Whether the kernel promises `pages` more (Linux 6.12 `__vm_enough_memory`).
-
-    Mode 0 refuses a single request larger than memory and swap together, mode 1 nothing, mode 2
-    what would take `Committed_AS` above `CommitLimit`.
-    """
-    pool = m.pool[0]
-    if pool.overcommit == OVERCOMMIT_ALWAYS:
-        return True
-    if pool.overcommit == OVERCOMMIT_GUESS:
-        return bool(pages <= pool.total)
-    return bool(pool.committed + pages <= pool.commit_limit)
-
-
-@compiled
-def commit(m: Arrays, space: int, pages: int) -> None:
-    """Book a promise of `pages` (negative: take it back)."""
-    m.spaces[space].committed += pages
-    m.pool[0].committed += pages
 
 
 @compiled
@@ -82,7 +57,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     if not area_room(m, 1):
         return GROW
     note(m, MMAP_CALL, 1)
-    if t.bits & A_ACCOUNT != 0 and not may_commit(m, int(t.pages)):
+    if t.bits & A_ACCOUNT != 0 and not may_commit(m, space, int(t.pages)):
         t.errno = ENOMEM
         return DONE
     start = int(t.start)
@@ -122,40 +97,48 @@ def brk_step(m: Arrays, cpu: int, task: int) -> int:
         remove_areas(m, cpu, space, int(t.start), int(t.start - pages))
         return DONE
     t.result = NONE
-    if not area_room(m, 1):
+    if not area_room(m, 2):
         return GROW
     note(m, BRK_CALL, 1)
     brk = int(s.brk)
     if pages < 0:
-        if brk + pages < s.heap_start:
+        lower = brk + pages
+        area = find_area(m, space, lower)
+        if lower < s.heap_start or area == NONE or m.areas[area].start >= brk:
             t.errno = EINVAL
             return DONE
-        s.brk = brk + pages
-        heap = int(s.heap)
-        if m.areas[heap].start < brk + pages:
-            split_area(m, heap, brk + pages)
-        t.start = brk + pages
-        t.at = t.start
-        t.result = t.start
+        split_edges(m, space, lower, brk)
+        s.brk = lower
+        t.start = t.at = t.result = lower
         t.stage = 2
         return MORE
     t.result = brk
     if pages == 0:
         return DONE
-    if not may_commit(m, pages) or not is_free(m, space, brk, brk + pages):
+    if not may_commit(m, space, pages) or not is_free(m, space, brk, brk + pages):
         t.errno = ENOMEM
         t.result = NONE
         return DONE
-    if s.heap == NONE:
-        flags = A_READ | A_WRITE | A_ACCOUNT | A_HEAP
-        s.heap = insert_area(m, space, brk, brk + pages, brk, flags)
-    else:
-        m.areas[int(s.heap)].end += pages
-        s.pages += pages
-        s.generation += 1
-    s.brk = brk + pages
-    commit(m, space, pages)
+    extend_heap(m, space, pages)
     t.start = brk
     t.at = 0
     t.stage = 1
     return MORE if m.pool[0].eager_zero == 1 else DONE
+
+
+@compiled
+def extend_heap(m: Arrays, space: int, pages: int) -> None:
+    """Move the break up: the area of the heap that ends at it grows, or a new one begins there."""
+    s = m.spaces[space]
+    brk = int(s.brk)
+    flags = A_READ | A_WRITE | A_ACCOUNT | A_HEAP
+    last = find_area(m, space, brk - 1)
+    if last != NONE and m.areas[last].end == brk and m.areas[last].bits == flags:
+        m.areas[last].end = brk + pages
+        s.pages += pages
+        s.generation += 1
+    else:
+        last = insert_area(m, space, brk, brk + pages, brk, flags)
+    s.heap = last
+    s.brk = brk + pages
+    commit(m, space, pages)

@@ -4,7 +4,8 @@
 the page is                         so Linux
 ==================================  ======================================================
 in no area, or not permitted        sends SIGSEGV
-just below a stack                  extends the stack's area down to it, within its limit
+just below a stack                  extends the stack's area down to it, within its limit, if it
+                                    may be promised that much more
 not present, read                   maps the shared zero page
 not present, written                zero-fills a fresh frame, mapped writable, exclusive
 present, permitted by the entry     has no fault
@@ -14,11 +15,13 @@ read-only, last reference, written  makes it exclusive and restores write permis
 read-only, shared, written          copies it to a fresh frame, drops the old reference
 ==================================  ======================================================
 
-Read in Linux 6.12 `mm/memory.c`: `do_anonymous_page`, `do_wp_page`.  A step that is short of memory
-changes nothing, so that the same call may be made again.
+Read in Linux 6.12 `mm/memory.c` (`do_anonymous_page`, `do_wp_page`) and `mm/mmap.c`
+(`expand_downwards`).  A step that is short of memory changes nothing, so that the same call may be
+made again; only a stack stays extended.
 """
 
 from sim.jit import compiled, inlined
+from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.work import (
     ACCESS,
     COW_COPY,
@@ -76,12 +79,13 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
         before = int(a.prev)
         if before != NONE and m.areas[before].end + STACK_GAP_PAGES > vpn:
             return False
-        grown = int(a.start) - vpn
-        a.offset -= grown
+        pages = int(a.start - vpn)
+        if not may_commit(m, space, pages):
+            return False
+        commit(m, space, pages)
+        s.pages += pages
+        a.offset -= pages
         a.start = vpn
-        s.pages += grown
-        s.committed += grown
-        m.pool[0].committed += grown
     t.cached_area = area
     return True
 
@@ -201,7 +205,7 @@ def join_twins(m: Arrays, old: int, new: int) -> None:
 def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
     """Touch one page: read it, or write it if `write` is 1; serve the fault if there is one.
 
-    Returns DONE, SHORT, GROW or SEGV; only after DONE has anything changed.
+    Returns DONE, SHORT, GROW or SEGV; unless it is DONE, nothing has changed but a stack's end.
     """
     t = m.tasks[task]
     space = int(t.space)

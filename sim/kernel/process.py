@@ -5,8 +5,8 @@ Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range
 """
 
 from sim.jit import compiled
-from sim.kernel.areas import commit, may_commit
 from sim.kernel.fault import count_resident, family_of, fresh_page, join_twins
+from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.unmap import committed_by, teardown_step
 from sim.kernel.work import (
     DONE,
@@ -158,7 +158,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
             pages = committed_by(m, area)
             if m.areas[area].bits & A_DONTFORK == 0 and pages > 0:
                 total = total + pages if pool.overcommit == 2 else pages
-                if not may_commit(m, total):
+                if not may_commit(m, space, total):
                     t.errno = ENOMEM
                     t.result = NONE
                     note(m, FORK_BASE, 1)

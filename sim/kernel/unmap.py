@@ -117,12 +117,7 @@ def unmap_step(m: Arrays, cpu: int, task: int) -> int:
             return DONE
         if not area_room(m, 2):
             return GROW
-        area = find_area(m, space, start)
-        if area != NONE and m.areas[area].start < start:
-            split_area(m, area, start)
-        area = find_area(m, space, end - 1)
-        if area != NONE and m.areas[area].start < end and m.areas[area].end > end:
-            split_area(m, area, end)
+        split_edges(m, space, start, end)
         note(m, MUNMAP_CALL, 1)
         t.stage = 1
         t.at = start
@@ -132,6 +127,17 @@ def unmap_step(m: Arrays, cpu: int, task: int) -> int:
         return MORE
     remove_areas(m, cpu, space, start, end)
     return DONE
+
+
+@compiled
+def split_edges(m: Arrays, space: int, start: int, end: int) -> None:
+    """Cut the areas that reach across `start` or `end`; there must be room for two areas."""
+    area = find_area(m, space, start)
+    if area != NONE and m.areas[area].start < start:
+        split_area(m, area, start)
+    area = find_area(m, space, end - 1)
+    if area != NONE and m.areas[area].start < end and m.areas[area].end > end:
+        split_area(m, area, end)
 
 
 @compiled

@@ -261,6 +261,8 @@ POOL = np.dtype(
             # promises
             "committed",
             "commit_limit",
+            "admin_reserve",  # of the limit, for root
+            "user_reserve",  # of the limit, so that a user can recover
             "overcommit",
             "total",
             "stack_frames",  # frames of one kernel stack

@@ -19,7 +19,12 @@ from sim.machine.layout import (
     TASK,
     Arrays,
 )
-from sim.machine.watermarks import percpu_batch, percpu_high, zone_watermarks
+from sim.machine.watermarks import (
+    commit_reserves,
+    percpu_batch,
+    percpu_high,
+    zone_watermarks,
+)
 from sim.units import PAGE_BYTES
 
 _FIRST_TABLES: Final = 1024
@@ -131,6 +136,8 @@ class Machine:
                 add_free_range(m, number, first, start + pages)
             start += pages
         self.free_at_start_pages = int(m.pool[0].free)
+        reserves = commit_reserves(self.free_at_start_pages)
+        m.pool[0].admin_reserve, m.pool[0].user_reserve = reserves
         m.clock[0].free_min = m.clock[0].level_free = m.pool[0].free
 
     # -- tasks ----------------------------------------------------------------------------

@@ -117,8 +117,9 @@ def next_present(m: Arrays, space: int, vpn: int, end: int, level: int) -> int:
 
     At level 0 a huge entry counts as well: it stands where a leaf table would.
     """
+    top = int(m.spaces[space].top)
     while vpn < end:
-        slot = int(m.spaces[space].top)
+        slot = top
         above = 3
         while above > level:
             entry = m.tables[slot, (vpn >> (TABLE_SHIFT * above)) & TABLE_MASK]

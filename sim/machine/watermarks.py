@@ -1,8 +1,8 @@
-"""Linux's arithmetic for watermarks and per-CPU lists: plain integers, no state.
+"""Linux's arithmetic for watermarks, per-CPU lists and reserves: plain integers, no state.
 
-Read in Linux 6.12.117, `mm/page_alloc.c` and `mm/khugepaged.c`.  Everything counts pages of
-4 KiB unless its name says bytes or kB.  *Managed* pages are those the allocator owns: the
-machine's memory less what the kernel keeps for itself.
+Read in Linux 6.12.117, `mm/page_alloc.c`, `mm/khugepaged.c` and `mm/mmap.c`.  Everything counts
+pages of 4 KiB unless its name says bytes or kB.  *Managed* pages are those the allocator owns:
+the machine's memory less what the kernel keeps for itself.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Final
 PAGE_KB: Final = 4
 PAGEBLOCK_PAGES: Final = 512
 """Pages in a page block, 2 MiB: the unit that khugepaged wants free."""
+ADMIN_RESERVE_PAGES: Final = 2048
+USER_RESERVE_PAGES: Final = 32_768
 MIN_FREE_KB_LOWEST: Final = 128
 MIN_FREE_KB_HIGHEST: Final = 262_144
 DMA32_END_PAGES: Final = 1 << 20
@@ -104,3 +106,16 @@ def percpu_high(low_pages: int, cpus: int, batch: int) -> int:
     if cpus < 1:
         raise ValueError(f"cpus must be >= 1, got {cpus}")
     return max(low_pages // cpus, 4 * batch)
+
+
+def commit_reserves(free_pages: int) -> tuple[int, int]:
+    """Return what overcommit mode 2 keeps back for root and for a user's recovery, in pages.
+
+    ``vm.admin_reserve_kbytes`` and ``vm.user_reserve_kbytes`` as a machine with `free_pages` free
+    at boot sets them: 1/32 of those, at most 8 MiB and 128 MiB.
+
+    >>> commit_reserves(2**22)
+    (2048, 32768)
+    """
+    share = free_pages // 32
+    return min(share, ADMIN_RESERVE_PAGES), min(share, USER_RESERVE_PAGES)

@@ -1,0 +1,38 @@
+"""What the kernel promises: `Committed_AS`, and when a promise is refused."""
+
+from sim.jit import compiled
+from sim.machine.layout import Arrays
+
+OVERCOMMIT_GUESS = 0
+OVERCOMMIT_ALWAYS = 1
+OVERCOMMIT_NEVER = 2
+
+
+@compiled
+def may_commit(m: Arrays, space: int, pages: int) -> bool:
+    """Whether the kernel promises `pages` more to a process (Linux 6.12 `__vm_enough_memory`).
+
+    ====  ================================================================================
+    mode  so Linux refuses
+    ====  ================================================================================
+    0     a single request larger than memory and swap together
+    1     nothing
+    2     what would take `Committed_AS` to `CommitLimit`, less a reserve for root and the
+          smaller of another reserve and 1/32 of what this process has mapped already
+    ====  ================================================================================
+    """
+    pool = m.pool[0]
+    if pool.overcommit == OVERCOMMIT_ALWAYS:
+        return True
+    if pool.overcommit == OVERCOMMIT_GUESS:
+        return bool(pages <= pool.total)
+    allowed = pool.commit_limit - pool.admin_reserve
+    allowed -= min(m.spaces[space].pages // 32, pool.user_reserve)
+    return bool(pool.committed + pages < allowed)
+
+
+@compiled
+def commit(m: Arrays, space: int, pages: int) -> None:
+    """Book a promise of `pages` (negative: take it back)."""
+    m.spaces[space].committed += pages
+    m.pool[0].committed += pages
