@@ -136,6 +136,8 @@ def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
     for zone in range(n_zones):
         z = m.zones[zone]
         allowed += max(0, z.free if atomic else z.free - z.min_pages)
+    if mine.count + allowed < wanted:
+        return False
     for zone in range(n_zones - 1, -1, -1):
         z = m.zones[zone]
         missing = wanted - mine.count
@@ -170,11 +172,15 @@ def drain_all(m: Arrays) -> None:
 
 @compiled
 def refill_or_drain(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
-    """Make `wanted` frames ready on `cpu`: refill, and if need be drain every list first."""
+    """Make `wanted` frames ready on `cpu`: refill, and if need be drain every list first.
+
+    While frames are set aside for somebody else the lists are drained at once: what lies on them
+    may be among those.
+    """
     t = m.tasks[task]
     keep = int(m.pool[0].reserved - t.reserved)
     atomic = t.killed != 0
-    if refill(m, cpu, wanted, keep, atomic):
+    if keep == 0 and refill(m, cpu, wanted, keep, atomic):
         return True
     drain_all(m)
     return refill(m, cpu, wanted, keep, atomic)
@@ -192,7 +198,7 @@ def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     pool = m.pool[0]
     if pool.queue != 0 and pool.head != task and m.tasks[task].reserved == 0:
         return False
-    if m.percpu[cpu].count >= wanted:
+    if m.percpu[cpu].count >= wanted and pool.reserved == m.tasks[task].reserved:
         return True
     return refill_or_drain(m, cpu, task, wanted)
 
