@@ -53,8 +53,11 @@ class Killer:
             return
         system.charge(task, cpu, OOM_KILL)
         for sharer in system.sharers(victim):
-            self._dying.add(sharer.pid)
+            unborn = sharer.building
             system.kill(sharer, Signal.OOM_KILL)
+            self._dying.add(sharer.pid)
+            if unborn is not None and unborn.pid in system.by_pid:
+                self._dying.add(unborn.pid)
         if task.killed is None:
             self._stall(task, cpu)
 

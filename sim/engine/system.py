@@ -8,6 +8,7 @@ runs last at its time, so that events and programs of that time see the machine 
 from __future__ import annotations
 
 from collections import Counter
+from heapq import heapify
 from typing import TYPE_CHECKING, Any, Final
 
 import simpy
@@ -110,6 +111,7 @@ class System:
 
     def born(self, task: Task) -> None:
         """Let a task live."""
+        task.born = True
         self.by_pid[task.pid] = task
         if task.parent is not None:
             task.parent.children.append(task)
@@ -174,7 +176,8 @@ class System:
         for child in task.children:
             child.parent = None
         task.children = []
-        self.finished.append(task)
+        if task.born:
+            self.finished.append(task)
         self.shortage.ended(task)
         self.forget(task)
         if task.parent is not None:
@@ -189,20 +192,36 @@ class System:
         self.mark("oom_kill" if signal is Signal.OOM_KILL else "segfault", task.name)
         t = self.machine.arrays.tasks[task.row]
         t.killed = 1
-        if int(t.op) == ops.OP_FORK and t.stage > 0:
-            self._abandon_child(self.by_row[int(t.other)])
         t.op = ops.OP_NONE
         task.busy = False
+        if task in self.on_cpu:
+            self._stop_idling(self.on_cpu.index(task))
         if isinstance(self.shortage, Queue):
             self.shortage.withdraw(task)
         self.unstall(task)
+        if task.timer is not None:
+            self._cancel(task.timer)
+            task.timer = None
+        if task.building is not None:
+            self._abandon(task.building)
         task.life.interrupt(signal)
 
-    def _abandon_child(self, child: Task) -> None:
-        """Let a child that fork has built in part give back what it got."""
+    def _cancel(self, event: simpy.Event) -> None:
+        """Take an event off the clock: the run must not go on for it."""
+        queue = self.env._queue
+        queue[:] = [entry for entry in queue if entry[-1] is not event]
+        heapify(queue)
+
+    def _abandon(self, child: Task) -> None:
+        """Let a child that was never born give back what fork has given it."""
+        t = self.machine.arrays.tasks[child.row]
+        if t.space == NONE and t.stack == NONE:
+            child.discard()
+            return
         child.program = None
         child.parent = None
         child.killed = Signal.OOM_KILL
+        t.killed = 1
         self.by_pid[child.pid] = child
         child.start()
 
@@ -240,7 +259,8 @@ class System:
 
     def everybody(self) -> list[Task]:
         """Return all processes, ended or not, by pid."""
-        return sorted([*self.finished, *self.living()], key=lambda task: task.pid)
+        alive = [task for task in self.living() if task.born]
+        return sorted([*self.finished, *alive], key=lambda task: task.pid)
 
     def charge(self, task: Task, cpu: int, line: int) -> None:
         """Make a task pay for one unit of work that is no step of its own."""
@@ -352,24 +372,30 @@ class System:
         c = self.machine.arrays.cpus[cpu]
         return bool(c.idle_from_ns != NONE and c.next_ns > self.now_ns)
 
+    def _stop_idling(self, cpu: int) -> None:
+        """Let the CPU go on now if it stands still until an arrival."""
+        c = self.machine.arrays.cpus[cpu]
+        if self._idles(cpu):
+            c.next_ns = self.now_ns
+        c.idle_from_ns = NONE
+
     def _give_way(self, cpu: int) -> None:
         """Block a paced task until its next arrival, since another could use its CPU."""
         task = self.on_cpu[cpu]
         if task is None:
             raise KernelPanicError("a CPU without a task gives way", str(cpu))
-        m = self.machine.arrays
-        due_ns = burst.next_arrival_ns(m, task.row)
-        m.cpus[cpu].idle_from_ns = NONE
-        m.cpus[cpu].next_ns = self.now_ns
+        due_ns = burst.next_arrival_ns(self.machine.arrays, task.row)
+        self._stop_idling(cpu)
         self._vacate(cpu)
         self.env.process(self._wake_at(task, due_ns))
 
     def _wake_at(self, task: Task, due_ns: int) -> Any:
         serial = task.wakes = task.wakes + 1
         task.waits_for = "its next arrival"
-        yield self.env.timeout(max(0, due_ns - self.now_ns))
+        task.timer = self.env.timeout(max(0, due_ns - self.now_ns))
+        yield task.timer
         if task.killed is None and serial == task.wakes:
-            task.waits_for = None
+            task.waits_for = task.timer = None
             self.make_runnable(task)
 
     # -- the driver ----------------------------------------------------------------------------

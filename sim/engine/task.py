@@ -92,6 +92,8 @@ class Task:
         self.program = program
         self.children: list[Task] = []
         self.n_children = 0
+        self.building: Task | None = None  # the child of a fork or vfork under way
+        self.born = False
         self.row = system.machine.new_task()
         self.pin = pin
         self.oom_score_adj = oom_score_adj
@@ -112,6 +114,7 @@ class Task:
         self.queued = False  # waits for a CPU
         self.stalled = False  # waits for memory
         self.wakes = 0  # arrivals it has been blocked for
+        self.timer: simpy.Event | None = None  # what will wake it by itself
         self.ended_how = "running"
         self._done = system.env.event()
         self._child_ended = system.env.event()
@@ -280,7 +283,9 @@ class Task:
 
     def sleep(self, duration_ns: int) -> Verb:
         """Be blocked for `duration_ns`."""
-        yield from self._wait("a timer", self.system.env.timeout(duration_ns))
+        self.timer = self.system.env.timeout(duration_ns)
+        yield from self._wait("a timer", self.timer)
+        self.timer = None
 
     def sleep_until(self, time_ns: int) -> Verb:
         """Be blocked until the absolute time `time_ns`; at once if that is past."""
@@ -308,6 +313,17 @@ class Task:
             oom_score_adj=self.oom_score_adj,
         )
 
+    def _build(self, call: str, op: int, child: Task) -> Verb:
+        """Have the kernel build a child; should this task be killed meanwhile, `kill` undoes it."""
+        self.building = child
+        try:
+            yield from self._do(call, op, other=child.row)
+        except Refused:
+            child.discard()
+            raise
+        finally:
+            self.building = None
+
     def fork(
         self, program: Callable[..., Verb], *args: Any, name: str | None = None, **kwargs: Any
     ) -> Verb:
@@ -316,10 +332,9 @@ class Task:
         started_ns = self.now_ns
         self.system.mark("fork_start", self.name)
         try:
-            yield from self._do("fork", ops.OP_FORK, other=child.row)
+            yield from self._build("fork", ops.OP_FORK, child)
         except Refused:
             self.system.count("fork_failures")
-            child.discard()
             raise
         self.system.count("forks")
         self.system.observe_fork(self.now_ns - started_ns)
@@ -332,7 +347,7 @@ class Task:
     ) -> Verb:
         """Start a child that borrows this address space; return when it execs or exits."""
         child = self._child(name, program, args, kwargs)
-        yield from self._do("vfork", ops.OP_VFORK, other=child.row)
+        yield from self._build("vfork", ops.OP_VFORK, child)
         self.system.count("vforks")
         child.borrowed = True
         self.system.born(child)
@@ -404,7 +419,7 @@ class Task:
         self.life = self.system.env.process(self._live())
 
     def discard(self) -> None:
-        """Undo a child whose fork was refused before it had anything."""
+        """Undo a child whose fork came to nothing before it had anything."""
         self.system.forget(self)
 
     def begin_image(self, pages: int, stack_pages: int) -> Verb:
@@ -437,8 +452,9 @@ class Task:
                 break
             except simpy.Interrupt:  # a kill that came with the end: it is ending already
                 continue
-        self.system.count("exits")
-        self.system.mark("exit", self.name)
+        if self.born:
+            self.system.count("exits")
+            self.system.mark("exit", self.name)
         self.let_parent_go()
         self.ended = self.ended_how
         self.ended_ns = self.now_ns
