@@ -1,0 +1,33 @@
+"""Whatever is forked, copied, reused or given back: frames are conserved, processes isolated."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from support import broken_kernels
+from support.conservation import Conservation
+
+TestConservation = Conservation.TestCase
+TestConservation.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.slow
+def test_broken_kernels_are_found_out() -> None:
+    """Negative control: eight kernels with one line wrong, and one with none."""
+    tests = Path(__file__).parents[1]
+    ran = subprocess.run(
+        [sys.executable, broken_kernels.__file__, "12"],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(tests)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(ran.stdout or "{}")
+    assert found.keys() == broken_kernels.BROKEN.keys(), ran.stderr
+    assert found.pop("nothing") is None
+    assert all(found.values()), found
+    assert not any(said.startswith("unusable") for said in found.values()), found

@@ -1,0 +1,464 @@
+"""Histories of kernel operations, drawn by Hypothesis, with a dictionary as the oracle.
+
+Every frame holds two words.  A write puts a new number into one of them; what a process must read
+back is in its dictionary, whatever was forked, copied, reused or zeroed meanwhile.  Calls may be
+left half done, so that those of several processes interleave, step by step and on any CPU.
+"""
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from sim.kernel import step as ops
+from sim.kernel.work import MORE, SEGV
+from sim.machine.layout import NONE, PFN_SHIFT, PTE_PRESENT, PTE_ZERO
+from support.kernel import DONE, READ_WRITE, SHORT, Kernel
+
+Words = tuple[int, int]
+ZEROES: Words = (0, 0)
+STACK_LIMIT_PAGES = 64
+MOST_PROCESSES = 6
+
+hosts = st.fixed_dictionaries(
+    {
+        "memory_pages": st.sampled_from([90, 200, 600]),
+        "cpus": st.just(2),
+        "kernel_pages": st.integers(1, 9),
+        "min_free_pages": st.integers(0, 9),
+        "percpu_batch_pages": st.sampled_from([0, 1, 7]),
+        "percpu_high_pages": st.sampled_from([1, 20]),
+        "queueing": st.booleans(),
+        "eager_fork": st.sampled_from([False, False, True]),
+        "eager_zero": st.sampled_from([False, False, True]),
+        "overcommit": st.sampled_from([0, 1, 2]),
+        "commit_limit_pages": st.integers(150, 600),
+    }
+)
+cpus = st.integers(0, 1)
+pages = st.integers(1, 40)
+places = st.integers(0, 999)
+whose = st.integers(0, MOST_PROCESSES - 1)
+some_room = precondition(lambda self: len(self.alive) < MOST_PROCESSES)
+some_are_ready = precondition(lambda self: any(process.is_ready for process in self.alive))
+
+
+def put(words: Words, slot: int, token: int) -> Words:
+    """Return `words` with one of them replaced."""
+    return (token, words[1]) if slot == 0 else (words[0], token)
+
+
+@dataclass(eq=False)
+class Space:
+    """What an address space must look like: the content of every page that is mapped."""
+
+    memory: dict[int, Words] = field(default_factory=dict)
+    uncertain: set[int] = field(default_factory=set)
+    """Pages that a call under way may have taken out already."""
+
+
+@dataclass(eq=False)
+class Process:
+    """A process, the call it is in, and its parent if that waits in vfork."""
+
+    row: int
+    space: Space
+    call: str = ""
+    lender: "Process | None" = None
+    child: "Process | None" = None
+    asked: tuple[int, ...] = ()
+    suspended: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        return not self.call and not self.suspended
+
+
+class Conservation(RuleBasedStateMachine):
+    """The books balance and processes are isolated, after any history."""
+
+    audit_every = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rules_done = 0
+        self.tokens = count(1)
+        self.contents: dict[int, Words] = {}
+        self.alive: list[Process] = []
+
+    @initialize(host=hosts)
+    def boot(self, host: dict[str, Any]) -> None:
+        self.kernel = Kernel(**host)
+        self.another()
+
+    @precondition(lambda self: len(self.alive) < 2)
+    @rule()
+    def another(self) -> None:
+        """Start a process that nobody has forked."""
+        process = Process(self.kernel.machine.new_task(), Space())
+        self.alive.append(process)
+        self.begin(process, "exec", ops.OP_EXEC, pages=2, count=STACK_LIMIT_PAGES)
+        if self.advance(process, 99, 0) == SHORT:
+            self.give_up(process)
+
+    # -- memory -------------------------------------------------------------------------------
+
+    @some_are_ready
+    @rule(who=whose, at=places, run=st.integers(1, 9), slot=st.integers(0, 1), cpu=cpus)
+    def write(self, who: int, at: int, run: int, slot: int, cpu: int) -> None:
+        process = self.ready(who)
+        start = self.page(process, at)
+        for vpn in range(start, start + run):
+            if self.write_page(process, vpn, slot, cpu) != DONE:
+                break
+
+    def write_page(self, process: Process, vpn: int, slot: int, cpu: int) -> int:
+        before = self.kernel.entry(process.row, vpn)
+        status = self.touch(process, vpn, 1, cpu)
+        if status == DONE:
+            pfn = self.kernel.pfn(process.row, vpn)
+            token = next(self.tokens)
+            self.contents[pfn] = put(self.content(before), slot, token)
+            process.space.memory[vpn] = put(process.space.memory[vpn], slot, token)
+        return status
+
+    @some_are_ready
+    @rule(who=whose, at=places, run=st.integers(1, 9), cpu=cpus)
+    def read(self, who: int, at: int, run: int, cpu: int) -> None:
+        process = self.ready(who)
+        start = self.page(process, at)
+        for vpn in range(start, start + run):
+            if self.touch(process, vpn, 0, cpu) != DONE:
+                break
+            entry = self.kernel.entry(process.row, vpn)
+            assert self.content(entry) == process.space.memory[vpn]
+
+    @some_are_ready
+    @rule(who=whose, pages=pages, populate=st.integers(0, 1), cpu=cpus)
+    def mmap(self, who: int, pages: int, populate: int, cpu: int) -> None:
+        process = self.ready(who)
+        fields = {"pages": pages, "start": NONE, "bits": READ_WRITE, "write": populate}
+        self.begin(process, "mmap", ops.OP_MMAP, **fields)
+        self.advance(process, 999, cpu)
+
+    @some_are_ready
+    @rule(who=whose, delta=st.integers(-30, 30), steps=st.integers(0, 40), cpu=cpus)
+    def brk(self, who: int, delta: int, steps: int, cpu: int) -> None:
+        process = self.ready(who)
+        brk = int(self.kernel.space(process.row).brk)
+        self.begin(process, "brk", ops.OP_BRK, pages=delta)
+        process.space.uncertain = set(range(brk + delta, brk))
+        process.asked = (brk, delta)
+        self.advance(process, steps, cpu)
+
+    @some_are_ready
+    @rule(who=whose, at=places, pages=st.integers(1, 80), steps=st.integers(0, 3), cpu=cpus)
+    def munmap(self, who: int, at: int, pages: int, steps: int, cpu: int) -> None:
+        process = self.ready(who)
+        self.take_out(process, "munmap", ops.OP_MUNMAP, at, pages)
+        self.advance(process, steps, cpu)
+
+    @some_are_ready
+    @rule(who=whose, at=places, pages=st.integers(1, 80), steps=st.integers(0, 3), cpu=cpus)
+    def dontneed(self, who: int, at: int, pages: int, steps: int, cpu: int) -> None:
+        process = self.ready(who)
+        self.take_out(process, "dontneed", ops.OP_DONTNEED, at, pages)
+        self.advance(process, steps, cpu)
+
+    def take_out(self, process: Process, call: str, op: int, at: int, pages: int) -> None:
+        start = self.page(process, at)
+        self.begin(process, call, op, start=start, pages=pages)
+        process.space.uncertain = set(range(start, start + pages))
+
+    # -- processes ------------------------------------------------------------------------------
+
+    @some_are_ready
+    @some_room
+    @rule(who=whose, steps=st.integers(0, 20), cpu=cpus)
+    def fork(self, who: int, steps: int, cpu: int) -> None:
+        self.build(self.ready(who), "fork", ops.OP_FORK, steps, cpu)
+
+    @some_are_ready
+    @some_room
+    @rule(who=whose, at=places, run=st.integers(1, 9))
+    def fork_and_write(self, who: int, at: int, run: int) -> None:
+        """Fork, and let both write the same pages."""
+        parent = self.ready(who)
+        self.write(who, at, run, 0, 0)
+        if parent.is_ready and self.build(parent, "fork", ops.OP_FORK, 999, 0) == DONE:
+            self.write(who, at, run, 0, 0)
+            self.write(sum(p.is_ready for p in self.alive) - 1, at, run, 1, 1)
+
+    @some_are_ready
+    @some_room
+    @rule(who=whose, cpu=cpus)
+    def vfork(self, who: int, cpu: int) -> None:
+        self.build(self.ready(who), "vfork", ops.OP_VFORK, 9, cpu)
+
+    def build(self, process: Process, call: str, op: int, steps: int, cpu: int) -> int:
+        process.child = Process(self.kernel.machine.new_task(), Space(), call="being built")
+        self.begin(process, call, op, other=process.child.row)
+        return self.advance(process, steps, cpu)
+
+    @precondition(lambda self: any(p.is_ready and p.lender for p in self.alive))
+    @rule(who=whose, steps=st.integers(0, 3), cpu=cpus)
+    def exec_or_exit(self, who: int, steps: int, cpu: int) -> None:
+        """End a loan, as nearly all vfork children soon do."""
+        borrowers = [p for p in self.alive if p.is_ready and p.lender]
+        borrower = borrowers[who % len(borrowers)]
+        if who % 3:
+            self.leave(borrower)
+        else:
+            self.replace(borrower)
+        self.advance(borrower, steps, cpu)
+
+    @some_are_ready
+    @precondition(lambda self: len(self.alive) > 2)
+    @rule(who=whose, steps=st.integers(0, 3), cpu=cpus)
+    def exec(self, who: int, steps: int, cpu: int) -> None:
+        process = self.ready(who)
+        self.replace(process)
+        self.advance(process, steps, cpu)
+
+    def replace(self, process: Process) -> None:
+        self.begin(process, "exec", ops.OP_EXEC, pages=2, count=STACK_LIMIT_PAGES)
+        process.space.uncertain = set() if process.lender else set(process.space.memory)
+
+    @some_are_ready
+    @precondition(lambda self: len(self.alive) > 2)
+    @rule(who=whose, steps=st.integers(0, 3), cpu=cpus)
+    def exit(self, who: int, steps: int, cpu: int) -> None:
+        process = self.ready(who)
+        self.leave(process)
+        self.advance(process, steps, cpu)
+
+    @precondition(lambda self: any(process.call for process in self.alive))
+    @rule(who=whose, steps=st.integers(1, 20), cpu=cpus)
+    def go_on(self, who: int, steps: int, cpu: int) -> None:
+        """Do some more steps of a call that was left, or refused."""
+        busy = [process for process in self.alive if process.call]
+        self.advance(busy[who % len(busy)], steps, cpu)
+
+    @precondition(lambda self: any(process.call for process in self.alive))
+    @rule(who=whose)
+    def kill(self, who: int) -> None:
+        """End a process within a call; what a fork has built of its child goes too."""
+        busy = [process for process in self.alive if process.call]
+        self.give_up(busy[who % len(busy)])
+
+    # -- how a call comes about -------------------------------------------------------------------
+
+    def ready(self, who: int) -> Process:
+        """Return one of the processes that could make a call."""
+        found = [process for process in self.alive if process.is_ready]
+        return found[who % len(found)]
+
+    def begin(self, process: Process, call: str, op: int, **fields: int) -> None:
+        process.call = call
+        self.kernel.begin(process.row, op, **fields)
+
+    def advance(self, process: Process, steps: int, cpu: int) -> int:
+        """Do up to `steps` steps of the call; one that is refused has changed nothing."""
+        status = MORE
+        for _ in range(steps):
+            before = self.picture()
+            promised = int(self.kernel.task(process.row).reserved)
+            status = self.kernel.one_step(process.row, cpu)
+            if status == SHORT:
+                assert self.picture() == before
+                assert promised == 0, "a fork that had all its frames set aside was refused"
+            if status != MORE:
+                break
+        if status == DONE:
+            self.finish(process)
+        return status
+
+    def picture(self) -> tuple[Any, ...]:
+        """Return all there is to see of tables, areas, frames in use and promises."""
+        m = self.kernel.arrays
+        names = ("refs", "maps", "family", "index")
+        used = m.frames["refs"] > 0
+        return (
+            m.tables[m.table_info["refs"] > 0].tobytes(),
+            m.areas.tobytes(),
+            m.spaces.tobytes(),
+            tuple(m.frames[name][used].tobytes() for name in names),
+            [int(m.pool[0][n]) for n in ("anon", "table", "stack", "copies", "committed")],
+            self.kernel.free(),
+        )
+
+    def finish(self, process: Process) -> None:
+        """Take note of what a call that is done was to do."""
+        call, process.call = process.call, ""
+        refused = self.kernel.errno(process.row) != 0
+        space = process.space
+        gone, space.uncertain = space.uncertain, set()
+        if call == "fork":
+            self.finish_fork(process, refused)
+        elif call == "vfork":
+            self.finish_vfork(process)
+        elif call == "exec":
+            process.space = Space(dict.fromkeys(self.mapped(process.row), ZEROES))
+            self.note_new_frames(process, ZEROES)
+            self.let_go(process)
+        elif call == "exit":
+            self.alive.remove(process)
+            self.kernel.machine.free_task(process.row)
+            self.let_go(process)
+        elif call == "dontneed":
+            space.memory |= dict.fromkeys(gone & space.memory.keys(), ZEROES)
+        elif call == "munmap":
+            space.memory = {v: words for v, words in space.memory.items() if v not in gone}
+        elif call == "brk":
+            self.finish_brk(process, refused)
+        elif call == "mmap" and not refused:
+            start = self.kernel.result(process.row)
+            pages = range(start, start + int(self.kernel.task(process.row).pages))
+            assert pages[0] not in space.memory
+            space.memory |= dict.fromkeys(pages, ZEROES)
+            self.note_new_frames(process, ZEROES, pages)
+
+    def finish_brk(self, process: Process, refused: bool) -> None:
+        brk, delta = process.asked
+        memory = process.space.memory
+        assert int(self.kernel.space(process.row).brk) == (brk if refused else brk + delta)
+        if refused:
+            return
+        for vpn in range(brk + delta, brk):
+            memory.pop(vpn, None)
+        memory |= dict.fromkeys(range(brk, brk + delta), ZEROES)
+        self.note_new_frames(process, ZEROES, range(brk, brk + delta))
+
+    def finish_fork(self, process: Process, refused: bool) -> None:
+        child = process.child
+        assert child is not None
+        process.child = None
+        if refused:
+            self.kernel.machine.free_task(child.row)
+            return
+        child.call = ""
+        child.space = Space(dict(process.space.memory))
+        self.alive.append(child)
+        mine = self.kernel.resident(process.row)
+        for vpn, entry in self.kernel.resident(child.row).items():
+            assert vpn in mine
+            if entry >> PFN_SHIFT != mine[vpn] >> PFN_SHIFT:  # copied eagerly
+                self.contents[entry >> PFN_SHIFT] = self.content(mine[vpn])
+
+    def finish_vfork(self, process: Process) -> None:
+        child = process.child
+        assert child is not None
+        process.child = None
+        process.suspended = True
+        child.call = ""
+        child.space = process.space
+        child.lender = process
+        self.alive.append(child)
+
+    def let_go(self, process: Process) -> None:
+        """Wake the parent that waits in vfork."""
+        if process.lender is not None:
+            process.lender.suspended = False
+            process.lender = None
+
+    def leave(self, process: Process) -> None:
+        borrowed = process.lender is not None
+        process.space.uncertain = set() if borrowed else set(process.space.memory)
+        self.begin(process, "exit", ops.OP_EXIT)
+
+    def give_up(self, process: Process) -> None:
+        """End a process from outside, as the engine does it: with all that share its memory."""
+        child, process.child = process.child, None
+        lender = process.lender
+        self.kernel.task(process.row).killed = 1
+        if process.call != "exit":
+            self.leave(process)
+        assert self.advance(process, 999, 0) == DONE
+        if child is not None:
+            child.space = Space()
+            self.alive.append(child)
+            self.leave(child)
+            assert self.advance(child, 999, 0) == DONE
+        if lender is not None:
+            self.give_up(lender)
+
+    def touch(self, process: Process, vpn: int, write: int, cpu: int) -> int:
+        """Make one access; return its status, having checked it against what is mapped."""
+        mapped = set(self.mapped(process.row))
+        status = self.kernel.access(process.row, vpn, write, cpu=cpu)
+        grown = set(self.mapped(process.row)) - mapped
+        if grown:
+            stack = self.kernel.areas(process.row)[-1]
+            assert vpn == min(grown)
+            assert stack[0] == vpn >= stack[1] - STACK_LIMIT_PAGES
+            process.space.memory |= dict.fromkeys(grown, ZEROES)
+        if status == SEGV:
+            assert vpn not in process.space.memory
+        else:
+            assert vpn in process.space.memory
+        self.kernel.task(process.row).op = ops.OP_NONE
+        return status
+
+    # -- what there is to see ---------------------------------------------------------------------
+
+    def page(self, process: Process, at: int) -> int:
+        """Return a page that is resident, or one that is mapped, or the one in front of that."""
+        mapped = sorted(process.space.memory)
+        resident = sorted(self.kernel.resident(process.row))
+        choice = resident if at < 500 and resident else mapped
+        if not choice:
+            return at
+        near = choice[at * 7 % len(choice)]
+        return near - 1 if at % 29 == 0 else near
+
+    def mapped(self, row: int) -> list[int]:
+        areas = self.kernel.areas(row)
+        return [vpn for start, end, _ in areas for vpn in range(start, end)]
+
+    def content(self, entry: int) -> Words:
+        absent = entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0
+        return ZEROES if absent else self.contents[entry >> PFN_SHIFT]
+
+    def note_new_frames(self, process: Process, words: Words, pages: Any = None) -> None:
+        """Say what the frames hold that a call has given to a process beside its accesses."""
+        for vpn, entry in self.kernel.resident(process.row).items():
+            if not entry & PTE_ZERO and (pages is None or vpn in pages):
+                self.contents[entry >> PFN_SHIFT] = words
+
+    @invariant()
+    def books_balance(self) -> None:
+        self.rules_done += 1
+        if hasattr(self, "kernel") and self.rules_done % self.audit_every == 0:
+            self.kernel.machine.audit()
+
+    @invariant()
+    def processes_are_isolated(self) -> None:
+        changing = {id(p.space) for p in self.alive if p.call not in ("", "fork", "dontneed")}
+        for process in self.alive:
+            memory = process.space.memory
+            if id(process.space) in changing:
+                continue
+            assert set(self.mapped(process.row)) == set(memory)
+            seen = self.kernel.resident(process.row)
+            for vpn, words in memory.items():
+                if vpn not in process.space.uncertain:
+                    assert self.content(seen.get(vpn, 0)) == words
+
+    def teardown(self) -> None:
+        if not hasattr(self, "kernel"):
+            return
+        while ready := [p for p in self.alive if not p.suspended]:
+            self.give_up(ready[-1])
+        assert not self.alive
+        self.kernel.machine.audit()
+        assert self.kernel.in_use() == 0, "leaked frames"
+        assert int(self.kernel.arrays.pool[0].reserved) == 0
+        assert int(self.kernel.arrays.pool[0].committed) == 0
