@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WIDTH_OF_A_FILE: Final = 110
 _MOST_PROCESSES: Final = 20
+_MOST_NAMED: Final = 5
 _FAULTS: Final = (
     "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "major_faults",
     "segfaults",
@@ -76,6 +77,8 @@ def show_run(document: Mapping[str, Any]) -> None:
     )
     if document.get("deadlock"):
         out.print(Text(str(document["deadlock"]), style="bold"))
+    if cut_short := _cut_short(document["processes"]):
+        out.print(Text(cut_short, style="bold"))
     for table in (
         _counts(metrics),
         _latencies(metrics),
@@ -84,6 +87,18 @@ def show_run(document: Mapping[str, Any]) -> None:
     ):
         out.print()
         out.print(table)
+
+
+def _cut_short(processes: Sequence[Mapping[str, Any]]) -> str:
+    """Return which processes did not end of their own accord, or nothing if all did."""
+    found = [
+        f"{process['name']} ({process['ended']})"
+        for process in processes
+        if not process["ended"].startswith(("exit", "running"))
+    ]
+    if len(found) > _MOST_NAMED:
+        found[_MOST_NAMED:] = [f"and {len(found) - _MOST_NAMED:,} more"]
+    return f"cut short: {', '.join(found)}" if found else ""
 
 
 def _table(*columns: str) -> Table:

@@ -80,3 +80,12 @@ def test_of_many_processes_the_largest_are_shown(capsys):
     assert "p49" in out
     assert "p3 " not in out
     assert "and 30 smaller ones" in out
+
+
+def test_processes_that_were_cut_short_are_named_at_the_top(capsys):
+    assert "cut short" not in shown(capsys)
+    ended = ["exit 1", "failed: ENOMEM", *["oom-killed"] * 6, "running"]
+    many = [{**PROCESS, "name": f"p{n}", "ended": how} for n, how in enumerate(ended)]
+    second = shown(capsys, processes=many).splitlines()[1]
+    killed = ", ".join(f"p{n} (oom-killed)" for n in range(2, 6))
+    assert second == f"cut short: p1 (failed: ENOMEM), {killed}, and 2 more"
