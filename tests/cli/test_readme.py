@@ -1,0 +1,81 @@
+"""What the README shows is what the commands print."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```console\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+LEFT_OUT = "…"
+
+
+def commands():
+    """Return (command, lines shown below it) of every console block, in order."""
+    found = []
+    for line in "".join(BLOCKS).splitlines():
+        if line.startswith("$ "):
+            found.append((line.removeprefix("$ "), []))
+        else:
+            found[-1][1].append(line)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder that looks like a checkout to who names examples by their paths."""
+    path = tmp_path_factory.mktemp("readme")
+    for name in ("docs", "experiments"):
+        (path / name).symlink_to(ROOT / name)
+    return path
+
+
+def printed(command, folder):
+    program, *arguments = command.split()
+    assert program == "cowpool"
+    ran = subprocess.run(
+        [sys.executable, "-m", "sim", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return [" ".join(line.split()) for line in ran.stdout.splitlines()]
+
+
+def assert_shows(shown, lines):
+    """Assert that `shown` is `lines`, but for what `…` stands for."""
+    at, may_skip = 0, False
+    for line in (" ".join(line.split()) for line in shown):
+        if line == LEFT_OUT:
+            may_skip = True
+            continue
+        rest = lines[at:] if may_skip else lines[at : at + 1]
+        assert line in rest
+        at += rest.index(line) + 1
+        may_skip = False
+    assert may_skip or at == len(lines)
+
+
+@pytest.mark.parametrize(("command", "shown"), commands(), ids=[c for c, _ in commands()])
+def test_a_command_prints_what_is_shown(command, shown, folder):
+    assert_shows(shown, printed(command, folder))
+
+
+def test_other_output_is_noticed():
+    """Negative control."""
+    assert_shows(["a", "…", "d"], ["a", "b", "c", "d"])
+    for shown in (["a"], ["a", "…", "x"], ["a", "c", "…"], ["…", "c"], []):
+        with pytest.raises(AssertionError):
+            assert_shows(shown, ["a", "b", "c", "d"])
+
+
+def test_everything_linked_is_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
+        assert (ROOT / target).exists(), target
+    for word in re.findall(r"\b(?:docs|experiments)/[\w./]+\w", PAGE):
+        assert (ROOT / word).exists(), word
