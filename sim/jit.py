@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core import types
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,9 +66,21 @@ def _use_own_cache() -> None:
 _use_own_cache()
 
 
+def _once(dispatcher: Any) -> Any:
+    """Have a function compiled once, for 64-bit integers, not anew for every width and constant."""
+    template = dispatcher.get_call_template
+
+    def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        wide = (types.int64 if isinstance(types.unliteral(a), types.Integer) else a for a in args)
+        return template(tuple(wide), kws)
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher
+
+
 def compiled(function: F) -> F:
     """Compile `function` on first use and keep the machine code on disk."""
-    return cast("F", numba.njit(cache=True, error_model="numpy")(function))
+    return cast("F", _once(numba.njit(cache=True, error_model="numpy")(function)))
 
 
 def inlined(function: F) -> F:
@@ -77,4 +90,4 @@ def inlined(function: F) -> F:
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,
     }
-    return cast("F", numba.njit(cache=True, error_model="numpy", **options)(function))
+    return cast("F", _once(numba.njit(cache=True, error_model="numpy", **options)(function)))
