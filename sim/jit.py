@@ -71,7 +71,7 @@ def _once(dispatcher: Any) -> Any:
     template = dispatcher.get_call_template
 
     def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
-        wide = (types.int64 if isinstance(a, types.Integer | types.IntegerLiteral) else a for a in args)
+        wide = (types.int64 if isinstance(a, types.Integer) else a for a in args)
         return template(tuple(wide), kws)
 
     dispatcher.get_call_template = get_call_template
