@@ -170,7 +170,7 @@ class LokyExecutor:
 
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                n_workers, timeout=_IDLE_WORKER_S, initializer=_ready_worker, env=_WORKER_ENV
+                n_workers, timeout=_IDLE_WORKER_S, initializer=_ready_worker
             )
         try:
             future: Future[Finished] = self._pool.submit(work, self._simulate, job)
@@ -180,8 +180,6 @@ class LokyExecutor:
 
 
 _IDLE_WORKER_S: Final = 60
-_WORKER_ENV: Final = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
-"""Lets glibc keep a machine's arrays for the next run: new ones would have to be zeroed again."""
 LOOK_EVERY_S: Final = 0.5
 """How often a worker looks whether the process that started it is still there."""
 
