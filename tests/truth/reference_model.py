@@ -7,6 +7,7 @@ nothing else, is as slow as it is plain, and says what Linux 6.18 does.  Each ru
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from sim.host.record import Figures, OpRecord
@@ -35,10 +36,20 @@ class Family:
 
 @dataclass(eq=False)
 class Folio:
-    """What is allocated as one: 1 page or 512; `mappings` counts entries that map any of it."""
+    """What is allocated as one: 1 page or 512; `mappers` counts who maps any of it how often."""
 
     pages: list[Page] = field(default_factory=list)
-    mappings: int = 0
+    mappers: Counter[Space] = field(default_factory=Counter)
+
+    @property
+    def shared(self) -> bool:
+        """Whether more than one address space maps any of it."""
+        return len(self.mappers) > 1
+
+    def mapped_by(self, space: Space, change: int) -> None:
+        self.mappers[space] += change
+        if not self.mappers[space]:
+            del self.mappers[space]
 
 
 @dataclass(eq=False)
@@ -219,7 +230,7 @@ class Space:
         self.entries[number] = Entry(page, writable, dirty)
         if page is not ZERO:
             page.mapped += 1
-            page.folio.mappings += 1
+            page.folio.mapped_by(self, 1)
 
     def unmap_page(self, number: int) -> None:
         entry = self.entries.pop(number, None)
@@ -227,7 +238,7 @@ class Space:
             return
         page = entry.page
         page.mapped -= 1
-        page.folio.mappings -= 1
+        page.folio.mapped_by(self, -1)
         if not page.anonymous and entry.dirty:
             page.dirty = True
 
@@ -237,14 +248,14 @@ class Space:
         for page in pages:
             page.mapped += 1
         if pages:
-            pages[0].folio.mappings += 1
+            pages[0].folio.mapped_by(self, 1)
 
     def unmap_huge(self, block: int) -> None:
         entry = self.huge.pop(block)
         for page in entry.pages:
             page.mapped -= 1
         if entry.pages:
-            entry.pages[0].folio.mappings -= 1
+            entry.pages[0].folio.mapped_by(self, -1)
 
     def split_huge(self, block: int) -> None:
         """Put a table of 512 entries in the place of a huge entry, if there is one."""
@@ -377,7 +388,7 @@ class Space:
         if not huge.pages:
             self.unmap_huge(block)
             self.map_new_huge(block)
-        elif huge.pages[0].exclusive or huge.pages[0].folio.mappings == 1:
+        elif huge.pages[0].exclusive or huge.pages[0].folio.mappers.total() == 1:
             huge.writable = True
             for page in huge.pages:
                 page.exclusive = True
@@ -410,7 +421,7 @@ class Space:
         page = entry.page
         if not area.private:
             page.dirty = entry.dirty = entry.writable = True
-        elif page.anonymous and (page.exclusive or page.mapped == 1):
+        elif page.anonymous and (page.exclusive or not page.folio.shared):
             page.exclusive = entry.writable = entry.dirty = True
         else:
             self.give_family(area)
@@ -492,7 +503,7 @@ class Space:
             low, high = max(start, block * TABLE), min(end, (block + 1) * TABLE)
             if block in self.huge:
                 huge = self.huge[block]
-                if not huge.pages or shared(huge.pages[0].folio):
+                if not huge.pages or huge.pages[0].folio.shared:
                     continue
                 if high - low == TABLE:
                     huge.dirty = False
@@ -521,12 +532,12 @@ class Space:
             ):
                 run += 1
             if run < TABLE:
-                if shared(folio):
+                if folio.shared:
                     return run
                 self.split_folio(folio)
                 return 0
         if page.dirty:
-            if folio.mappings != run:
+            if folio.mappers.total() != run:
                 return run
             for each in folio.pages or [page]:
                 each.dirty = False
@@ -537,7 +548,11 @@ class Space:
     def split_folio(self, folio: Folio) -> None:
         """Make a large folio single pages; those full of zeros become the zero page."""
         for page in folio.pages:
-            page.folio = Folio([page], page.mapped)
+            page.folio = Folio([page])
+        for space in folio.mappers:
+            for entry in space.entries.values():
+                if entry.page in folio.pages:
+                    entry.page.folio.mapped_by(space, 1)
         for number, entry in list(self.entries.items()):
             if entry.page in folio.pages and not entry.page.written:
                 area = self.area_at(number)
@@ -726,13 +741,6 @@ def clean(page: Page, spaces: list[Space]) -> None:
         for entry in space.entries.values():
             if entry.page is page:
                 entry.dirty = entry.writable = False
-
-
-def shared(folio: Folio) -> bool:
-    """Whether more than one address space maps any of the folio."""
-    if folio.mappings < 2:
-        return False
-    return any(page.mapped > 1 for page in folio.pages)
 
 
 def mergeable(left: Area, right: Area) -> bool:
