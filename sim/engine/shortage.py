@@ -28,6 +28,9 @@ class Shortage(Protocol):
     def released(self) -> None:
         """Take note that a frame has become free, or a reference was dropped."""
 
+    def withdraw(self, task: Task) -> None:
+        """`task` is being killed: it waits no more."""
+
     def ended(self, task: Task) -> None:
         """`task` has exited."""
 
@@ -84,11 +87,14 @@ class Killer:
     def released(self) -> None:
         """Nobody queues."""
 
+    def withdraw(self, task: Task) -> None:
+        """Forget a task that was stalled and is being killed."""
+        if task in self._stalled:
+            self._stalled.remove(task)
+
     def ended(self, task: Task) -> None:
         """Let everybody try again who was stalled, once the last of those dying has ended."""
         self._dying.discard(task.pid)
-        if task in self._stalled:
-            self._stalled.remove(task)
         if not self._dying:
             stalled, self._stalled = self._stalled, []
             for waiter in stalled:

@@ -196,8 +196,7 @@ class System:
         task.busy = False
         if task in self.on_cpu:
             self._stop_idling(self.on_cpu.index(task))
-        if isinstance(self.shortage, Queue):
-            self.shortage.withdraw(task)
+        self.shortage.withdraw(task)
         self.unstall(task)
         if task.timer is not None:
             self._cancel(task.timer)
@@ -292,7 +291,8 @@ class System:
         """Block a task that waits for memory."""
         need = int(self.machine.arrays.tasks[task.row].need)
         free = int(self.machine.arrays.pool[0].free)
-        task.waits_for = f"memory: {need} frames, with {free} free"
+        frames = "frame" if need == 1 else "frames"
+        task.waits_for = f"memory: {need} {frames}, with {free} free"
         task.holder = holder
         self._vacate(cpu)
         self._account_stall()

@@ -69,4 +69,4 @@ def test_two_that_want_more_than_there_is(queueing: bool, kills: int, ending: st
     assert document["metrics"]["oom_kills"] == kills
     assert document["ending"] == ending
     if queueing:
-        assert "p0 waits for memory: 1 frames, with 0 free (held by p1)" in document["deadlock"]
+        assert "p0 waits for memory: 1 frame, with 0 free (held by p1)" in document["deadlock"]
