@@ -68,6 +68,8 @@ _use_own_cache()
 
 def _once(dispatcher: Any) -> Any:
     """Have a function compiled once, for 64-bit integers, not anew for every width and constant."""
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # made at run time
+        return dispatcher
     template = dispatcher.get_call_template
 
     def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
