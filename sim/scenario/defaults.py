@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sim.units import MIB, MS, PAGE_BYTES, US, S
+from sim.units import MIB, MS, PAGE_BYTES, US
 
 SEED: Final = 1
 """Root of the random numbers where neither the scenario nor the command line names one."""
@@ -27,17 +27,16 @@ def kernel_reserve_bytes(memory_bytes: int) -> int:
     return -(-(pages * STRUCT_PAGE_BYTES + rest) // PAGE_BYTES) * PAGE_BYTES
 
 
-def quantum_ns(cpus: int, hz: int) -> int:
-    """Return the slice after which a waiting task gets the CPU: EEVDF's, up to the next tick.
+def quantum_ns(cpus: int) -> int:
+    """Return the slice after which a waiting task may have the CPU: EEVDF's base slice.
 
-    Without high-resolution ticks a running task is preempted at ticks only.
+    It is not rounded up to ticks here: the engine switches at the first tick at or after its end.
+    A quantum of a whole tick would last two, since a slice begins a little after a tick.
 
-    >>> quantum_ns(2, 250), quantum_ns(8, 1000)
-    (4000000, 3000000)
+    >>> quantum_ns(2), quantum_ns(8)
+    (1400000, 2800000)
     """
-    slice_ns = BASE_SLICE_NS * min(cpus, 8).bit_length()
-    tick_ns = S // hz
-    return -(-slice_ns // tick_ns) * tick_ns
+    return BASE_SLICE_NS * min(cpus, 8).bit_length()
 
 
 def sample_every_ns(horizon_ns: int) -> int:

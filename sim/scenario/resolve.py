@@ -177,7 +177,7 @@ def _policy(
     return {
         "scheduler": {
             "kind": scheduler.get("kind", "round_robin"),
-            "quantum": scheduler.get("quantum", defaults.quantum_ns(host["cpus"], host["hz"])),
+            "quantum": scheduler.get("quantum", defaults.quantum_ns(host["cpus"])),
         },
         "memory": own.get("memory", "oom"),
         "fork": own.get("fork", "cow"),

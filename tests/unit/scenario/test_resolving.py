@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sim.errors import ScenarioError
 from sim.scenario import open_scenario, resolve, scenario_sha256
 from sim.scenario.defaults import kernel_reserve_bytes, quantum_ns
-from sim.units import GIB, MIB, MS, Range, S
+from sim.units import GIB, MIB, MS, US, Range, S
 
 GIB_PAGES = GIB // 4096
 
@@ -103,10 +103,10 @@ def test_parameters_are_parsed_in_their_units():
     assert process["cpu"] is None
 
 
-def test_the_quantum_is_eevdfs_at_the_tick():
-    assert resolved()["policy"]["scheduler"]["quantum"] == 4 * MS
-    assert quantum_ns(1, 1000) == MS
-    assert quantum_ns(64, 100) == 10 * MS
+def test_the_quantum_is_eevdfs_base_slice():
+    assert resolved()["policy"]["scheduler"]["quantum"] == 1_400 * US
+    assert quantum_ns(1) == 700 * US
+    assert quantum_ns(64) == 2_800 * US
 
 
 def test_memory_is_whole_pages():
