@@ -170,7 +170,10 @@ class LokyExecutor:
 
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                n_workers, timeout=_IDLE_WORKER_S, initializer=_ready_worker
+                n_workers,
+                timeout=_IDLE_WORKER_S,
+                initializer=_ready_worker,
+                initargs=(os.getpid(),),
             )
         try:
             future: Future[Finished] = self._pool.submit(work, self._simulate, job)
@@ -194,10 +197,13 @@ def _result_of(future: Future[Finished]) -> Finished | None:
         return None
 
 
-def _ready_worker() -> None:
-    """Leave Ctrl-C to the main process, which keeps what is finished, and do not outlive it."""
+def _ready_worker(parent_pid: int) -> None:
+    """Leave Ctrl-C to the main process, which keeps what is finished, and do not outlive it.
+
+    It says who it is: a worker that starts as it dies would find another parent here.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
 
 
 def _end_with(parent_pid: int) -> None:
