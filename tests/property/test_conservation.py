@@ -12,7 +12,7 @@ from support import broken_kernels
 from support.conservation import Conservation
 
 TestConservation = Conservation.TestCase
-TestConservation.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestConservation.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.slow
