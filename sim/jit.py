@@ -28,6 +28,7 @@ COMPILED_PARTS = (
     "observe",
     "cost/draw.py",
     "engine/burst.py",
+    "engine/direct.py",
     "stats/quantile.py",
 )
 """What of this package is compiled, and what compiled code has its constants from."""
@@ -82,7 +83,8 @@ def _once(dispatcher: Any) -> Any:
 
 def compiled(function: F) -> F:
     """Compile `function` on first use and keep the machine code on disk."""
-    return cast("F", _once(numba.njit(cache=True, error_model="numpy")(function)))
+    options: dict[str, Any] = {"forceinline": False}  # else that of the caller would hold
+    return cast("F", _once(numba.njit(cache=True, error_model="numpy", **options)(function)))
 
 
 def inlined(function: F) -> F:

@@ -186,6 +186,46 @@ def report(
 
 
 @app.command()
+def conform(
+    scripts: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="SCRIPT", help="Scripts of memory operations; one a file."),
+    ] = None,
+    kernel: Annotated[
+        bool, typer.Option("--kernel", help="Run them for real as well, and compare.")
+    ] = False,
+    random: Annotated[
+        int | None,
+        typer.Option("--random", metavar="N", min=1, help="Draw N random scripts as well."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="S", min=0, help="What they are drawn from.")
+    ] = None,
+    costs: Annotated[
+        Path | None,
+        typer.Option("--costs", metavar="FILE", help="A host profile: what operations cost."),
+    ] = None,
+    time: Annotated[bool, typer.Option("--time", help="Print simulated time as well.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Predict the page faults of scripts, and hold the predictions against the kernel.
+
+    Exit status 1 if a prediction and the kernel differ, 3 if the kernel could not be asked.
+    """
+    from sim.cli.conforming import conform_scripts
+
+    return conform_scripts(
+        scripts or [],
+        kernel=kernel,
+        random=random,
+        seed=seed,
+        costs=costs,
+        time=time,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def schema(
     kind: Annotated[
         str | None,

@@ -21,8 +21,8 @@ _WIDTH_OF_A_FILE: Final = 110
 _MOST_PROCESSES: Final = 20
 _MOST_NAMED: Final = 5
 _FAULTS: Final = (
-    "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "major_faults",
-    "segfaults",
+    "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps",
+    "spurious_faults", "major_faults", "segfaults",
 )  # fmt: skip
 _EVENTS: Final = (
     "forks", "vforks", "execs", "exits", "fork_failures", "oom_kills", "direct_reclaims",

@@ -69,6 +69,10 @@ class Price(IntEnum):
     HUGE_ZERO_FILL = 33, "2 MiB zero-fill fault"
     HUGE_COPY = 34, "2 MiB copied by a write fault (kernels before 5.8)"
     RECLAIM_PAGE = 35, "page looked at by reclaim"
+    HUGE_SPLIT = 36, "huge entry split into 512 small ones"
+    MPROTECT_CALL = 37, "mprotect call, its entries not counted"
+    PROTECT_PTE = 38, "present entry changed by mprotect"
+    CACHE_FILL = 39, "page of a new file put into the page cache, the device's time not counted"
 
 
 PRICE_KEYS: Final[dict[str, Price]] = {price.name.lower(): price for price in Price}

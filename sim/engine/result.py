@@ -167,6 +167,7 @@ class Measurement:
             "cow_copies": kinds["cow_copy"],
             "cow_reuses": kinds["cow_reuse"],
             "file_maps": kinds["file_map"],
+            "spurious_faults": kinds["spurious"],
             "segfaults": counters["segfaults"],
             "oom_kills": counters["oom_kills"],
             "direct_reclaims": 0,

@@ -9,6 +9,7 @@ from sim.engine.burst import FOREVER
 from sim.engine.result import Measurement, RunResult
 from sim.engine.system import System
 from sim.engine.task import Task
+from sim.machine.layout import THP_ALWAYS, THP_MADVISE, THP_NEVER
 from sim.machine.machine import HostSpec, Machine
 from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
 from sim.units import PAGE_BYTES, pages_for
@@ -24,6 +25,7 @@ FIRST_IMAGE_PAGES: Final = 16
 """Data and bss of the image a process starts from: nothing to speak of."""
 STACK_PAGES: Final = 2048
 """RLIMIT_STACK, 8 MiB."""
+THP_MODES: Final = {"never": THP_NEVER, "madvise": THP_MADVISE, "always": THP_ALWAYS}
 
 
 def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
@@ -49,7 +51,14 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         queueing=policy["memory"] == "wait",
         eager_fork=policy["fork"] == "eager",
         eager_zero=policy["zeroing"] == "eager",
+        thp=THP_MODES[host["thp"]],
+        give_tables=_release(host["kernel"]) >= (6, 14),
     )
+
+
+def _release(kernel: str) -> tuple[int, ...]:
+    """Return a kernel's release as numbers: ``6.12`` is (6, 12)."""
+    return tuple(int(number) for number in kernel.split("."))
 
 
 def simulate(

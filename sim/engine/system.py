@@ -22,7 +22,7 @@ from sim.engine.task import Signal, Task
 from sim.errors import KernelPanicError
 from sim.kernel import step as ops
 from sim.kernel import work
-from sim.machine.layout import N_DRAWS, NONE
+from sim.machine.layout import KIND_FILE, N_DRAWS, N_LINES, NONE
 from sim.observe.footprint import footprint
 from sim.observe.histogram import FORK
 from sim.rng import key_words
@@ -39,12 +39,19 @@ if TYPE_CHECKING:
 LATE: Final = EventPriority(2)
 """SimPy priority of the driver: behind NORMAL (1) and URGENT (0)."""
 
+KEY_ORDER: Final = (*range(36), work.DRAW_PAGE, work.DRAW_HOT, *range(36, N_LINES))
+"""Purposes of random draws in the order in which they get their keys.
+
+A kind of work that is added comes last, so that it changes nobody else's luck.
+"""
+
 FAULT_KINDS: Final = {
     "zero_fill": (work.ZERO_FILL, work.HUGE_ZERO_FILL),
     "zero_page_map": (work.ZERO_PAGE_MAP,),
     "cow_copy": (work.COW_COPY, work.HUGE_COPY),
     "cow_reuse": (work.COW_REUSE,),
     "file_map": (work.FILE_MAP,),
+    "spurious": (work.SPURIOUS,),
 }
 """Named kinds of minor faults, and the lines of work that count them."""
 
@@ -86,6 +93,7 @@ class System:
         self.stalled_full_ns = 0
         self._stall_changed_ns = 0
         self._pids = 1
+        self._files: dict[str, int] = {}
         self.ending: str | None = None
         self.deadlock: str | None = None
 
@@ -101,12 +109,18 @@ class System:
         self._pids += 1
         return self._pids
 
+    def file_named(self, name: str, pages: int) -> int:
+        """Return the row of a file, made with this many pages if it is new."""
+        if name not in self._files:
+            self._files[name] = self.machine.new_file(KIND_FILE, pages, known=True)
+        return self._files[name]
+
     def seed_draws(self, task: Task) -> None:
         """Give a task its keys for counter-based draws."""
         words = key_words(self.seed, self.replication, task.name, 2 * N_DRAWS)
         draws = self.machine.arrays.draws[task.row]
-        draws[:, 0] = words[0::2]
-        draws[:, 1] = words[1::2]
+        draws[KEY_ORDER, 0] = words[0::2]
+        draws[KEY_ORDER, 1] = words[1::2]
         self.by_row[task.row] = task
 
     def born(self, task: Task) -> None:

@@ -14,7 +14,20 @@ import simpy
 from sim.errors import Errno, Refused
 from sim.kernel import step as ops
 from sim.kernel.work import EAGAIN, EFAULT, EINVAL, ENOMEM
-from sim.machine.layout import A_ACCOUNT, A_READ, A_WRITE, NONE
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_DONTFORK,
+    A_HUGEPAGE,
+    A_NOHUGEPAGE,
+    A_READ,
+    A_SHARED,
+    A_WIPEONFORK,
+    A_WRITE,
+    KIND_ANON,
+    KIND_FILE,
+    KIND_SHMEM,
+    NONE,
+)
 from sim.rng import stream
 from sim.units import Pid, Vpn, pages_for
 from sim.workload.api import Child, Exited, Image, Region
@@ -40,6 +53,15 @@ ERRNO = {
     EAGAIN: Errno.EAGAIN,
     EFAULT: Errno.EFAULT,
     EINVAL: Errno.EINVAL,
+}
+ACCESS_BITS = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
+ADVICE_BITS = {  # flags that come, flags that go
+    "hugepage": (A_HUGEPAGE, A_NOHUGEPAGE),
+    "nohugepage": (A_NOHUGEPAGE, A_HUGEPAGE),
+    "dontfork": (A_DONTFORK, 0),
+    "dofork": (0, A_DONTFORK),
+    "wipeonfork": (A_WIPEONFORK, 0),
+    "keeponfork": (0, A_WIPEONFORK),
 }
 PATTERN_CODES = {
     Sequential: ops.SEQUENTIAL,
@@ -176,13 +198,64 @@ class Task:
 
     # -- memory -----------------------------------------------------------------------------
 
-    def mmap(self, size_bytes: int, *, start_vpn: int = NONE, populate: bool = False) -> Verb:
-        """Map private anonymous memory, rounded up to whole pages."""
+    def mmap(
+        self,
+        size_bytes: int,
+        *,
+        shared: bool = False,
+        file: str | None = None,
+        start_vpn: int = NONE,
+        populate: bool = False,
+    ) -> Verb:
+        """Map memory, rounded up to whole pages; see `sim.workload.api.Process.mmap`."""
         pages = pages_for(size_bytes)
-        flags = A_READ | A_WRITE | A_ACCOUNT
-        fields = {"pages": pages, "start": start_vpn, "bits": flags, "write": int(populate)}
-        start = yield from self._do("mmap", ops.OP_MMAP, **fields)
+        kind, row = KIND_ANON, NONE
+        if file is not None and pages > 0:
+            kind, row = KIND_FILE, self.system.file_named(file, pages)
+        elif shared and pages > 0:
+            kind, row = KIND_SHMEM, self.system.machine.new_file(KIND_SHMEM, pages)
+        fields = {
+            "pages": pages,
+            "start": start_vpn,
+            "bits": A_READ | A_WRITE | (A_SHARED if shared else A_ACCOUNT),
+            "write": int(populate),
+            "kind": kind,
+            "file": row,
+            "index": 0,
+        }
+        try:
+            start = yield from self._do("mmap", ops.OP_MMAP, **fields)
+        except BaseException:
+            if row != NONE:
+                self.system.machine.drop_file(row)
+            raise
         return Region(Vpn(start), pages)
+
+    def mprotect(
+        self,
+        region: Region,
+        access: str,
+        first: int = 0,
+        pages: int | None = None,
+    ) -> Verb:
+        """Change what may be done with a range: ``rw``, ``r`` or ``none``."""
+        if access not in ACCESS_BITS:
+            raise Refused(Errno.EINVAL, "mprotect")
+        bits = ACCESS_BITS[access]
+        yield from self._range("mprotect", ops.OP_MPROTECT, region, first, pages, bits=bits)
+
+    def madvise(
+        self, region: Region, advice: str, first: int = 0, pages: int | None = None
+    ) -> Verb:
+        """Give the kernel advice about a range; see `sim.workload.api.Process.madvise`."""
+        if advice == "dontneed":
+            yield from self.dontneed(region, first, pages)
+        elif advice in ADVICE_BITS:
+            bits, drop_bits = ADVICE_BITS[advice]
+            flags = {"bits": bits, "drop_bits": drop_bits}
+            yield from self._range("madvise", ops.OP_MADVISE, region, first, pages, **flags)
+        else:
+            raise Refused(Errno.EINVAL, "madvise")
 
     def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
         """Unmap `pages` pages of `region` from page `first` on; by default, all the rest."""
@@ -192,12 +265,14 @@ class Task:
         """Give back the frames of a range (MADV_DONTNEED)."""
         yield from self._range("madvise", ops.OP_DONTNEED, region, first, pages)
 
-    def _range(self, call: str, op: int, region: Region, first: int, pages: int | None) -> Verb:
+    def _range(
+        self, call: str, op: int, region: Region, first: int, pages: int | None, **fields: int
+    ) -> Verb:
         pages = region.pages - first if pages is None else pages
         if first < 0 or pages < 0 or first + pages > region.pages:
             raise Refused(Errno.EINVAL, call)
         if pages > 0:
-            yield from self._do(call, op, start=region.start_vpn + first, pages=pages)
+            yield from self._do(call, op, start=region.start_vpn + first, pages=pages, **fields)
 
     def sbrk(self, delta_bytes: int) -> Verb:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""

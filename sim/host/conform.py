@@ -37,7 +37,7 @@ RUNS_UNTIL_BELIEVED: Final = 3
 def run_conform(
     paths: Sequence[str | Path],
     *,
-    predictor: Predictor,
+    predictor: Predictor | None = None,
     kernel: bool = False,
     random: int | None = None,
     seed: int | None = None,
@@ -54,7 +54,7 @@ def run_conform(
     paths
         Scripts to predict, in order.
     predictor
-        Turns a valid script into one record an operation.
+        Turns a valid script into one record an operation; by default, the simulated machine does.
     kernel
         Also run each script for real; print both sides, differences marked.
     random
@@ -75,6 +75,10 @@ def run_conform(
     ScenarioError
         A script cannot be read or is not valid.
     """
+    if predictor is None:
+        from sim.host.predict import predict
+
+        predictor = predict
     session = _Session(predictor, time, as_json, out or sys.stdout, err or sys.stderr)
     if random is not None and seed is None:
         raise ScenarioError("random scripts need a seed; add e.g. `--seed 1`")

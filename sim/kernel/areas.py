@@ -1,7 +1,7 @@
 """Calls that lay out an address space: mmap, brk."""
 
 from sim.jit import compiled
-from sim.kernel.fault import touch
+from sim.kernel.filemap import fill_step
 from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.unmap import remove_areas, split_edges, zap_next
 from sim.kernel.work import (
@@ -20,35 +20,42 @@ from sim.machine.areas import (
     find_gap,
     insert_area,
     is_free,
+    map_file,
     merge_area,
 )
-from sim.machine.layout import A_ACCOUNT, A_HEAP, A_READ, A_WRITE, NONE, Arrays
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_HEAP,
+    A_NORESERVE,
+    A_READ,
+    A_WRITE,
+    KIND_ANON,
+    KIND_FILE,
+    KIND_SHMEM,
+    NONE,
+    Arrays,
+)
 
-
-@compiled
-def populate_step(m: Arrays, cpu: int, task: int) -> int:
-    """Give frames to the pages of a mapping at once, one page a step (MAP_POPULATE)."""
-    t = m.tasks[task]
-    if t.at >= t.pages:
-        return DONE
-    status = touch(m, cpu, task, int(t.start + t.at), 1)
-    if status != DONE:
-        return status
-    m.clock[0].lines -= 1  # the program itself touches nothing: no ACCESS
-    t.at += 1
-    return MORE if t.at < t.pages else DONE
+STAGE_POPULATE = 1
+"""The stage of mmap and brk in which pages get frames, one a step (`sim.kernel.step`)."""
 
 
 @compiled
 def mmap_step(m: Arrays, cpu: int, task: int) -> int:
-    """Do one step of mmap of private anonymous memory.
+    """Do one step of mmap.
 
-    `start` NONE lets the kernel choose; `flags` are those of the area; `write` 1 populates it.
-    The result is the first page, or NONE with `errno` set.
+    `start` NONE lets the kernel choose; `bits` are the flags of the area; `kind`, `file` and
+    `index` say what it maps; `write` 1 populates it.  The result is the first page, or NONE with
+    `errno` set.  Stage 2 brings a new file into the page cache, `STAGE_POPULATE` follows.
     """
     t = m.tasks[task]
-    if t.stage == 1:
-        return populate_step(m, cpu, task)
+    if t.stage == 2:
+        status = fill_step(m, cpu, task)
+        if status != MORE or t.at < m.files[int(t.file)].pages:
+            return status
+        t.at = 0
+        t.stage = STAGE_POPULATE
+        return MORE if t.write == 1 else DONE
     space = int(t.space)
     t.result = NONE
     if t.pages <= 0:
@@ -57,7 +64,9 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     if not area_room(m, 1):
         return GROW
     note(m, MMAP_CALL, 1)
-    if t.bits & A_ACCOUNT != 0 and not may_commit(m, space, int(t.pages)):
+    promised = promised_to_file(m, task)
+    wanted = promised + (int(t.pages) if t.bits & A_ACCOUNT != 0 else 0)
+    if wanted > 0 and not may_commit(m, space, wanted):
         t.errno = ENOMEM
         return DONE
     start = int(t.start)
@@ -68,14 +77,32 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     if start == NONE:
         t.errno = ENOMEM
         return DONE
-    merge_area(m, insert_area(m, space, start, start + int(t.pages), start, int(t.bits)))
+    offset = start if t.kind == KIND_ANON else int(t.index)
+    area = insert_area(m, space, start, start + int(t.pages), offset, int(t.bits))
+    map_file(m, area, int(t.kind), int(t.file))
+    merge_area(m, area)
+    if promised > 0:
+        m.files[int(t.file)].committed = promised
+        m.pool[0].committed += promised
     if t.bits & A_ACCOUNT != 0:
         commit(m, space, int(t.pages))
     t.start = start
     t.result = start
     t.at = 0
-    t.stage = 1
-    return MORE if t.write == 1 or m.pool[0].eager_zero == 1 else DONE
+    if t.kind == KIND_FILE and m.files[int(t.file)].resident < m.files[int(t.file)].pages:
+        t.stage = 2
+        return MORE
+    t.stage = STAGE_POPULATE
+    return MORE if t.write == 1 or (m.pool[0].eager_zero == 1 and t.kind == KIND_ANON) else DONE
+
+
+@compiled
+def promised_to_file(m: Arrays, task: int) -> int:
+    """Return what must be promised to new shared anonymous memory, as a whole and once."""
+    t = m.tasks[task]
+    if t.kind != KIND_SHMEM or t.bits & A_NORESERVE != 0 or m.files[int(t.file)].committed > 0:
+        return 0
+    return int(m.files[int(t.file)].pages)
 
 
 @compiled
@@ -88,13 +115,11 @@ def brk_step(m: Arrays, cpu: int, task: int) -> int:
     space = int(t.space)
     s = m.spaces[space]
     pages = int(t.pages)
-    if t.stage == 1:
-        return populate_step(m, cpu, task)
     if t.stage == 2:
         t.at = zap_next(m, cpu, space, int(t.at), int(t.start - pages))
         if t.at < t.start - pages:
             return MORE
-        remove_areas(m, cpu, space, int(t.start), int(t.start - pages))
+        remove_areas(m, cpu, task, int(t.start), int(t.start - pages))
         return DONE
     t.result = NONE
     if not area_room(m, 2):
@@ -122,7 +147,7 @@ def brk_step(m: Arrays, cpu: int, task: int) -> int:
     extend_heap(m, space, pages)
     t.start = brk
     t.at = 0
-    t.stage = 1
+    t.stage = STAGE_POPULATE
     return MORE if m.pool[0].eager_zero == 1 else DONE
 
 

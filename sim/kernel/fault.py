@@ -1,4 +1,4 @@
-"""Page faults on anonymous memory.
+"""Page faults on anonymous memory; those with a page cache or a huge entry go elsewhere.
 
 ==================================  ======================================================
 the page is                         so Linux
@@ -21,7 +21,10 @@ made again; only a stack stays extended.
 """
 
 from sim.jit import compiled, inlined
+from sim.kernel.filemap import file_fault, write_cached
+from sim.kernel.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.work import (
     ACCESS,
     COW_COPY,
@@ -37,14 +40,14 @@ from sim.kernel.work import (
     note_fault,
 )
 from sim.machine.areas import STACK_GAP_PAGES, find_area
-from sim.machine.frames import secure, take
+from sim.machine.frames import secure
 from sim.machine.layout import (
     A_GROWSDOWN,
     A_READ,
     A_WRITE,
-    F_ANON,
-    F_DIRTY,
     F_EXCLUSIVE,
+    F_FILE,
+    KIND_ANON,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
@@ -84,55 +87,67 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
             return False
         commit(m, space, pages)
         s.pages += pages
+        family_of(m, area)
         a.offset -= pages
         a.start = vpn
     t.cached_area = area
     return True
 
 
-@compiled
-def family_of(m: Arrays, area: int) -> int:
-    """Return the area's family (`anon_vma`), founding one at its first private page."""
+@inlined
+def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> int:
+    """Serve a write fault on a page that is present and read-only."""
+    t = m.tasks[task]
+    at = vpn & TABLE_MASK
+    entry = int(m.tables[leaf, at])
+    pfn = entry >> PFN_SHIFT
+    old = m.frames[pfn]
+    if entry & PTE_ZERO == 0 and (old.bits & F_EXCLUSIVE != 0 or old.refs == 1):
+        old.bits |= F_EXCLUSIVE
+        m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
+        note_fault(m, COW_REUSE)
+        return DONE
+    if old.bits & F_FILE != 0:
+        return write_cached(m, cpu, task, area, leaf, vpn)
+    if not secure(m, cpu, task, 1):
+        t.need = 1
+        return SHORT
     a = m.areas[area]
-    if a.family == NONE:
-        a.family = m.pool[0].next_family
-        m.pool[0].next_family += 1
-    return int(a.family)
+    new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
+    m.tables[leaf, at] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+    if entry & PTE_ZERO != 0:
+        count_resident(m, int(t.space), 1)
+        note_fault(m, ZERO_FILL)
+        return DONE
+    old.refs -= 1
+    old.maps -= 1
+    join_twins(m, pfn, new)
+    m.pool[0].released += 1
+    note_fault(m, COW_COPY)
+    return DONE
 
 
-@inlined
-def count_resident(m: Arrays, space: int, pages: int) -> None:
-    """Add anonymous pages to the resident set of an address space."""
-    s = m.spaces[space]
-    s.rss_anon += pages
-    resident = s.rss_anon + s.rss_file + s.rss_shmem
-    if resident > s.peak_rss:
-        s.peak_rss = resident
-
-
-@inlined
-def fresh_page(m: Arrays, cpu: int, family: int, index: int) -> int:
-    """Take a frame and make it an exclusive anonymous page, mapped once; return it."""
-    pfn = take(m, cpu)
-    frame = m.frames[pfn]
-    frame.index = index
-    frame.refs = 1
-    frame.maps = 1
-    frame.twin_next = pfn
-    frame.twin_prev = pfn
-    frame.family = family
-    frame.bits = F_ANON | F_EXCLUSIVE | F_DIRTY
-    m.pool[0].anon += 1
-    return pfn
+@compiled
+def unshare_small(m: Arrays, cpu: int, task: int, area: int, vpn: int) -> int:
+    """Do as `unshare` where a huge entry has just been split."""
+    return unshare(m, cpu, task, area, int(m.tasks[task].cached_leaf), vpn)
 
 
 @inlined
 def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
     """Serve a fault on a page that is not present."""
+    if m.areas[area].kind != KIND_ANON:
+        return file_fault(m, cpu, task, area, leaf, vpn, write)
     t = m.tasks[task]
     space = int(t.space)
     missing = 0
     if leaf == NONE:
+        status = huge_fault(m, cpu, task, area, vpn, write)
+        if status == SPLIT:
+            t.cached_leaf = find_table(m, space, vpn, 0)
+            return unshare_small(m, cpu, task, area, vpn)
+        if status != SMALL:
+            return status
         missing = tables_missing(m, space, vpn, 0)
         if not table_room(m, missing):
             return GROW
@@ -157,48 +172,6 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
     count_resident(m, space, 1)
     note_fault(m, ZERO_FILL)
     return DONE
-
-
-@inlined
-def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> int:
-    """Serve a write fault on a page that is present and read-only."""
-    t = m.tasks[task]
-    at = vpn & TABLE_MASK
-    entry = int(m.tables[leaf, at])
-    pfn = entry >> PFN_SHIFT
-    old = m.frames[pfn]
-    if entry & PTE_ZERO == 0 and (old.bits & F_EXCLUSIVE != 0 or old.refs == 1):
-        old.bits |= F_EXCLUSIVE
-        m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
-        note_fault(m, COW_REUSE)
-        return DONE
-    if not secure(m, cpu, task, 1):
-        t.need = 1
-        return SHORT
-    a = m.areas[area]
-    new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
-    m.tables[leaf, at] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
-    if entry & PTE_ZERO != 0:
-        count_resident(m, int(t.space), 1)
-        note_fault(m, ZERO_FILL)
-        return DONE
-    old.refs -= 1
-    old.maps -= 1
-    join_twins(m, pfn, new)
-    m.pool[0].released += 1
-    note_fault(m, COW_COPY)
-    return DONE
-
-
-@inlined
-def join_twins(m: Arrays, old: int, new: int) -> None:
-    """Put `new` into the ring of versions of the page that `old` holds."""
-    after = int(m.frames[old].twin_next)
-    m.frames[new].twin_next = after
-    m.frames[new].twin_prev = old
-    m.frames[after].twin_prev = new
-    m.frames[old].twin_next = new
-    m.pool[0].copies += 1
 
 
 @inlined
@@ -245,9 +218,3 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
     if status == DONE:
         note(m, ACCESS, 1)
     return status
-
-
-@compiled
-def touch(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
-    """Do as `access`, for callers that are not in a hurry."""
-    return access(m, cpu, task, vpn, write)

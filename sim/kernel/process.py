@@ -5,8 +5,10 @@ Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range
 """
 
 from sim.jit import compiled
-from sim.kernel.fault import count_resident, family_of, fresh_page, join_twins
+from sim.kernel.filemap import count_cached, evict_step, release_file
+from sim.kernel.huge import copy_huge, split_huge
 from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.unmap import committed_by, teardown_step
 from sim.kernel.work import (
     DONE,
@@ -36,6 +38,7 @@ from sim.machine.areas import (
     area_room,
     free_space,
     insert_area,
+    map_file,
     new_space,
 )
 from sim.machine.frames import drain_all, give_back, secure, take
@@ -43,11 +46,14 @@ from sim.machine.layout import (
     A_ACCOUNT,
     A_DONTFORK,
     A_GROWSDOWN,
+    A_LOCKED,
     A_READ,
     A_WIPEONFORK,
     A_WRITE,
     F_EXCLUSIVE,
+    F_FILE,
     F_STACK,
+    KIND_ANON,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
@@ -71,6 +77,8 @@ from sim.machine.tables import (
 
 ALL_PAGES = 1 << VPN_BITS
 SPACE_ROOM = 1
+AGAIN = -4
+"""The step was carried out; what it stands at comes again."""
 
 
 @compiled
@@ -228,11 +236,14 @@ def copy_area(m: Arrays, task: int) -> int:
         return GROW
     new = int(m.tasks[int(t.other)].space)
     a = m.areas[int(t.area)]
-    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.bits))
-    b = m.areas[copy]
-    b.kind = a.kind
-    b.file = a.file
-    b.family = NONE if a.bits & A_WIPEONFORK != 0 else a.family
+    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.bits) & ~A_LOCKED)
+    map_file(m, copy, int(a.kind), int(a.file))
+    if needs_copy(m, int(t.area)):
+        b = m.areas[copy]
+        b.family = a.family
+        b.own = m.pool[0].next_family
+        b.inherited = 1
+        m.pool[0].next_family += 1
     if m.spaces[int(t.space)].heap == t.area:
         m.spaces[new].heap = copy
     commit(m, new, committed_by(m, copy))
@@ -249,11 +260,15 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
     space = int(t.space)
     new = int(m.tasks[int(t.other)].space)
     parent = find_table(m, space, vpn, 0)
+    if parent == NONE:
+        return fork_huge(m, cpu, task, vpn)
     first = vpn & TABLE_MASK
     last = first + end - vpn
     missing = tables_missing(m, new, vpn, 0)
     if not table_room(m, missing):
         return GROW
+    if m.areas[int(t.area)].kind != KIND_ANON:
+        return copy_mixed(m, cpu, task, parent, vpn, end)
     eager = m.pool[0].eager_fork == 1
     frames = 0
     if eager:
@@ -303,6 +318,74 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
 
 
 @compiled
+def fork_huge(m: Arrays, cpu: int, task: int, vpn: int) -> int:
+    """Copy a huge entry to the child; before an eager fork it is split."""
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    if m.pool[0].eager_fork == 1:
+        split_huge(m, int(t.space), vpn)
+        return AGAIN
+    missing = tables_missing(m, new, vpn, 1) + 1
+    status = copy_huge(m, cpu, task, int(t.space), new, vpn)
+    if status == MORE:
+        use_reserve(m, task, missing)
+    return status
+
+
+@compiled
+def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) -> int:
+    """Do as `copy_leaf` in a private file mapping, whose pages are anonymous or the cache's.
+
+    An eager fork copies the anonymous ones.
+    """
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    first = vpn & TABLE_MASK
+    last = first + end - vpn
+    missing = tables_missing(m, new, vpn, 0)
+    eager = m.pool[0].eager_fork == 1
+    anonymous = 0
+    cached = 0
+    for i in range(first, last):
+        entry = int(m.tables[parent, i])
+        if entry & PTE_PRESENT != 0:
+            if m.frames[entry >> PFN_SHIFT].bits & F_FILE != 0:
+                cached += 1
+            else:
+                anonymous += 1
+    wanted = missing + (anonymous if eager else 0)
+    if not secure(m, cpu, task, wanted):
+        t.need = wanted
+        return SHORT
+    use_reserve(m, task, wanted)
+    child = make_table(m, cpu, new, vpn, 0)
+    family = family_of(m, int(t.area))
+    for i in range(first, last):
+        entry = int(m.tables[parent, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        pfn = entry >> PFN_SHIFT
+        frame = m.frames[pfn]
+        if eager and frame.bits & F_FILE == 0:
+            copy = fresh_page(m, cpu, family, int(frame.index))
+            join_twins(m, pfn, copy)
+            m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
+            continue
+        frame.refs += 1
+        frame.maps += 1
+        frame.bits &= ~F_EXCLUSIVE
+        m.tables[parent, i] = entry & ~PTE_WRITE
+        m.tables[child, i] = entry & ~(PTE_WRITE | PTE_ACCESSED)
+    count_resident(m, new, anonymous)
+    count_cached(m, new, int(m.areas[int(t.area)].kind), cached)
+    note(m, FORK_TABLE, missing)
+    note(m, FORK_EAGER_COPY, anonymous if eager else 0)
+    note(m, FORK_FOLIO, cached if eager else cached + anonymous)
+    note(m, FORK_PTE, cached + anonymous)
+    return MORE
+
+
+@compiled
 def fork_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of fork: the beginning, an area, a leaf table, or the end."""
     t = m.tasks[task]
@@ -323,6 +406,8 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
             if vpn < end:
                 upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
                 status = copy_leaf(m, cpu, task, vpn, upto)
+                if status == AGAIN:
+                    return MORE
                 if status == MORE:
                     t.at = upto
                 return status
@@ -390,10 +475,12 @@ def exec_step(m: Arrays, cpu: int, task: int) -> int:
         t.stage = 1
         note(m, EXEC_BASE, 1)
         return MORE if t.old_space != NONE else DONE
-    if leave_space(m, cpu, task, int(t.old_space)) == MORE:
+    if t.old_space == NONE:
+        evict_step(m, cpu, task)
+    elif leave_space(m, cpu, task, int(t.old_space)) == MORE:
         return MORE
     t.old_space = NONE
-    return DONE
+    return MORE if t.evict != NONE else DONE
 
 
 @compiled
@@ -408,6 +495,10 @@ def leave_space(m: Arrays, cpu: int, task: int, space: int) -> int:
         return MORE
     note(m, TABLE_FREE, free_tables(m, cpu, space, 0, ALL_PAGES, 0, ALL_PAGES))
     note(m, UNMAP_AREA, int(s.n_areas))
+    area = int(s.first)
+    while area != NONE:
+        release_file(m, task, area)
+        area = int(m.areas[area].next)
     free_space(m, cpu, space)
     return DONE
 
@@ -428,8 +519,15 @@ def exit_step(m: Arrays, cpu: int, task: int) -> int:
             t.old_space = NONE
             t.at = 0
         return MORE
-    if t.space != NONE and leave_space(m, cpu, task, int(t.space)) == MORE:
-        return MORE
-    t.space = NONE
+    if t.space != NONE:
+        if leave_space(m, cpu, task, int(t.space)) == MORE:
+            return MORE
+        t.space = NONE
+        if t.evict != NONE:
+            return MORE
+    if t.evict != NONE:
+        evict_step(m, cpu, task)
+        if t.evict != NONE:
+            return MORE
     note(m, FRAME_FREE, drop_stack(m, cpu, task))
     return DONE

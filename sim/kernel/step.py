@@ -3,13 +3,38 @@
 from typing import Final
 
 from sim.jit import compiled, inlined
-from sim.kernel.areas import brk_step, mmap_step
+from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
 from sim.kernel.fault import access
 from sim.kernel.process import exec_step, exit_step, fork_step, vfork_step
+from sim.kernel.protect import advise_step, mprotect_step
 from sim.kernel.unmap import dontneed_step, unmap_step, zap_leaf
-from sim.kernel.work import DONE, DRAW_HOT, DRAW_PAGE, MORE, WAIT_CALL, note
+from sim.kernel.work import (
+    DONE,
+    DRAW_HOT,
+    DRAW_PAGE,
+    EINVAL,
+    ENOMEM,
+    MADVISE_CALL,
+    MORE,
+    WAIT_CALL,
+    note,
+)
+from sim.machine.areas import find_area
 from sim.machine.draw import peek
-from sim.machine.layout import Arrays
+from sim.machine.layout import (
+    A_READ,
+    A_SHARED,
+    A_WRITE,
+    F_DIRTY,
+    NONE,
+    PFN_SHIFT,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    TABLE_MASK,
+    Arrays,
+)
+from sim.machine.tables import find_table
 
 OP_NONE: Final = 0
 OP_ACCESS: Final = 1
@@ -23,6 +48,13 @@ OP_VFORK: Final = 8
 OP_EXEC: Final = 9
 OP_EXIT: Final = 10
 OP_REAP: Final = 11
+OP_MPROTECT: Final = 12
+OP_MADVISE: Final = 13
+OP_POPULATE: Final = 14
+
+READ: Final = 0
+WRITE: Final = 1
+AS_ALLOWED: Final = 2
 
 SEQUENTIAL: Final = 0
 UNIFORM: Final = 1
@@ -78,6 +110,56 @@ def access_step(m: Arrays, cpu: int, task: int) -> int:
 
 
 @compiled
+def populate_step(m: Arrays, cpu: int, task: int, mode: int) -> int:
+    """Fault in the next page of a range, as MAP_POPULATE, MADV_POPULATE_READ and _WRITE do.
+
+    `mode` is READ, WRITE, or AS_ALLOWED: write private memory that may be written, read the rest.
+    Holes and pages that may not be accessed end it with an error.
+    """
+    t = m.tasks[task]
+    if t.at >= t.pages:
+        return DONE
+    if t.op == OP_POPULATE and t.at == 0:
+        note(m, MADVISE_CALL, 1)
+    space = int(t.space)
+    vpn = int(t.start + t.at)
+    area = find_area(m, space, vpn)
+    if area == NONE or m.areas[area].start > vpn:
+        t.errno = ENOMEM
+        return DONE
+    bits = int(m.areas[area].bits)
+    write = mode
+    if mode == AS_ALLOWED:
+        write = WRITE if bits & A_WRITE != 0 and bits & A_SHARED == 0 else READ
+    if bits & (A_WRITE if write == WRITE else A_READ) == 0:
+        t.errno = ENOMEM if mode == AS_ALLOWED else EINVAL
+        return DONE
+    if write == READ or not make_dirty(m, space, vpn):
+        status = access(m, cpu, task, vpn, write)
+        if status != DONE:
+            return status
+        m.clock[0].lines -= 1  # the program itself touches nothing: no ACCESS
+    t.at += 1
+    return MORE if t.at < t.pages else DONE
+
+
+@compiled
+def make_dirty(m: Arrays, space: int, vpn: int) -> bool:
+    """Make a page dirty whose entry is writable and clean: only a program makes entries dirty.
+
+    False if the page has no such entry.
+    """
+    leaf = find_table(m, space, vpn, 0)
+    if leaf == NONE:
+        return False
+    entry = int(m.tables[leaf, vpn & TABLE_MASK])
+    if entry & PTE_PRESENT == 0 or entry & PTE_WRITE == 0 or entry & PTE_DIRTY != 0:
+        return False
+    m.frames[entry >> PFN_SHIFT].bits |= F_DIRTY
+    return True
+
+
+@compiled
 def call_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of a system call."""
     t = m.tasks[task]
@@ -90,6 +172,10 @@ def call_step(m: Arrays, cpu: int, task: int) -> int:
         return exec_step(m, cpu, task)
     if op == OP_VFORK:
         return vfork_step(m, cpu, task)
+    if op in (OP_MMAP, OP_BRK) and t.stage == STAGE_POPULATE:
+        return populate_step(m, cpu, task, AS_ALLOWED)
+    if op == OP_POPULATE:
+        return populate_step(m, cpu, task, int(t.write))
     if op == OP_MMAP:
         return mmap_step(m, cpu, task)
     if op == OP_MUNMAP:
@@ -98,6 +184,10 @@ def call_step(m: Arrays, cpu: int, task: int) -> int:
         return brk_step(m, cpu, task)
     if op == OP_DONTNEED:
         return dontneed_step(m, cpu, task)
+    if op == OP_MPROTECT:
+        return mprotect_step(m, cpu, task)
+    if op == OP_MADVISE:
+        return advise_step(m, cpu, task)
     if op == OP_REAP:
         note(m, WAIT_CALL, 1)
     return DONE

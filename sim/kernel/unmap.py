@@ -5,9 +5,13 @@ use them any more (`free_pgd_range`).
 """
 
 from sim.jit import compiled, inlined
+from sim.kernel.filemap import evict_step, release_file, unmap_cached
+from sim.kernel.huge import huge_entry, split_across, split_huge, zap_huge
+from sim.kernel.pages import forget_page
 from sim.kernel.work import (
     DONE,
     EINVAL,
+    ENOMEM,
     FRAME_FREE,
     GROW,
     MADVISE_CALL,
@@ -19,9 +23,10 @@ from sim.kernel.work import (
     note,
 )
 from sim.machine.areas import area_room, drop_area, find_area, split_area
-from sim.machine.frames import give_back
 from sim.machine.layout import (
     A_ACCOUNT,
+    F_FILE,
+    HUGE_PAGES,
     NONE,
     PFN_SHIFT,
     PTE_PRESENT,
@@ -36,20 +41,6 @@ from sim.machine.tables import clear_entry, find_table, free_table, free_tables,
 ALL_PAGES = 1 << VPN_BITS
 
 
-@compiled
-def forget_page(m: Arrays, cpu: int, pfn: int) -> None:
-    """Free an anonymous frame that has lost its last reference, and leave its ring of twins."""
-    frame = m.frames[pfn]
-    after = int(frame.twin_next)
-    if after != pfn:
-        before = int(frame.twin_prev)
-        m.frames[after].twin_prev = before
-        m.frames[before].twin_next = after
-        m.pool[0].copies -= 1
-    m.pool[0].anon -= 1
-    give_back(m, cpu, pfn)
-
-
 @inlined
 def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
     """Remove one present entry; return 1 if that freed a frame."""
@@ -61,6 +52,9 @@ def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
     frame = m.frames[pfn]
     frame.maps -= 1
     frame.refs -= 1
+    if frame.bits & F_FILE != 0:
+        unmap_cached(m, space, entry)
+        return 0
     m.spaces[space].rss_anon -= 1
     if frame.refs == 0:
         forget_page(m, cpu, pfn)
@@ -71,10 +65,18 @@ def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
 
 @compiled
 def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
-    """Remove the present entries of [start, end), which lies within one leaf table."""
+    """Remove the present entries of [start, end), which lies within one leaf table.
+
+    A huge entry goes whole, or is split first.
+    """
     leaf = find_table(m, space, start, 0)
     if leaf == NONE:
-        return
+        if end - start == HUGE_PAGES and huge_entry(m, space, start) != 0:
+            zap_huge(m, cpu, space, start)
+            return
+        leaf = split_huge(m, space, start)
+        if leaf == NONE:
+            return
     removed = 0
     freed = 0
     first = start & TABLE_MASK
@@ -105,7 +107,7 @@ def unmap_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of munmap of `pages` pages from `start` on.
 
     Stage 0 splits areas at the edges; stage 1 removes entries, a leaf table a step, and at the end
-    the areas and the page tables that nobody needs any more.
+    the areas and the page tables that nobody needs any more; stage 2 frees what only they mapped.
     """
     t = m.tasks[task]
     space = int(t.space)
@@ -122,11 +124,15 @@ def unmap_step(m: Arrays, cpu: int, task: int) -> int:
         t.stage = 1
         t.at = start
         return MORE
+    if t.stage == 2:
+        evict_step(m, cpu, task)
+        return MORE if t.evict != NONE else DONE
     t.at = zap_next(m, cpu, space, int(t.at), end)
     if t.at < end:
         return MORE
-    remove_areas(m, cpu, space, start, end)
-    return DONE
+    remove_areas(m, cpu, task, start, end)
+    t.stage = 2
+    return MORE if t.evict != NONE else DONE
 
 
 @compiled
@@ -134,15 +140,18 @@ def split_edges(m: Arrays, space: int, start: int, end: int) -> None:
     """Cut the areas that reach across `start` or `end`; there must be room for two areas."""
     area = find_area(m, space, start)
     if area != NONE and m.areas[area].start < start:
+        split_across(m, space, start)
         split_area(m, area, start)
     area = find_area(m, space, end - 1)
     if area != NONE and m.areas[area].start < end and m.areas[area].end > end:
+        split_across(m, space, end)
         split_area(m, area, end)
 
 
 @compiled
-def remove_areas(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
+def remove_areas(m: Arrays, cpu: int, task: int, start: int, end: int) -> None:
     """Drop the areas within [start, end), whose entries are gone, and the tables they used."""
+    space = int(m.tasks[task].space)
     area = find_area(m, space, start)
     floor = 0
     dropped = 0
@@ -152,6 +161,7 @@ def remove_areas(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
         after = int(m.areas[area].next)
         m.spaces[space].committed -= committed_by(m, area)
         m.pool[0].committed -= committed_by(m, area)
+        release_file(m, task, area)
         drop_area(m, area)
         dropped += 1
         area = after
@@ -169,16 +179,50 @@ def committed_by(m: Arrays, area: int) -> int:
 
 
 @compiled
+def drop_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
+    """Free the leaf table of `vpn`, which is empty, if there is one."""
+    leaf = find_table(m, space, vpn, 0)
+    if leaf != NONE:
+        clear_entry(m, space, vpn, 0)
+        free_table(m, cpu, space, leaf)
+        note(m, TABLE_FREE, 1)
+
+
+@compiled
 def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
-    """Do one step of madvise(MADV_DONTNEED): entries go, areas and tables stay."""
+    """Do one step of madvise(MADV_DONTNEED): entries go, a leaf table a step, and areas stay.
+
+    Tables stay as well; since Linux 6.14 those go that lie in the range with all they cover, in one
+    area.  Holes are passed over, with ENOMEM in the end.
+    """
     t = m.tasks[task]
+    space = int(t.space)
     end = int(t.start + t.pages)
     if t.stage == 0:
         t.stage = 1
         t.at = t.start
+        t.limit = t.start
         note(m, MADVISE_CALL, 1)
-    t.at = zap_next(m, cpu, int(t.space), int(t.at), end)
-    return MORE if t.at < end else DONE
+    if t.at >= t.limit:
+        area = find_area(m, space, int(t.at))
+        if area == NONE or m.areas[area].start >= end:
+            t.errno = ENOMEM
+            return DONE
+        if m.areas[area].start > t.at:
+            t.errno = ENOMEM
+            t.at = m.areas[area].start
+        t.limit = min(int(m.areas[area].end), end)
+    limit = int(t.limit)
+    vpn = next_present(m, space, int(t.at), limit, 0)
+    if vpn < limit:
+        upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+        zap_leaf(m, cpu, space, vpn, upto)
+        if m.pool[0].give_tables == 1 and upto - vpn == HUGE_PAGES:
+            drop_leaf(m, cpu, space, vpn)
+            m.spaces[space].generation += 1
+        vpn = upto
+    t.at = vpn
+    return MORE if vpn < end else DONE
 
 
 @compiled
@@ -190,10 +234,7 @@ def teardown_step(m: Arrays, cpu: int, task: int, space: int) -> int:
         m.spaces[space].leaving = 1
         return DONE
     base = (vpn >> TABLE_SHIFT) << TABLE_SHIFT
-    zap_leaf(m, cpu, space, base, base + TABLE_MASK + 1)
-    leaf = find_table(m, space, base, 0)
-    clear_entry(m, space, base, 0)
-    free_table(m, cpu, space, leaf)
-    note(m, TABLE_FREE, 1)
-    t.at = base + TABLE_MASK + 1
+    zap_leaf(m, cpu, space, base, base + HUGE_PAGES)
+    drop_leaf(m, cpu, space, base)
+    t.at = base + HUGE_PAGES
     return MORE

@@ -83,6 +83,8 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
     a.offset = offset
     a.space = space
     a.family = NONE
+    a.own = NONE
+    a.inherited = 0
     a.bits = flags
     a.kind = 0
     a.file = NONE
@@ -141,6 +143,15 @@ def find_area(m: Arrays, space: int, vpn: int) -> int:
 
 
 @compiled
+def map_file(m: Arrays, area: int, kind: int, file: int) -> None:
+    """Say what an area maps; a file counts its areas."""
+    m.areas[area].kind = kind
+    m.areas[area].file = file
+    if file != NONE:
+        m.files[file].users += 1
+
+
+@compiled
 def split_area(m: Arrays, slot: int, vpn: int) -> int:
     """Cut an area at `vpn`, inside it; return the slot of the upper part.
 
@@ -154,14 +165,18 @@ def split_area(m: Arrays, slot: int, vpn: int) -> int:
     upper = insert_area(m, int(a.space), vpn, end, int(a.offset) + vpn - start, int(a.bits))
     b = m.areas[upper]
     b.family = a.family
-    b.kind = a.kind
-    b.file = a.file
+    b.own = a.own
+    b.inherited = a.inherited
+    map_file(m, upper, int(a.kind), int(a.file))
     return upper
 
 
 @compiled
 def can_merge(m: Arrays, lower: int, upper: int) -> bool:
-    """Whether two areas could be one: adjacent, alike, offsets in line, families compatible."""
+    """Whether two areas could be one: adjacent, alike, offsets in line, families compatible.
+
+    Families are if they are the same, or if only one area has one and it came from no parent.
+    """
     if lower == NONE or upper == NONE:
         return False
     a = m.areas[lower]
@@ -172,7 +187,11 @@ def can_merge(m: Arrays, lower: int, upper: int) -> bool:
         and a.kind == b.kind
         and a.file == b.file
         and a.offset + (a.end - a.start) == b.offset
-        and (a.family == b.family or a.family == NONE or b.family == NONE)
+        and (
+            a.own == b.own
+            or (a.own == NONE and b.inherited == 0)
+            or (b.own == NONE and a.inherited == 0)
+        )
         and a.bits & (A_GROWSDOWN | A_HEAP) == 0
     )
 
@@ -190,11 +209,15 @@ def merge_area(m: Arrays, slot: int) -> int:
         a = m.areas[lower]
         b = m.areas[upper]
         end = int(b.end)
-        family = max(int(a.family), int(b.family))
+        if a.own == NONE:
+            a.family = b.family
+            a.own = b.own
+            a.inherited = b.inherited
+        if b.file != NONE:
+            m.files[b.file].users -= 1
         drop_area(m, upper)
         m.spaces[a.space].pages += end - a.end
         a.end = end
-        a.family = family
         slot = lower
     return slot
 

@@ -15,19 +15,26 @@ from sim.jit import compiled
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.layout import (
     A_ACCOUNT,
+    A_SHARED,
     F_ANON,
     F_BUDDY,
     F_EXCLUSIVE,
+    F_FILE,
     F_PERCPU,
     F_STACK,
     F_TABLE,
+    KIND_ANON,
+    KIND_FILE,
+    KIND_SHMEM,
     N_ORDERS,
     NONE,
     PFN_SHIFT,
+    PTE_HUGE,
     PTE_PRESENT,
     PTE_WRITE,
     PTE_ZERO,
     TABLE_ENTRIES,
+    TABLE_SHIFT,
     Arrays,
 )
 
@@ -36,7 +43,7 @@ _COMPLAINTS: Final = {
     1: "a free block is on the wrong list",
     2: "a zone's free pages are not those of its buddy lists",
     3: "a frame is on a per-CPU list and somewhere else as well",
-    4: "a page-table entry maps a frame that is not anonymous memory",
+    4: "a page-table entry maps a frame that holds no page of memory",
     5: "an exclusive frame is mapped more than once",
     6: "a frame is mapped writable by one of several sharers",
     7: "a frame's map count is not the number of entries that map it",
@@ -48,6 +55,10 @@ _COMPLAINTS: Final = {
     13: "an entry lies in no area of its address space",
     14: "a total of frames in use is wrong",
     15: "the promised pages are not the sum of the areas'",
+    17: "a page of a file is not where the page cache has it",
+    18: "a file's areas or its resident pages are miscounted",
+    19: "as many leaf tables are not set aside as there are huge entries",
+    20: "a frame of the page cache is mapped as if it were private",
     16: "copies are not the frames beyond one per page of data",
 }
 
@@ -90,14 +101,52 @@ def _audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
 
 
 @compiled
+def _audit_entry(
+    m: Arrays,
+    area: int,
+    page: int,
+    entry: int,
+    seen: NDArray[np.int32],
+    resident: NDArray[np.int64],
+) -> int:
+    """Count what an entry for `page` maps, by kind of memory; return a complaint."""
+    pfn = entry >> PFN_SHIFT
+    frame = m.frames[pfn]
+    a = m.areas[area]
+    if seen[pfn] < 0:
+        return 4
+    seen[pfn] += 1
+    if frame.bits & F_FILE != 0:
+        if frame.family != a.file or frame.index != a.offset + page - a.start:
+            return 17
+        if entry & PTE_WRITE != 0 and a.bits & A_SHARED == 0:
+            return 20
+        resident[int(a.kind)] += 1
+        return _OK
+    if frame.bits & F_ANON == 0 or a.bits & A_SHARED != 0:
+        return 4
+    if frame.bits & F_EXCLUSIVE != 0 and frame.maps != 1:
+        return 5
+    if entry & PTE_WRITE != 0 and frame.maps != 1:
+        return 6
+    resident[KIND_ANON] += 1
+    return _OK
+
+
+@compiled
 def _audit_leaf(
-    m: Arrays, slot: int, seen: NDArray[np.int32], vpn: int, space: int
-) -> tuple[int, int, int]:
-    """Count what a leaf table maps; return a complaint, where, and its resident pages."""
-    resident = 0
+    m: Arrays,
+    slot: int,
+    huge: int,
+    vpn: int,
+    space: int,
+    seen: NDArray[np.int32],
+    resident: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Count what a leaf table maps, or the huge entry in its place; return a complaint, where."""
     area = NONE
     for i in range(TABLE_ENTRIES):
-        entry = int(m.tables[slot, i])
+        entry = huge + (i << PFN_SHIFT) if huge != 0 else int(m.tables[slot, i])
         if entry & PTE_PRESENT == 0:
             continue
         page = vpn + i
@@ -106,24 +155,18 @@ def _audit_leaf(
             while area != NONE and m.areas[area].end <= page:
                 area = int(m.areas[area].next)
         if area == NONE or page < m.areas[area].start:
-            return 13, page, 0
+            return 13, page
         if entry & PTE_ZERO != 0:
             continue
-        pfn = entry >> PFN_SHIFT
-        frame = m.frames[pfn]
-        if frame.bits & F_ANON == 0 or seen[pfn] < 0:
-            return 4, pfn, 0
-        if frame.bits & F_EXCLUSIVE != 0 and frame.maps != 1:
-            return 5, pfn, 0
-        if entry & PTE_WRITE != 0 and frame.maps != 1:
-            return 6, pfn, 0
-        seen[pfn] += 1
-        resident += 1
-    return _OK, 0, resident
+        bad = _audit_entry(m, area, page, entry, seen, resident)
+        if bad != _OK:
+            return bad, page
+    return _OK, 0
 
 
 @compiled
-def _audit_space(m: Arrays, space: int, seen: NDArray[np.int32]) -> tuple[int, int]:
+def _audit_areas(m: Arrays, space: int, users: NDArray[np.int64]) -> tuple[int, int]:
+    """Check the list of areas and what they promise; count the areas of each file."""
     s = m.spaces[space]
     end = 0
     before = NONE
@@ -138,14 +181,64 @@ def _audit_space(m: Arrays, space: int, seen: NDArray[np.int32]) -> tuple[int, i
         pages += a.end - a.start
         if a.bits & A_ACCOUNT != 0:
             committed += a.end - a.start
+        if a.file != NONE:
+            users[int(a.file)] += 1
         before = area
         area = int(a.next)
     if pages != s.pages:
         return 12, space
     if committed != s.committed:
         return 15, space
+    return _OK, 0
+
+
+@compiled
+def _audit_middle(
+    m: Arrays,
+    slot: int,
+    base: int,
+    space: int,
+    seen: NDArray[np.int32],
+    resident: NDArray[np.int64],
+) -> tuple[int, int, int]:
+    """Audit what is below a table of level 1; return a complaint, where, and leaf tables."""
+    huge = 0
+    tables = 0
+    for i in range(TABLE_ENTRIES):
+        entry = int(m.tables[slot, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        below = 0
+        if entry & PTE_HUGE != 0:
+            huge += 1
+            below = entry
+        else:
+            tables += 1
+        bad, where = _audit_leaf(
+            m, entry >> PFN_SHIFT, below, (base | i) << TABLE_SHIFT, space, seen, resident
+        )
+        if bad != _OK:
+            return bad, where, 0
+    aside = int(m.table_info[slot].next)
+    while aside != NONE:
+        huge -= 1
+        tables += 1
+        aside = int(m.table_info[aside].next)
+    if huge != 0:
+        return 19, base, 0
+    return _OK, 0, tables
+
+
+@compiled
+def _audit_space(
+    m: Arrays, space: int, seen: NDArray[np.int32], users: NDArray[np.int64]
+) -> tuple[int, int]:
+    bad, where = _audit_areas(m, space, users)
+    if bad != _OK:
+        return bad, where
+    s = m.spaces[space]
+    resident = np.zeros(3, np.int64)
     tables = 1
-    resident = 0
     top = int(s.top)
     for i3 in range(TABLE_ENTRIES):
         e3 = int(m.tables[top, i3])
@@ -156,21 +249,46 @@ def _audit_space(m: Arrays, space: int, seen: NDArray[np.int32]) -> tuple[int, i
             e2 = int(m.tables[e3 >> PFN_SHIFT, i2])
             if e2 & PTE_PRESENT == 0:
                 continue
-            tables += 1
-            for i1 in range(TABLE_ENTRIES):
-                e1 = int(m.tables[e2 >> PFN_SHIFT, i1])
-                if e1 & PTE_PRESENT == 0:
-                    continue
-                tables += 1
-                vpn = (((i3 << 9) | i2) << 9 | i1) << 9
-                bad, where, found = _audit_leaf(m, e1 >> PFN_SHIFT, seen, vpn, space)
-                if bad != _OK:
-                    return bad, where
-                resident += found
+            base = (i3 << TABLE_SHIFT | i2) << TABLE_SHIFT
+            bad, where, found = _audit_middle(m, e2 >> PFN_SHIFT, base, space, seen, resident)
+            if bad != _OK:
+                return bad, where
+            tables += 1 + found
     if tables != s.tables:
         return 10, space
-    if resident != s.rss_anon:
+    if (
+        resident[KIND_ANON] != s.rss_anon
+        or resident[KIND_FILE] != s.rss_file
+        or resident[KIND_SHMEM] != s.rss_shmem
+    ):
         return 11, space
+    return _OK, 0
+
+
+@compiled
+def _audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
+    """Compare every file's pages and areas with what it says of itself."""
+    cached = 0
+    for file in range(len(users)):
+        f = m.files[file]
+        if f.kind == 0:
+            if users[file] != 0:
+                return 18, file
+            continue
+        resident = 0
+        for index in range(int(f.pages)):
+            pfn = int(m.cached[int(f.first) + index])
+            if pfn == 0:
+                continue
+            frame = m.frames[pfn]
+            if frame.bits & F_FILE == 0 or frame.family != file or frame.index != index:
+                return 17, pfn
+            resident += 1
+        if resident != f.resident or users[file] != f.users:
+            return 18, file
+        cached += resident
+    if cached != m.pool[0].cache:
+        return 14, cached
     return _OK, 0
 
 
@@ -180,6 +298,7 @@ def _audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
     anon = 0
     tables = 0
     stacks = 0
+    cached = 0
     copies = 0
     for zone in range(int(m.pool[0].n_zones)):
         for pfn in range(int(m.zones[zone].start), int(m.zones[zone].end)):
@@ -200,6 +319,12 @@ def _audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
                         other = int(m.frames[other].twin_next)
                     if lowest != pfn:
                         copies += 1
+            elif frame.bits & F_FILE != 0:
+                if frame.maps != seen[pfn]:
+                    return 7, pfn
+                if frame.refs != frame.maps + 1:
+                    return 8, pfn
+                cached += 1
             elif frame.bits & F_TABLE != 0:
                 tables += 1
             elif frame.bits & F_STACK != 0:
@@ -207,7 +332,7 @@ def _audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
             if frame.refs <= 0:
                 return 9, pfn
     pool = m.pool[0]
-    if anon != pool.anon or tables != pool.table or stacks != pool.stack:
+    if anon != pool.anon or tables != pool.table or stacks != pool.stack or cached != pool.cache:
         return 14, anon
     if copies != pool.copies:
         return 16, copies
@@ -215,20 +340,28 @@ def _audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
 
 
 @compiled
-def _run_audit(m: Arrays, seen: NDArray[np.int32], spaces: NDArray[np.int64]) -> tuple[int, int]:
+def _run_audit(
+    m: Arrays, seen: NDArray[np.int32], spaces: NDArray[np.int64], users: NDArray[np.int64]
+) -> tuple[int, int]:
     bad, where = _audit_free(m, seen)
     if bad != _OK:
         return bad, where
     tables = 0
     committed = 0
     for i in range(len(spaces)):
-        bad, where = _audit_space(m, int(spaces[i]), seen)
+        bad, where = _audit_space(m, int(spaces[i]), seen, users)
         if bad != _OK:
             return bad, where
         tables += m.spaces[spaces[i]].tables
         committed += m.spaces[spaces[i]].committed
     if tables != m.pool[0].table:
         return 10, tables
+    bad, where = _audit_files(m, users)
+    if bad != _OK:
+        return bad, where
+    for file in range(len(users)):
+        if m.files[file].kind != 0:
+            committed += m.files[file].committed
     if committed != m.pool[0].committed:
         return 15, committed
     return _audit_frames(m, seen)
@@ -241,6 +374,7 @@ def audit(m: Arrays) -> None:
         alive |= {int(task.space), int(task.old_space)} - {NONE}
     spaces = np.array(sorted(alive), dtype=np.int64)
     seen = np.zeros(len(m.frames), dtype=np.int32)
-    bad, where = _run_audit(m, seen, spaces)
+    users = np.zeros(len(m.files), dtype=np.int64)
+    bad, where = _run_audit(m, seen, spaces, users)
     if bad != _OK:
         raise KernelPanicError(_COMPLAINTS[bad], f"at {where}")

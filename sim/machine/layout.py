@@ -61,10 +61,20 @@ A_ACCOUNT: Final = 64
 A_HEAP: Final = 128
 A_HUGEPAGE: Final = 256
 A_NOHUGEPAGE: Final = 512
+A_NORESERVE: Final = 1024
+A_LOCKED: Final = 2048
 
 KIND_ANON: Final = 0
 KIND_FILE: Final = 1
 KIND_SHMEM: Final = 2
+"""Shared anonymous memory: a file that only its mappings know of."""
+
+THP_NEVER: Final = 0
+THP_MADVISE: Final = 1
+THP_ALWAYS: Final = 2
+HUGE_ORDER: Final = 9
+HUGE_PAGES: Final = 512
+"""Pages of a huge page, 2 MiB: what one leaf table maps."""
 
 FRAME = np.dtype(
     [
@@ -75,7 +85,7 @@ FRAME = np.dtype(
         ("prev", "i4"),
         ("twin_next", "i4"),  # ring of frames that are versions of one page: COW copies
         ("twin_prev", "i4"),
-        ("family", "i4"),  # anon_vma root, or file
+        ("family", "i4"),  # anon_vma root; of a page in the page cache, its file
         ("bits", "i4"),
         ("group", "i2"),  # control group that is charged
         ("order", "i1"),
@@ -90,7 +100,9 @@ TABLE = np.dtype(
         ("frame", "i8"),
         ("refs", "i8"),  # address spaces that use it (on-demand-fork shares tables)
         ("level", "i8"),  # 0 leaf .. 3 top
-        ("next", "i8"),  # free slots
+        # the next free slot; of a table of level 1 in use, the first leaf table set aside for a
+        # huge entry of it, and of each of those the next
+        ("next", "i8"),
     ]
 )
 
@@ -132,10 +144,29 @@ AREA = np.dtype(
             "space",
             "next",
             "prev",
-            "family",
+            "family",  # root of its anon_vma, or NONE: no page of it was ever written privately
+            "own",  # its anon_vma: one of several of a root
+            "inherited",  # 1 if its anon_vma came from a parent process
             "bits",  # Linux vm_flags
             "kind",
-            "file",
+            "file",  # what it maps from page `offset` on, or NONE
+        )
+    ]
+)
+
+FILE = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "kind",  # 0: no file
+            "pages",
+            "first",  # where its pages lie in `cached`
+            "users",  # areas that map it
+            "resident",  # pages in the page cache
+            "known",  # 1 if it stays in the page cache when nobody maps it any more
+            "committed",  # pages promised to it (shared anonymous memory)
+            "at",  # the next page to evict
+            "next",  # the next file to evict
         )
     ]
 )
@@ -181,7 +212,13 @@ TASK = np.dtype(
             "other",  # the child of a fork
             "old_space",  # what exec is dropping, or NONE
             "other_area",
-            "bits",  # flags of the mapping wanted
+            "bits",  # flags of the mapping wanted, or flags to set
+            "drop_bits",  # flags to clear
+            "kind",  # of the mapping wanted
+            "file",
+            "index",  # its first page in the file
+            "limit",  # the end of the area under way
+            "evict",  # files that nobody maps any more, for it to free
             "reserved",  # frames set aside for it
             "result",
             "errno",
@@ -268,6 +305,8 @@ POOL = np.dtype(
             "stack_frames",  # frames of one kernel stack
             "eager_fork",
             "eager_zero",
+            "thp",
+            "give_tables",  # 1 if MADV_DONTNEED gives back leaf tables (Linux 6.14)
             "next_family",
             # slots of the arrays
             "room_tables",
@@ -316,7 +355,7 @@ SAMPLE = np.dtype(
 )
 
 RECEIPT_LINES: Final = 16
-N_LINES: Final = 36
+N_LINES: Final = 40
 """Kinds of work, each with a price."""
 N_DRAWS: Final = N_LINES + 2
 """Purposes of random draws: one a price, and two that choose pages."""
@@ -331,6 +370,8 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "table_info": (TABLE, ()),
     "spaces": (SPACE, ()),
     "areas": (AREA, ()),
+    "files": (FILE, ()),
+    "cached": (INT, ()),
     "tasks": (TASK, ()),
     "cpus": (CPU, ()),
     "zones": (ZONE, ()),
@@ -361,6 +402,9 @@ class Arrays:
     table_info: Any
     spaces: Any
     areas: Any
+    files: Any
+    cached: NDArray[np.int64]
+    """Frames of files' pages, 0 where a page is not in the page cache."""
     tasks: Any
     cpus: Any
     zones: Any

@@ -12,11 +12,13 @@ from sim.machine.frames import add_free_range
 from sim.machine.layout import (
     COLUMNS,
     F_RESERVED,
+    FILE,
     N_LATENCIES,
     N_LINES,
     NONE,
     RECEIPT_LINES,
     TASK,
+    THP_NEVER,
     Arrays,
 )
 from sim.machine.watermarks import (
@@ -36,7 +38,8 @@ class HostSpec:
     """What of a host decides the shape of the machine; sizes in pages.
 
     `percpu_batch_pages` None takes Linux's formula, 0 has no per-CPU lists.  `zones` are name and
-    size; their sum is `memory_pages`.
+    size; their sum is `memory_pages`.  `thp` is one of `THP_NEVER` and its like; `give_tables` has
+    MADV_DONTNEED give back leaf tables, as since Linux 6.14.
     """
 
     memory_pages: int
@@ -54,6 +57,8 @@ class HostSpec:
     queueing: bool = False
     eager_fork: bool = False
     eager_zero: bool = False
+    thp: int = THP_NEVER
+    give_tables: bool = False
 
 
 class Machine:
@@ -72,7 +77,7 @@ class Machine:
         rows = dict.fromkeys(COLUMNS, _FIRST_SLOTS)
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
         rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
-        rows |= {"pool": 1, "clock": 1, "samples": max(1, samples), "lists": 1}
+        rows |= {"pool": 1, "clock": 1, "samples": max(1, samples), "lists": 1, "cached": 1}
         rows |= {"receipt": RECEIPT_LINES, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES}
         self.arrays = Arrays(rows)
@@ -95,6 +100,8 @@ class Machine:
         pool.stack_frames = host.stack_pages
         pool.eager_fork = int(host.eager_fork)
         pool.eager_zero = int(host.eager_zero)
+        pool.thp = host.thp
+        pool.give_tables = int(host.give_tables)
         pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
         pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
         m.clock[0].tick_ns = 1_000_000_000 // host.hz
@@ -155,20 +162,9 @@ class Machine:
             t[name] = 0
         t.state = 1
         for name in (
-            "space",
-            "old_space",
-            "cpu",
-            "pin",
-            "parent",
-            "stack",
-            "area",
-            "other",
-            "other_area",
-            "cached_area",
-            "cached_tag",
-            "cached_leaf",
-            "cached_space",
-        ):
+            "space", "old_space", "cpu", "pin", "parent", "stack", "area", "other", "other_area",
+            "file", "evict", "cached_area", "cached_tag", "cached_leaf", "cached_space",
+        ):  # fmt: skip
             t[name] = NONE
         self.arrays.counts[row] = 0
         self.arrays.draws[row] = 0
@@ -178,6 +174,47 @@ class Machine:
         """Give the row of a task that has ended back."""
         self.arrays.tasks[row].state = 0
         self._free_tasks.append(row)
+
+    # -- files ----------------------------------------------------------------------------
+
+    def new_file(self, kind: int, pages: int, *, known: bool = False) -> int:
+        """Return the row of a new file of `pages` pages, none of them in the page cache.
+
+        A `known` one stays in the page cache when nobody maps it; others are freed by who last did.
+        """
+        m = self.arrays
+        free = [row for row in range(len(m.files)) if m.files[row].kind == 0]
+        if not free:
+            free = [len(m.files)]
+            m.grow("files")
+        f = m.files[free[0]]
+        for name in FILE.names or ():
+            f[name] = 0
+        f.first = self._room_in_cache(pages)
+        f.kind = kind
+        f.pages = pages
+        f.known = int(known)
+        f.next = NONE
+        return free[0]
+
+    def _room_in_cache(self, pages: int) -> int:
+        """Return where `pages` rows of `cached` are free: first fit."""
+        m = self.arrays
+        start = 0
+        for first, size in sorted((int(f.first), int(f.pages)) for f in m.files if f.kind != 0):
+            if first - start >= pages:
+                break
+            start = first + size
+        while start + pages > len(m.cached):
+            m.grow("cached")
+        m.cached[start : start + pages] = 0
+        return start
+
+    def drop_file(self, row: int) -> None:
+        """Forget a file that was never mapped."""
+        f = self.arrays.files[row]
+        if f.users == 0 and f.resident == 0 and f.known == 0:
+            f.kind = 0
 
     # -- growth ---------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """What one address space holds: resident, proportional and unique memory, as in smaps_rollup."""
 
 from sim.jit import compiled
+from sim.kernel.huge import huge_entry
 from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
@@ -26,9 +27,10 @@ def footprint(m: Arrays, space: int) -> tuple[int, int, int]:
     vpn = next_present(m, space, 0, end, 0)
     while vpn < end:
         leaf = find_table(m, space, vpn, 0)
-        if leaf != NONE:
+        whole = huge_entry(m, space, vpn) if leaf == NONE else 0
+        if leaf != NONE or whole != 0:
             for i in range(TABLE_ENTRIES):
-                entry = int(m.tables[leaf, i])
+                entry = int(m.tables[leaf, i]) if whole == 0 else whole + (i << PFN_SHIFT)
                 if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
                     continue
                 maps = int(m.frames[entry >> PFN_SHIFT].maps)

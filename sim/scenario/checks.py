@@ -49,11 +49,6 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
         )
     if host["swap"]:
         raise document.error(("host", "swap"), "swapping is not simulated; set it to 0")
-    if host["thp"] == "always":
-        raise document.error(
-            ("host", "thp"),
-            "huge pages are not simulated; write `never`, or `madvise` for its larger reserve",
-        )
 
 
 def check_run(run: Mapping[str, Any], document: Document) -> None:

@@ -111,8 +111,34 @@ class Process(Protocol):
 
     # -- memory -----------------------------------------------------------------------
 
-    def mmap(self, size_bytes: int) -> Verb[Region]:
-        """Map private anonymous memory, rounded up to whole pages."""
+    def mmap(
+        self, size_bytes: int, *, shared: bool = False, file: str | None = None
+    ) -> Verb[Region]:
+        """Map memory, rounded up to whole pages: private and anonymous unless told otherwise.
+
+        Parameters
+        ----------
+        shared
+            Writes are seen by all who map it; fork does not copy it.  Without `file`, new shared
+            anonymous memory, which only children share.
+        file
+            Name of a file that the whole machine knows.  The first to map it makes it, of this
+            size, with all its pages in the page cache, clean; there they stay.
+        """
+
+    def mprotect(
+        self, region: Region, access: str, first: int = 0, pages: int | None = None
+    ) -> Verb[None]:
+        """Change what may be done with a range: ``rw``, ``r`` or ``none``."""
+
+    def madvise(
+        self, region: Region, advice: str, first: int = 0, pages: int | None = None
+    ) -> Verb[None]:
+        """Give the kernel advice about a range.
+
+        ``dontneed``; ``hugepage``, ``nohugepage``; ``dontfork``, ``dofork``: whether a child gets
+        it; ``wipeonfork``, ``keeponfork``: whether a child finds it empty.
+        """
 
     def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
         """Unmap `pages` pages of `region` from page `first` on; by default, all the rest."""

@@ -173,7 +173,6 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     "a zone of half a page": (host("zones: [{name: A, memory: 6 KiB}]"), "is not whole pages"),
     "no zones": (host("zones: []"), ":7: host.zones: "),
     "an unknown thp": (host("thp: sometimes"), ":7: host.thp: the text 'sometimes'"),
-    "thp that is not simulated": (host("thp: always"), ":7: host.thp: huge pages are not"),
     "swap that is not simulated": (host("swap: 1 GiB"), ":7: host.swap: swapping is not"),
     "a stack of half a page": (host("kernel_stack: 6 KiB"), "is not whole pages"),
     "an unknown overcommit": (host("overcommit: {mode: 3}"), "host.overcommit.mode: the number 3"),

@@ -8,8 +8,8 @@ NOTHING = {"count": 0, **dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "ma
 FAULTS = {"count": 3, "mean": 700.4, "p50": 500, "p90": 900, "p99": 1500, "p999": 9000, "max": 12e6}
 COUNTS = (
     "forks vforks execs exits fork_failures minor_faults major_faults zero_fills zero_page_maps "
-    "cow_copies cow_reuses file_maps segfaults oom_kills direct_reclaims pages_swapped_in "
-    "pages_swapped_out context_switches"
+    "cow_copies cow_reuses file_maps spurious_faults segfaults oom_kills direct_reclaims "
+    "pages_swapped_in pages_swapped_out context_switches"
 ).split()
 PROCESS = {
     "name": "redis",

@@ -15,11 +15,12 @@ from sim.scenario.resolve import RESULTS_VERSION, scenario_sha256
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 COUNTS = {
     "forks", "vforks", "execs", "exits", "fork_failures", "minor_faults", "major_faults",
-    "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "segfaults",
-    "oom_kills", "direct_reclaims", "pages_swapped_in", "pages_swapped_out", "context_switches",
+    "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "spurious_faults",
+    "segfaults", "oom_kills", "direct_reclaims", "pages_swapped_in", "pages_swapped_out",
+    "context_switches",
 }  # fmt: skip
 LATENCIES = {"fault_latency_ns", "fork_latency_ns", "request_latency_ns", "runqueue_wait_ns"}
-KINDS = ("zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps")
+KINDS = ("zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "spurious_faults")
 
 SMALL = """\
 version: 1

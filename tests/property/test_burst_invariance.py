@@ -11,7 +11,7 @@ from support.scripts import perform, scripts
 
 hosts = st.fixed_dictionaries(
     {
-        "memory_pages": st.integers(70, 500),
+        "memory_pages": st.one_of(st.integers(70, 500), st.integers(2000, 3000)),
         "cpus": st.integers(1, 3),
         "kernel_pages": st.integers(1, 20),
         "min_free_pages": st.integers(0, 20),
@@ -21,6 +21,8 @@ hosts = st.fixed_dictionaries(
         "eager_fork": st.sampled_from([False, False, True]),
         "eager_zero": st.sampled_from([False, False, True]),
         "overcommit": st.sampled_from([0, 1, 2]),
+        "thp": st.sampled_from([0, 1, 2]),
+        "give_tables": st.booleans(),
         "commit_limit_pages": st.integers(100, 600),
     }
 )

@@ -32,6 +32,16 @@ _pace = st.one_of(st.none(), st.integers(1, 400_000))
 
 _simple = st.one_of(
     st.tuples(st.just("mmap"), _pages),
+    st.tuples(st.just("map"), _pages, st.booleans(), st.sampled_from([None, "a", "b"])),
+    st.tuples(st.just("map"), st.sampled_from([512, 700]), st.just(False), st.none()),
+    st.tuples(
+        st.just("mprotect"), _region, st.sampled_from(["r", "rw", "rw", "none"]), _first, _pages
+    ),
+    st.tuples(
+        st.just("madvise"),
+        _region,
+        st.sampled_from(["hugepage", "hugepage", "dontfork", "wipeonfork", "dofork"]),
+    ),
     st.tuples(st.just("write"), _region, _patterns, _pace, st.integers(1, 3)),
     st.tuples(st.just("write"), _region, _patterns, st.none(), st.just(1)),
     st.tuples(st.just("read"), _region, _patterns, _pace, st.integers(1, 2)),
@@ -87,6 +97,16 @@ def _perform(task: Task, verb: str, a: list[Any], regions: list[Region]) -> Any:
         yield from task.compute(a[0])
     elif verb == "sleep":
         yield from task.sleep(a[0])
+    elif verb == "map":
+        regions.append((yield from task.mmap(a[0] * PAGE_BYTES, shared=a[1], file=a[2])))
+    elif verb == "madvise":
+        if regions:
+            yield from task.madvise(regions[a[0] % len(regions)], a[1])
+    elif verb == "mprotect":
+        if regions:
+            region = regions[a[0] % len(regions)]
+            first = min(a[2], region.pages - 1)
+            yield from task.mprotect(region, a[1], first, min(a[3], region.pages - first))
     elif verb in ("munmap", "dontneed"):
         if regions:
             region = regions[a[0] % len(regions)]

@@ -1,0 +1,65 @@
+"""The command `cowpool conform`: scripts are checked before compiled code is loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sim.host.record import OpRecord
+    from sim.host.script import Operation
+
+
+def conform_scripts(
+    scripts: Sequence[Path],
+    *,
+    kernel: bool,
+    random: int | None,
+    seed: int | None,
+    costs: Path | None,
+    time: bool,
+    as_json: bool,
+) -> int:
+    """Predict scripts at the prices of `costs`, compare if asked, and return the exit status."""
+    from sim.host.conform import run_conform
+
+    prices = host_prices(costs) if time or costs is not None else None
+
+    def predictor(script: Sequence[Operation]) -> list[OpRecord]:
+        from sim.host.predict import predict
+
+        return predict(script, prices=prices)
+
+    return run_conform(
+        scripts,
+        predictor=predictor,
+        kernel=kernel,
+        random=random,
+        seed=seed,
+        time=time,
+        as_json=as_json,
+    )
+
+
+def host_prices(profile: Path | None) -> dict[str, Any]:
+    """Return the prices of a host profile, by default those of the profile that is the default."""
+    from sim.scenario.resolve import resolve
+
+    host = {} if profile is None else {"profile": _name_of(profile)}
+    data = {
+        "version": 1,
+        "name": "conform",
+        "host": host,
+        "processes": {"P": {"program": "steps", "steps": []}},
+        "run": {"horizon": "1 s"},
+    }
+    prices: dict[str, Any] = resolve(data)["host"]["prices"]
+    return prices
+
+
+def _name_of(profile: Path) -> str:
+    """Return a profile as a scenario names it: a path, or the name of one that ships."""
+    text = str(profile)
+    return f"./{text}" if profile.is_file() and "/" not in text else text

@@ -1,0 +1,343 @@
+"""Huge pages: entries one level up, each for 2 MiB.
+
+=============================================  ==============================================
+the 2 MiB are                                  so Linux
+=============================================  ==============================================
+without a leaf table, whole in the area, read  maps the huge zero page
+without a leaf table, whole, written           takes and zeroes 512 frames in a block
+the huge zero page, written                    takes and zeroes 512 frames in a block
+read-only, exclusive or mapped by us alone     restores write permission to all of it (reuse)
+read-only, otherwise, written                  splits the entry; then the rules for small pages
+removed, protected or cut in part              splits the entry first
+=============================================  ==============================================
+
+Where no block of 512 frames is free, small pages serve.  Every huge entry has a leaf table set
+aside, so that splitting it never fails.  The frames of a block are counted singly and are freed
+singly once the entry is split; the huge zero page belongs to the kernel and takes no frame here.
+Read in Linux 6.12 `mm/huge_memory.c`.
+"""
+
+from typing import Final
+
+from sim.jit import compiled
+from sim.kernel.pages import count_resident, family_of, forget_page, leave_twins
+from sim.kernel.work import (
+    COW_REUSE,
+    DONE,
+    FORK_HUGE,
+    FORK_TABLE,
+    FRAME_FREE,
+    GROW,
+    HUGE_SPLIT,
+    HUGE_ZERO_FILL,
+    MORE,
+    SHORT,
+    TABLE_ALLOC,
+    TABLE_FREE,
+    UNMAP_PTE,
+    ZERO_PAGE_MAP,
+    note,
+    note_fault,
+)
+from sim.machine.frames import buddy_alloc, buddy_free, secure
+from sim.machine.layout import (
+    A_HUGEPAGE,
+    A_NOHUGEPAGE,
+    F_ANON,
+    F_DIRTY,
+    F_EXCLUSIVE,
+    HUGE_ORDER,
+    HUGE_PAGES,
+    KIND_ANON,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_DIRTY,
+    PTE_HUGE,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    THP_ALWAYS,
+    THP_NEVER,
+    ZERO_PFN,
+    Arrays,
+)
+from sim.machine.tables import (
+    find_table,
+    free_table,
+    make_table,
+    new_table,
+    table_room,
+    tables_missing,
+)
+
+SMALL: Final = -2
+"""Nothing was done: small pages are to serve."""
+SPLIT: Final = -3
+"""The entry is split: small pages are to serve, and a table for them is there."""
+
+
+@compiled
+def huge_entry(m: Arrays, space: int, vpn: int) -> int:
+    """Return the huge entry that maps `vpn`, or 0."""
+    middle = find_table(m, space, vpn, 1)
+    if middle == NONE:
+        return 0
+    entry = int(m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK])
+    return entry if entry & PTE_HUGE != 0 else 0
+
+
+@compiled
+def set_aside(m: Arrays, cpu: int, space: int, middle: int) -> None:
+    """Keep a leaf table ready for a huge entry of the table `middle`."""
+    leaf = new_table(m, cpu, space, 0)
+    m.table_info[leaf].next = m.table_info[middle].next
+    m.table_info[middle].next = leaf
+
+
+@compiled
+def take_aside(m: Arrays, middle: int) -> int:
+    """Return a leaf table that was set aside for a huge entry of `middle`."""
+    leaf = int(m.table_info[middle].next)
+    m.table_info[middle].next = m.table_info[leaf].next
+    m.table_info[leaf].next = NONE
+    return leaf
+
+
+@compiled
+def may_be_huge(m: Arrays, area: int, vpn: int) -> bool:
+    """Whether the area wants huge pages and holds the whole 2 MiB around `vpn`."""
+    a = m.areas[area]
+    thp = m.pool[0].thp
+    if thp == THP_NEVER or a.kind != KIND_ANON or a.bits & A_NOHUGEPAGE != 0:
+        return False
+    if thp != THP_ALWAYS and a.bits & A_HUGEPAGE == 0:
+        return False
+    base = vpn - (vpn & TABLE_MASK)
+    return bool(a.start <= base and base + HUGE_PAGES <= a.end)
+
+
+@compiled
+def take_block(m: Arrays, task: int) -> int:
+    """Return the first of 512 free frames in a block, or NONE; watermarks are kept."""
+    keep = int(m.pool[0].reserved - m.tasks[task].reserved)
+    spare = -keep
+    n_zones = int(m.pool[0].n_zones)
+    for zone in range(n_zones):
+        spare += max(0, m.zones[zone].free - m.zones[zone].min_pages)
+    if spare < HUGE_PAGES:
+        return NONE
+    for zone in range(n_zones - 1, -1, -1):
+        z = m.zones[zone]
+        if z.free - z.min_pages >= HUGE_PAGES:
+            pfn = buddy_alloc(m, zone, HUGE_ORDER)
+            if pfn != NONE:
+                for at in range(pfn, pfn + HUGE_PAGES):
+                    m.frames[at].zone = zone
+                return pfn
+    return NONE
+
+
+@compiled
+def fill_huge(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) -> None:
+    """Map a block of frames, exclusive and writable, in a table whose leaf is set aside."""
+    a = m.areas[area]
+    base = vpn - (vpn & TABLE_MASK)
+    family = family_of(m, area)
+    index = int(a.offset + base - a.start)
+    for i in range(HUGE_PAGES):
+        frame = m.frames[pfn + i]
+        frame.index = index + i
+        frame.refs = 1
+        frame.maps = 1
+        frame.twin_next = pfn + i
+        frame.twin_prev = pfn + i
+        frame.family = family
+        frame.order = 0
+        frame.bits = F_ANON | F_EXCLUSIVE
+    m.pool[0].anon += HUGE_PAGES
+    m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
+        (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
+    )
+    count_resident(m, int(m.tasks[task].space), HUGE_PAGES)
+    note_fault(m, HUGE_ZERO_FILL)
+
+
+@compiled
+def huge_fault(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int) -> int:
+    """Serve an access to anonymous memory where no leaf table is; SMALL or SPLIT if that is not it.
+
+    After SPLIT, the frame for a small copy is secured.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    entry = huge_entry(m, space, vpn)
+    if entry != 0:
+        return huge_access(m, cpu, task, area, vpn, write, entry)
+    if not may_be_huge(m, area, vpn):
+        return SMALL
+    missing = tables_missing(m, space, vpn, 1) + 1
+    if not table_room(m, missing):
+        return GROW
+    if not secure(m, cpu, task, missing):
+        t.need = missing
+        return SHORT
+    pfn = ZERO_PFN
+    if write == 1:
+        pfn = take_block(m, task)
+        if pfn == NONE:
+            return SMALL
+    middle = make_table(m, cpu, space, vpn, 1)
+    set_aside(m, cpu, space, middle)
+    note(m, TABLE_ALLOC, missing)
+    if write == 1:
+        fill_huge(m, task, area, middle, vpn, pfn)
+    else:
+        family_of(m, area)
+        m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
+            (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ACCESSED | PTE_ZERO | PTE_HUGE
+        )
+        note_fault(m, ZERO_PAGE_MAP)
+    return DONE
+
+
+@compiled
+def sole_mapping(m: Arrays, pfn: int) -> bool:
+    """Whether no entry but one huge entry maps any frame of the block."""
+    for at in range(pfn, pfn + HUGE_PAGES):
+        if m.frames[at].refs != 1:
+            return False
+    return True
+
+
+@compiled
+def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int, entry: int) -> int:
+    """Read or write where a huge entry is."""
+    t = m.tasks[task]
+    middle = find_table(m, int(t.space), vpn, 1)
+    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
+    pfn = entry >> PFN_SHIFT
+    if write == 0 or entry & PTE_WRITE != 0:
+        m.tables[middle, at] = entry | PTE_ACCESSED | (PTE_DIRTY if write == 1 else 0)
+        return DONE
+    if entry & PTE_ZERO != 0:
+        block = take_block(m, task)
+        if block != NONE:
+            fill_huge(m, task, area, middle, vpn, block)
+            return DONE
+    elif m.frames[pfn].bits & F_EXCLUSIVE != 0 or sole_mapping(m, pfn):
+        for frame in range(pfn, pfn + HUGE_PAGES):
+            m.frames[frame].bits |= F_EXCLUSIVE
+        m.tables[middle, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
+        note_fault(m, COW_REUSE)
+        return DONE
+    if not secure(m, cpu, task, 1):
+        t.need = 1
+        return SHORT
+    split_huge(m, int(t.space), vpn)
+    return SPLIT
+
+
+@compiled
+def split_huge(m: Arrays, space: int, vpn: int) -> int:
+    """Put the leaf table set aside, with 512 small entries, in the place of a huge entry.
+
+    Returns the table, or NONE if `vpn` has no huge entry.
+    """
+    entry = huge_entry(m, space, vpn)
+    if entry == 0:
+        return NONE
+    middle = find_table(m, space, vpn, 1)
+    leaf = take_aside(m, middle)
+    m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (leaf << PFN_SHIFT) | PTE_PRESENT
+    bits = entry & (PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_ZERO)
+    pfn = entry >> PFN_SHIFT
+    step = 0 if entry & PTE_ZERO != 0 else 1
+    for i in range(HUGE_PAGES):
+        m.tables[leaf, i] = ((pfn + step * i) << PFN_SHIFT) | bits
+        if step == 1 and entry & PTE_DIRTY != 0:
+            m.frames[pfn + i].bits |= F_DIRTY
+    m.spaces[space].generation += 1
+    note(m, HUGE_SPLIT, 1)
+    return leaf
+
+
+@compiled
+def split_across(m: Arrays, space: int, vpn: int) -> None:
+    """Let no huge entry reach across `vpn`, where an area is to end."""
+    if vpn & TABLE_MASK != 0:
+        split_huge(m, space, vpn)
+
+
+@compiled
+def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
+    """Remove the huge entry that maps `vpn`, and the leaf table set aside for it."""
+    entry = huge_entry(m, space, vpn)
+    middle = find_table(m, space, vpn, 1)
+    m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = 0
+    free_table(m, cpu, space, take_aside(m, middle))
+    note(m, UNMAP_PTE, 1)
+    note(m, TABLE_FREE, 1)
+    if entry & PTE_ZERO != 0:
+        return
+    pfn = entry >> PFN_SHIFT
+    m.spaces[space].rss_anon -= HUGE_PAGES
+    if sole_mapping(m, pfn):
+        free_block(m, pfn)
+        note(m, FRAME_FREE, 1)
+        return
+    freed = 0
+    for at in range(pfn, pfn + HUGE_PAGES):
+        frame = m.frames[at]
+        frame.refs -= 1
+        frame.maps -= 1
+        if frame.refs == 0:
+            forget_page(m, cpu, at)
+            freed += 1
+    note(m, FRAME_FREE, freed)
+    m.pool[0].released += 1
+
+
+@compiled
+def free_block(m: Arrays, pfn: int) -> None:
+    """Free 512 frames that nobody else maps, as one block."""
+    for at in range(pfn, pfn + HUGE_PAGES):
+        leave_twins(m, at)
+        frame = m.frames[at]
+        frame.refs = 0
+        frame.maps = 0
+        frame.family = NONE
+        frame.bits = 0
+    m.pool[0].anon -= HUGE_PAGES
+    m.pool[0].released += HUGE_PAGES
+    buddy_free(m, pfn, HUGE_ORDER)
+
+
+@compiled
+def copy_huge(m: Arrays, cpu: int, task: int, space: int, new: int, vpn: int) -> int:
+    """Copy the huge entry of `vpn` to the child's address space `new`; share its frames."""
+    missing = tables_missing(m, new, vpn, 1) + 1
+    if not table_room(m, missing):
+        return GROW
+    if not secure(m, cpu, task, missing):
+        m.tasks[task].need = missing
+        return SHORT
+    entry = huge_entry(m, space, vpn) & ~PTE_WRITE
+    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
+    m.tables[find_table(m, space, vpn, 1), at] = entry
+    middle = make_table(m, cpu, new, vpn, 1)
+    set_aside(m, cpu, new, middle)
+    m.tables[middle, at] = entry & ~PTE_ACCESSED
+    if entry & PTE_ZERO == 0:
+        pfn = entry >> PFN_SHIFT
+        for i in range(pfn, pfn + HUGE_PAGES):
+            frame = m.frames[i]
+            frame.refs += 1
+            frame.maps += 1
+            frame.bits &= ~F_EXCLUSIVE
+        count_resident(m, new, HUGE_PAGES)
+    note(m, FORK_TABLE, missing)
+    note(m, FORK_HUGE, 1)
+    return MORE

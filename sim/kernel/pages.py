@@ -1,0 +1,113 @@
+"""Anonymous pages: their family, their frames, their twins, and the resident set they count in."""
+
+from sim.jit import compiled, inlined
+from sim.machine.frames import give_back, take
+from sim.machine.layout import F_ANON, F_EXCLUSIVE, NONE, Arrays
+
+ACCESS_BITS = 3
+"""`A_READ` and `A_WRITE`: the flags in which areas of one family may differ."""
+
+
+@inlined
+def family_of(m: Arrays, area: int) -> int:
+    """Return the area's family (root of its `anon_vma`), founding one at its first private page."""
+    a = m.areas[area]
+    if a.family == NONE:
+        found_family(m, area)
+    return int(a.family)
+
+
+@compiled
+def found_family(m: Arrays, area: int) -> None:
+    """Give an area a family: a neighbour's, if they could have been one area, or a new one.
+
+    Read in Linux 6.12 `mm/vma.c`: `find_mergeable_anon_vma`.
+    """
+    a = m.areas[area]
+    if not share_family(m, area, int(a.next), area, int(a.next)) and not share_family(
+        m, area, int(a.prev), int(a.prev), area
+    ):
+        a.family = m.pool[0].next_family
+        a.own = a.family
+        m.pool[0].next_family += 1
+
+
+@compiled
+def share_family(m: Arrays, area: int, other: int, lower: int, upper: int) -> bool:
+    """Take the family of a neighbour, of which `lower` and `upper` is which; say if that went."""
+    if other == NONE:
+        return False
+    a = m.areas[area]
+    b = m.areas[other]
+    low = m.areas[lower]
+    high = m.areas[upper]
+    if (
+        b.own == NONE
+        or b.inherited == 1
+        or low.end != high.start
+        or low.offset + (low.end - low.start) != high.offset
+        or a.kind != b.kind
+        or a.file != b.file
+        or (a.bits ^ b.bits) & ~ACCESS_BITS != 0
+    ):
+        return False
+    a.family = b.family
+    a.own = b.own
+    return True
+
+
+@inlined
+def count_resident(m: Arrays, space: int, pages: int) -> None:
+    """Add anonymous pages to the resident set of an address space."""
+    s = m.spaces[space]
+    s.rss_anon += pages
+    resident = s.rss_anon + s.rss_file + s.rss_shmem
+    if resident > s.peak_rss:
+        s.peak_rss = resident
+
+
+@inlined
+def fresh_page(m: Arrays, cpu: int, family: int, index: int) -> int:
+    """Take a frame and make it an exclusive anonymous page, mapped once; return it."""
+    pfn = take(m, cpu)
+    frame = m.frames[pfn]
+    frame.index = index
+    frame.refs = 1
+    frame.maps = 1
+    frame.twin_next = pfn
+    frame.twin_prev = pfn
+    frame.family = family
+    frame.bits = F_ANON | F_EXCLUSIVE
+    m.pool[0].anon += 1
+    return pfn
+
+
+@inlined
+def join_twins(m: Arrays, old: int, new: int) -> None:
+    """Put `new` into the ring of versions of the page that `old` holds."""
+    after = int(m.frames[old].twin_next)
+    m.frames[new].twin_next = after
+    m.frames[new].twin_prev = old
+    m.frames[after].twin_prev = new
+    m.frames[old].twin_next = new
+    m.pool[0].copies += 1
+
+
+@compiled
+def leave_twins(m: Arrays, pfn: int) -> None:
+    """Take an anonymous frame out of the ring of versions of its page."""
+    frame = m.frames[pfn]
+    after = int(frame.twin_next)
+    if after != pfn:
+        before = int(frame.twin_prev)
+        m.frames[after].twin_prev = before
+        m.frames[before].twin_next = after
+        m.pool[0].copies -= 1
+
+
+@compiled
+def forget_page(m: Arrays, cpu: int, pfn: int) -> None:
+    """Free an anonymous frame that has lost its last reference."""
+    leave_twins(m, pfn)
+    m.pool[0].anon -= 1
+    give_back(m, cpu, pfn)

@@ -1,0 +1,55 @@
+"""What ``/proc/PID/smaps`` says of a range: resident, anonymous, dirty and huge pages."""
+
+from sim.jit import compiled
+from sim.kernel.huge import huge_entry
+from sim.machine.layout import (
+    F_ANON,
+    F_DIRTY,
+    HUGE_PAGES,
+    NONE,
+    PFN_SHIFT,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    Arrays,
+)
+from sim.machine.tables import find_table, next_present
+
+
+@compiled
+def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, int, int]:
+    """Return Rss, Anonymous, Private_Dirty, Shared_Dirty and AnonHugePages of [start, end).
+
+    All in pages.  A page is dirty if its entry or its frame is, and private if it is mapped less
+    than twice.
+    """
+    rss = 0
+    anon = 0
+    private_dirty = 0
+    shared_dirty = 0
+    huge = 0
+    vpn = next_present(m, space, start, end, 0)
+    while vpn < end:
+        upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+        leaf = find_table(m, space, vpn, 0)
+        whole = huge_entry(m, space, vpn) if leaf == NONE else 0
+        if whole != 0 and whole & PTE_ZERO == 0:
+            huge += HUGE_PAGES
+        for page in range(vpn, upto):
+            at = page & TABLE_MASK
+            entry = int(m.tables[leaf, at]) if whole == 0 else whole + (at << PFN_SHIFT)
+            if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+                continue
+            frame = m.frames[entry >> PFN_SHIFT]
+            rss += 1
+            if frame.bits & F_ANON != 0:
+                anon += 1
+            if entry & PTE_DIRTY != 0 or frame.bits & F_DIRTY != 0:
+                if frame.maps < 2:
+                    private_dirty += 1
+                else:
+                    shared_dirty += 1
+        vpn = next_present(m, space, upto, end, 0)
+    return rss, anon, private_dirty, shared_dirty, huge
