@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from sim.scenario.study import load_study
+from sim.study.answer import place_text
+from sim.study.base import planner_of
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -72,6 +76,14 @@ def test_other_output_is_noticed():
     for shown in (["a"], ["a", "…", "x"], ["a", "c", "…"], ["…", "c"], []):
         with pytest.raises(AssertionError):
             assert_shows(shown, ["a", "b", "c", "d"])
+
+
+def test_the_studys_answer_is_about_a_point_of_the_study():
+    """Rates and sizes that the study no longer has would give an old answer away."""
+    planner, _ = planner_of(load_study("redis_bgsave"))
+    places = {place_text(planner.axes, point) for point in planner.points}
+    (shown,) = re.findall(r"^A Redis host \((.*?)\) needs", PAGE, re.MULTILINE)
+    assert shown in places
 
 
 def test_everything_linked_is_there():
