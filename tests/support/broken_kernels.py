@@ -22,7 +22,11 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "entry &= ~PTE_WRITE\n            m.tables[parent, i] = entry",
         "pass",
     ),
-    "fork does not count the new mapping": ("kernel/process.py", "frame.maps += 1", "pass"),
+    "fork does not count the new mapping": (
+        "kernel/process.py",
+        "frame.maps += 1\n        frame.bits &= ~F_EXCLUSIVE\n        if",
+        "frame.bits &= ~F_EXCLUSIVE\n        if",
+    ),
     "the reference is not dropped after a copy": ("kernel/fault.py", "old.refs -= 1", "pass"),
     "a shared page is reused": ("kernel/fault.py", "or old.refs == 1", "or old.refs <= 2"),
     "the zero page is written": ("kernel/fault.py", "if entry & PTE_ZERO == 0 and (", "if ("),

@@ -76,6 +76,7 @@ def run(
         system.born(Task(system, name, _with_image(program), pin=(pins or {}).get(name)))
     system.env.run(until=system.env.process(system.drive()))
     document = measurement.result().to_json()
+    document["page_cache_pages_at_end"] = int(box.arrays.pool[0].cache)
     box.audit()
     return document
 
