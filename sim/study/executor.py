@@ -70,6 +70,7 @@ def simulate_once(scenario: Mapping[str, Any], *, seed: int, replication: int) -
     from sim.engine.run import simulate
 
     result: Mapping[str, Any] = simulate(scenario, seed=seed, replication=replication).to_json()
+    gc.collect()  # a machine is large, and its parts refer to one another
     return result
 
 
@@ -82,7 +83,6 @@ def work(simulate: Simulate, job: Job) -> Finished:
         body = pack(result)
     except Exception:
         reason = traceback.format_exc()
-    gc.collect()  # a machine is large, and its parts refer to one another
     return Finished(job.key, body, reason, time.perf_counter() - start_s)
 
 
