@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from support.machines import run
 
 from sim.cost.catalogue import price_specs
+from sim.engine.run import simulate
 from sim.resources import shipped
-from sim.scenario.resolve import open_scenario
+from sim.scenario.resolve import load_scenario, open_scenario
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
@@ -46,10 +46,7 @@ def test_every_test_exists():
 
 
 def test_every_metric_is_defined():
-    def idle(task):
-        yield from task.sleep(1)
-
-    document = run({"p": idle}, host={"memory_pages": 100, "cpus": 1})
+    document = simulate(load_scenario("steps_demo"), seed=1).to_json()
     for name in (*document["metrics"], *document["processes"][0], *document["series"]):
         assert re.search(rf"\b{name}\b", PAGE), name
     for name in set(document) - {"metrics", "processes", "schema_version", "deadlock"}:
