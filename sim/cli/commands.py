@@ -208,7 +208,7 @@ def conform(
     time: Annotated[bool, typer.Option("--time", help="Print simulated time as well.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Predict page faults of scripts; compare them with the running kernel.
+    """Predict page faults of scripts; compare them with the kernel.
 
     Exit status 1 if a prediction and the kernel differ, 3 if the kernel could not be asked.
     """
