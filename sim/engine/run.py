@@ -96,6 +96,7 @@ def simulate(
     system.env.run(until=driver)
     result = measurement.result()
     system.machine.audit()
+    system.machine.release()
     return result
 
 

@@ -21,6 +21,7 @@ from sim.machine.layout import (
     THP_NEVER,
     Arrays,
 )
+from sim.machine.memory import recycle
 from sim.machine.watermarks import (
     commit_reserves,
     percpu_batch,
@@ -30,6 +31,7 @@ from sim.machine.watermarks import (
 from sim.units import PAGE_BYTES
 
 _FIRST_TABLES: Final = 1024
+"""Page tables there is room for at first, besides those that map all memory twice over."""
 _FIRST_SLOTS: Final = 64
 
 
@@ -72,7 +74,7 @@ class Machine:
         samples: int = 1,
     ) -> None:
         self.host = host
-        n_tables = min(_FIRST_TABLES, host.memory_pages + 8)
+        n_tables = min(_FIRST_TABLES + host.memory_pages // 256, host.memory_pages + 8)
         zones = max(1, len(host.zones))
         rows = dict.fromkeys(COLUMNS, _FIRST_SLOTS)
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
@@ -243,6 +245,11 @@ class Machine:
     def set_lists(self, lists: NDArray[np.int64]) -> None:
         """Replace the store of page numbers and arrival times."""
         self.arrays.replace("lists", lists)
+
+    def release(self) -> None:
+        """Give the machine's memory to the next one; this one must not be used any more."""
+        for name in COLUMNS:
+            recycle(getattr(self.arrays, name))
 
     # -- what it says of itself -----------------------------------------------------------
 

@@ -16,6 +16,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -176,7 +177,8 @@ class LokyExecutor:
                 initargs=(os.getpid(),),
             )
         try:
-            future: Future[Finished] = self._pool.submit(work, self._simulate, job)
+            with _interrupts_held():
+                future: Future[Finished] = self._pool.submit(work, self._simulate, job)
         except BrokenProcessPool:
             return None
         return future
@@ -195,6 +197,19 @@ def _result_of(future: Future[Finished]) -> Finished | None:
         return future.result()
     except BrokenProcessPool:
         return None
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back: processes that start meanwhile are deaf to it from the very beginning."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ready_worker(parent_pid: int) -> None:
