@@ -5,7 +5,8 @@ from typing import Final
 from sim.jit import compiled, inlined
 from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
 from sim.kernel.fault import access
-from sim.kernel.process import exec_step, exit_step, fork_step, vfork_step
+from sim.kernel.fork import fork_step
+from sim.kernel.process import exec_step, exit_step, vfork_step
 from sim.kernel.protect import advise_step, mprotect_step
 from sim.kernel.unmap import dontneed_step, unmap_step, zap_leaf
 from sim.kernel.work import (

@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, Phase, settings
 BROKEN: dict[str, tuple[str, str, str]] = {
     "nothing": ("kernel/fault.py", "old.refs -= 1", "old.refs -= 1"),
     "fork leaves the parent's entries writable": (
-        "kernel/process.py",
+        "kernel/fork.py",
         "entry &= ~PTE_WRITE\n            m.tables[parent, i] = entry",
         "pass",
     ),
     "fork does not count the new mapping": (
-        "kernel/process.py",
+        "kernel/fork.py",
         "frame.maps += 1\n        frame.bits &= ~F_EXCLUSIVE\n        if",
         "frame.bits &= ~F_EXCLUSIVE\n        if",
     ),
