@@ -1,0 +1,324 @@
+"""fork, one leaf table's worth a step.
+
+Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range`,
+`vma_needs_copy`).
+"""
+
+from sim.jit import compiled
+from sim.kernel.filemap import count_cached
+from sim.kernel.huge import copy_huge, split_huge
+from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
+from sim.kernel.task import drop_reserve, space_room, spare_frames, take_stack, use_reserve
+from sim.kernel.unmap import committed_by
+from sim.kernel.work import (
+    DONE,
+    ENOMEM,
+    FORK_AREA,
+    FORK_BASE,
+    FORK_EAGER_COPY,
+    FORK_FLUSH,
+    FORK_FOLIO,
+    FORK_PTE,
+    FORK_TABLE,
+    GROW,
+    MORE,
+    SHORT,
+    note,
+)
+from sim.machine.areas import area_room, insert_area, map_file, new_space
+from sim.machine.frames import drain_all, secure
+from sim.machine.layout import (
+    A_DONTFORK,
+    A_LOCKED,
+    A_WIPEONFORK,
+    F_EXCLUSIVE,
+    F_FILE,
+    KIND_ANON,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    Arrays,
+)
+from sim.machine.tables import find_table, make_table, next_present, table_room, tables_missing
+
+AGAIN = -4
+"""The step was carried out; what it stands at comes again."""
+
+
+@compiled
+def needs_copy(m: Arrays, area: int) -> bool:
+    """Whether fork copies the area's page tables: only where a page was ever written privately."""
+    a = m.areas[area]
+    return bool(a.family != NONE and a.bits & A_WIPEONFORK == 0)
+
+
+@compiled
+def fork_needs(m: Arrays, space: int) -> int:
+    """Return the most frames that fork of `space` can take, without its kernel stack."""
+    pool = m.pool[0]
+    needs = 1
+    if pool.eager_fork == 1:
+        needs += int(m.spaces[space].rss_anon)
+    for level in range(3):
+        span = 1 << (TABLE_SHIFT * (level + 1))
+        last = NONE
+        area = int(m.spaces[space].first)
+        while area != NONE:
+            a = m.areas[area]
+            if a.bits & A_DONTFORK == 0 and needs_copy(m, area):
+                vpn = next_present(m, space, int(a.start), int(a.end), level)
+                while vpn < a.end:
+                    if vpn // span != last:
+                        needs += 1
+                        last = vpn // span
+                    vpn = next_present(m, space, (vpn // span + 1) * span, int(a.end), level)
+            area = int(a.next)
+    return needs
+
+
+@compiled
+def begin_fork(m: Arrays, cpu: int, task: int) -> int:
+    """Give the child its task's frames and an empty address space; promise what fork promises."""
+    t = m.tasks[task]
+    pool = m.pool[0]
+    space = int(t.space)
+    s = m.spaces[space]
+    if not space_room(m) or not table_room(m, 1):
+        return GROW
+    if pool.overcommit != 1:
+        total = 0
+        area = int(s.first)
+        while area != NONE:
+            pages = committed_by(m, area)
+            if m.areas[area].bits & A_DONTFORK == 0 and pages > 0:
+                total = total + pages if pool.overcommit == 2 else pages
+                if not may_commit(m, space, total):
+                    t.errno = ENOMEM
+                    t.result = NONE
+                    note(m, FORK_BASE, 1)
+                    return DONE
+            area = int(m.areas[area].next)
+    wanted = 1 + int(pool.stack_frames)
+    if pool.queueing == 1 and t.reserved == 0:
+        all_frames = fork_needs(m, space) + int(pool.stack_frames)
+        if pool.queue != 0 and pool.head != task:
+            t.need = all_frames
+            return SHORT
+        drain_all(m)
+        if spare_frames(m) - pool.reserved < all_frames:
+            t.need = all_frames
+            return SHORT
+        t.reserved = all_frames
+        pool.reserved += all_frames
+    if not secure(m, cpu, task, wanted):
+        t.need = wanted
+        return SHORT
+    use_reserve(m, task, wanted)
+    child = int(t.other)
+    take_stack(m, cpu, child)
+    new = new_space(m, cpu)
+    m.tasks[child].space = new
+    n = m.spaces[new]
+    n.heap_start = s.heap_start
+    n.brk = s.brk
+    n.mmap_top = s.mmap_top
+    n.stack_limit = s.stack_limit
+    t.area = s.first
+    t.other_area = NONE
+    t.stage = 1
+    note(m, FORK_BASE, 1)
+    return MORE
+
+
+@compiled
+def copy_area(m: Arrays, task: int) -> int:
+    """Duplicate the area under way in the child's address space."""
+    t = m.tasks[task]
+    if not area_room(m, 1):
+        return GROW
+    new = int(m.tasks[int(t.other)].space)
+    a = m.areas[int(t.area)]
+    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.bits) & ~A_LOCKED)
+    map_file(m, copy, int(a.kind), int(a.file))
+    if needs_copy(m, int(t.area)):
+        b = m.areas[copy]
+        b.family = a.family
+        b.own = m.pool[0].next_family
+        b.inherited = 1
+        m.pool[0].next_family += 1
+    if m.spaces[int(t.space)].heap == t.area:
+        m.spaces[new].heap = copy
+    commit(m, new, committed_by(m, copy))
+    t.other_area = copy
+    t.at = a.start
+    note(m, FORK_AREA, 1)
+    return MORE
+
+
+@compiled
+def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
+    """Copy the entries of [vpn, end), within one leaf table, to the child; share their frames."""
+    t = m.tasks[task]
+    space = int(t.space)
+    new = int(m.tasks[int(t.other)].space)
+    parent = find_table(m, space, vpn, 0)
+    if parent == NONE:
+        return fork_huge(m, cpu, task, vpn)
+    first = vpn & TABLE_MASK
+    last = first + end - vpn
+    missing = tables_missing(m, new, vpn, 0)
+    if not table_room(m, missing):
+        return GROW
+    if m.areas[int(t.area)].kind != KIND_ANON:
+        return copy_mixed(m, cpu, task, parent, vpn, end)
+    eager = m.pool[0].eager_fork == 1
+    frames = 0
+    if eager:
+        for i in range(first, last):
+            entry = m.tables[parent, i]
+            if entry & PTE_PRESENT != 0 and entry & PTE_ZERO == 0:
+                frames += 1
+    if not secure(m, cpu, task, missing + frames):
+        t.need = missing + frames
+        return SHORT
+    use_reserve(m, task, missing + frames)
+    child = make_table(m, cpu, new, vpn, 0)
+    family = family_of(m, int(t.area))
+    entries = 0
+    pages = 0
+    for i in range(first, last):
+        entry = int(m.tables[parent, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        entries += 1
+        if entry & PTE_ZERO != 0:
+            m.tables[child, i] = entry & ~PTE_ACCESSED
+            continue
+        pages += 1
+        pfn = entry >> PFN_SHIFT
+        frame = m.frames[pfn]
+        if eager:
+            copy = fresh_page(m, cpu, family, int(frame.index))
+            join_twins(m, pfn, copy)
+            m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
+            continue
+        frame.refs += 1
+        frame.maps += 1
+        frame.bits &= ~F_EXCLUSIVE
+        if entry & PTE_WRITE != 0:
+            entry &= ~PTE_WRITE
+            m.tables[parent, i] = entry
+        m.tables[child, i] = entry & ~PTE_ACCESSED
+    count_resident(m, new, pages)
+    note(m, FORK_TABLE, missing)
+    if eager:
+        note(m, FORK_EAGER_COPY, pages)
+    else:
+        note(m, FORK_FOLIO, pages)
+    note(m, FORK_PTE, entries)
+    return MORE
+
+
+@compiled
+def fork_huge(m: Arrays, cpu: int, task: int, vpn: int) -> int:
+    """Copy a huge entry to the child; before an eager fork it is split."""
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    if m.pool[0].eager_fork == 1:
+        split_huge(m, int(t.space), vpn)
+        return AGAIN
+    missing = tables_missing(m, new, vpn, 1) + 1
+    status = copy_huge(m, cpu, task, int(t.space), new, vpn)
+    if status == MORE:
+        use_reserve(m, task, missing)
+    return status
+
+
+@compiled
+def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) -> int:
+    """Do as `copy_leaf` in a private file mapping, whose pages are anonymous or the cache's.
+
+    An eager fork copies the anonymous ones.
+    """
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    first = vpn & TABLE_MASK
+    last = first + end - vpn
+    missing = tables_missing(m, new, vpn, 0)
+    eager = m.pool[0].eager_fork == 1
+    anonymous = 0
+    cached = 0
+    for i in range(first, last):
+        entry = int(m.tables[parent, i])
+        if entry & PTE_PRESENT != 0:
+            if m.frames[entry >> PFN_SHIFT].bits & F_FILE != 0:
+                cached += 1
+            else:
+                anonymous += 1
+    wanted = missing + (anonymous if eager else 0)
+    if not secure(m, cpu, task, wanted):
+        t.need = wanted
+        return SHORT
+    use_reserve(m, task, wanted)
+    child = make_table(m, cpu, new, vpn, 0)
+    family = family_of(m, int(t.area))
+    for i in range(first, last):
+        entry = int(m.tables[parent, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        pfn = entry >> PFN_SHIFT
+        frame = m.frames[pfn]
+        if eager and frame.bits & F_FILE == 0:
+            copy = fresh_page(m, cpu, family, int(frame.index))
+            join_twins(m, pfn, copy)
+            m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
+            continue
+        frame.refs += 1
+        frame.maps += 1
+        frame.bits &= ~F_EXCLUSIVE
+        m.tables[parent, i] = entry & ~PTE_WRITE
+        m.tables[child, i] = entry & ~(PTE_WRITE | PTE_ACCESSED)
+    count_resident(m, new, anonymous)
+    count_cached(m, new, int(m.areas[int(t.area)].kind), cached)
+    note(m, FORK_TABLE, missing)
+    note(m, FORK_EAGER_COPY, anonymous if eager else 0)
+    note(m, FORK_FOLIO, cached if eager else cached + anonymous)
+    note(m, FORK_PTE, cached + anonymous)
+    return MORE
+
+
+@compiled
+def fork_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of fork: the beginning, an area, a leaf table, or the end."""
+    t = m.tasks[task]
+    if t.stage == 0:
+        return begin_fork(m, cpu, task)
+    while True:
+        area = int(t.area)
+        if area == NONE:
+            drop_reserve(m, task)
+            note(m, FORK_FLUSH, 1)
+            return DONE
+        a = m.areas[area]
+        if t.other_area == NONE and a.bits & A_DONTFORK == 0:
+            return copy_area(m, task)
+        if t.other_area != NONE and needs_copy(m, area):
+            end = int(a.end)
+            vpn = next_present(m, int(t.space), int(t.at), end, 0)
+            if vpn < end:
+                upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+                status = copy_leaf(m, cpu, task, vpn, upto)
+                if status == AGAIN:
+                    return MORE
+                if status == MORE:
+                    t.at = upto
+                return status
+        t.area = a.next
+        t.other_area = NONE
