@@ -8,10 +8,11 @@ from sim.errors import ScenarioError
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import cannot_run, host_conditions, objections
 from sim.host.kernel import KernelRunner
-from sim.host.predict import PREDICTED, predict
+from sim.host.predict import predict
 from sim.host.random_scripts import CONTRACT_VERBS, random_script, script_generator
 from sim.host.record import format_records
 from sim.host.script import Operation, Verb
+from sim.host.scripted import PREDICTED
 from sim.host.validity import load_script, parse_script
 from tests.truth import reference_model
 from tests.truth.record_scripts import SCRIPTS, comparable, expected_path

@@ -1,0 +1,343 @@
+"""The simulated machine that carries out conformance scripts, operation by operation.
+
+Each process has a CPU of its own.  Regions lie where the grammar puts them, their figures are taken
+from the page tables.  How much memory there is, and what happens when it runs out, is the caller's
+affair; who wants to know what every single step did watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sim.engine.direct import carry_out, take_step
+from sim.errors import Errno, KernelPanicError, ScenarioError
+from sim.host.record import Figures, OpRecord
+from sim.host.script import FIRST_PROCESS, Operation, Verb
+from sim.kernel import step as ops
+from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MORE, SEGV, SHORT
+from sim.machine.areas import find_area
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_DONTFORK,
+    A_GROWSDOWN,
+    A_HUGEPAGE,
+    A_NOHUGEPAGE,
+    A_NORESERVE,
+    A_READ,
+    A_SHARED,
+    A_WIPEONFORK,
+    A_WRITE,
+    HUGE_PAGES,
+    KIND_ANON,
+    KIND_FILE,
+    KIND_SHMEM,
+    N_LINES,
+    N_QUANTILES,
+    NONE,
+)
+from sim.machine.machine import HostSpec, Machine
+from sim.observe.smaps import smaps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+FIRST_REGION_VPN: Final = 0x1_0000_0000
+"""Where regions are placed from, far from everything else in an address space."""
+STACK_PAGES: Final = 2048
+"""RLIMIT_STACK, 8 MiB."""
+KINDS: Final = {
+    Verb.MAP: KIND_ANON,
+    Verb.SHMAP: KIND_SHMEM,
+    Verb.MAPFILE: KIND_FILE,
+    Verb.MAPSHFILE: KIND_FILE,
+    Verb.STACK: KIND_ANON,
+}
+SHARED: Final = frozenset({Verb.SHMAP, Verb.MAPSHFILE})
+POPULATE: Final = {Verb.POPULATEREAD: ops.READ, Verb.POPULATEWRITE: ops.WRITE}
+ACCESS: Final = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
+ADVICE: Final = {  # flags that come, flags that go
+    Verb.HUGEPAGE: (A_HUGEPAGE, A_NOHUGEPAGE),
+    Verb.NOHUGEPAGE: (A_NOHUGEPAGE, A_HUGEPAGE),
+    Verb.DONTFORK: (A_DONTFORK, 0),
+    Verb.DOFORK: (0, A_DONTFORK),
+    Verb.WIPEONFORK: (A_WIPEONFORK, 0),
+    Verb.KEEPONFORK: (0, A_WIPEONFORK),
+}
+PREDICTED: Final = frozenset(
+    {*KINDS, *ADVICE, *POPULATE, Verb.READ, Verb.WRITE, Verb.DONTNEED, Verb.UNMAP, Verb.PROTECT}
+    | {Verb.FORK, Verb.VFORK, Verb.EXEC, Verb.EXIT}
+)
+"""The verbs there are predictions for."""
+ERRNO_NAMES: Final = {ENOMEM: Errno.ENOMEM.name, EINVAL: Errno.EINVAL.name}
+
+
+@dataclass(slots=True)
+class ScriptedRegion:
+    """Where a named region lies: first page and size in pages."""
+
+    start: int
+    pages: int
+    dontfork: bool = False
+
+
+@dataclass(slots=True)
+class ScriptedProcess:
+    """A process of a script: its row among the tasks, its CPU, its regions by name."""
+
+    row: int
+    cpu: int
+    regions: dict[str, ScriptedRegion] = field(default_factory=dict)
+
+
+class Watch(Protocol):
+    """Is told of every step of a machine, refused ones excepted."""
+
+    def before(self, process: ScriptedProcess) -> None:
+        """Take note that `process` is about to make a step; it may yet be refused."""
+
+    def after(self, process: ScriptedProcess) -> None:
+        """Take note that the step was made: its receipt is the machine's."""
+
+
+Ended = tuple[str, int, int]
+"""How an operation ended (as in `OpRecord.ending`), its minor faults, its time in ps."""
+Work = Generator[None, None, Ended]
+"""An operation under way: it stops wherever memory is short, to try again when sent on."""
+
+
+def require_known(script: Sequence[Operation]) -> None:
+    """Raise `ScenarioError`, with its line, at the first verb that is not simulated."""
+    for operation in script:
+        if operation.verb not in PREDICTED:
+            known = ", ".join(verb.value for verb in Verb if verb in PREDICTED)
+            message = f"`{operation.verb}` is not simulated; use {known}"
+            raise ScenarioError(message, line=operation.line or None)
+
+
+def births(script: Sequence[Operation]) -> int:
+    """Return how many processes a script has, the first included."""
+    return 1 + sum(bool(operation.child) for operation in script)
+
+
+class Scripted:
+    """A machine and the processes of a script, by name in order of birth.
+
+    Operations are begun with `begin`, and what that returns is sent on until it is done.  The first
+    process is there from the start.
+    """
+
+    def __init__(self, host: HostSpec, prices: NDArray[np.int64] | None = None) -> None:
+        import numpy as np
+
+        if prices is None:
+            prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
+        self.machine = Machine(host, prices=prices)
+        self.processes: dict[str, ScriptedProcess] = {}
+        self.watch: Watch | None = None
+        self._born = 0
+        self._next_vpn = FIRST_REGION_VPN
+        first = self._new_process()
+        self.processes[FIRST_PROCESS] = first
+        at_once(self._do(first, ops.OP_EXEC, pages=0, count=STACK_PAGES))
+
+    def perform(self, operation: Operation, *, timed: bool = False) -> OpRecord:
+        """Carry out one operation where memory cannot run out, and say what it did."""
+        return self.record(operation, at_once(self.begin(operation)), timed=timed)
+
+    def record(self, operation: Operation, ended: Ended, *, timed: bool = False) -> OpRecord:
+        """Return what an operation that has ended did, and what all regions look like now."""
+        ending, faults, ps = ended
+        ns = (ps + 500) // 1000 if timed else None
+        return OpRecord(operation, faults, self.figures(), ns, ending)
+
+    def begin(self, operation: Operation) -> Work:
+        """Begin an operation of a living process."""
+        process = self.processes[operation.process]
+        verb = operation.verb
+        if verb in KINDS:
+            return self._map(operation, process)
+        if verb is Verb.FORK:
+            return self._fork(operation, process)
+        if verb is Verb.VFORK:
+            return self._vfork(operation, process)
+        if verb is Verb.EXEC:
+            return self._exec(process)
+        if verb is Verb.EXIT:
+            return self._exit(operation.process)
+        region = process.regions[operation.region]
+        end = region.pages if operation.whole else operation.end
+        at = {"start": region.start + operation.first, "pages": end - operation.first}
+        if verb in (Verb.READ, Verb.WRITE):
+            return self._touch(operation, process, at)
+        if verb is Verb.UNMAP:
+            return self._unmap(operation, process, at)
+        if verb in POPULATE:
+            return self._do(process, ops.OP_POPULATE, write=POPULATE[verb], **at)
+        if verb is Verb.DONTNEED:
+            return self._do(process, ops.OP_DONTNEED, **at)
+        if verb is Verb.PROTECT:
+            return self._do(process, ops.OP_MPROTECT, bits=ACCESS[operation.mode], **at)
+        if verb in (Verb.DONTFORK, Verb.DOFORK):
+            region.dontfork = verb is Verb.DONTFORK
+        bits, drop_bits = ADVICE[verb]
+        return self._do(process, ops.OP_MADVISE, bits=bits, drop_bits=drop_bits, **at)
+
+    def end(self, name: str) -> int:
+        """Let a process exit, whatever it was about; return how long that took, in ps."""
+        process = self.processes.pop(name)
+        ps = at_once(self._do(process, ops.OP_EXIT))[2]
+        self.machine.free_task(process.row)
+        return ps
+
+    # -- verbs --------------------------------------------------------------------------------
+
+    def _map(self, operation: Operation, process: ScriptedProcess) -> Work:
+        verb, pages = operation.verb, operation.end
+        kind = KINDS[verb]
+        file = NONE if kind == KIND_ANON else self.machine.new_file(kind, pages)
+        bits = A_READ | A_WRITE | (A_SHARED if verb in SHARED else 0)
+        if operation.mode == "noreserve":
+            bits |= A_NORESERVE
+        elif verb not in SHARED:
+            bits |= A_ACCOUNT
+        start = self._next_vpn
+        self._next_vpn += (-(-pages // HUGE_PAGES) + 1) * HUGE_PAGES
+        process.regions[operation.region] = ScriptedRegion(start, pages)
+        where = {"start": start, "pages": pages, "kind": kind, "file": file, "index": 0}
+        if verb is Verb.STACK:
+            bits |= A_GROWSDOWN
+            where |= {"start": start + pages - 1, "pages": 1}
+        write = int(operation.mode == "populate")
+        return self._do(process, ops.OP_MMAP, bits=bits, write=write, **where)
+
+    def _touch(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:
+        how = {"count": at["pages"], "span": 1, "pattern": ops.SEQUENTIAL, "arrivals": 0, "drop": 0}
+        write = int(operation.verb is Verb.WRITE)
+        ending, faults, ps = yield from self._do(process, ops.OP_ACCESS, write=write, **at, **how)
+        if ending:
+            ps += self.end(operation.process)
+        return ending, faults, ps
+
+    def _unmap(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:
+        ended = yield from self._do(process, ops.OP_MUNMAP, **at)
+        if not self.is_mapped(process, process.regions[operation.region]):
+            del process.regions[operation.region]
+        return ended
+
+    def _fork(self, operation: Operation, process: ScriptedProcess) -> Work:
+        child = self._new_process()
+        try:
+            ended = yield from self._do(process, ops.OP_FORK, other=child.row)
+        except GeneratorExit:  # the parent is killed: so is the child that it was building
+            at_once(self._do(child, ops.OP_EXIT))
+            raise
+        child.regions = {
+            name: replace(region) for name, region in process.regions.items() if not region.dontfork
+        }
+        self.processes[operation.child] = child
+        return ended
+
+    def _vfork(self, operation: Operation, process: ScriptedProcess) -> Work:
+        child = self._new_process()
+        ended = yield from self._do(process, ops.OP_VFORK, other=child.row)
+        child.regions = process.regions
+        self.processes[operation.child] = child
+        return ended
+
+    def _exec(self, process: ScriptedProcess) -> Work:
+        ended = yield from self._do(process, ops.OP_EXEC, pages=0, count=STACK_PAGES)
+        process.regions = {}
+        return ended
+
+    def _exit(self, name: str) -> Work:
+        process = self.processes.pop(name)
+        ended = yield from self._do(process, ops.OP_EXIT)
+        self.machine.free_task(process.row)
+        return ended
+
+    # -- the machine --------------------------------------------------------------------------
+
+    def _new_process(self) -> ScriptedProcess:
+        row = self.machine.new_task()
+        draws = self.machine.arrays.draws[row]
+        draws[:, 0] = self._born
+        self._born += 1
+        return ScriptedProcess(row, self._born - 1)
+
+    def _do(self, process: ScriptedProcess, op: int, **fields: int) -> Work:
+        """Have a task carry out a kernel operation with these fields of its row set."""
+        t = self.machine.arrays.tasks[process.row]
+        t.stage = t.at = t.within = t.errno = t.need = 0
+        for name, value in fields.items():
+            t[name] = value
+        t.op = op
+        faults = ps = 0
+        while True:
+            status, more_faults, more_ps = self._carry_out(process)
+            faults += more_faults
+            ps += more_ps
+            if status == GROW:
+                self.machine.make_room()
+            elif status == SHORT:
+                yield
+            elif status == SEGV:
+                return "SIGSEGV", faults, ps
+            elif status == DONE:
+                errno = int(self.machine.arrays.tasks[process.row].errno)
+                return ERRNO_NAMES[errno] if errno else "", faults, ps
+            else:
+                raise KernelPanicError(f"a step ended with {status}", repr(process))
+
+    def _carry_out(self, process: ScriptedProcess) -> tuple[int, int, int]:
+        """Do steps until one is not followed by another; watched, one call a step."""
+        m = self.machine.arrays
+        if self.watch is None:
+            return carry_out(m, process.cpu, process.row)
+        faults = ps = 0
+        status = MORE
+        while status == MORE:
+            self.watch.before(process)
+            status, fault, more_ps = take_step(m, process.cpu, process.row)
+            faults += fault
+            ps += more_ps
+            if status <= DONE:
+                self.watch.after(process)
+        return status, faults, ps
+
+    def space(self, process: ScriptedProcess) -> int:
+        """Return the slot of the address space of a process."""
+        return int(self.machine.arrays.tasks[process.row].space)
+
+    def is_mapped(self, process: ScriptedProcess, region: ScriptedRegion) -> bool:
+        """Whether any page of the region is in an area."""
+        m = self.machine.arrays
+        area = find_area(m, self.space(process), region.start)
+        return area != NONE and bool(m.areas[area].start < region.start + region.pages)
+
+    def figures(self) -> tuple[Figures, ...]:
+        """Return what smaps would show of every region, in order of birth and name."""
+        found = []
+        for name, process in self.processes.items():
+            space = self.space(process)
+            for label, region in sorted(process.regions.items()):
+                if self.is_mapped(process, region):
+                    rss, anon, pdirty, sdirty, huge = smaps(
+                        self.machine.arrays, space, region.start, region.start + region.pages
+                    )
+                    found.append(Figures(name, label, rss, anon, pdirty, sdirty, 0, huge))
+        return tuple(found)
+
+
+def at_once(work: Work) -> Ended:
+    """Carry out an operation that finds all the memory it needs."""
+    try:
+        next(work)
+    except StopIteration as done:
+        ended: Ended = done.value
+        return ended
+    raise KernelPanicError("a roomy machine ran out of memory")
