@@ -27,7 +27,7 @@ host:
 
 policy:
   memory: oom              # short of memory: `oom` kills a process, `wait` lets them wait in line
-  fork: cow                # or `eager`: copy all pages at once
+  fork: cow                # or `eager`, `on_demand`, `async`: see docs/model.md
 
 processes:                 # by name, started in this order
   redis:

@@ -9,7 +9,15 @@ from sim.engine.burst import FOREVER
 from sim.engine.result import Measurement, RunResult
 from sim.engine.system import System
 from sim.engine.task import Task
-from sim.machine.layout import THP_ALWAYS, THP_MADVISE, THP_NEVER
+from sim.machine.layout import (
+    FORK_ASYNC,
+    FORK_COW,
+    FORK_EAGER,
+    FORK_ON_DEMAND,
+    THP_ALWAYS,
+    THP_MADVISE,
+    THP_NEVER,
+)
 from sim.machine.machine import HostSpec, Machine
 from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
 from sim.units import PAGE_BYTES, pages_for
@@ -25,6 +33,12 @@ FIRST_IMAGE_PAGES: Final = 16
 """Data and bss of the image a process starts from: nothing to speak of."""
 STACK_PAGES: Final = 2048
 """RLIMIT_STACK, 8 MiB."""
+FORK_KINDS: Final = {
+    "cow": FORK_COW,
+    "eager": FORK_EAGER,
+    "on_demand": FORK_ON_DEMAND,
+    "async": FORK_ASYNC,
+}
 THP_MODES: Final = {"never": THP_NEVER, "madvise": THP_MADVISE, "always": THP_ALWAYS}
 
 
@@ -49,7 +63,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         overcommit=overcommit["mode"],
         commit_limit_pages=usable * overcommit["ratio"] // 100 + host["swap"] // PAGE_BYTES,
         queueing=policy["memory"] == "wait",
-        eager_fork=policy["fork"] == "eager",
+        fork_kind=FORK_KINDS[policy["fork"]],
         eager_zero=policy["zeroing"] == "eager",
         thp=THP_MODES[host["thp"]],
         give_tables=_release(host["kernel"]) >= (6, 14),

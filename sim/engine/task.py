@@ -7,6 +7,7 @@ it out.
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import simpy
@@ -23,6 +24,7 @@ from sim.machine.layout import (
     A_SHARED,
     A_WIPEONFORK,
     A_WRITE,
+    FORK_ASYNC,
     KIND_ANON,
     KIND_FILE,
     KIND_SHMEM,
@@ -404,6 +406,8 @@ class Task:
     ) -> Verb:
         """Start a child with a copy of this address space; it runs `program(task, *args)`."""
         child = self._child(name, program, args, kwargs)
+        if self.system.machine.host.fork_kind == FORK_ASYNC:
+            child.program = partial(_adopt_and_run, lambda task: program(task, *args, **kwargs))
         started_ns = self.now_ns
         self.system.mark("fork_start", self.name)
         try:
@@ -553,6 +557,12 @@ class Task:
                 raise Killed(Signal(interrupt.cause)) from None
             except Exception as failure:  # an event of the program's own failed: its business
                 error = failure
+
+
+def _adopt_and_run(program: Callable[[Task], Verb], task: Task) -> Verb:
+    """Copy what an Async-fork has left to the child, then run its program."""
+    yield from task._do("fork", ops.OP_ADOPT)
+    yield from program(task)
 
 
 def _count(pattern: Pattern) -> int:

@@ -23,6 +23,7 @@ made again; only a stack stays extended.
 from sim.jit import compiled, inlined
 from sim.kernel.filemap import file_fault, write_cached
 from sim.kernel.huge import SMALL, SPLIT, huge_fault
+from sim.kernel.lend import frames_to_own, is_lent, own_leaf
 from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.work import (
@@ -174,6 +175,39 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
     return DONE
 
 
+@compiled
+def access_lent(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
+    """Do as `access` where the leaf table may not be changed: the fault copies it first.
+
+    Reading what is there needs no change.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    at = vpn & TABLE_MASK
+    if write == 1 or m.tables[leaf, at] & PTE_PRESENT == 0:
+        tables = frames_to_own(m, space, vpn)
+        if not table_room(m, tables):
+            return GROW
+        if not secure(m, cpu, task, tables + 1):  # a page besides: nothing may be short later
+            t.need = tables + 1
+            return SHORT
+        own_leaf(m, cpu, space, vpn)
+        leaf = find_table(m, space, vpn, 0)
+        t.cached_leaf = leaf
+        entry = int(m.tables[leaf, at])
+        if entry & PTE_PRESENT == 0:
+            fill(m, cpu, task, area, leaf, vpn, write)
+        elif entry & PTE_WRITE == 0:
+            unshare(m, cpu, task, area, leaf, vpn)
+        else:
+            m.tables[leaf, at] = entry | PTE_ACCESSED | PTE_DIRTY
+            note_fault(m, COW_REUSE)
+    else:
+        m.tables[leaf, at] |= PTE_ACCESSED
+    note(m, ACCESS, 1)
+    return DONE
+
+
 @inlined
 def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
     """Touch one page: read it, or write it if `write` is 1; serve the fault if there is one.
@@ -203,6 +237,9 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
         leaf = find_table(m, space, vpn, 0)
         t.cached_leaf = leaf
         t.cached_tag = tag
+        if s.lent != 0 and leaf != NONE and is_lent(m, space, vpn):
+            t.cached_tag = NONE
+            return access_lent(m, cpu, task, area, leaf, vpn, write)
     entry = 0
     if leaf != NONE:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])

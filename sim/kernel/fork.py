@@ -7,6 +7,7 @@ Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range
 from sim.jit import compiled
 from sim.kernel.filemap import count_cached
 from sim.kernel.huge import copy_huge, split_huge
+from sim.kernel.lend import ALL_PAGES, lend_leaf, may_lend, own_range_step, share_entries
 from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.task import drop_reserve, space_room, spare_frames, take_stack, use_reserve
@@ -34,6 +35,9 @@ from sim.machine.layout import (
     A_WIPEONFORK,
     F_EXCLUSIVE,
     F_FILE,
+    FORK_ASYNC,
+    FORK_EAGER,
+    FORK_ON_DEMAND,
     KIND_ANON,
     NONE,
     PFN_SHIFT,
@@ -64,7 +68,7 @@ def fork_needs(m: Arrays, space: int) -> int:
     """Return the most frames that fork of `space` can take, without its kernel stack."""
     pool = m.pool[0]
     needs = 1
-    if pool.eager_fork == 1:
+    if pool.fork_kind == FORK_EAGER:
         needs += int(m.spaces[space].rss_anon)
     for level in range(3):
         span = 1 << (TABLE_SHIFT * (level + 1))
@@ -130,6 +134,9 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     n.brk = s.brk
     n.mmap_top = s.mmap_top
     n.stack_limit = s.stack_limit
+    if pool.fork_kind == FORK_ASYNC:
+        n.lender = space
+        s.heir = new
     t.area = s.first
     t.other_area = NONE
     t.stage = 1
@@ -178,21 +185,41 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
         return GROW
     if m.areas[int(t.area)].kind != KIND_ANON:
         return copy_mixed(m, cpu, task, parent, vpn, end)
-    eager = m.pool[0].eager_fork == 1
-    frames = 0
-    if eager:
-        for i in range(first, last):
-            entry = m.tables[parent, i]
-            if entry & PTE_PRESENT != 0 and entry & PTE_ZERO == 0:
-                frames += 1
-    if not secure(m, cpu, task, missing + frames):
-        t.need = missing + frames
+    if m.pool[0].fork_kind == FORK_EAGER:
+        return copy_pages(m, cpu, task, parent, vpn, end)
+    if not secure(m, cpu, task, missing):
+        t.need = missing
         return SHORT
-    use_reserve(m, task, missing + frames)
+    use_reserve(m, task, missing)
+    child = make_table(m, cpu, new, vpn, 0)
+    entries, pages = share_entries(m, parent, child, first, last)
+    count_resident(m, new, pages)
+    note(m, FORK_TABLE, missing)
+    note(m, FORK_FOLIO, pages)
+    note(m, FORK_PTE, entries)
+    return MORE
+
+
+@compiled
+def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) -> int:
+    """Do as `copy_leaf` for an eager fork: copy the pages; only the zero page is shared."""
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    first = vpn & TABLE_MASK
+    last = first + end - vpn
+    missing = tables_missing(m, new, vpn, 0)
+    pages = 0
+    for i in range(first, last):
+        entry = m.tables[parent, i]
+        if entry & PTE_PRESENT != 0 and entry & PTE_ZERO == 0:
+            pages += 1
+    if not secure(m, cpu, task, missing + pages):
+        t.need = missing + pages
+        return SHORT
+    use_reserve(m, task, missing + pages)
     child = make_table(m, cpu, new, vpn, 0)
     family = family_of(m, int(t.area))
     entries = 0
-    pages = 0
     for i in range(first, last):
         entry = int(m.tables[parent, i])
         if entry & PTE_PRESENT == 0:
@@ -201,27 +228,13 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
         if entry & PTE_ZERO != 0:
             m.tables[child, i] = entry & ~PTE_ACCESSED
             continue
-        pages += 1
         pfn = entry >> PFN_SHIFT
-        frame = m.frames[pfn]
-        if eager:
-            copy = fresh_page(m, cpu, family, int(frame.index))
-            join_twins(m, pfn, copy)
-            m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
-            continue
-        frame.refs += 1
-        frame.maps += 1
-        frame.bits &= ~F_EXCLUSIVE
-        if entry & PTE_WRITE != 0:
-            entry &= ~PTE_WRITE
-            m.tables[parent, i] = entry
-        m.tables[child, i] = entry & ~PTE_ACCESSED
+        copy = fresh_page(m, cpu, family, int(m.frames[pfn].index))
+        join_twins(m, pfn, copy)
+        m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
     count_resident(m, new, pages)
     note(m, FORK_TABLE, missing)
-    if eager:
-        note(m, FORK_EAGER_COPY, pages)
-    else:
-        note(m, FORK_FOLIO, pages)
+    note(m, FORK_EAGER_COPY, pages)
     note(m, FORK_PTE, entries)
     return MORE
 
@@ -231,7 +244,7 @@ def fork_huge(m: Arrays, cpu: int, task: int, vpn: int) -> int:
     """Copy a huge entry to the child; before an eager fork it is split."""
     t = m.tasks[task]
     new = int(m.tasks[int(t.other)].space)
-    if m.pool[0].eager_fork == 1:
+    if m.pool[0].fork_kind == FORK_EAGER:
         split_huge(m, int(t.space), vpn)
         return AGAIN
     missing = tables_missing(m, new, vpn, 1) + 1
@@ -252,7 +265,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
     first = vpn & TABLE_MASK
     last = first + end - vpn
     missing = tables_missing(m, new, vpn, 0)
-    eager = m.pool[0].eager_fork == 1
+    eager = m.pool[0].fork_kind == FORK_EAGER
     anonymous = 0
     cached = 0
     for i in range(first, last):
@@ -298,8 +311,14 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
 def fork_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of fork: the beginning, an area, a leaf table, or the end."""
     t = m.tasks[task]
+    kind = m.pool[0].fork_kind
     if t.stage == 0:
+        if kind == FORK_ASYNC and m.spaces[int(t.space)].lent > 0:
+            status = own_range_step(m, cpu, task, 0, ALL_PAGES)
+            if status != DONE:
+                return status
         return begin_fork(m, cpu, task)
+    lends = kind in (FORK_ON_DEMAND, FORK_ASYNC)
     while True:
         area = int(t.area)
         if area == NONE:
@@ -314,7 +333,10 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
             vpn = next_present(m, int(t.space), int(t.at), end, 0)
             if vpn < end:
                 upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
-                status = copy_leaf(m, cpu, task, vpn, upto)
+                if lends and may_lend(m, area, vpn):
+                    status = lend_leaf(m, cpu, task, vpn)
+                else:
+                    status = copy_leaf(m, cpu, task, vpn, upto)
                 if status == AGAIN:
                     return MORE
                 if status == MORE:

@@ -5,6 +5,7 @@ Read in Linux 6.12 `kernel/fork.c`, `fs/exec.c` (`exec_mmap`), `kernel/exit.c`.
 
 from sim.jit import compiled
 from sim.kernel.filemap import evict_step, release_file
+from sim.kernel.lend import let_go
 from sim.kernel.overcommit import commit
 from sim.kernel.pages import count_resident, family_of, fresh_page
 from sim.kernel.task import drop_reserve, drop_stack, space_room, take_stack
@@ -128,6 +129,7 @@ def leave_space(m: Arrays, cpu: int, task: int, space: int) -> int:
         s.users -= 1
         m.pool[0].released += 1
         return DONE
+    let_go(m, space)
     if teardown_step(m, cpu, task, space) == MORE:
         return MORE
     note(m, TABLE_FREE, free_tables(m, cpu, space, 0, ALL_PAGES, 0, ALL_PAGES))

@@ -6,6 +6,7 @@ from sim.jit import compiled, inlined
 from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
 from sim.kernel.fault import access
 from sim.kernel.fork import fork_step
+from sim.kernel.lend import adopt_step, is_lent, own_range_step, own_step
 from sim.kernel.process import exec_step, exit_step, vfork_step
 from sim.kernel.protect import advise_step, mprotect_step
 from sim.kernel.unmap import dontneed_step, unmap_step, zap_leaf
@@ -52,6 +53,8 @@ OP_REAP: Final = 11
 OP_MPROTECT: Final = 12
 OP_MADVISE: Final = 13
 OP_POPULATE: Final = 14
+OP_ADOPT: Final = 15
+"""What an Async-fork leaves to the child: copying leaf tables."""
 
 READ: Final = 0
 WRITE: Final = 1
@@ -94,6 +97,10 @@ def access_step(m: Arrays, cpu: int, task: int) -> int:
     if t.within == 0:
         t.page = choose_page(m, task)
     vpn = int(t.page + t.within)
+    if t.drop == 1 and m.spaces[int(t.space)].lent > 0:
+        status = own_page(m, cpu, task, vpn)
+        if status != DONE:
+            return status
     status = access(m, cpu, task, vpn, int(t.write))
     if status != DONE:
         return status
@@ -151,13 +158,39 @@ def make_dirty(m: Arrays, space: int, vpn: int) -> bool:
     False if the page has no such entry.
     """
     leaf = find_table(m, space, vpn, 0)
-    if leaf == NONE:
+    if leaf == NONE or (m.spaces[space].lent > 0 and is_lent(m, space, vpn)):
         return False
     entry = int(m.tables[leaf, vpn & TABLE_MASK])
     if entry & PTE_PRESENT == 0 or entry & PTE_WRITE == 0 or entry & PTE_DIRTY != 0:
         return False
     m.frames[entry >> PFN_SHIFT].bits |= F_DIRTY
     return True
+
+
+@compiled
+def own_page(m: Arrays, cpu: int, task: int, vpn: int) -> int:
+    """Get the leaf table of `vpn` back, to remove an entry; SHORT or GROW if that cannot be."""
+    space = int(m.tasks[task].space)
+    if find_table(m, space, vpn, 0) == NONE or not is_lent(m, space, vpn):
+        return DONE
+    status = own_step(m, cpu, task, space, vpn, 1)
+    return DONE if status == MORE else status
+
+
+@compiled
+def own_tables(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of getting back the leaf tables that the call under way may change."""
+    t = m.tasks[task]
+    if t.op in (OP_REAP, OP_POPULATE, OP_COMPUTE):
+        return DONE
+    start = int(t.start)
+    pages = int(t.pages)
+    if t.op == OP_BRK:
+        start = int(m.spaces[int(t.space)].brk) + min(pages, 0)
+        pages = abs(pages)
+    elif start == NONE:  # a mapping where no other is
+        return DONE
+    return own_range_step(m, cpu, task, start, start + pages)
 
 
 @compiled
@@ -173,6 +206,12 @@ def call_step(m: Arrays, cpu: int, task: int) -> int:
         return exec_step(m, cpu, task)
     if op == OP_VFORK:
         return vfork_step(m, cpu, task)
+    if op == OP_ADOPT:
+        return adopt_step(m, cpu, task)
+    if t.stage == 0 and t.space != NONE and m.spaces[int(t.space)].lent > 0:
+        status = own_tables(m, cpu, task)
+        if status != DONE:
+            return status
     if op in (OP_MMAP, OP_BRK) and t.stage == STAGE_POPULATE:
         return populate_step(m, cpu, task, AS_ALLOWED)
     if op == OP_POPULATE:

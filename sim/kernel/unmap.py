@@ -7,6 +7,7 @@ use them any more (`free_pgd_range`).
 from sim.jit import compiled, inlined
 from sim.kernel.filemap import evict_step, release_file, unmap_cached
 from sim.kernel.huge import huge_entry, split_across, split_huge, zap_huge
+from sim.kernel.lend import disinherit, drop_lent
 from sim.kernel.pages import forget_page
 from sim.kernel.work import (
     DONE,
@@ -227,14 +228,19 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
 
 @compiled
 def teardown_step(m: Arrays, cpu: int, task: int, space: int) -> int:
-    """Do one step of dropping a whole address space: one leaf table, with all its entries."""
+    """Do one step of dropping a whole address space: one leaf table, with all its entries.
+
+    A child that still has to copy tables from it gets them.
+    """
     t = m.tasks[task]
     vpn = next_present(m, space, int(t.at), ALL_PAGES, 0)
     if vpn >= ALL_PAGES:
+        disinherit(m, space)
         m.spaces[space].leaving = 1
         return DONE
     base = (vpn >> TABLE_SHIFT) << TABLE_SHIFT
-    zap_leaf(m, cpu, space, base, base + HUGE_PAGES)
-    drop_leaf(m, cpu, space, base)
+    if not drop_lent(m, space, base):
+        zap_leaf(m, cpu, space, base, base + HUGE_PAGES)
+        drop_leaf(m, cpu, space, base)
     t.at = base + HUGE_PAGES
     return MORE

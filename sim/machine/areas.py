@@ -40,6 +40,9 @@ def new_space(m: Arrays, cpu: int) -> int:
     s.mmap_top = MMAP_TOP_VPN
     s.stack_limit = 2048
     s.leaving = 0
+    s.lent = 0
+    s.heir = NONE
+    s.lender = NONE
     s.top = new_table(m, cpu, slot, 3)
     return slot
 

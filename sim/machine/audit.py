@@ -29,6 +29,7 @@ from sim.machine.layout import (
     N_ORDERS,
     NONE,
     PFN_SHIFT,
+    PMD_READONLY,
     PTE_HUGE,
     PTE_PRESENT,
     PTE_WRITE,
@@ -59,6 +60,9 @@ _COMPLAINTS: Final = {
     18: "a file's areas or its resident pages are miscounted",
     19: "as many leaf tables are not set aside as there are huge entries",
     20: "a frame of the page cache is mapped as if it were private",
+    21: "a leaf table is not referenced by as many address spaces as use it",
+    22: "an address space may change a leaf table that others use",
+    23: "leaf tables that may not be changed are miscounted",
     16: "copies are not the frames beyond one per page of data",
 }
 
@@ -108,6 +112,7 @@ def _audit_entry(
     entry: int,
     seen: NDArray[np.int32],
     resident: NDArray[np.int64],
+    again: bool,
 ) -> int:
     """Count what an entry for `page` maps, by kind of memory; return a complaint."""
     pfn = entry >> PFN_SHIFT
@@ -115,7 +120,8 @@ def _audit_entry(
     a = m.areas[area]
     if seen[pfn] < 0:
         return 4
-    seen[pfn] += 1
+    if not again:
+        seen[pfn] += 1
     if frame.bits & F_FILE != 0:
         if frame.family != a.file or frame.index != a.offset + page - a.start:
             return 17
@@ -142,8 +148,12 @@ def _audit_leaf(
     space: int,
     seen: NDArray[np.int32],
     resident: NDArray[np.int64],
+    again: bool,
 ) -> tuple[int, int]:
-    """Count what a leaf table maps, or the huge entry in its place; return a complaint, where."""
+    """Count what a leaf table maps, or the huge entry in its place; return a complaint, where.
+
+    Of a leaf table met `again`, by way of another address space, the mappings are counted already.
+    """
     area = NONE
     for i in range(TABLE_ENTRIES):
         entry = huge + (i << PFN_SHIFT) if huge != 0 else int(m.tables[slot, i])
@@ -158,7 +168,7 @@ def _audit_leaf(
             return 13, page
         if entry & PTE_ZERO != 0:
             continue
-        bad = _audit_entry(m, area, page, entry, seen, resident)
+        bad = _audit_entry(m, area, page, entry, seen, resident, again)
         if bad != _OK:
             return bad, page
     return _OK, 0
@@ -200,38 +210,51 @@ def _audit_middle(
     space: int,
     seen: NDArray[np.int32],
     resident: NDArray[np.int64],
-) -> tuple[int, int, int]:
-    """Audit what is below a table of level 1; return a complaint, where, and leaf tables."""
+    uses: NDArray[np.int32],
+) -> tuple[int, int, int, int]:
+    """Audit what is below a table of level 1; return a complaint, where, leaf tables, lent ones."""
     huge = 0
     tables = 0
+    lent = 0
     for i in range(TABLE_ENTRIES):
         entry = int(m.tables[slot, i])
         if entry & PTE_PRESENT == 0:
             continue
         below = 0
+        leaf = entry >> PFN_SHIFT
+        again = False
         if entry & PTE_HUGE != 0:
             huge += 1
             below = entry
         else:
             tables += 1
-        bad, where = _audit_leaf(
-            m, entry >> PFN_SHIFT, below, (base | i) << TABLE_SHIFT, space, seen, resident
-        )
+            again = uses[leaf] > 0
+            uses[leaf] += 1
+            if entry & PMD_READONLY != 0:
+                lent += 1
+            elif m.table_info[leaf].refs != 1:
+                return 22, leaf, 0, 0
+        vpn = (base | i) << TABLE_SHIFT
+        bad, where = _audit_leaf(m, leaf, below, vpn, space, seen, resident, again)
         if bad != _OK:
-            return bad, where, 0
+            return bad, where, 0, 0
     aside = int(m.table_info[slot].next)
     while aside != NONE:
         huge -= 1
         tables += 1
         aside = int(m.table_info[aside].next)
     if huge != 0:
-        return 19, base, 0
-    return _OK, 0, tables
+        return 19, base, 0, 0
+    return _OK, 0, tables, lent
 
 
 @compiled
 def _audit_space(
-    m: Arrays, space: int, seen: NDArray[np.int32], users: NDArray[np.int64]
+    m: Arrays,
+    space: int,
+    seen: NDArray[np.int32],
+    users: NDArray[np.int64],
+    uses: NDArray[np.int32],
 ) -> tuple[int, int]:
     bad, where = _audit_areas(m, space, users)
     if bad != _OK:
@@ -239,6 +262,7 @@ def _audit_space(
     s = m.spaces[space]
     resident = np.zeros(3, np.int64)
     tables = 1
+    lent = 0
     top = int(s.top)
     for i3 in range(TABLE_ENTRIES):
         e3 = int(m.tables[top, i3])
@@ -250,12 +274,17 @@ def _audit_space(
             if e2 & PTE_PRESENT == 0:
                 continue
             base = (i3 << TABLE_SHIFT | i2) << TABLE_SHIFT
-            bad, where, found = _audit_middle(m, e2 >> PFN_SHIFT, base, space, seen, resident)
+            bad, where, found, more = _audit_middle(
+                m, e2 >> PFN_SHIFT, base, space, seen, resident, uses
+            )
             if bad != _OK:
                 return bad, where
             tables += 1 + found
+            lent += more
     if tables != s.tables:
         return 10, space
+    if lent != s.lent:
+        return 23, space
     if (
         resident[KIND_ANON] != s.rss_anon
         or resident[KIND_FILE] != s.rss_file
@@ -341,7 +370,11 @@ def _audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
 
 @compiled
 def _run_audit(
-    m: Arrays, seen: NDArray[np.int32], spaces: NDArray[np.int64], users: NDArray[np.int64]
+    m: Arrays,
+    seen: NDArray[np.int32],
+    spaces: NDArray[np.int64],
+    users: NDArray[np.int64],
+    uses: NDArray[np.int32],
 ) -> tuple[int, int]:
     bad, where = _audit_free(m, seen)
     if bad != _OK:
@@ -349,11 +382,16 @@ def _run_audit(
     tables = 0
     committed = 0
     for i in range(len(spaces)):
-        bad, where = _audit_space(m, int(spaces[i]), seen, users)
+        bad, where = _audit_space(m, int(spaces[i]), seen, users, uses)
         if bad != _OK:
             return bad, where
         tables += m.spaces[spaces[i]].tables
         committed += m.spaces[spaces[i]].committed
+    for slot in range(len(uses)):
+        if uses[slot] > 0:
+            if m.table_info[slot].refs != uses[slot]:
+                return 21, slot
+            tables -= int(uses[slot]) - 1
     if tables != m.pool[0].table:
         return 10, tables
     bad, where = _audit_files(m, users)
@@ -375,6 +413,7 @@ def audit(m: Arrays) -> None:
     spaces = np.array(sorted(alive), dtype=np.int64)
     seen = np.zeros(len(m.frames), dtype=np.int32)
     users = np.zeros(len(m.files), dtype=np.int64)
-    bad, where = _run_audit(m, seen, spaces, users)
+    uses = np.zeros(len(m.tables), dtype=np.int32)
+    bad, where = _run_audit(m, seen, spaces, users, uses)
     if bad != _OK:
         raise KernelPanicError(_COMPLAINTS[bad], f"at {where}")

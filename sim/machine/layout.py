@@ -32,6 +32,9 @@ PTE_ZERO: Final = 512
 """Software bit: the shared zero page, which counts in no resident set."""
 PTE_SWAP: Final = 1024
 """Not present, bits above 12 are a swap slot (reserved for swap)."""
+PMD_READONLY: Final = 2048
+"""Software bit, one level above the leaf tables: this address space may not change the leaf table,
+which others use as well (on-demand-fork) or still have to copy (Async-fork)."""
 PFN_SHIFT: Final = 12
 FLAG_MASK: Final = 4095
 ZERO_PFN: Final = 0
@@ -68,6 +71,13 @@ KIND_ANON: Final = 0
 KIND_FILE: Final = 1
 KIND_SHMEM: Final = 2
 """Shared anonymous memory: a file that only its mappings know of."""
+
+FORK_COW: Final = 0
+FORK_EAGER: Final = 1
+FORK_ON_DEMAND: Final = 2
+"""Leaf tables are shared, and copied at the first change below one."""
+FORK_ASYNC: Final = 3
+"""The child copies the leaf tables; the parent those it wants to change before that."""
 
 THP_NEVER: Final = 0
 THP_MADVISE: Final = 1
@@ -129,6 +139,9 @@ SPACE = np.dtype(
             "mmap_top",  # mappings are placed below this page
             "stack_limit",  # pages
             "leaving",  # 1 while it is being torn down
+            "lent",  # leaf tables it may not change
+            "heir",  # the address space that still copies leaf tables from it, or NONE
+            "lender",  # the one it still copies leaf tables from, or NONE
             "next",
         )
     ]
@@ -303,7 +316,7 @@ POOL = np.dtype(
             "overcommit",
             "total",
             "stack_frames",  # frames of one kernel stack
-            "eager_fork",
+            "fork_kind",
             "eager_zero",
             "thp",
             "give_tables",  # 1 if MADV_DONTNEED gives back leaf tables (Linux 6.14)

@@ -13,6 +13,7 @@ from sim.machine.layout import (
     COLUMNS,
     F_RESERVED,
     FILE,
+    FORK_COW,
     N_LATENCIES,
     N_LINES,
     NONE,
@@ -40,7 +41,8 @@ class HostSpec:
     """What of a host decides the shape of the machine; sizes in pages.
 
     `percpu_batch_pages` None takes Linux's formula, 0 has no per-CPU lists.  `zones` are name and
-    size; their sum is `memory_pages`.  `thp` is one of `THP_NEVER` and its like; `give_tables` has
+    size; their sum is `memory_pages`.  `fork_kind` is one of `FORK_COW` and its like,
+    `thp` one of `THP_NEVER` and its like; `give_tables` has
     MADV_DONTNEED give back leaf tables, as since Linux 6.14.
     """
 
@@ -57,7 +59,7 @@ class HostSpec:
     overcommit: int = 0
     commit_limit_pages: int = 0
     queueing: bool = False
-    eager_fork: bool = False
+    fork_kind: int = FORK_COW
     eager_zero: bool = False
     thp: int = THP_NEVER
     give_tables: bool = False
@@ -100,7 +102,7 @@ class Machine:
         pool.commit_limit = host.commit_limit_pages
         pool.total = host.memory_pages
         pool.stack_frames = host.stack_pages
-        pool.eager_fork = int(host.eager_fork)
+        pool.fork_kind = host.fork_kind
         pool.eager_zero = int(host.eager_zero)
         pool.thp = host.thp
         pool.give_tables = int(host.give_tables)

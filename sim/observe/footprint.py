@@ -19,7 +19,10 @@ _PAGE_UNITS = 4096 << 12  # a page in bytes, with the 12 fraction bits of Linux'
 
 @compiled
 def footprint(m: Arrays, space: int) -> tuple[int, int, int]:
-    """Return resident pages, proportional set size in bytes, and pages mapped by nobody else."""
+    """Return resident pages, proportional set size in bytes, and pages mapped by nobody else.
+
+    Whoever uses the same leaf table maps its pages too.
+    """
     resident = 0
     unique = 0
     pss = 0
@@ -29,11 +32,12 @@ def footprint(m: Arrays, space: int) -> tuple[int, int, int]:
         leaf = find_table(m, space, vpn, 0)
         whole = huge_entry(m, space, vpn) if leaf == NONE else 0
         if leaf != NONE or whole != 0:
+            sharers = 0 if leaf == NONE else int(m.table_info[leaf].refs) - 1
             for i in range(TABLE_ENTRIES):
                 entry = int(m.tables[leaf, i]) if whole == 0 else whole + (i << PFN_SHIFT)
                 if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
                     continue
-                maps = int(m.frames[entry >> PFN_SHIFT].maps)
+                maps = int(m.frames[entry >> PFN_SHIFT].maps) + sharers
                 resident += 1
                 unique += 1 if maps == 1 else 0
                 pss += _PAGE_UNITS // maps

@@ -154,7 +154,12 @@ def _policy(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Section:
         quantum = format_duration(scheduler["quantum"])
         scheduling += f", quantum {quantum}, in ticks {format_duration(slice_ns)}"
     memory = {"oom": "a process is killed", "wait": "processes wait in line"}[policy["memory"]]
-    fork = {"cow": "pages are shared until written", "eager": "all pages are copied at once"}
+    fork = {
+        "cow": "pages are shared until written",
+        "eager": "all pages are copied at once",
+        "on_demand": "leaf page tables are shared until changed, pages until written",
+        "async": "the child copies the leaf page tables; pages are shared until written",
+    }
     zeroing = {"demand": "at first touch", "eager": "when memory is mapped"}
     return Section(
         "Who decides",

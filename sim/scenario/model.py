@@ -172,8 +172,10 @@ class Policy(Closed):
     memory: Literal["oom", "wait"] | None = Field(
         default=None, description="short of memory: kill a process, or wait in line"
     )
-    fork: Literal["cow", "eager"] | None = Field(
-        default=None, description="share pages until one is written, or copy all at once"
+    fork: Literal["cow", "eager", "on_demand", "async"] | None = Field(
+        default=None,
+        description="share pages until one is written (Linux); copy all at once; share page tables "
+        "too until one is changed (on-demand-fork); let the child copy them (Async-fork)",
     )
     zeroing: Literal["demand", "eager"] | None = Field(
         default=None, description="frames at first touch, or all when memory is mapped"

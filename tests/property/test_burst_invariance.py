@@ -18,7 +18,7 @@ hosts = st.fixed_dictionaries(
         "percpu_batch_pages": st.sampled_from([0, 1, 7]),
         "percpu_high_pages": st.sampled_from([1, 20]),
         "queueing": st.booleans(),
-        "eager_fork": st.sampled_from([False, False, True]),
+        "fork_kind": st.sampled_from([0, 0, 1, 2, 3]),
         "eager_zero": st.sampled_from([False, False, True]),
         "overcommit": st.sampled_from([0, 1, 2]),
         "thp": st.sampled_from([0, 1, 2]),

@@ -18,17 +18,22 @@ from hypothesis import HealthCheck, Phase, settings
 BROKEN: dict[str, tuple[str, str, str]] = {
     "nothing": ("kernel/fault.py", "old.refs -= 1", "old.refs -= 1"),
     "fork leaves the parent's entries writable": (
-        "kernel/fork.py",
-        "entry &= ~PTE_WRITE\n            m.tables[parent, i] = entry",
+        "kernel/lend.py",
+        "entry &= ~PTE_WRITE\n            m.tables[source, i] = entry",
         "pass",
     ),
     "fork does not count the new mapping": (
-        "kernel/fork.py",
+        "kernel/lend.py",
         "frame.maps += 1\n        frame.bits &= ~F_EXCLUSIVE\n        if",
         "frame.bits &= ~F_EXCLUSIVE\n        if",
     ),
     "the reference is not dropped after a copy": ("kernel/fault.py", "old.refs -= 1", "pass"),
     "a shared page is reused": ("kernel/fault.py", "or old.refs == 1", "or old.refs <= 2"),
+    "a leaf table that others use is changed": (
+        "kernel/fault.py",
+        "if s.lent != 0 and leaf",
+        "if s.lent > 99 and leaf",
+    ),
     "the zero page is written": ("kernel/fault.py", "if entry & PTE_ZERO == 0 and (", "if ("),
     "dontneed leaves the entries": ("kernel/unmap.py", "m.tables[leaf, at] = 0\n    if", "if"),
     "a borrowed address space is torn down": ("kernel/process.py", "s.users > 1", "s.users > 2"),

@@ -37,7 +37,7 @@ hosts = st.fixed_dictionaries(
         "percpu_batch_pages": st.sampled_from([0, 1, 7]),
         "percpu_high_pages": st.sampled_from([1, 20]),
         "queueing": st.booleans(),
-        "eager_fork": st.sampled_from([False, False, True]),
+        "fork_kind": st.sampled_from([0, 0, 1, 2, 3]),
         "eager_zero": st.sampled_from([False, False, True]),
         "overcommit": st.sampled_from([0, 1, 2]),
         "commit_limit_pages": st.integers(150, 600),
@@ -352,6 +352,8 @@ class Conservation(RuleBasedStateMachine):
             assert vpn in mine
             if entry >> PFN_SHIFT != mine[vpn] >> PFN_SHIFT:  # copied eagerly
                 self.contents[entry >> PFN_SHIFT] = self.content(mine[vpn])
+        if self.kernel.space(child.row).lender != NONE:
+            self.begin(child, "adopt", ops.OP_ADOPT)
 
     def finish_vfork(self, process: Process) -> None:
         child = process.child

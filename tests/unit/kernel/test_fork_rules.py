@@ -5,7 +5,7 @@ from support.kernel import DONE, READ_WRITE, SHORT, Kernel
 
 from sim.kernel import step as ops
 from sim.kernel.work import ENOMEM, MORE
-from sim.machine.layout import A_DONTFORK, A_WIPEONFORK, PTE_ACCESSED
+from sim.machine.layout import A_DONTFORK, A_WIPEONFORK, FORK_EAGER, PTE_ACCESSED
 
 STACK = 1  # the one page of a new process's stack
 
@@ -108,7 +108,7 @@ def test_an_area_a_step_and_a_leaf_table_a_step() -> None:
 
 
 def test_eager_fork_copies_every_frame_at_once_but_not_the_zero_page() -> None:
-    kernel = Kernel(memory_pages=300, eager_fork=True)
+    kernel = Kernel(memory_pages=300, fork_kind=FORK_EAGER)
     row = kernel.process()
     vpn = kernel.mmap(row, 4)
     kernel.write(row, vpn, 3)
