@@ -12,34 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from sim.engine.calls import MemoryCalls
 from sim.errors import Errno, Refused
 from sim.kernel import step as ops
-from sim.kernel.work import EAGAIN, EFAULT, EINVAL, ENOMEM
-from sim.machine.layout import (
-    A_ACCOUNT,
-    A_DONTFORK,
-    A_HUGEPAGE,
-    A_NOHUGEPAGE,
-    A_READ,
-    A_SHARED,
-    A_WIPEONFORK,
-    A_WRITE,
-    FORK_ASYNC,
-    KIND_ANON,
-    KIND_FILE,
-    KIND_SHMEM,
-    NONE,
-)
+from sim.machine.layout import FORK_ASYNC, NONE
 from sim.rng import stream
-from sim.units import Pid, Vpn, pages_for
-from sim.workload.api import Child, Exited, Image, Region
-from sim.workload.patterns import SEQUENTIAL, Every, HotCold, Listed, Pattern, Sequential, Uniform
+from sim.units import Pid, pages_for
+from sim.workload.api import Child, Exited, Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     import numpy as np
-    from numpy.typing import NDArray
 
     from sim.engine.system import System
     from sim.workload.api import Process
@@ -48,29 +32,6 @@ if TYPE_CHECKING:
 
     def _is_a_process(task: Task) -> Process:
         return task  # mypy sees to it that a task has every verb that programs are promised
-
-
-ERRNO = {
-    ENOMEM: Errno.ENOMEM,
-    EAGAIN: Errno.EAGAIN,
-    EFAULT: Errno.EFAULT,
-    EINVAL: Errno.EINVAL,
-}
-ACCESS_BITS = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
-ADVICE_BITS = {  # flags that come, flags that go
-    "hugepage": (A_HUGEPAGE, A_NOHUGEPAGE),
-    "nohugepage": (A_NOHUGEPAGE, A_HUGEPAGE),
-    "dontfork": (A_DONTFORK, 0),
-    "dofork": (0, A_DONTFORK),
-    "wipeonfork": (A_WIPEONFORK, 0),
-    "keeponfork": (0, A_WIPEONFORK),
-}
-PATTERN_CODES = {
-    Sequential: ops.SEQUENTIAL,
-    Uniform: ops.UNIFORM,
-    HotCold: ops.HOT_COLD,
-    Listed: ops.LISTED,
-}
 
 
 class Signal(Enum):
@@ -96,7 +57,7 @@ class Killed(BaseException):
         self.signal = signal
 
 
-class Task:
+class Task(MemoryCalls):
     """One simulated process.  Implements `sim.workload.api.Process`."""
 
     def __init__(
@@ -178,178 +139,10 @@ class Task:
 
     # -- the interface to the burst -------------------------------------------------------
 
-    def _do(self, call: str, op: int, **fields: int) -> Verb:
-        """Have the burst carry out one operation; return its result or raise `Refused`."""
-        t = self.system.machine.arrays.tasks[self.row]
-        t.stage = t.at = t.within = t.errno = t.need = 0
-        for name, value in fields.items():
-            t[name] = value
-        t.op = op
-        self._done = self.system.env.event()
-        self.system.submit(self)
-        yield self._done
-        t = self.system.machine.arrays.tasks[self.row]
-        if t.errno != 0:
-            raise Refused(ERRNO[int(t.errno)], call)
-        return int(t.result)
-
     def complete(self) -> None:
         """Tell the program that its operation is done."""
         self.busy = False
         self._done.succeed()
-
-    # -- memory -----------------------------------------------------------------------------
-
-    def mmap(
-        self,
-        size_bytes: int,
-        *,
-        shared: bool = False,
-        file: str | None = None,
-        start_vpn: int = NONE,
-        populate: bool = False,
-    ) -> Verb:
-        """Map memory, rounded up to whole pages; see `sim.workload.api.Process.mmap`."""
-        pages = pages_for(size_bytes)
-        kind, row = KIND_ANON, NONE
-        if file is not None and pages > 0:
-            kind, row = KIND_FILE, self.system.file_named(file, pages)
-        elif shared and pages > 0:
-            kind, row = KIND_SHMEM, self.system.machine.new_file(KIND_SHMEM, pages)
-        fields = {
-            "pages": pages,
-            "start": start_vpn,
-            "bits": A_READ | A_WRITE | (A_SHARED if shared else A_ACCOUNT),
-            "write": int(populate),
-            "kind": kind,
-            "file": row,
-            "index": 0,
-        }
-        try:
-            start = yield from self._do("mmap", ops.OP_MMAP, **fields)
-        except BaseException:
-            if row != NONE:
-                self.system.machine.drop_file(row)
-            raise
-        return Region(Vpn(start), pages)
-
-    def mprotect(
-        self,
-        region: Region,
-        access: str,
-        first: int = 0,
-        pages: int | None = None,
-    ) -> Verb:
-        """Change what may be done with a range: ``rw``, ``r`` or ``none``."""
-        if access not in ACCESS_BITS:
-            raise Refused(Errno.EINVAL, "mprotect")
-        bits = ACCESS_BITS[access]
-        yield from self._range("mprotect", ops.OP_MPROTECT, region, first, pages, bits=bits)
-
-    def madvise(
-        self, region: Region, advice: str, first: int = 0, pages: int | None = None
-    ) -> Verb:
-        """Give the kernel advice about a range; see `sim.workload.api.Process.madvise`."""
-        if advice == "dontneed":
-            yield from self.dontneed(region, first, pages)
-        elif advice in ADVICE_BITS:
-            bits, drop_bits = ADVICE_BITS[advice]
-            flags = {"bits": bits, "drop_bits": drop_bits}
-            yield from self._range("madvise", ops.OP_MADVISE, region, first, pages, **flags)
-        else:
-            raise Refused(Errno.EINVAL, "madvise")
-
-    def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
-        """Unmap `pages` pages of `region` from page `first` on; by default, all the rest."""
-        yield from self._range("munmap", ops.OP_MUNMAP, region, first, pages)
-
-    def dontneed(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
-        """Give back the frames of a range (MADV_DONTNEED)."""
-        yield from self._range("madvise", ops.OP_DONTNEED, region, first, pages)
-
-    def _range(
-        self, call: str, op: int, region: Region, first: int, pages: int | None, **fields: int
-    ) -> Verb:
-        pages = region.pages - first if pages is None else pages
-        if first < 0 or pages < 0 or first + pages > region.pages:
-            raise Refused(Errno.EINVAL, call)
-        if pages > 0:
-            yield from self._do(call, op, start=region.start_vpn + first, pages=pages, **fields)
-
-    def sbrk(self, delta_bytes: int) -> Verb:
-        """Move the program break and return what the heap grew by (no pages if it shrank)."""
-        pages = pages_for(abs(delta_bytes))
-        start = yield from self._do("brk", ops.OP_BRK, pages=pages if delta_bytes >= 0 else -pages)
-        return Region(Vpn(start), pages if delta_bytes >= 0 else 0)
-
-    def read(self, region: Region, **how: Any) -> Verb:
-        """Read pages of `region`; see `sim.workload.api.Process.read`."""
-        return (yield from self._access(region, 0, **how))
-
-    def write(self, region: Region, **how: Any) -> Verb:
-        """Write pages of `region`; see `sim.workload.api.Process.read`."""
-        return (yield from self._access(region, 1, **how))
-
-    def _access(
-        self,
-        region: Region,
-        write: int,
-        *,
-        first: int = 0,
-        pages: int | None = None,
-        pattern: Pattern = SEQUENTIAL,
-        arrivals: NDArray[np.int64] | Every | None = None,
-        span: int = 1,
-        per_request: int = 1,
-        cpu_ns: int = 0,
-        drop: bool = False,
-    ) -> Verb:
-        pages = region.pages - first if pages is None else pages
-        count = pages // span if isinstance(pattern, Sequential) else _count(pattern)
-        if first < 0 or pages < 0 or first + pages > region.pages or span < 1 or per_request < 1:
-            raise Refused(Errno.EINVAL, "access")
-        if count == 0 or pages < span:
-            return 0
-        fields = {
-            "start": region.start_vpn + first,
-            "pages": pages,
-            "count": count,
-            "write": write,
-            "span": span,
-            "per_request": per_request,
-            "drop": int(drop),
-            "access_cpu_ns": cpu_ns,
-            "pattern": PATTERN_CODES[type(pattern)],
-            "arrivals": 0,
-        }
-        store = self.system.lists
-        if isinstance(pattern, HotCold):
-            hot = pattern.hot_pages(pages)
-            fields["hot_pages"] = hot
-            fields["hot_share"] = round(pattern.hot_share * 2**32) if hot < pages else 2**32
-        elif isinstance(pattern, Listed):
-            fields["pages_at"] = store.put(pattern.pages)
-            fields["start"] = int(region.start_vpn)
-            self._segments.append(fields["pages_at"])
-        if isinstance(arrivals, Every):
-            fields["arrivals"] = 1
-            fields["arrival_first"] = arrivals.first_ns
-            fields["arrival_every"] = arrivals.interval_ns
-        elif arrivals is not None:
-            if len(arrivals) * per_request < count:
-                raise Refused(Errno.EINVAL, "access")
-            fields["arrivals"] = 2
-            fields["arrivals_at"] = store.put(arrivals)
-            self._segments.append(fields["arrivals_at"])
-        yield from self._do("access", ops.OP_ACCESS, **fields)
-        self.drop_segments()
-        return count
-
-    def drop_segments(self) -> None:
-        """Give back the page numbers and arrival times of the stream that has ended."""
-        for start in self._segments:
-            self.system.lists.free(start)
-        self._segments.clear()
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -563,7 +356,3 @@ def _adopt_and_run(program: Callable[[Task], Verb], task: Task) -> Verb:
     """Copy what an Async-fork has left to the child, then run its program."""
     yield from task._do("fork", ops.OP_ADOPT)
     yield from program(task)
-
-
-def _count(pattern: Pattern) -> int:
-    return len(pattern.pages) if isinstance(pattern, Listed) else getattr(pattern, "count", 0)
