@@ -20,7 +20,6 @@ from sim.workload.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sim.workload.jemalloc import Layout
     from sim.workload.zipf import KeyDistribution
 
 Expectation = tuple[str, str]
@@ -38,32 +37,37 @@ def saved_copies(
     values_time = heap.values.pages / heap.pages
     copies = 0.0
     for area in heap.written_areas:
-        touches = writes * (area.mean_span if area is heap.values else 1.0)
-        whole = area.mean_whole_pages / area.mean_span if area is heap.values else 0.0
-        kept_share = 1.0 - whole if gives_back else 1.0
-        copies += kept_share * _area_copies(area, touches, False, distribution, s)
-        if kept_share < 1.0:
-            at_risk = touches * values_time
-            copies += (1.0 - kept_share) * _area_copies(area, at_risk, True, distribution, s)
+        dirtied = area.mean_span if area is heap.values else 1.0
+        whole = area.mean_whole_pages if gives_back and area is heap.values else 0.0
+        given = round(whole * area.count)
+        kept = area.pages - given
+        if kept:
+            keys_a_page = (dirtied - whole) * area.count / kept
+            copies += _copies(kept, keys_a_page, area.count, writes, False, distribution, s)
+        if given:
+            copies += _copies(given, 1.0, area.count, writes * values_time, True, distribution, s)
     return copies
 
 
-def _area_copies(
-    area: Layout, touches: float, gives_back: bool, distribution: KeyDistribution, s: float
+def _copies(
+    pages: int,
+    keys_a_page: float,
+    keys: int,
+    writes: float,
+    gives_back: bool,
+    distribution: KeyDistribution,
+    s: float,
 ) -> float:
+    """Return how many of `pages` are copied that `keys_a_page` of all `keys` dirty."""
     if distribution == "uniform":
-        return snapshot_copies(area.pages, touches, gives_back=gives_back)
-    keys_a_page = max(1.0, area.count / area.pages)
-    pages_a_key = max(1.0, area.pages / area.count)
-    share = 1.0
+        return snapshot_copies(pages, writes * keys_a_page * pages / keys, gives_back=gives_back)
     if not gives_back:
-        missed = _missed(area.count, s, touches / pages_a_key)
-        return area.pages * float(1.0 - missed**keys_a_page)
+        return pages * float(1.0 - _missed(keys, s, writes) ** keys_a_page)
+    share = 1.0
     points, weights = np.polynomial.legendre.leggauss(24)
     for point, weight in zip(0.5 * (points + 1.0), 0.5 * weights, strict=True):
-        missed = _missed(area.count, s, touches / pages_a_key * float(point))
-        share -= float(weight) * missed**keys_a_page
-    return float(area.pages * share)
+        share -= float(weight) * _missed(keys, s, writes * float(point)) ** keys_a_page
+    return float(pages * share)
 
 
 def _missed(keys: int, exponent: float, writes: float) -> float:
@@ -102,11 +106,11 @@ def _redis(arguments: Mapping[str, Any]) -> list[Expectation]:
         s=arguments["zipf_exponent"],
     )
     tables = page_table_pages(heap.pages)
-    values_a_page = PAGE_BYTES / heap.values.stride_bytes
+    values_a_page = PAGE_BYTES / heap.values.class_bytes
     per_page = f"{values_a_page:.3g} a page" if values_a_page >= 1 else "each on pages of its own"
     load = arguments["writes_per_s"] * arguments["request_cpu_ns"] / S
     return [
-        ("keys", f"{heap.keys:,}; values take {heap.values.stride_bytes:,} B each, {per_page}"),
+        ("keys", f"{heap.keys:,}; values take {heap.values.class_bytes:,} B each, {per_page}"),
         (
             "of the data set",
             f"{_pages(pages_for(heap.payload_bytes))} is what users stored,"

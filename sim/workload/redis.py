@@ -25,8 +25,12 @@ CRON_NS: Final = 100 * MS
 RETRY_NS: Final = 5 * S
 """How long it waits after a failed save (``CONFIG_BGSAVE_RETRY_DELAY``)."""
 
-SAVER_CHUNK_PAGES: Final = 65_536
+SAVER_STRETCHES: Final = 256
+"""In how many stretches a child that gives pages back saves the values: in each of them it comes
+to those that it keeps first, so few stretches would put the others off."""
 
+CHUNK_PAGES: Final = 65_536
+"""Most pages that are listed in one call."""
 
 HEAP_PARAMETERS: Final = (
     "dataset_bytes", "value_bytes", "key_bytes", "fragmentation", "version"
@@ -83,7 +87,8 @@ def redis(
     value_bytes, key_bytes
         Length of each value and each key.
     fragmentation
-        Resident over used memory (``mem_fragmentation_ratio``).
+        Resident over used memory (``mem_fragmentation_ratio``), besides what large values
+        leave untouched of their size class.
     writes_per_s
         Offered rate of SETs, from the end of loading on.
     arrivals
@@ -161,7 +166,7 @@ class _Server:
         self._requests = requests
         self._keys = keys
         self._touches = heap.pages_per_set
-        self._limit = max(1, SAVER_CHUNK_PAGES // self._touches)
+        self._limit = max(1, CHUNK_PAGES // self._touches)
         self._touch_ns = request_cpu_ns // self._touches
 
     def serve_until(self, until_ns: int) -> Generator[Any, Any, None]:
@@ -213,8 +218,9 @@ def _saver(
     """Read values, in order of address, then all else; perhaps give values back."""
     value_pages = heap.values.pages
     if gives_back and heap.values.mean_whole_pages:
-        for first in range(0, value_pages, SAVER_CHUNK_PAGES):
-            pages = min(SAVER_CHUNK_PAGES, value_pages - first)
+        stretch = min(CHUNK_PAGES, -(-value_pages // SAVER_STRETCHES))
+        for first in range(0, value_pages, stretch):
+            pages = min(stretch, value_pages - first)
             whole = heap.values.whole_pages(first, pages)
             numbers = first + np.arange(pages, dtype=np.int64)
             for chosen, drop in ((~whole, False), (whole, True)):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.units import PAGE_BYTES
-from sim.workload.jemalloc import Layout, layout, size_class
+from sim.workload.jemalloc import Places, layout, size_class
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,13 +57,13 @@ class RedisHeap:
     payload_bytes: int
     used_bytes: int
     slots: int
-    values: Layout
-    objects: Layout | None
-    entries: Layout
+    values: Places
+    objects: Places | None
+    entries: Places
     other_pages: int
 
     @property
-    def written_areas(self) -> tuple[Layout, ...]:
+    def written_areas(self) -> tuple[Places, ...]:
         """The layouts that a SET dirties, in order of address."""
         return tuple(a for a in (self.values, self.objects, self.entries) if a is not None)
 
@@ -102,7 +102,8 @@ def redis_heap(
     """Return the layout of as many keys as make `dataset_bytes` of used memory.
 
     `fragmentation` is resident over used memory: at 1.25 every fifth place is empty, evenly
-    spread.  Raises `ValueError` if not even one key fits.
+    spread; less is resident where large values leave pages of their size class untouched.
+    Raises `ValueError` if not even one key fits.
     """
     embedded = value_bytes <= EMBEDDED_MAX_BYTES
     if embedded:
@@ -110,9 +111,8 @@ def redis_heap(
     else:
         value_used_bytes = _string_bytes(value_bytes)
     key_used_bytes = _string_bytes(key_bytes)
-    one_value = layout(1, value_used_bytes, shifted=version < PAGE_ALIGNED_SINCE)
     one_key_bytes = (
-        one_value.stride_bytes
+        size_class(value_used_bytes)
         + (0 if embedded else size_class(OBJECT_BYTES))
         + size_class(ENTRY_BYTES)
         + size_class(key_used_bytes)
@@ -122,15 +122,17 @@ def redis_heap(
         raise ValueError(f"a data set of {dataset_bytes} bytes holds no value of {value_bytes}")
     bucket_bytes = BUCKET_BYTES * _power_of_two(keys)
     slots = max(keys, round(keys * fragmentation))
+    shifted = version < PAGE_ALIGNED_SINCE
     return RedisHeap(
         keys=keys,
         payload_bytes=keys * (value_bytes + key_bytes),
         used_bytes=keys * one_key_bytes + bucket_bytes,
         slots=slots,
-        values=Layout(slots, one_value.used_bytes, one_value.stride_bytes),
+        values=layout(slots, value_used_bytes, shifted=shifted),
         objects=None if embedded else layout(slots, OBJECT_BYTES),
         entries=layout(slots, ENTRY_BYTES),
-        other_pages=layout(slots, key_used_bytes).pages + -(-bucket_bytes // PAGE_BYTES),
+        other_pages=layout(slots, key_used_bytes, shifted=shifted).pages
+        + -(-bucket_bytes // PAGE_BYTES),
     )
 
 

@@ -43,15 +43,24 @@ def z_of(observed, expected):
 @pytest.mark.truth
 @pytest.mark.parametrize("kind", ["uniform", "zipf"])
 @pytest.mark.parametrize(
-    ("value_bytes", "gives_back"), [(30, False), (1900, False), (3900, True), (20_000, True)]
+    ("value_bytes", "version", "gives_back"),
+    [
+        (30, 7.2, False),
+        (1030, 7.2, False),
+        (1900, 7.2, False),
+        (3900, 7.2, True),
+        (5000, 7.2, True),
+        (20_000, 7.0, True),
+        (20_000, 7.2, True),
+    ],
 )
-def test_a_save_copies_what_is_expected(kind, value_bytes, gives_back):
+def test_a_save_copies_what_is_expected(kind, value_bytes, version, gives_back):
     heap = redis_heap(
         dataset_bytes=32 * MIB,
         value_bytes=value_bytes,
         key_bytes=16,
         fragmentation=1.0,
-        version=7.2,
+        version=version,
     )
     writes = heap.values.pages / heap.values.mean_span / 2
     expected = saved_copies(heap, writes=writes, gives_back=gives_back, distribution=kind, s=0.99)

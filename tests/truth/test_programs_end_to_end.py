@@ -47,6 +47,8 @@ REDIS = {"dataset": 32 * MIB, "writes": 20_000, "save_every": 100 * MS, "save_sp
         (1900, 7.2, "zipf"),
         (3900, 6.2, "uniform"),
         (3900, 7.2, "uniform"),
+        (5000, 7.2, "uniform"),
+        (20_000, 7.0, "uniform"),
         (20_000, 7.2, "uniform"),
     ],
 )

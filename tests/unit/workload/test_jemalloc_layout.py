@@ -59,10 +59,54 @@ def test_pages_of_a_large_value_that_are_never_touched_take_no_frame():
     assert layout(10, 33_000).pages == 90
 
 
-def test_a_shifted_large_value_touches_a_page_more():
-    assert layout(10, 20_009, shifted=True).pages == 60
-    assert layout(10, 20_009).pages == 50
-    assert layout(10, 1000, shifted=True) == layout(10, 1000)
+def test_only_large_values_are_shifted():
+    assert layout(10, 13_000, shifted=True) == layout(10, 13_000)
+    assert layout(10, 20_009, shifted=True) != layout(10, 20_009)
+
+
+def given_back(start_bytes, class_bytes):
+    """`zmadvise_dontneed` in Redis's src/zmalloc.c, line by line; pages from the first one."""
+    page_size_mask = 4096 - 1
+    aligned_ptr = (start_bytes + page_size_mask) & ~page_size_mask
+    real_size = class_bytes - (aligned_ptr - start_bytes)
+    if real_size < 4096:
+        return set()
+    length = real_size & ~page_size_mask
+    return set(range(aligned_ptr // 4096, (aligned_ptr + length) // 4096))
+
+
+@pytest.mark.parametrize("used_bytes", [16_384, 17_000, 20_009, 20_480, 33_000, 40_900, 100_010])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_large_values_touch_and_give_back_what_they_should(used_bytes, shifted):
+    """Against an oracle that goes through all 64 cache lines where jemalloc may begin."""
+    class_bytes = size_class(used_bytes)
+    places = layout(130, used_bytes, shifted=shifted)
+    pages = places.pages_of(np.arange(130))
+    whole = places.whole_pages(0, places.pages)
+    next_page = touched_pages = whole_pages = 0
+    for number, listed in enumerate(pages.tolist()):
+        start = number % 64 * 64 if shifted else 0
+        touched = range((start + used_bytes - 1) // 4096 + 1)
+        assert sorted(set(listed)) == [next_page + page for page in touched]
+        back = {next_page + page for page in given_back(start, class_bytes) if page in touched}
+        assert {page for page in listed if whole[page]} == back
+        next_page += len(touched)
+        if number < 64:
+            touched_pages += len(touched)
+            whole_pages += len(back)
+    assert next_page == places.pages
+    assert places.span == pages.shape[1] == max(len(set(p)) for p in pages.tolist())
+    assert places.mean_span == touched_pages / 64
+    assert places.mean_whole_pages == whole_pages / 64
+    later = 3 * places.span + 1
+    assert places.whole_pages(later, 50).tolist() == whole[later : later + 50].tolist()
+
+
+def test_a_shifted_value_keeps_its_first_page_and_mostly_its_last():
+    """20,009 bytes in a class of 20,480: 6 pages touched from 56 of the 64 lines, 4 given back."""
+    places = layout(64, 20_009, shifted=True)
+    assert places.pages == 56 * 6 + 8 * 5
+    assert places.whole_pages(0, places.pages).sum() == 63 * 4 + 5
 
 
 @pytest.mark.parametrize(
