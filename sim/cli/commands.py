@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = 1
 """Version of the JSON that `run` prints: raised when a field changes its meaning or goes."""
 
+FAILURES_SHOWN: Final = 10
+
 app = typer.Typer(
     name="cowpool",
     help="Simulate page by page what fork, page faults and memory pressure cost.",
@@ -249,8 +251,11 @@ def schema(
 
 def _told(outcome: StudyOutcome, as_json: bool) -> int:
     """Print what came of a study and return the exit status."""
-    for failure in outcome.failures:
+    for failure in outcome.failures[:FAILURES_SHOWN]:
         sys.stderr.write(f"failed: {failure}\n")
+    if outcome.n_failed > FAILURES_SHOWN:
+        more = outcome.n_failed - FAILURES_SHOWN
+        sys.stderr.write(f"failed: {more:,} more; the report has them all\n")
     if as_json:
         _print_json(outcome.to_json())
         return outcome.exit_status

@@ -4,8 +4,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from sim.cli.commands import _told
+from sim.study.run import StudyOutcome
 
 STUDY = """\
 version: 1
@@ -109,6 +113,16 @@ def test_a_study_that_cannot_be_is_refused_with_its_place(folder):
     assert bad.stderr.startswith("bad.yaml:8: axes.processes.redis.writs: ")
     assert "did you mean 'writes'" in bad.stderr
     assert len(bad.stderr.strip().splitlines()) == 1
+
+
+def test_hundreds_of_failures_do_not_bury_the_answer(capsys):
+    failures = tuple(f"need (cpus {n}), host 0, run 0: no luck" for n in range(750))
+    outcome = StudyOutcome(("No answer.",), Path("out"), None, 0, 750, failures, 3)
+    assert _told(outcome, as_json=False) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"failed: {failures[0]}"
+    assert lines[-1] == "failed: 740 more; the report has them all"
+    assert len(lines) == 11
 
 
 def test_ctrl_c_keeps_what_is_finished(folder):
