@@ -202,12 +202,20 @@ def _oom_grid(table: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:
 
 
 def _oom_words(table: Any) -> str:
-    """Say what no event in n runs means, for every n that occurs."""
+    """Say which hosts were run how often, and what no event in n runs means, for every such n."""
     if table.empty:
         return ""
+    least, most = int(table["runs"].min()), int(table["runs"].max())
+    often = ""
+    if least < most:
+        times = "once" if least == 1 else f"{least} times"
+        often = (
+            f"A host whose size is clear of the bounds of the need is run {times}, one where chance"
+            f" may decide up to {most} times. "
+        )
     never = table[table["ran_out"] == 0].drop_duplicates("runs").sort_values("runs")
     bounds = [f"0 of {row['runs']} means {_bound(row['text'])}" for _, row in never.iterrows()]
-    return f"Never seen is not never: {'; '.join(bounds)}." if bounds else ""
+    return often + (f"Never seen is not never: {'; '.join(bounds)}." if bounds else "")
 
 
 def _bound(text: str) -> str:
@@ -226,6 +234,7 @@ def _published_grid(published: Sequence[Mapping[str, Any]]) -> Grid | None:
         )
         for point in published
     )
+    rows = tuple(dict.fromkeys(rows))  # a point may stand for two things
     columns = ("resident set", "fork", "folio", "published in")
     return Grid(columns, rows, ("n", "n", "n", "w"), "")
 

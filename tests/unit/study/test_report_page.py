@@ -93,7 +93,17 @@ def test_assumed_prices_stand_out(page):
 
 
 def test_never_seen_is_not_called_never(page):
-    assert "0 of 2 means below 65.8 % at 95 %" in page.read_text()
+    text = page.read_text()
+    assert "0 of 2 means below 65.8 % at 95 %" in text
+    assert "is run 2 times, one where chance may decide up to 5 times" in text
+
+
+def test_a_published_point_is_listed_once(page):
+    """The profile names the fork of 1 GiB with 4 KiB folios twice: by size, and by folio."""
+    table = page.read_text().partition("published in")[2].partition("</table>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", table)
+    assert len(rows) > 2
+    assert len(set(rows)) == len(rows)
 
 
 def test_the_same_findings_give_the_same_bytes(page, tmp_path, request, standin):
