@@ -31,10 +31,12 @@ class Times(Closed):
 
 
 class Replications(Closed):
-    """How often each point is run: at least, and at most where chance matters."""
+    """How often each point is run: at least, and at most where it matters."""
 
     least: int = Field(ge=1, le=100_000)
-    most: int = Field(ge=1, le=100_000)
+    most: int = Field(
+        ge=1, le=100_000, description="where chance matters, and at the point the answer is about"
+    )
     precision: Fraction = Field(
         default=0.05,
         description="chance matters while the answer's half-width, or what its tolerance bound"
@@ -107,7 +109,10 @@ class Check(Closed):
         description="a host whose size is further from the need than this, and than the tolerance"
         " bounds, is sure once `least` runs agree",
     )
-    replications: Replications = Replications(least=3, most=10)
+    replications: Replications = Field(
+        default=Replications(least=3, most=10),
+        description="`most` on hosts where chance decides, `least` on those that are sure",
+    )
 
     @field_validator("by", "around")
     @classmethod

@@ -58,10 +58,13 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
         orders += [(cell, often) for cell in hosts]
         if study.check.around:
             factors = ", ".join(f"{factor:g}" for factor in study.check.around)
-            what = f"each point on {len(study.check.around)} more"
+            whose = "the answer's" if study.check.around_at == "answer" else "each"
+            what = f"{whose} point on {len(study.check.around)} more"
             lines.append((what, f"{_times(often)}; {factors} times the answer"))
             # What the answer will be is not known yet: a roomy host costs about as much.
-            orders += [(cell, often) for cell in main for _ in study.check.around]
+            heaviest = max(main, key=lambda cell: cell.weight)
+            tried = [heaviest] if study.check.around_at == "answer" else main
+            orders += [(cell, often) for cell in tried for _ in study.check.around]
     runs = [sum(r.least for _, r in orders), sum(r.most for _, r in orders)]
     work_s = [
         sum(cell.weight * r.least for cell, r in orders),

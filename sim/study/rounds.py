@@ -1,17 +1,17 @@
 """The rounds of a study: which runs are made, decided by the study and by results alone.
 
 1. every point `least` times, on its main host and on every host of the check;
-2. points whose mean is still too uncertain, up to `most` times;
-3. hosts of the check where chance decides, up to `most` times, and hosts around the answer `least`
+2. points whose mean is still too uncertain, and the one that the answer is about, up to `most`
    times;
-4. hosts around the answer where chance decides, up to `most` times.
+3. hosts of the check where chance decides, and those around the answer's own need, up to `most`
+   times; those around what other points need `least` times;
+4. of the latter those where chance decides, up to `most` times.
 
 A round ends before the next is planned, so neither the number of workers nor their speed can
 change what is run.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sim.scenario.study import Replications
 from sim.study import adaptive, tables
@@ -29,25 +29,21 @@ Order = tuple[Cell, int]
 
 
 class Rounds:
-    """Carries out a study's rounds with one store, which only this process writes."""
+    """Carries out the rounds of a study whose plan `store` has begun; nobody else writes to it.
 
-    def __init__(self, store: Store, planner: Planner, progress: Progress) -> None:
+    `cells` are those of every point on its main host and on every host of the check.
+    """
+
+    def __init__(
+        self, store: Store, planner: Planner, cells: Sequence[Cell], progress: Progress
+    ) -> None:
         self._store = store
         self._planner = planner
         self._progress = progress
-        self._main: list[Cell] = []
-        self._check: list[Cell] = []
+        self._main = [cell for cell in cells if cell.part == planner.main_part]
+        self._check = [cell for cell in cells if cell.part == "check"]
         self._warm = False
         self.n_new = 0
-
-    def plan(self, study: Mapping[str, Any]) -> None:
-        """Resolve every scenario that is known by now, and begin the plan of `study`.
-
-        Raises `ScenarioError` for a scenario that cannot be.
-        """
-        self._main = self._planner.main_cells()
-        self._check = self._planner.check_cells()
-        self._store.start_plan(study)
 
     def carry_out(self, executor: Executor) -> None:
         """Run whatever is not in the store yet, round by round."""
@@ -58,21 +54,40 @@ class Rounds:
             first += [(cell, check.replications.least) for cell in self._check]
         self._round("every point", first, executor)
         if main.most > main.least:
-            unsure = self._unsure_points(main)
-            self._round("uncertain points", [(cell, main.most) for cell in unsure], executor)
+            self._in_full(main, executor)
         if check is not None:
-            records, _ = read_records(self._store)
-            needs, hosts = needs_and_hosts(records, self._planner)
+            needs, hosts, head = self._known()
             least, most = check.replications.least, check.replications.most
             if check.around_at == "answer":
-                point = answer_point(tables.grouped(records), self._planner, hosts)
-                hosts = {p: size for p, size in hosts.items() if p == point}
+                hosts = {point: size for point, size in hosts.items() if point == head}
             around = self._planner.around_cells(hosts)
             unsure = self._unsure_hosts(self._check, needs, check.margin)
-            third = [(cell, most) for cell in unsure] + [(cell, least) for cell in around]
+            third = [(cell, most) for cell in unsure]
+            third += [(cell, most if cell.point == head else least) for cell in around]
             self._round("hosts near the answer", third, executor)
             unsure = self._unsure_hosts(around, needs, check.margin)
             self._round("hosts where chance decides", [(c, most) for c in unsure], executor)
+
+    def _known(self) -> tuple[dict[int, Need], dict[int, int], int | None]:
+        """Return needs and hosts by point, and the answer's point, as the results are now."""
+        records, _ = read_records(self._store)
+        needs, hosts = needs_and_hosts(records, self._planner)
+        return needs, hosts, answer_point(tables.grouped(records), self._planner, hosts)
+
+    def _in_full(self, replications: Replications, executor: Executor) -> None:
+        """Run uncertain points and the answer's up to `most` times.
+
+        More runs move bounds, and so perhaps the answer to another point: then that one too.
+        """
+        chosen = {cell.point for cell in self._unsure_points(replications)}
+        head = self._known()[2]
+        while True:
+            chosen |= set() if head is None else {head}
+            orders = [(cell, replications.most) for cell in self._main if cell.point in chosen]
+            self._round("uncertain points, and the answer's", orders, executor)
+            head = self._known()[2]
+            if head is None or head in chosen:
+                return
 
     def _unsure_points(self, replications: Replications) -> list[Cell]:
         records, _ = read_records(self._store)

@@ -96,17 +96,19 @@ def run_study(
     executors
         Makes what carries out the runs, for a number of them at a time.
 
-    Raises `ScenarioError` for a study that cannot be carried out; nothing has run then.
+    Raises `ScenarioError` for a study that cannot be carried out; nothing has run or been written
+    then.
     """
     study = load_study(path)
     planner, kept = planner_of(study)
+    cells = [*planner.main_cells(), *planner.check_cells()]
     folder = DEFAULT_OUT / study.file.name if out is None else out
     n_jobs = available_cpus() if jobs is None else jobs
     bar = nullcontext(Silent()) if quiet else ProgressBar()
     command = f"cowpool study {shlex.quote(str(path))}"
     with Store(folder / STORE_NAME) as store, bar as progress:
-        rounds = Rounds(store, planner, progress)
-        rounds.plan({**kept, "command": command})
+        store.start_plan({**kept, "command": command})
+        rounds = Rounds(store, planner, cells, progress)
         executor = executors(n_jobs)
         try:
             rounds.carry_out(executor)

@@ -282,6 +282,68 @@ def test_a_point_whose_bound_is_tight_is_not_run_again(study_file, tmp_path, sta
     assert {row["n"] for row in rows} == {"3", "6"}
 
 
+def runs_by_point(out):
+    header, *lines = (out / "tables" / "need.csv").read_text().splitlines()
+    names = header.split(",")
+    rows = [dict(zip(names, line.split(","), strict=True)) for line in lines]
+    return {(row["processes.redis.dataset"], row["processes.redis.writes"]): row for row in rows}
+
+
+def test_the_point_that_the_answer_is_about_is_run_in_full(study_file, tmp_path, standin):
+    """However little chance matters there, and on hosts around what it needs as well."""
+    text = study_file.read_text().replace(
+        "replications: 4", "replications: {least: 2, most: 6, precision: 0.9}"
+    )
+    study_file.write_text(text)
+    outcome = study(study_file, tmp_path / "out", standin.simulate)
+    rows = runs_by_point(tmp_path / "out")
+    assert {place: row["n"] for place, row in rows.items()} == {
+        ("64 MiB", "quiet"): "2",
+        ("64 MiB", "busy"): "2",
+        ("256 MiB", "quiet"): "2",
+        ("256 MiB", "busy"): "6",
+    }
+    assert "(6 runs, normal theory)" in outcome.answer
+    header, *lines = (tmp_path / "out" / "tables" / "oom.csv").read_text().splitlines()
+    names = header.split(",")
+    oom = [dict(zip(names, line.split(","), strict=True)) for line in lines]
+    below = {row["point"]: row["runs"] for row in oom if row["factor"] == "0.9"}
+    assert (below["0"], below["2"], below["3"]) == ("2", "2", "5")
+
+
+def test_when_more_runs_move_the_answer_it_is_run_in_full_where_it_goes(
+    study_file, tmp_path, standin
+):
+    """The first two runs put `quiet` above `busy`; six runs would not."""
+
+    def misleads(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        redis = scenario["processes"]["redis"]
+        if redis["dataset"] == 256 << 20:
+            need = 700 << 20 if redis["writes"] == 1000 and replication < 2 else 600 << 20
+            need += replication * redis["writes"] // 100
+            result["metrics"]["memory_need_bytes"]["total"] = need
+        return result
+
+    text = study_file.read_text().replace(
+        "replications: 4", "replications: {least: 2, most: 30, precision: 0.9}"
+    )
+    study_file.write_text(text)
+    outcome = study(study_file, tmp_path / "out", misleads)
+    rows = runs_by_point(tmp_path / "out")
+    answered = max(rows, key=lambda place: float(rows[place]["host_bytes"]))
+    assert rows["256 MiB", "quiet"]["n"] == "30"
+    assert rows[answered]["n"] == "30"
+    assert ", ".join(answered) in outcome.answer.replace("data set ", "").replace("writes ", "")
+
+
+def test_a_study_that_cannot_be_planned_writes_nothing(study_file, tmp_path, standin):
+    study_file.write_text(study_file.read_text().replace("redis.writes:", "redis.writs:"))
+    with pytest.raises(ScenarioError, match="writs"):
+        study(study_file, tmp_path / "out", standin.simulate)
+    assert not (tmp_path / "out").exists()
+
+
 def test_only_the_answer_is_tried_when_only_the_answer_is_asked_for(study_file, tmp_path, standin):
     text = study_file.read_text().replace(
         "around: [0.9, 1.0]", "around: [1.0]\n  around_at: answer"
