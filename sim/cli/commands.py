@@ -228,6 +228,58 @@ def conform(
 
 
 @app.command()
+def walk(
+    script: Annotated[
+        Path, typer.Argument(metavar="SCRIPT", help="A script of memory operations.")
+    ],
+    why: Annotated[
+        bool, typer.Option("--why", help="Say why: the rule, the kernel's function, the frames.")
+    ] = False,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="Draw page tables, references and pool at each line.")
+    ] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE", help="Write the pictures to one SVG file as well."),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option("--frames", metavar="N", help="A machine of N frames, 10 to 64."),
+    ] = None,
+    policy: Annotated[
+        str,
+        typer.Option("--policy", metavar="oom|wait", help="Who is short of memory: kill or wait."),
+    ] = "oom",
+    fork: Annotated[
+        str, typer.Option("--fork", metavar="cow|eager", help="How fork copies pages.")
+    ] = "cow",
+    zeroing: Annotated[
+        str,
+        typer.Option("--zeroing", metavar="demand|eager", help="When new memory gets its frames."),
+    ] = "demand",
+    as_json: JsonOption = False,
+) -> int:
+    """Tell a script step by step: what each line did, and why.
+
+    Pictures are of a machine of 64 frames unless --frames says otherwise; without either, memory
+    cannot run out.
+    """
+    from sim.cli.walking import walk_script
+
+    return walk_script(
+        script,
+        why=why,
+        draw=draw,
+        svg=svg,
+        frames=frames,
+        policy=policy,
+        fork=fork,
+        zeroing=zeroing,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def schema(
     kind: Annotated[
         str | None,

@@ -41,7 +41,9 @@ def predict(
     return records
 
 
-def roomy_host(script: Sequence[Operation]) -> HostSpec:
+def roomy_host(
+    script: Sequence[Operation], *, eager_fork: bool = False, eager_zero: bool = False
+) -> HostSpec:
     """Return a host with memory that the script cannot run out of, and a CPU for each process."""
     processes = births(script)
     mapped = sum(-(-op.end // HUGE_PAGES) + 1 for op in script if op.verb in KINDS) * HUGE_PAGES
@@ -49,6 +51,8 @@ def roomy_host(script: Sequence[Operation]) -> HostSpec:
         memory_pages=mapped * (processes + 1) * 5 // 4 + (processes + 1) * 64 + SPARE_PAGES,
         cpus=processes,
         overcommit=1,
+        eager_fork=eager_fork,
+        eager_zero=eager_zero,
         thp=THP_MADVISE,
         give_tables=True,
     )

@@ -95,13 +95,16 @@ class ScriptedProcess:
 
 
 class Watch(Protocol):
-    """Is told of every step of a machine, refused ones excepted."""
+    """Is told of every step of a machine."""
 
     def before(self, process: ScriptedProcess) -> None:
         """Take note that `process` is about to make a step; it may yet be refused."""
 
     def after(self, process: ScriptedProcess) -> None:
         """Take note that the step was made: its receipt is the machine's."""
+
+    def invalid(self, process: ScriptedProcess) -> None:
+        """Take note that the step was refused for good: an access that may not be."""
 
 
 Ended = tuple[str, int, int]
@@ -307,6 +310,8 @@ class Scripted:
             ps += more_ps
             if status <= DONE:
                 self.watch.after(process)
+            elif status == SEGV:
+                self.watch.invalid(process)
         return status, faults, ps
 
     def space(self, process: ScriptedProcess) -> int:

@@ -1,0 +1,40 @@
+"""The command `cowpool walk`: options are checked before compiled code is loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CHOICES: Final = {
+    "policy": ("oom", "wait"),
+    "fork": ("cow", "eager"),
+    "zeroing": ("demand", "eager"),
+}
+
+
+def walk_script(
+    script: Path,
+    *,
+    why: bool,
+    draw: bool,
+    svg: Path | None,
+    frames: int | None,
+    policy: str,
+    fork: str,
+    zeroing: str,
+    as_json: bool,
+) -> int:
+    """Tell a script step by step and return the exit status."""
+    for option, value in (("policy", policy), ("fork", fork), ("zeroing", zeroing)):
+        if value not in _CHOICES[option]:
+            first, second = _CHOICES[option]
+            raise ScenarioError(f"--{option}: {value!r} is unknown; write {first} or {second}")
+    from sim.host.walk.command import Wishes, run_walk
+    from sim.host.walk.story import MachineChoice
+
+    choice = MachineChoice(frames or 0, policy, fork == "eager", zeroing == "eager")
+    return run_walk(script, choice, Wishes(why, draw, as_json, svg))

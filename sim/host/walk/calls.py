@@ -1,0 +1,240 @@
+"""What each line of a script does besides faulting, and why it takes the frames it takes, or none.
+
+The counts are those the machine took down; the kernel's functions are those of ``docs/model.md``
+and ``docs/conformance.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.host.script import TOUCHING_VERBS, Verb
+from sim.host.walk.words import count, listing
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+
+    from sim.host.walk.story import Chapter
+
+FILE_VERBS: Final = frozenset({Verb.MAPFILE, Verb.MAPSHFILE})
+
+
+def about_call(chapter: Chapter) -> list[str]:
+    """Return sentences on what an operation did; none for reads and writes, whose pages speak."""
+    if chapter.reason or chapter.operation.verb in TOUCHING_VERBS:
+        return []
+    if chapter.ending == "ENOMEM":
+        return ["Part of the range is in no area: ENOMEM; what else it asked for was done as told."]
+    if chapter.ending == "EINVAL":
+        return ["Not for memory of this kind: EINVAL, and nothing changes."]
+    return ABOUT.get(chapter.operation.verb, _other)(chapter)
+
+
+def frames_for(counts: Counter[str]) -> str:
+    """Return what frames are for, largest share first: ``7 page tables, 4 kernel stack``."""
+    return ", ".join(f"{n:,} {purpose}" for purpose, n in counts.most_common() if n)
+
+
+def _map(c: Chapter) -> list[str]:
+    op = c.operation
+    pages = count(op.end, "page")
+    taken = sum(c.effects.taken.values())
+    kept = c.effects.taken["cache"]
+    if op.verb in FILE_VERBS:
+        return [
+            f"The file's {pages} lie in the page cache, clean ({count(kept, 'frame')}, taken when "
+            "it was written). `mmap` notes an area; no entry is made until a page is touched."
+        ]
+    if taken:
+        return [f"`mmap` notes an area of {pages} and faults all of them in at once."]
+    return [
+        f"`mmap` notes an area of {pages}: a promise. No frame, no page table, no entry, until a "
+        "page is touched."
+    ]
+
+
+def _fork(c: Chapter) -> list[str]:
+    child, lines, effects = c.operation.child, c.effects.lines, c.effects
+    text = []
+    entries = lines["fork_pte"]
+    if lines["fork_eager_copy"]:
+        text.append(
+            f"Every page is copied at once: {count(effects.taken['data'], 'frame')}. Neither side "
+            "will fault for them."
+        )
+    else:
+        huge = f" and {count(lines['fork_huge'], 'huge entry')}" if lines["fork_huge"] else ""
+        text.append(
+            f"Page tables are copied, pages are not: `copy_page_range` copies "
+            f"{count(entries, 'entry')}{huge}, the stack's included; both sides become read-only, "
+            "and each frame has one more reference. No fault."
+        )
+    text.append(
+        f"It takes {frames_for(effects.taken)}: all for {child}, none for data."
+        if not effects.taken["data"]
+        else f"It takes {frames_for(effects.taken)}."
+    )
+    plain = [letter for letter, copied in effects.copied.items() if copied == 0]
+    gone = [letter for letter, copied in effects.copied.items() if copied < 0]
+    if plain:
+        it = "it" if len(plain) == 1 else "them"
+        text.append(
+            f"{listing(plain)}: never written privately (`vma_needs_copy`), so no entries of {it} "
+            f"are copied; {child} faults its pages in itself."
+        )
+    if gone:
+        text.append(f"{listing(gone)}: passed over, {child} has no such area (`MADV_DONTFORK`).")
+    return text
+
+
+def _vfork(c: Chapter) -> list[str]:
+    op = c.operation
+    return [
+        f"{op.child} borrows the address space of {op.process}: no table and no entry is copied, "
+        f"nothing becomes read-only. The only frames are its kernel stack's "
+        f"({c.effects.taken['kernel stack']}). {op.process} waits until {op.child} calls exec or "
+        "exit."
+    ]
+
+
+def _drop(c: Chapter, first: str) -> list[str]:
+    back = frames_for(c.effects.returned) or "nothing"
+    text = [f"{first} Back in the pool: {back}."]
+    kept = c.effects.lines["unmap_pte"] - c.effects.returned["data"]
+    if kept > 0 and not c.effects.lines["huge_split"]:
+        what = "1 entry" if kept == 1 else f"{kept} entries"
+        text.append(
+            f"{what} mapped a frame that stays: it is somebody else's too, in the page cache, or "
+            "the zero page. Who keeps such a frame alone still maps it read-only, and finds out by "
+            "a fault at the next write."
+        )
+    return text
+
+
+def _exec(c: Chapter) -> list[str]:
+    taken = frames_for(c.effects.taken)
+    return _drop(
+        c,
+        f"`exec_mmap` takes a new, nearly empty address space ({taken}) and drops the old one: "
+        "nothing is copied, and there is no fault.",
+    )
+
+
+def _exit(c: Chapter) -> list[str]:
+    return _drop(
+        c,
+        "`exit_mmap` removes all entries; a frame goes with its last reference.",
+    )
+
+
+def _unmap(c: Chapter) -> list[str]:
+    return _drop(c, "`munmap` removes entries and the area; tables go when no area needs them.")
+
+
+def _dontneed(c: Chapter) -> list[str]:
+    return _drop(
+        c,
+        "`MADV_DONTNEED` removes entries; the area stays, and the next touch faults afresh.",
+    )
+
+
+def _protect(c: Chapter) -> list[str]:
+    changed = c.effects.lines["protect_pte"]
+    mode = c.operation.mode
+    if "w" in mode:
+        return [
+            f"`mprotect` goes through {count(changed, 'entry')}: those become writable at once "
+            "whose page is exclusive (or a shared file's, dirty); the others wait for a fault."
+        ]
+    verdict = "a write will be SIGSEGV" if mode == "r" else "any access will be SIGSEGV"
+    return [
+        f"`mprotect` changes the area; {count(changed, 'entry')} lose `w`. From now on {verdict}."
+    ]
+
+
+def _advise(c: Chapter) -> list[str]:
+    return [f"`madvise` sets a flag of the area ({c.operation.verb}); no page is touched."]
+
+
+def _free(c: Chapter) -> list[str]:
+    return [
+        "`MADV_FREE` makes entries and pages clean and leaves them: no frame comes back until "
+        "memory is short, and a write takes it back without a fault."
+    ]
+
+
+def _populate(c: Chapter) -> list[str]:
+    return ["The pages are faulted in as accesses would:"] if c.effects.touches else [
+        "All pages are there already: nothing faults."
+    ]  # fmt: skip
+
+
+def _move(c: Chapter) -> list[str]:
+    return [
+        "`mremap` moves entries to the new place: the frames stay the same, nothing is copied and "
+        "nothing faults."
+    ]
+
+
+def _resize(c: Chapter) -> list[str]:
+    return _drop(c, "`mremap` moves the end of the area.") if c.effects.returned else [
+        "`mremap` moves the end of the area: a promise, no frame."
+    ]  # fmt: skip
+
+
+def _brk(c: Chapter) -> list[str]:
+    return _drop(c, "`brk` moves the program break down.") if c.effects.returned else [
+        "`brk` moves the program break: a promise, no frame until a page is touched."
+    ]  # fmt: skip
+
+
+def _sync(c: Chapter) -> list[str]:
+    return [
+        "Dirty pages are written to the file: they are clean, and every entry that maps them is "
+        "read-only. The next write to each faults."
+    ]
+
+
+def _file_io(c: Chapter) -> list[str]:
+    made = "are dirty now, wherever they are mapped" if c.operation.verb is Verb.FILEWRITE else (
+        "are copied from the page cache"
+    )  # fmt: skip
+    return [f"A system call, not an access: the file's pages {made}; no entry changes."]
+
+
+def _other(c: Chapter) -> list[str]:
+    return []
+
+
+ABOUT: Final[dict[Verb, Callable[[Chapter], list[str]]]] = {
+    Verb.MAP: _map,
+    Verb.SHMAP: _map,
+    Verb.MAPFILE: _map,
+    Verb.MAPSHFILE: _map,
+    Verb.STACK: _map,
+    Verb.FORK: _fork,
+    Verb.VFORK: _vfork,
+    Verb.EXEC: _exec,
+    Verb.EXIT: _exit,
+    Verb.UNMAP: _unmap,
+    Verb.DONTNEED: _dontneed,
+    Verb.PROTECT: _protect,
+    Verb.HUGEPAGE: _advise,
+    Verb.NOHUGEPAGE: _advise,
+    Verb.DONTFORK: _advise,
+    Verb.DOFORK: _advise,
+    Verb.WIPEONFORK: _advise,
+    Verb.KEEPONFORK: _advise,
+    Verb.FREE: _free,
+    Verb.POPULATEREAD: _populate,
+    Verb.POPULATEWRITE: _populate,
+    Verb.LOCK: _populate,
+    Verb.MOVE: _move,
+    Verb.RESIZE: _resize,
+    Verb.BRK: _brk,
+    Verb.SYNC: _sync,
+    Verb.FSYNC: _sync,
+    Verb.FILEREAD: _file_io,
+    Verb.FILEWRITE: _file_io,
+}

@@ -1,0 +1,110 @@
+"""Each rule of page faults, by the shortest script that shows it."""
+
+import pytest
+
+from sim.host.validity import parse_script
+from sim.host.walk.story import MachineChoice, tell
+from sim.host.walk.tale import chapter_reasons, why_lines
+
+HUGE = "P map A 512\nP hugepage A\n"
+
+RULES = [  # script, rule of its last line's last page, function, minor faults of that page
+    ("P map A 1\nP write A 0 1", "zero_fill", "do_anonymous_page", 1),
+    ("P map A 1\nP read A 0 1", "zero_page", "do_anonymous_page", 1),
+    ("P map A 1\nP read A 0 1\nP write A 0 1", "zero_page_written", "wp_page_copy", 1),
+    ("P map A 1\nP write A 0 1\nP write A 0 1", "write_present", "none", 0),
+    ("P map A 1\nP write A 0 1\nP fork C\nC read A 0 1", "read_present", "none", 0),
+    ("P map A 1\nP write A 0 1\nP fork C\nC write A 0 1", "cow_copy", "wp_page_copy", 1),
+    ("P map A 1\nP write A 0 1\nP fork C\nC exit\nP write A 0 1", "cow_reuse", "wp_page_reuse", 1),
+    ("P mapfile D 4\nP read D 0 1", "cache_mapped", "do_read_fault", 1),
+    ("P mapfile D 4\nP write D 0 1", "cache_copied", "do_cow_fault", 1),
+    ("P mapfile D 4\nP read D 0 1\nP write D 0 1", "mapped_cache_copied", "wp_page_copy", 1),
+    ("P mapshfile D 4\nP write D 0 1", "cache_mapped_writable", "do_shared_fault", 1),
+    ("P mapshfile D 4\nP read D 0 1\nP write D 0 1", "clean_shared_written", "wp_page_shared", 1),
+    ("P shmap B 4\nP write B 0 1", "shmem_fill", "do_shared_fault", 1),
+    ("P shmap B 4\nP read B 0 1", "shmem_fill", "do_read_fault", 1),
+    ("P map A 2\nP unmap A 0 1\nP write A 0 1", "no_area", "bad_area_nosemaphore", 0),
+    ("P map A 1\nP protect A 0 1 r\nP write A 0 1", "not_permitted", "bad_area_access_error", 0),
+    (f"{HUGE}P write A 0 1", "huge_zero_fill", "do_huge_pmd_anonymous_page", 1),
+    (f"{HUGE}P read A 0 1", "huge_zero_page", "do_huge_pmd_anonymous_page", 1),
+    (f"{HUGE}P read A 0 1\nP write A 0 1", "huge_zero_page_written", "do_huge_zero_wp_pmd", 1),
+    (
+        f"{HUGE}P write A 0 1\nP fork C\nC exit\nP write A 0 1",
+        "huge_reuse",
+        "do_huge_pmd_wp_page",
+        1,
+    ),
+    (f"{HUGE}P write A 0 1\nP fork C\nP write A 0 1", "cow_copy", "wp_page_copy", 1),
+]
+
+
+def last_reasons(text):
+    story = tell(parse_script(text), MachineChoice())
+    return chapter_reasons(story.chapters[-1], story), why_lines(story.chapters[-1], story)
+
+
+@pytest.mark.parametrize(("text", "rule", "function", "faults"), RULES, ids=[r[1] for r in RULES])
+def test_a_page_is_told_by_the_rule_it_went_by(text, rule, function, faults):
+    reasons, _ = last_reasons(text)
+    found = reasons[-1]
+    assert (found.rule, found.faults) == (rule, faults)
+    assert found.function.split(":")[0] == function
+    if faults:
+        assert function in found.text
+
+
+def test_a_split_is_told_before_the_copy():
+    reasons, _ = last_reasons(f"{HUGE}P write A 0 1\nP fork C\nP write A 0 1")
+    assert "`do_huge_pmd_wp_page` first splits the huge entry" in reasons[-1].text
+
+
+def test_equal_faults_in_a_row_are_folded():
+    reasons, _ = last_reasons("P map A 32\nP write A 0 32")
+    (only,) = reasons
+    assert (only.pages, only.faults) == ("A0 to A31", 32)
+    assert "A1 to A31 likewise" in only.text
+
+
+def test_faults_that_differ_are_told_apart():
+    reasons, _ = last_reasons("P map A 8\nP write A 0 4\nP fork C\nC write A 1 2\nP write A 0 5")
+    assert [(r.pages, r.rule) for r in reasons] == [
+        ("A0", "cow_copy"),
+        ("A1", "cow_reuse"),
+        ("A2 to A3", "cow_copy"),
+        ("A4", "zero_fill"),
+    ]
+
+
+def test_pages_mapped_around_a_fault_are_no_faults():
+    reasons, _ = last_reasons("P mapfile D 20\nP read D 0 20")
+    assert [(r.pages, r.rule, r.faults) for r in reasons] == [
+        ("D0", "cache_mapped", 1),
+        ("D1 to D15", "read_present", 0),
+        ("D16", "cache_mapped", 1),
+        ("D17 to D19", "read_present", 0),
+    ]
+    assert "15 pages more" in reasons[0].text
+
+
+def test_owners_are_named():
+    reasons, _ = last_reasons("P map A 1\nP write A 0 1\nP fork C\nP fork D\nD write A 0 1")
+    assert "has 3 references" in reasons[0].text
+    assert "stays with P and C, 2 mappings" in reasons[0].text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("P map A 8", "No frame, no page table, no entry"),
+        ("P map A 1\nP write A 0 1\nP fork C", "Page tables are copied, pages are not"),
+        ("P map A 1\nP fork C", "never written privately"),
+        ("P map A 1\nP write A 0 1\nP dontfork A\nP fork C", "C has no such area"),
+        ("P vfork C", "no table and no entry is copied"),
+        ("P map A 1\nP write A 0 1\nP exec", "nothing is copied, and there is no fault"),
+        ("P map A 2\nP write A 0 2\nP unmap A 0 1", "Back in the pool: 1 data"),
+        ("P map A 1\nP unmap A 0 1", "Back in the pool: nothing"),
+        ("P map A 2\nP unmap A 0 1\nP dontneed A 0 2", "ENOMEM"),
+    ],
+)
+def test_what_is_no_fault_is_explained_as_well(text, said):
+    assert any(said in line for line in last_reasons(text)[1])
