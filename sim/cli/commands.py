@@ -238,10 +238,6 @@ def walk(
     draw: Annotated[
         bool, typer.Option("--draw", help="Draw page tables, references and pool at each line.")
     ] = False,
-    svg: Annotated[
-        Path | None,
-        typer.Option("--svg", metavar="FILE", help="Write the pictures to one SVG file as well."),
-    ] = None,
     frames: Annotated[
         int | None,
         typer.Option("--frames", metavar="N", help="A machine of N frames, 10 to 64."),
@@ -251,7 +247,8 @@ def walk(
         typer.Option("--policy", metavar="oom|wait", help="Who is short of memory: kill or wait."),
     ] = "oom",
     fork: Annotated[
-        str, typer.Option("--fork", metavar="cow|eager", help="How fork copies pages.")
+        str,
+        typer.Option("--fork", metavar="KIND", help="cow, eager, on_demand or async."),
     ] = "cow",
     zeroing: Annotated[
         str,
@@ -270,7 +267,7 @@ def walk(
         script,
         why=why,
         draw=draw,
-        svg=svg,
+        svg=None,
         frames=frames,
         policy=policy,
         fork=fork,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _CHOICES: Final = {
     "policy": ("oom", "wait"),
-    "fork": ("cow", "eager"),
+    "fork": ("cow", "eager", "on_demand", "async"),
     "zeroing": ("demand", "eager"),
 }
 
@@ -31,10 +31,10 @@ def walk_script(
     """Tell a script step by step and return the exit status."""
     for option, value in (("policy", policy), ("fork", fork), ("zeroing", zeroing)):
         if value not in _CHOICES[option]:
-            first, second = _CHOICES[option]
-            raise ScenarioError(f"--{option}: {value!r} is unknown; write {first} or {second}")
+            known = ", ".join(_CHOICES[option])
+            raise ScenarioError(f"--{option}: {value!r} is unknown; write one of {known}")
     from sim.host.walk.command import Wishes, run_walk
     from sim.host.walk.story import MachineChoice
 
-    choice = MachineChoice(frames or 0, policy, fork == "eager", zeroing == "eager")
+    choice = MachineChoice(frames or 0, policy, fork, zeroing == "eager")
     return run_walk(script, choice, Wishes(why, draw, as_json, svg))

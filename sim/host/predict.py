@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.cost.catalogue import price_array
 from sim.host.scripted import KINDS, Scripted, births, require_known
-from sim.machine.layout import HUGE_PAGES, THP_MADVISE
+from sim.machine.layout import FORK_COW, HUGE_PAGES, THP_MADVISE
 from sim.machine.machine import HostSpec
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def predict(
 
 
 def roomy_host(
-    script: Sequence[Operation], *, eager_fork: bool = False, eager_zero: bool = False
+    script: Sequence[Operation], *, fork_kind: int = FORK_COW, eager_zero: bool = False
 ) -> HostSpec:
     """Return a host with memory that the script cannot run out of, and a CPU for each process."""
     processes = births(script)
@@ -51,7 +51,7 @@ def roomy_host(
         memory_pages=mapped * (processes + 1) * 5 // 4 + (processes + 1) * 64 + SPARE_PAGES,
         cpus=processes,
         overcommit=1,
-        eager_fork=eager_fork,
+        fork_kind=fork_kind,
         eager_zero=eager_zero,
         thp=THP_MADVISE,
         give_tables=True,

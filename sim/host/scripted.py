@@ -29,6 +29,7 @@ from sim.machine.layout import (
     A_SHARED,
     A_WIPEONFORK,
     A_WRITE,
+    FORK_ASYNC,
     HUGE_PAGES,
     KIND_ANON,
     KIND_FILE,
@@ -243,6 +244,8 @@ class Scripted:
             name: replace(region) for name, region in process.regions.items() if not region.dontfork
         }
         self.processes[operation.child] = child
+        if self.machine.arrays.pool[0].fork_kind == FORK_ASYNC:  # what the call left to the child
+            yield from self._do(child, ops.OP_ADOPT)
         return ended
 
     def _vfork(self, operation: Operation, process: ScriptedProcess) -> Work:

@@ -20,14 +20,19 @@ if TYPE_CHECKING:
 FILE_VERBS: Final = frozenset({Verb.MAPFILE, Verb.MAPSHFILE})
 
 
-def about_call(chapter: Chapter) -> list[str]:
-    """Return sentences on what an operation did; none for reads and writes, whose pages speak."""
+def about_call(chapter: Chapter, fork: str = "cow") -> list[str]:
+    """Return sentences on what an operation did; none for reads and writes, whose pages speak.
+
+    `fork` is the way to fork, a key of `sim.engine.run.FORK_KINDS`.
+    """
     if chapter.reason or chapter.operation.verb in TOUCHING_VERBS:
         return []
     if chapter.ending == "ENOMEM":
         return ["Part of the range is in no area: ENOMEM; what else it asked for was done as told."]
     if chapter.ending == "EINVAL":
         return ["Not for memory of this kind: EINVAL, and nothing changes."]
+    if chapter.operation.verb is Verb.FORK:
+        return _fork(chapter, fork)
     return ABOUT.get(chapter.operation.verb, _other)(chapter)
 
 
@@ -54,11 +59,21 @@ def _map(c: Chapter) -> list[str]:
     ]
 
 
-def _fork(c: Chapter) -> list[str]:
+def _fork(c: Chapter, kind: str) -> list[str]:
     child, lines, effects = c.operation.child, c.effects.lines, c.effects
     text = []
     entries = lines["fork_pte"]
-    if lines["fork_eager_copy"]:
+    if kind == "on_demand":
+        text.append(
+            "Leaf tables are shared, not copied: parent and child use the same ones, which neither "
+            "may change; whoever first writes below one gets a copy of it, by a fault."
+        )
+    elif kind == "async":
+        text.append(
+            "The call leaves the leaf tables to the child, which copies them before it goes on; "
+            "both sides become read-only, and each frame has one more reference."
+        )
+    elif lines["fork_eager_copy"]:
         text.append(
             f"Every page is copied at once: {count(effects.taken['data'], 'frame')}. Neither side "
             "will fault for them."
@@ -213,7 +228,6 @@ ABOUT: Final[dict[Verb, Callable[[Chapter], list[str]]]] = {
     Verb.MAPFILE: _map,
     Verb.MAPSHFILE: _map,
     Verb.STACK: _map,
-    Verb.FORK: _fork,
     Verb.VFORK: _vfork,
     Verb.EXEC: _exec,
     Verb.EXIT: _exit,

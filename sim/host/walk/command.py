@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -88,7 +88,7 @@ def machine_json(story: Story) -> dict[str, Any]:
         "frames": story.frames if choice.is_small else None,
         "free_frames": story.free,
         "policy": choice.policy,
-        "fork": "eager" if choice.eager_fork else "cow",
+        "fork": choice.fork,
         "zeroing": "eager" if choice.eager_zero else "demand",
     }
 
@@ -103,7 +103,7 @@ def _prepare(
         )
     script = load_script(path)
     if small and not choice.frames:
-        choice = MachineChoice(MOST_FRAMES, choice.policy, choice.eager_fork, choice.eager_zero)
+        choice = replace(choice, frames=MOST_FRAMES)
     return script, choice
 
 

@@ -18,7 +18,7 @@ from sim.host.walk.state import (
 )
 from sim.kernel.fork import needs_copy
 from sim.kernel.step import OP_ACCESS
-from sim.kernel.work import FILE_MAP_AROUND, HUGE_SPLIT, LINES, MAJOR_FAULT, TABLE_ALLOC
+from sim.kernel.work import FILE_MAP_AROUND, FORK_TABLE, HUGE_SPLIT, LINES, MAJOR_FAULT, TABLE_ALLOC
 from sim.machine.areas import find_area
 from sim.machine.layout import A_DONTFORK, NONE
 
@@ -52,8 +52,9 @@ class Touch:
 
     `kind` names the line of work of its fault (``zero_fill``), `SEGFAULT`, or is "" where there was
     none.  `mappers` map the page's frame now; `left` those that map the frame it had before, where
-    that is another.  `around` pages were mapped besides; `tables` frames went into page tables;
-    `free` are left in the pool.
+    that is another, which has `left_refs` references left.  `around` pages were mapped besides;
+    `tables` frames went into page tables; `lent` says that a leaf table that others use was
+    copied first; `free` are left in the pool.
     """
 
     process: str
@@ -67,9 +68,11 @@ class Touch:
     refs: int
     mappers: tuple[str, ...]
     left: tuple[str, ...]
+    left_refs: int
     around: int
     tables: int
     split: bool
+    lent: bool
     free: int
 
 
@@ -197,9 +200,11 @@ class Witness:
             int(m.frames[after.pfn].refs) if after is not None else 0,
             self._mappers(after),
             self._mappers(before) if moved else (),
+            int(m.frames[before.pfn].refs) if moved and before is not None else 0,
             lines[LINES[FILE_MAP_AROUND].lower()],
             lines[LINES[TABLE_ALLOC].lower()],
             LINES[HUGE_SPLIT].lower() in lines,
+            lines[LINES[FORK_TABLE].lower()] > 0,
             free_frames(m),
         )
 

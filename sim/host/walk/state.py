@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.kernel.huge import huge_entry
+from sim.kernel.lend import is_lent
 from sim.machine.layout import (
     A_DONTFORK,
     A_GROWSDOWN,
@@ -30,6 +31,7 @@ from sim.machine.layout import (
     KIND_FILE,
     NONE,
     PFN_SHIFT,
+    PMD_READONLY,
     PTE_DIRTY,
     PTE_HUGE,
     PTE_PRESENT,
@@ -160,17 +162,18 @@ def entry_at(m: Arrays, space: int, vpn: int) -> Entry | None:
     """Return the entry that maps a page, or ``None`` if none does."""
     leaf = find_table(m, space, vpn, 0)
     if leaf != NONE:
-        return _entry(int(m.tables[leaf, vpn & TABLE_MASK]), 0)
+        lent = m.spaces[space].lent > 0 and is_lent(m, space, vpn)
+        return _entry(int(m.tables[leaf, vpn & TABLE_MASK]), 0, lent=bool(lent))
     return _entry(int(huge_entry(m, space, vpn)), vpn & TABLE_MASK)
 
 
-def _entry(bits: int, within: int) -> Entry | None:
+def _entry(bits: int, within: int, *, lent: bool = False) -> Entry | None:
     if not bits & PTE_PRESENT:
         return None
     zero = bool(bits & PTE_ZERO)
     return Entry(
         (bits >> PFN_SHIFT) + (0 if zero else within),
-        bool(bits & PTE_WRITE),
+        bool(bits & PTE_WRITE) and not lent,
         bool(bits & PTE_DIRTY),
         zero,
         bool(bits & PTE_HUGE),
@@ -200,7 +203,10 @@ def take_down(scripted: Scripted) -> State:
             owner[pfn] = name
             pfn = int(m.frames[pfn].next)
     spaces = tuple(_space(m, slot, tuple(names)) for slot, names in users.items())
-    owner |= {table.frame: space.name for space in spaces for table in space.tables}
+    for space in spaces:
+        for table in space.tables:
+            others = f"{owner[table.frame]} + " if table.frame in owner else ""
+            owner[table.frame] = others + space.name
     frames = tuple(
         Frame(frame_use(m, pfn), int(f.refs), int(f.maps), owner.get(pfn, ""))
         for pfn, f in enumerate(m.frames)
@@ -222,9 +228,18 @@ def _space(m: Arrays, slot: int, processes: tuple[str, ...]) -> Space:
 
 
 def _tables(
-    m: Arrays, slot: int, level: int, start: int, entries: dict[int, Entry]
+    m: Arrays,
+    slot: int,
+    level: int,
+    start: int,
+    entries: dict[int, Entry],
+    *,
+    lent: bool = False,
 ) -> Iterator[Table]:
-    """Yield the table in `slot` and all below it, from the top down; put entries in `entries`."""
+    """Yield the table in `slot` and all below it, from the top down; put entries in `entries`.
+
+    In a `lent` leaf table nothing is writable, whatever its entries say: the one above forbids it.
+    """
     span = 1 << (TABLE_SHIFT * level)
     frame = int(m.table_info[slot].frame)
     yield Table(level + 1, frame, start, start + span * TABLE_ENTRIES)
@@ -233,11 +248,12 @@ def _tables(
         bits = int(m.tables[slot, at])
         if level == 0 or bits & PTE_HUGE:
             for within in range(span):
-                entry = _entry(bits, within)
+                entry = _entry(bits, within, lent=lent)
                 if entry is not None:
                     entries[first + within] = entry
         else:
-            yield from _tables(m, bits >> PFN_SHIFT, level - 1, first, entries)
+            below = bool(bits & PMD_READONLY)
+            yield from _tables(m, bits >> PFN_SHIFT, level - 1, first, entries, lent=below)
     if level == 1:
         aside = int(m.table_info[slot].next)
         while aside != NONE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sim.engine.run import FORK_KINDS
 from sim.host.predict import roomy_host
 from sim.host.script import MAPPING_VERBS, Verb
 from sim.host.scripted import Scripted, births, require_known
@@ -36,11 +37,14 @@ NOT_DONE, WAITS, KILLED = "not done", "waits", "OOM-killed"
 
 @dataclass(frozen=True, slots=True)
 class MachineChoice:
-    """What machine a script is told on; `frames` 0 is one it cannot run out of."""
+    """What machine a script is told on; `frames` 0 is one it cannot run out of.
+
+    `policy` says what happens when it does, `fork` is a key of `FORK_KINDS`.
+    """
 
     frames: int = 0
     policy: str = OOM
-    eager_fork: bool = False
+    fork: str = "cow"
     eager_zero: bool = False
 
     @property
@@ -51,13 +55,13 @@ class MachineChoice:
     def host(self, script: Sequence[Operation]) -> HostSpec:
         """Return the machine, with a CPU for each process of `script`."""
         if not self.is_small:
-            return roomy_host(script, eager_fork=self.eager_fork, eager_zero=self.eager_zero)
+            return roomy_host(script, fork_kind=FORK_KINDS[self.fork], eager_zero=self.eager_zero)
         return HostSpec(
             memory_pages=self.frames,
             cpus=births(script),
             overcommit=1,
             queueing=self.policy == WAIT,
-            eager_fork=self.eager_fork,
+            fork_kind=FORK_KINDS[self.fork],
             eager_zero=self.eager_zero,
             thp=THP_MADVISE,
             give_tables=True,

@@ -28,11 +28,19 @@ FAULTS: Final = {
 """Names of faults, by the lines of work they are counted as."""
 
 
+FORKS: Final = {
+    "eager": "fork copies every page",
+    "on_demand": "fork shares leaf tables (on-demand-fork)",
+    "async": "the child copies leaf tables (Async-fork)",
+}
+"""What is said of ways to fork that are not Linux's."""
+
+
 def machine_line(story: Story) -> str:
     """Return what machine the story happens on."""
     how = []
-    if story.choice.eager_fork:
-        how.append("fork copies pages")
+    if story.choice.fork != "cow":
+        how.append(FORKS[story.choice.fork])
     if story.choice.eager_zero:
         how.append("mmap takes frames at once")
     extra = f"; {', '.join(how)}" if how else ""
@@ -91,7 +99,7 @@ def kill_lines(kill: Kill) -> list[str]:
 
 def why_lines(chapter: Chapter, story: Story) -> list[str]:
     """Return the sentences of an operation: the call, then its pages, then what became of it."""
-    lines = about_call(chapter)
+    lines = about_call(chapter, story.choice.fork)
     lines += [reason.text for reason in chapter_reasons(chapter, story)]
     for kill in chapter.kills:
         lines += kill_lines(kill)
@@ -152,7 +160,7 @@ def chapter_json(chapter: Chapter, story: Story, *, why: bool) -> dict[str, Any]
     }
     if why:
         document["why"] = {
-            "call": about_call(chapter),
+            "call": about_call(chapter, story.choice.fork),
             "pages": [reason.to_json() for reason in chapter_reasons(chapter, story)],
             "killer": [line for kill in chapter.kills for line in kill_lines(kill)],
         }

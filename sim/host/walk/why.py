@@ -68,6 +68,7 @@ def _likewise(one: Touch, other: Touch, names: Names) -> bool:
         other.vpn == one.vpn + 1
         and names.of(other.vpn)[0] == names.of(one.vpn)[0]
         and other.tables == 0
+        and not other.lent
         and rule_of(one) == rule_of(other)
         and one.mappers == other.mappers
         and one.left == other.left
@@ -82,6 +83,8 @@ def _reason(run: list[Touch], names: Names) -> Reason:
     text = TEXTS[rule](first) if rule in TEXTS else f"A fault of the kind {rule}."
     if first.split:
         text = f"`do_huge_pmd_wp_page` first splits the huge entry into 512 small ones. {text}"
+    if first.lent:
+        text = f"The leaf table is shared with another process: it is copied first. {text}"
     if first.tables:
         text += f" {count(first.tables, 'more frame')} for page tables on the way to it."
     if first.kind not in (NO_FAULT, SEGFAULT):
@@ -175,10 +178,9 @@ def _others(touch: Touch) -> str:
 def _keepers(touch: Touch) -> str:
     """Return who keeps the frame that was copied."""
     known = listing(touch.left)
-    total = (touch.old.maps if touch.old is not None else 1) - 1
-    if known and total == len(touch.left):
-        return f"{_was(touch)} stays with {known}, {count(total, 'mapping')}"
-    return f"{_was(touch)} keeps {count(total, 'mapping')}"
+    if touch.left_refs == len(touch.left):
+        return f"{_was(touch)} stays with {known}"
+    return f"{_was(touch)} keeps {count(touch.left_refs, 'reference')}"
 
 
 def _read_present(t: Touch) -> str:
@@ -198,9 +200,9 @@ def _not_permitted(t: Touch) -> str:
 
 
 def _cow_copy(t: Touch) -> str:
-    owners = t.old.refs if t.old is not None else 0
     return (
-        f"Mapped read-only, and {_was(t)} has {count(owners, 'reference')}: copied. `wp_page_copy` "
+        f"Mapped read-only, and {_was(t)} has {count(t.left_refs + 1, 'reference')}: copied. "
+        f"`wp_page_copy` "
         f"takes {_new(t)}, copies 4 KiB into it and maps it writable for {t.process} alone; "
         f"{_keepers(t)}."
     )

@@ -89,7 +89,25 @@ def test_pages_mapped_around_a_fault_are_no_faults():
 def test_owners_are_named():
     reasons, _ = last_reasons("P map A 1\nP write A 0 1\nP fork C\nP fork D\nD write A 0 1")
     assert "has 3 references" in reasons[0].text
-    assert "stays with P and C, 2 mappings" in reasons[0].text
+    assert "stays with P and C" in reasons[0].text
+
+
+def test_a_shared_leaf_table_is_copied_before_the_page():
+    story = tell(
+        parse_script("P map A 4\nP write A 0 4\nP fork C\nC write A 1 2"),
+        MachineChoice(fork="on_demand"),
+    )
+    (reason,) = chapter_reasons(story.chapters[-1], story)
+    assert "it is copied first" in reason.text
+    assert "has 2 references" in reason.text
+    assert story.chapters[-1].effects.taken == {"data": 1, "page tables": 1}
+
+
+@pytest.mark.parametrize("kind", ["eager", "on_demand", "async"])
+def test_other_ways_to_fork_are_explained_as_what_they_are(kind):
+    story = tell(parse_script("P map A 4\nP write A 0 4\nP fork C"), MachineChoice(fork=kind))
+    (first, *_) = why_lines(story.chapters[-1], story)
+    assert not first.startswith("Page tables are copied")
 
 
 @pytest.mark.parametrize(
