@@ -10,7 +10,7 @@ from typing import Final
 from sim.cost.draw import settle
 from sim.jit import compiled, inlined
 from sim.kernel.step import OP_ACCESS, OP_COMPUTE, OP_NONE, access_step, call_step
-from sim.kernel.work import CONTEXT_SWITCH, DONE, GROW, MORE, SEGV, SHORT, note
+from sim.kernel.work import CONTEXT_SWITCH, DONE, GROW, LOCKED, MORE, SEGV, SHORT, note
 from sim.machine.layout import NONE, Arrays
 from sim.observe.histogram import REQUEST, RUNQUEUE, observe
 from sim.observe.series import follow_peaks, integrate, sample
@@ -39,6 +39,9 @@ RELEASED: Final = 9
 
 SERVED: Final = 10
 """The head of those that wait for memory has got what it was short of."""
+
+MMAP_LOCKED: Final = 11
+"""It needs the mmap lock, which another task holds; nothing happened."""
 
 FOREVER: Final = 1 << 62
 
@@ -193,6 +196,8 @@ def advance(m: Arrays, until_ns: int, limit: int) -> tuple[int, int, int]:
                 return ROOM, cpu, now
             elif status == SEGV:
                 return INVALID, cpu, now
+            elif status == LOCKED:
+                return MMAP_LOCKED, cpu, now
             left -= 1
             if m.pool[0].queue == 1:
                 if m.pool[0].head == task:

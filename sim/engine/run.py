@@ -66,6 +66,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         fork_kind=FORK_KINDS[policy["fork"]],
         eager_zero=policy["zeroing"] == "eager",
         thp=THP_MODES[host["thp"]],
+        area_locks=_release(host["kernel"]) >= (6, 4),
         give_tables=_release(host["kernel"]) >= (6, 14),
     )
 

@@ -73,7 +73,7 @@ class Killer:
     def _candidates(self) -> list[Candidate]:
         found = []
         for task in self._system.living():
-            if task.ending or task.killed is not None:
+            if task.leader is not task or task.ending or task.killed is not None:
                 continue
             resident, tables = self._system.resident_and_tables(task)
             found.append(

@@ -16,6 +16,7 @@ from simpy.events import EventPriority
 
 from sim.engine import burst
 from sim.engine.lists import ListStore
+from sim.engine.mmap_lock import LockQueue
 from sim.engine.runqueue import RunQueue
 from sim.engine.shortage import Killer, Queue, Shortage
 from sim.engine.task import Signal, Task
@@ -82,6 +83,7 @@ class System:
         self.lists = ListStore(machine)
         self.queue = RunQueue(scheduler, quantum_ns)
         self.shortage: Shortage = Queue(self) if machine.host.queueing else Killer(self)
+        self.locks = LockQueue(self)
         self.by_pid: dict[int, Task] = {}
         self.by_row: dict[int, Task] = {}
         self.on_cpu: list[Task | None] = [None] * machine.host.cpus
@@ -165,14 +167,26 @@ class System:
         return sum(int(counts[line]) for line in FAULT_KINDS[kind])
 
     def take_figures(self, task: Task) -> None:
-        """Keep what a process held and did, just before its exit or at the end of the run."""
+        """Keep what a process held and did, just before its exit or at the end of the run.
+
+        What a thread did counts as its process's.
+        """
         m = self.machine.arrays
         space = self.space_of(task)
         resident, pss, unique, peak = 0, 0, 0, 0
         if space != NONE:
             resident, pss, unique = footprint(m, space)
             peak = int(m.spaces[space].peak_rss)
-        faults = {kind: self.fault_count(task, kind) for kind in FAULT_KINDS}
+        if task.leader is not task:
+            for kind in FAULT_KINDS:
+                task.leader.group_faults[kind] += self.fault_count(task, kind)
+            task.leader.group_cpu_ns += int(m.tasks[task.row].cpu_ns)
+            return
+        group = list(task.group())
+        faults = {
+            kind: task.group_faults[kind] + sum(self.fault_count(t, kind) for t in group)
+            for kind in FAULT_KINDS
+        }
         task.figures = {
             "faults": faults,
             "minor_faults": sum(faults.values()),
@@ -180,17 +194,18 @@ class System:
             "rss_bytes": resident * PAGE_BYTES,
             "pss_bytes": int(pss),
             "unique_bytes": unique * PAGE_BYTES,
-            "cpu_ns": int(m.tasks[task.row].cpu_ns),
+            "cpu_ns": task.group_cpu_ns + sum(int(m.tasks[t.row].cpu_ns) for t in group),
         }
 
     def ended(self, task: Task) -> None:
         """Bury a task that has exited: init adopts its children, its parent is told."""
         if task.figures is not None:
-            task.figures["cpu_ns"] = int(self.machine.arrays.tasks[task.row].cpu_ns)
+            own_ns = int(self.machine.arrays.tasks[task.row].cpu_ns)
+            task.figures["cpu_ns"] = task.group_cpu_ns + own_ns
         for child in task.children:
             child.parent = None
         task.children = []
-        if task.born:
+        if task.born and task.leader is task:
             self.finished.append(task)
         self.shortage.ended(task)
         self.forget(task)
@@ -198,12 +213,30 @@ class System:
             task.parent.child_ended()
 
     def kill(self, task: Task, signal: Signal) -> None:
-        """End a task from outside: its waits are cancelled, its pages return as it exits."""
+        """End a process from outside: its waits are cancelled, its pages return as it exits."""
+        leader = task.leader
+        if leader.killed is not None or leader.ending or leader.life is None:
+            return
+        self.count("oom_kills" if signal is Signal.OOM_KILL else "segfaults")
+        self.mark("oom_kill" if signal is Signal.OOM_KILL else "segfault", leader.name)
+        for member in list(leader.group()):
+            self._interrupt(member, signal)
+
+    def new_thread(self, leader: Task, name: str, program: Callable[[Task], Any]) -> Task:
+        """Return a thread of a process that is still to be built."""
+        return Task(self, name, program, pin=leader.pin, leader=leader)
+
+    def end_threads(self, task: Task) -> None:
+        """End all other tasks of a task's process."""
+        for member in list(task.group()):
+            if member is not task:
+                self._interrupt(member, Signal.GROUP_EXIT)
+
+    def _interrupt(self, task: Task, signal: Signal) -> None:
+        """Have a task exit wherever it is: its waits are cancelled."""
         if task.killed is not None or task.ending or task.life is None:
             return
         task.killed = signal
-        self.count("oom_kills" if signal is Signal.OOM_KILL else "segfaults")
-        self.mark("oom_kill" if signal is Signal.OOM_KILL else "segfault", task.name)
         t = self.machine.arrays.tasks[task.row]
         t.killed = 1
         t.op = ops.OP_NONE
@@ -211,19 +244,20 @@ class System:
         if task in self.on_cpu:
             self._stop_idling(self.on_cpu.index(task))
         self.shortage.withdraw(task)
+        self.locks.withdraw(task)
         self.unstall(task)
-        if task.timer is not None:
-            self._cancel(task.timer)
-            task.timer = None
+        self.cancel_timer(task)
         if task.building is not None:
             self._abandon(task.building)
         task.life.interrupt(signal)
 
-    def _cancel(self, event: simpy.Event) -> None:
-        """Take an event off the clock: the run must not go on for it."""
-        queue = self.env._queue
-        queue[:] = [entry for entry in queue if entry[-1] is not event]
-        heapify(queue)
+    def cancel_timer(self, task: Task) -> None:
+        """Take off the clock what would have woken a task: the run must not go on for it."""
+        event, task.timer = task.timer, None
+        if event is not None:
+            queue = self.env._queue
+            queue[:] = [entry for entry in queue if entry[-1] is not event]
+            heapify(queue)
 
     def _abandon(self, child: Task) -> None:
         """Let a child that was never born give back what fork has given it."""
@@ -272,7 +306,7 @@ class System:
 
     def everybody(self) -> list[Task]:
         """Return all processes, ended or not, by pid."""
-        alive = [task for task in self.living() if task.born]
+        alive = [task for task in self.living() if task.born and task.leader is task]
         return sorted([*self.finished, *alive], key=lambda task: task.pid)
 
     def charge(self, task: Task, cpu: int, line: int) -> None:
@@ -319,6 +353,16 @@ class System:
             task.stalled = False
             self._account_stall()
             self.stalled.add(self.now_ns, -1)
+
+    def block(self, task: Task, cpu: int, what: str, holder: Task | None) -> None:
+        """Take the CPU from a task that waits for something other than memory."""
+        task.waits_for, task.holder = what, holder
+        self._vacate(cpu)
+
+    def unblock(self, task: Task) -> None:
+        """Let a task go on that was blocked."""
+        task.waits_for = task.holder = None
+        self.make_runnable(task)
 
     def resume(self, task: Task) -> None:
         """Let a task that waits for memory try again."""
@@ -469,6 +513,7 @@ class System:
         if task is None:
             raise KernelPanicError("the burst ran a CPU without a task", str(cpu))
         if reason == burst.FINISHED:
+            self.locks.released(self.space_of(task))
             if task.busy:
                 task.complete()
         elif reason == burst.SLICE_OVER:
@@ -476,6 +521,8 @@ class System:
             self.make_runnable(task)
         elif reason == burst.MEMORY_SHORT:
             self.shortage.refused(task, cpu)
+        elif reason == burst.MMAP_LOCKED:
+            self.locks.refused(task, cpu)
         elif reason == burst.INVALID:
             self.charge(task, cpu, work.SEGFAULT)
             self.kill(task, Signal.SEGFAULT)

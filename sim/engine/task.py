@@ -6,13 +6,14 @@ it out.
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from sim.engine.calls import MemoryCalls
+from sim.engine.threads import ThreadCalls
 from sim.errors import Errno, Refused
 from sim.kernel import step as ops
 from sim.machine.layout import FORK_ASYNC, NONE
@@ -39,6 +40,11 @@ class Signal(Enum):
 
     OOM_KILL = -9
     SEGFAULT = -11
+    GROUP_EXIT = 0
+    """Its process ends: another task of it has called exit, or its leader is through."""
+
+
+_DEATHS = {Signal.OOM_KILL: "oom-killed", Signal.SEGFAULT: "segfault"}
 
 
 class ProgramExit(BaseException):
@@ -57,8 +63,8 @@ class Killed(BaseException):
         self.signal = signal
 
 
-class Task(MemoryCalls):
-    """One simulated process.  Implements `sim.workload.api.Process`."""
+class Task(ThreadCalls):
+    """One simulated process, or one of its threads.  Implements `sim.workload.api.Process`."""
 
     def __init__(
         self,
@@ -69,11 +75,18 @@ class Task(MemoryCalls):
         *,
         pin: int | None = None,
         oom_score_adj: int = 0,
+        leader: Task | None = None,
     ) -> None:
         self.system = system
         self.name = name
         self.pid = Pid(system.next_pid())
         self.parent = parent
+        self.leader = leader or self  # of whose process this is a task
+        self.threads: list[Task] = []
+        self.n_threads = 0
+        self.gone = system.env.event()  # has ended, as `ended` says
+        self.group_faults: Counter[str] = Counter()  # of threads that have ended
+        self.group_cpu_ns = 0
         self.program = program
         self.children: list[Task] = []
         self.n_children = 0
@@ -102,7 +115,7 @@ class Task(MemoryCalls):
         self.timer: simpy.Event | None = None  # what will wake it by itself
         self.ended_how = "running"
         self._done = system.env.event()
-        self._child_ended = system.env.event()
+        self._child_ended: list[simpy.Event] = []
         self._segments: list[int] = []
         t = system.machine.arrays.tasks[self.row]
         t.pin = NONE if pin is None else pin
@@ -135,7 +148,7 @@ class Task(MemoryCalls):
 
     def child_exited(self, child: Child) -> bool:
         """Whether `child` has ended and waits to be reaped."""
-        return any(c.pid == child.pid and c.ended is not None for c in self.children)
+        return any(c.pid == child.pid and c.ended is not None for c in self.leader.children)
 
     # -- the interface to the burst -------------------------------------------------------
 
@@ -173,12 +186,13 @@ class Task(MemoryCalls):
     def _child(
         self, name: str | None, program: Callable[..., Verb], args: Any, kwargs: Any
     ) -> Task:
-        self.n_children += 1
+        leader = self.leader
+        leader.n_children += 1
         return Task(
             self.system,
-            name or f"{self.name}/{self.n_children}",
+            name or f"{leader.name}/{leader.n_children}",
             lambda task: program(task, *args, **kwargs),
-            self,
+            leader,
             pin=self.pin,
             oom_score_adj=self.oom_score_adj,
         )
@@ -245,7 +259,14 @@ class Task(MemoryCalls):
         return (yield from self.vfork(spawned, name=name))
 
     def exec(self, image: Image) -> Verb:
-        """Replace this address space; the program goes on in the new one."""
+        """Replace this address space; the program goes on in the new one, without its threads.
+
+        Only the leader may: a thread is refused with EINVAL.
+        """
+        if self.leader is not self:
+            raise Refused(Errno.EINVAL, "exec")
+        self.system.end_threads(self)
+        yield from self._await_threads()
         size = image.text_bytes + image.data_bytes + image.bss_bytes
         stack = pages_for(image.stack_bytes)
         yield from self._do("exec", ops.OP_EXEC, pages=pages_for(size), count=stack)
@@ -266,23 +287,26 @@ class Task(MemoryCalls):
 
     def wait(self, child: Child | None = None) -> Verb:
         """Wait for `child`, or for any child, and reap it."""
+        children = self.leader.children
         while True:
-            if not any(child is None or c.pid == child.pid for c in self.children):
+            if not any(child is None or c.pid == child.pid for c in children):
                 raise Refused(Errno.ECHILD, "wait")
-            for c in self.children:
+            for c in children:
                 if c.ended is not None and (child is None or c.pid == child.pid):
+                    children.remove(c)
                     yield from self._do("wait", ops.OP_REAP)
-                    self.children.remove(c)
                     return Exited(c.pid, c.status)
-            self._child_ended = self.system.env.event()
-            holder = next((c for c in self.children if child and c.pid == child.pid), None)
+            told = self.system.env.event()
+            self.leader._child_ended.append(told)
+            holder = next((c for c in children if child and c.pid == child.pid), None)
             what = f"its child {child.name} to exit" if child else "any of its children to exit"
-            yield from self._wait(what, self._child_ended, holder)
+            yield from self._wait(what, told, holder)
 
     def child_ended(self) -> None:
-        """Wake a task that waits for a child."""
-        if not self._child_ended.triggered:
-            self._child_ended.succeed()
+        """Wake the tasks that wait for a child."""
+        told, self._child_ended = self._child_ended, []
+        for event in told:
+            event.succeed()
 
     # -- from birth to death --------------------------------------------------------------------
 
@@ -302,21 +326,22 @@ class Task(MemoryCalls):
         try:
             if self.program is not None:
                 yield from self._drive(self.program(self))
-            self.ended_how = "exit 0"
+            self.ends_with(0, "exit 0")
         except ProgramExit as leave:
-            self.status = leave.status
-            self.ended_how = f"exit {leave.status}"
+            self.leader.ends_with(leave.status, f"exit {leave.status}")
+            self.system.end_threads(self)
         except simpy.Interrupt as interrupt:  # before the program had begun
-            self.status = Signal(interrupt.cause).value
-            self.ended_how = "oom-killed"
+            self._die_of(Signal(interrupt.cause))
         except Killed as killed:
-            self.status = killed.signal.value
-            self.ended_how = "oom-killed" if killed.signal is Signal.OOM_KILL else "segfault"
+            self._die_of(killed.signal)
         except Refused as refused:
-            self.status = 1
-            self.ended_how = f"failed: {refused.errno.name}"
+            self.leader.ends_with(1, f"failed: {refused.errno.name}")
+            self.system.end_threads(self)
         self.ending = True
         self.drop_segments()
+        if self.leader is self:
+            self.system.end_threads(self)
+            yield from self._await_threads()
         self.system.take_figures(self)
         while True:
             try:
@@ -324,13 +349,24 @@ class Task(MemoryCalls):
                 break
             except simpy.Interrupt:  # a kill that came with the end: it is ending already
                 continue
-        if self.born:
+        if self.born and self.leader is self:
             self.system.count("exits")
             self.system.mark("exit", self.name)
         self.let_parent_go()
         self.ended = self.ended_how
         self.ended_ns = self.now_ns
+        self.gone.succeed()
         self.system.ended(self)
+
+    def ends_with(self, status: int, how: str) -> None:
+        """Say how this process ends, for its parent and the report."""
+        self.status = status
+        self.ended_how = how
+
+    def _die_of(self, signal: Signal) -> None:
+        """Say how this task ends by `signal`; when its process does, that has been said."""
+        if signal is not Signal.GROUP_EXIT:
+            self.ends_with(signal.value, _DEATHS[signal])
 
     def _drive(self, program: Verb) -> Verb:
         """Run a program; a kill ends it wherever it waits, without its consent."""
@@ -346,6 +382,7 @@ class Task(MemoryCalls):
                 value = yield event
             except simpy.Interrupt as interrupt:
                 self.waits_for = self.holder = None
+                self.system.cancel_timer(self)  # one that it has set since it was killed
                 program.close()
                 raise Killed(Signal(interrupt.cause)) from None
             except Exception as failure:  # an event of the program's own failed: its business

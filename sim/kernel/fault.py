@@ -24,6 +24,7 @@ from sim.jit import compiled, inlined
 from sim.kernel.filemap import file_fault, write_cached
 from sim.kernel.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.lend import frames_to_own, is_lent, own_leaf
+from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.work import (
@@ -32,6 +33,7 @@ from sim.kernel.work import (
     COW_REUSE,
     DONE,
     GROW,
+    LOCKED,
     SEGV,
     SHORT,
     TABLE_ALLOC,
@@ -212,13 +214,15 @@ def access_lent(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, 
 def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
     """Touch one page: read it, or write it if `write` is 1; serve the fault if there is one.
 
-    Returns DONE, SHORT, GROW or SEGV; unless it is DONE, nothing has changed but a stack's end.
+    Returns DONE, SHORT, GROW, LOCKED or SEGV; unless DONE, nothing has changed but a stack's end.
     """
     t = m.tasks[task]
     space = int(t.space)
     s = m.spaces[space]
     if t.cached_generation != s.generation or t.cached_space != space:
-        t.cached_generation = s.generation
+        if s.locked_by != NONE and must_wait(m, task, vpn, write):
+            return LOCKED
+        t.cached_generation = s.generation if s.locked_by == NONE else NONE
         t.cached_space = space
         t.cached_area = NONE
         t.cached_tag = NONE

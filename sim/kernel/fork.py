@@ -8,6 +8,7 @@ from sim.jit import compiled
 from sim.kernel.filemap import count_cached
 from sim.kernel.huge import copy_huge, split_huge
 from sim.kernel.lend import ALL_PAGES, lend_leaf, may_lend, own_range_step, share_entries
+from sim.kernel.lock import lock_up_to
 from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.task import drop_reserve, space_room, spare_frames, take_stack, use_reserve
@@ -165,6 +166,7 @@ def copy_area(m: Arrays, task: int) -> int:
     commit(m, new, committed_by(m, copy))
     t.other_area = copy
     t.at = a.start
+    lock_up_to(m, task, int(a.end))
     note(m, FORK_AREA, 1)
     return MORE
 

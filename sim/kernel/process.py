@@ -6,6 +6,7 @@ Read in Linux 6.12 `kernel/fork.c`, `fs/exec.c` (`exec_mmap`), `kernel/exit.c`.
 from sim.jit import compiled
 from sim.kernel.filemap import evict_step, release_file
 from sim.kernel.lend import let_go
+from sim.kernel.lock import release
 from sim.kernel.overcommit import commit
 from sim.kernel.pages import count_resident, family_of, fresh_page
 from sim.kernel.task import drop_reserve, drop_stack, space_room, take_stack
@@ -148,6 +149,7 @@ def exit_step(m: Arrays, cpu: int, task: int) -> int:
     t = m.tasks[task]
     if t.stage == 0:
         drop_reserve(m, task)
+        release(m, task)
         t.at = 0
         t.stage = 1
         note(m, EXIT_BASE, 1)

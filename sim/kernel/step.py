@@ -7,6 +7,7 @@ from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
 from sim.kernel.fault import access
 from sim.kernel.fork import fork_step
 from sim.kernel.lend import adopt_step, is_lent, own_range_step, own_step
+from sim.kernel.lock import acquire, release
 from sim.kernel.process import exec_step, exit_step, vfork_step
 from sim.kernel.protect import advise_step, mprotect_step
 from sim.kernel.unmap import dontneed_step, unmap_step, zap_leaf
@@ -16,6 +17,7 @@ from sim.kernel.work import (
     DRAW_PAGE,
     EINVAL,
     ENOMEM,
+    LOCKED,
     MADVISE_CALL,
     MORE,
     WAIT_CALL,
@@ -55,6 +57,11 @@ OP_MADVISE: Final = 13
 OP_POPULATE: Final = 14
 OP_ADOPT: Final = 15
 """What an Async-fork leaves to the child: copying leaf tables."""
+
+UNLOCKED: Final = (OP_VFORK, OP_EXEC, OP_EXIT, OP_REAP, OP_ADOPT, OP_COMPUTE)
+"""Calls that do without the mmap lock of the address space they start in."""
+READERS: Final = (OP_DONTNEED, OP_POPULATE)
+"""Calls that hold it for reading only; the others may change areas."""
 
 READ: Final = 0
 WRITE: Final = 1
@@ -194,7 +201,42 @@ def own_tables(m: Arrays, cpu: int, task: int) -> int:
 
 
 @compiled
+def may_go_on(m: Arrays, task: int) -> bool:
+    """Take the mmap lock if the call under way needs it; False if another task has it."""
+    t = m.tasks[task]
+    op = int(t.op)
+    s = m.spaces[int(t.space)]
+    if op in UNLOCKED or (op == OP_MMAP and t.stage == STAGE_POPULATE):
+        return True
+    if op in READERS:
+        return bool(s.locked_by in (NONE, task))
+    start = 0
+    end = 0
+    if op == OP_BRK:
+        start = int(s.brk) + min(int(t.pages), 0)
+        end = int(s.brk)
+    elif op not in (OP_FORK, OP_MMAP):
+        start = int(t.start)
+        end = start + int(t.pages)
+    return acquire(m, task, start, end)
+
+
+@compiled
 def call_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of a system call; where threads share the address space, under the mmap lock."""
+    space = int(m.tasks[task].space)
+    if space == NONE or m.spaces[space].users == 1:
+        return dispatch(m, cpu, task)
+    if not may_go_on(m, task):
+        return LOCKED
+    status = dispatch(m, cpu, task)
+    if status == DONE:
+        release(m, task)
+    return status
+
+
+@compiled
+def dispatch(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of a system call."""
     t = m.tasks[task]
     op = int(t.op)

@@ -21,6 +21,9 @@ GROW: Final = 3
 SEGV: Final = 4
 """The access is invalid: the page is in no area, or against its permissions."""
 
+LOCKED: Final = 5
+"""Nothing happened: another task holds the mmap lock."""
+
 # --- error numbers of Linux -----------------------------------------------------------------
 ENOMEM: Final = 12
 EAGAIN: Final = 11

@@ -39,6 +39,7 @@ def new_space(m: Arrays, cpu: int) -> int:
     s.brk = 0
     s.mmap_top = MMAP_TOP_VPN
     s.stack_limit = 2048
+    s.locked_by = NONE
     s.leaving = 0
     s.lent = 0
     s.heir = NONE

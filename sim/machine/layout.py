@@ -138,6 +138,9 @@ SPACE = np.dtype(
             "brk",  # first page behind the heap
             "mmap_top",  # mappings are placed below this page
             "stack_limit",  # pages
+            "locked_by",  # the task that holds the mmap lock for writing, or NONE
+            "lock_start",  # whose areas, from here
+            "lock_end",  # to here, it has locked
             "leaving",  # 1 while it is being torn down
             "lent",  # leaf tables it may not change
             "heir",  # the address space that still copies leaf tables from it, or NONE
@@ -317,6 +320,7 @@ POOL = np.dtype(
             "total",
             "stack_frames",  # frames of one kernel stack
             "fork_kind",
+            "area_locks",  # 1 if a fault takes the lock of its area only (Linux 6.4)
             "eager_zero",
             "thp",
             "give_tables",  # 1 if MADV_DONTNEED gives back leaf tables (Linux 6.14)

@@ -42,7 +42,8 @@ class HostSpec:
 
     `percpu_batch_pages` None takes Linux's formula, 0 has no per-CPU lists.  `zones` are name and
     size; their sum is `memory_pages`.  `fork_kind` is one of `FORK_COW` and its like,
-    `thp` one of `THP_NEVER` and its like; `give_tables` has
+    `thp` one of `THP_NEVER` and its like; `area_locks` has
+    page faults take the lock of their area only, as since Linux 6.4, `give_tables` has
     MADV_DONTNEED give back leaf tables, as since Linux 6.14.
     """
 
@@ -60,6 +61,7 @@ class HostSpec:
     commit_limit_pages: int = 0
     queueing: bool = False
     fork_kind: int = FORK_COW
+    area_locks: bool = True
     eager_zero: bool = False
     thp: int = THP_NEVER
     give_tables: bool = False
@@ -103,6 +105,7 @@ class Machine:
         pool.total = host.memory_pages
         pool.stack_frames = host.stack_pages
         pool.fork_kind = host.fork_kind
+        pool.area_locks = int(host.area_locks)
         pool.eager_zero = int(host.eager_zero)
         pool.thp = host.thp
         pool.give_tables = int(host.give_tables)

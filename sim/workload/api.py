@@ -68,6 +68,14 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
+class Thread:
+    """A thread of this process, which may be waited for."""
+
+    pid: Pid
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
     """How a child ended.  `status` is its exit status, or minus the signal's number."""
 
@@ -240,6 +248,18 @@ class Process(Protocol):
 
     def wait(self, child: Child | None = None) -> Verb[Exited]:
         """Wait for `child`, or for any child, and reap it."""
+
+    def thread(
+        self, program: Program, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> Verb[Thread]:
+        """Start a thread of this process: it shares everything and runs `program(task, *args)`.
+
+        It ends when `program` returns.  The process ends, with all its threads, when its own
+        program returns or any of them calls `exit`.
+        """
+
+    def join(self, thread: Thread) -> Verb[None]:
+        """Wait until `thread` has ended; at once if it has."""
 
     def child_exited(self, child: Child) -> bool:
         """Whether `child` has ended and waits to be reaped.  Takes no simulated time."""

@@ -24,10 +24,11 @@ class _Scope:
 
     regions: dict[str, int] = field(default_factory=dict)
     children: set[str] = field(default_factory=set)
+    threads: set[str] = field(default_factory=set)
     depth: int = 0
 
     def inherited(self) -> _Scope:
-        return _Scope(dict(self.regions), set(), self.depth + 1)
+        return _Scope(dict(self.regions), depth=self.depth + 1)
 
 
 Reader: TypeAlias = Callable[[Any, Path, _Scope], Any]
@@ -116,6 +117,9 @@ def _take_note(verb: str, arguments: dict[str, Any], path: Path, scope: _Scope) 
     elif verb in ("fork", "vfork", "posix_spawn"):
         if "name" in arguments:
             scope.children.add(arguments["name"])
+    elif verb == "thread":
+        if "name" in arguments:
+            scope.threads.add(arguments["name"])
     elif verb == "exec":
         scope.regions.clear()
     elif "region" in arguments:
@@ -215,6 +219,13 @@ def _child(value: Any, path: Path, scope: _Scope) -> str:
     name = _name(value, path, scope)
     if name not in scope.children:
         raise StepsError(path, unknown("child", name, scope.children))
+    return name
+
+
+def _thread(value: Any, path: Path, scope: _Scope) -> str:
+    name = _name(value, path, scope)
+    if name not in scope.threads:
+        raise StepsError(path, unknown("thread", name, scope.threads))
     return name
 
 
@@ -355,6 +366,8 @@ VERBS: Final[dict[str, _Verb]] = {
         defaults={"text": 0, "data": 0, "bss": 0, "stack": 0},
     ),
     "wait": _Verb({"child": _child}, bare="child"),
+    "thread": _BRANCH,
+    "join": _Verb({"thread": _thread}, required=("thread",), bare="thread"),
     "exit": _Verb({"status": _whole(0, 255)}, defaults={"status": 0}, bare="status"),
     "repeat": _Verb({"times": _whole(0), "steps": _repeated_steps}, required=("times", "steps")),
     "mark": _Verb({"kind": _name}, required=("kind",), bare="kind"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sim.workload.api import Child, Process, Region
+    from sim.workload.api import Child, Process, Region, Thread
 
 __all__ = ["StepsError", "check_steps", "normal_steps", "steps"]
 
@@ -47,6 +47,8 @@ def steps(task: Process, *, steps: Annotated[list[Any], normal_steps]) -> Genera
     posix_spawn    image (as exec), steps, name
     exec           text, data, bss, stack: sizes
     wait           child; without it, any child
+    thread         steps of the thread; name
+    join           thread
     exit           status
     repeat         times, steps
     mark           kind
@@ -56,7 +58,8 @@ def steps(task: Process, *, steps: Annotated[list[Any], normal_steps]) -> Genera
     ``{hot_cold: {count:, hot_fraction:, hot_share:}}`` or ``{listed: [PAGE, ...]}``.
     ``arrivals``, counted from the start of the step, is ``{every: DURATION}``,
     ``{poisson: RATE}`` or ``{at: [TIME, ...]}``.  One main argument may stand bare:
-    ``{read: A}``, ``{compute: 5 ms}``, ``{fork: [...]}``.  A child knows its parent's regions.
+    ``{read: A}``, ``{compute: 5 ms}``, ``{fork: [...]}``.  A child knows its parent's regions,
+    a thread those of its process.
 
     Parameters
     ----------
@@ -73,6 +76,7 @@ class _Runner:
         self._task = task
         self._regions = regions
         self._children: dict[str, Child] = {}
+        self._threads: dict[str, Thread] = {}
         self._started: dict[str, int] = {}
         self._streams = 0
 
@@ -138,6 +142,16 @@ class _Runner:
 
     def _wait(self, child: str | None = None) -> Generator[Any, Any, None]:
         yield from self._task.wait(None if child is None else self._children[child])
+
+    def _thread(self, steps: list[Any], name: str | None = None) -> Generator[Any, Any, None]:
+        thread = yield from self._task.thread(
+            _run_child, steps, self._regions, name=self._full_name(name)
+        )
+        if name is not None:
+            self._threads[name] = thread
+
+    def _join(self, thread: str) -> Generator[Any, Any, None]:
+        yield from self._task.join(self._threads[thread])
 
     def _exit(self, status: int) -> Generator[Any, Any, None]:
         yield from self._task.exit(status)

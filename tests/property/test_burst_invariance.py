@@ -23,6 +23,7 @@ hosts = st.fixed_dictionaries(
         "overcommit": st.sampled_from([0, 1, 2]),
         "thp": st.sampled_from([0, 1, 2]),
         "give_tables": st.booleans(),
+        "area_locks": st.booleans(),
         "commit_limit_pages": st.integers(100, 600),
     }
 )

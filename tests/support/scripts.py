@@ -68,6 +68,7 @@ def scripts(depth: int = 2) -> st.SearchStrategy[list[Step]]:
             st.tuples(st.just("fork"), child),
             st.tuples(st.just("vfork"), st.booleans(), child),
             st.tuples(st.just("spawn"), child),
+            st.tuples(st.just("thread"), child),
         )
     opening = st.tuples(
         st.tuples(st.just("mmap"), _pages),
@@ -128,6 +129,8 @@ def _perform(task: Task, verb: str, a: list[Any], regions: list[Region]) -> Any:
         yield from task.write(Region(99, 1))
     elif verb == "fork":
         yield from task.fork(perform, a[0], list(regions))
+    elif verb == "thread":
+        yield from task.thread(perform, a[0], list(regions))
     elif verb == "spawn":
         yield from task.posix_spawn(_IMAGE, perform, a[0], [])
     elif verb == "vfork":
