@@ -208,14 +208,30 @@ def conform(
         typer.Option("--costs", metavar="FILE", help="A host profile: what operations cost."),
     ] = None,
     time: Annotated[bool, typer.Option("--time", help="Print simulated time as well.")] = False,
+    malloc: Annotated[
+        str | None,
+        typer.Option(
+            "--malloc", metavar="LIBRARY", help="Scripts of malloc and free, by this library."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Predict page faults of scripts; compare them with the kernel.
 
     Exit status 1 if a prediction and the kernel differ, 3 if the kernel could not be asked.
     """
-    from sim.cli.conforming import conform_scripts
+    from sim.cli.conforming import conform_malloc, conform_scripts
 
+    if malloc is not None:
+        return conform_malloc(
+            scripts or [],
+            malloc,
+            kernel=kernel,
+            random=random,
+            seed=seed,
+            priced=time or costs is not None,
+            as_json=as_json,
+        )
     return conform_scripts(
         scripts or [],
         kernel=kernel,

@@ -43,6 +43,33 @@ def conform_scripts(
     )
 
 
+def conform_malloc(
+    scripts: Sequence[Path],
+    library: str,
+    *,
+    kernel: bool,
+    random: int | None,
+    seed: int | None,
+    priced: bool,
+    as_json: bool,
+) -> int:
+    """Predict scripts of malloc and free, compare if asked, and return the exit status."""
+    from sim.errors import ScenarioError
+    from sim.workload.malloc.models import MODELS
+
+    if library not in MODELS:
+        raise ScenarioError(
+            f"no model of {library!r}; there are: {', '.join(MODELS)}", key="malloc"
+        )
+    if priced:
+        raise ScenarioError("has no prices; leave --time and --costs out", key="malloc")
+    from sim.host.malloc.conform import run_malloc_conform
+
+    return run_malloc_conform(
+        scripts, library, kernel=kernel, random=random, seed=seed, as_json=as_json
+    )
+
+
 def host_prices(profile: Path | None) -> dict[str, Any]:
     """Return the prices of a host profile, by default those of the profile that is the default."""
     from sim.scenario.resolve import resolve

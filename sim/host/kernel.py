@@ -38,40 +38,44 @@ class HostError(SimError):
         super().__init__(message)
 
 
-def driver_path() -> Path:
-    """Return the compiled driver, compiling it if this source has not been compiled before.
+def driver_path() -> str:
+    """Return the compiled driver; see `compiled_program`."""
+    return compiled_program("driver", sorted(SOURCES.glob("*.c")))
+
+
+def compiled_program(name: str, sources: Sequence[Path], *flags: str) -> str:
+    """Return a C program, compiling it if its folder has not been compiled before as it is now.
 
     Raises `HostError` where there is no compiler, or where the compiler refuses.
     """
     reason = cannot_run()
     if reason is not None:
         raise HostError(reason)
-    command = [str(compiler()), *COMPILER_FLAGS]
+    command = [str(compiler()), *COMPILER_FLAGS, *flags]
     digest = hashlib.sha256(" ".join(command).encode())
-    for source in sorted(SOURCES.glob("*.[ch]")):
+    folder = sources[0].parent
+    for source in sorted(folder.glob("*.[ch]")):
         digest.update(source.read_bytes())
-    key = digest.hexdigest()[:16]
-    folder = _writable_cache()
-    path = folder / f"driver-{key}"
+    path = _writable_cache() / f"{name}-{digest.hexdigest()[:16]}"
     if path.exists():
-        return path
-    handle, name = tempfile.mkstemp(prefix="driver-", dir=folder)
+        return str(path)
+    handle, made_name = tempfile.mkstemp(prefix=f"{name}-", dir=path.parent)
     os.close(handle)
-    made = Path(name)
+    made = Path(made_name)
     try:
         done = subprocess.run(
-            [*command, "-o", name, *map(str, sorted(SOURCES.glob("*.c")))],
+            [*command, "-o", made_name, *map(str, sources)],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
-            raise HostError(f"`{command[0]}` cannot compile {SOURCES}:\n{done.stderr.strip()}")
+            raise HostError(f"`{command[0]}` cannot compile {folder}:\n{done.stderr.strip()}")
         made.chmod(0o755)
         made.replace(path)
     finally:
         made.unlink(missing_ok=True)
-    return path
+    return str(path)
 
 
 def _writable_cache() -> Path:

@@ -1,0 +1,46 @@
+"""The models of malloc, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from sim.workload.malloc.glibc import GlibcMalloc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.workload.malloc.calls import Operation, Trace
+
+
+class Allocator(Protocol):
+    """What every model offers.  Addresses and sizes are in bytes; the first thread is 0."""
+
+    trace: Trace
+
+    def malloc(self, size_bytes: int, *, thread: int = 0) -> Operation[int]:
+        """Return the address of `size_bytes` bytes."""
+
+    def calloc(self, size_bytes: int, *, thread: int = 0) -> Operation[int]:
+        """Return the address of `size_bytes` zeroed bytes."""
+
+    def realloc(self, address: int, size_bytes: int, *, thread: int = 0) -> Operation[int]:
+        """Resize an allocation and return its address."""
+
+    def free(self, address: int, *, thread: int = 0) -> Operation[None]:
+        """Free an allocation."""
+
+    def trim(self, pad: int = 0, *, thread: int = 0) -> Operation[None]:
+        """Give free memory back to the system (malloc_trim)."""
+
+    def mallopt(self, option: str, value: int) -> Operation[None]:
+        """Change a parameter."""
+
+    def end_thread(self, thread: int) -> Operation[None]:
+        """Do what the end of a thread does."""
+
+    def fork(self, thread: int = 0) -> Self:
+        """Return the heap of a child that `thread` has forked."""
+
+
+MODELS: Final[dict[str, Callable[[], Allocator]]] = {"glibc": GlibcMalloc}
+"""What makes an empty heap."""

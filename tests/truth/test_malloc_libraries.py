@@ -1,0 +1,111 @@
+"""The models of malloc against the real libraries, on the running kernel.
+
+Needs Linux, a C compiler and the library, and says so where it is skipped.  Of a version that the
+model was not made from, a difference is reported, not a failure.
+"""
+
+import os
+import random
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions
+from sim.host.kernel import HostError
+from sim.host.malloc.compare import compare, count_differences, totals
+from sim.host.malloc.conform import GLIBC_OF_MODEL
+from sim.host.malloc.predict import predict
+from sim.host.malloc.random_scripts import random_script, script_generator
+from sim.host.malloc.real import library_path, run_script
+from sim.host.malloc.script import Operation, format_script, load_script
+from sim.workload.malloc.glibc import GlibcMalloc
+
+pytestmark = pytest.mark.truth
+
+SCRIPTS = sorted(Path(__file__).with_name("malloc_scripts").glob("*.txt"))
+RANDOM_SCRIPTS = 40
+FRESH_SCRIPTS = 10
+WITHIN = 0.01
+"""By how much faults and RSS may be wrong, where it is not said that they are exact."""
+
+
+def need(library: str) -> None:
+    reason = cannot_run()
+    if reason is None:
+        reason = next((str(c) for c in host_conditions() if c.spoils >= EVERY_VERB), None)
+    if reason is None:
+        try:
+            library_path(library)
+        except HostError as error:
+            reason = str(error)
+    if reason is not None:
+        pytest.skip(f"unchecked: {reason}")
+
+
+def differences(script: list[Operation], library: str = "glibc", **how) -> int:
+    """Return how many figures differ in the best of three runs: one that is interrupted lies."""
+    predicted = predict(script, library, **how)
+    found = 0
+    for _ in range(3):
+        found = count_differences(compare(predicted, run_script(script, library)))
+        if not found:
+            break
+    return found
+
+
+def verdict(text: str) -> None:
+    version = (os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc ")
+    if version == GLIBC_OF_MODEL:
+        pytest.fail(text, pytrace=False)
+    pytest.skip(f"glibc {version} is not {GLIBC_OF_MODEL}, which is modelled; it differs: {text}")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_glibc_does_what_the_model_says(path):
+    need("glibc")
+    if differences(load_script(path)):
+        verdict(f"cowpool conform --malloc glibc {path} --kernel")
+
+
+@pytest.mark.kernel
+def test_glibc_does_what_the_model_says_in_random_scripts():
+    need("glibc")
+    fresh = random.SystemRandom().randrange(10**6)
+    drawn = [(20, index) for index in range(RANDOM_SCRIPTS)]
+    drawn += [(fresh, index) for index in range(FRESH_SCRIPTS)]
+    for seed, index in drawn:
+        script = random_script(script_generator(seed, index))
+        if differences(script):
+            verdict(f"script {index} of seed {seed}:\n{format_script(script)}")
+
+
+WRONG = {
+    "a fixed threshold": partial(GlibcMalloc, dynamic=False),
+    "no pad": partial(GlibcMalloc, top_pad=0),
+    "no cache of a thread's own": partial(GlibcMalloc, tcache_count=0),
+    "twice the trim threshold": partial(GlibcMalloc, trim_threshold=256 << 10),
+}
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("rule", WRONG)
+def test_a_wrong_rule_is_noticed(rule):
+    """Negative control: by every figure together, and, for the first two, by more than 1 %."""
+    need("glibc")
+    found, worst = 0, 0.0
+    for path in SCRIPTS:
+        script = load_script(path)
+        compared = compare(
+            predict(script, "glibc", make_heap=WRONG[rule]), run_script(script, "glibc")
+        )
+        found += count_differences(compared)
+        worst = max(worst, *totals(compared).errors())
+    assert found
+    assert worst > WITHIN or rule not in ("a fixed threshold", "no pad")
+
+
+def test_the_books_balance_after_every_operation():
+    for index in range(5):
+        predict(random_script(script_generator(9, index)), "glibc", audit=True)
