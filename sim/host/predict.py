@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.cost.catalogue import price_array
-from sim.host.scripted import KINDS, Scripted, births, require_known
+from sim.host.script import SIZING_VERBS
+from sim.host.scripted import Scripted, births, require_known
 from sim.machine.layout import FORK_COW, HUGE_PAGES, THP_MADVISE
 from sim.machine.machine import HostSpec
 
@@ -46,7 +47,8 @@ def roomy_host(
 ) -> HostSpec:
     """Return a host with memory that the script cannot run out of, and a CPU for each process."""
     processes = births(script)
-    mapped = sum(-(-op.end // HUGE_PAGES) + 1 for op in script if op.verb in KINDS) * HUGE_PAGES
+    mapped = sum(-(-op.end // HUGE_PAGES) + 1 for op in script if op.verb in SIZING_VERBS)
+    mapped *= HUGE_PAGES
     return HostSpec(
         memory_pages=mapped * (processes + 1) * 5 // 4 + (processes + 1) * 64 + SPARE_PAGES,
         cpus=processes,

@@ -23,7 +23,7 @@ from sim.host.script import (
     Shape,
     Verb,
 )
-from sim.host.validity import READABLE, WRITABLE, RegionView, World, is_valid
+from sim.host.validity import PAGES_PER_TABLE, READABLE, WRITABLE, RegionView, World, is_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -54,14 +54,14 @@ WEIGHTS: Final[dict[Verb, int]] = {
     Verb.KEEPONFORK: 1,
     Verb.LOCK: 3,
     Verb.UNLOCK: 2,
-    Verb.RESIZE: 3,
-    Verb.MOVE: 2,
+    Verb.RESIZE: 6,
+    Verb.MOVE: 5,
     Verb.BRK: 3,
     Verb.STACK: 2,
-    Verb.SYNC: 2,
-    Verb.FILEREAD: 1,
-    Verb.FILEWRITE: 2,
-    Verb.FSYNC: 1,
+    Verb.SYNC: 5,
+    Verb.FILEREAD: 3,
+    Verb.FILEWRITE: 6,
+    Verb.FSYNC: 4,
     Verb.VFORK: 2,
     Verb.EXEC: 1,
 }
@@ -102,6 +102,7 @@ class _Drawing:
     large: bool = False
     options: bool = False
     weights: dict[Verb, float] = field(default_factory=dict)
+    next: Operation | None = None
 
     def script(self, length: int) -> list[Operation]:
         rng = self.rng
@@ -114,6 +115,8 @@ class _Drawing:
         self.weights = {v: w * rng.choice(factors) for v, w in WEIGHTS.items() if v in wanted}
         if not self.large:
             self.weights.pop(Verb.HUGEPAGE, None)
+        elif self.options and Verb.MAP in wanted and rng.random() < 0.6:
+            self.weights[Verb.MAP] *= 5  # a script about huge pages
         script: list[Operation] = []
         while length and self.world.processes:
             length -= 1
@@ -129,6 +132,9 @@ class _Drawing:
     def _draw(self) -> Operation | None:
         """Return an operation that can happen now, as far as one can easily see."""
         rng, world = self.rng, self.world
+        if self.next is not None:
+            operation, self.next = self.next, None
+            return operation
         process = rng.choice(world.able())
         regions = world.processes[process].regions
         mapping = [verb for verb in self.weights if verb in MAPPING_VERBS]
@@ -182,6 +188,9 @@ class _Drawing:
         self.corners[region] = sorted({0, pages, *few, *anywhere})
         options = ("", "", "", "populate", "noreserve") if SHAPES[verb] is Shape.MAP else ("",)
         mode = self.rng.choice(options) if self.options else ""
+        huge = self.options and verb is Verb.MAP and pages >= PAGES_PER_TABLE
+        if huge and Verb.HUGEPAGE in self.weights and self.rng.random() < 0.8:
+            self.next = Operation(process, Verb.HUGEPAGE, region)
         return Operation(process, verb, region, 0, pages, mode)
 
     def _draw_touch(

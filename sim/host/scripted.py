@@ -23,6 +23,7 @@ from sim.machine.layout import (
     A_DONTFORK,
     A_GROWSDOWN,
     A_HUGEPAGE,
+    A_LOCKED,
     A_NOHUGEPAGE,
     A_NORESERVE,
     A_READ,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 FIRST_REGION_VPN: Final = 0x1_0000_0000
 """Where regions are placed from, far from everything else in an address space."""
+HEAP_VPN: Final = 0x2_0000_0000
+"""Where heaps begin."""
 STACK_PAGES: Final = 2048
 """RLIMIT_STACK, 8 MiB."""
 KINDS: Final = {
@@ -69,20 +72,27 @@ ADVICE: Final = {  # flags that come, flags that go
     Verb.WIPEONFORK: (A_WIPEONFORK, 0),
     Verb.KEEPONFORK: (0, A_WIPEONFORK),
 }
-PREDICTED: Final = frozenset(
-    {*KINDS, *ADVICE, *POPULATE, Verb.READ, Verb.WRITE, Verb.DONTNEED, Verb.UNMAP, Verb.PROTECT}
-    | {Verb.FORK, Verb.VFORK, Verb.EXEC, Verb.EXIT}
-)
-"""The verbs there are predictions for."""
+LOCKING: Final = {Verb.LOCK: (A_LOCKED, 0), Verb.UNLOCK: (0, A_LOCKED)}
+ON_RANGES: Final = {
+    Verb.DONTNEED: ops.OP_DONTNEED,
+    Verb.FREE: ops.OP_FREE,
+    Verb.SYNC: ops.OP_MSYNC,
+}
+FILE_IO: Final = {
+    Verb.FILEREAD: ops.OP_FILE_READ,
+    Verb.FILEWRITE: ops.OP_FILE_WRITE,
+    Verb.FSYNC: ops.OP_FSYNC,
+}
 ERRNO_NAMES: Final = {ENOMEM: Errno.ENOMEM.name, EINVAL: Errno.EINVAL.name}
 
 
 @dataclass(slots=True)
 class ScriptedRegion:
-    """Where a named region lies: first page and size in pages."""
+    """Where a named region lies: first page and size in pages; and the file that it maps."""
 
     start: int
     pages: int
+    file: int = NONE
     dontfork: bool = False
 
 
@@ -112,6 +122,10 @@ Ended = tuple[str, int, int]
 """How an operation ended (as in `OpRecord.ending`), its minor faults, its time in ps."""
 Work = Generator[None, None, Ended]
 """An operation under way: it stops wherever memory is short, to try again when sent on."""
+
+
+PREDICTED: Final = frozenset(Verb)
+"""The verbs there are predictions for."""
 
 
 def require_known(script: Sequence[Operation]) -> None:
@@ -147,7 +161,7 @@ class Scripted:
         self._next_vpn = FIRST_REGION_VPN
         first = self._new_process()
         self.processes[FIRST_PROCESS] = first
-        at_once(self._do(first, ops.OP_EXEC, pages=0, count=STACK_PAGES))
+        at_once(self._exec(first))
 
     def perform(self, operation: Operation, *, timed: bool = False) -> OpRecord:
         """Carry out one operation where memory cannot run out, and say what it did."""
@@ -173,23 +187,38 @@ class Scripted:
             return self._exec(process)
         if verb is Verb.EXIT:
             return self._exit(operation.process)
+        if verb is Verb.BRK:
+            return self._brk(operation, process)
         region = process.regions[operation.region]
+        if verb in (Verb.MOVE, Verb.RESIZE):
+            return self._remap(operation, process, region)
         end = region.pages if operation.whole else operation.end
-        at = {"start": region.start + operation.first, "pages": end - operation.first}
+        pages = end - operation.first
+        if verb in FILE_IO:
+            where = {"file": region.file, "index": operation.first, "pages": pages}
+            return self._do(process, FILE_IO[verb], **where)
+        return self._on_range(operation, process, region.start + operation.first, pages)
+
+    def _on_range(
+        self, operation: Operation, process: ScriptedProcess, start: int, pages: int
+    ) -> Work:
+        verb = operation.verb
+        at = {"start": start, "pages": pages}
         if verb in (Verb.READ, Verb.WRITE):
             return self._touch(operation, process, at)
         if verb is Verb.UNMAP:
             return self._unmap(operation, process, at)
         if verb in POPULATE:
             return self._do(process, ops.OP_POPULATE, write=POPULATE[verb], **at)
-        if verb is Verb.DONTNEED:
-            return self._do(process, ops.OP_DONTNEED, **at)
+        if verb in ON_RANGES:
+            return self._do(process, ON_RANGES[verb], **at)
         if verb is Verb.PROTECT:
             return self._do(process, ops.OP_MPROTECT, bits=ACCESS[operation.mode], **at)
         if verb in (Verb.DONTFORK, Verb.DOFORK):
-            region.dontfork = verb is Verb.DONTFORK
-        bits, drop_bits = ADVICE[verb]
-        return self._do(process, ops.OP_MADVISE, bits=bits, drop_bits=drop_bits, **at)
+            process.regions[operation.region].dontfork = verb is Verb.DONTFORK
+        op = ops.OP_MLOCK if verb in LOCKING else ops.OP_MADVISE
+        bits, drop_bits = LOCKING[verb] if verb in LOCKING else ADVICE[verb]
+        return self._do(process, op, bits=bits, drop_bits=drop_bits, **at)
 
     def end(self, name: str) -> int:
         """Let a process exit, whatever it was about; return how long that took, in ps."""
@@ -209,15 +238,35 @@ class Scripted:
             bits |= A_NORESERVE
         elif verb not in SHARED:
             bits |= A_ACCOUNT
-        start = self._next_vpn
-        self._next_vpn += (-(-pages // HUGE_PAGES) + 1) * HUGE_PAGES
-        process.regions[operation.region] = ScriptedRegion(start, pages)
+        start = self._new_place(pages)
+        process.regions[operation.region] = ScriptedRegion(start, pages, file)
         where = {"start": start, "pages": pages, "kind": kind, "file": file, "index": 0}
         if verb is Verb.STACK:
             bits |= A_GROWSDOWN
             where |= {"start": start + pages - 1, "pages": 1}
         write = int(operation.mode == "populate")
         return self._do(process, ops.OP_MMAP, bits=bits, write=write, **where)
+
+    def _new_place(self, pages: int) -> int:
+        """Return where a region of `pages` pages goes."""
+        start = self._next_vpn
+        self._next_vpn += (-(-pages // HUGE_PAGES) + 1) * HUGE_PAGES
+        return start
+
+    def _brk(self, operation: Operation, process: ScriptedProcess) -> Work:
+        heap = process.regions.setdefault(operation.region, ScriptedRegion(HEAP_VPN, 0))
+        more, heap.pages = operation.pages - heap.pages, operation.pages
+        return self._do(process, ops.OP_BRK, pages=more)
+
+    def _remap(
+        self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
+    ) -> Work:
+        old = {"start": region.start, "pages": region.pages, "write": 0}
+        if operation.verb is Verb.RESIZE:
+            region.pages = operation.pages
+            return self._do(process, ops.OP_MREMAP, index=NONE, count=region.pages, **old)
+        region.start = self._new_place(region.pages)
+        return self._do(process, ops.OP_MREMAP, index=region.start, count=region.pages, **old)
 
     def _touch(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:
         how = {"count": at["pages"], "span": 1, "pattern": ops.SEQUENTIAL, "arrivals": 0, "drop": 0}
@@ -258,6 +307,8 @@ class Scripted:
     def _exec(self, process: ScriptedProcess) -> Work:
         ended = yield from self._do(process, ops.OP_EXEC, pages=0, count=STACK_PAGES)
         process.regions = {}
+        space = self.machine.arrays.spaces[self.space(process)]
+        space.heap_start = space.brk = HEAP_VPN
         return ended
 
     def _exit(self, name: str) -> Work:

@@ -153,12 +153,16 @@ def brk_step(m: Arrays, cpu: int, task: int) -> int:
 
 @compiled
 def extend_heap(m: Arrays, space: int, pages: int) -> None:
-    """Move the break up: the area of the heap that ends at it grows, or a new one begins there."""
+    """Move the break up: the area of the heap that ends at it grows, or a new one begins there.
+
+    One whose family came from a parent does not grow.
+    """
     s = m.spaces[space]
     brk = int(s.brk)
     flags = A_READ | A_WRITE | A_ACCOUNT | A_HEAP
     last = find_area(m, space, brk - 1)
-    if last != NONE and m.areas[last].end == brk and m.areas[last].bits == flags:
+    grows = last != NONE and m.areas[last].end == brk and m.areas[last].bits == flags
+    if grows and m.areas[last].inherited == 0:
         m.areas[last].end = brk + pages
         s.pages += pages
         s.generation += 1

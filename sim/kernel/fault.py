@@ -22,11 +22,12 @@ made again; only a stack stays extended.
 
 from sim.jit import compiled, inlined
 from sim.kernel.filemap import file_fault, write_cached
+from sim.kernel.folio import sole_folio
 from sim.kernel.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.lend import frames_to_own, is_lent, own_leaf
 from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, may_commit
-from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
+from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
 from sim.kernel.work import (
     ACCESS,
     COW_COPY,
@@ -50,6 +51,7 @@ from sim.machine.layout import (
     A_WRITE,
     F_EXCLUSIVE,
     F_FILE,
+    F_LARGE,
     KIND_ANON,
     NONE,
     PFN_SHIFT,
@@ -105,7 +107,10 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     entry = int(m.tables[leaf, at])
     pfn = entry >> PFN_SHIFT
     old = m.frames[pfn]
-    if entry & PTE_ZERO == 0 and (old.bits & F_EXCLUSIVE != 0 or old.refs == 1):
+    if entry & PTE_ZERO == 0 and (
+        old.bits & F_EXCLUSIVE != 0
+        or (old.refs == 1 and (old.bits & F_LARGE == 0 or sole_folio(m, int(t.space), vpn, pfn)))
+    ):
         old.bits |= F_EXCLUSIVE
         m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
         note_fault(m, COW_REUSE)
@@ -125,6 +130,8 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     old.refs -= 1
     old.maps -= 1
     join_twins(m, pfn, new)
+    if old.refs == 0:  # its folio is shared, it was not
+        forget_page(m, cpu, pfn)
     m.pool[0].released += 1
     note_fault(m, COW_COPY)
     return DONE

@@ -20,6 +20,7 @@ Read in Linux 6.12 `mm/huge_memory.c`.
 from typing import Final
 
 from sim.jit import compiled
+from sim.kernel.folio import mark_written
 from sim.kernel.pages import count_resident, family_of, forget_page, leave_twins
 from sim.kernel.work import (
     COW_REUSE,
@@ -46,6 +47,8 @@ from sim.machine.layout import (
     F_ANON,
     F_DIRTY,
     F_EXCLUSIVE,
+    F_LARGE,
+    F_WRITTEN,
     HUGE_ORDER,
     HUGE_PAGES,
     KIND_ANON,
@@ -156,7 +159,8 @@ def fill_huge(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) 
         frame.twin_prev = pfn + i
         frame.family = family
         frame.order = 0
-        frame.bits = F_ANON | F_EXCLUSIVE
+        frame.bits = F_ANON | F_EXCLUSIVE | F_LARGE
+    mark_written(m, task, pfn + (vpn & TABLE_MASK))
     m.pool[0].anon += HUGE_PAGES
     m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
         (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
@@ -221,6 +225,8 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
     pfn = entry >> PFN_SHIFT
     if write == 0 or entry & PTE_WRITE != 0:
         m.tables[middle, at] = entry | PTE_ACCESSED | (PTE_DIRTY if write == 1 else 0)
+        if write == 1:
+            mark_written(m, task, pfn + (vpn & TABLE_MASK))
         return DONE
     if entry & PTE_ZERO != 0:
         block = take_block(m, task)
@@ -231,6 +237,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
         for frame in range(pfn, pfn + HUGE_PAGES):
             m.frames[frame].bits |= F_EXCLUSIVE
         m.tables[middle, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
+        mark_written(m, task, pfn + (vpn & TABLE_MASK))
         note_fault(m, COW_REUSE)
         return DONE
     if not secure(m, cpu, task, 1):
@@ -244,7 +251,8 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
 def split_huge(m: Arrays, space: int, vpn: int) -> int:
     """Put the leaf table set aside, with 512 small entries, in the place of a huge entry.
 
-    Returns the table, or NONE if `vpn` has no huge entry.
+    If that was dirty the pages are, but only entries of pages that were written: so the others are
+    still known to hold only zeros.  Returns the table, or NONE if `vpn` has no huge entry.
     """
     entry = huge_entry(m, space, vpn)
     if entry == 0:
@@ -252,13 +260,16 @@ def split_huge(m: Arrays, space: int, vpn: int) -> int:
     middle = find_table(m, space, vpn, 1)
     leaf = take_aside(m, middle)
     m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (leaf << PFN_SHIFT) | PTE_PRESENT
-    bits = entry & (PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_ZERO)
+    bits = entry & (PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_ZERO)
+    dirty = entry & PTE_DIRTY
     pfn = entry >> PFN_SHIFT
     step = 0 if entry & PTE_ZERO != 0 else 1
     for i in range(HUGE_PAGES):
-        m.tables[leaf, i] = ((pfn + step * i) << PFN_SHIFT) | bits
-        if step == 1 and entry & PTE_DIRTY != 0:
-            m.frames[pfn + i].bits |= F_DIRTY
+        frame = m.frames[pfn + step * i]
+        written = dirty != 0 and frame.bits & F_WRITTEN != 0
+        m.tables[leaf, i] = ((pfn + step * i) << PFN_SHIFT) | bits | (dirty if written else 0)
+        if step == 1 and dirty != 0:
+            frame.bits |= F_DIRTY
     m.spaces[space].generation += 1
     note(m, HUGE_SPLIT, 1)
     return leaf
@@ -298,6 +309,22 @@ def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
             freed += 1
     note(m, FRAME_FREE, freed)
     m.pool[0].released += 1
+
+
+@compiled
+def move_huge(m: Arrays, space: int, vpn: int, target: int) -> None:
+    """Move the huge entry of `vpn`, with the leaf table set aside for it, to `target`.
+
+    The table of level 1 is there.
+    """
+    old = find_table(m, space, vpn, 1)
+    new = find_table(m, space, target, 1)
+    leaf = take_aside(m, old)
+    m.table_info[leaf].next = m.table_info[new].next
+    m.table_info[new].next = leaf
+    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
+    m.tables[new, (target >> TABLE_SHIFT) & TABLE_MASK] = m.tables[old, at]
+    m.tables[old, at] = 0
 
 
 @compiled

@@ -8,6 +8,7 @@ mprotect stops at the first hole, madvise goes on behind it; both then say ENOME
 from sim.jit import compiled
 from sim.kernel.huge import huge_entry, split_across, split_huge
 from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.populate import WRITE, populate_page
 from sim.kernel.work import (
     DONE,
     EINVAL,
@@ -22,6 +23,7 @@ from sim.kernel.work import (
 from sim.machine.areas import area_room, find_area, merge_area, split_area
 from sim.machine.layout import (
     A_ACCOUNT,
+    A_LOCKED,
     A_NORESERVE,
     A_READ,
     A_SHARED,
@@ -83,7 +85,8 @@ def protected_bits(m: Arrays, area: int, access: int) -> int:
 def mprotect_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of mprotect of `pages` pages from `start` on to the permissions in `bits`.
 
-    Stage 1 changes the next area, stage 2 its entries, a leaf table a step.
+    Stage 1 changes the next area, stage 2 its entries, a leaf table a step.  Where private locked
+    memory may be written now, stage 3 writes to each of its pages, so that none is shared.
     """
     t = m.tasks[task]
     end = int(t.start + t.pages)
@@ -97,6 +100,8 @@ def mprotect_step(m: Arrays, cpu: int, task: int) -> int:
         return MORE
     if t.stage == 1:
         return protect_area(m, task, end)
+    if t.stage == 3:
+        return unshare_locked(m, cpu, task, end)
     space = int(t.space)
     limit = int(t.limit)
     vpn = next_present(m, space, int(t.at), limit, 0)
@@ -107,8 +112,26 @@ def mprotect_step(m: Arrays, cpu: int, task: int) -> int:
     t.at = vpn
     if vpn < limit:
         return MORE
+    if t.write == 1:
+        t.stage = 3
+        return MORE
     t.stage = 1
     return MORE if vpn < end else DONE
+
+
+@compiled
+def unshare_locked(m: Arrays, cpu: int, task: int, end: int) -> int:
+    """Write to the next page of the area under way; it is `page`."""
+    t = m.tasks[task]
+    status = populate_page(m, cpu, task, int(t.page), WRITE)
+    if status != DONE:
+        return status
+    t.page += 1
+    if t.page < t.limit and t.errno == 0:
+        return MORE
+    t.errno = 0
+    t.stage = 1
+    return MORE if t.at < end else DONE
 
 
 @compiled
@@ -137,6 +160,9 @@ def protect_area(m: Arrays, task: int, end: int) -> int:
         commit(m, space, promised)
     elif bits & A_ACCOUNT < a.bits & A_ACCOUNT:
         commit(m, space, -promised)
+    private_locked = a.bits & (A_WRITE | A_SHARED | A_LOCKED) == A_LOCKED
+    t.write = 1 if private_locked and bits & A_WRITE != 0 else 0
+    t.page = start
     t.area = change_flags(m, area, start, limit, bits)
     t.limit = limit
     t.stage = 2

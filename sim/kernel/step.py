@@ -5,43 +5,26 @@ from typing import Final
 from sim.jit import compiled, inlined
 from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
 from sim.kernel.fault import access
+from sim.kernel.fileio import file_io_step, fsync_step, msync_step
 from sim.kernel.fork import fork_step
+from sim.kernel.lazyfree import free_step
 from sim.kernel.lend import adopt_step, is_lent, own_range_step, own_step
 from sim.kernel.lock import acquire, release
+from sim.kernel.mlock import mlock_step
+from sim.kernel.mremap import STAGE_GROWN, mremap_step
+from sim.kernel.populate import AS_ALLOWED, populate_step
+from sim.kernel.populate import READ as READ
+from sim.kernel.populate import WRITE as WRITE
 from sim.kernel.process import exec_step, exit_step, vfork_step
 from sim.kernel.protect import advise_step, mprotect_step
 from sim.kernel.unmap import dontneed_step, unmap_step, zap_leaf
-from sim.kernel.work import (
-    DONE,
-    DRAW_HOT,
-    DRAW_PAGE,
-    EINVAL,
-    ENOMEM,
-    LOCKED,
-    MADVISE_CALL,
-    MORE,
-    WAIT_CALL,
-    note,
-)
-from sim.machine.areas import find_area
+from sim.kernel.work import DONE, DRAW_HOT, DRAW_PAGE, LOCKED, MADVISE_CALL, MORE, WAIT_CALL, note
+from sim.kernel.work import OP_ACCESS as OP_ACCESS
 from sim.machine.draw import peek
-from sim.machine.layout import (
-    A_READ,
-    A_SHARED,
-    A_WRITE,
-    F_DIRTY,
-    NONE,
-    PFN_SHIFT,
-    PTE_DIRTY,
-    PTE_PRESENT,
-    PTE_WRITE,
-    TABLE_MASK,
-    Arrays,
-)
+from sim.machine.layout import NONE, Arrays
 from sim.machine.tables import find_table
 
 OP_NONE: Final = 0
-OP_ACCESS: Final = 1
 OP_COMPUTE: Final = 2
 OP_MMAP: Final = 3
 OP_MUNMAP: Final = 4
@@ -57,15 +40,20 @@ OP_MADVISE: Final = 13
 OP_POPULATE: Final = 14
 OP_ADOPT: Final = 15
 """What an Async-fork leaves to the child: copying leaf tables."""
+OP_MLOCK: Final = 16
+OP_MREMAP: Final = 17
+OP_FREE: Final = 18
+OP_MSYNC: Final = 19
+OP_FSYNC: Final = 20
+OP_FILE_READ: Final = 21
+OP_FILE_WRITE: Final = 22
 
 UNLOCKED: Final = (OP_VFORK, OP_EXEC, OP_EXIT, OP_REAP, OP_ADOPT, OP_COMPUTE)
 """Calls that do without the mmap lock of the address space they start in."""
-READERS: Final = (OP_DONTNEED, OP_POPULATE)
+FILE_CALLS: Final = (OP_FSYNC, OP_FILE_READ, OP_FILE_WRITE)
+"""Calls that have nothing to do with an address space."""
+READERS: Final = (OP_DONTNEED, OP_POPULATE, OP_FREE, OP_MSYNC)
 """Calls that hold it for reading only; the others may change areas."""
-
-READ: Final = 0
-WRITE: Final = 1
-AS_ALLOWED: Final = 2
 
 SEQUENTIAL: Final = 0
 UNIFORM: Final = 1
@@ -125,56 +113,6 @@ def access_step(m: Arrays, cpu: int, task: int) -> int:
 
 
 @compiled
-def populate_step(m: Arrays, cpu: int, task: int, mode: int) -> int:
-    """Fault in the next page of a range, as MAP_POPULATE, MADV_POPULATE_READ and _WRITE do.
-
-    `mode` is READ, WRITE, or AS_ALLOWED: write private memory that may be written, read the rest.
-    Holes and pages that may not be accessed end it with an error.
-    """
-    t = m.tasks[task]
-    if t.at >= t.pages:
-        return DONE
-    if t.op == OP_POPULATE and t.at == 0:
-        note(m, MADVISE_CALL, 1)
-    space = int(t.space)
-    vpn = int(t.start + t.at)
-    area = find_area(m, space, vpn)
-    if area == NONE or m.areas[area].start > vpn:
-        t.errno = ENOMEM
-        return DONE
-    bits = int(m.areas[area].bits)
-    write = mode
-    if mode == AS_ALLOWED:
-        write = WRITE if bits & A_WRITE != 0 and bits & A_SHARED == 0 else READ
-    if bits & (A_WRITE if write == WRITE else A_READ) == 0:
-        t.errno = ENOMEM if mode == AS_ALLOWED else EINVAL
-        return DONE
-    if write == READ or not make_dirty(m, space, vpn):
-        status = access(m, cpu, task, vpn, write)
-        if status != DONE:
-            return status
-        m.clock[0].lines -= 1  # the program itself touches nothing: no ACCESS
-    t.at += 1
-    return MORE if t.at < t.pages else DONE
-
-
-@compiled
-def make_dirty(m: Arrays, space: int, vpn: int) -> bool:
-    """Make a page dirty whose entry is writable and clean: only a program makes entries dirty.
-
-    False if the page has no such entry.
-    """
-    leaf = find_table(m, space, vpn, 0)
-    if leaf == NONE or (m.spaces[space].lent > 0 and is_lent(m, space, vpn)):
-        return False
-    entry = int(m.tables[leaf, vpn & TABLE_MASK])
-    if entry & PTE_PRESENT == 0 or entry & PTE_WRITE == 0 or entry & PTE_DIRTY != 0:
-        return False
-    m.frames[entry >> PFN_SHIFT].bits |= F_DIRTY
-    return True
-
-
-@compiled
 def own_page(m: Arrays, cpu: int, task: int, vpn: int) -> int:
     """Get the leaf table of `vpn` back, to remove an entry; SHORT or GROW if that cannot be."""
     space = int(m.tasks[task].space)
@@ -188,7 +126,7 @@ def own_page(m: Arrays, cpu: int, task: int, vpn: int) -> int:
 def own_tables(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of getting back the leaf tables that the call under way may change."""
     t = m.tasks[task]
-    if t.op in (OP_REAP, OP_POPULATE, OP_COMPUTE):
+    if t.op in (OP_REAP, OP_POPULATE, OP_COMPUTE) or t.op in FILE_CALLS:
         return DONE
     start = int(t.start)
     pages = int(t.pages)
@@ -206,7 +144,9 @@ def may_go_on(m: Arrays, task: int) -> bool:
     t = m.tasks[task]
     op = int(t.op)
     s = m.spaces[int(t.space)]
-    if op in UNLOCKED or (op == OP_MMAP and t.stage == STAGE_POPULATE):
+    if op in UNLOCKED or op in FILE_CALLS:
+        return True
+    if op in (OP_MMAP, OP_MLOCK) and t.stage == STAGE_POPULATE:
         return True
     if op in READERS:
         return bool(s.locked_by in (NONE, task))
@@ -254,9 +194,11 @@ def dispatch(m: Arrays, cpu: int, task: int) -> int:
         status = own_tables(m, cpu, task)
         if status != DONE:
             return status
-    if op in (OP_MMAP, OP_BRK) and t.stage == STAGE_POPULATE:
+    if op in (OP_MMAP, OP_BRK, OP_MLOCK) and t.stage == STAGE_POPULATE:
         return populate_step(m, cpu, task, AS_ALLOWED)
     if op == OP_POPULATE:
+        if t.at == 0:
+            note(m, MADVISE_CALL, 1)
         return populate_step(m, cpu, task, int(t.write))
     if op == OP_MMAP:
         return mmap_step(m, cpu, task)
@@ -272,6 +214,30 @@ def dispatch(m: Arrays, cpu: int, task: int) -> int:
         return advise_step(m, cpu, task)
     if op == OP_REAP:
         note(m, WAIT_CALL, 1)
+        return DONE
+    return further_call_step(m, cpu, task, op)
+
+
+@compiled
+def further_call_step(m: Arrays, cpu: int, task: int, op: int) -> int:
+    """Do one step of a system call that programs make less often."""
+    t = m.tasks[task]
+    if op == OP_MLOCK:
+        return mlock_step(m, cpu, task)
+    if op == OP_MREMAP:
+        if t.stage == STAGE_GROWN:
+            return populate_step(m, cpu, task, AS_ALLOWED)
+        return mremap_step(m, cpu, task)
+    if op == OP_FREE:
+        return free_step(m, cpu, task)
+    if op == OP_MSYNC:
+        return msync_step(m, cpu, task)
+    if op == OP_FSYNC:
+        return fsync_step(m, cpu, task)
+    if op == OP_FILE_READ:
+        return file_io_step(m, cpu, task, 0)
+    if op == OP_FILE_WRITE:
+        return file_io_step(m, cpu, task, 1)
     return DONE
 
 

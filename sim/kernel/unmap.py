@@ -26,6 +26,7 @@ from sim.kernel.work import (
 from sim.machine.areas import area_room, drop_area, find_area, split_area
 from sim.machine.layout import (
     A_ACCOUNT,
+    A_LOCKED,
     F_FILE,
     HUGE_PAGES,
     NONE,
@@ -194,7 +195,7 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of madvise(MADV_DONTNEED): entries go, a leaf table a step, and areas stay.
 
     Tables stay as well; since Linux 6.14 those go that lie in the range with all they cover, in one
-    area.  Holes are passed over, with ENOMEM in the end.
+    area.  Holes are passed over, with ENOMEM in the end; locked memory ends it with EINVAL.
     """
     t = m.tasks[task]
     space = int(t.space)
@@ -212,6 +213,9 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
         if m.areas[area].start > t.at:
             t.errno = ENOMEM
             t.at = m.areas[area].start
+        if m.areas[area].bits & A_LOCKED != 0:
+            t.errno = EINVAL
+            return DONE
         t.limit = min(int(m.areas[area].end), end)
     limit = int(t.limit)
     vpn = next_present(m, space, int(t.at), limit, 0)

@@ -20,9 +20,11 @@ GROW: Final = 3
 """Nothing happened: the arrays of the simulation need more room."""
 SEGV: Final = 4
 """The access is invalid: the page is in no area, or against its permissions."""
-
 LOCKED: Final = 5
 """Nothing happened: another task holds the mmap lock."""
+
+OP_ACCESS: Final = 1
+"""The operation in which a program touches pages itself; the others are in `sim.kernel.step`."""
 
 # --- error numbers of Linux -----------------------------------------------------------------
 ENOMEM: Final = 12

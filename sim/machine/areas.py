@@ -1,7 +1,7 @@
 """Areas (VMAs) and address spaces: slots, the address-ordered list, split and merge."""
 
 from sim.jit import compiled
-from sim.machine.layout import A_GROWSDOWN, A_HEAP, NONE, Arrays
+from sim.machine.layout import A_GROWSDOWN, NONE, Arrays
 from sim.machine.tables import free_table, new_table
 
 MMAP_TOP_VPN = 0x7FFFF7FFF
@@ -196,34 +196,45 @@ def can_merge(m: Arrays, lower: int, upper: int) -> bool:
             or (a.own == NONE and b.inherited == 0)
             or (b.own == NONE and a.inherited == 0)
         )
-        and a.bits & (A_GROWSDOWN | A_HEAP) == 0
+        and a.bits & A_GROWSDOWN == 0
     )
 
 
 @compiled
 def merge_area(m: Arrays, slot: int) -> int:
-    """Merge an area with the neighbours it fits; return the slot that now covers it."""
-    for _ in range(2):
-        lower = int(m.areas[slot].prev)
-        if not can_merge(m, lower, slot):
-            lower = slot
-        upper = int(m.areas[lower].next)
-        if not can_merge(m, lower, upper):
-            return lower
-        a = m.areas[lower]
-        b = m.areas[upper]
-        end = int(b.end)
-        if a.own == NONE:
-            a.family = b.family
-            a.own = b.own
-            a.inherited = b.inherited
-        if b.file != NONE:
-            m.files[b.file].users -= 1
-        drop_area(m, upper)
-        m.spaces[a.space].pages += end - a.end
-        a.end = end
+    """Merge an area with the neighbours it fits; return the slot that now covers it.
+
+    With these two only: what they might merge with themselves stays apart, as in Linux.
+    """
+    lower = int(m.areas[slot].prev)
+    if can_merge(m, lower, slot):
+        join_areas(m, lower, slot)
         slot = lower
+    upper = int(m.areas[slot].next)
+    if can_merge(m, slot, upper):
+        join_areas(m, slot, upper)
     return slot
+
+
+@compiled
+def join_areas(m: Arrays, lower: int, upper: int) -> None:
+    """Let an area take over its upper neighbour, and its family if it has none."""
+    a = m.areas[lower]
+    b = m.areas[upper]
+    s = m.spaces[a.space]
+    end = int(b.end)
+    if a.own == NONE:
+        a.family = b.family
+        a.own = b.own
+        a.inherited = b.inherited
+    if b.file != NONE:
+        m.files[b.file].users -= 1
+    heap = s.heap == upper
+    drop_area(m, upper)
+    if heap:
+        s.heap = lower
+    s.pages += end - a.end
+    a.end = end
 
 
 @compiled

@@ -18,8 +18,10 @@ from sim.machine.layout import (
     A_SHARED,
     F_ANON,
     F_BUDDY,
+    F_DIRTY,
     F_EXCLUSIVE,
     F_FILE,
+    F_LARGE,
     F_PERCPU,
     F_STACK,
     F_TABLE,
@@ -30,6 +32,7 @@ from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
     PMD_READONLY,
+    PTE_DIRTY,
     PTE_HUGE,
     PTE_PRESENT,
     PTE_WRITE,
@@ -63,6 +66,8 @@ _COMPLAINTS: Final = {
     21: "a leaf table is not referenced by as many address spaces as use it",
     22: "an address space may change a leaf table that others use",
     23: "leaf tables that may not be changed are miscounted",
+    24: "a frame of a huge page is not marked as part of one",
+    25: "an entry of a file is dirty or writable, but its page is clean",
     16: "copies are not the frames beyond one per page of data",
 }
 
@@ -127,6 +132,9 @@ def _audit_entry(
             return 17
         if entry & PTE_WRITE != 0 and a.bits & A_SHARED == 0:
             return 20
+        changed = entry & (PTE_WRITE | PTE_DIRTY) != 0 and a.kind == KIND_FILE
+        if changed and frame.bits & F_DIRTY == 0:
+            return 25
         resident[int(a.kind)] += 1
         return _OK
     if frame.bits & F_ANON == 0 or a.bits & A_SHARED != 0:
@@ -171,6 +179,8 @@ def _audit_leaf(
         bad = _audit_entry(m, area, page, entry, seen, resident, again)
         if bad != _OK:
             return bad, page
+        if huge != 0 and m.frames[entry >> PFN_SHIFT].bits & F_LARGE == 0:
+            return 24, page
     return _OK, 0
 
 

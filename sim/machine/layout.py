@@ -52,6 +52,10 @@ F_FILE: Final = 128
 F_BUDDY: Final = 256
 F_PERCPU: Final = 512
 F_RESERVED: Final = 1024
+F_LARGE: Final = 2048
+"""Part of a huge page, mapped whole or by small entries: Linux's large folio."""
+F_WRITTEN: Final = 4096
+"""Of such a part: the program has written to it, so that it may hold more than zeros."""
 
 # --- area flags ----------------------------------------------------------------------------
 A_READ: Final = 1

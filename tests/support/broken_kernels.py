@@ -28,7 +28,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "frame.bits &= ~F_EXCLUSIVE\n        if",
     ),
     "the reference is not dropped after a copy": ("kernel/fault.py", "old.refs -= 1", "pass"),
-    "a shared page is reused": ("kernel/fault.py", "or old.refs == 1", "or old.refs <= 2"),
+    "a shared page is reused": ("kernel/fault.py", "(old.refs == 1 and", "(old.refs <= 2 and"),
     "a leaf table that others use is changed": (
         "kernel/fault.py",
         "if s.lent != 0 and leaf",

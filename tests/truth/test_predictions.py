@@ -4,39 +4,29 @@ import random
 
 import pytest
 
-from sim.errors import ScenarioError
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import cannot_run, host_conditions, objections
 from sim.host.kernel import KernelRunner
 from sim.host.predict import predict
-from sim.host.random_scripts import CONTRACT_VERBS, random_script, script_generator
+from sim.host.random_scripts import random_script, script_generator
 from sim.host.record import format_records
-from sim.host.script import Operation, Verb
-from sim.host.scripted import PREDICTED
+from sim.host.script import Operation
 from sim.host.validity import load_script, parse_script
 from tests.truth import reference_model
 from tests.truth.record_scripts import SCRIPTS, comparable, expected_path
 
 pytestmark = pytest.mark.truth
 
-RULES = [path for path in SCRIPTS if {op.verb for op in load_script(path)} <= PREDICTED]
-
 
 def drawn(seed: int, count: int) -> list[list[Operation]]:
-    verbs = [verb for verb in Verb if verb in PREDICTED]
-    return [random_script(script_generator(seed, index), verbs=verbs) for index in range(count)]
+    return [random_script(script_generator(seed, index)) for index in range(count)]
 
 
 def differ(script: list[Operation]) -> int:
     return count_differences(compare(predict(script), reference_model.predict(script)))
 
 
-def test_the_contracts_verbs_are_predicted():
-    assert CONTRACT_VERBS <= PREDICTED
-    assert len(RULES) >= 30
-
-
-@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_predictions_are_what_the_kernel_said(path):
     records = comparable(predict(load_script(path), audit=True))
     assert format_records(records) == expected_path(path).read_text(encoding="utf-8")
@@ -74,11 +64,6 @@ def test_fresh_scripts_end_as_predicted(record_property):
         predicted = predict(script)
         runs = (count_differences(compare(predicted, runner.run(script))) for _ in range(3))
         assert 0 in runs, f"cowpool conform --random {index + 1} --seed {seed} --kernel"
-
-
-def test_what_is_not_simulated_is_refused():
-    with pytest.raises(ScenarioError, match="`filewrite` is not simulated; use map"):
-        predict(parse_script("P mapfile D 4\nP filewrite D 0 4\n"))
 
 
 def test_times_come_from_prices():

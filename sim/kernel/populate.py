@@ -1,0 +1,109 @@
+"""Pages faulted in by a call rather than by an access of the program.
+
+MAP_POPULATE, MADV_POPULATE_READ and _WRITE, mlock, and mprotect of locked memory.  Read in Linux
+6.12 `mm/gup.c` (`__mm_populate`, `populate_vma_page_range`, `faultin_page_range`).
+"""
+
+from typing import Final
+
+from sim.jit import compiled
+from sim.kernel.fault import access
+from sim.kernel.lend import is_lent
+from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE
+from sim.machine.areas import find_area
+from sim.machine.layout import (
+    A_READ,
+    A_SHARED,
+    A_WRITE,
+    F_DIRTY,
+    F_LARGE,
+    F_WRITTEN,
+    NONE,
+    PFN_SHIFT,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    TABLE_MASK,
+    Arrays,
+)
+from sim.machine.tables import find_table
+
+READ: Final = 0
+WRITE: Final = 1
+AS_ALLOWED: Final = 2
+
+
+@compiled
+def populate_page(m: Arrays, cpu: int, task: int, vpn: int, mode: int) -> int:
+    """Fault in one page; DONE, with `errno` set if it cannot be, or SHORT or GROW.
+
+    `mode` is READ, WRITE, or AS_ALLOWED: write private memory that may be written, read the rest.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    area = find_area(m, space, vpn)
+    if area == NONE or m.areas[area].start > vpn:
+        t.errno = ENOMEM
+        return DONE
+    bits = int(m.areas[area].bits)
+    write = mode
+    if mode == AS_ALLOWED:
+        write = WRITE if bits & A_WRITE != 0 and bits & A_SHARED == 0 else READ
+    if bits & (A_WRITE if write == WRITE else A_READ) == 0:
+        t.errno = ENOMEM if mode == AS_ALLOWED else EINVAL
+        return DONE
+    leaf = find_table(m, space, vpn, 0)
+    before = 0 if leaf == NONE else int(m.tables[leaf, vpn & TABLE_MASK])
+    lent = leaf != NONE and m.spaces[space].lent > 0 and is_lent(m, space, vpn)
+    if write == WRITE and not lent and make_dirty(m, before):
+        return DONE
+    status = access(m, cpu, task, vpn, write)
+    if status == DONE:
+        m.clock[0].lines -= 1  # the program itself touches nothing: no ACCESS
+        if write == WRITE and before & PTE_DIRTY == 0:
+            keep_blank(m, space, vpn)
+    return status
+
+
+@compiled
+def populate_step(m: Arrays, cpu: int, task: int, mode: int) -> int:
+    """Fault in the next page of the range `start`, `pages`; see `populate_page`.
+
+    Holes and pages that may not be accessed end it with an error.
+    """
+    t = m.tasks[task]
+    if t.at >= t.pages:
+        return DONE
+    status = populate_page(m, cpu, task, int(t.start + t.at), mode)
+    if status != DONE or t.errno != 0:
+        return status
+    t.at += 1
+    return MORE if t.at < t.pages else DONE
+
+
+@compiled
+def make_dirty(m: Arrays, entry: int) -> bool:
+    """Make a page dirty whose entry is writable and clean: only a program makes entries dirty.
+
+    False if it is no such entry.
+    """
+    if entry & PTE_PRESENT == 0 or entry & PTE_WRITE == 0 or entry & PTE_DIRTY != 0:
+        return False
+    m.frames[entry >> PFN_SHIFT].bits |= F_DIRTY
+    return True
+
+
+@compiled
+def keep_blank(m: Arrays, space: int, vpn: int) -> None:
+    """Let the frame be dirty in place of its entry where a dirty entry would mean "written to".
+
+    So it does in a huge page that is mapped by small entries (`sim.kernel.huge.split_huge`).
+    """
+    leaf = find_table(m, space, vpn, 0)
+    if leaf == NONE:
+        return
+    entry = int(m.tables[leaf, vpn & TABLE_MASK])
+    frame = m.frames[entry >> PFN_SHIFT]
+    if entry & PTE_DIRTY != 0 and frame.bits & (F_LARGE | F_WRITTEN) == F_LARGE:
+        frame.bits |= F_DIRTY
+        m.tables[leaf, vpn & TABLE_MASK] = entry & ~PTE_DIRTY
