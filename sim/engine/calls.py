@@ -159,6 +159,13 @@ class MemoryCalls:
         if pages > 0:
             yield from self._do(call, op, start=region.start_vpn + first, pages=pages, **fields)
 
+    def mremap(self, region: Region, size_bytes: int) -> Verb:
+        """Resize a mapping, moving it if it must; see `sim.workload.api.Process.mremap`."""
+        pages = pages_for(size_bytes)
+        where = {"start": int(region.start_vpn), "pages": region.pages, "count": pages}
+        start = yield from self._do("mremap", ops.OP_MREMAP, index=NONE, write=1, **where)
+        return Region(Vpn(start), pages)
+
     def sbrk(self, delta_bytes: int) -> Verb:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""
         pages = pages_for(abs(delta_bytes))

@@ -151,6 +151,9 @@ class Process(Protocol):
     def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
         """Unmap `pages` pages of `region` from page `first` on; by default, all the rest."""
 
+    def mremap(self, region: Region, size_bytes: int) -> Verb[Region]:
+        """Resize a mapping, moving it if it cannot grow where it is; return where it is now."""
+
     def sbrk(self, delta_bytes: int) -> Verb[Region]:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from sim.errors import Refused
 from sim.units import MIB, MINUTE, MS, PAGE_BYTES, Range
+from sim.workload.malloc.heap import Block, Heap
 from sim.workload.patterns import Uniform
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from sim.workload.api import Child, Process, Region
 
-GrowthMethod = Literal["sbrk", "mmap"]
+GrowthMethod = Literal["sbrk", "mmap", "malloc"]
 
 
 def heap_growth(
@@ -41,8 +42,8 @@ def heap_growth(
     processes
         How many do this: the first forks the others, `stagger_ns` apart.
     method
-        ``sbrk`` moves the program break; ``mmap`` maps an area a step (as malloc does from
-        its threshold on).
+        ``sbrk`` moves the program break; ``mmap`` maps an area a step; ``malloc`` leaves to glibc
+        which of the two is done, and when.
     step_bytes, steps
         How much a step adds, and how many steps make a cycle.
     cycles
@@ -89,30 +90,32 @@ class _Growth:
 
     def run(self, task: Process) -> Generator[Any, Any, None]:
         refused = 0
+        heap = Heap(task)
         for _ in range(self.cycles):
-            grown: list[Region] = []
+            grown: list[Region | Block] = []
             for _ in range(self.steps):
                 before_ns = task.now_ns
                 try:
-                    region = yield from self._grow(task)
+                    found = yield from self._grow(task, heap)
                 except Refused:
                     refused += 1
                     break
+                region = found.region if isinstance(found, Block) else found
                 yield from self._touch(task, region)
                 task.record("step_ns", task.now_ns - before_ns)
-                grown.append(region)
+                grown.append(found)
                 if self.step_cpu_ns:
                     yield from task.compute(self.step_cpu_ns)
             yield from task.sleep(self.hold_ns)
-            yield from self._shrink(task, grown)
+            yield from self._shrink(task, heap, grown)
         task.record("steps_refused", refused)
 
-    def _grow(self, task: Process) -> Generator[Any, Any, Region]:
+    def _grow(self, task: Process, heap: Heap) -> Generator[Any, Any, Region | Block]:
+        if self.method == "malloc":
+            return (yield from heap.malloc(self.step_bytes))
         if self.method == "sbrk":
-            region = yield from task.sbrk(self.step_bytes)
-        else:
-            region = yield from task.mmap(self.step_bytes)
-        return region
+            return (yield from task.sbrk(self.step_bytes))
+        return (yield from task.mmap(self.step_bytes))
 
     def _touch(self, task: Process, region: Region) -> Generator[Any, Any, None]:
         touched = int(region.pages * self.touched_fraction)
@@ -121,10 +124,14 @@ class _Growth:
             if self.rewrites:
                 yield from task.write(region, pages=touched, pattern=Uniform(self.rewrites))
 
-    def _shrink(self, task: Process, grown: list[Region]) -> Generator[Any, Any, None]:
-        if self.method == "sbrk":
-            if grown:
-                yield from task.sbrk(-self.step_bytes * len(grown))
-        else:
-            for region in grown:
-                yield from task.munmap(region)
+    def _shrink(
+        self, task: Process, heap: Heap, grown: list[Region | Block]
+    ) -> Generator[Any, Any, None]:
+        if self.method == "sbrk" and grown:
+            yield from task.sbrk(-self.step_bytes * len(grown))
+        elif self.method != "sbrk":
+            for found in grown:
+                if isinstance(found, Block):
+                    yield from heap.free(found)
+                else:
+                    yield from task.munmap(found)

@@ -23,12 +23,21 @@ class _Scope:
     """What is known of a process where a step stands."""
 
     regions: dict[str, int] = field(default_factory=dict)
+    blocks: set[str] = field(default_factory=set)  # those of the regions that malloc returned
     children: set[str] = field(default_factory=set)
     threads: set[str] = field(default_factory=set)
+    mover: str = ""  # who moves the program break: `sbrk` or `malloc`
+    is_thread: bool = False
     depth: int = 0
 
-    def inherited(self) -> _Scope:
-        return _Scope(dict(self.regions), depth=self.depth + 1)
+    def inherited(self, *, is_thread: bool = False) -> _Scope:
+        return _Scope(
+            dict(self.regions),
+            set(self.blocks),
+            mover=self.mover,
+            is_thread=is_thread,
+            depth=self.depth + 1,
+        )
 
 
 Reader: TypeAlias = Callable[[Any, Path, _Scope], Any]
@@ -105,8 +114,18 @@ def _read_arguments(verb: _Verb, said: Any, path: Path, scope: _Scope) -> dict[s
 
 def _take_note(verb: str, arguments: dict[str, Any], path: Path, scope: _Scope) -> None:
     """Check what arguments mean together, and note what the step makes known."""
+    if verb in ("sbrk", *HEAP_VERBS):
+        _take_note_of_break(verb, path, scope)
     if verb == "mmap":
         scope.regions[arguments["name"]] = -(-arguments["size"] // PAGE_BYTES)
+        scope.blocks.discard(arguments["name"])
+    elif verb in ("malloc", "calloc", "realloc"):
+        name = arguments["name" if verb != "realloc" else "block"]
+        scope.regions[name] = (arguments["size"] - 1) // PAGE_BYTES + 2  # as it may lie
+        scope.blocks.add(name)
+    elif verb == "free":
+        del scope.regions[arguments["block"]]
+        scope.blocks.remove(arguments["block"])
     elif verb == "sbrk":
         if ("grow" in arguments) == ("shrink" in arguments):
             raise StepsError(path, "needs either `grow` or `shrink`")
@@ -114,6 +133,7 @@ def _take_note(verb: str, arguments: dict[str, Any], path: Path, scope: _Scope) 
             if "shrink" in arguments:
                 raise StepsError((*path, "name"), "only a heap that grows has a new region")
             scope.regions[arguments["name"]] = -(-arguments["grow"] // PAGE_BYTES)
+            scope.blocks.discard(arguments["name"])
     elif verb in ("fork", "vfork", "posix_spawn"):
         if "name" in arguments:
             scope.children.add(arguments["name"])
@@ -122,8 +142,25 @@ def _take_note(verb: str, arguments: dict[str, Any], path: Path, scope: _Scope) 
             scope.threads.add(arguments["name"])
     elif verb == "exec":
         scope.regions.clear()
+        scope.blocks.clear()
+        scope.mover = ""
     elif "region" in arguments:
+        if arguments["region"] in scope.blocks and verb not in ("read", "write"):
+            raise StepsError(
+                (*path, "region"),
+                f"block {arguments['region']!r} is malloc's; it can be read, written and freed",
+            )
         _check_range(arguments, path, scope)
+
+
+def _take_note_of_break(verb: str, path: Path, scope: _Scope) -> None:
+    """Check that only one moves the program break, and that it is no thread's malloc."""
+    if verb in HEAP_VERBS and scope.is_thread:
+        raise StepsError(path, "malloc is not simulated in threads; let their process do it")
+    mover = "sbrk" if verb == "sbrk" else "malloc"
+    if scope.mover not in ("", mover):
+        raise StepsError(path, "a process uses either `sbrk` or malloc: both move its break")
+    scope.mover = mover
 
 
 def _check_range(arguments: dict[str, Any], path: Path, scope: _Scope) -> None:
@@ -215,6 +252,13 @@ def _region(value: Any, path: Path, scope: _Scope) -> str:
     return name
 
 
+def _block(value: Any, path: Path, scope: _Scope) -> str:
+    name = _name(value, path, scope)
+    if name not in scope.blocks:
+        raise StepsError(path, unknown("block", name, scope.blocks))
+    return name
+
+
 def _child(value: Any, path: Path, scope: _Scope) -> str:
     name = _name(value, path, scope)
     if name not in scope.children:
@@ -231,6 +275,10 @@ def _thread(value: Any, path: Path, scope: _Scope) -> str:
 
 def _child_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
     return _read_steps(value, path, scope.inherited())
+
+
+def _thread_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
+    return _read_steps(value, path, scope.inherited(is_thread=True))
 
 
 def _spawned_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
@@ -345,10 +393,19 @@ _ACCESS: Final = _Verb(
 _ON_RANGE: Final = _Verb(_RANGE, required=("region",), defaults={"first": 0}, bare="region")
 _BRANCH: Final = _Verb({"name": _name, "steps": _child_steps}, required=("steps",), bare="steps")
 
+_ALLOCATE: Final = _Verb({"name": _name, "size": _BYTES}, required=("name", "size"))
+
+HEAP_VERBS: Final = ("malloc", "calloc", "realloc", "free", "malloc_trim")
+
 VERBS: Final[dict[str, _Verb]] = {
     "mmap": _Verb({"name": _name, "size": _BYTES}, required=("name", "size")),
     "munmap": _ON_RANGE,
     "sbrk": _Verb({"name": _name, "grow": _BYTES, "shrink": _BYTES}),
+    "malloc": _ALLOCATE,
+    "calloc": _ALLOCATE,
+    "realloc": _Verb({"block": _block, "size": _BYTES}, required=("block", "size")),
+    "free": _Verb({"block": _block}, required=("block",), bare="block"),
+    "malloc_trim": _Verb({}),
     "dontneed": _ON_RANGE,
     "read": _ACCESS,
     "write": _ACCESS,
@@ -366,7 +423,7 @@ VERBS: Final[dict[str, _Verb]] = {
         defaults={"text": 0, "data": 0, "bss": 0, "stack": 0},
     ),
     "wait": _Verb({"child": _child}, bare="child"),
-    "thread": _BRANCH,
+    "thread": _Verb({"name": _name, "steps": _thread_steps}, required=("steps",), bare="steps"),
     "join": _Verb({"thread": _thread}, required=("thread",), bare="thread"),
     "exit": _Verb({"status": _whole(0, 255)}, defaults={"status": 0}, bare="status"),
     "repeat": _Verb({"times": _whole(0), "steps": _repeated_steps}, required=("times", "steps")),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from sim.workload.api import Image
 from sim.workload.arrivals import poisson
+from sim.workload.malloc.heap import Heap
+from sim.workload.malloc.models import MODELS
 from sim.workload.patterns import (
     SEQUENTIAL,
     Every,
@@ -25,11 +27,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sim.workload.api import Child, Process, Region, Thread
+    from sim.workload.malloc.heap import Block
+    from sim.workload.malloc.models import Allocator
 
 __all__ = ["StepsError", "check_steps", "normal_steps", "steps"]
 
 
-def steps(task: Process, *, steps: Annotated[list[Any], normal_steps]) -> Generator[Any, Any, None]:
+def steps(
+    task: Process,
+    *,
+    steps: Annotated[list[Any], normal_steps],
+    malloc: Literal["glibc"] = "glibc",
+) -> Generator[Any, Any, None]:
     """Do what a list of steps says, in order, then exit.
 
     =============  =====================================================================
@@ -38,6 +47,10 @@ def steps(task: Process, *, steps: Annotated[list[Any], normal_steps]) -> Genera
     mmap           name, size
     munmap         region; first, pages
     sbrk           grow (and name, of the grown part) or shrink
+    malloc         name, size; `calloc` likewise
+    realloc        block, size
+    free           block
+    malloc_trim
     dontneed       region; first, pages
     read, write    region; first, pages, pattern, arrivals, span, per_request, cpu, drop
     compute        cpu
@@ -59,22 +72,33 @@ def steps(task: Process, *, steps: Annotated[list[Any], normal_steps]) -> Genera
     ``arrivals``, counted from the start of the step, is ``{every: DURATION}``,
     ``{poisson: RATE}`` or ``{at: [TIME, ...]}``.  One main argument may stand bare:
     ``{read: A}``, ``{compute: 5 ms}``, ``{fork: [...]}``.  A child knows its parent's regions,
-    a thread those of its process.
+    a thread those of its process.  A block that malloc returned is a region, of the pages that it
+    lies in, for ``read`` and ``write``.
 
     Parameters
     ----------
     steps
         The list.
+    malloc
+        Whose malloc it is.
     """
-    yield from _Runner(task, {}).run(normal_steps(steps))
+    yield from _Runner(task, {}, {}, MODELS[malloc]()).run(normal_steps(steps))
 
 
 class _Runner:
     """One process that does steps."""
 
-    def __init__(self, task: Process, regions: dict[str, Region]) -> None:
+    def __init__(
+        self,
+        task: Process,
+        regions: dict[str, Region],
+        blocks: dict[str, Block],
+        model: Allocator,
+    ) -> None:
         self._task = task
         self._regions = regions
+        self._blocks = blocks
+        self._heap = Heap(task, model)
         self._children: dict[str, Child] = {}
         self._threads: dict[str, Thread] = {}
         self._started: dict[str, int] = {}
@@ -102,10 +126,30 @@ class _Runner:
         yield from self._task.dontneed(self._regions[region], first, pages)
 
     def _read(self, region: str, **how: Any) -> Generator[Any, Any, None]:
-        yield from self._task.read(self._regions[region], **self._how(**how))
+        yield from self._task.read(self._regions[region], **self._how(region, **how))
 
     def _write(self, region: str, **how: Any) -> Generator[Any, Any, None]:
-        yield from self._task.write(self._regions[region], **self._how(**how))
+        yield from self._task.write(self._regions[region], **self._how(region, **how))
+
+    def _malloc(self, name: str, size: int) -> Generator[Any, Any, None]:
+        self._note_block(name, (yield from self._heap.malloc(size)))
+
+    def _calloc(self, name: str, size: int) -> Generator[Any, Any, None]:
+        self._note_block(name, (yield from self._heap.calloc(size)))
+
+    def _realloc(self, block: str, size: int) -> Generator[Any, Any, None]:
+        self._note_block(block, (yield from self._heap.realloc(self._blocks[block], size)))
+
+    def _free(self, block: str) -> Generator[Any, Any, None]:
+        del self._regions[block]
+        yield from self._heap.free(self._blocks.pop(block))
+
+    def _malloc_trim(self) -> Generator[Any, Any, None]:
+        yield from self._heap.trim()
+
+    def _note_block(self, name: str, block: Block) -> None:
+        self._blocks[name] = block
+        self._regions[name] = block.region
 
     def _compute(self, cpu: int) -> Generator[Any, Any, None]:
         yield from self._task.compute(cpu)
@@ -118,13 +162,18 @@ class _Runner:
 
     def _fork(self, steps: list[Any], name: str | None = None) -> Generator[Any, Any, None]:
         child = yield from self._task.fork(
-            _run_child, steps, dict(self._regions), name=self._full_name(name)
+            _run_child, steps, *self._inheritance(), name=self._full_name(name)
         )
         self._note_child(name, child)
 
     def _vfork(self, steps: list[Any], name: str | None = None) -> Generator[Any, Any, None]:
         child = yield from self._task.vfork(
-            _run_child, steps, dict(self._regions), name=self._full_name(name)
+            _run_child,
+            steps,
+            dict(self._regions),
+            dict(self._blocks),
+            self._heap.model,  # borrowed, as the memory that it manages
+            name=self._full_name(name),
         )
         self._note_child(name, child)
 
@@ -132,20 +181,33 @@ class _Runner:
         self, image: dict[str, int], steps: list[Any], name: str | None = None
     ) -> Generator[Any, Any, None]:
         child = yield from self._task.posix_spawn(
-            _image(**image), _run_child, steps, {}, name=self._full_name(name)
+            _image(**image),
+            _run_child,
+            steps,
+            {},
+            {},
+            self._heap.model.anew(),
+            name=self._full_name(name),
         )
         self._note_child(name, child)
 
     def _exec(self, **sizes: int) -> Generator[Any, Any, None]:
         yield from self._task.exec(_image(**sizes))
         self._regions.clear()
+        self._blocks.clear()
+        self._heap = Heap(self._task, self._heap.model.anew())
 
     def _wait(self, child: str | None = None) -> Generator[Any, Any, None]:
         yield from self._task.wait(None if child is None else self._children[child])
 
     def _thread(self, steps: list[Any], name: str | None = None) -> Generator[Any, Any, None]:
         thread = yield from self._task.thread(
-            _run_child, steps, self._regions, name=self._full_name(name)
+            _run_child,
+            steps,
+            self._regions,
+            self._blocks,
+            self._heap.model,
+            name=self._full_name(name),
         )
         if name is not None:
             self._threads[name] = thread
@@ -164,6 +226,9 @@ class _Runner:
         self._task.mark(kind)
         yield from ()
 
+    def _inheritance(self) -> tuple[dict[str, Region], dict[str, Block], Allocator]:
+        return dict(self._regions), dict(self._blocks), self._heap.model.fork()
+
     def _full_name(self, name: str | None) -> str | None:
         """Return a name no sibling has: a child started again gets a number."""
         if name is None:
@@ -178,6 +243,7 @@ class _Runner:
 
     def _how(
         self,
+        region: str,
         first: int,
         pages: int,
         pattern: str | dict[str, Any],
@@ -187,6 +253,8 @@ class _Runner:
         drop: bool,
         arrivals: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
+        if region in self._blocks:  # which may lie in one page less than the grammar takes it to
+            pages = max(0, min(pages, self._regions[region].pages - first))
         chosen, accesses = _pattern(pattern, pages)
         requests = accesses // per_request
         return {
@@ -215,9 +283,13 @@ class _Runner:
 
 
 def _run_child(
-    task: Process, steps: list[Any], regions: dict[str, Region]
+    task: Process,
+    steps: list[Any],
+    regions: dict[str, Region],
+    blocks: dict[str, Block],
+    model: Allocator,
 ) -> Generator[Any, Any, None]:
-    yield from _Runner(task, regions).run(steps)
+    yield from _Runner(task, regions, blocks, model).run(steps)
 
 
 def _image(text: int, data: int, bss: int, stack: int) -> Image:

@@ -5,6 +5,8 @@ import statistics
 import pytest
 
 from sim.engine.run import simulate
+from sim.host.malloc.predict import predict
+from sim.host.malloc.script import parse_script
 from sim.scenario import resolve
 from sim.stats.theory import distinct_pages_written
 from sim.units import GIB, MIB, MS, S
@@ -156,6 +158,70 @@ def test_heaps_take_a_frame_a_touched_page(method):
     assert recorded(result, "p", "steps_refused") == [0]
     need = result["metrics"]["memory_need_bytes"]["data"] // 4096
     assert need <= 3 * 4 * 128 + 3
+
+
+MALLOC_SCRIPT = """\
+P malloc a 100KiB
+P write a
+P malloc b 300KiB
+P write b
+P calloc c 60KiB
+P realloc b 900KiB
+P write b
+P fork C
+C free a
+C realloc c 200KiB
+C malloc d 3000
+C free b
+C exit
+P write a
+P free a
+P free b
+P malloc e 200KiB
+P write e
+P trim
+"""
+"""As in the list of steps below, once more for the machine without a clock."""
+
+
+@pytest.mark.truth
+def test_malloc_in_steps_does_what_it_does_in_a_script():
+    """The engine and the bare machine take the same frames, for the same library's sake."""
+    child = [
+        {"free": "a"},
+        {"realloc": {"block": "c", "size": "200 KiB"}},
+        {"malloc": {"name": "d", "size": 3000}},
+        {"free": "b"},
+    ]
+    steps = [
+        {"malloc": {"name": "a", "size": "100 KiB"}},
+        {"write": "a"},
+        {"malloc": {"name": "b", "size": "300 KiB"}},
+        {"write": "b"},
+        {"calloc": {"name": "c", "size": "60 KiB"}},
+        {"realloc": {"block": "b", "size": "900 KiB"}},
+        {"write": "b"},
+        {"fork": child},
+        "wait",
+        {"write": "a"},
+        {"free": "a"},
+        {"free": "b"},
+        {"malloc": {"name": "e", "size": "200 KiB"}},
+        {"write": "e"},
+        "malloc_trim",
+    ]
+    result = run("steps", steps=steps)
+    faults = sum(record.minflt for record in predict(parse_script(MALLOC_SCRIPT), "glibc"))
+    assert result["metrics"]["minor_faults"] == faults
+    assert result["metrics"]["cow_copies"] > 0
+
+
+@pytest.mark.truth
+def test_malloc_grows_a_heap_by_the_break_once_its_threshold_has_risen():
+    """The first cycle maps every step; freeing them raises the threshold above a step."""
+    result = run("heap_growth", method="malloc", processes=1, steps=4, cycles=2, step=MIB)
+    touched = 2 * 4 * (MIB // 4096 + 1)  # a block begins behind its header: a page more
+    assert touched <= result["metrics"]["zero_fills"] <= touched + 4
 
 
 @pytest.mark.truth

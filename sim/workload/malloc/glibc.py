@@ -6,7 +6,7 @@ they move, and which arena a thread uses.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.errors import Errno, Refused
 from sim.units import KIB, MIB, PAGE_BYTES
@@ -61,6 +61,15 @@ class GlibcMalloc:
         tcache_count: int = TCACHE_COUNT,
         cpus: int = 1,
     ) -> None:
+        self._made_with: dict[str, Any] = {
+            "mmap_threshold": mmap_threshold,
+            "trim_threshold": trim_threshold,
+            "top_pad": top_pad,
+            "mmap_max": mmap_max,
+            "dynamic": dynamic,
+            "tcache_count": tcache_count,
+            "cpus": cpus,
+        }
         self.trace = Trace()
         self.mmap_threshold = mmap_threshold
         self.trim_threshold = trim_threshold
@@ -77,6 +86,10 @@ class GlibcMalloc:
         self._next_arena = 0
         self._tcaches: dict[int, Tcache] = {}
         self._thread = 0
+
+    def anew(self) -> GlibcMalloc:
+        """Return an empty heap with the parameters that this one began with, as after exec."""
+        return type(self)(**self._made_with)
 
     def fork(self, thread: int = 0) -> GlibcMalloc:
         """Return the heap of a child that `thread` has forked; there it is thread 0."""

@@ -38,6 +38,9 @@ class Allocator(Protocol):
     def end_thread(self, thread: int) -> Operation[None]:
         """Do what the end of a thread does."""
 
+    def anew(self) -> Self:
+        """Return an empty heap with the same parameters, as after exec."""
+
     def fork(self, thread: int = 0) -> Self:
         """Return the heap of a child that `thread` has forked."""
 

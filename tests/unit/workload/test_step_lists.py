@@ -69,7 +69,7 @@ def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
         ([None], (0,), "got nothing"),
         ([{"read": "A", "write": "A"}], (0,), "got a mapping of 2 keys"),
         ([{"wirte": "A"}], (0, "wirte"), "unknown verb 'wirte'; did you mean 'write'"),
-        ([{1: 2}], (0, "1"), "unknown verb '1'; there are: compute, dontneed"),
+        ([{1: 2}], (0, "1"), "unknown verb '1'; there are: calloc, compute"),
         ([{"write": "A"}], (0, "write"), "unknown region 'A'; there are: none"),
         ([A, {"write": "B"}], (1, "write"), "step 2, write: unknown region 'B'; there are: A"),
         ([{"mmap": {"name": "A"}}], (0, "mmap"), "needs `size`"),
