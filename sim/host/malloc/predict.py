@@ -15,7 +15,7 @@ from sim.host.malloc.script import Operation, Verb
 from sim.host.script import FIRST_PROCESS
 from sim.kernel import step as ops
 from sim.kernel.work import DONE, ENOMEM, GROW
-from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, N_LINES, N_QUANTILES
+from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, N_LINES, N_QUANTILES, NONE
 from sim.machine.machine import HostSpec, Machine
 from sim.units import GIB, PAGE_BYTES
 from sim.workload.malloc.calls import Brk, Dontneed, Mmap, Mremap, Munmap, Protect
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FIRST_MAPPING: Final = 0x1000_0000_0000
 """Where mappings are placed from, in bytes."""
 ROOM: Final = 20 * GIB
-"""From one mapping to the next at least: none has to move to grow."""
+"""From one mapping to the next at least: none has to move to grow, none joins another."""
 STACK_PAGES: Final = 2048
 SPARE_PAGES: Final = 8192
 DTV_BYTES: Final = 272
@@ -199,11 +199,9 @@ class _Heaps:
             case Munmap(start, size):
                 self._range(process, ops.OP_MUNMAP, start, size)
             case Mremap(start, old, new):
-                if new > old:
-                    self._map(process, start + old, new - old, A_READ | A_WRITE | A_ACCOUNT)
-                else:
-                    self._range(process, ops.OP_MUNMAP, start + new, old - new)
-                return start
+                where = {"index": NONE, "write": 1, "count": new // PAGE_BYTES}
+                self._range(process, ops.OP_MREMAP, start, old, **where)
+                return self._result(process) * PAGE_BYTES
             case Protect(start, size):
                 self._range(process, ops.OP_MPROTECT, start, size, bits=A_READ | A_WRITE)
             case Dontneed(start, size):
