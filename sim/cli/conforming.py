@@ -58,11 +58,10 @@ def conform_malloc(
     from sim.workload.malloc.models import MODELS
 
     if library not in MODELS:
-        raise ScenarioError(
-            f"no model of {library!r}; there are: {', '.join(MODELS)}", key="malloc"
-        )
+        known = ", ".join(MODELS)
+        raise ScenarioError(f"there is no model of {library!r}; there are: {known}", key="--malloc")
     if priced:
-        raise ScenarioError("has no prices; leave --time and --costs out", key="malloc")
+        raise ScenarioError("has no prices; leave out --time and --costs", key="--malloc")
     from sim.host.malloc.conform import run_malloc_conform
 
     return run_malloc_conform(
