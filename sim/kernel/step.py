@@ -4,6 +4,7 @@ from typing import Final
 
 from sim.jit import compiled, inlined
 from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
+from sim.kernel.execve import exec_step, start_step
 from sim.kernel.fault import access
 from sim.kernel.fileio import file_io_step, fsync_step, msync_step
 from sim.kernel.fork import fork_step
@@ -15,7 +16,7 @@ from sim.kernel.mremap import STAGE_GROWN, mremap_step
 from sim.kernel.populate import AS_ALLOWED, populate_step
 from sim.kernel.populate import READ as READ
 from sim.kernel.populate import WRITE as WRITE
-from sim.kernel.process import exec_step, exit_step, vfork_step
+from sim.kernel.process import exit_step, vfork_step
 from sim.kernel.protect import advise_step, mprotect_step
 from sim.kernel.unmap import dontneed_step, unmap_step, zap_leaf
 from sim.kernel.work import DONE, DRAW_HOT, DRAW_PAGE, LOCKED, MADVISE_CALL, MORE, WAIT_CALL, note
@@ -47,8 +48,10 @@ OP_MSYNC: Final = 19
 OP_FSYNC: Final = 20
 OP_FILE_READ: Final = 21
 OP_FILE_WRITE: Final = 22
+OP_START: Final = 23
+"""What a program touches of its own accord when it starts."""
 
-UNLOCKED: Final = (OP_VFORK, OP_EXEC, OP_EXIT, OP_REAP, OP_ADOPT, OP_COMPUTE)
+UNLOCKED: Final = (OP_VFORK, OP_EXEC, OP_EXIT, OP_REAP, OP_ADOPT, OP_START, OP_COMPUTE)
 """Calls that do without the mmap lock of the address space they start in."""
 FILE_CALLS: Final = (OP_FSYNC, OP_FILE_READ, OP_FILE_WRITE)
 """Calls that have nothing to do with an address space."""
@@ -186,6 +189,8 @@ def dispatch(m: Arrays, cpu: int, task: int) -> int:
         return exit_step(m, cpu, task)
     if op == OP_EXEC:
         return exec_step(m, cpu, task)
+    if op == OP_START:
+        return start_step(m, cpu, task)
     if op == OP_VFORK:
         return vfork_step(m, cpu, task)
     if op == OP_ADOPT:

@@ -191,6 +191,34 @@ FILE = np.dtype(
     ]
 )
 
+IMAGE = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "first",  # of its segments, in `segments`
+            "n_segments",
+            "heap",  # first page of its heap
+            "first_touch",  # of the pages it touches when it starts, in `touches`
+            "n_touches",
+        )
+    ]
+)
+"""A program as exec knows it.  Row 0 is anonymous memory of whatever size, and nothing else."""
+
+SEGMENT = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "start",
+            "end",
+            "bits",
+            "file",  # what it maps from page `offset` on, or NONE
+            "offset",
+            "clears",  # 1 if exec zeroes the rest of its last page: bss begins there
+        )
+    ]
+)
+
 TASK = np.dtype(
     [
         (name, "i8")
@@ -239,6 +267,8 @@ TASK = np.dtype(
             "index",  # its first page in the file
             "limit",  # the end of the area under way
             "evict",  # files that nobody maps any more, for it to free
+            "image",  # that exec puts in place
+            "stack_pages",  # that exec fills with arguments and environment; 0 means 1
             "reserved",  # frames set aside for it
             "result",
             "errno",
@@ -393,6 +423,9 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "areas": (AREA, ()),
     "files": (FILE, ()),
     "cached": (INT, ()),
+    "images": (IMAGE, ()),
+    "segments": (SEGMENT, ()),
+    "touches": (INT, ()),
     "tasks": (TASK, ()),
     "cpus": (CPU, ()),
     "zones": (ZONE, ()),
@@ -426,6 +459,10 @@ class Arrays:
     files: Any
     cached: NDArray[np.int64]
     """Frames of files' pages, 0 where a page is not in the page cache."""
+    images: Any
+    segments: Any
+    touches: NDArray[np.int64]
+    """Pages times 2, plus 1 to write them."""
     tasks: Any
     cpus: Any
     zones: Any

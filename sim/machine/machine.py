@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sim.errors import KernelPanicError
 from sim.machine.audit import audit
 from sim.machine.frames import add_free_range
+from sim.machine.images import ImageStore
 from sim.machine.layout import (
     COLUMNS,
     F_RESERVED,
@@ -88,6 +89,7 @@ class Machine:
         rows |= {"histograms": N_LATENCIES}
         self.arrays = Arrays(rows)
         self.arrays.prices[:] = prices
+        self.images = ImageStore(self.arrays)
         self._take_note_of_room()
         self._set_up_pool()
         self._set_up_zones()
@@ -239,7 +241,7 @@ class Machine:
         if pool.used_tables + 8 > len(m.table_info):
             m.grow("tables")
             m.grow("table_info")
-        if pool.used_areas + 8 > len(m.areas):
+        if pool.used_areas + 8 + self.images.most_segments > len(m.areas):
             m.grow("areas")
         if pool.used_spaces + 8 > len(m.spaces):
             m.grow("spaces")

@@ -77,6 +77,8 @@ def test_exec_builds_first_and_then_drops_a_leaf_table_a_step() -> None:
     used = kernel.in_use()
     kernel.begin(row, ops.OP_EXEC, pages=10, count=64)
     assert kernel.one_step(row) == MORE
+    assert kernel.in_use() == used + 1  # the top table
+    assert kernel.one_step(row) == MORE
     assert kernel.in_use() == used + NEW_IMAGE
     for left in (512, 0):
         assert kernel.one_step(row) == MORE

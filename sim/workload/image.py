@@ -1,0 +1,101 @@
+"""Programs as exec sees them: segments of files and memory, and the pages touched at the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sim.units import PAGE_BYTES, pages_for
+
+if TYPE_CHECKING:
+    from sim.workload.api import Image
+
+TEXT_VPN: Final = 0x400
+"""Where a static program's first segment lies, as the linker has it: 4 MiB."""
+STACK_BYTES: Final = 8 << 20
+"""RLIMIT_STACK, as distributions set it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Pages [start_vpn, start_vpn + pages) of a new program.
+
+    `file` is mapped privately from its page `offset` on; "" is anonymous memory (bss).  `clears`:
+    exec zeroes the rest of the last page, because bss begins in it.
+    """
+
+    start_vpn: int
+    pages: int
+    writable: bool
+    file: str = ""
+    offset: int = 0
+    clears: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One page that a program reads or writes when it starts."""
+
+    vpn: int
+    write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramImage:
+    """A program that exec can put in place of an address space.
+
+    Attributes
+    ----------
+    segments
+        Its areas, in any order.
+    files
+        The files that they map, by name, and how many pages each has.
+    touches
+        The pages that the program touches by itself when it starts, in order.
+    heap_vpn
+        Where its heap begins.
+    stack_bytes
+        How far its stack may grow.
+    source
+        Where this was read: a file, or a command that shows it.
+    """
+
+    segments: tuple[Segment, ...]
+    files: tuple[tuple[str, int], ...]
+    touches: tuple[Touch, ...]
+    heap_vpn: int
+    stack_bytes: int = STACK_BYTES
+    source: str = ""
+
+
+def image_of(sizes: Image) -> ProgramImage:
+    """Return a program of which only the sizes are known.
+
+    Assumed: it lies as a static program does, reads all its text and writes all its data when it
+    starts, and leaves its bss alone.
+    """
+    text, data = pages_for(sizes.text_bytes), pages_for(sizes.data_bytes)
+    bss = pages_for(sizes.bss_bytes)
+    file = f"program {sizes.text_bytes} + {sizes.data_bytes}"
+    data_vpn = TEXT_VPN + text
+    segments = (
+        Segment(TEXT_VPN, text, False, file),
+        Segment(data_vpn, data, True, file, text),
+        Segment(data_vpn + data, bss, True),
+    )
+    return ProgramImage(
+        segments=tuple(segment for segment in segments if segment.pages),
+        files=((file, text + data),) if text + data else (),
+        touches=(
+            *(Touch(vpn, write=False) for vpn in range(TEXT_VPN, data_vpn)),
+            *(Touch(vpn, write=True) for vpn in range(data_vpn, data_vpn + data)),
+        ),
+        heap_vpn=data_vpn + data + bss,
+        stack_bytes=sizes.stack_bytes,
+        source="assumed",
+    )
+
+
+def pages_of_file(size_bytes: int) -> int:
+    """Return how many pages of the page cache a file of this size takes."""
+    return -(-size_bytes // PAGE_BYTES)
