@@ -203,6 +203,10 @@ def conform(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="S", min=0, help="What they are drawn from.")
     ] = None,
+    spawn: Annotated[
+        bool,
+        typer.Option("--spawn", help="fork + exec, vfork + exec, posix_spawn, by parent size."),
+    ] = False,
     costs: Annotated[
         Path | None,
         typer.Option("--costs", metavar="FILE", help="A host profile: what operations cost."),
@@ -237,6 +241,7 @@ def conform(
         kernel=kernel,
         random=random,
         seed=seed,
+        spawn=spawn,
         costs=costs,
         time=time,
         as_json=as_json,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.errors import ScenarioError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -18,6 +20,7 @@ def conform_scripts(
     kernel: bool,
     random: int | None,
     seed: int | None,
+    spawn: bool,
     costs: Path | None,
     time: bool,
     as_json: bool,
@@ -26,6 +29,10 @@ def conform_scripts(
     from sim.host.conform import run_conform
 
     prices = host_prices(costs) if time or costs is not None else None
+    if spawn:
+        if scripts or random is not None:
+            raise ScenarioError("--spawn takes no scripts; leave out one or the other")
+        return _spawn(prices if time else None, kernel=kernel, as_json=as_json)
 
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
         from sim.host.predict import predict
@@ -67,6 +74,14 @@ def conform_malloc(
     return run_malloc_conform(
         scripts, library, kernel=kernel, random=random, seed=seed, as_json=as_json
     )
+
+
+def _spawn(prices: dict[str, Any] | None, *, kernel: bool, as_json: bool) -> int:
+    from sim.cost.catalogue import price_array
+    from sim.host.spawn_conform import run_spawns
+
+    array = None if prices is None else price_array(prices)
+    return run_spawns(kernel=kernel, prices=array, as_json=as_json)
 
 
 def host_prices(profile: Path | None) -> dict[str, Any]:

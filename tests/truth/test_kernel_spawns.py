@@ -1,0 +1,211 @@
+"""Real programs: the faults of fork + exec, vfork + exec and posix_spawn, predicted and counted.
+
+Parent and program are real ones (`sim/host/programs`); what they touch is known, how many faults
+that takes is the simulated kernel's affair.  Drawn are what the program touches, how long its
+arguments are, how large the parent is, and how it starts its children.
+"""
+
+import os
+import random
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sim.host.conditions import cannot_run, compiler
+from sim.host.kernel import HostError
+from sim.host.spawn import Method, Spawn, SpawnedProgram, predict_spawns, some_touches
+from sim.host.spawn_run import ENVIRONMENT, SpawnRunner
+from sim.units import GIB, MIB, PAGE_BYTES
+from sim.workload.image import ProgramImage, Touch
+
+pytestmark = [pytest.mark.truth, pytest.mark.kernel]
+
+CHECKED_KERNELS = re.compile(r"6\.18\.")
+CASES = 40
+FRESH_CASES = 20
+SPAWNS = 2
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[SpawnRunner]:
+    reason = cannot_run()
+    if reason is not None:
+        pytest.skip(f"unchecked: {reason}")
+    try:
+        with SpawnRunner() as it:
+            it.run(Method.FORK, 0, ())
+            yield it
+    except HostError as error:
+        pytest.skip(f"unchecked: {error}")
+
+
+def faults(spawns: Sequence[Spawn]) -> list[tuple[int, int, int]]:
+    return [spawn.faults for spawn in spawns]
+
+
+def check(
+    runner: SpawnRunner,
+    method: Method,
+    pages: int,
+    touches: Sequence[Touch],
+    padding: str = "",
+    seed: int | None = None,
+) -> None:
+    """Compare three times at most: one interrupted run proves nothing."""
+    program = runner.program(touches, padding)
+    predicted = faults(
+        predict_spawns(method, pages, program=program, parent=runner.parent, spawns=SPAWNS)
+    )
+    real = []
+    for _ in range(3):
+        real = faults(runner.run(method, pages, touches, padding, spawns=SPAWNS))
+        if real == predicted:
+            return
+    text = f"seed {seed}: {method}, parent of {pages} pages, {touches}, {len(padding)} more bytes: "
+    text += f"predicted {predicted}, the kernel says {real}"
+    release = os.uname().release
+    if not CHECKED_KERNELS.match(release):
+        pytest.skip(f"kernel {release} is not one whose rules were checked; it differs: {text}")
+    pytest.fail(text, pytrace=False)
+
+
+def drawn_touches(draw: random.Random, image: ProgramImage) -> list[Touch]:
+    touches = []
+    for _ in range(draw.randrange(60)):
+        segment = draw.choice(image.segments)
+        vpn = segment.start_vpn + draw.randrange(segment.pages)
+        touches.append(Touch(vpn, segment.writable and draw.random() < 0.5))
+    return touches
+
+
+def check_drawn(runner: SpawnRunner, seed: int, count: int) -> None:
+    draw = random.Random(seed)
+    for _ in range(count):
+        touches = drawn_touches(draw, runner.image)
+        padding = "x" * draw.choice([0, draw.randrange(9000), draw.randrange(9000), 100_000])
+        pages = draw.choice([0, 1, 17, 600])
+        check(runner, draw.choice(list(Method)), pages, touches, padding, seed)
+
+
+def test_drawn_spawns(runner: SpawnRunner):
+    check_drawn(runner, 1, CASES)
+
+
+def test_fresh_spawns(runner: SpawnRunner):
+    seed = random.SystemRandom().randrange(2**32)
+    check_drawn(runner, seed, FRESH_CASES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", list(Method), ids=lambda method: method.name.lower())
+@pytest.mark.parametrize("parent_bytes", [MIB, 16 * MIB, 256 * MIB, GIB])
+def test_parents_of_every_size(runner: SpawnRunner, method: Method, parent_bytes: int):
+    check(runner, method, parent_bytes // PAGE_BYTES, some_touches(runner.image))
+
+
+WRONG = {
+    "exec leaves the page where bss begins alone": lambda program: replace(
+        program,
+        image=replace(
+            program.image,
+            segments=tuple(replace(s, clears=False) for s in program.image.segments),
+        ),
+    ),
+    "exec fills one page of arguments, however long": lambda program: replace(
+        program, stack_pages=1
+    ),
+    "bss is a file's": lambda program: replace(
+        program,
+        image=replace(
+            program.image,
+            segments=tuple(
+                s if s.file else replace(s, file=program.image.files[0][0])
+                for s in program.image.segments
+            ),
+        ),
+    ),
+    "text is not shared by fault-around windows": lambda program: replace(
+        program, image=replace(program.image, segments=tuple(_pages_apart(program.image)))
+    ),
+}
+
+
+def _pages_apart(image: ProgramImage):
+    for segment in image.segments:
+        if segment.writable:
+            yield segment
+        else:
+            for page in range(segment.pages):
+                at = {"start_vpn": segment.start_vpn + page, "offset": segment.offset + page}
+                yield replace(segment, **at, pages=1)
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_rule_would_show(runner: SpawnRunner, what: str):
+    touches = [
+        Touch(s.start_vpn + n, write=False) for s in runner.image.segments[:5] for n in (0, 1)
+    ]
+    padding = "x" * 9000
+    program = runner.program(touches, padding)
+    right = predict_spawns(Method.VFORK, 1, program=program, parent=runner.parent)
+    broken: SpawnedProgram = WRONG[what](program)
+    wrong = predict_spawns(Method.VFORK, 1, program=broken, parent=runner.parent)
+    assert faults(right) != faults(wrong)
+    assert faults(right) == faults(runner.run(Method.VFORK, 1, touches, padding))
+
+
+LIBC_PARENT = r"""
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int count, char **arguments)
+{
+    extern char **environ;
+    for (int i = 0; i < 4; i++) {
+        int status;
+        struct rusage usage;
+        pid_t pid;
+        if (i % 2)
+            pid = vfork();
+        else if (posix_spawn(&pid, arguments[1], 0, 0, arguments + 1, environ))
+            return 1;
+        if (pid == 0) {
+            execve(arguments[1], arguments + 1, environ);
+            _exit(1);
+        }
+        wait4(pid, &status, 0, &usage);
+        printf("%ld\n", status ? -1 : usage.ru_minflt);
+    }
+    return count < 2;
+}
+"""
+
+
+def test_the_c_library_starts_programs_likewise(runner: SpawnRunner, tmp_path: Path):
+    """`posix_spawn` and `vfork` of the C library: what the child takes is the same."""
+    source, parent = tmp_path / "parent.c", tmp_path / "parent"
+    source.write_text(LIBC_PARENT)
+    command = [str(compiler()), "-O1", "-static", "-o", str(parent), str(source)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("unchecked: there is no static C library")
+    touches = some_touches(runner.image)
+    told, _ = runner._command(touches, "")
+    done = subprocess.run(
+        ["setarch", "-R", "taskset", "-c", "0", parent, *told],
+        env={**ENVIRONMENT, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    program = runner.program(touches)
+    expected = [
+        predict_spawns(method, 1, program=program, parent=runner.parent)[0].child
+        for method in (Method.SPAWN, Method.VFORK)
+    ]
+    assert [int(line) for line in done.stdout.split()] == 2 * expected
