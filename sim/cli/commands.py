@@ -203,6 +203,10 @@ def conform(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="S", min=0, help="What they are drawn from.")
     ] = None,
+    all_verbs: Annotated[
+        bool,
+        typer.Option("--all-verbs", help="Draw them from every verb, not the first set only."),
+    ] = False,
     spawn: Annotated[
         bool,
         typer.Option("--spawn", help="fork + exec, vfork + exec, posix_spawn, by parent size."),
@@ -241,6 +245,7 @@ def conform(
         kernel=kernel,
         random=random,
         seed=seed,
+        all_verbs=all_verbs,
         spawn=spawn,
         costs=costs,
         time=time,

@@ -20,6 +20,7 @@ def conform_scripts(
     kernel: bool,
     random: int | None,
     seed: int | None,
+    all_verbs: bool,
     spawn: bool,
     costs: Path | None,
     time: bool,
@@ -27,6 +28,7 @@ def conform_scripts(
 ) -> int:
     """Predict scripts at the prices of `costs`, compare if asked, and return the exit status."""
     from sim.host.conform import run_conform
+    from sim.host.random_scripts import ALL_VERBS, CONTRACT_VERBS
 
     prices = host_prices(costs) if time or costs is not None else None
     if spawn:
@@ -45,6 +47,7 @@ def conform_scripts(
         kernel=kernel,
         random=random,
         seed=seed,
+        verbs=ALL_VERBS if all_verbs else CONTRACT_VERBS,
         time=time,
         as_json=as_json,
     )

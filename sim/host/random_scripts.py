@@ -67,6 +67,7 @@ WEIGHTS: Final[dict[Verb, int]] = {
 }
 CONTRACT_VERBS: Final = frozenset(tuple(WEIGHTS)[:14])
 """The verbs of the first set; `verbs` may keep to them."""
+ALL_VERBS: Final = frozenset(WEIGHTS)
 SEGV_PERCENT: Final = 2
 """How many of a hundred accesses may go where they must not."""
 ANYWHERE_PERCENT: Final = 10
@@ -83,7 +84,7 @@ def random_script(
     rng: random.Random,
     *,
     operations: int | None = None,
-    verbs: Iterable[Verb] = tuple(WEIGHTS),
+    verbs: Iterable[Verb] = ALL_VERBS,
 ) -> list[Operation]:
     """Draw a valid script over `verbs`, of at most `operations` lines (default: 10 to 120)."""
     return _Drawing(rng, verbs).script(operations or rng.choice((10, 20, 40, 80, 120)))

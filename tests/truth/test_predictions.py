@@ -1,12 +1,11 @@
-"""What the simulated machine predicts, against the kernel, its recorded answers and the model."""
+"""What the simulated machine predicts, against the kernel's recorded answers and the model.
 
-import random
+Against the running kernel: `test_kernel_conformance`.
+"""
 
 import pytest
 
 from sim.host.compare import compare, count_differences
-from sim.host.conditions import cannot_run, host_conditions, objections
-from sim.host.kernel import KernelRunner
 from sim.host.predict import predict
 from sim.host.random_scripts import random_script, script_generator
 from sim.host.record import format_records
@@ -48,22 +47,6 @@ def test_a_wrong_rule_is_noticed_by_the_machine(monkeypatch, name, wrong):
     """Negative control."""
     monkeypatch.setattr(reference_model, name, wrong)
     assert any(differ(script) for script in drawn(1, 40))
-
-
-@pytest.mark.kernel
-def test_fresh_scripts_end_as_predicted(record_property):
-    reason = cannot_run()
-    if reason is not None:
-        pytest.skip(f"unchecked: {reason}")
-    runner, conditions = KernelRunner(), host_conditions()
-    seed = random.SystemRandom().randrange(10**6)
-    record_property("seed", seed)
-    for index, script in enumerate(drawn(seed, 20)):
-        if objections(conditions, script):
-            continue
-        predicted = predict(script)
-        runs = (count_differences(compare(predicted, runner.run(script))) for _ in range(3))
-        assert 0 in runs, f"cowpool conform --random {index + 1} --seed {seed} --kernel"
 
 
 def test_times_come_from_prices():

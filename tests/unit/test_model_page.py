@@ -45,6 +45,15 @@ def test_every_test_exists():
     assert named <= defined, named - defined
 
 
+def test_every_script_is_in_the_list_of_rules():
+    rows = re.findall(
+        r"^\| .+ \| `(\w+)` \| (.*) \|$", PAGE.split("## Rules, and")[1], re.MULTILINE
+    )
+    scripts = sorted(path.stem for path in (ROOT / "tests/truth/scripts").glob("*.txt"))
+    assert [name for name, _ in rows] == scripts
+    assert sum(bool(origin.strip()) for _, origin in rows) >= 4
+
+
 def test_every_metric_is_defined():
     document = simulate(load_scenario("steps_demo"), seed=1).to_json()
     for name in (*document["metrics"], *document["processes"][0], *document["series"]):
