@@ -22,7 +22,8 @@ from sim.kernel.unmap import dontneed_step, unmap_step, zap_leaf
 from sim.kernel.work import DONE, DRAW_HOT, DRAW_PAGE, LOCKED, MADVISE_CALL, MORE, WAIT_CALL, note
 from sim.kernel.work import OP_ACCESS as OP_ACCESS
 from sim.machine.draw import peek
-from sim.machine.layout import NONE, Arrays
+from sim.machine.layout import NONE, PFN_SHIFT, TABLE_MASK, Arrays
+from sim.machine.native import prefetch
 from sim.machine.tables import find_table
 
 OP_NONE: Final = 0
@@ -65,27 +66,44 @@ LISTED: Final = 3
 
 
 @inlined
-def choose_page(m: Arrays, task: int) -> int:
-    """Return the first page of the next access of the stream; a retry chooses the same.
+def choose_page(m: Arrays, task: int, ahead: int) -> int:
+    """Return the first page of the next access of the stream, or of one `ahead` behind it.
 
-    Random accesses of several pages go to aligned groups of that many.
+    A retry chooses the same.  Random accesses of several pages go to aligned groups of that many.
     """
     t = m.tasks[task]
     span = int(t.span)
     if t.pattern == SEQUENTIAL:
-        return int(t.start + t.at * span)
+        return int(t.start + (t.at + ahead) * span)
     if t.pattern == LISTED:
-        return int(t.start + m.lists[int(t.pages_at + t.at)])
+        return int(t.start + m.lists[int(t.pages_at + t.at) + ahead])
     groups = int(t.pages) // span
     first = 0
     if t.pattern == HOT_COLD:
         hot = int(t.hot_pages) // span
-        if peek(m, task, DRAW_HOT) < t.hot_share:
+        if peek(m, task, DRAW_HOT, ahead) < t.hot_share:
             groups = hot
         else:
             first = hot
             groups -= hot
-    return int(t.start) + (first + ((peek(m, task, DRAW_PAGE) * groups) >> 32)) * span
+    return int(t.start) + (first + ((peek(m, task, DRAW_PAGE, ahead) * groups) >> 32)) * span
+
+
+@compiled
+def look_ahead(m: Arrays, task: int) -> None:
+    """Fetch what the next accesses of a random stream need: an entry for one, a frame for another.
+
+    A random write waits for main memory again and again; this overlaps the waiting.
+    """
+    space = int(m.tasks[task].space)
+    vpn = choose_page(m, task, 2)
+    leaf = find_table(m, space, vpn, 0)
+    if leaf != NONE:
+        prefetch(m.tables, (leaf, vpn & TABLE_MASK))
+    vpn = choose_page(m, task, 1)
+    leaf = find_table(m, space, vpn, 0)
+    if leaf != NONE:
+        prefetch(m.frames, int(m.tables[leaf, vpn & TABLE_MASK]) >> PFN_SHIFT)
 
 
 @inlined
@@ -93,8 +111,10 @@ def access_step(m: Arrays, cpu: int, task: int) -> int:
     """Touch the next page of the stream; an access of `span` pages is that many steps."""
     t = m.tasks[task]
     if t.within == 0:
-        t.page = choose_page(m, task)
+        t.page = choose_page(m, task, 0)
     vpn = int(t.page + t.within)
+    if t.pattern != SEQUENTIAL and t.within == 0 and t.at + 2 < t.count:
+        look_ahead(m, task)
     if t.drop == 1 and m.spaces[int(t.space)].lent > 0:
         status = own_page(m, cpu, task, vpn)
         if status != DONE:

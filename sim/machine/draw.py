@@ -48,16 +48,16 @@ def threefry(key0: int, key1: int, counter0: int, counter1: int) -> int:
 
 
 @inlined
-def peek(m: Arrays, task: int, purpose: int) -> int:
-    """Return the next 32 bits of (task, purpose) without using them up."""
+def peek(m: Arrays, task: int, purpose: int, ahead: int) -> int:
+    """Return the next 32 bits of (task, purpose), or those `ahead` behind them; uses none up."""
     d = m.draws
-    n = int(d[task, purpose, 2])
+    n = int(d[task, purpose, 2]) + ahead
     return threefry(int(d[task, purpose, 0]), int(d[task, purpose, 1]), n & _MASK, n >> 32)
 
 
 @inlined
 def draw(m: Arrays, task: int, purpose: int) -> int:
     """Return the next 32 bits of (task, purpose)."""
-    bits = peek(m, task, purpose)
+    bits = peek(m, task, purpose, 0)
     m.draws[task, purpose, 2] += 1
     return bits

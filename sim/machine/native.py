@@ -162,4 +162,27 @@ def _lower_setitem(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
+def prefetch(rows: Any, index: Any) -> None:
+    """Have the processor fetch ``rows[index]``, which is needed soon; changes no result."""
+
+
+@infer_global(prefetch)
+class _Prefetch(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        if isinstance(args[0], RowsType) and _signature(*args) is not None:
+            return signature(types.void, *args)
+        return None
+
+
+@lower_builtin(prefetch, RowsType, types.Any)
+def _lower_prefetch(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    address = _address(context, builder, sig.args[0], args[0], sig.args[1], args[1])
+    write, keep, data = flag(1), flag(3), flag(1)
+    builder.call(fetch, [builder.inttoptr(address, byte), write, keep, data])
+    return context.get_dummy_value()
+
+
 Compiled = Callable[..., Any]
