@@ -215,6 +215,10 @@ def conform(
         Path | None,
         typer.Option("--costs", metavar="FILE", help="A host profile: what operations cost."),
     ] = None,
+    as_kernel: Annotated[
+        str | None,
+        typer.Option("--as-kernel", metavar="VERSION", help="Whose rules to predict by, as 5.10."),
+    ] = None,
     time: Annotated[bool, typer.Option("--time", help="Print simulated time as well.")] = False,
     malloc: Annotated[
         str | None,
@@ -248,6 +252,7 @@ def conform(
         all_verbs=all_verbs,
         spawn=spawn,
         costs=costs,
+        as_kernel=as_kernel,
         time=time,
         as_json=as_json,
     )

@@ -23,11 +23,12 @@ def conform_scripts(
     all_verbs: bool,
     spawn: bool,
     costs: Path | None,
+    as_kernel: str | None,
     time: bool,
     as_json: bool,
 ) -> int:
     """Predict scripts at the prices of `costs`, compare if asked, and return the exit status."""
-    from sim.host.conform import run_conform
+    from sim.host.conform import predicted_release, run_conform
     from sim.host.random_scripts import ALL_VERBS, CONTRACT_VERBS
 
     prices = host_prices(costs) if time or costs is not None else None
@@ -36,10 +37,14 @@ def conform_scripts(
             raise ScenarioError("--spawn takes no scripts; leave out one or the other")
         return _spawn(prices if time else None, kernel=kernel, as_json=as_json)
 
+    if as_kernel is not None:
+        as_kernel = _release(as_kernel)
+    release = predicted_release(as_kernel, kernel)
+
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
         from sim.host.predict import predict
 
-        return predict(script, prices=prices)
+        return predict(script, prices=prices, kernel=release)
 
     return run_conform(
         scripts,
@@ -48,6 +53,7 @@ def conform_scripts(
         random=random,
         seed=seed,
         verbs=ALL_VERBS if all_verbs else CONTRACT_VERBS,
+        release=as_kernel,
         time=time,
         as_json=as_json,
     )
@@ -85,6 +91,15 @@ def _spawn(prices: dict[str, Any] | None, *, kernel: bool, as_json: bool) -> int
 
     array = None if prices is None else price_array(prices)
     return run_spawns(kernel=kernel, prices=array, as_json=as_json)
+
+
+def _release(text: str) -> str:
+    from sim.machine.rules import known_release
+
+    try:
+        return known_release(text)
+    except ValueError as error:
+        raise ScenarioError(str(error), key="--as-kernel") from None
 
 
 def host_prices(profile: Path | None) -> dict[str, Any]:

@@ -66,14 +66,8 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         fork_kind=FORK_KINDS[policy["fork"]],
         eager_zero=policy["zeroing"] == "eager",
         thp=THP_MODES[host["thp"]],
-        area_locks=_release(host["kernel"]) >= (6, 4),
-        give_tables=_release(host["kernel"]) >= (6, 14),
+        kernel=host["kernel"],
     )
-
-
-def _release(kernel: str) -> tuple[int, ...]:
-    """Return a kernel's release as numbers: ``6.12`` is (6, 12)."""
-    return tuple(int(number) for number in kernel.split("."))
 
 
 def simulate(

@@ -16,6 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.host.script import MAPPING_VERBS, Operation, Verb
+from sim.machine.rules import (
+    CHECKED,
+    NEWEST,
+    OLDEST,
+    RULES,
+    parse_release,
+    release_name,
+    rules_of,
+)
 from sim.units import GIB, PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
@@ -136,6 +145,39 @@ def cannot_run() -> str | None:
     if compiler() is None:
         return "there is no C compiler; install gcc or clang, or name one in the variable CC"
     return None
+
+
+def assumed_release(running: str) -> str:
+    """Return the release whose rules are assumed for a running kernel: its own, or the nearest.
+
+    >>> assumed_release("6.12.117-amd64"), assumed_release("7.1.0")
+    ('6.12', '6.18')
+    """
+    try:
+        release = parse_release(running)
+    except ValueError:
+        release = NEWEST
+    return release_name(min(max(release, OLDEST), NEWEST))
+
+
+def rules_condition(assumed: str, running: str | None = None) -> Condition:
+    """Return what is to be said of the rules of the release `assumed`.
+
+    `running` is the kernel that answers, if one does.
+    """
+    found = f"those of Linux {assumed}"
+    differing = [rule for rule in RULES if (rule.bit & rules_of(assumed)) == 0]
+    if running is not None and assumed_release(running) != assumed:
+        return Condition(
+            "rules", found, f"this kernel is {running}: differences are to be expected"
+        )
+    if running is not None and not running.startswith(f"{assumed}."):
+        return Condition("rules", found, f"{running} is not known: a difference may be its own")
+    if parse_release(assumed) != CHECKED:
+        count = len(differing)
+        what = f"{count} differ from those of the kernel they were checked on, see docs/model.md"
+        return Condition("rules", found, what)
+    return Condition("rules", found)
 
 
 def host_conditions() -> list[Condition]:

@@ -6,20 +6,29 @@ Where predictions come from is the caller's affair: a `Predictor` turns a script
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from sim.errors import ScenarioError
 from sim.host.compare import Comparison, compare, count_differences
-from sim.host.conditions import cannot_run, host_conditions, objections
+from sim.host.conditions import (
+    assumed_release,
+    cannot_run,
+    host_conditions,
+    objections,
+    rules_condition,
+)
 from sim.host.kernel import HostError, KernelRunner
 from sim.host.random_scripts import CONTRACT_VERBS, random_script, script_generator, shrink
 from sim.host.record import OpRecord, format_records
 from sim.host.script import Operation, Verb, format_script
 from sim.host.validity import load_script
+from sim.machine.rules import NEWEST, release_name
 
 if TYPE_CHECKING:
     from sim.host.conditions import Condition
@@ -42,6 +51,7 @@ def run_conform(
     random: int | None = None,
     seed: int | None = None,
     verbs: Collection[Verb] = CONTRACT_VERBS,
+    release: str | None = None,
     time: bool = False,
     as_json: bool = False,
     out: TextIO | None = None,
@@ -61,6 +71,9 @@ def run_conform(
         How many random scripts to draw as well; needs `seed`.
     verbs
         What random scripts are made of.
+    release
+        Whose rules the default predictor follows; by default those of the kernel that runs here if
+        it is asked, else the newest known.
     time
         Print ` ns=N` as well, where the predictor gives it.
 
@@ -76,15 +89,14 @@ def run_conform(
         A script cannot be read or is not valid.
     """
     if predictor is None:
-        from sim.host.predict import predict
-
-        predictor = predict
+        predictor = partial(_predict, kernel=predicted_release(release, kernel))
     session = _Session(predictor, time, as_json, out or sys.stdout, err or sys.stderr)
     if random is not None and seed is None:
         raise ScenarioError("random scripts need a seed; add e.g. `--seed 1`")
     if not paths and random is None:
         raise ScenarioError("nothing to do; name a script, or ask for `--random N --seed S`")
     scripts = [(str(path), load_script(path)) for path in paths]
+    session.state_rules(release, kernel)
     if kernel:
         session.find_kernel()
     statuses = [session.script(name, script) for name, script in scripts]
@@ -93,6 +105,20 @@ def run_conform(
     status = max(statuses, key=_severity)
     session.finish(status)
     return status
+
+
+def predicted_release(release: str | None, kernel: bool) -> str:
+    """Return the release whose rules are followed: that asked for, the running one's, the newest.
+
+    The running kernel counts if it is asked (`kernel`).
+    """
+    return release or (assumed_release(platform.release()) if kernel else release_name(NEWEST))
+
+
+def _predict(script: Sequence[Operation], kernel: str) -> list[OpRecord]:
+    from sim.host.predict import predict
+
+    return predict(script, kernel=kernel)
 
 
 def _severity(status: int) -> int:
@@ -115,6 +141,12 @@ class _Session:
         self._conditions: list[Condition] = []
         self._results: list[dict[str, Any]] = []
         self._unsteady = 0
+
+    def state_rules(self, release: str | None, kernel: bool) -> None:
+        """Say whose rules are followed, if there is anything to say about it."""
+        if kernel or release is not None:
+            running = platform.release() if kernel else None
+            self._say(str(rules_condition(predicted_release(release, kernel), running)))
 
     def find_kernel(self) -> None:
         """Print what the kernel is like, and get ready to run scripts on it."""

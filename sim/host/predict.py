@@ -9,6 +9,7 @@ from sim.host.script import SIZING_VERBS
 from sim.host.scripted import Scripted, births, require_known
 from sim.machine.layout import FORK_COW, HUGE_PAGES, THP_MADVISE
 from sim.machine.machine import HostSpec
+from sim.machine.rules import NEWEST, release_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,16 +25,18 @@ def predict(
     *,
     prices: Mapping[str, Any] | None = None,
     audit: bool = False,
+    kernel: str = release_name(NEWEST),
 ) -> list[OpRecord]:
     """Return what each operation of a valid script does.
 
     `prices` are those of a resolved host (``host.prices``); without them `ns` is ``None``.  `audit`
-    checks the machine's books after each operation.
+    checks the machine's books after each operation.  `kernel` is the release whose rules hold.
 
     Raises `ScenarioError` for a verb that is not simulated.
     """
     require_known(script)
-    scripted = Scripted(roomy_host(script), None if prices is None else price_array(prices))
+    host = roomy_host(script, kernel=kernel)
+    scripted = Scripted(host, None if prices is None else price_array(prices))
     records = []
     for operation in script:
         records.append(scripted.perform(operation, timed=prices is not None))
@@ -43,7 +46,11 @@ def predict(
 
 
 def roomy_host(
-    script: Sequence[Operation], *, fork_kind: int = FORK_COW, eager_zero: bool = False
+    script: Sequence[Operation],
+    *,
+    fork_kind: int = FORK_COW,
+    eager_zero: bool = False,
+    kernel: str = release_name(NEWEST),
 ) -> HostSpec:
     """Return a host with memory that the script cannot run out of, and a CPU for each process."""
     processes = births(script)
@@ -56,5 +63,5 @@ def roomy_host(
         fork_kind=fork_kind,
         eager_zero=eager_zero,
         thp=THP_MADVISE,
-        give_tables=True,
+        kernel=kernel,
     )

@@ -17,11 +17,11 @@ from sim.kernel.work import (
 from sim.machine.areas import (
     area_room,
     find_area,
-    find_gap,
     insert_area,
     is_free,
     map_file,
     merge_area,
+    place,
 )
 from sim.machine.layout import (
     A_ACCOUNT,
@@ -71,7 +71,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
         return DONE
     start = int(t.start)
     if start == NONE:
-        start = find_gap(m, space, int(t.pages))
+        start = place(m, space, int(t.pages), int(t.kind), int(t.bits))
     elif not is_free(m, space, start, start + int(t.pages)):
         start = NONE
     if start == NONE:

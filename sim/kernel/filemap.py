@@ -79,6 +79,8 @@ def cache_page(m: Arrays, cpu: int, file: int, index: int) -> int:
     m.cached[int(f.first) + index] = pfn
     f.resident += 1
     m.pool[0].cache += 1
+    if f.kind == KIND_SHMEM:
+        m.pool[0].shmem += 1
     return pfn
 
 
@@ -272,6 +274,8 @@ def evict_step(m: Arrays, cpu: int, task: int) -> None:
     f.at = end
     f.resident -= freed
     m.pool[0].cache -= freed
+    if f.kind == KIND_SHMEM:
+        m.pool[0].shmem -= freed
     note(m, FRAME_FREE, freed)
     if end == f.pages:
         m.pool[0].committed -= f.committed

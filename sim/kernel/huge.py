@@ -21,7 +21,14 @@ from typing import Final
 
 from sim.jit import compiled
 from sim.kernel.folio import mark_written
-from sim.kernel.pages import count_resident, family_of, forget_page, leave_twins
+from sim.kernel.pages import (
+    count_resident,
+    family_of,
+    forget_page,
+    fresh_page,
+    join_twins,
+    leave_twins,
+)
 from sim.kernel.work import (
     COW_REUSE,
     DONE,
@@ -29,6 +36,7 @@ from sim.kernel.work import (
     FORK_TABLE,
     FRAME_FREE,
     GROW,
+    HUGE_COPY,
     HUGE_SPLIT,
     HUGE_ZERO_FILL,
     MORE,
@@ -67,6 +75,7 @@ from sim.machine.layout import (
     ZERO_PFN,
     Arrays,
 )
+from sim.machine.rules import R_HUGE_SPLIT, R_HUGE_ZERO
 from sim.machine.tables import (
     find_table,
     free_table,
@@ -145,6 +154,13 @@ def take_block(m: Arrays, task: int) -> int:
 
 @compiled
 def fill_huge(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) -> None:
+    """Zero a block of frames and map it, in a table whose leaf is set aside."""
+    map_block(m, task, area, middle, vpn, pfn)
+    note_fault(m, HUGE_ZERO_FILL)
+
+
+@compiled
+def map_block(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) -> None:
     """Map a block of frames, exclusive and writable, in a table whose leaf is set aside."""
     a = m.areas[area]
     base = vpn - (vpn & TABLE_MASK)
@@ -166,7 +182,6 @@ def fill_huge(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) 
         (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
     )
     count_resident(m, int(m.tasks[task].space), HUGE_PAGES)
-    note_fault(m, HUGE_ZERO_FILL)
 
 
 @compiled
@@ -228,11 +243,13 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
         if write == 1:
             mark_written(m, task, pfn + (vpn & TABLE_MASK))
         return DONE
+    rules = m.pool[0].rules
     if entry & PTE_ZERO != 0:
-        block = take_block(m, task)
-        if block != NONE:
-            fill_huge(m, task, area, middle, vpn, block)
-            return DONE
+        if rules & R_HUGE_ZERO != 0 or rules & R_HUGE_SPLIT == 0:
+            block = take_block(m, task)
+            if block != NONE:
+                fill_huge(m, task, area, middle, vpn, block)
+                return DONE
     elif m.frames[pfn].bits & F_EXCLUSIVE != 0 or sole_mapping(m, pfn):
         for frame in range(pfn, pfn + HUGE_PAGES):
             m.frames[frame].bits |= F_EXCLUSIVE
@@ -240,11 +257,57 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
         mark_written(m, task, pfn + (vpn & TABLE_MASK))
         note_fault(m, COW_REUSE)
         return DONE
+    elif rules & R_HUGE_SPLIT == 0:
+        block = take_block(m, task)
+        if block != NONE:
+            copy_block(m, cpu, task, area, middle, vpn, block)
+            return DONE
+        if secure(m, cpu, task, HUGE_PAGES):
+            copy_pages(m, cpu, task, area, vpn)
+            return DONE
     if not secure(m, cpu, task, 1):
         t.need = 1
         return SHORT
     split_huge(m, int(t.space), vpn)
     return SPLIT
+
+
+@compiled
+def copy_block(
+    m: Arrays, cpu: int, task: int, area: int, middle: int, vpn: int, block: int
+) -> None:
+    """Map a copy of a shared huge page in its place, as Linux before 5.8 does."""
+    pfn = int(m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK]) >> PFN_SHIFT
+    m.spaces[int(m.tasks[task].space)].rss_anon -= HUGE_PAGES
+    map_block(m, task, area, middle, vpn, block)
+    for i in range(HUGE_PAGES):
+        m.frames[block + i].bits |= m.frames[pfn + i].bits & F_WRITTEN
+        join_twins(m, pfn + i, block + i)
+        drop_page(m, cpu, pfn + i)
+    mark_written(m, task, block + (vpn & TABLE_MASK))
+    m.pool[0].released += 1
+    note_fault(m, HUGE_COPY)
+
+
+@compiled
+def copy_pages(m: Arrays, cpu: int, task: int, area: int, vpn: int) -> None:
+    """Do as `copy_block` where no block of frames is free, but 512 single ones, secured.
+
+    Read in Linux 5.4 `do_huge_pmd_wp_page_fallback`.
+    """
+    space = int(m.tasks[task].space)
+    leaf = split_huge(m, space, vpn)
+    a = m.areas[area]
+    base = vpn - (vpn & TABLE_MASK)
+    family = family_of(m, area)
+    for i in range(HUGE_PAGES):
+        old = int(m.tables[leaf, i]) >> PFN_SHIFT
+        new = fresh_page(m, cpu, family, int(a.offset + base + i - a.start))
+        m.tables[leaf, i] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+        join_twins(m, old, new)
+        drop_page(m, cpu, old)
+    m.pool[0].released += 1
+    note_fault(m, HUGE_COPY)
 
 
 @compiled
@@ -301,12 +364,7 @@ def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
         return
     freed = 0
     for at in range(pfn, pfn + HUGE_PAGES):
-        frame = m.frames[at]
-        frame.refs -= 1
-        frame.maps -= 1
-        if frame.refs == 0:
-            forget_page(m, cpu, at)
-            freed += 1
+        freed += drop_page(m, cpu, at)
     note(m, FRAME_FREE, freed)
     m.pool[0].released += 1
 
@@ -325,6 +383,18 @@ def move_huge(m: Arrays, space: int, vpn: int, target: int) -> None:
     at = (vpn >> TABLE_SHIFT) & TABLE_MASK
     m.tables[new, (target >> TABLE_SHIFT) & TABLE_MASK] = m.tables[old, at]
     m.tables[old, at] = 0
+
+
+@compiled
+def drop_page(m: Arrays, cpu: int, pfn: int) -> int:
+    """Take note that an entry which mapped a frame is gone; return 1 if that freed it."""
+    frame = m.frames[pfn]
+    frame.refs -= 1
+    frame.maps -= 1
+    if frame.refs > 0:
+        return 0
+    forget_page(m, cpu, pfn)
+    return 1
 
 
 @compiled

@@ -14,6 +14,7 @@ from sim.jit import compiled
 from sim.kernel.huge import huge_entry
 from sim.kernel.lend import is_lent
 from sim.machine.layout import NONE, PTE_PRESENT, PTE_WRITE, TABLE_MASK, VPN_BITS, Arrays
+from sim.machine.rules import R_AREA_LOCKS
 from sim.machine.tables import find_table
 
 ALL_PAGES = 1 << VPN_BITS
@@ -31,8 +32,9 @@ def acquire(m: Arrays, task: int, start: int, end: int) -> bool:
     if s.locked_by != NONE:
         return False
     s.locked_by = task
-    s.lock_start = start if m.pool[0].area_locks == 1 else 0
-    s.lock_end = end if m.pool[0].area_locks == 1 else ALL_PAGES
+    whole = m.pool[0].rules & R_AREA_LOCKS == 0
+    s.lock_start = 0 if whole else start
+    s.lock_end = ALL_PAGES if whole else end
     s.generation += 1  # every access of the others looks at the lock from now on
     return True
 

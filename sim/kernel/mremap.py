@@ -25,11 +25,11 @@ from sim.kernel.work import (
 from sim.machine.areas import (
     area_room,
     find_area,
-    find_gap,
     insert_area,
     is_free,
     map_file,
     merge_area,
+    place,
 )
 from sim.machine.frames import secure
 from sim.machine.layout import (
@@ -115,7 +115,7 @@ def begin_mremap(m: Arrays, task: int) -> int:
         return grown(m, task)
     target = int(t.index)
     if target == NONE and t.write == 1:
-        target = find_gap(m, space, int(t.count))
+        target = place(m, space, int(t.count), int(a.kind), int(a.bits))
     elif target != NONE and not is_free(m, space, target, target + int(t.count)):
         target = NONE
     if target == NONE:

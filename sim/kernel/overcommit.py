@@ -2,6 +2,7 @@
 
 from sim.jit import compiled
 from sim.machine.layout import Arrays
+from sim.machine.rules import R_GUESS_TOTAL
 
 OVERCOMMIT_GUESS = 0
 OVERCOMMIT_ALWAYS = 1
@@ -15,7 +16,8 @@ def may_commit(m: Arrays, space: int, pages: int) -> bool:
     ====  ================================================================================
     mode  so Linux refuses
     ====  ================================================================================
-    0     a single request larger than memory and swap together
+    0     a single request larger than memory and swap together; before 5.2, one that is not
+          less than `free_guess`
     1     nothing
     2     what would take `Committed_AS` to `CommitLimit`, less a reserve for root and the
           smaller of another reserve and 1/32 of what this process has mapped already
@@ -25,10 +27,26 @@ def may_commit(m: Arrays, space: int, pages: int) -> bool:
     if pool.overcommit == OVERCOMMIT_ALWAYS:
         return True
     if pool.overcommit == OVERCOMMIT_GUESS:
+        if pool.rules & R_GUESS_TOTAL == 0:
+            return bool(pages < free_guess(m))
         return bool(pages <= pool.total)
     allowed = pool.commit_limit - pool.admin_reserve
     allowed -= min(m.spaces[space].pages // 32, pool.user_reserve)
     return bool(pool.committed + pages < allowed)
+
+
+@compiled
+def free_guess(m: Arrays) -> int:
+    """Return what Linux before 5.2 takes for available in mode 0, in pages.
+
+    Free pages and the page cache without shared memory, less the high watermarks of all zones
+    (`totalreserve_pages`) and a reserve for root.
+    """
+    pool = m.pool[0]
+    reserved = int(pool.admin_reserve)
+    for zone in range(int(pool.n_zones)):
+        reserved += m.zones[zone].high_pages
+    return int(pool.free + pool.cache - pool.shmem - reserved)
 
 
 @compiled

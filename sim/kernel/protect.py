@@ -44,6 +44,7 @@ from sim.machine.layout import (
     VPN_BITS,
     Arrays,
 )
+from sim.machine.rules import R_PROTECT_HUGE, R_PROTECT_WRITE
 from sim.machine.tables import find_table, next_present
 
 ALL_PAGES = 1 << VPN_BITS
@@ -181,6 +182,7 @@ def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None
             return
         leaf = split_huge(m, space, start)
     private = a.bits & A_SHARED == 0
+    gives = allowed and m.pool[0].rules & R_PROTECT_WRITE != 0
     is_file = a.kind == KIND_FILE
     changed = 0
     first = start & TABLE_MASK
@@ -192,7 +194,7 @@ def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None
         writable = allowed
         if private:
             frame = m.frames[entry >> PFN_SHIFT]
-            writable = allowed and entry & PTE_ZERO == 0 and frame.bits & F_EXCLUSIVE != 0
+            writable = gives and entry & PTE_ZERO == 0 and frame.bits & F_EXCLUSIVE != 0
         elif is_file:
             writable = allowed and entry & PTE_DIRTY != 0
         m.tables[leaf, at] = entry | PTE_WRITE if writable else entry & ~PTE_WRITE
@@ -205,7 +207,8 @@ def protect_huge(m: Arrays, space: int, vpn: int, allowed: bool) -> None:
     entry = huge_entry(m, space, vpn)
     frame = m.frames[entry >> PFN_SHIFT]
     middle = find_table(m, space, vpn, 1)
-    if allowed and entry & PTE_ZERO == 0 and frame.bits & F_EXCLUSIVE != 0:
+    gives = allowed and m.pool[0].rules & R_PROTECT_HUGE != 0
+    if gives and entry & PTE_ZERO == 0 and frame.bits & F_EXCLUSIVE != 0:
         entry |= PTE_WRITE
     else:
         entry &= ~PTE_WRITE

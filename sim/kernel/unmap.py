@@ -38,6 +38,7 @@ from sim.machine.layout import (
     VPN_BITS,
     Arrays,
 )
+from sim.machine.rules import R_GIVE_TABLES
 from sim.machine.tables import clear_entry, find_table, free_table, free_tables, next_present
 
 ALL_PAGES = 1 << VPN_BITS
@@ -222,7 +223,7 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
     if vpn < limit:
         upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
         zap_leaf(m, cpu, space, vpn, upto)
-        if m.pool[0].give_tables == 1 and upto - vpn == HUGE_PAGES:
+        if m.pool[0].rules & R_GIVE_TABLES != 0 and upto - vpn == HUGE_PAGES:
             drop_leaf(m, cpu, space, vpn)
             m.spaces[space].generation += 1
         vpn = upto

@@ -1,7 +1,16 @@
 """Areas (VMAs) and address spaces: slots, the address-ordered list, split and merge."""
 
 from sim.jit import compiled
-from sim.machine.layout import A_GROWSDOWN, NONE, Arrays
+from sim.machine.layout import (
+    A_GROWSDOWN,
+    A_SHARED,
+    HUGE_PAGES,
+    KIND_ANON,
+    NONE,
+    TABLE_MASK,
+    Arrays,
+)
+from sim.machine.rules import R_ALIGN_LARGE, R_ALIGN_WHOLE, R_MERGE_EITHER
 from sim.machine.tables import free_table, new_table
 
 MMAP_TOP_VPN = 0x7FFFF7FFF
@@ -176,10 +185,11 @@ def split_area(m: Arrays, slot: int, vpn: int) -> int:
 
 
 @compiled
-def can_merge(m: Arrays, lower: int, upper: int) -> bool:
+def can_merge(m: Arrays, lower: int, upper: int, neighbour: int, own: int) -> bool:
     """Whether two areas could be one: adjacent, alike, offsets in line, families compatible.
 
-    Families are if they are the same, or if only one area has one and it came from no parent.
+    Families are if they are the same, or if only one area has one and it came from no parent;
+    before Linux 6.16, only if that is the `neighbour` of the area that changes, whose own is `own`.
     """
     if lower == NONE or upper == NONE:
         return False
@@ -197,6 +207,7 @@ def can_merge(m: Arrays, lower: int, upper: int) -> bool:
             or (b.own == NONE and a.inherited == 0)
         )
         and a.bits & A_GROWSDOWN == 0
+        and (own == NONE or m.areas[neighbour].own != NONE or m.pool[0].rules & R_MERGE_EITHER != 0)
     )
 
 
@@ -206,12 +217,13 @@ def merge_area(m: Arrays, slot: int) -> int:
 
     With these two only: what they might merge with themselves stays apart, as in Linux.
     """
+    own = int(m.areas[slot].own)
     lower = int(m.areas[slot].prev)
-    if can_merge(m, lower, slot):
+    if can_merge(m, lower, slot, lower, own):
         join_areas(m, lower, slot)
         slot = lower
     upper = int(m.areas[slot].next)
-    if can_merge(m, slot, upper):
+    if can_merge(m, slot, upper, upper, own):
         join_areas(m, slot, upper)
     return slot
 
@@ -235,6 +247,27 @@ def join_areas(m: Arrays, lower: int, upper: int) -> None:
         s.heap = lower
     s.pages += end - a.end
     a.end = end
+
+
+@compiled
+def place(m: Arrays, space: int, pages: int, kind: int, bits: int) -> int:
+    """Return where mmap puts a mapping of its own choice, or NONE if it fits nowhere.
+
+    Large private anonymous ones begin at a 2 MiB boundary if there is room for it
+    (`__thp_get_unmapped_area`: a gap of 2 MiB more is looked for).
+    """
+    rules = m.pool[0].rules
+    if (
+        kind == KIND_ANON
+        and bits & A_SHARED == 0
+        and pages >= HUGE_PAGES
+        and rules & R_ALIGN_LARGE != 0
+        and (rules & R_ALIGN_WHOLE == 0 or pages & TABLE_MASK == 0)
+    ):
+        start = find_gap(m, space, pages + HUGE_PAGES)
+        if start != NONE:
+            return start + HUGE_PAGES - (start & TABLE_MASK)
+    return find_gap(m, space, pages)
 
 
 @compiled

@@ -308,6 +308,7 @@ def _audit_space(
 def _audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
     """Compare every file's pages and areas with what it says of itself."""
     cached = 0
+    shared = 0
     for file in range(len(users)):
         f = m.files[file]
         if f.kind == 0:
@@ -326,7 +327,9 @@ def _audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
         if resident != f.resident or users[file] != f.users:
             return 18, file
         cached += resident
-    if cached != m.pool[0].cache:
+        if f.kind == KIND_SHMEM:
+            shared += resident
+    if cached != m.pool[0].cache or shared != m.pool[0].shmem:
         return 14, cached
     return _OK, 0
 

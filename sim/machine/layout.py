@@ -338,6 +338,7 @@ POOL = np.dtype(
             "table",
             "stack",
             "cache",
+            "shmem",  # of the page cache: pages of shared anonymous memory
             "copies",  # anonymous frames beyond one per page of data
             "peak_total",
             "peak_data",
@@ -354,10 +355,9 @@ POOL = np.dtype(
             "total",
             "stack_frames",  # frames of one kernel stack
             "fork_kind",
-            "area_locks",  # 1 if a fault takes the lock of its area only (Linux 6.4)
             "eager_zero",
             "thp",
-            "give_tables",  # 1 if MADV_DONTNEED gives back leaf tables (Linux 6.14)
+            "rules",  # bits of `sim.machine.rules`: what this release of Linux does
             "next_family",
             # slots of the arrays
             "room_tables",

@@ -24,6 +24,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.memory import recycle
+from sim.machine.rules import rules_of
 from sim.machine.watermarks import (
     commit_reserves,
     percpu_batch,
@@ -42,10 +43,9 @@ class HostSpec:
     """What of a host decides the shape of the machine; sizes in pages.
 
     `percpu_batch_pages` None takes Linux's formula, 0 has no per-CPU lists.  `zones` are name and
-    size; their sum is `memory_pages`.  `fork_kind` is one of `FORK_COW` and its like,
-    `thp` one of `THP_NEVER` and its like; `area_locks` has
-    page faults take the lock of their area only, as since Linux 6.4, `give_tables` has
-    MADV_DONTNEED give back leaf tables, as since Linux 6.14.
+    size; their sum is `memory_pages`.  `fork_kind` is one of `FORK_COW` and its like, `thp` one of
+    `THP_NEVER` and its like; `kernel` is the release of Linux whose rules hold, such as "6.12"
+    (`sim.machine.rules`).
     """
 
     memory_pages: int
@@ -62,10 +62,9 @@ class HostSpec:
     commit_limit_pages: int = 0
     queueing: bool = False
     fork_kind: int = FORK_COW
-    area_locks: bool = True
     eager_zero: bool = False
     thp: int = THP_NEVER
-    give_tables: bool = False
+    kernel: str = "6.12"
 
 
 class Machine:
@@ -107,10 +106,9 @@ class Machine:
         pool.total = host.memory_pages
         pool.stack_frames = host.stack_pages
         pool.fork_kind = host.fork_kind
-        pool.area_locks = int(host.area_locks)
         pool.eager_zero = int(host.eager_zero)
         pool.thp = host.thp
-        pool.give_tables = int(host.give_tables)
+        pool.rules = rules_of(host.kernel)
         pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
         pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
         m.clock[0].tick_ns = 1_000_000_000 // host.hz

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sim.machine.rules import R_EEVDF, rules_of
 from sim.units import MIB, MS, PAGE_BYTES, US
 
 SEED: Final = 1
@@ -14,6 +15,8 @@ STRUCT_PAGE_BYTES: Final = 64
 
 BASE_SLICE_NS: Final = 700 * US
 """EEVDF's slice on one CPU; it grows with the logarithm of the CPUs, up to eight of them."""
+CFS_SLICE_NS: Final = 3 * MS
+"""Half of CFS's latency on one CPU, which grows alike: the slice of each of two busy tasks."""
 
 
 def kernel_reserve_bytes(memory_bytes: int) -> int:
@@ -27,16 +30,20 @@ def kernel_reserve_bytes(memory_bytes: int) -> int:
     return -(-(pages * STRUCT_PAGE_BYTES + rest) // PAGE_BYTES) * PAGE_BYTES
 
 
-def quantum_ns(cpus: int) -> int:
-    """Return the slice after which a waiting task may have the CPU: EEVDF's base slice.
+def quantum_ns(cpus: int, kernel: str = "6.12") -> int:
+    """Return the slice after which a waiting task may have the CPU.
+
+    That is EEVDF's base slice, or before Linux 6.6 what CFS gives each of two tasks.  (CFS divides
+    its latency among all that wait, down to an eighth of it; a quantum does not.)
 
     It is not rounded up to ticks here: the engine switches at the first tick at or after its end.
     A quantum of a whole tick would last two, since a slice begins a little after a tick.
 
-    >>> quantum_ns(2), quantum_ns(8)
-    (1400000, 2800000)
+    >>> quantum_ns(2), quantum_ns(8), quantum_ns(8, "5.4")
+    (1400000, 2800000, 12000000)
     """
-    return BASE_SLICE_NS * min(cpus, 8).bit_length()
+    one_cpu_ns = BASE_SLICE_NS if rules_of(kernel) & R_EEVDF else CFS_SLICE_NS
+    return one_cpu_ns * min(cpus, 8).bit_length()
 
 
 def sample_every_ns(horizon_ns: int) -> int:

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from sim.cost.catalogue import FAULTS_WITH_STAGES, PRICE_KEYS
+from sim.machine.rules import known_release
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
 from sim.scenario.quantities import (
     Bytes,
@@ -31,8 +32,6 @@ from sim.scenario.quantities import (
 )
 from sim.units import MIB, PAGE_BYTES, TIB, S, format_duration
 
-OLDEST_KERNEL: Final = (5, 4)
-NEWEST_KERNEL: Final = (6, 18)
 LEAST_MEMORY_BYTES: Final = 16 * PAGE_BYTES
 MOST_MEMORY_BYTES: Final = 4 * TIB
 MOST_CPUS: Final = 1024
@@ -47,12 +46,7 @@ class Closed(BaseModel):
 def _kernel(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError('put the version in quotes, as in "6.12": unquoted, 6.10 reads as 6.1')
-    parts = value.split(".")
-    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise ValueError(f'{value!r} is not a kernel version; write e.g. "6.12"')
-    if len(value) > 8 or not OLDEST_KERNEL <= (int(parts[0]), int(parts[1])) <= NEWEST_KERNEL:
-        raise ValueError(f'{value!r} is not known; write "5.4" to "6.18"')
-    return value
+    return known_release(value)
 
 
 Kernel = Annotated[str, BeforeValidator(_kernel)]

@@ -177,7 +177,7 @@ def _policy(
     return {
         "scheduler": {
             "kind": scheduler.get("kind", "round_robin"),
-            "quantum": scheduler.get("quantum", defaults.quantum_ns(host["cpus"])),
+            "quantum": scheduler.get("quantum", defaults.quantum_ns(host["cpus"], host["kernel"])),
         },
         "memory": own.get("memory", "oom"),
         "fork": own.get("fork", "cow"),

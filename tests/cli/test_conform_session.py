@@ -9,7 +9,7 @@ import pytest
 
 from sim.errors import ScenarioError
 from sim.host import conform
-from sim.host.conditions import Condition, cannot_run, objections
+from sim.host.conditions import Condition, cannot_run, objections, rules_condition
 from sim.host.conform import run_conform
 from sim.host.record import format_records
 from sim.host.script import Verb
@@ -49,6 +49,35 @@ def test_a_prediction_is_printed_as_the_contract_says(path):
     assert (status, err) == (0, "")
     assert out == format_records(predict(parse_script(SCRIPT)))
     assert out.startswith("P map A 4 minflt=0\n  P A rss=0 anon=0 pdirty=0 sdirty=0 swap=0 thp=0\n")
+
+
+def test_a_script_is_predicted_by_the_rules_of_a_release(path):
+    path.write_text(
+        "P map A 4\nP write A 0 4\nP protect A 0 4 r\nP protect A 0 4 rw\nP write A 0 4\n"
+    )
+    new = run(path, predictor=None)
+    old = run(path, predictor=None, release="5.10")
+    assert "P write A 0 4 minflt=0\n" in new[1]
+    assert "P write A 0 4 minflt=0\n" not in old[1]
+    assert new[2] == ""
+    assert old[2].startswith("rules: those of Linux 5.10 (1")
+
+
+@pytest.mark.parametrize(
+    ("assumed", "running", "consequence"),
+    [
+        ("6.18", "6.18.44", ""),
+        ("6.18", None, ""),
+        ("6.12", "6.12.1-amd64", " (4 differ from those of the kernel they were checked on, "),
+        ("6.18", "7.1.0", " (7.1.0 is not known: a difference may be its own)"),
+        ("4.19", "4.4.0", " (4.4.0 is not known: a difference may be its own)"),
+        ("5.10", "6.18.44", " (this kernel is 6.18.44: differences are to be expected)"),
+    ],
+)
+def test_whose_rules_are_followed_is_said(assumed, running, consequence):
+    said = str(rules_condition(assumed, running))
+    assert said.startswith(f"rules: those of Linux {assumed}{consequence}")
+    assert bool(consequence) == ("(" in said)
 
 
 def test_times_are_printed_on_request(path):

@@ -22,8 +22,7 @@ hosts = st.fixed_dictionaries(
         "eager_zero": st.sampled_from([False, False, True]),
         "overcommit": st.sampled_from([0, 1, 2]),
         "thp": st.sampled_from([0, 1, 2]),
-        "give_tables": st.booleans(),
-        "area_locks": st.booleans(),
+        "kernel": st.sampled_from(["4.19", "6.3", "6.12", "6.18"]),
         "commit_limit_pages": st.integers(100, 600),
     }
 )

@@ -18,6 +18,7 @@ from sim.host.walk.names import Names
 from sim.host.walk.state import State, free_frames, take_down
 from sim.machine.layout import THP_MADVISE
 from sim.machine.machine import HostSpec
+from sim.machine.rules import NEWEST, release_name
 from sim.policy.oom import Candidate, badness_pages, choose_victim
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class MachineChoice:
             fork_kind=FORK_KINDS[self.fork],
             eager_zero=self.eager_zero,
             thp=THP_MADVISE,
-            give_tables=True,
+            kernel=release_name(NEWEST),
         )
 
 

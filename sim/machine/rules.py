@@ -1,0 +1,309 @@
+"""Linux's rules that changed from release to release, and the releases that brought them.
+
+One table.  A machine of some release follows `rules_of(release)`, a set of bits that compiled code
+finds in ``pool.rules``; the table in ``docs/model.md`` is made of the same rows.  A release means
+its last stable version: what was backported counts (6.12 is 6.12.117, 6.1 is 6.1.192).
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+Release = tuple[int, int]
+
+OLDEST: Final[Release] = (4, 19)
+NEWEST: Final[Release] = (6, 18)
+CHECKED: Final[Release] = (6, 18)
+"""The release that scripts were run on."""
+
+R_GUESS_TOTAL: Final = 1
+R_HUGE_SPLIT: Final = 2
+R_REFERENCES: Final = 4
+R_EXCLUSIVE: Final = 8
+R_PROTECT_WRITE: Final = 16
+R_PROTECT_HUGE: Final = 32
+R_AREA_LOCKS: Final = 64
+R_EEVDF: Final = 128
+R_ALIGN_LARGE: Final = 256
+R_TUNED_PERCPU: Final = 512
+R_FOLIO_SIZES: Final = 1024
+R_FORK_BATCH: Final = 2048
+R_ALIGN_WHOLE: Final = 4096
+R_ZERO_SPLIT: Final = 8192
+R_HUGE_ZERO: Final = 16384
+R_GIVE_TABLES: Final = 32768
+R_FOLIO_REUSE: Final = 65536
+R_MERGE_EITHER: Final = 131072
+
+KERNEL: Final = "running kernel 6.18"
+FORMULA: Final = "formula"
+SOURCE_6_12: Final = "unchecked (read in source 6.12)"
+SOURCE_6_1: Final = "unchecked (read in source 6.1)"
+SOURCE: Final = "unchecked (read in the commit)"
+UNCHECKED: Final = "unchecked (from memory)"
+NOTHING: Final = "not simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of Linux that came with a release.
+
+    `now` says what holds since then, `before` what held until then; `changes` which figures of a
+    run can differ; `checked` and `checked_before` how each was checked; `commit` is the change in
+    Linux's history, or "" where it was not looked up.
+    """
+
+    bit: int
+    since: Release
+    now: str
+    before: str
+    changes: str
+    checked: str
+    checked_before: str
+    commit: str = ""
+
+
+RULES: Final = (
+    Rule(
+        R_GUESS_TOTAL,
+        (5, 2),
+        "overcommit mode 0 refuses a single request of more than memory and swap",
+        "it refuses what is more than free pages and page cache, less the high watermarks",
+        "refusals",
+        SOURCE_6_12,
+        SOURCE,
+        "8c7829b04c52",
+    ),
+    Rule(
+        R_HUGE_SPLIT,
+        (5, 8),
+        "a write to a shared huge page splits its entry, and 4 KiB are copied",
+        "all 2 MiB are copied",
+        "faults, memory, time",
+        KERNEL,
+        UNCHECKED,
+        "3917c80280c9",
+    ),
+    Rule(
+        R_REFERENCES,
+        (5, 9),
+        "a page is reused if its folio has one reference",
+        "if no page of its folio is mapped twice",
+        "copies of pages of split huge pages",
+        NOTHING,
+        NOTHING,
+        "09854ba94c6a",
+    ),
+    Rule(
+        R_EXCLUSIVE,
+        (5, 19),
+        "an exclusive page is reused, whatever is referenced",
+        "only counts decide",
+        "copies of pages of split huge pages",
+        NOTHING,
+        NOTHING,
+        "6c287605fd56",
+    ),
+    Rule(
+        R_PROTECT_WRITE,
+        (6, 0),
+        "mprotect gives write permission to exclusive pages at once",
+        "the next write faults, and reuses",
+        "faults",
+        KERNEL,
+        UNCHECKED,
+        "64fe24a3e05e",
+    ),
+    Rule(
+        R_PROTECT_HUGE,
+        (6, 2),
+        "and to exclusive huge pages",
+        "the next write faults, and reuses",
+        "faults",
+        KERNEL,
+        SOURCE_6_1,
+        "6a56ccbcf6c6",
+    ),
+    Rule(
+        R_AREA_LOCKS,
+        (6, 4),
+        "a fault locks its area only; fork locks all of them",
+        "a fault waits for whoever holds the mmap lock for writing",
+        "waits of threads",
+        SOURCE_6_12,
+        SOURCE_6_1,
+        "fb49c455323f",
+    ),
+    Rule(
+        R_EEVDF,
+        (6, 6),
+        "EEVDF: the default quantum is its base slice, 0.7 ms x (1 + log2 CPUs)",
+        "CFS: it is half its latency, 3 ms x (1 + log2 CPUs), as two busy tasks get it",
+        "waits for a CPU",
+        FORMULA,
+        SOURCE_6_1,
+        "147f3efaa241",
+    ),
+    Rule(
+        R_ALIGN_LARGE,
+        (6, 7),
+        "private anonymous mappings of 2 MiB and more begin at 2 MiB boundaries",
+        "they lie against their neighbours, and merge with them",
+        "page tables, huge pages",
+        UNCHECKED,
+        SOURCE_6_1,
+        "efa7df3e3bb5",
+    ),
+    Rule(
+        R_TUNED_PERCPU,
+        (6, 7),
+        "per-CPU lists grow and shrink by themselves",
+        "their size is fixed",
+        NOTHING,
+        NOTHING,
+        NOTHING,
+        "90b41691b988",
+    ),
+    Rule(
+        R_FOLIO_SIZES,
+        (6, 8),
+        "anonymous memory may come in folios of 16 KiB to 1 MiB",
+        "only in pages of 4 KiB and 2 MiB",
+        "faults, time",
+        NOTHING,
+        NOTHING,
+        "19eaf44954df",
+    ),
+    Rule(
+        R_FORK_BATCH,
+        (6, 9),
+        "fork raises the counts of a folio once for a run of its entries",
+        "once for each entry",
+        "time of fork",
+        NOTHING,
+        NOTHING,
+        "f8d937761d65",
+    ),
+    Rule(
+        R_ALIGN_WHOLE,
+        (6, 12),
+        "of these only mappings of whole multiples of 2 MiB",
+        "all from 2 MiB on",
+        "page tables, huge pages",
+        KERNEL,
+        UNCHECKED,
+        "d4148aeab412",
+    ),
+    Rule(
+        R_ZERO_SPLIT,
+        (6, 12),
+        "where MADV_FREE splits a folio, its pages of zeros become the zero page",
+        "they stay",
+        "faults, memory",
+        NOTHING,
+        NOTHING,
+        "b1f202060afe",
+    ),
+    Rule(
+        R_HUGE_ZERO,
+        (6, 13),
+        "a write to the huge zero page takes a huge page (it did before 5.8, too)",
+        "it is split, and 4 KiB are taken",
+        "faults, memory",
+        KERNEL,
+        SOURCE_6_12,
+    ),
+    Rule(
+        R_GIVE_TABLES,
+        (6, 14),
+        "MADV_DONTNEED gives back leaf tables all of whose 2 MiB go, in one area",
+        "they stay",
+        "page tables, huge pages",
+        KERNEL,
+        SOURCE_6_12,
+        "6375e95f381e",
+    ),
+    Rule(
+        R_FOLIO_REUSE,
+        (6, 15),
+        "a page of a large folio is reused if we alone map the folio, and more than one page of it",
+        "it is copied unless it is exclusive",
+        "copies of pages of large folios",
+        NOTHING,
+        NOTHING,
+        "1da190f4d0a6",
+    ),
+    Rule(
+        R_MERGE_EITHER,
+        (6, 16),
+        "an area with a family merges with a neighbour that has none",
+        "only an area without one with a neighbour that has one",
+        "faults on files, entries that fork copies",
+        KERNEL,
+        SOURCE_6_12,
+        "879bca0a2c4f",
+    ),
+)
+"""In order of release."""
+
+
+def parse_release(text: str) -> Release:
+    """Return a release as numbers: of ``6.12`` and of ``6.12.117-amd64`` it is (6, 12).
+
+    Raises `ValueError` if it is none.
+
+    >>> parse_release("6.12.117-amd64")
+    (6, 12)
+    """
+    major, _, rest = text.partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    if not (major.isdecimal() and minor.isdecimal() and text.isascii()):
+        raise ValueError(f"{text!r} is not a kernel release")
+    return int(major), int(minor)
+
+
+def rules_of(release: str) -> int:
+    """Return the bits of all rules that a release follows, such as ``"6.12"``."""
+    number = parse_release(release)
+    return sum(rule.bit for rule in RULES if rule.since <= number)
+
+
+def release_name(release: Release) -> str:
+    """Return a release as it is written: (6, 12) is ``6.12``."""
+    return f"{release[0]}.{release[1]}"
+
+
+def known_release(text: str) -> str:
+    """Return `text` if it names a release that the table knows, as ``6.12`` does.
+
+    Raises `ValueError`, with what would be right.
+    """
+    parts = text.split(".")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise ValueError(f'{text!r} is not a kernel version; write e.g. "6.12"')
+    if len(text) > 8 or not OLDEST <= (int(parts[0]), int(parts[1])) <= NEWEST:
+        oldest, newest = release_name(OLDEST), release_name(NEWEST)
+        raise ValueError(f'{text!r} is not known; write "{oldest}" to "{newest}"')
+    return text
+
+
+def rules_table() -> str:
+    """Return the table of rules by release, in Markdown."""
+    lines = [
+        "| since | rule | before | differs in | checked, now and before | commit |",
+        "|---|---|---|---|---|---|",
+    ]
+    for rule in RULES:
+        checked = rule.checked
+        if rule.checked_before != rule.checked:
+            checked += f"; {rule.checked_before}"
+        commit = f"`{rule.commit}`" if rule.commit else ""
+        cells = (release_name(rule.since), rule.now, rule.before, rule.changes, checked, commit)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(rules_table())

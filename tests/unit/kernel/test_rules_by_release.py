@@ -1,0 +1,213 @@
+"""What changed between releases of Linux: each rule of the table, before and since."""
+
+from pathlib import Path
+
+import pytest
+from support.kernel import DONE, Kernel
+
+from sim.host.predict import predict
+from sim.host.validity import parse_script
+from sim.kernel import step as ops
+from sim.kernel.overcommit import free_guess
+from sim.kernel.work import ENOMEM
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_DONTFORK,
+    A_READ,
+    A_WRITE,
+    HUGE_ORDER,
+    NONE,
+    THP_ALWAYS,
+    THP_NEVER,
+)
+from sim.machine.rules import (
+    NEWEST,
+    OLDEST,
+    RULES,
+    known_release,
+    parse_release,
+    release_name,
+    rules_of,
+    rules_table,
+)
+
+HUGE = 512
+AT = HUGE * 1000
+READ_WRITE = A_READ | A_WRITE | A_ACCOUNT
+MODEL_PAGE = Path(__file__).parents[3] / "docs" / "model.md"
+
+
+def last_figures(script: str, kernel: str) -> tuple[int, str]:
+    """Return the faults of the script's last operation, and the figures of P's region A then."""
+    record = predict(parse_script(script), kernel=kernel, audit=True)[-1]
+    figures = [str(f) for f in record.figures if (f.process, f.region) == ("P", "A")]
+    return record.minflt, figures[0] if figures else ""
+
+
+# -- the table -----------------------------------------------------------------------------------
+
+
+def test_rules_are_in_order_and_each_has_a_bit_of_its_own():
+    assert [rule.since for rule in RULES] == sorted(rule.since for rule in RULES)
+    assert sorted(rule.bit for rule in RULES) == [1 << i for i in range(len(RULES))]
+
+
+def test_the_oldest_follows_none_and_the_newest_all():
+    assert rules_of(release_name(OLDEST)) == 0
+    assert rules_of(release_name(NEWEST)) == (1 << len(RULES)) - 1
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: release_name(rule.since))
+def test_a_rule_holds_from_its_release_on(rule):
+    major, minor = rule.since
+    assert rules_of(release_name(rule.since)) & rule.bit
+    if minor > 0:
+        assert not rules_of(f"{major}.{minor - 1}") & rule.bit
+
+
+def test_the_model_page_has_the_table():
+    """`python -m sim.machine.rules` prints it."""
+    assert rules_table() in MODEL_PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", ["6", "x.y", "6.x", "", "-1.2", "²5.1"])
+def test_what_is_no_release(text):
+    with pytest.raises(ValueError, match="is not a kernel"):
+        parse_release(text)
+
+
+@pytest.mark.parametrize("text", ["4.18", "6.19", "7.0", "6.0000000012"])
+def test_what_is_in_no_table(text):
+    with pytest.raises(ValueError, match=r"is not known; write \"4\.19\" to \"6\.18\""):
+        known_release(text)
+
+
+# -- what scripts show ---------------------------------------------------------------------------
+
+SHARED_HUGE = "P map A 512\nP hugepage A\nP write A 0 1\nP fork C\nC read A 0 1\nP write A 0 2\n"
+HUGE_ZERO = "P map A 512\nP hugepage A\nP read A 0 1\nP write A 0 1\n"
+PROTECTED = "P map A 4\nP write A 0 4\nP protect A 0 4 r\nP protect A 0 4 rw\nP write A 0 4\n"
+PROTECTED_HUGE = (
+    "P map A 512\nP hugepage A\nP write A 0 1\nP protect A 0 512 r\nP protect A 0 512 rw\n"
+    "P write A 0 4\n"
+)
+GIVEN_BACK = "P map A 512\nP write A 0 1\nP hugepage A\nP dontneed A 0 512\nP write A 0 1\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "kernel", "faults", "figure"),
+    [
+        (SHARED_HUGE, "5.4", 1, "thp=512"),  # copied whole: the second page needs no fault
+        (SHARED_HUGE, "5.8", 2, "thp=0"),
+        (HUGE_ZERO, "5.4", 1, "thp=512"),
+        (HUGE_ZERO, "5.8", 1, "thp=0"),
+        (HUGE_ZERO, "6.12", 1, "thp=0"),
+        (HUGE_ZERO, "6.13", 1, "thp=512"),
+        (PROTECTED, "5.19", 4, "anon=4"),
+        (PROTECTED, "6.0", 0, "anon=4"),
+        (PROTECTED_HUGE, "6.1", 1, "thp=512"),
+        (PROTECTED_HUGE, "6.2", 0, "thp=512"),
+        (GIVEN_BACK, "6.13", 1, "thp=0"),
+        (GIVEN_BACK, "6.14", 1, "thp=512"),
+    ],
+)
+def test_a_script_as_a_release_would_do_it(script, kernel, faults, figure):
+    found, figures = last_figures(script, kernel)
+    assert found == faults
+    assert figure in figures.split()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "written", "areas"),
+    [("6.15", 0, 1), ("6.16", 0, 1), ("6.15", 8, 2), ("6.16", 8, 1)],
+)
+def test_who_has_the_family_when_areas_merge(kernel, written, areas):
+    """The upper half becomes like the lower one; page `written` gave its half a family."""
+    k = Kernel(memory_pages=200, kernel=kernel)
+    row = k.process()
+    before = len(k.areas(row))
+    k.mmap(row, 16, start=AT)
+    k.call(row, ops.OP_MADVISE, start=AT, pages=8, bits=A_DONTFORK, drop_bits=0)
+    k.write(row, AT + written)
+    k.call(row, ops.OP_MADVISE, start=AT + 8, pages=8, bits=A_DONTFORK, drop_bits=0)
+    assert len(k.areas(row)) - before == areas
+    k.machine.audit()
+
+
+# -- what only memory and addresses show -----------------------------------------------------------
+
+
+def shared_huge_page(memory_pages: int, kernel: str) -> tuple[Kernel, int, int]:
+    k = Kernel(memory_pages=memory_pages, thp=THP_ALWAYS, kernel=kernel)
+    row = k.process()
+    k.mmap(row, HUGE, start=AT)
+    k.write(row, AT)
+    return k, row, k.fork(row)
+
+
+def test_a_shared_huge_page_is_copied_whole_before_5_8():
+    k, row, child = shared_huge_page(4096, "5.4")
+    taken = k.in_use()
+    k.write(child, AT)
+    assert k.in_use() == taken + HUGE
+    assert k.work["HUGE_COPY"] == 1
+    assert int(k.arrays.pool[0].copies) == HUGE
+    k.write(row, AT)
+    assert k.work["COW_REUSE"] == 1
+    k.machine.audit()
+    k.exit(child)
+    k.exit(row)
+    assert k.in_use() == 0
+
+
+def test_without_a_block_single_frames_take_the_copy():
+    k, _, child = shared_huge_page(2600, "5.4")
+    k.arrays.pool[0].thp = THP_NEVER
+    breaker = k.process()
+    at = k.mmap(breaker, 2000)
+    written = 0
+    while k.arrays.buddy[0, HUGE_ORDER:]["count"].sum() > 0:
+        k.write(breaker, at + written)
+        written += 1
+    for page in range(at, at + written, 2):
+        k.call(breaker, ops.OP_DONTNEED, start=page, pages=1)
+    assert k.arrays.buddy[0, HUGE_ORDER:]["count"].sum() == 0
+    taken = k.in_use()
+    k.write(child, AT)
+    assert k.work["HUGE_COPY"] == 1
+    assert k.in_use() == taken + HUGE
+    assert k.page_is(child, AT + 5) == "exclusive, writable"
+    k.machine.audit()
+
+
+def test_the_guess_of_old_kernels_compares_with_what_is_free():
+    old = Kernel(memory_pages=300, kernel="4.19")
+    row = old.process()
+    free = int(old.arrays.pool[0].free)
+    assert int(free_guess(old.arrays)) == free - int(old.arrays.pool[0].admin_reserve)
+    largest = int(free_guess(old.arrays)) - 1
+    fields = {"start": NONE, "bits": READ_WRITE, "write": 0}
+    assert old.call(row, ops.OP_MMAP, pages=largest + 1, **fields) == DONE
+    assert old.errno(row) == ENOMEM
+    assert old.call(row, ops.OP_MMAP, pages=largest, **fields) == DONE
+    assert old.errno(row) == 0
+    new = Kernel(memory_pages=300, kernel="5.2")
+    assert new.call(new.process(), ops.OP_MMAP, pages=300, **fields) == DONE
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pages", "aligned"),
+    [
+        ("6.6", 1024, False),
+        ("6.7", 1024, True),
+        ("6.7", 1000, True),
+        ("6.7", 511, False),
+        ("6.12", 1000, False),
+        ("6.18", 1024, True),
+    ],
+)
+def test_large_mappings_begin_at_a_boundary(kernel, pages, aligned):
+    k = Kernel(memory_pages=200, kernel=kernel, overcommit=1)
+    row = k.process()
+    k.mmap(row, 3)
+    assert (k.mmap(row, pages) % HUGE == 0) == aligned
