@@ -269,6 +269,20 @@ def walk(
     draw: Annotated[
         bool, typer.Option("--draw", help="Draw page tables, references and pool at each line.")
     ] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE", help="Write the pictures to one SVG file as well."),
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask first: answers are held back until asked for.")
+    ] = False,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="With --ask: print the answers as well.")
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="S", min=0, help="With --ask: which questions; default 0."),
+    ] = None,
     frames: Annotated[
         int | None,
         typer.Option("--frames", metavar="N", help="A machine of N frames, 10 to 64."),
@@ -298,7 +312,10 @@ def walk(
         script,
         why=why,
         draw=draw,
-        svg=None,
+        svg=svg,
+        ask=ask,
+        answers=answers,
+        seed=seed,
         frames=frames,
         policy=policy,
         fork=fork,

@@ -22,6 +22,9 @@ def walk_script(
     why: bool,
     draw: bool,
     svg: Path | None,
+    ask: bool,
+    answers: bool,
+    seed: int | None,
     frames: int | None,
     policy: str,
     fork: str,
@@ -33,8 +36,14 @@ def walk_script(
         if value not in _CHOICES[option]:
             known = ", ".join(_CHOICES[option])
             raise ScenarioError(f"--{option}: {value!r} is unknown; write one of {known}")
-    from sim.host.walk.command import Wishes, run_walk
+    if not ask and (answers or seed is not None):
+        raise ScenarioError("--answers and --seed are for questions; add --ask")
+    if ask and svg is not None:
+        raise ScenarioError("--ask holds answers back, --svg would show them; leave one out")
+    from sim.host.walk.command import Wishes, require_frames, run_walk
     from sim.host.walk.story import MachineChoice
 
+    if frames is not None:
+        require_frames(frames)
     choice = MachineChoice(frames or 0, policy, fork, zeroing == "eager")
-    return run_walk(script, choice, Wishes(why, draw, as_json, svg))
+    return run_walk(script, choice, Wishes(why, draw, as_json, svg, ask, answers, seed or 0))

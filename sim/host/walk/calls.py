@@ -30,7 +30,7 @@ def about_call(chapter: Chapter, fork: str = "cow") -> list[str]:
     if chapter.ending == "ENOMEM":
         return ["Part of the range is in no area: ENOMEM; what else it asked for was done as told."]
     if chapter.ending == "EINVAL":
-        return ["Not for memory of this kind: EINVAL, and nothing changes."]
+        return ["Not for memory of this kind (or it is locked): EINVAL, and nothing changes."]
     if chapter.operation.verb is Verb.FORK:
         return _fork(chapter, fork)
     return ABOUT.get(chapter.operation.verb, _other)(chapter)
@@ -45,11 +45,12 @@ def _map(c: Chapter) -> list[str]:
     op = c.operation
     pages = count(op.end, "page")
     taken = sum(c.effects.taken.values())
-    kept = c.effects.taken["cache"]
+    kept = c.effects.taken["page cache"]
     if op.verb in FILE_VERBS:
+        then = "faults its pages in" if c.effects.touches else "makes no entry"
         return [
             f"The file's {pages} lie in the page cache, clean ({count(kept, 'frame')}, taken when "
-            "it was written). `mmap` notes an area; no entry is made until a page is touched."
+            f"it was written). `mmap` notes an area and {then}."
         ]
     if taken:
         return [f"`mmap` notes an area of {pages} and faults all of them in at once."]
@@ -162,17 +163,22 @@ def _protect(c: Chapter) -> list[str]:
             f"`mprotect` goes through {count(changed, 'entry')}: those become writable at once "
             "whose page is exclusive (or a shared file's, dirty); the others wait for a fault."
         ]
+    if not changed:
+        return ["`mprotect` changes the area; there is no entry yet to change."]
     verdict = "a write will be SIGSEGV" if mode == "r" else "any access will be SIGSEGV"
-    return [
-        f"`mprotect` changes the area; {count(changed, 'entry')} lose `w`. From now on {verdict}."
-    ]
+    return [f"`mprotect` changes the area and {count(changed, 'entry')}: from now on {verdict}."]
 
 
 def _advise(c: Chapter) -> list[str]:
-    return [f"`madvise` sets a flag of the area ({c.operation.verb}); no page is touched."]
+    return [f"A flag of the area changes ({c.operation.verb}); no page is touched."]
 
 
 def _free(c: Chapter) -> list[str]:
+    if c.effects.returned:
+        return [
+            "A part of a huge page: it is split into 512 pages, and those that hold only zeroes "
+            f"become the zero page. Back in the pool: {frames_for(c.effects.returned)}."
+        ]
     return [
         "`MADV_FREE` makes entries and pages clean and leaves them: no frame comes back until "
         "memory is short, and a write takes it back without a fault."
@@ -240,6 +246,7 @@ ABOUT: Final[dict[Verb, Callable[[Chapter], list[str]]]] = {
     Verb.DOFORK: _advise,
     Verb.WIPEONFORK: _advise,
     Verb.KEEPONFORK: _advise,
+    Verb.UNLOCK: _advise,
     Verb.FREE: _free,
     Verb.POPULATEREAD: _populate,
     Verb.POPULATEWRITE: _populate,

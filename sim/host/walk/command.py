@@ -6,30 +6,42 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from sim.errors import ScenarioError
 from sim.host.validity import load_script
+from sim.host.walk.ask import questions
 from sim.host.walk.draw_json import state_json
+from sim.host.walk.draw_svg import draw_svg
+from sim.host.walk.quiz import quiz, quiz_json
 from sim.host.walk.show import Printer, Teller
 from sim.host.walk.story import FEWEST_FRAMES, MOST_FRAMES, MachineChoice, Story, tell
 from sim.host.walk.tale import chapter_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sim.host.script import Operation
 
+T = TypeVar("T")
 SCHEMA_VERSION: Final = 1
 DONE: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What somebody wants to be told; `svg` names the file for the picture."""
+    """What somebody wants to be told; `svg` names the file for the picture.
+
+    With `ask`, questions drawn from `seed` come first, and answers are held back unless `answers`.
+    """
 
     why: bool = False
     draw: bool = False
     as_json: bool = False
     svg: Path | None = None
+    ask: bool = False
+    answers: bool = False
+    seed: int = 0
 
 
 def run_walk(
@@ -45,12 +57,22 @@ def run_walk(
     """
     out = sys.stdout if out is None else out
     script, choice = _prepare(path, choice, small=wishes.draw or wishes.svg is not None)
-    story = _tell(script, choice, str(path))
+    story = _about(path, lambda: tell(script, choice))
+    if wishes.svg is not None:
+        picture = _about(path, lambda: draw_svg(story, title_of(path), why=wishes.why))
+        _write(wishes.svg, picture)
     if wishes.as_json:
         out.write(json.dumps(document(story, Path(path).name, wishes), indent=1) + "\n")
         return DONE
     printer = Printer(out)
-    teller = Teller(story, why=wishes.why, draw=wishes.draw, width=printer.width)
+    teller = _about(
+        path, lambda: Teller(story, why=wishes.why, draw=wishes.draw, width=printer.width)
+    )
+    if wishes.ask:
+        typed = sys.stdin if out.isatty() and sys.stdin.isatty() else None
+        asked = questions(story, wishes.seed)
+        quiz(story, asked, teller, printer, answers=wishes.answers, answered=typed)
+        return DONE
     for line in teller.opening():
         printer.print(*line)
     for chapter in story.chapters:
@@ -61,21 +83,43 @@ def run_walk(
     return DONE
 
 
+def title_of(path: str | Path) -> str:
+    """Return what a script says of itself: its first comment, or its name."""
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            break
+    else:
+        line = ""
+    comment = line.strip()
+    return comment.lstrip("# ") if comment.startswith("#") else Path(path).stem
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"cannot be written: {error.strerror}", str(path)) from None
+
+
 def document(story: Story, name: str, wishes: Wishes) -> dict[str, Any]:
     """Return a story as plain JSON values."""
+    found: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "script": name,
+        "machine": machine_json(story),
+    }
+    if wishes.ask:
+        asked = questions(story, wishes.seed)
+        return found | quiz_json(
+            story, asked, seed=wishes.seed, answers=wishes.answers, draw=wishes.draw
+        )
     steps = []
     for chapter in story.chapters:
         step = chapter_json(chapter, story, why=wishes.why)
         if wishes.draw and chapter.after is not None:
             step["memory"] = state_json(chapter.after, story.names)
         steps.append(step)
-    found: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "script": name,
-        "machine": machine_json(story),
-        "steps": steps,
-        "waiting": list(story.waiting),
-    }
+    found |= {"steps": steps, "waiting": list(story.waiting)}
     if wishes.draw and story.opening is not None:
         found["memory"] = state_json(story.opening, story.names)
     return found
@@ -93,22 +137,29 @@ def machine_json(story: Story) -> dict[str, Any]:
     }
 
 
+def require_frames(frames: int) -> None:
+    """Raise `ScenarioError` unless a machine of `frames` frames has room for P and can be shown."""
+    why = ""
+    if frames < FEWEST_FRAMES:
+        why = "too few for P itself"
+    elif frames > MOST_FRAMES:
+        why = "too many to show"
+    if why:
+        raise ScenarioError(f"--frames: {frames} is {why}; write {FEWEST_FRAMES} to {MOST_FRAMES}")
+
+
 def _prepare(
     path: str | Path, choice: MachineChoice, *, small: bool
 ) -> tuple[list[Operation], MachineChoice]:
-    if choice.frames and not FEWEST_FRAMES <= choice.frames <= MOST_FRAMES:
-        raise ScenarioError(
-            f"--frames: {choice.frames} is not a machine that can be told of; "
-            f"write {FEWEST_FRAMES} to {MOST_FRAMES}"
-        )
     script = load_script(path)
     if small and not choice.frames:
         choice = replace(choice, frames=MOST_FRAMES)
     return script, choice
 
 
-def _tell(script: list[Operation], choice: MachineChoice, path: str) -> Story:
+def _about(path: str | Path, work: Callable[[], T]) -> T:
+    """Do some work; if it is refused, name the script that it was about."""
     try:
-        return tell(script, choice)
+        return work()
     except ScenarioError as error:
-        raise ScenarioError(error.message, error.file or path, error.line) from None
+        raise ScenarioError(error.message, error.file or str(path), error.line) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.host.script import Operation, Verb
 from sim.host.walk.state import (
@@ -17,20 +17,21 @@ from sim.host.walk.state import (
     is_exclusive,
 )
 from sim.kernel.fork import needs_copy
-from sim.kernel.step import OP_ACCESS
+from sim.kernel.step import OP_ACCESS, OP_MPROTECT, OP_POPULATE
 from sim.kernel.work import FILE_MAP_AROUND, FORK_TABLE, HUGE_SPLIT, LINES, MAJOR_FAULT, TABLE_ALLOC
 from sim.machine.areas import find_area
-from sim.machine.layout import A_DONTFORK, NONE
+from sim.machine.layout import A_DONTFORK, A_SHARED, A_WRITE, NONE
 
 if TYPE_CHECKING:
     from sim.host.scripted import Scripted, ScriptedProcess
     from sim.host.walk.names import Names
+    from sim.machine.layout import Arrays
 
 PURPOSES: Final = {
     "data": "anon",
     "page tables": "table",
     "kernel stack": "stack",
-    "cache": "cache",
+    "page cache": "cache",
 }
 """What frames are taken for, and the machine's counter of those in use."""
 SEGFAULT: Final = "segfault"
@@ -141,7 +142,7 @@ class Witness:
         m = self._scripted.machine.arrays
         t = m.tasks[process.row]
         self._used = self._counters()
-        self._vpn = int(t.start + t.at)
+        self._vpn = int(t.page) if t.op == OP_MPROTECT else int(t.start + t.at)
         self._before = self._old = None
         if t.space != NONE:
             self._before = entry_at(m, int(t.space), self._vpn)
@@ -191,7 +192,7 @@ class Witness:
         return Touch(
             self._name(process),
             self._vpn,
-            bool(t.write),
+            _writes(m, t, row),
             name or ("" if kind == NONE else LINES[kind].lower()),
             area_facts(m, row) if inside else None,
             before,
@@ -226,6 +227,13 @@ class Witness:
     def _counters(self) -> dict[str, int]:
         pool = self._scripted.machine.arrays.pool[0]
         return {purpose: int(pool[name]) for purpose, name in PURPOSES.items()}
+
+
+def _writes(m: Arrays, task: Any, area: int) -> bool:
+    """Whether a task's operation writes to its page; who populates does where that may be."""
+    if task.op in (OP_ACCESS, OP_POPULATE, OP_MPROTECT):
+        return bool(task.write)
+    return area != NONE and m.areas[area].bits & (A_WRITE | A_SHARED) == A_WRITE
 
 
 def fork_copies(scripted: Scripted, operation: Operation) -> dict[str, int]:

@@ -28,7 +28,10 @@ _SHORT_RUN: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One page, or a stretch [vpn, end) of pages that no process ever has an entry for."""
+    """One page, or a stretch [vpn, end) of pages that nobody ever touches.
+
+    Such pages have no entry, or the zero page where a huge entry covers them.
+    """
 
     vpn: int
     end: int
@@ -72,7 +75,13 @@ def blocks(story: Story) -> list[Block]:
 
     Raises `ScenarioError` where there are too many pages for a drawing.
     """
-    used = {vpn for state in states(story) for space in state.spaces for vpn in space.entries}
+    used = {
+        vpn
+        for state in states(story)
+        for space in state.spaces
+        for vpn, entry in space.entries.items()
+        if not entry.zero
+    }
     used |= {touch.vpn for chapter in story.chapters for touch in chapter.effects.touches}
     found = []
     for start, place in story.names.places().items():
@@ -121,11 +130,18 @@ def changed_entries(before: State | None, after: State) -> set[tuple[int, int]]:
 
 
 def changed_frames(before: State | None, after: State) -> set[int]:
-    """Return the frames that were taken or given back, or have another number of references."""
+    """Return the frames that were taken or given back, or have another number of references.
+
+    One that went from hand to hand counts as taken.
+    """
     if before is None:
         return set()
     pairs = zip(before.frames, after.frames, strict=True)
-    return {pfn for pfn, (a, b) in enumerate(pairs) if (a.use, a.refs) != (b.use, b.refs)}
+    return {
+        pfn
+        for pfn, (a, b) in enumerate(pairs)
+        if (a.use, a.refs, a.page) != (b.use, b.refs, b.page)
+    }
 
 
 def area_text(space: Space, block: Block) -> list[tuple[int, int, str]]:

@@ -50,6 +50,11 @@ class Printer:
         else:
             self._console.print(Text(text, style=style), soft_wrap=True)
 
+    def ask(self, text: str) -> None:
+        """Write the beginning of a line that somebody goes on with."""
+        self._out.write(text)
+        self._out.flush()
+
 
 class Teller:
     """Puts a story into lines."""
@@ -72,8 +77,8 @@ class Teller:
             yield PLAIN, ""
             yield from self.picture(None)
 
-    def told(self, chapter: Chapter) -> Iterator[Line]:
-        """Yield what an operation did."""
+    def told(self, chapter: Chapter, *, because: bool = False) -> Iterator[Line]:
+        """Yield what an operation did; with `because`, in any case why."""
         first, second, third, last = self._row(chapter)
         a, b, c = self._widths
         yield HEAD, f"{first:<{a}}  {second:<{b}}  {third:<{c}}  {last}".rstrip()
@@ -83,7 +88,7 @@ class Teller:
         for kill in chapter.kills:
             if kill.victim != chapter.operation.process:
                 yield HEAD, f"{_INDENT}{kill.victim} is killed: out of memory"
-        if self._why:
+        if self._why or because:
             yield from self.because(chapter)
         if self._drawing is not None:
             yield from self.picture(chapter)

@@ -6,12 +6,13 @@ Everything here is read from the arrays of a machine.  Addresses are pages; fram
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from sim.kernel.huge import huge_entry
 from sim.kernel.lend import is_lent
+from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_DONTFORK,
     A_GROWSDOWN,
@@ -121,13 +122,15 @@ class Space:
 class Frame:
     """A frame: its use, its references, and how many page-table entries map it.
 
-    `owner` has the process whose page table or kernel stack it is.
+    `owner` has the process whose page table or kernel stack it is.  `page` tells what it holds:
+    family and offset of an anonymous page, file and offset of one in the page cache.
     """
 
     use: str
     refs: int = 0
     maps: int = 0
     owner: str = ""
+    page: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ class State:
     free: int
     blocks: dict[int, int]
     """Free blocks of the buddy allocator: frames of a block, and how many there are."""
+    cache: dict[int, int]
+    """Frames of the page cache behind the pages of areas that map it."""
 
 
 def free_frames(m: Arrays) -> int:
@@ -208,12 +213,31 @@ def take_down(scripted: Scripted) -> State:
             others = f"{owner[table.frame]} + " if table.frame in owner else ""
             owner[table.frame] = others + space.name
     frames = tuple(
-        Frame(frame_use(m, pfn), int(f.refs), int(f.maps), owner.get(pfn, ""))
-        for pfn, f in enumerate(m.frames)
+        Frame(use, int(f.refs), int(f.maps), owner.get(pfn, ""), _page(f, use))
+        for pfn, (f, use) in enumerate((f, frame_use(m, pfn)) for pfn, f in enumerate(m.frames))
     )
     counts = m.buddy["count"].sum(axis=0)
     blocks = {1 << order: int(count) for order, count in enumerate(counts) if count}
-    return State(spaces, frames, free_frames(m), blocks)
+    cache = {
+        vpn: pfn for space in spaces for area in space.areas for vpn, pfn in _cached(m, space, area)
+    }
+    return State(spaces, frames, free_frames(m), blocks, cache)
+
+
+def _page(frame: Any, use: str) -> tuple[int, int]:
+    return (int(frame.family), int(frame.index)) if use in (DATA, CACHE) else (0, 0)
+
+
+def _cached(m: Arrays, space: Space, area: Area) -> Iterator[tuple[int, int]]:
+    """Yield pages of an area and the frames that the page cache has for them."""
+    a = m.areas[find_area(m, space.slot, area.start)]
+    if a.file == NONE:
+        return
+    first = int(m.files[int(a.file)].first) + int(a.offset) - area.start
+    for vpn in range(area.start, area.end):
+        pfn = int(m.cached[first + vpn])
+        if pfn:
+            yield vpn, pfn
 
 
 def _space(m: Arrays, slot: int, processes: tuple[str, ...]) -> Space:

@@ -71,12 +71,16 @@ class MachineChoice:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A process that the out-of-memory killer took, and what came back; sizes in frames."""
+    """A process that the out-of-memory killer took, and what came back; sizes in frames.
+
+    `at` is how many pages the operation had touched until then.
+    """
 
     asked: str
     victim: str
     badness: int
     effects: Effects
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +238,7 @@ class _Teller:
         for name in [n for n, p in scripted.processes.items() if scripted.space(p) == space]:
             scripted.end(name)
             self._gone[name] = f"{name} was killed: out of memory"
-        return Kill(asked, victim, badness or 0, self._witness.resume(outer))
+        return Kill(asked, victim, badness or 0, self._witness.resume(outer), len(outer.touches))
 
     def _candidates(self) -> list[tuple[str, Candidate]]:
         scripted = self._scripted

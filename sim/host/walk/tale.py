@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 FAULTS: Final = {
     "zero_fill": "zero-fill",
-    "zero_page_map": "zero page",
+    "zero_page_map": "zero-page map",
     "cow_copy": "copy",
     "cow_reuse": "reuse",
     "file_map": "file map",
-    "spurious": "write to a clean shared page",
+    "spurious": "dirtying",
     "huge_zero_fill": "huge zero-fill",
     "major_fault": "major",
     "segfault": "SIGSEGV",
@@ -100,9 +100,12 @@ def kill_lines(kill: Kill) -> list[str]:
 def why_lines(chapter: Chapter, story: Story) -> list[str]:
     """Return the sentences of an operation: the call, then its pages, then what became of it."""
     lines = about_call(chapter, story.choice.fork)
-    lines += [reason.text for reason in chapter_reasons(chapter, story)]
+    touches, start = chapter.effects.touches, 0
     for kill in chapter.kills:
+        lines += [reason.text for reason in reasons(touches[start : kill.at], story.names)]
         lines += kill_lines(kill)
+        start = kill.at
+    lines += [reason.text for reason in reasons(touches[start:], story.names)]
     if chapter.ending == WAITS:
         lines.append(
             f"No frame is free: {chapter.operation.process} waits, and goes on where it stopped "

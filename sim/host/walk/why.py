@@ -88,16 +88,18 @@ def _reason(run: list[Touch], names: Names) -> Reason:
     if first.tables:
         text += f" {count(first.tables, 'more frame')} for page tables on the way to it."
     if first.kind not in (NO_FAULT, SEGFAULT):
-        text += f" {first.free} left in the pool."
+        text += f" {first.free:,} left in the pool."
     text = f"{names.page(first.vpn)}: {text}"
     if len(run) > 1:
         rest = pages_of(run[1].vpn, last.vpn, names)
         text += f" {rest} likewise"
         if first.kind != NO_FAULT:
             taken = [t.after.pfn for t in run[1:] if t.after is not None]
-            details = [f"frame{'s' * (len(set(taken)) > 1)} {span(taken)}"] if taken else []
+            is_zero = first.after is not None and first.after.zero
+            frames = f"frame{'s' * (len(set(taken)) > 1)} {span(taken)}"
+            details = [frames] if taken and not is_zero else []
             if last.free != first.free:
-                details.append(f"{last.free} left")
+                details.append(f"{last.free:,} left")
             text += f": {', '.join(details)}" if details else ""
         text += "."
     faults = sum(touch.kind not in (NO_FAULT, SEGFAULT) for touch in run)

@@ -1,0 +1,314 @@
+"""One picture of memory: tables, areas, entries, the frames they point to, and the free pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sim.host.walk.canvas import FAINT, HATCH, SQUARE, Canvas
+from sim.host.walk.layout import Block, changed_entries, changed_frames
+from sim.host.walk.signs import CELL, FILLS, LETTERS, TABLE_EDGE
+from sim.host.walk.state import CACHE, DATA, KERNEL, TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sim.host.walk.layout import Column
+    from sim.host.walk.state import Space, State
+
+WIDTH: Final = 800
+LEFT: Final = 92
+"""Where columns begin."""
+COLUMN: Final = 48
+GAP: Final = 12
+"""Between regions."""
+SHELF_COLUMNS: Final = 14
+BAR: Final = 15
+ENTRY: Final = 24
+FRAME: Final = 32
+LANE: Final = 46
+"""Height of a row of frames, with the arrows that end there."""
+PITCH: Final = SQUARE + 2
+MAP: Final = 8 * PITCH
+"""Width of the pool drawn as a square."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A column and where it is drawn."""
+
+    column: Column
+    block: Block
+    x: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the parts of an address space are drawn, and where it ends."""
+
+    tables: int
+    area: int
+    entries: int
+    end: int
+
+
+class Panel:
+    """Draws one state, and marks what is different from the one before."""
+
+    def __init__(
+        self, canvas: Canvas, found: Sequence[Block], before: State | None, after: State
+    ) -> None:
+        self._canvas = canvas
+        self._blocks = found
+        self._before = before
+        self._after = after
+        self._entries = changed_entries(before, after)
+        self._frames = changed_frames(before, after)
+        self._old_tables = (
+            {(space.slot, t.level, t.frame) for space in before.spaces for t in space.tables}
+            if before is not None
+            else None
+        )
+
+    def draw(self, y: int) -> int:
+        """Draw from `y` on, and return where the picture ends.
+
+        The pool lies beside a picture that leaves room for it, otherwise below.
+        """
+        shelves = list(_shelves(self._blocks))
+        top = y
+        for shelf in shelves:
+            spaces = [s for s in self._after.spaces if _concerns(s, shelf)]
+            if spaces:
+                y = self._shelf(shelf, spaces, y)
+        if len(shelves) == 1 and shelves[0][-1].x + CELL < WIDTH - MAP - 60:
+            return max(y, self._pool(WIDTH - MAP - 14, top + 10, 8)) + 12
+        return self._pool(LEFT, y + 4, 32) + 12
+
+    def _shelf(self, shelf: list[Spot], spaces: list[Space], y: int) -> int:
+        """Draw the columns of one row of regions; arrows first, all else on top of them."""
+        for spot in shelf:
+            x = spot.x + CELL // 2
+            self._canvas.text(x, y + 11, spot.column.label, fill=FAINT, anchor="middle")
+        columns = [self._versions(spot.column, spaces) for spot in shelf]
+        has_zero = any(_is_zero(s, spot.column) for s in spaces for spot in shelf)
+        depth = max([1, *map(len, columns)])
+        tops = self._places(spaces, y + 16, depth + has_zero)
+        lane = tops[0].entries + ENTRY
+        self._arrows(shelf, spaces, columns, [place.entries for place in tops], lane, depth)
+        for space, place in zip(spaces, tops, strict=True):
+            self._tables(shelf, space, place.tables, downwards=space is spaces[0])
+            self._areas(shelf, space, place.area)
+            self._row(shelf, space, place.entries)
+        if has_zero:
+            self._zero_page(shelf, spaces, lane + LANE * depth + LANE - FRAME)
+        self._canvas.text(12, lane + LANE - 14, "frames", fill=FAINT)
+        self._canvas.text(12, lane + LANE - 2, "× references", fill=FAINT)
+        for spot, versions in zip(shelf, columns, strict=True):
+            for n, pfn in enumerate(versions):
+                self._frame(spot.x, lane + LANE * n + LANE - FRAME, pfn)
+        return tops[-1].end + 4
+
+    def _places(self, spaces: Sequence[Space], y: int, rows_of_frames: int) -> list[Place]:
+        """Return where each space is drawn: the first from its tables down, the others reversed."""
+        top, height = y, (BAR + 1) * _levels(spaces[0])
+        entries = y + height + BAR + 4
+        y = entries + ENTRY + LANE * rows_of_frames + 14
+        found = [Place(top, top + height, entries, y)]
+        for space in spaces[1:]:
+            area = y + ENTRY + 2
+            tables = area + BAR + 2
+            end = tables + (BAR + 1) * _levels(space) + 10
+            found.append(Place(tables, area, y, end))
+            y = end
+        return found
+
+    # -- rows -----------------------------------------------------------------------------------
+
+    def _tables(self, shelf: list[Spot], space: Space, y: int, *, downwards: bool) -> None:
+        """Draw the tables of a space that cover something here, a row a level."""
+        levels = sorted({table.level for table in space.tables}, reverse=downwards)
+        for level in levels:
+            name = "leaf table" if level == 1 else f"level {level} table"
+            self._canvas.text(12, y + 11, name, fill=FAINT)
+            for table in space.tables:
+                if table.level != level:
+                    continue
+                covered = [s.x for s in shelf if table.start <= s.column.vpn < table.end]
+                if not covered:
+                    continue
+                old = self._old_tables
+                changed = old is not None and (space.slot, level, table.frame) not in old
+                self._bar(
+                    min(covered),
+                    max(covered) + CELL - min(covered),
+                    y,
+                    self._table_text(table.frame),
+                    changed,
+                )
+            y += BAR + 1
+
+    def _table_text(self, frame: int) -> str:
+        users = sum(t.frame == frame for space in self._after.spaces for t in space.tables)
+        return f"frame {frame}" if users == 1 else f"frame {frame} ×{users}"
+
+    def _bar(self, x: int, width: int, y: int, text: str, changed: bool) -> None:
+        if width < 56:
+            text = text.removeprefix("frame ")
+        self._canvas.box(
+            x, y, width, BAR - 1, fill=FILLS[TABLE], changed=changed, stroke=TABLE_EDGE, clear=True
+        )
+        self._canvas.text(x + width // 2, y + 11, text, anchor="middle")
+
+    def _areas(self, shelf: list[Spot], space: Space, y: int) -> None:
+        self._canvas.text(12, y + 12, "area", fill=FAINT)
+        for area in space.areas:
+            covered = [s.x for s in shelf if area.start < s.column.end and area.end > s.column.vpn]
+            if not covered:
+                continue
+            x, width = min(covered), max(covered) + CELL - min(covered)
+            kind = f"{'shared' if area.shared else 'private'} {area.kind}"
+            if area.kind == "shared memory":
+                kind = area.kind
+            flags = "".join(f", {flag}" for flag in area.flags if flag != "grows down")
+            text = f"{area.access} {kind}{flags}"
+            if len(text) * 6 > width:
+                text = area.access
+            self._canvas.box(x, y + 1, width, BAR - 1, radius=7, stroke=FAINT, clear=True)
+            self._canvas.text(x + width // 2, y + 12, text, anchor="middle")
+
+    def _row(self, shelf: list[Spot], space: Space, y: int) -> None:
+        """Draw the entries of a space."""
+        self._canvas.text(12, y + 18, space.name, size=15, bold=True)
+        for spot in shelf:
+            column = spot.column
+            entry = space.entries.get(column.vpn)
+            changed = (space.slot, column.vpn) in self._entries
+            inside = any(a.start < column.end and a.end > column.vpn for a in space.areas)
+            middle = spot.x + CELL // 2
+            if entry is not None:
+                fill = "#ffffff" if entry.writable else HATCH
+                self._canvas.box(spot.x, y, CELL, ENTRY, fill=fill, changed=changed)
+                self._canvas.text(
+                    middle, y + 16, f"{entry.pfn} {entry.mode}", size=12, anchor="middle", bold=True
+                )
+            elif inside or changed:
+                dash, stroke = "3 3", "#999999"
+                self._canvas.box(spot.x, y, CELL, ENTRY, dash=dash, stroke=stroke, changed=changed)
+                if column.is_fold:
+                    self._canvas.text(middle, y + 15, "…", size=12, fill=FAINT, anchor="middle")
+
+    # -- frames ---------------------------------------------------------------------------------
+
+    def _versions(self, column: Column, spaces: Sequence[Space]) -> list[int]:
+        """Return the frames of a page: the first space's, the page cache's, then the others'."""
+        found: list[int] = []
+        for space in spaces:
+            entry = space.entries.get(column.vpn)
+            if entry is not None and not entry.zero and entry.pfn not in found:
+                found.append(entry.pfn)
+            cached = None if column.is_fold else self._after.cache.get(column.vpn)
+            if cached is not None and cached not in found:
+                found.append(cached)
+        return found
+
+    def _frame(self, x: int, y: int, pfn: int) -> None:
+        frame = self._after.frames[pfn]
+        refs = f"×{frame.refs}"
+        if self._before is not None and pfn in self._frames:
+            old = self._before.frames[pfn]
+            is_new = (old.use, old.page) != (frame.use, frame.page)
+            refs = f"new ×{frame.refs}" if is_new else f"×{old.refs}→{frame.refs}"
+        self._canvas.box(
+            x, y, CELL, FRAME, fill=FILLS[frame.use], changed=pfn in self._frames, radius=4
+        )
+        middle = x + CELL // 2
+        label = f"{pfn} {LETTERS[CACHE]}" if frame.use == CACHE else str(pfn)
+        self._canvas.text(middle, y + 14, label, size=12, bold=True, anchor="middle")
+        self._canvas.text(middle, y + 27, refs, anchor="middle")
+
+    def _arrows(
+        self,
+        shelf: list[Spot],
+        spaces: Sequence[Space],
+        columns: Sequence[list[int]],
+        rows: Sequence[int],
+        lane: int,
+        depth: int,
+    ) -> None:
+        """Draw an arrow from each entry to its frame; entries and frames will lie on top."""
+        for spot, versions in zip(shelf, columns, strict=True):
+            for n, space in enumerate(spaces):
+                entry = space.entries.get(spot.column.vpn)
+                if entry is None:
+                    continue
+                at = depth if entry.zero else versions.index(entry.pfn)
+                upper = lane + LANE * at + LANE - FRAME
+                x = spot.x + (n + 1) * CELL // (len(spaces) + 1)
+                changed = (space.slot, spot.column.vpn) in self._entries
+                if n == 0:
+                    self._canvas.arrow(x, rows[n] + ENTRY, upper - 1, changed=changed)
+                else:
+                    self._canvas.arrow(x, rows[n], upper + FRAME + 1, changed=changed)
+
+    def _zero_page(self, shelf: list[Spot], spaces: Sequence[Space], y: int) -> None:
+        """Draw the one zero page below all columns that map it."""
+        covered = [s.x for s in shelf if any(_is_zero(space, s.column) for space in spaces)]
+        x, width = min(covered), max(covered) + CELL - min(covered)
+        self._canvas.box(x, y, width, FRAME, fill=FILLS[KERNEL], radius=4)
+        text = "frame 0: the zero page" if width > 140 else "0 Z"
+        self._canvas.text(x + width // 2, y + 20, text, size=12, bold=True, anchor="middle")
+
+    # -- the pool -------------------------------------------------------------------------------
+
+    def _pool(self, x: int, y: int, per_row: int) -> int:
+        """Draw all frames of the machine in order, `per_row` squares a row, from (x, y) on."""
+        canvas, frames = self._canvas, self._after.frames
+        free = f"{self._after.free} of {len(frames)} frames free"
+        if per_row == 8:
+            canvas.text(x, y + 4, free, size=12, bold=True)
+            y += 12
+        else:
+            canvas.text(12, y + 12, free, size=12, bold=True)
+            y += 18
+        for pfn, frame in enumerate(frames):
+            row, at = divmod(pfn, per_row)
+            left, top = x + at * PITCH, y + row * PITCH
+            changed = pfn in self._frames
+            if at == 0:
+                canvas.text(left - 4, top + 14, str(pfn), fill=FAINT, anchor="end")
+            letter = LETTERS.get(frame.use, "") or (str(frame.refs) if frame.use == DATA else "")
+            canvas.square(left, top, letter, FILLS[frame.use], changed=changed)
+        return y + -(-len(frames) // per_row) * PITCH
+
+
+def _levels(space: Space) -> int:
+    return len({table.level for table in space.tables})
+
+
+def _is_zero(space: Space, column: Column) -> bool:
+    entry = space.entries.get(column.vpn)
+    return entry is not None and entry.zero
+
+
+def _shelves(found: Iterable[Block]) -> Iterator[list[Spot]]:
+    """Yield the columns of all regions in rows that fit the width."""
+    shelf: list[Spot] = []
+    x = LEFT
+    for block in found:
+        if shelf and len(shelf) + len(block.columns) > SHELF_COLUMNS:
+            yield shelf
+            shelf, x = [], LEFT
+        for column in block.columns:
+            if len(shelf) == SHELF_COLUMNS:
+                yield shelf
+                shelf, x = [], LEFT
+            shelf.append(Spot(column, block, x))
+            x += COLUMN
+        x += GAP
+    if shelf:
+        yield shelf
+
+
+def _concerns(space: Space, shelf: Sequence[Spot]) -> bool:
+    return any(a.start < s.column.end and a.end > s.column.vpn for a in space.areas for s in shelf)

@@ -1,0 +1,56 @@
+"""The signs of a drawing: what colours, letters and edges mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.host.walk.canvas import HATCH
+from sim.host.walk.state import CACHE, DATA, FREE, KERNEL, TABLE
+from sim.host.walk.state import STACK as KERNEL_STACK
+
+if TYPE_CHECKING:
+    from sim.host.walk.canvas import Canvas
+
+CELL: Final = 42
+"""Width of an entry and of a frame."""
+FILLS: Final = {
+    FREE: "#ffffff",
+    KERNEL: "#dddddd",
+    KERNEL_STACK: "#cfeadd",
+    TABLE: "#e4dbf0",
+    DATA: "#cfe3f7",
+    CACHE: "#fbeab0",
+}
+TABLE_EDGE: Final = "#8a7aa3"
+LETTERS: Final = {KERNEL: "Z", KERNEL_STACK: "K", TABLE: "T", CACHE: "F"}
+
+
+def legend(canvas: Canvas, y: int) -> int:
+    """Draw samples of all signs, and return where they end."""
+    samples: list[tuple[str, str, bool, str, str]] = [
+        ("7 w", "#ffffff", False, "", "entry: frame 7, writable"),
+        ("7 r", HATCH, False, "", "read-only: a write faults"),
+        ("", "#ffffff", False, "3 3", "no entry: a touch faults"),
+        ("7 w", "#ffffff", True, "", "changed by this line"),
+    ]
+    x = 14
+    for text, fill, changed, dash, meaning in samples:
+        canvas.box(x, y, CELL - 6, 18, fill=fill, changed=changed, dash=dash)
+        canvas.text(x + (CELL - 6) // 2, y + 13, text, bold=True, anchor="middle")
+        canvas.text(x + CELL, y + 13, meaning)
+        x += 196
+    y += 26
+    uses = [
+        (DATA, "2", "data, 2 references"),
+        (CACHE, "F", "page cache"),
+        (TABLE, "T", "page table"),
+        (KERNEL_STACK, "K", "kernel stack"),
+        (KERNEL, "Z", "the zero page"),
+        (FREE, "", "free"),
+    ]
+    x = 14
+    for use, letter, meaning in uses:
+        canvas.square(x, y, letter, FILLS[use])
+        canvas.text(x + 24, y + 13, meaning)
+        x += 44 + len(meaning) * 6
+    return y + 28
