@@ -11,6 +11,7 @@ from sim.machine.layout import (
     A_ACCOUNT,
     A_DONTFORK,
     A_HUGEPAGE,
+    A_LOCKED,
     A_NOHUGEPAGE,
     A_READ,
     A_SHARED,
@@ -51,6 +52,12 @@ ADVICE_BITS = {  # flags that come, flags that go
     "dofork": (0, A_DONTFORK),
     "wipeonfork": (A_WIPEONFORK, 0),
     "keeponfork": (0, A_WIPEONFORK),
+}
+ADVICE_OPS = {  # what does more than set flags, and how it populates
+    "dontneed": (ops.OP_DONTNEED, 0),
+    "free": (ops.OP_FREE, 0),
+    "populate_read": (ops.OP_POPULATE, ops.READ),
+    "populate_write": (ops.OP_POPULATE, ops.WRITE),
 }
 PATTERN_CODES = {
     Sequential: ops.SEQUENTIAL,
@@ -133,8 +140,9 @@ class MemoryCalls:
         self, region: Region, advice: str, first: int = 0, pages: int | None = None
     ) -> Verb:
         """Give the kernel advice about a range; see `sim.workload.api.Process.madvise`."""
-        if advice == "dontneed":
-            yield from self.dontneed(region, first, pages)
+        if advice in ADVICE_OPS:
+            op, write = ADVICE_OPS[advice]
+            yield from self._range("madvise", op, region, first, pages, write=write)
         elif advice in ADVICE_BITS:
             bits, drop_bits = ADVICE_BITS[advice]
             flags = {"bits": bits, "drop_bits": drop_bits}
@@ -149,6 +157,39 @@ class MemoryCalls:
     def dontneed(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
         """Give back the frames of a range (MADV_DONTNEED)."""
         yield from self._range("madvise", ops.OP_DONTNEED, region, first, pages)
+
+    def mlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
+        """Fault a range in and keep it; see `sim.workload.api.Process.mlock`."""
+        flags = {"bits": A_LOCKED, "drop_bits": 0}
+        yield from self._range("mlock", ops.OP_MLOCK, region, first, pages, **flags)
+
+    def munlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
+        """Undo `mlock`; the pages stay."""
+        flags = {"bits": 0, "drop_bits": A_LOCKED}
+        yield from self._range("munlock", ops.OP_MLOCK, region, first, pages, **flags)
+
+    def msync(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
+        """Have the dirty pages of a range of a shared file written back (MS_SYNC)."""
+        yield from self._range("msync", ops.OP_MSYNC, region, first, pages)
+
+    def pread(self, file: str, pages: int, first: int = 0) -> Verb:
+        """Read pages of a file by read(); see `sim.workload.api.Process.pread`."""
+        yield from self._file("read", ops.OP_FILE_READ, file, pages, first)
+
+    def pwrite(self, file: str, pages: int, first: int = 0) -> Verb:
+        """Write pages of a file by write(); see `sim.workload.api.Process.pread`."""
+        yield from self._file("write", ops.OP_FILE_WRITE, file, pages, first)
+
+    def fsync(self, file: str) -> Verb:
+        """Have all dirty pages of a file written back."""
+        yield from self._file("fsync", ops.OP_FSYNC, file, 1, 0)
+
+    def _file(self, call: str, op: int, file: str, pages: int, first: int) -> Verb:
+        if first < 0 or pages < 0:
+            raise Refused(Errno.EINVAL, call)
+        if pages > 0:
+            row = self.system.file_named(file, first + pages)
+            yield from self._do(call, op, file=row, index=first, pages=pages)
 
     def _range(
         self, call: str, op: int, region: Region, first: int, pages: int | None, **fields: int

@@ -88,11 +88,15 @@ ERRNO_NAMES: Final = {ENOMEM: Errno.ENOMEM.name, EINVAL: Errno.EINVAL.name}
 
 @dataclass(slots=True)
 class ScriptedRegion:
-    """Where a named region lies: first page and size in pages; and the file that it maps."""
+    """Where a named region lies: first page and size in pages; and the file that it maps.
+
+    `made_pages` is the size it was made with: up to the next 2 MiB boundary it may grow again.
+    """
 
     start: int
     pages: int
     file: int = NONE
+    made_pages: int = 0
     dontfork: bool = False
 
 
@@ -239,7 +243,7 @@ class Scripted:
         elif verb not in SHARED:
             bits |= A_ACCOUNT
         start = self._new_place(pages)
-        process.regions[operation.region] = ScriptedRegion(start, pages, file)
+        process.regions[operation.region] = ScriptedRegion(start, pages, file, pages)
         where = {"start": start, "pages": pages, "kind": kind, "file": file, "index": 0}
         if verb is Verb.STACK:
             bits |= A_GROWSDOWN
@@ -265,7 +269,7 @@ class Scripted:
         if operation.verb is Verb.RESIZE:
             region.pages = operation.pages
             return self._do(process, ops.OP_MREMAP, index=NONE, count=region.pages, **old)
-        region.start = self._new_place(region.pages)
+        region.start = self._new_place(region.made_pages)
         return self._do(process, ops.OP_MREMAP, index=region.start, count=region.pages, **old)
 
     def _touch(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:

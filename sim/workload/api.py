@@ -144,8 +144,9 @@ class Process(Protocol):
     ) -> Verb[None]:
         """Give the kernel advice about a range.
 
-        ``dontneed``; ``hugepage``, ``nohugepage``; ``dontfork``, ``dofork``: whether a child gets
-        it; ``wipeonfork``, ``keeponfork``: whether a child finds it empty.
+        ``dontneed``; ``free``: it counts as clean until written again; ``populate_read``,
+        ``populate_write``: faults it in; ``hugepage``, ``nohugepage``; ``dontfork``, ``dofork``:
+        whether a child gets it; ``wipeonfork``, ``keeponfork``: whether a child finds it empty.
         """
 
     def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
@@ -153,6 +154,33 @@ class Process(Protocol):
 
     def mremap(self, region: Region, size_bytes: int) -> Verb[Region]:
         """Resize a mapping, moving it if it cannot grow where it is; return where it is now."""
+
+    def mlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Fault a range in and keep it: private memory that may be written, as if written to.
+
+        ``dontneed`` and ``free`` are then refused.  A child inherits no lock.
+        """
+
+    def munlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Undo `mlock`; the pages stay."""
+
+    def msync(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Have the dirty pages of a range of a shared file written back: the next write faults.
+
+        What the device takes is not counted.
+        """
+
+    def pread(self, file: str, pages: int, first: int = 0) -> Verb[None]:
+        """Read `pages` pages of a file, from page `first` on, through the page cache.
+
+        The first to name a file makes it, of the size that it asks for.
+        """
+
+    def pwrite(self, file: str, pages: int, first: int = 0) -> Verb[None]:
+        """Write pages of a file, as `pread`: they are dirty in the page cache until `fsync`."""
+
+    def fsync(self, file: str) -> Verb[None]:
+        """Have all dirty pages of a file written back; what the device takes is not counted."""
 
     def sbrk(self, delta_bytes: int) -> Verb[Region]:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""

@@ -40,8 +40,15 @@ _simple = st.one_of(
     st.tuples(
         st.just("madvise"),
         _region,
-        st.sampled_from(["hugepage", "hugepage", "dontfork", "wipeonfork", "dofork"]),
+        st.sampled_from(
+            ["hugepage", "hugepage", "dontfork", "wipeonfork", "dofork", "free", "populate_write"]
+        ),
     ),
+    st.tuples(
+        st.sampled_from(["mlock", "munlock", "msync", "free_pages"]), _region, _first, _pages
+    ),
+    st.tuples(st.just("mremap"), _region, _pages),
+    st.tuples(st.sampled_from(["pread", "pwrite", "fsync"]), st.sampled_from("ab"), _pages),
     st.tuples(st.just("write"), _region, _patterns, _pace, st.integers(1, 3)),
     st.tuples(st.just("write"), _region, _patterns, st.none(), st.just(1)),
     st.tuples(st.just("read"), _region, _patterns, _pace, st.integers(1, 2)),
@@ -108,6 +115,23 @@ def _perform(task: Task, verb: str, a: list[Any], regions: list[Region]) -> Any:
             region = regions[a[0] % len(regions)]
             first = min(a[2], region.pages - 1)
             yield from task.mprotect(region, a[1], first, min(a[3], region.pages - first))
+    elif verb == "mremap":
+        if regions:
+            region = regions[a[0] % len(regions)]
+            regions[a[0] % len(regions)] = yield from task.mremap(region, a[1] * PAGE_BYTES)
+    elif verb in ("pread", "pwrite"):
+        yield from getattr(task, verb)(*a)
+    elif verb == "fsync":
+        yield from task.fsync(a[0])
+    elif verb in ("mlock", "munlock", "msync", "free_pages"):
+        if regions:
+            region = regions[a[0] % len(regions)]
+            first = min(a[1], region.pages - 1)
+            pages = min(a[2], region.pages - first)
+            if verb == "free_pages":
+                yield from task.madvise(region, "free", first, pages)
+            else:
+                yield from getattr(task, verb)(region, first, pages)
     elif verb in ("munmap", "dontneed"):
         if regions:
             region = regions[a[0] % len(regions)]

@@ -49,6 +49,13 @@ def test_a_wrong_rule_is_noticed_by_the_machine(monkeypatch, name, wrong):
     assert any(differ(script) for script in drawn(1, 40))
 
 
+def test_a_region_that_was_moved_may_grow_to_its_first_size():
+    script = parse_script(
+        "P map A 1025\nP resize A 1\nP move A\nP resize A 1213\nP map B 1\nP write B 0 1\n"
+    )
+    assert [record.ending for record in predict(script)] == [""] * 6
+
+
 def test_times_come_from_prices():
     from sim.cli.conforming import host_prices
 
