@@ -9,7 +9,7 @@ from sim.kernel.fault import access
 from sim.kernel.fileio import file_io_step, fsync_step, msync_step
 from sim.kernel.fork import fork_step
 from sim.kernel.lazyfree import free_step
-from sim.kernel.lend import adopt_step, is_lent, own_range_step, own_step
+from sim.kernel.lend import ALL_PAGES, adopt_step, is_lent, own_range_step, own_step
 from sim.kernel.lock import acquire, release
 from sim.kernel.mlock import mlock_step
 from sim.kernel.mremap import STAGE_GROWN, mremap_step
@@ -156,6 +156,9 @@ def own_tables(m: Arrays, cpu: int, task: int) -> int:
     if t.op == OP_BRK:
         start = int(m.spaces[int(t.space)].brk) + min(pages, 0)
         pages = abs(pages)
+    elif t.op == OP_MREMAP:  # where it goes is not known yet
+        start = 0
+        pages = ALL_PAGES
     elif start == NONE:  # a mapping where no other is
         return DONE
     return own_range_step(m, cpu, task, start, start + pages)

@@ -179,3 +179,20 @@ def test_short_of_frames_nothing_changes(kind: int) -> None:
     kernel.machine.audit()
     kernel.exit(child)
     assert kernel.go_on(row) == DONE
+
+
+def test_moving_copies_the_table_it_moves_to() -> None:
+    kernel, row, start = parent_of(FORK_ON_DEMAND)
+    kernel.munmap(row, start + PAGES - 20, 20)
+    far = start + 2 * PAGES
+    kernel.mmap(row, 8, start=far)
+    kernel.write(row, far, 8)
+    child = kernel.fork(row)
+    there = start + PAGES - 10  # below a leaf table that the parent uses as well
+    assert (
+        kernel.call(child, ops.OP_MREMAP, start=far, pages=8, count=8, index=there, write=1) == DONE
+    )
+    assert kernel.errno(child) == 0
+    kernel.machine.audit()
+    assert kernel.pfn(child, there) == kernel.pfn(row, far)
+    assert kernel.entry(row, there) == 0
