@@ -188,7 +188,7 @@ def encode(script: Sequence[Operation]) -> tuple[list[list[str]], str]:
         named.append(list(names))
         lines.append(
             f"{slot} {operation.verb} {operation.region or '-'} {operation.first} {operation.end} "
-            f"{operation.mode or '-'} {child}\n"
+            f"{operation.mode or '-'} {child} {operation.behind or '-'}\n"
         )
     return named, "".join(lines)
 

@@ -23,7 +23,15 @@ from sim.host.script import (
     Shape,
     Verb,
 )
-from sim.host.validity import PAGES_PER_TABLE, READABLE, WRITABLE, RegionView, World, is_valid
+from sim.host.validity import (
+    PAGES_PER_TABLE,
+    PLACED_VERBS,
+    READABLE,
+    WRITABLE,
+    RegionView,
+    World,
+    is_valid,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -183,6 +191,9 @@ class _Drawing:
         if len(regions) >= self.max_regions or mapped + pages > MAX_PAGES_MAPPED:
             return None
         region = self.rng.choice("ABCDEFG"[: self.max_regions + 1])
+        behind = self._neighbour(verb, region, regions) if self.options else ""
+        if behind:
+            pages = min(pages, regions[behind].room - regions[behind].pages)
         inside = [corner for corner in CORNERS if corner < pages]
         anywhere = [self.rng.randrange(1, pages) for _ in range(2) if pages > 1]
         few = self.rng.sample(inside, min(len(inside), self.rng.choice((1, 2, 3))))
@@ -192,7 +203,21 @@ class _Drawing:
         huge = self.options and verb is Verb.MAP and pages >= PAGES_PER_TABLE
         if huge and Verb.HUGEPAGE in self.weights and self.rng.random() < 0.8:
             self.next = Operation(process, Verb.HUGEPAGE, region)
-        return Operation(process, verb, region, 0, pages, mode)
+        return Operation(process, verb, region, 0, pages, mode, behind=behind)
+
+    def _neighbour(self, verb: Verb, region: str, regions: dict[str, RegionView]) -> str:
+        """Return a region behind which a new one may lie, to share a leaf table with it, or ""."""
+        if verb is Verb.STACK or self.rng.random() < 0.5:
+            return ""
+        able = [
+            name
+            for name, view in sorted(regions.items())
+            if name != region
+            and view.made_by in PLACED_VERBS
+            and not verb is view.made_by is Verb.MAP
+            and view.room > view.pages
+        ]
+        return self.rng.choice(able) if able else ""
 
     def _draw_touch(
         self, process: str, verb: Verb, region: str, view: RegionView
@@ -296,6 +321,8 @@ class _Shrinker:
     @staticmethod
     def _variants(operation: Operation) -> Iterable[Operation]:
         """Yield simpler forms of an operation, the simplest first."""
+        if operation.behind:
+            yield replace(operation, behind="")
         if operation.mode in ("populate", "noreserve"):
             yield replace(operation, mode="")
         if operation.verb in MAPPING_VERBS and operation.verb is not Verb.MAP:
@@ -378,6 +405,7 @@ def tidy_names(script: Sequence[Operation]) -> list[Operation]:
                 process=processes[operation.process],
                 child=processes.get(operation.child, ""),
                 region=regions.get(operation.region, ""),
+                behind=regions.get(operation.behind, ""),
             )
         )
     return tidy

@@ -37,7 +37,7 @@ class Shape(Enum):
     WHOLE_OR_RANGE = "REGION [FIRST END]"
     PROTECT = "REGION FIRST END r|rw|none"
     PAGES = "REGION PAGES"
-    MAP = "REGION PAGES [populate|noreserve]"
+    MAP = "REGION PAGES [populate|noreserve] [behind REGION]"
 
 
 class Verb(StrEnum):
@@ -121,6 +121,8 @@ TOUCHING_VERBS: Final = frozenset({Verb.READ, Verb.WRITE})
 """The verbs whose minor faults are compared with a kernel."""
 
 MODES: Final = ("r", "rw", "none")
+MAP_MODES: Final = ("populate", "noreserve")
+BEHIND: Final = "behind"
 
 _PROCESS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _REGION_NAME = re.compile(r"[A-Z]\Z")
@@ -131,8 +133,8 @@ class Operation:
     """One line of a script; `str()` gives the line back in its plainest form.
 
     Pages are half open: ``first <= page < end``.  A mapping verb has its size in `end`; `end` is
-    -1 where a verb that may take a range takes the whole region.  Fields that a verb does not use
-    keep their defaults.
+    -1 where a verb that may take a range takes the whole region.  A mapping goes right behind the
+    region `behind`.  Fields that a verb does not use keep their defaults.
 
     >>> str(Operation("P", Verb.WRITE, "A", 0, 32))
     'P write A 0 32'
@@ -145,6 +147,7 @@ class Operation:
     end: int = -1
     mode: str = ""
     child: str = ""
+    behind: str = ""
     line: int = field(default=0, compare=False)
 
     @property
@@ -170,6 +173,8 @@ class Operation:
             words += [self.first, self.end]
         if self.mode:
             words.append(self.mode)
+        if self.behind:
+            words += [BEHIND, self.behind]
         return " ".join(map(str, words))
 
 
@@ -224,14 +229,27 @@ def _operation(words: list[str], line: int) -> Operation:
         most = MAX_STACK_PAGES if verb is Verb.STACK else MAX_PAGES
         if not 1 <= pages <= most:
             raise ValueError(f"`{verb}` takes 1 to {most} pages, not {pages}")
-        mode = _choice(arguments[2:], ("populate", "noreserve"), usage)
-        return Operation(process, verb, region, 0, pages, mode, line=line)
+        mode, behind = _map_options(arguments[2:], usage)
+        return Operation(process, verb, region, 0, pages, mode, behind=behind, line=line)
     first, end = (_page_number(word, usage) for word in arguments[1:3])
     if first >= end:
         raise ValueError(f"[{first}, {end}) holds no page; write FIRST < END")
     return Operation(
         process, verb, region, first, end, _choice(arguments[3:], MODES, usage), line=line
     )
+
+
+def _map_options(words: list[str], usage: str) -> tuple[str, str]:
+    """Return the mode of a mapping, and behind which region it goes."""
+    behind = ""
+    if len(words) > 1 and words[-2] == BEHIND:
+        behind = words[-1]
+        words = words[:-2]
+        if not _REGION_NAME.match(behind):
+            raise ValueError(f"{behind!r} cannot name a region; write one letter from A to Z")
+    if len(words) > 1 or words == [BEHIND]:
+        raise ValueError(f"{' '.join(words)!r} is not understood; write {usage}")
+    return _choice(words, MAP_MODES, usage), behind
 
 
 def _argument_counts(shape: Shape) -> tuple[int, int]:

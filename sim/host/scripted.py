@@ -242,7 +242,11 @@ class Scripted:
             bits |= A_NORESERVE
         elif verb not in SHARED:
             bits |= A_ACCOUNT
-        start = self._new_place(pages)
+        if operation.behind:
+            before = process.regions[operation.behind]
+            start = before.start + before.pages
+        else:
+            start = self._new_place(pages)
         process.regions[operation.region] = ScriptedRegion(start, pages, file, pages)
         where = {"start": start, "pages": pages, "kind": kind, "file": file, "index": 0}
         if verb is Verb.STACK:

@@ -40,11 +40,13 @@ MAX_SCRIPT_BYTES: Final = 4 << 20
 class RegionView:
     """What a script can know of a region: how it was made and who may do what with each page.
 
-    `intact`: nothing was ever done to a part of it that could split it into several areas.
+    It may grow to `room` pages.  `intact`: nothing was ever done to a part of it that could split
+    it into several areas.
     """
 
     made_by: Verb
     access: bytearray
+    made_pages: int
     room: int
     dontfork: bool = False
     intact: bool = True
@@ -103,9 +105,10 @@ class World:
         elif verb in MAPPING_VERBS:
             if operation.region == process.heap:
                 raise ValueError(f"{operation.region} is the heap; give the region another name")
-            process.regions[operation.region] = RegionView(
-                verb, bytearray([WRITABLE]) * operation.pages, _room(operation.pages)
-            )
+            pages = operation.pages
+            room = _take_room(operation, process) if operation.behind else _room(pages)
+            access = bytearray([WRITABLE]) * pages
+            process.regions[operation.region] = RegionView(verb, access, pages, room)
         elif verb is Verb.BRK:
             self._brk(operation, process)
         elif verb is Verb.RESIZE:
@@ -142,6 +145,7 @@ class World:
                 view.dontfork = verb is Verb.DONTFORK
             case Verb.MOVE:
                 _require_intact(operation, view)
+                view.room = _room(view.made_pages)
             case _:
                 pass
         if verb in SPLITTING_VERBS and end - first < view.pages:
@@ -181,7 +185,7 @@ class World:
         if not heap:
             if operation.region in process.regions:
                 raise ValueError(f"{operation.region} is mapped; name the heap differently")
-            process.regions[operation.region] = RegionView(Verb.BRK, bytearray(), MAX_PAGES)
+            process.regions[operation.region] = RegionView(Verb.BRK, bytearray(), 0, MAX_PAGES)
         elif heap != operation.region:
             raise ValueError(f"the heap of {operation.process} is {heap}, not {operation.region}")
         _set_pages(process.regions[operation.region], operation.pages)
@@ -203,6 +207,7 @@ class World:
 
 SPLITTING_VERBS: Final = frozenset({Verb.UNMAP, Verb.PROTECT, Verb.LOCK, Verb.UNLOCK})
 FILE_VERBS: Final = frozenset({Verb.FILEREAD, Verb.FILEWRITE, Verb.FSYNC})
+PLACED_VERBS: Final = MAPPING_VERBS - {Verb.STACK}
 STACK_VERBS: Final = TOUCHING_VERBS | {Verb.UNMAP, Verb.DONTNEED}
 
 
@@ -224,6 +229,28 @@ def _region(operation: Operation, process: ProcessView) -> RegionView:
 
 def _room(pages: int) -> int:
     return -(-pages // PAGES_PER_TABLE) * PAGES_PER_TABLE
+
+
+def _take_room(operation: Operation, process: ProcessView) -> int:
+    """Return how far a region may grow that goes behind another, and keep that one out of there."""
+    if operation.behind == operation.region:
+        raise ValueError(f"{operation.region} cannot lie behind itself; name another region")
+    view = _region(Operation(operation.process, Verb.UNMAP, operation.behind), process)
+    if view.made_by not in PLACED_VERBS:
+        raise ValueError(f"{operation.behind} is a heap or a stack: nothing may lie behind it")
+    if operation.verb is Verb.MAP and view.made_by is Verb.MAP:
+        raise ValueError(
+            f"{operation.behind} and {operation.region} are private anonymous memory, and would be "
+            "one; map one of them as something else"
+        )
+    left = view.room - view.pages
+    if operation.pages > left:
+        raise ValueError(
+            f"behind {operation.behind} there is room for {left} pages, up to the next 2 MiB "
+            "boundary"
+        )
+    view.room = view.pages
+    return left
 
 
 def _set_pages(view: RegionView, pages: int, access: int = WRITABLE) -> None:

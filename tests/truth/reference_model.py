@@ -290,6 +290,10 @@ class Space:
         for area in self.inside(start, end):
             self.zap(area.start, area.end)
             self.areas.remove(area)
+        self.drop_tables(start, end)
+
+    def drop_tables(self, start: int, end: int) -> None:
+        """Give back the tables of [start, end) that no area can use any more."""
         for block in range(start // TABLE, -(-end // TABLE)):
             if not self.inside(block * TABLE, (block + 1) * TABLE):
                 self.tables.discard(block)
@@ -605,21 +609,29 @@ class Space:
     def move(self, region: Region, start: int) -> None:
         """Mremap to another place; the region is one area."""
         old, region.start = region.start, start
-        delta = start - old
+        end, delta = old + region.pages, start - old
         area = self.area_at(old)
         if area.backing is None and area.family is None:
             area.offset = start
         area.start, area.end = area.start + delta, area.end + delta
-        blocks = range(old // TABLE, -(-(old + region.pages) // TABLE))
-        for block in blocks:
-            if block in self.huge:
+        self.areas.sort(key=lambda area: area.start)
+        for block in range(old // TABLE, -(-end // TABLE)):
+            low, high = max(old, block * TABLE), min(end, (block + 1) * TABLE)
+            whole = high - low == TABLE and delta % TABLE == 0
+            if block in self.huge and whole:
                 self.huge[block + delta // TABLE] = self.huge.pop(block)
+                self.make_upper(block + delta // TABLE)
+            else:
+                self.split_huge(block)
             if block in self.tables:
-                self.tables.remove(block)
-                self.make_table(block + delta // TABLE)
-        for number in range(old, old + region.pages):
+                for number in range(low, high):
+                    self.make_table((number + delta) // TABLE)
+                if whole:
+                    self.tables.remove(block)
+        for number in range(old, end):
             if number in self.entries:
                 self.entries[number + delta] = self.entries.pop(number)
+        self.drop_tables(old, end)
 
     def resize(self, region: Region, pages: int) -> int:
         """Mremap in place; return the faults it takes to populate what is locked."""
@@ -841,7 +853,11 @@ class Machine:
 
     def map(self, space: Space, operation: Operation) -> int:
         pages, verb = operation.end, operation.verb
-        start = self.new_place(pages)
+        if operation.behind:
+            before = space.regions[operation.behind]
+            start = before.start + before.pages
+        else:
+            start = self.new_place(pages)
         flags = {"r", "w"}
         backing = None
         if verb in (Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE):

@@ -22,6 +22,13 @@ P dontfork A
 P wipeonfork A
 P unmap A
 """
+BEHIND = """\
+P map A 4
+P shmap B 4 populate behind A
+P mapfile D 4 behind B
+P move A
+P resize A 512
+"""
 
 
 def test_every_line_of_the_contract_parses_and_comes_back():
@@ -29,6 +36,12 @@ def test_every_line_of_the_contract_parses_and_comes_back():
     lines = [line.split("#")[0].strip() for line in CONTRACT.splitlines() if line.strip()]
     assert [str(operation) for operation in operations] == lines
     assert parse_script(format_script(operations)) == operations
+
+
+def test_a_region_may_lie_behind_another():
+    operations = parse_script(BEHIND)
+    assert [operation.behind for operation in operations[:3]] == ["", "A", "B"]
+    assert format_script(operations) == BEHIND
 
 
 def test_an_operation_knows_its_line():
@@ -45,7 +58,13 @@ def test_every_verb_has_a_shape():
         ("P", "no verb after 'P'; write e.g. `P write A 0 32`"),
         ("7 map A 3", "'7' cannot name a process; write a letter first, e.g. `P`"),
         ("P wriet A 0 1", "unknown verb 'wriet'; did you mean `write`?"),
-        ("P map", "0 words after `map`; write `P map REGION PAGES [populate|noreserve]`"),
+        (
+            "P map",
+            "0 words after `map`; write `P map REGION PAGES [populate|noreserve] [behind REG",
+        ),
+        ("P map A 4 behind", "'behind' is not understood; write `P map REGION PAGES"),
+        ("P map A 4 behind 7", "'7' cannot name a region; write one letter from A to Z"),
+        ("P map A 4 behind B populate", "'behind B populate' is not understood; write `P map REG"),
         ("P map a 3", "'a' cannot name a region; write one letter from A to Z"),
         ("P map AB 3", "'AB' cannot name a region; write one letter from A to Z"),
         ("P map A 0", "`map` takes 1 to 4194304 pages, not 0"),
@@ -77,6 +96,18 @@ def test_a_malformed_line_says_where_and_what_would_be_right(line, message):
         ("P exit\nP exit", "P exited"),
         ("P read A 0 1", "P has no region A; its regions: none"),
         ("P map A 4\nP read A 0 5", "A has 4 pages; [0, 5) reaches past them"),
+        ("P map A 4\nP shmap B 4 behind C", "P has no region C; its regions: A"),
+        ("P map A 4\nP shmap A 4 behind A", "A cannot lie behind itself"),
+        ("P map A 4\nP map B 4 behind A", "A and B are private anonymous memory, and would be one"),
+        ("P stack A 4\nP shmap B 4 behind A", "A is a heap or a stack: nothing may lie behind it"),
+        (
+            "P map A 4\nP shmap B 509 behind A",
+            "behind A there is room for 508 pages, up to",
+        ),
+        (
+            "P map A 4\nP shmap B 4 behind A\nP resize A 5",
+            "A has room for 4 pages, up to the next 2 MiB boundary",
+        ),
         ("P map A 4\nP unmap A\nP read A 0 1", "P has no region A"),
         ("P map A 4\nP unmap A 0 2\nP unmap A 2 4\nP read A 0 1", "P has no region A"),
         ("P fork C\nP fork C", "a process called C is living"),

@@ -5,7 +5,7 @@
  *
  * A controller (this process) reads one operation a line,
  *
- *     SLOT VERB REGION FIRST END MODE CHILD
+ *     SLOT VERB REGION FIRST END MODE CHILD BEHIND
  *
  * with processes as slot numbers in order of birth, and has it carried out by the process it
  * names, each a real one that was really forked as the script says.  After each operation it
@@ -174,11 +174,11 @@ static int protection_of(const char *mode)
 static int next_operation(int *slot, struct command *command)
 {
     static char *cursor = (char *)ARENA;
-    char line[256], verb[32], region[8], mode[16];
+    char line[256], verb[32], region[8], mode[16], behind[8];
     if (!fgets(line, sizeof line, stdin))
         return 0;
-    if (sscanf(line, "%d %31s %7s %ld %ld %15s %d", slot, verb, region, &command->first,
-               &command->end, mode, &command->child) != 7) {
+    if (sscanf(line, "%d %31s %7s %ld %ld %15s %d %7s", slot, verb, region, &command->first,
+               &command->end, mode, &command->child, behind) != 8) {
         errno = EINVAL;
         die("program");
     }
@@ -191,7 +191,10 @@ static int next_operation(int *slot, struct command *command)
     command->protection = protection_of(mode);
     command->map_flags = map_flags_of(mode);
     command->address = cursor;
-    if (command->verb <= V_STACK)
+    if (behind[0] != '-') {
+        struct region *before = &slots[*slot].regions[behind[0] - 'A'];
+        command->address = before->start + before->pages * PAGE;
+    } else if (command->verb <= V_STACK)
         cursor += room_for(command->end) + SEPARATION;
     else if (command->verb == V_MOVE)
         cursor += slots[*slot].regions[command->region].room + SEPARATION;

@@ -8,7 +8,7 @@
 
 #define PAGE 4096L
 #define ALIGNMENT (2L << 20)       /* every region starts at such a boundary ...               */
-#define SEPARATION (2L << 20)      /* ... and is at least this far from the next               */
+#define SEPARATION (2L << 20)      /* ... and is at least this far from the next, or right behind */
 #define ARENA 0x100000000000L      /* far from everything the loader and the heap put anywhere */
 #define MAX_PROCESSES 256
 #define REGIONS 26
