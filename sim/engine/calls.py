@@ -83,7 +83,7 @@ class MemoryCalls:
             t[name] = value
         t.op = op
         self._done = self.system.env.event()
-        self.system.submit(cast("Task", self))  # there is no other
+        self.system.cpus.submit(cast("Task", self))  # there is no other
         yield self._done
         t = self.system.machine.arrays.tasks[self.row]
         if t.errno != 0:

@@ -24,7 +24,7 @@ class LockQueue:
         space = system.space_of(task)
         holder = system.by_row.get(int(system.machine.arrays.spaces[space].locked_by))
         self._waiting.setdefault(space, []).append(task)
-        system.block(task, cpu, "the mmap lock", holder)
+        system.cpus.block(task, cpu, "the mmap lock", holder)
 
     def released(self, space: int) -> None:
         """Let those try again that wait for `space`, if nobody holds its lock."""
@@ -32,7 +32,7 @@ class LockQueue:
             return
         if self._system.machine.arrays.spaces[space].locked_by == NONE:
             for task in self._waiting.pop(space):
-                self._system.unblock(task)
+                self._system.cpus.unblock(task)
 
     def withdraw(self, task: Task) -> None:
         """Forget a task that is being killed."""

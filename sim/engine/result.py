@@ -86,7 +86,7 @@ class Measurement:
         """Forget what was counted so far, but not what the levels are now: the end of warm-up."""
         system = self._system
         m = system.machine.arrays
-        system._sample()
+        system.cpus.sample()
         system.bring_up_to_now()
         m.counts[:] = 0
         m.spent_ps[:] = 0
@@ -95,12 +95,12 @@ class Measurement:
         pool.peak_total = 0
         m.clock[0].free_min = pool.free
         system.counters.clear()
-        system.queue.restart(system.now_ns)
+        system.cpus.queue.restart(system.now_ns)
         system.note_peak()
         self._since_ns = system.now_ns
         self._busy_ns = self._busy_now()
         self._free_area = self._area_now()
-        self._some_ns, self._full_ns = system.stalled_now()
+        self._some_ns, self._full_ns = system.cpus.stalled_now()
 
     def _busy_now(self) -> int:
         """Return CPU time used up to now; steps under way count up to now only."""
@@ -137,7 +137,7 @@ class Measurement:
                 {"t_ns": t_ns, "kind": kind, "name": name} for t_ns, kind, name in system.marks
             ],
             "distributions": self._distributions(),
-            "littles_law_residual": system.queue.little_residual(system.end_ns()),
+            "littles_law_residual": system.cpus.queue.little_residual(system.end_ns()),
             "host": self._host(),
         }
         return RunResult(document)
@@ -151,7 +151,7 @@ class Measurement:
             kind: sum(int(units[line]) for line in lines) for kind, lines in FAULT_KINDS.items()
         }
         elapsed_ns = max(1, system.end_ns() - self._since_ns)
-        some_ns, full_ns = system.stalled_now()
+        some_ns, full_ns = system.cpus.stalled_now()
         pool, clock = m.pool[0], m.clock[0]
         faults = sum(m.histograms[line] for lines in _fault_rows().values() for line in lines)
         names = ("total", "data", "copies", "table", "stack", "cache")

@@ -68,7 +68,7 @@ class Killer:
         system = self._system
         dying = [system.by_pid[pid] for pid in sorted(self._dying) if pid in system.by_pid]
         self._stalled.append(task)
-        system.stall(task, cpu, dying[0] if dying else None)
+        system.cpus.stall(task, cpu, dying[0] if dying else None)
 
     def _candidates(self) -> list[Candidate]:
         found = []
@@ -98,7 +98,7 @@ class Killer:
         if not self._dying:
             stalled, self._stalled = self._stalled, []
             for waiter in stalled:
-                self._system.resume(waiter)
+                self._system.cpus.resume(waiter)
 
 
 class Queue:
@@ -120,7 +120,7 @@ class Queue:
         else:
             self._waiting.append(task)
         self._tell()
-        self._system.stall(task, cpu, self._holder(task))
+        self._system.cpus.stall(task, cpu, self._holder(task))
 
     def _holder(self, task: Task) -> Task | None:
         """Return who holds most of the memory that `task` waits for."""
@@ -151,7 +151,7 @@ class Queue:
     def _try_next(self) -> None:
         if self._waiting:
             self._trying = self._waiting[0]
-            self._system.resume(self._trying)
+            self._system.cpus.resume(self._trying)
         self._tell()
 
     def ended(self, task: Task) -> None:

@@ -15,6 +15,7 @@ import simpy
 from simpy.events import EventPriority
 
 from sim.engine import burst
+from sim.engine.dispatcher import Dispatcher
 from sim.engine.lists import ListStore
 from sim.engine.mmap_lock import LockQueue
 from sim.engine.runqueue import RunQueue
@@ -27,7 +28,6 @@ from sim.machine.layout import KIND_FILE, N_DRAWS, N_LINES, NONE
 from sim.observe.footprint import footprint
 from sim.observe.histogram import FORK
 from sim.rng import key_words
-from sim.stats.level import Level
 from sim.stats.quantile import bucket_of
 from sim.units import PAGE_BYTES
 
@@ -81,19 +81,14 @@ class System:
         self.check = check
         self.total_pages = machine.host.memory_pages
         self.lists = ListStore(machine)
-        self.queue = RunQueue(scheduler, quantum_ns)
+        self.cpus = Dispatcher(self, RunQueue(scheduler, quantum_ns))
         self.shortage: Shortage = Queue(self) if machine.host.queueing else Killer(self)
         self.locks = LockQueue(self)
         self.by_pid: dict[int, Task] = {}
         self.by_row: dict[int, Task] = {}
-        self.on_cpu: list[Task | None] = [None] * machine.host.cpus
         self.counters: Counter[str] = Counter()
         self.marks: list[tuple[int, str, str]] = []
         self.finished: list[Task] = []
-        self.stalled = Level(0, 0)
-        self.stalled_some_ns = 0
-        self.stalled_full_ns = 0
-        self._stall_changed_ns = 0
         self._pids = 1
         self._files: dict[str, int] = {}
         self.ending: str | None = None
@@ -241,11 +236,10 @@ class System:
         t.killed = 1
         t.op = ops.OP_NONE
         task.busy = False
-        if task in self.on_cpu:
-            self._stop_idling(self.on_cpu.index(task))
+        self.cpus.stop_idling_of(task)
         self.shortage.withdraw(task)
         self.locks.withdraw(task)
-        self.unstall(task)
+        self.cpus.unstall(task)
         self.cancel_timer(task)
         if task.building is not None:
             self._abandon(task.building)
@@ -299,11 +293,6 @@ class System:
         """Take the memory in use now as its peak."""
         burst.note_peak(self.machine.arrays)
 
-    def stalled_now(self) -> tuple[int, int]:
-        """Return for how long some task, and every task, was stalled on memory, in ns."""
-        self._account_stall()
-        return self.stalled_some_ns, self.stalled_full_ns
-
     def everybody(self) -> list[Task]:
         """Return all processes, ended or not, by pid."""
         alive = [task for task in self.living() if task.born and task.leader is task]
@@ -312,149 +301,6 @@ class System:
     def charge(self, task: Task, cpu: int, line: int) -> None:
         """Make a task pay for one unit of work that is no step of its own."""
         burst.charge(self.machine.arrays, cpu, task.row, line)
-
-    # -- runnable, running, blocked ------------------------------------------------------------
-
-    def submit(self, task: Task) -> None:
-        """Take in a task's next operation; it needs a CPU unless it has one."""
-        task.busy = True
-        if task not in self.on_cpu and not task.queued:
-            self.make_runnable(task)
-
-    def make_runnable(self, task: Task) -> None:
-        """Put a task into the run queue."""
-        self._sample()
-        task.queued = True
-        self.queue.enqueue(task.pid, task.pin, self.now_ns)
-        self.machine.arrays.clock[0].runnable += 1
-
-    def _sample(self) -> None:
-        """Write the samples that are due before a level changes outside the burst."""
-        m = self.machine.arrays
-        while int(m.clock[0].sample_next_ns) <= self.now_ns:
-            if not burst.bring_up_to(m, self.now_ns):
-                self.machine.make_room()
-
-    def stall(self, task: Task, cpu: int, holder: Task | None) -> None:
-        """Block a task that waits for memory."""
-        need = int(self.machine.arrays.tasks[task.row].need)
-        free = int(self.machine.arrays.pool[0].free)
-        frames = "frame" if need == 1 else "frames"
-        task.waits_for = f"memory: {need} {frames}, with {free} free"
-        task.holder = holder
-        self._vacate(cpu)
-        self._account_stall()
-        self.stalled.add(self.now_ns, 1)
-        task.stalled = True
-
-    def unstall(self, task: Task) -> None:
-        """Take note that a task waits for memory no more."""
-        if task.stalled:
-            task.stalled = False
-            self._account_stall()
-            self.stalled.add(self.now_ns, -1)
-
-    def block(self, task: Task, cpu: int, what: str, holder: Task | None) -> None:
-        """Take the CPU from a task that waits for something other than memory."""
-        task.waits_for, task.holder = what, holder
-        self._vacate(cpu)
-
-    def unblock(self, task: Task) -> None:
-        """Let a task go on that was blocked."""
-        task.waits_for = task.holder = None
-        self.make_runnable(task)
-
-    def resume(self, task: Task) -> None:
-        """Let a task that waits for memory try again."""
-        self.unstall(task)
-        task.waits_for = task.holder = None
-        self.make_runnable(task)
-
-    def _account_stall(self) -> None:
-        """Add the time since the last change to what was lost to memory shortage."""
-        elapsed_ns = self.end_ns() - self._stall_changed_ns
-        self._stall_changed_ns = self.end_ns()
-        if self.stalled.value > 0:
-            self.stalled_some_ns += elapsed_ns
-            if not any(self.on_cpu):
-                self.stalled_full_ns += elapsed_ns
-
-    def _vacate(self, cpu: int) -> None:
-        task = self.on_cpu[cpu]
-        if task is None:
-            return
-        self._account_stall()
-        self.on_cpu[cpu] = None
-        self.machine.arrays.cpus[cpu].task = NONE
-        self.machine.arrays.tasks[task.row].cpu = NONE
-
-    def _dispatch(self, cpu: int) -> None:
-        picked = self.queue.pick(cpu, self.now_ns)
-        if picked is None:
-            return
-        pid, slice_ns, waited_ns = picked
-        task = self.by_pid[pid]
-        task.queued = False
-        self._sample()
-        self._account_stall()
-        m = self.machine.arrays
-        m.clock[0].runnable -= 1
-        self.on_cpu[cpu] = task
-        burst.switch_to(m, cpu, task.row, self.now_ns, waited_ns, slice_ns)
-
-    def settle(self) -> None:
-        """Take CPUs from tasks that have nothing to do, and give them to those that wait."""
-        cpus = self.machine.arrays.cpus
-        for cpu, task in enumerate(self.on_cpu):
-            if task is not None and not task.busy:
-                self._vacate(cpu)
-        if self.queue:
-            for cpu, task in enumerate(self.on_cpu):
-                if not self.queue.waits_for(cpu):
-                    continue
-                if task is not None and self._idles(cpu):
-                    self._give_way(cpu)
-                if self.on_cpu[cpu] is None:
-                    self._dispatch(cpu)
-        for cpu, task in enumerate(self.on_cpu):
-            if task is not None:
-                c = cpus[cpu]
-                contended = self.queue.waits_for(cpu)
-                if contended and c.contended == 0 and c.slice_end_ns < self.now_ns:
-                    tick = int(self.machine.arrays.clock[0].tick_ns)
-                    c.slice_end_ns = -(-self.now_ns // tick) * tick
-                c.contended = int(contended)
-
-    def _idles(self, cpu: int) -> bool:
-        """Whether the task on `cpu` waits there for its next arrival."""
-        c = self.machine.arrays.cpus[cpu]
-        return bool(c.idle_from_ns != NONE and c.next_ns > self.now_ns)
-
-    def _stop_idling(self, cpu: int) -> None:
-        """Let the CPU go on now if it stands still until an arrival."""
-        c = self.machine.arrays.cpus[cpu]
-        if self._idles(cpu):
-            c.next_ns = self.now_ns
-        c.idle_from_ns = NONE
-
-    def _give_way(self, cpu: int) -> None:
-        """Block a paced task until its next arrival, since another could use its CPU."""
-        task = self.on_cpu[cpu]
-        if task is None:
-            raise KernelPanicError("a CPU without a task gives way", str(cpu))
-        due_ns = burst.next_arrival_ns(self.machine.arrays, task.row)
-        self._stop_idling(cpu)
-        self._vacate(cpu)
-        self.env.process(self._wake_at(task, due_ns))
-
-    def _wake_at(self, task: Task, due_ns: int) -> Any:
-        serial = task.wakes = task.wakes + 1
-        task.waits_for = "its next arrival"
-        task.timer = self.env.timeout(max(0, due_ns - self.now_ns))
-        yield task.timer
-        if task.killed is None and serial == task.wakes:
-            task.waits_for = task.timer = None
-            self.make_runnable(task)
 
     # -- the driver ----------------------------------------------------------------------------
 
@@ -470,7 +316,7 @@ class System:
         """Run to the horizon, or until nothing is left to do."""
         yield self._late(self.now_ns)
         while True:
-            self.settle()
+            self.cpus.settle()
             upcoming = self.env.peek()
             until_ns = self.horizon_ns
             if upcoming != simpy.core.Infinity:
@@ -509,7 +355,7 @@ class System:
 
     def _act(self, reason: int, cpu: int) -> None:
         """Do what the burst came back for."""
-        task = self.on_cpu[cpu]
+        task = self.cpus.running[cpu]
         if task is None:
             raise KernelPanicError("the burst ran a CPU without a task", str(cpu))
         if reason == burst.FINISHED:
@@ -517,8 +363,7 @@ class System:
             if task.busy:
                 task.complete()
         elif reason == burst.SLICE_OVER:
-            self._vacate(cpu)
-            self.make_runnable(task)
+            self.cpus.preempt(cpu)
         elif reason == burst.MEMORY_SHORT:
             self.shortage.refused(task, cpu)
         elif reason == burst.MMAP_LOCKED:
@@ -527,7 +372,7 @@ class System:
             self.charge(task, cpu, work.SEGFAULT)
             self.kill(task, Signal.SEGFAULT)
         elif reason == burst.GIVES_WAY:
-            self._give_way(cpu)
+            self.cpus.give_way(cpu)
         elif reason == burst.RELEASED:
             self.shortage.released()
         elif reason == burst.SERVED:

@@ -52,7 +52,7 @@ class Trace:
 
     def watch(self, system: System) -> None:
         """Tell of waits for memory, which programs do not see."""
-        stall, resume = system.stall, system.resume
+        stall, resume = system.cpus.stall, system.cpus.resume
 
         def tell_stall(task: Task, cpu: int, holder: Task | None) -> None:
             stall(task, cpu, holder)
@@ -62,7 +62,7 @@ class Trace:
             resume(task)
             self.say(task, "may try again")
 
-        system.stall, system.resume = tell_stall, tell_resume  # type: ignore[method-assign]
+        system.cpus.stall, system.cpus.resume = tell_stall, tell_resume  # type: ignore[method-assign]
 
 
 def compare(name: str, trace: Trace, regenerate: bool) -> None:

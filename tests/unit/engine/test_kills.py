@@ -134,8 +134,8 @@ def state_of(system: System, victim: Task) -> str:
         return "short of memory"
     if victim.waits_for is not None:
         return " ".join(victim.waits_for.split()[:2])
-    if victim in system.on_cpu:
-        cpu = system.machine.arrays.cpus[system.on_cpu.index(victim)]
+    if victim in system.cpus.running:
+        cpu = system.machine.arrays.cpus[system.cpus.running.index(victim)]
         if cpu.idle_from_ns >= 0 and cpu.next_ns > system.now_ns:
             return "idle on its CPU"
         done = " done" if int(t.op) == ops.OP_NONE else ""
