@@ -133,7 +133,8 @@ def _exec(c: Chapter) -> list[str]:
     return _drop(
         c,
         f"`exec_mmap` takes a new, nearly empty address space ({taken}) and drops the old one: "
-        "nothing is copied, and there is no fault.",
+        "nothing is copied. The one fault is the kernel's, which writes the arguments to the new "
+        "stack.",
     )
 
 

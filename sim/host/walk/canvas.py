@@ -99,7 +99,11 @@ class Canvas:
 
     def arrow(self, x: int, start: int, end: int, *, changed: bool = False) -> None:
         """Draw an arrow straight up or down."""
-        self._parts.append(f'<path d="M{x} {start}V{end}" class="{"n" if changed else "a"}"/>')
+        self.way(f"M{x} {start}V{end}", changed=changed)
+
+    def way(self, path: str, *, changed: bool = False) -> None:
+        """Draw an arrow along an SVG path."""
+        self._parts.append(f'<path d="{path}" class="{"n" if changed else "a"}"/>')
 
     def rule(self, y: int) -> None:
         """Draw a thin line across."""

@@ -17,9 +17,9 @@ from sim.host.walk.state import (
     is_exclusive,
 )
 from sim.kernel.fork import needs_copy
-from sim.kernel.step import OP_ACCESS, OP_MPROTECT, OP_POPULATE
+from sim.kernel.step import OP_ACCESS, OP_EXEC, OP_MPROTECT, OP_POPULATE
 from sim.kernel.work import FILE_MAP_AROUND, FORK_TABLE, HUGE_SPLIT, LINES, MAJOR_FAULT, TABLE_ALLOC
-from sim.machine.areas import find_area
+from sim.machine.areas import STACK_TOP_VPN, find_area
 from sim.machine.layout import A_DONTFORK, A_SHARED, A_WRITE, NONE
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Witness:
         m = self._scripted.machine.arrays
         t = m.tasks[process.row]
         self._used = self._counters()
-        self._vpn = int(t.page) if t.op == OP_MPROTECT else int(t.start + t.at)
+        self._vpn = _page_of(t)
         self._before = self._old = None
         if t.space != NONE:
             self._before = entry_at(m, int(t.space), self._vpn)
@@ -229,9 +229,16 @@ class Witness:
         return {purpose: int(pool[name]) for purpose, name in PURPOSES.items()}
 
 
+def _page_of(task: Any) -> int:
+    """Return the page that a task's next step is about, if it is about one."""
+    if task.op == OP_EXEC:  # arguments and environment go to the top of the new stack
+        return STACK_TOP_VPN - 1 - int(task.at)
+    return int(task.page) if task.op == OP_MPROTECT else int(task.start + task.at)
+
+
 def _writes(m: Arrays, task: Any, area: int) -> bool:
     """Whether a task's operation writes to its page; who populates does where that may be."""
-    if task.op in (OP_ACCESS, OP_POPULATE, OP_MPROTECT):
+    if task.op in (OP_ACCESS, OP_POPULATE, OP_MPROTECT, OP_EXEC):
         return bool(task.write)
     return area != NONE and m.areas[area].bits & (A_WRITE | A_SHARED) == A_WRITE
 

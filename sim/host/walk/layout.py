@@ -84,8 +84,11 @@ def blocks(story: Story) -> list[Block]:
     }
     used |= {touch.vpn for chapter in story.chapters for touch in chapter.effects.touches}
     found = []
-    for start, place in story.names.places().items():
-        columns = tuple(_columns(start, place.pages, used, place.label))
+    places = story.names.places()
+    ends = [*list(places)[1:], STACK_TOP_VPN]
+    for (start, place), end in zip(places.items(), ends, strict=False):
+        pages = min(place.pages, end - start)
+        columns = tuple(_columns(start, pages, used, place.label))
         found.append(Block(place.label, columns))
     stack = STACK_TOP_VPN - 1
     found.append(Block(STACK, (Column(stack, stack + 1, STACK),)))

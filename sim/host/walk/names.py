@@ -24,9 +24,10 @@ class Place:
 
 
 class Names:
-    """Every region there ever was, by its first page; no address is used twice.
+    """Every region there ever was, by its first page.
 
-    A letter that is mapped again is told apart by primes: ``A``, then ``A′``.
+    A letter that is mapped again, elsewhere, is told apart by primes: ``A``, then ``A′``.  Regions
+    that begin at the same page, one after the other, share a label: ``B/C``.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,8 @@ class Names:
                     self._places[region.start] = Place(letter + "′" * used, region.pages)
                 else:
                     place.pages = max(place.pages, region.pages)
+                    if letter not in place.label:
+                        place.label += f"/{letter}"
 
     def of(self, vpn: int) -> tuple[str, int]:
         """Return the label of the region that a page lies in, and its number there, from 0.

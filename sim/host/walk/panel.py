@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 WIDTH: Final = 800
 LEFT: Final = 92
 """Where columns begin."""
-COLUMN: Final = 48
+COLUMN: Final = 52
 GAP: Final = 12
 """Between regions."""
-SHELF_COLUMNS: Final = 14
 BAR: Final = 15
 ENTRY: Final = 24
 FRAME: Final = 32
@@ -81,7 +80,7 @@ class Panel:
             spaces = [s for s in self._after.spaces if _concerns(s, shelf)]
             if spaces:
                 y = self._shelf(shelf, spaces, y)
-        if len(shelves) == 1 and shelves[0][-1].x + CELL < WIDTH - MAP - 60:
+        if len(shelves) == 1 and shelves[0][-1].x + CELL < WIDTH - MAP - 40:
             return max(y, self._pool(WIDTH - MAP - 14, top + 10, 8)) + 12
         return self._pool(LEFT, y + 4, 32) + 12
 
@@ -184,7 +183,7 @@ class Panel:
             column = spot.column
             entry = space.entries.get(column.vpn)
             changed = (space.slot, column.vpn) in self._entries
-            inside = any(a.start < column.end and a.end > column.vpn for a in space.areas)
+            inside = _has_cell(space, column)
             middle = spot.x + CELL // 2
             if entry is not None:
                 fill = "#ffffff" if entry.writable else HATCH
@@ -201,16 +200,18 @@ class Panel:
     # -- frames ---------------------------------------------------------------------------------
 
     def _versions(self, column: Column, spaces: Sequence[Space]) -> list[int]:
-        """Return the frames of a page: the first space's, the page cache's, then the others'."""
-        found: list[int] = []
-        for space in spaces:
+        """Return the frames of a page, from the top: the first space's, the page cache's, others'.
+
+        The second space's come last, next to it.
+        """
+        found = [] if column.is_fold else [self._after.cache.get(column.vpn)]
+        for space in reversed(spaces[1:]):
             entry = space.entries.get(column.vpn)
-            if entry is not None and not entry.zero and entry.pfn not in found:
-                found.append(entry.pfn)
-            cached = None if column.is_fold else self._after.cache.get(column.vpn)
-            if cached is not None and cached not in found:
-                found.append(cached)
-        return found
+            found.append(None if entry is None or entry.zero else entry.pfn)
+        own = spaces[0].entries.get(column.vpn)
+        if own is not None and not own.zero:
+            found.insert(0, own.pfn)
+        return list(dict.fromkeys(pfn for pfn in found if pfn is not None))
 
     def _frame(self, x: int, y: int, pfn: int) -> None:
         frame = self._after.frames[pfn]
@@ -236,7 +237,10 @@ class Panel:
         lane: int,
         depth: int,
     ) -> None:
-        """Draw an arrow from each entry to its frame; entries and frames will lie on top."""
+        """Draw an arrow from each entry to its frame; entries and frames will lie on top.
+
+        It goes straight where nothing is in between, otherwise round it, right of the column.
+        """
         for spot, versions in zip(shelf, columns, strict=True):
             for n, space in enumerate(spaces):
                 entry = space.entries.get(spot.column.vpn)
@@ -244,17 +248,28 @@ class Panel:
                     continue
                 at = depth if entry.zero else versions.index(entry.pfn)
                 upper = lane + LANE * at + LANE - FRAME
-                x = spot.x + (n + 1) * CELL // (len(spaces) + 1)
                 changed = (space.slot, spot.column.vpn) in self._entries
+                start = rows[n] + ENTRY if n == 0 else rows[n]
+                end = upper - 1 if n == 0 else upper + FRAME + 1
                 if n == 0:
-                    self._canvas.arrow(x, rows[n] + ENTRY, upper - 1, changed=changed)
+                    blocked = at > 0 and bool(versions)
                 else:
-                    self._canvas.arrow(x, rows[n], upper + FRAME + 1, changed=changed)
+                    blocked = at < len(versions) - 1 or any(
+                        _has_cell(other, spot.column) for other in spaces[1:n]
+                    )
+                side = spot.x + CELL
+                if not blocked:
+                    x = spot.x + (n + 1) * CELL // (len(spaces) + 1)
+                    self._canvas.arrow(x, start, end, changed=changed)
+                else:
+                    way = f"M{side} {rows[n] + ENTRY // 2}h{(1, 4, 7)[n % 3]}V"
+                    way += str(end) if entry.zero else f"{upper + FRAME // 2}H{side}"
+                    self._canvas.way(way, changed=changed)
 
     def _zero_page(self, shelf: list[Spot], spaces: Sequence[Space], y: int) -> None:
         """Draw the one zero page below all columns that map it."""
         covered = [s.x for s in shelf if any(_is_zero(space, s.column) for space in spaces)]
-        x, width = min(covered), max(covered) + CELL - min(covered)
+        x, width = min(covered), max(covered) + COLUMN - min(covered)
         self._canvas.box(x, y, width, FRAME, fill=FILLS[KERNEL], radius=4)
         text = "frame 0: the zero page" if width > 140 else "0 Z"
         self._canvas.text(x + width // 2, y + 20, text, size=12, bold=True, anchor="middle")
@@ -282,6 +297,10 @@ class Panel:
         return y + -(-len(frames) // per_row) * PITCH
 
 
+def _has_cell(space: Space, column: Column) -> bool:
+    return any(a.start < column.end and a.end > column.vpn for a in space.areas)
+
+
 def _levels(space: Space) -> int:
     return len({table.level for table in space.tables})
 
@@ -292,15 +311,16 @@ def _is_zero(space: Space, column: Column) -> bool:
 
 
 def _shelves(found: Iterable[Block]) -> Iterator[list[Spot]]:
-    """Yield the columns of all regions in rows that fit the width."""
+    """Yield the columns of all regions in rows that fit the width; a region is cut if need be."""
+    right = WIDTH - CELL - 14
     shelf: list[Spot] = []
     x = LEFT
     for block in found:
-        if shelf and len(shelf) + len(block.columns) > SHELF_COLUMNS:
+        if shelf and x + (len(block.columns) - 1) * COLUMN > right:
             yield shelf
             shelf, x = [], LEFT
         for column in block.columns:
-            if len(shelf) == SHELF_COLUMNS:
+            if x > right:
                 yield shelf
                 shelf, x = [], LEFT
             shelf.append(Spot(column, block, x))

@@ -33,7 +33,7 @@ MOST_FRAMES: Final = 64
 FEWEST_FRAMES: Final = 10
 """What the first process takes: kernel stack, page tables, one page of stack; and the zero page."""
 OOM, WAIT = "oom", "wait"
-NOT_DONE, WAITS, KILLED = "not done", "waits", "OOM-killed"
+NOT_DONE, WAITS, KILLED, SIGSEGV = "not done", "waits", "OOM-killed", "SIGSEGV"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +178,9 @@ class _Teller:
         process = self._scripted.processes[name]
         region = operation.region
         is_new = operation.verb in MAPPING_VERBS or operation.verb is Verb.BRK
-        if region and not is_new and region not in process.regions:
-            return f"{name} has no {region}"
-        return ""
+        needed = {operation.behind} if is_new else {region}
+        missing = needed - {""} - process.regions.keys()
+        return f"{name} has no {missing.pop()}" if missing else ""
 
     def _carry_out(self, pending: _Pending, *, goes_on: bool = False) -> bool:
         """Send an operation on until it is over, or has to wait; say if it is over."""
@@ -203,7 +203,7 @@ class _Teller:
                 ending = KILLED
                 break
         effects = self._witness.finish(copied)
-        if ending == "SIGSEGV":
+        if ending == SIGSEGV:
             self._gone[operation.process] = f"{operation.process} was killed by SIGSEGV"
         if ending != WAITS or not goes_on or effects.touches:
             self._add(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.host.walk.calls import about_call, frames_for
 from sim.host.walk.state import DATA, STACK, TABLE
-from sim.host.walk.story import KILLED, NOT_DONE, WAITS
+from sim.host.walk.story import KILLED, NOT_DONE, SIGSEGV, WAITS
 from sim.host.walk.why import Reason, reasons
 from sim.host.walk.words import count
 
@@ -84,6 +84,8 @@ def what_came(chapter: Chapter) -> str:
         return f"{name} waits: no frame is free"
     if chapter.ending == KILLED:
         return f"{name} is killed: out of memory"
+    if chapter.ending == SIGSEGV:
+        return f"{name} is killed by SIGSEGV"
     return chapter.ending
 
 

@@ -26,6 +26,8 @@ SCRIPTS = {
     "huge zero page": "P map A 512\nP hugepage A\nP read A 0 1\n",
     "moved": "P map A 3\nP write A 0 3\nP move A\nP lock A 0 2\n",
     "killed": "P map A 40\nP fork C\nC write A 0 30\nP write A 0 30\n",
+    "behind": "P map A 3\nP write A 0 3\nP resize A 1\nP shmap B 2 behind A\nP write B 0 1\n"
+    "P fork C\nC brk H 2\nP brk K 2\nP write K 0 1\n",
     "everybody": "P exit\n",
 }
 
@@ -111,6 +113,12 @@ def test_untouched_pages_are_folded():
     story = story_of("P map A 60\nP write A 2 3\n")
     labels = [column.label for block in blocks(story) for column in block.columns]
     assert labels == ["A0", "A1", "A2", "3–59", "stack"]
+
+
+def test_regions_that_follow_each_other_have_their_own_columns():
+    story = story_of(SCRIPTS["behind"])
+    labels = [column.label for block in blocks(story) for column in block.columns]
+    assert labels == ["A0", "B0", "B1", "H/K0", "H/K1", "stack"]
 
 
 def test_on_demand_fork_shows_a_shared_table():

@@ -118,7 +118,7 @@ def test_other_ways_to_fork_are_explained_as_what_they_are(kind):
         ("P map A 1\nP fork C", "never written privately"),
         ("P map A 1\nP write A 0 1\nP dontfork A\nP fork C", "C has no such area"),
         ("P vfork C", "no table and no entry is copied"),
-        ("P map A 1\nP write A 0 1\nP exec", "nothing is copied, and there is no fault"),
+        ("P map A 1\nP write A 0 1\nP exec", "nothing is copied. The one fault is the kernel's"),
         ("P map A 2\nP write A 0 2\nP unmap A 0 1", "Back in the pool: 1 data"),
         ("P map A 1\nP unmap A 0 1", "Back in the pool: nothing"),
         ("P map A 2\nP unmap A 0 1\nP dontneed A 0 2", "ENOMEM"),
