@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from sim.errors import ScenarioError
 from sim.host import conform
 from sim.host.conditions import Condition, cannot_run, objections, rules_condition
 from sim.host.conform import run_conform
+from sim.host.random_scripts import ALL_VERBS
 from sim.host.record import format_records
 from sim.host.script import Verb
 from sim.host.validity import parse_script
@@ -158,6 +160,28 @@ def test_a_failing_random_script_is_shrunk_saved_and_can_be_repeated(path):
     assert script[-1].verb is Verb.WRITE
     assert run(saved, kernel=True, predictor=one_fault_too_many)[0] == 1
     assert run(saved, kernel=True)[0] == 0
+
+
+@needs_kernel
+@pytest.mark.kernel
+def test_random_scripts_of_all_verbs_agree_too(path):
+    status, out, _ = run(random=5, seed=1, kernel=True, verbs=ALL_VERBS)
+    assert status == 0
+    assert "checked, no difference" in out
+
+
+@needs_kernel
+@pytest.mark.kernel
+def test_a_difference_is_unchecked_if_a_setting_was_changed_meanwhile(path, monkeypatch):
+    now = conform.host_conditions()
+    changed = [*now, Condition("other folio sizes", "64kB", "they come first", frozenset(Verb))]
+    answers = iter([now])
+    monkeypatch.setattr(conform, "host_conditions", lambda: next(answers, changed))
+    status, out, err = run(random=5, seed=1, kernel=True, predictor=one_fault_too_many)
+    assert status == 3
+    assert "other folio sizes: 64kB" in err
+    assert re.search(r"checked, no difference, but [1-5] scripts unchecked$", out.strip())
+    assert "repeat it with" not in out
 
 
 def test_without_a_compiler_the_prediction_is_printed_unchecked(path, monkeypatch):
