@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.cost.catalogue import price_array
 from sim.host.script import SIZING_VERBS
-from sim.host.scripted import Scripted, births, require_known
+from sim.host.scripted import Scripted, births
 from sim.machine.layout import FORK_COW, HUGE_PAGES, THP_MADVISE
 from sim.machine.machine import HostSpec
 from sim.machine.rules import NEWEST, release_name
@@ -31,10 +31,7 @@ def predict(
 
     `prices` are those of a resolved host (``host.prices``); without them `ns` is ``None``.  `audit`
     checks the machine's books after each operation.  `kernel` is the release whose rules hold.
-
-    Raises `ScenarioError` for a verb that is not simulated.
     """
-    require_known(script)
     host = roomy_host(script, kernel=kernel)
     scripted = Scripted(host, None if prices is None else price_array(prices))
     records = []

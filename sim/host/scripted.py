@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sim.engine.direct import carry_out, take_step
-from sim.errors import Errno, KernelPanicError, ScenarioError
+from sim.errors import Errno, KernelPanicError
 from sim.host.record import Figures, OpRecord
 from sim.host.script import FIRST_PROCESS, Operation, Verb
 from sim.kernel import step as ops
@@ -126,19 +126,6 @@ Ended = tuple[str, int, int]
 """How an operation ended (as in `OpRecord.ending`), its minor faults, its time in ps."""
 Work = Generator[None, None, Ended]
 """An operation under way: it stops wherever memory is short, to try again when sent on."""
-
-
-PREDICTED: Final = frozenset(Verb)
-"""The verbs there are predictions for."""
-
-
-def require_known(script: Sequence[Operation]) -> None:
-    """Raise `ScenarioError`, with its line, at the first verb that is not simulated."""
-    for operation in script:
-        if operation.verb not in PREDICTED:
-            known = ", ".join(verb.value for verb in Verb if verb in PREDICTED)
-            message = f"`{operation.verb}` is not simulated; use {known}"
-            raise ScenarioError(message, line=operation.line or None)
 
 
 def births(script: Sequence[Operation]) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sim.engine.run import FORK_KINDS
 from sim.host.predict import roomy_host
 from sim.host.script import MAPPING_VERBS, Verb
-from sim.host.scripted import Scripted, births, require_known
+from sim.host.scripted import Scripted, births
 from sim.host.walk.effects import Effects, Witness, fork_copies
 from sim.host.walk.names import Names
 from sim.host.walk.state import State, free_frames, take_down
@@ -120,11 +120,7 @@ class Story:
 
 
 def tell(script: Sequence[Operation], choice: MachineChoice) -> Story:
-    """Have a valid script carried out and return what happened.
-
-    Raises `ScenarioError` for a verb that is not simulated.
-    """
-    require_known(script)
+    """Have a valid script carried out and return what happened."""
     return _Teller(script, choice).tell()
 
 
