@@ -151,6 +151,7 @@ def test_ctrl_c_keeps_what_is_finished(folder):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, (out, err)
+    assert err.endswith("interrupted; everything finished so far is kept\n")
     assert "Traceback" not in err
     again = cowpool("report", "out/long", cwd=folder)
     assert again.returncode == 0, again.stderr
