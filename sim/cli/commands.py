@@ -17,6 +17,8 @@ SCHEMA_VERSION: Final = 1
 """Version of the JSON that `run` prints: raised when a field changes its meaning or goes."""
 
 FAILURES_SHOWN: Final = 10
+MOST_SEED: Final = 2**64 - 1
+MOST_REPLICATION: Final = 2**32 - 1
 
 app = typer.Typer(
     name="cowpool",
@@ -89,9 +91,12 @@ def run(
     scenario: ScenarioArgument,
     settings: SetOption = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Root of all random numbers; default run.seed.")
+        int | None,
+        typer.Option(min=0, max=MOST_SEED, help="Root of all random numbers; default run.seed."),
     ] = None,
-    replication: Annotated[int, typer.Option(min=0, help="Number of the replication.")] = 0,
+    replication: Annotated[
+        int, typer.Option(min=0, max=MOST_REPLICATION, help="Number of the replication.")
+    ] = 0,
     burst: Annotated[
         int | None,
         typer.Option(min=0, help="Most steps between two events, 0: no limit; changes no result."),
@@ -201,7 +206,8 @@ def conform(
         typer.Option("--random", metavar="N", min=1, help="Draw N random scripts as well."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="S", min=0, help="What they are drawn from.")
+        int | None,
+        typer.Option("--seed", metavar="S", min=0, max=MOST_SEED, help="What they are drawn from."),
     ] = None,
     all_verbs: Annotated[
         bool,
@@ -281,7 +287,13 @@ def walk(
     ] = False,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="S", min=0, help="With --ask: which questions; default 0."),
+        typer.Option(
+            "--seed",
+            metavar="S",
+            min=0,
+            max=MOST_SEED,
+            help="With --ask: which questions; default 0.",
+        ),
     ] = None,
     frames: Annotated[
         int | None,

@@ -104,6 +104,7 @@ def _release(text: str) -> str:
 
 def host_prices(profile: Path | None) -> dict[str, Any]:
     """Return the prices of a host profile, by default those of the profile that is the default."""
+    from sim.errors import ScenarioError
     from sim.scenario.resolve import resolve
 
     host = {} if profile is None else {"profile": _name_of(profile)}
@@ -114,7 +115,12 @@ def host_prices(profile: Path | None) -> dict[str, Any]:
         "processes": {"P": {"program": "steps", "steps": []}},
         "run": {"horizon": "1 s"},
     }
-    prices: dict[str, Any] = resolve(data)["host"]["prices"]
+    try:
+        prices: dict[str, Any] = resolve(data)["host"]["prices"]
+    except ScenarioError as error:
+        if error.file is None:  # what is wrong is its name
+            raise ScenarioError(error.message, str(profile)) from None
+        raise
     return prices
 
 

@@ -53,8 +53,11 @@ def run_document(
     plugin: Plugin | None,
 ) -> dict[str, Any]:
     """Carry out one run and return its results with their provenance, as JSON-able values."""
+    from sim.errors import ScenarioError
     from sim.scenario.resolve import RESULTS_VERSION, load_scenario, scenario_sha256
 
+    if is_study(scenario):
+        raise ScenarioError("is a study; carry it out with `cowpool study`", scenario, 1)
     programs, schedulers = known(plugin)
     resolved = load_scenario(scenario, settings, programs, schedulers)
     chosen = resolved["run"]["seed"] if seed is None else seed

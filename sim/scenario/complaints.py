@@ -186,6 +186,8 @@ def _message(details: ErrorDetails, holder: Any) -> str:
             return f"{found} is too small; write at least {context['ge']}"
         case "less_than_equal":
             return f"{found} is too large; write at most {context['le']}"
+        case "too_short":
+            return f"{found} has too few items; write at least {context['min_length']}"
         case _:
             said = details["msg"]
             return f"{found} will not do; {said[0].lower()}{said[1:]}"

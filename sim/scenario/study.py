@@ -6,15 +6,23 @@ business.  A key path is written as on the command line: ``processes.redis.datas
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sim.errors import ScenarioError
 from sim.resources import config_path
-from sim.scenario.complaints import checked
+from sim.scenario.complaints import checked, suggestion
 from sim.scenario.document import Document, read_document
 from sim.scenario.model import Closed
 from sim.scenario.profiles import is_path
@@ -28,6 +36,21 @@ class Times(Closed):
 
     times: KeyPath = Field(description="the key whose value is multiplied")
     by: float = Field(gt=0, description="the factor")
+
+
+def as_times(value: object) -> Times | None:
+    """Return `value` as a multiple of another key, or None if it is a plain value.
+
+    Raises `ValueError` if it is meant as one and is not.
+    """
+    if isinstance(value, Times):
+        return value
+    if not isinstance(value, Mapping) or not value or not set(value) <= {"times", "by"}:
+        return None
+    try:
+        return Times.model_validate(dict(value))
+    except ValidationError:
+        raise ValueError("no multiple of a key; write `{times: key.path, by: 1.7}`") from None
 
 
 class Replications(Closed):
@@ -48,6 +71,11 @@ class Replications(Closed):
         if self.most < self.least:
             raise ValueError(f"most ({self.most}) must be at least least ({self.least})")
         return self
+
+
+def _kind_of_replications(value: object) -> str:
+    """Return the name of the type that a number of replications is read as."""
+    return "Replications" if isinstance(value, dict | Replications) else "int"
 
 
 class ZippedAxis(Closed):
@@ -85,6 +113,15 @@ AxisForm = Annotated[
     Discriminator(_kind_of_axis),
 ]
 """Levels as a list, by name, or of several keys at once."""
+
+
+class _NoAxisError(ValueError):
+    """Something names an axis that the study does not have; `path` leads to it."""
+
+    def __init__(self, path: tuple[str, ...], instead: str) -> None:
+        super().__init__(path, instead)
+        self.path = path
+        self.what = f"no axis of this study; {instead}"
 
 
 class Need(Closed):
@@ -145,7 +182,11 @@ class StudyFile(Closed):
     set: dict[KeyPath, Any] = Field(default={}, description="changes that hold in every run")
     axes: dict[KeyPath, AxisForm] = Field(min_length=1)
     labels: dict[KeyPath, str] = Field(default={}, description="axis: words for people")
-    replications: Annotated[int, Field(ge=1, le=100_000)] | Replications
+    replications: Annotated[
+        Annotated[int, Field(ge=1, le=100_000), Tag("int")]
+        | Annotated[Replications, Tag("Replications")],
+        Discriminator(_kind_of_replications),
+    ]
     seed: int = Field(ge=0, lt=2**64)
     baseline: dict[KeyPath, str | int | float] | None = None
     need: Need | None = None
@@ -165,13 +206,14 @@ class StudyFile(Closed):
     def _consistent(self) -> Self:
         if self.check is not None and self.need is None:
             raise ValueError("check needs `need`: the answer that it checks")
-        for name, where in (("labels", self.labels), ("baseline", self.baseline or {})):
-            for key in where:
+        for path, named in (
+            (("labels",), self.labels),
+            (("baseline",), self.baseline or {}),
+            (("answer", "at"), self.answer.at or {}),
+        ):
+            for key in named:
                 if key not in self.axes:
-                    raise ValueError(f"{name} names {key!r}, which is no axis of this study")
-        for key in self.answer.at or {}:
-            if key not in self.axes:
-                raise ValueError(f"answer.at names {key!r}, which is no axis of this study")
+                    raise _NoAxisError((*path, key), suggestion(key, list(self.axes)))
         return self
 
 
@@ -220,4 +262,6 @@ def load_study(path_or_name: str | Path) -> Study:
 
 def parsed_study(document: Document, folder: Path) -> Study:
     """Return a study from its document; `folder` is what its base's path is relative to."""
+    if "processes" in document.data and "base" not in document.data:
+        raise document.error((), "is a scenario; run it with `cowpool run`")
     return Study(checked(StudyFile, document), document, folder)

@@ -10,11 +10,12 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
-from sim.scenario.study import Study, Times, ZippedAxis
+from sim.scenario.complaints import suggestion
+from sim.scenario.study import Study, Times, ZippedAxis, as_times
 from sim.study.cost import expected_work_s
 from sim.units import PAGE_BYTES
 
@@ -182,6 +183,16 @@ class Planner:
         cell_sets = {MEMORY: _whole_pages(memory_bytes)}
         return self._scenario(self.points[point], cell_sets)
 
+    def check_metrics(self, known: Collection[str]) -> None:
+        """Raise `ScenarioError` if the study asks for a metric that runs do not have."""
+        asked: list[tuple[tuple[str, ...], str]]
+        asked = [(("answer", "metric"), self.study.answer.metric)]
+        asked += [(("metrics",), metric) for metric in self.study.metrics]
+        for path, metric in asked:
+            if metric not in known:
+                message = f"runs have no metric {metric!r}; {suggestion(metric, sorted(known))}"
+                raise self._source.error(message, *path)
+
     def _check_levels(self, levels: Mapping[str, Any], where: str) -> None:
         known = {axis.key: [level.name for level in axis.levels] for axis in self.axes}
         for key, level in levels.items():
@@ -199,7 +210,7 @@ class Planner:
     def _scenario(self, point: Point, extra: Mapping[str, Any]) -> dict[str, Any]:
         """Resolve a point: plain values first, then those that are multiples of others."""
         sets = {"run.seed": self.study.seed, **self.study.set, **point.sets, **extra}
-        derived = {key: times for key, value in sets.items() if (times := _times(key, value))}
+        derived = {key: times for key, value in sets.items() if (times := self._times(key, value))}
         plain = {key: value for key, value in sets.items() if key not in derived}
         if not derived:
             return self._resolve(plain)
@@ -210,6 +221,12 @@ class Planner:
         multiples = {key: self._multiple(key, times, first) for key, times in derived.items()}
         return self._resolve({**plain, **multiples})
 
+    def _times(self, key: str, value: Any) -> Times | None:
+        try:
+            return as_times(value)
+        except ValueError as error:
+            raise self._source.error(str(error), *(self._source.place_of(key) or ())) from None
+
     def _multiple(self, key: str, times: Times, scenario: Mapping[str, Any]) -> int | float:
         value = value_at(scenario, times.times)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -219,15 +236,6 @@ class Planner:
         if key == MEMORY:
             return _whole_pages(product)
         return round(product) if isinstance(value, int) else product
-
-
-def _times(key: str, value: Any) -> Times | None:
-    """Return `value` as a multiple of another key, or None if it is a plain value."""
-    if isinstance(value, Times):
-        return value
-    if isinstance(value, Mapping) and set(value) == {"times", "by"}:
-        return Times.model_validate(dict(value))
-    return None
 
 
 def value_at(scenario: Mapping[str, Any], key_path: str) -> Any:

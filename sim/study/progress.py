@@ -85,7 +85,7 @@ class ProgressBar:
         self._began_s = self._said_s = time.monotonic()
         self._task = self._bar.add_task(what, total=work, runs=self._runs())
         if not self._live:
-            self._say(f"{what}: {n_runs} runs")
+            self._say(f"{what}: {n_runs} run{'s' if n_runs != 1 else ''}")
 
     def advance(self, work: float) -> None:
         """Note that one run is finished; before the first round nothing is shown of it."""

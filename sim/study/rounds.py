@@ -148,6 +148,8 @@ class Rounds:
             self._warm = True
             self._progress.note("one short run first: on a new machine it compiles the simulator")
             self._run([heaviest_first.pop()], executor)
+            if records := read_records(self._store)[0]:
+                self._planner.check_metrics(records[0].scalars)
         if not heaviest_first:
             return
         self._progress.begin(what, len(heaviest_first), sum(job.weight for job in heaviest_first))

@@ -388,6 +388,11 @@ def test_a_malformed_setting_gives_one_line(setting, expected, here, capsys):
         ["run", "redis_bgsave", "--sed", "1"],
         ["run", "redis_bgsave", "--seed", "one"],
         ["run", "redis_bgsave", "--seed", "-1"],
+        ["run", "redis_bgsave", "--seed", str(2**64)],
+        ["run", "redis_bgsave", "--replication", str(2**32)],
+        ["study", "redis_bgsave", "--out", "/proc/no/such"],
+        ["study", "redis_bgsave", "--out", "/dev/null"],
+        ["conform", "--random", "1", "--seed", str(2**64)],
         ["run", "redis_bgsave", "--burst", "-1"],
         ["run", "redis_bgsave", "extra"],
         ["run", "redis_bgsave", "--plugin", "none.py"],
@@ -402,6 +407,22 @@ def test_wrong_usage_gives_one_line(arguments, here, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("run s.yaml", "s.yaml:1: is a study; carry it out with `cowpool study`"),
+        ("study base.yaml", "base.yaml:1: is a scenario; run it with `cowpool run`"),
+        ("conform script --costs none.yaml", "none.yaml: there is no file 'none.yaml' here"),
+    ],
+)
+def test_one_kind_of_file_for_another(command, expected, here, capsys):
+    (here / "base.yaml").write_text(GOOD)
+    (here / "s.yaml").write_text(STUDY)
+    (here / "script").write_text("P map A 1\n")
+    assert main(command.split()) == 2
+    assert expected in capsys.readouterr().err
 
 
 def test_the_process_ends_with_the_status(here):
@@ -437,6 +458,13 @@ seed: 1
         ("redis.dataset", "redi.dataset", "s.yaml:5: axes.processes.redi.dataset: "),
         ("[1 GiB, 2 GiB]", "[1 GiB, 2 Gib]", "s.yaml:5: axes.processes.redis.dataset: "),
         ("[1 GiB, 2 GiB]", "[]", "s.yaml:"),
+        ("[1 GiB, 2 GiB]", "[{times: host.cpus, by: -2}]", "s.yaml:5: axes.processes.redis.dat"),
+        ("[1 GiB, 2 GiB]", "[{times: host.cpus}]", "no multiple of a key; write `{times: "),
+        ("replications: 2", "replications: {least: 3, most: 2}", "most (2) must be at least least"),
+        ("replications: 2", "replications: {lest: 3}", "unknown key 'lest'; did you mean 'least'?"),
+        ("seed: 1", "seed: 1\nbaseline: {host.cpus: 1}", "s.yaml:8: baseline.host.cpus: no axis"),
+        ("seed: 1", "seed: 1\nlabels: {host.cpus: x}", "s.yaml:8: labels.host.cpus: no axis"),
+        ("seed: 1", "seed: 1\nanswer: {at: {x: 1}}", "s.yaml:8: answer.at.x: no axis"),
         ("[1 GiB, 2 GiB]", "5", "s.yaml:5: axes.processes.redis.dataset: "),
         ("seed: 1", "seed: -1", "s.yaml:7: seed: "),
         ("seed: 1", "seed: !x 1", "s.yaml:7: the tag"),

@@ -344,6 +344,20 @@ def test_a_study_that_cannot_be_planned_writes_nothing(study_file, tmp_path, sta
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("where", ["metric: fork_latency_ns.meen, ", ""])
+def test_a_metric_that_runs_do_not_have_ends_the_study_at_once(
+    study_file, tmp_path, standin, where
+):
+    text = study_file.read_text().replace("answer: {", f"answer: {{{where}")
+    if not where:
+        text = text.replace("[fork_latency_ns.mean]", "[fork_latency_ns.meen]")
+    study_file.write_text(text)
+    counting = Counting(standin.simulate)
+    with pytest.raises(ScenarioError, match=r"'fork_latency_ns.meen'; did you mean 'fork_lat"):
+        study(study_file, tmp_path / "out", counting)
+    assert counting.n == 1
+
+
 def test_only_the_answer_is_tried_when_only_the_answer_is_asked_for(study_file, tmp_path, standin):
     text = study_file.read_text().replace(
         "around: [0.9, 1.0]", "around: [1.0]\n  around_at: answer"
