@@ -254,7 +254,9 @@ def further_call_step(m: Arrays, cpu: int, task: int, op: int) -> int:
         return mlock_step(m, cpu, task)
     if op == OP_MREMAP:
         if t.stage == STAGE_GROWN:
-            return populate_step(m, cpu, task, AS_ALLOWED)
+            status = populate_step(m, cpu, task, AS_ALLOWED)
+            t.errno = 0  # it has grown, whether its pages may be touched or not
+            return status
         return mremap_step(m, cpu, task)
     if op == OP_FREE:
         return free_step(m, cpu, task)
