@@ -37,7 +37,7 @@ def steps(
     task: Process,
     *,
     steps: Annotated[list[Any], normal_steps],
-    malloc: Literal["glibc"] = "glibc",
+    malloc: Literal["glibc", "jemalloc"] = "glibc",
 ) -> Generator[Any, Any, None]:
     """Do what a list of steps says, in order, then exit.
 

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 SAME: Final = "|"
 DIFFERENT: Final = "!"
 
+EXACT: Final = frozenset({"glibc"})
+"""The models whose every figure has to be right."""
+WITHIN: Final = 0.01
+NOTES_PAGES: Final = 12
+"""Of the others, faults and RSS over a script have to be within 1 %, or a dozen pages a process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -72,19 +78,37 @@ class Comparison:
 class Totals:
     """Sums over a script, predicted and real.
 
-    `faults` are those compared; `rss` is that of every heap after every operation, in pages.
+    `faults` are those compared, in `processes` processes; `rss` is that of every heap after every
+    operation, `observations` figures in all, in pages.
     """
 
     faults: int
     real_faults: int
     rss: int
     real_rss: int
+    processes: int
+    observations: int
 
     def errors(self) -> tuple[float, float]:
         """Return by how much faults and RSS are wrong, as shares of the real ones."""
         return (
             abs(self.faults - self.real_faults) / max(1, self.real_faults),
             abs(self.rss - self.real_rss) / max(1, self.real_rss),
+        )
+
+    def within(self, share: float, pages: int) -> bool:
+        """Whether faults and RSS are wrong by at most a share, or by so many pages a process."""
+        faults, rss = self.errors()
+        few_faults = abs(self.faults - self.real_faults) <= pages * self.processes
+        few_pages = abs(self.rss - self.real_rss) <= pages * self.observations
+        return (faults <= share or few_faults) and (rss <= share or few_pages)
+
+    def __str__(self) -> str:
+        faults, rss = self.errors()
+        return (
+            f"faults {self.faults} predicted, {self.real_faults} real ({faults:.2%}); "
+            f"resident, on average, {self.rss / self.observations:.0f} and "
+            f"{self.real_rss / self.observations:.0f} pages ({rss:.2%})"
         )
 
 
@@ -98,13 +122,24 @@ def count_differences(comparisons: Iterable[Comparison]) -> int:
     return sum(len(comparison.differences) for comparison in comparisons)
 
 
-def totals(comparisons: Iterable[Comparison]) -> Totals:
-    """Return sums over comparisons."""
-    faults = real_faults = rss = real_rss = 0
+def totals(comparisons: Sequence[Comparison]) -> Totals:
+    """Return sums over the comparisons of one script."""
+    faults = real_faults = rss = real_rss = observations = 0
+    names = set()
     for c in comparisons:
         if c.predicted.is_counted:
             faults += c.predicted.minflt
             real_faults += c.real.minflt
-        rss += sum(f.rss for f in c.predicted.figures)
-        real_rss += sum(f.rss for f in c.real.figures)
-    return Totals(faults, real_faults, rss, real_rss)
+        for ours, theirs in zip(c.predicted.figures, c.real.figures, strict=True):
+            rss += ours.rss
+            real_rss += theirs.rss
+            observations += 1
+            names.add(ours.process)
+    return Totals(faults, real_faults, rss, real_rss, len(names), observations)
+
+
+def agree(comparisons: Sequence[Comparison], library: str) -> bool:
+    """Whether prediction and real run agree as well as the model of `library` claims to."""
+    if library in EXACT:
+        return not count_differences(comparisons)
+    return totals(comparisons).within(WITHIN, NOTES_PAGES)

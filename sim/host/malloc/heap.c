@@ -30,8 +30,11 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+/* jemalloc's, if it is there. */
+extern int mallctl(const char *, void *, size_t *, void *, size_t) __attribute__((weak));
+
 enum { PAGE = 4096, MAX_ACTORS = 64, MAX_BLOCKS = 4096, MAX_THREADS = 8, MAX_RANGES = 256 };
-enum { STACK = 128 << 10 };
+enum { STACK = 128 << 10, HEAP_FROM = 1 << 20 };
 
 /* In the order of `CODES` in real.py. */
 enum verb { MALLOC, CALLOC, REALLOC, FREE, WRITE, READ, TRIM, MALLOPT, THREAD, JOIN, FORK, EXIT };
@@ -60,7 +63,7 @@ static void die(const char *what)
     _exit(70);
 }
 
-/* Note what is mapped now. */
+/* Note what is mapped now, but for the heap of a library that has begun one (a large area). */
 static void note_ranges(void)
 {
     int fd = open("/proc/self/maps", O_RDONLY);
@@ -74,7 +77,10 @@ static void note_ranges(void)
         r.end = strtoul(rest + 1, &rest, 16);
         r.writable = rest[2] == 'w';
         char *name = memchr(rest, '[', strchr(line, '\n') - rest);
-        if (rest[1] == 'r' && !(name && name[1] == 'v'))
+        int is_file = memchr(rest, '/', strchr(line, '\n') - rest) != NULL;
+        int is_ours = r.start <= (uintptr_t)stacks && (uintptr_t)stacks < r.end;
+        int is_heap = r.writable && !name && !is_file && !is_ours && r.end - r.start >= HEAP_FROM;
+        if (rest[1] == 'r' && !is_heap && !(name && name[1] == 'v'))
             ranges[n_ranges++] = r;
     }
 }
@@ -136,7 +142,12 @@ static int carry_out(const struct command *c)
         free(made);
         return 0;
     case TRIM:
-        malloc_trim(0);
+        if (mallctl) {
+            mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+            mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* of all arenas */
+        } else {
+            malloc_trim(0);
+        }
         return 0;
     case MALLOPT:
         return !mallopt(c->first, c->end);
@@ -195,9 +206,17 @@ int main(int argc, char **argv)
         in_of[i] = atoi(argv[2 * i + 1]);
         out_of[i] = atoi(argv[2 * i + 2]);
     }
-    if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
-        die("prctl");
+    if (!prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0)) { /* for a library that begins before us, too */
+        if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+            die("prctl");
+        execv("/proc/self/exe", argv);
+        die("exec");
+    }
     signal(SIGCHLD, SIG_IGN);
+    const char *version;
+    size_t size = sizeof version;
+    if (mallctl)
+        mallctl("version", &version, &size, NULL, 0); /* which makes its tables of names */
     note_ranges();
     warm();
     struct answer ready = {.pid = getpid()};

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.engine.direct import carry_out
-from sim.errors import Errno, KernelPanicError, Refused
+from sim.errors import Errno, KernelPanicError, Refused, ScenarioError
 from sim.host.malloc.record import HeapFigures, HeapRecord
 from sim.host.malloc.script import Operation, Verb
 from sim.host.script import FIRST_PROCESS
@@ -36,6 +36,8 @@ STACK_PAGES: Final = 2048
 SPARE_PAGES: Final = 8192
 DTV_BYTES: Final = 272
 """What starting a thread allocates for its thread-local variables: 17 pointers of 16 bytes."""
+BEFORE_MAIN: Final = {"jemalloc": (72_704,)}
+"""What is allocated before a program begins: by libstdc++, which jemalloc is linked to."""
 COUNTED: Final = frozenset(
     {Verb.MALLOC, Verb.CALLOC, Verb.REALLOC, Verb.FREE, Verb.WRITE, Verb.READ}
     | {Verb.TRIM, Verb.MALLOPT}
@@ -63,8 +65,14 @@ def predict(
 
     `make_heap` makes another model instead.  `audit` checks the machine's books after each
     operation.
+
+    Raises `ScenarioError` for what a model does not have.
     """
-    machine = _Heaps(script, make_heap or MODELS[library])
+    for operation in script:
+        if operation.verb is Verb.THREAD and library == "jemalloc":
+            message = "the model of jemalloc has one thread; leave `thread` out"
+            raise ScenarioError(message, line=operation.line or None)
+    machine = _Heaps(script, library, make_heap or MODELS[library])
     records = []
     for operation in script:
         records.append(machine.perform(operation))
@@ -76,7 +84,9 @@ def predict(
 class _Heaps:
     """A machine, and the processes of a script with their heaps, in order of birth."""
 
-    def __init__(self, script: Sequence[Operation], make_heap: Callable[[], Allocator]) -> None:
+    def __init__(
+        self, script: Sequence[Operation], library: str, make_heap: Callable[[], Allocator]
+    ) -> None:
         import numpy as np
 
         births = 1 + sum(operation.verb is Verb.FORK for operation in script)
@@ -90,6 +100,9 @@ class _Heaps:
         self._processes = {FIRST_PROCESS: first}
         self._threads: dict[str, str] = {}
         self._do(first, ops.OP_EXEC, pages=0, count=STACK_PAGES)
+        self._run(first, first.heap.begin())
+        for size in BEFORE_MAIN.get(library, ()):
+            self._run(first, first.heap.malloc(size))
         self._base = self._space_figures(first)
 
     def audit(self) -> None:

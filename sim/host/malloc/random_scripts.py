@@ -12,6 +12,8 @@ from sim.units import KIB, MIB, PAGE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Sizes = tuple[tuple[int, int], ...]
+
 SIZES: Final = (  # largest size, and how often sizes come from below it
     (120, 20),
     (1040, 20),
@@ -22,6 +24,8 @@ SIZES: Final = (  # largest size, and how often sizes come from below it
     (2 * MIB, 10),
     (6 * MIB, 2),
 )
+LARGER_SIZES: Final = ((1040, 10), (64 * KIB, 25), (1 * MIB, 40), (6 * MIB, 20), (24 * MIB, 5))
+"""For libraries whose notes are not followed to the page: heaps that are large beside them."""
 NEAR_THRESHOLD: Final = 0.05
 """How often a size lies within a page of 128 KiB."""
 VERBS: Final = {
@@ -48,15 +52,20 @@ def script_generator(seed: int, index: int) -> np.random.Generator:
 
 
 def random_script(
-    rng: np.random.Generator, *, operations: int = MOST_OPERATIONS, threads: bool = True
+    rng: np.random.Generator,
+    *,
+    operations: int = MOST_OPERATIONS,
+    threads: bool = True,
+    sizes: Sizes = SIZES,
 ) -> list[Operation]:
     """Return a random valid script of at most that many operations.
 
-    A script has forks or, every fourth one and only if `threads`, threads.
+    A script has forks or, every fourth one and only if `threads`, threads.  `sizes` are the
+    largest size of a kind of blocks, and how often it is drawn.
     """
     weights = dict(VERBS)
     del weights[Verb.FORK if threads and rng.random() < 0.25 else Verb.THREAD]
-    drawn = _Drawn(rng, weights)
+    drawn = _Drawn(rng, weights, sizes)
     for _ in range(int(rng.integers(10, operations + 1))):
         drawn.add()
     return drawn.script
@@ -65,9 +74,10 @@ def random_script(
 class _Drawn:
     """A script that grows."""
 
-    def __init__(self, rng: np.random.Generator, weights: dict[Verb, float]) -> None:
+    def __init__(self, rng: np.random.Generator, weights: dict[Verb, float], sizes: Sizes) -> None:
         self.script: list[Operation] = []
         self._rng = rng
+        self._sizes = sizes
         self._world = World()
         self._verbs = list(weights)
         total = sum(weights.values())
@@ -121,8 +131,8 @@ class _Drawn:
         rng = self._rng
         if rng.random() < NEAR_THRESHOLD:
             return 128 * KIB + int(rng.integers(-PAGE_BYTES, PAGE_BYTES))
-        weights = np.array([weight for _, weight in SIZES], float)
-        most = SIZES[int(rng.choice(len(SIZES), p=weights / weights.sum()))][0]
+        weights = np.array([weight for _, weight in self._sizes], float)
+        most = self._sizes[int(rng.choice(len(self._sizes), p=weights / weights.sum()))][0]
         return int(rng.integers(1, most + 1))
 
     def _new_name(self, letter: str) -> str:

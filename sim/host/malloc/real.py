@@ -69,20 +69,22 @@ def library_path(library: str) -> str | None:
     return found
 
 
-def run_script(script: Sequence[Operation], library: str) -> list[HeapRecord]:
+def run_script(script: Sequence[Operation], library: str, *, options: str = "") -> list[HeapRecord]:
     """Return what each operation of a valid script really did.
 
-    Raises `HostError` where it cannot be run.
+    `options` are jemalloc's (``MALLOC_CONF``).  Raises `HostError` where it cannot be run.
     """
     with ExitStack() as stack:
-        real = _Real(script, library, stack)
+        real = _Real(script, library, options, stack)
         return [real.perform(operation) for operation in script]
 
 
 class _Real:
     """The processes and threads of a script that is running."""
 
-    def __init__(self, script: Sequence[Operation], library: str, stack: ExitStack) -> None:
+    def __init__(
+        self, script: Sequence[Operation], library: str, options: str, stack: ExitStack
+    ) -> None:
         actors = [FIRST_PROCESS]
         actors += [op.name for op in script if op.verb in (Verb.FORK, Verb.THREAD)]
         self._slot_of = {name: slot for slot, name in enumerate(actors)}
@@ -99,7 +101,7 @@ class _Real:
         theirs = [fd for pipe in pipes for fd in (pipe[0], pipe[3])]
         preload = library_path(library)
         cpu = min(os.sched_getaffinity(0))
-        environment = {"LD_PRELOAD": preload} if preload else {}
+        environment = {"LD_PRELOAD": preload, "MALLOC_CONF": options} if preload else {}
         self._driver = subprocess.Popen(
             [compiled_program("heap", [SOURCE], "-fno-builtin-malloc"), *map(str, theirs)],
             pass_fds=theirs,

@@ -15,6 +15,8 @@ from sim.workload.malloc.calls import Dontneed, Mmap, Mremap, Munmap, Trace
 from sim.workload.malloc.grow import MainArena, ThreadArena, new_tcache, round_up
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sim.workload.malloc.calls import Operation
 
 MMAP_THRESHOLD_BYTES: Final = 128 * KIB
@@ -48,7 +50,8 @@ class GlibcMalloc:
         They limit the number of arenas.
     """
 
-    name = "glibc"
+    begun = True
+    clock: Callable[[], int]
 
     def __init__(
         self,
@@ -86,6 +89,10 @@ class GlibcMalloc:
         self._next_arena = 0
         self._tcaches: dict[int, Tcache] = {}
         self._thread = 0
+
+    def begin(self) -> Operation[None]:
+        """Do what the library does before the program begins: nothing."""
+        yield from ()
 
     def anew(self) -> GlibcMalloc:
         """Return an empty heap with the parameters that this one began with, as after exec."""

@@ -59,6 +59,7 @@ class Heap:
 
     def __init__(self, task: Process, model: Allocator | None = None) -> None:
         self.model = GlibcMalloc() if model is None else model
+        self.model.clock = lambda: task.now_ns
         self._task = task
 
     def malloc(self, size_bytes: int) -> Verb[Block]:
@@ -85,6 +86,11 @@ class Heap:
         yield from self._run(self.model.trim())
 
     def _run(self, work: Operation[Any]) -> Verb[Any]:
+        if not self.model.begun:
+            yield from self._drive(self.model.begin())
+        return (yield from self._drive(work))
+
+    def _drive(self, work: Operation[Any]) -> Verb[Any]:
         result: Any = None
         refused: Refused | None = None
         while True:

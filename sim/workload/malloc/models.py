@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from sim.workload.malloc.glibc import GlibcMalloc
+from sim.workload.malloc.jemalloc import JemallocMalloc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,9 +14,18 @@ if TYPE_CHECKING:
 
 
 class Allocator(Protocol):
-    """What every model offers.  Addresses and sizes are in bytes; the first thread is 0."""
+    """What every model offers.  Addresses and sizes are in bytes; the first thread is 0.
+
+    `begun` says whether `begin` needs to be called no more; `clock`, which returns the time in ns,
+    is for those that give memory back as time goes by.
+    """
 
     trace: Trace
+    begun: bool
+    clock: Callable[[], int]
+
+    def begin(self) -> Operation[None]:
+        """Do what the library does before the program begins; once, before anything else."""
 
     def malloc(self, size_bytes: int, *, thread: int = 0) -> Operation[int]:
         """Return the address of `size_bytes` bytes."""
@@ -45,5 +55,8 @@ class Allocator(Protocol):
         """Return the heap of a child that `thread` has forked."""
 
 
-MODELS: Final[dict[str, Callable[[], Allocator]]] = {"glibc": GlibcMalloc}
+MODELS: Final[dict[str, Callable[[], Allocator]]] = {
+    "glibc": GlibcMalloc,
+    "jemalloc": JemallocMalloc,
+}
 """What makes an empty heap."""
