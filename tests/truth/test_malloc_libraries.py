@@ -13,13 +13,14 @@ import pytest
 
 from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions
 from sim.host.kernel import HostError
-from sim.host.malloc.compare import compare, count_differences, totals
-from sim.host.malloc.conform import GLIBC_OF_MODEL
+from sim.host.malloc.compare import NOTES_PAGES, compare, count_differences, totals
+from sim.host.malloc.conform import GLIBC_OF_MODEL, draw
 from sim.host.malloc.predict import predict
 from sim.host.malloc.random_scripts import random_script, script_generator
 from sim.host.malloc.real import library_path, run_script
 from sim.host.malloc.script import Operation, format_script, load_script
 from sim.workload.malloc.glibc import GlibcMalloc
+from sim.workload.malloc.jemalloc import JemallocMalloc
 
 pytestmark = pytest.mark.truth
 
@@ -106,6 +107,49 @@ def test_a_wrong_rule_is_noticed(rule):
     assert worst > WITHIN or rule not in ("a fixed threshold", "no pad")
 
 
+JEMALLOC_OPTIONS = {
+    "": JemallocMalloc,
+    "dirty_decay_ms:0": partial(JemallocMalloc, dirty_decay_ms=0),
+    "dirty_decay_ms:-1": partial(JemallocMalloc, dirty_decay_ms=-1),
+}
+JEMALLOC_SCRIPTS = 12
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("options", JEMALLOC_OPTIONS)
+def test_jemalloc_does_what_the_model_says_within_1_percent(options):
+    """Script by script, or within the pages that its notes take; by default also over all."""
+    need("jemalloc")
+    faults = real_faults = rss = real_rss = 0
+    for index in range(JEMALLOC_SCRIPTS):
+        script = draw(20, index, "jemalloc")
+        predicted = predict(script, "jemalloc", make_heap=JEMALLOC_OPTIONS[options])
+        found = totals(compare(predicted, run_script(script, "jemalloc", options=options)))
+        if not found.within(WITHIN, NOTES_PAGES):  # once more: one that is interrupted lies
+            found = totals(compare(predicted, run_script(script, "jemalloc", options=options)))
+        assert found.within(WITHIN, NOTES_PAGES), f"script {index}: {found}"
+        faults, real_faults = faults + found.faults, real_faults + found.real_faults
+        rss, real_rss = rss + found.rss, real_rss + found.real_rss
+    if not options:
+        assert faults == pytest.approx(real_faults, rel=WITHIN)
+        assert rss == pytest.approx(real_rss, rel=WITHIN)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("wrong", ["dirty_decay_ms:0", "dirty_decay_ms:-1"])
+def test_a_jemalloc_that_decays_otherwise_is_noticed(wrong):
+    """Negative control."""
+    need("jemalloc")
+    agree = []
+    for index in range(JEMALLOC_SCRIPTS):
+        script = draw(20, index, "jemalloc")
+        predicted = predict(script, "jemalloc", make_heap=JEMALLOC_OPTIONS[wrong])
+        found = totals(compare(predicted, run_script(script, "jemalloc")))
+        agree.append(found.within(WITHIN, NOTES_PAGES))
+    assert not all(agree)
+
+
 def test_the_books_balance_after_every_operation():
     for index in range(5):
         predict(random_script(script_generator(9, index)), "glibc", audit=True)
+        predict(draw(9, index, "jemalloc"), "jemalloc", audit=True)

@@ -217,6 +217,26 @@ def test_malloc_in_steps_does_what_it_does_in_a_script():
 
 
 @pytest.mark.truth
+def test_jemallocs_dirty_pages_go_with_time():
+    """Freed pages are used again at once; after the time of decay they are faulted in anew."""
+    block = [{"malloc": {"name": "a", "size": "4 MiB"}}, {"write": "a"}, {"free": "a"}]
+    small = {"malloc": {"name": "b", "size": "40 KiB"}}
+    busy = {"repeat": {"times": 600, "steps": [small, {"free": "b"}]}}
+    wait = [{"sleep": "15 s"}, busy]
+    zero_fills = {}
+    for name, steps in {
+        "once": block,
+        "twice": block * 2,
+        "late": [*block, *wait, *wait, *block],
+    }.items():
+        metrics = run("steps", malloc="jemalloc", steps=steps)["metrics"]
+        zero_fills[name] = metrics["zero_fills"]
+    pages = 4 * MIB // 4096
+    assert zero_fills["twice"] - zero_fills["once"] < 10
+    assert zero_fills["late"] - zero_fills["once"] >= pages
+
+
+@pytest.mark.truth
 def test_malloc_grows_a_heap_by_the_break_once_its_threshold_has_risen():
     """The first cycle maps every step; freeing them raises the threshold above a step."""
     result = run("heap_growth", method="malloc", processes=1, steps=4, cycles=2, step=MIB)

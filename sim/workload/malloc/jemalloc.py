@@ -138,7 +138,7 @@ class JemallocMalloc:
             done = yield from self._resize_large(address, old, new)
             if done:
                 return address
-        moved = yield from self._allocate(size_bytes, zero=False)
+        moved = yield from self._allocate(CLASSES[new], zero=False)
         copied = min(CLASSES[old], CLASSES[new])
         self.trace.read(address, copied)
         self.trace.write(moved, copied)
