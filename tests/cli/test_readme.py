@@ -3,13 +3,16 @@
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from sim.engine.run import simulate
 from sim.scenario.study import load_study
-from sim.study.answer import place_text
+from sim.study.answer import need_sentences, place_text
 from sim.study.base import planner_of
+from sim.study.need import need_of, smallest_host_bytes
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -84,6 +87,29 @@ def test_the_studys_answer_is_about_a_point_of_the_study():
     places = {place_text(planner.axes, point) for point in planner.points}
     (shown,) = re.findall(r"^A Redis host \((.*?)\) needs", PAGE, re.MULTILINE)
     assert shown in places
+    for factor in planner.study.check.around:
+        size = "exactly that size" if factor == 1 else f"{factor:g} times that size"
+        assert f"Tried on hosts of {size}, memory ran out in" in PAGE
+
+
+@pytest.mark.slow
+def test_the_studys_answer_is_what_its_runs_say():
+    """The headline of `make run`, from the ten runs that it rests on."""
+    planner, _ = planner_of(load_study("redis_bgsave"))
+    point = max(planner.points, key=lambda point: planner.main_cells()[point.index].weight)
+    scenario = planner.main_cells()[point.index].scenario
+    asked, seed = planner.study.answer, planner.study.seed
+    needs = [
+        simulate(scenario, seed=seed, replication=n).to_json()["metrics"]["memory_need_bytes"]
+        for n in range(planner.study.replications.most)
+    ]
+    need = need_of(needs, content=asked.content, confidence=asked.confidence)
+    host_bytes = smallest_host_bytes(need.bound.bound, partial(planner.on_host, point.index))
+    data_bytes = scenario["processes"]["redis"]["dataset"]
+    words = {"subject": asked.subject, "event": asked.event}
+    where = place_text(planner.axes, point)
+    sentence, *_ = need_sentences(need, host_bytes, {}, data_bytes, where, words)
+    assert sentence in " ".join(PAGE.split())
 
 
 def test_everything_linked_is_there():
