@@ -119,18 +119,20 @@ class Dispatcher:
             self._stop_idling(self.running.index(task))
 
     def _dispatch(self, cpu: int) -> None:
-        picked = self.queue.pick(cpu, self._system.now_ns)
-        if picked is None:
-            return
-        pid, slice_ns, waited_ns = picked
-        task = self._system.by_pid[pid]
-        task.queued = False
-        self.sample()
-        self._account_stall()
+        """Give a CPU to the next task in line that still has something to do."""
         m = self._system.machine.arrays
-        m.clock[0].runnable -= 1
-        self.running[cpu] = task
-        burst.switch_to(m, cpu, task.row, self._system.now_ns, waited_ns, slice_ns)
+        while picked := self.queue.pick(cpu, self._system.now_ns):
+            pid, slice_ns, waited_ns = picked
+            task = self._system.by_pid[pid]
+            task.queued = False
+            self.sample()
+            m.clock[0].runnable -= 1
+            if not task.busy:  # its call was cancelled while it queued, and it waits for others
+                continue
+            self._account_stall()
+            self.running[cpu] = task
+            burst.switch_to(m, cpu, task.row, self._system.now_ns, waited_ns, slice_ns)
+            return
 
     def settle(self) -> None:
         """Take CPUs from tasks that have nothing to do, and give them to those that wait."""

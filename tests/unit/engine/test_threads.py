@@ -238,3 +238,24 @@ def test_threads_run_at_once_on_cpus_of_their_own() -> None:
     assert document["simulated_ns"] < 20_000_000
     (process,) = document["processes"]
     assert process["cpu_ns"] >= 30_000_000
+
+
+@pytest.mark.parametrize("burst", [1, 7])
+def test_a_leader_that_waits_for_its_threads_gets_no_cpu(burst: int) -> None:
+    """It was queued for a CPU when a thread called exit; then it has nothing to do with one."""
+
+    def thread(task: Task) -> Life:
+        yield from task.compute(100_000)
+        yield from task.exit(0)
+
+    def program(task: Task) -> Life:
+        yield from task.thread(sleeper, 10**9)
+        yield from task.thread(thread)
+        yield from task.compute(10_000_000)
+
+    def outcome(steps: int) -> dict[str, Any]:
+        other = {"q": lambda task: task.compute(30_000_000)}
+        host = {**HOST, "cpus": 1}
+        return run({"p": program, **other}, host=host, prices=PRICES, burst=steps, quantum_ns=10**6)
+
+    assert outcome(burst) == outcome(0)
