@@ -26,13 +26,12 @@ class LockQueue:
         self._waiting.setdefault(space, []).append(task)
         system.cpus.block(task, cpu, "the mmap lock", holder)
 
-    def released(self, space: int) -> None:
-        """Let those try again that wait for `space`, if nobody holds its lock."""
-        if space not in self._waiting:
-            return
-        if self._system.machine.arrays.spaces[space].locked_by == NONE:
-            for task in self._waiting.pop(space):
-                self._system.cpus.unblock(task)
+    def look_again(self) -> None:
+        """Let those try again whose lock nobody holds any more, whoever gave it back, and how."""
+        for space in list(self._waiting):
+            if self._system.machine.arrays.spaces[space].locked_by == NONE:
+                for task in self._waiting.pop(space):
+                    self._system.cpus.unblock(task)
 
     def withdraw(self, task: Task) -> None:
         """Forget a task that is being killed."""

@@ -359,7 +359,7 @@ class System:
         if task is None:
             raise KernelPanicError("the burst ran a CPU without a task", str(cpu))
         if reason == burst.FINISHED:
-            self.locks.released(self.space_of(task))
+            self.locks.look_again()
             if task.busy:
                 task.complete()
         elif reason == burst.SLICE_OVER:

@@ -259,3 +259,31 @@ def test_a_leader_that_waits_for_its_threads_gets_no_cpu(burst: int) -> None:
         return run({"p": program, **other}, host=host, prices=PRICES, burst=steps, quantum_ns=10**6)
 
     assert outcome(burst) == outcome(0)
+
+
+def test_a_lock_whose_holder_is_killed_is_free() -> None:
+    """Its process dies of a signal within munmap; a vfork child, another process, waits for it."""
+    prices = flat_prices(zero_fill=1000, unmap_pte=1000, mmap_call=500)
+
+    def holder(task: Task, region: Region) -> Life:
+        yield from task.munmap(region)
+
+    def borrower(task: Task) -> Life:
+        yield from task.mmap(PAGE_BYTES)
+
+    def lender(task: Task) -> Life:
+        yield from task.sleep(10_000)
+        yield from task.vfork(borrower, name="borrower")
+
+    def program(task: Task) -> Life:
+        region = yield from task.mmap(PAGES * PAGE_BYTES)
+        yield from task.write(region)
+        yield from task.thread(holder, region)
+        yield from task.thread(lender)
+        yield from task.sleep(100_000)
+        yield from strays(task)
+
+    document = run({"p": program}, host=HOST, prices=prices, check=True)
+    assert document["ending"] == "idle"
+    ended = {process["name"]: process["ended"] for process in document["processes"]}
+    assert ended == {"p": "segfault", "borrower": "exit 0"}
