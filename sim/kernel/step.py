@@ -58,6 +58,8 @@ FILE_CALLS: Final = (OP_FSYNC, OP_FILE_READ, OP_FILE_WRITE)
 """Calls that have nothing to do with an address space."""
 READERS: Final = (OP_DONTNEED, OP_POPULATE, OP_FREE, OP_MSYNC)
 """Calls that hold it for reading only; the others may change areas."""
+ENTRY_CALLS: Final = (OP_MUNMAP, OP_BRK, OP_DONTNEED, OP_MPROTECT, OP_MREMAP, OP_FREE)
+"""Calls that change entries which are there; new ones come by faults."""
 
 SEQUENTIAL: Final = 0
 UNIFORM: Final = 1
@@ -146,22 +148,25 @@ def own_page(m: Arrays, cpu: int, task: int, vpn: int) -> int:
 
 
 @compiled
+def range_of_call(m: Arrays, task: int) -> tuple[int, int]:
+    """Return the pages that are there already and that the call under way may change."""
+    t = m.tasks[task]
+    start = int(t.start)
+    if t.op == OP_BRK:
+        brk = int(m.spaces[int(t.space)].brk)
+        return brk + min(int(t.pages), 0), brk
+    if t.op in (OP_FORK, OP_MMAP):  # fork says how far it has come; a mapping is new
+        return 0, 0
+    return start, start + int(t.pages)
+
+
+@compiled
 def own_tables(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of getting back the leaf tables that the call under way may change."""
-    t = m.tasks[task]
-    if t.op in (OP_REAP, OP_POPULATE, OP_COMPUTE) or t.op in FILE_CALLS:
-        return DONE
-    start = int(t.start)
-    pages = int(t.pages)
-    if t.op == OP_BRK:
-        start = int(m.spaces[int(t.space)].brk) + min(pages, 0)
-        pages = abs(pages)
-    elif t.op == OP_MREMAP:  # where it goes is not known yet
-        start = 0
-        pages = ALL_PAGES
-    elif start == NONE:  # a mapping where no other is
-        return DONE
-    return own_range_step(m, cpu, task, start, start + pages)
+    start, end = range_of_call(m, task)
+    if m.tasks[task].op == OP_MREMAP:  # where it goes is not known yet
+        start, end = 0, ALL_PAGES
+    return own_range_step(m, cpu, task, start, end)
 
 
 @compiled
@@ -176,14 +181,7 @@ def may_go_on(m: Arrays, task: int) -> bool:
         return True
     if op in READERS:
         return bool(s.locked_by in (NONE, task))
-    start = 0
-    end = 0
-    if op == OP_BRK:
-        start = int(s.brk) + min(int(t.pages), 0)
-        end = int(s.brk)
-    elif op not in (OP_FORK, OP_MMAP):
-        start = int(t.start)
-        end = start + int(t.pages)
+    start, end = range_of_call(m, task)
     return acquire(m, task, start, end)
 
 
@@ -218,7 +216,7 @@ def dispatch(m: Arrays, cpu: int, task: int) -> int:
         return vfork_step(m, cpu, task)
     if op == OP_ADOPT:
         return adopt_step(m, cpu, task)
-    if t.stage == 0 and t.space != NONE and m.spaces[int(t.space)].lent > 0:
+    if op in ENTRY_CALLS and t.stage == 0 and m.spaces[int(t.space)].lent > 0:
         status = own_tables(m, cpu, task)
         if status != DONE:
             return status
