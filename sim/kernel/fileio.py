@@ -8,18 +8,17 @@ it: clean and read-only, so that the file system hears of the next write.  Read 
 
 from sim.jit import compiled
 from sim.kernel.filemap import FILL_PAGES, cache_page
+from sim.kernel.ranges import area_ahead
 from sim.kernel.work import (
     CACHE_FILL,
     DONE,
     EINVAL,
-    ENOMEM,
     MADVISE_CALL,
     MORE,
     PROTECT_PTE,
     SHORT,
     note,
 )
-from sim.machine.areas import find_area
 from sim.machine.frames import secure
 from sim.machine.layout import (
     A_SHARED,
@@ -93,14 +92,10 @@ def msync_step(m: Arrays, cpu: int, task: int) -> int:
         note(m, MADVISE_CALL, 1)
         t.at = t.start
         t.stage = 1
-    area = find_area(m, int(t.space), int(t.at))
-    if area == NONE or m.areas[area].start >= end:
-        t.errno = ENOMEM
+    area = area_ahead(m, task, end)
+    if area == NONE:
         return DONE
     a = m.areas[area]
-    if a.start > t.at:
-        t.errno = ENOMEM
-        t.at = a.start
     upto = min(int(a.end), end)
     if a.bits & A_SHARED != 0 and a.kind == KIND_FILE:
         upto = min(upto, int(t.at) + FILL_PAGES)

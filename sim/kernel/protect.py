@@ -9,6 +9,7 @@ from sim.jit import compiled
 from sim.kernel.huge import huge_entry, split_across, split_huge
 from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.populate import WRITE, populate_page
+from sim.kernel.ranges import area_ahead
 from sim.kernel.work import (
     DONE,
     EINVAL,
@@ -228,14 +229,10 @@ def advise_step(m: Arrays, cpu: int, task: int) -> int:
         return MORE
     if t.at >= end:
         return DONE
-    area = find_area(m, int(t.space), int(t.at))
-    if area == NONE or m.areas[area].start >= end:
-        t.errno = ENOMEM
+    area = area_ahead(m, task, end)
+    if area == NONE:
         return DONE
     a = m.areas[area]
-    if a.start > t.at:
-        t.errno = ENOMEM
-        t.at = a.start
     if t.bits & A_WIPEONFORK != 0 and (a.kind != KIND_ANON or a.bits & A_SHARED != 0):
         t.errno = EINVAL
         return DONE

@@ -9,10 +9,10 @@ from sim.kernel.filemap import evict_step, release_file, unmap_cached
 from sim.kernel.huge import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.lend import disinherit, drop_lent
 from sim.kernel.pages import forget_page
+from sim.kernel.ranges import area_ahead
 from sim.kernel.work import (
     DONE,
     EINVAL,
-    ENOMEM,
     FRAME_FREE,
     GROW,
     MADVISE_CALL,
@@ -207,13 +207,9 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
         t.limit = t.start
         note(m, MADVISE_CALL, 1)
     if t.at >= t.limit:
-        area = find_area(m, space, int(t.at))
-        if area == NONE or m.areas[area].start >= end:
-            t.errno = ENOMEM
+        area = area_ahead(m, task, end)
+        if area == NONE:
             return DONE
-        if m.areas[area].start > t.at:
-            t.errno = ENOMEM
-            t.at = m.areas[area].start
         if m.areas[area].bits & A_LOCKED != 0:
             t.errno = EINVAL
             return DONE
