@@ -22,7 +22,7 @@ made again; only a stack stays extended.
 
 from sim.jit import compiled, inlined
 from sim.kernel.filemap import file_fault, write_cached
-from sim.kernel.folio import sole_folio
+from sim.kernel.folio import may_reuse
 from sim.kernel.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.lend import frames_to_own, is_lent, own_leaf
 from sim.kernel.lock import must_wait
@@ -109,7 +109,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     old = m.frames[pfn]
     if entry & PTE_ZERO == 0 and (
         old.bits & F_EXCLUSIVE != 0
-        or (old.refs == 1 and (old.bits & F_LARGE == 0 or sole_folio(m, int(t.space), vpn, pfn)))
+        or (old.refs == 1 and (old.bits & F_LARGE == 0 or may_reuse(m, int(t.space), vpn, pfn)))
     ):
         old.bits |= F_EXCLUSIVE
         m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED

@@ -17,6 +17,7 @@ from sim.machine.layout import (
     TABLE_MASK,
     Arrays,
 )
+from sim.machine.rules import R_FOLIO_REUSE, R_REFERENCES
 from sim.machine.tables import find_table
 
 
@@ -43,3 +44,15 @@ def sole_folio(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
         mine = leaf != NONE and int(m.tables[leaf, page & TABLE_MASK]) >> PFN_SHIFT == at
         others += int(frame.maps) - (1 if mine else 0)
     return others == 0
+
+
+@compiled
+def may_reuse(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
+    """Whether a page with one reference, of a large folio, is reused by who writes to it.
+
+    Linux 5.9 to 6.14 did not look who maps the rest of the folio, and copied.
+    """
+    rules = m.pool[0].rules
+    if rules & R_FOLIO_REUSE == 0 and rules & R_REFERENCES != 0:
+        return False
+    return sole_folio(m, space, vpn, pfn)

@@ -20,7 +20,8 @@ from sim.jit import compiled
 from sim.kernel.folio import sole_folio
 from sim.kernel.huge import huge_entry, sole_mapping, split_huge
 from sim.kernel.pages import forget_page
-from sim.kernel.work import DONE, EINVAL, ENOMEM, FRAME_FREE, MADVISE_CALL, MORE, UNMAP_PTE, note
+from sim.kernel.ranges import area_ahead
+from sim.kernel.work import DONE, EINVAL, FRAME_FREE, MADVISE_CALL, MORE, UNMAP_PTE, note
 from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_LOCKED,
@@ -42,6 +43,7 @@ from sim.machine.layout import (
     ZERO_PFN,
     Arrays,
 )
+from sim.machine.rules import R_ZERO_SPLIT
 from sim.machine.tables import find_table, next_present
 
 
@@ -61,14 +63,10 @@ def free_step(m: Arrays, cpu: int, task: int) -> int:
         t.limit = t.start
         note(m, MADVISE_CALL, 1)
     if t.at >= t.limit:
-        area = find_area(m, space, int(t.at))
-        if area == NONE or m.areas[area].start >= end:
-            t.errno = ENOMEM
+        area = area_ahead(m, task, end)
+        if area == NONE:
             return DONE
         a = m.areas[area]
-        if a.start > t.at:
-            t.errno = ENOMEM
-            t.at = a.start
         if a.kind != KIND_ANON or a.bits & (A_SHARED | A_LOCKED) != 0:
             t.errno = EINVAL
             return DONE
@@ -171,7 +169,7 @@ def clean_entries(m: Arrays, leaf: int, first: int, entries: int) -> None:
 def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
     """Make the pages of a huge page single ones; only `space` maps any, `pfn` at `vpn`.
 
-    Those that were never written become the zero page, unless they are locked.
+    Those that were never written become the zero page (since 6.12), unless they are locked.
     """
     head = pfn - (pfn & TABLE_MASK)
     freed = 0
@@ -179,11 +177,11 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
         frame = m.frames[at]
         if frame.bits & F_LARGE == 0:
             continue
-        written = frame.bits & F_WRITTEN != 0
+        stays = frame.bits & F_WRITTEN != 0 or m.pool[0].rules & R_ZERO_SPLIT == 0
         frame.bits &= ~(F_LARGE | F_WRITTEN)
         page = vpn + at - pfn
         leaf = find_table(m, space, page, 0)
-        if leaf == NONE or written:
+        if leaf == NONE or stays:
             continue
         entry = int(m.tables[leaf, page & TABLE_MASK])
         if entry & PTE_PRESENT == 0 or entry >> PFN_SHIFT != at or entry & PTE_DIRTY != 0:

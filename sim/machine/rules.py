@@ -92,8 +92,8 @@ RULES: Final = (
         "a page is reused if its folio has one reference",
         "if no page of its folio is mapped twice",
         "copies of pages of split huge pages",
-        NOTHING,
-        NOTHING,
+        UNCHECKED,
+        UNCHECKED,
         "09854ba94c6a",
     ),
     Rule(
@@ -202,8 +202,8 @@ RULES: Final = (
         "where MADV_FREE splits a folio, its pages of zeros become the zero page",
         "they stay",
         "faults, memory",
-        NOTHING,
-        NOTHING,
+        KERNEL,
+        UNCHECKED,
         "b1f202060afe",
     ),
     Rule(
@@ -231,8 +231,8 @@ RULES: Final = (
         "a page of a large folio is reused if we alone map the folio, and more than one page of it",
         "it is copied unless it is exclusive",
         "copies of pages of large folios",
-        NOTHING,
-        NOTHING,
+        KERNEL,
+        UNCHECKED,
         "1da190f4d0a6",
     ),
     Rule(

@@ -1,5 +1,6 @@
 """What changed between releases of Linux: each rule of the table, before and since."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sim.host.validity import parse_script
 from sim.kernel import step as ops
 from sim.kernel.overcommit import free_guess
 from sim.kernel.work import ENOMEM
+from sim.machine import rules
 from sim.machine.layout import (
     A_ACCOUNT,
     A_DONTFORK,
@@ -65,6 +67,17 @@ def test_a_rule_holds_from_its_release_on(rule):
         assert not rules_of(f"{major}.{minor - 1}") & rule.bit
 
 
+@pytest.mark.parametrize("name", [name for name in vars(rules) if name.startswith("R_")])
+def test_a_rule_is_read_where_it_is_said_to_be_simulated(name):
+    (rule,) = (rule for rule in RULES if rule.bit == getattr(rules, name))
+    readers = [
+        path.name
+        for path in (MODEL_PAGE.parents[1] / "sim").rglob("*.py")
+        if path.name != "rules.py" and re.search(rf"\b{name}\b", path.read_text("utf-8"))
+    ]
+    assert bool(readers) == (rule.checked != rules.NOTHING), readers
+
+
 def test_the_model_page_has_the_table():
     """`python -m sim.machine.rules` prints it."""
     assert rules_table() in MODEL_PAGE.read_text(encoding="utf-8")
@@ -91,6 +104,7 @@ PROTECTED_HUGE = (
     "P map A 512\nP hugepage A\nP write A 0 1\nP protect A 0 512 r\nP protect A 0 512 rw\n"
     "P write A 0 4\n"
 )
+FREED_IN_PART = "P map A 512\nP hugepage A\nP write A 0 1\nP free A 8 16\nP read A 0 1\n"
 GIVEN_BACK = "P map A 512\nP write A 0 1\nP hugepage A\nP dontneed A 0 512\nP write A 0 1\n"
 
 
@@ -109,6 +123,8 @@ GIVEN_BACK = "P map A 512\nP write A 0 1\nP hugepage A\nP dontneed A 0 512\nP wr
         (PROTECTED_HUGE, "6.2", 0, "thp=512"),
         (GIVEN_BACK, "6.13", 1, "thp=0"),
         (GIVEN_BACK, "6.14", 1, "thp=512"),
+        (FREED_IN_PART, "6.11", 0, "rss=512"),
+        (FREED_IN_PART, "6.12", 0, "rss=1"),  # the pages of zeros have become the zero page
     ],
 )
 def test_a_script_as_a_release_would_do_it(script, kernel, faults, figure):
@@ -143,6 +159,17 @@ def shared_huge_page(memory_pages: int, kernel: str) -> tuple[Kernel, int, int]:
     k.mmap(row, HUGE, start=AT)
     k.write(row, AT)
     return k, row, k.fork(row)
+
+
+@pytest.mark.parametrize(("kernel", "reused"), [("5.8", 1), ("6.14", 0), ("6.15", 1)])
+def test_who_is_left_with_a_large_folio_reuses_its_pages_again(kernel, reused):
+    """Its huge entry was split while a child had it too; the child is gone."""
+    k, row, child = shared_huge_page(8192, kernel)
+    k.write(row, AT)  # a copy, beside 511 pages that are shared
+    k.exit(child)
+    k.write(row, AT + 1)
+    assert k.work["COW_REUSE"] == reused
+    assert k.work["COW_COPY"] == 1 - reused
 
 
 def test_a_shared_huge_page_is_copied_whole_before_5_8():
