@@ -7,15 +7,33 @@ every region; the faults of other calls are the driver's own as well, and are no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sim.host.record import COUNTS, Figures, OpRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 SAME: Final = "|"
 DIFFERENT: Final = "!"
+
+
+def side_by_side(rows: Sequence[tuple[str, str, Collection[str]]]) -> list[str]:
+    """Return lines of two columns; the third item of a row names what differs in it."""
+    width = max(len(left) for left, _, _ in rows)
+    return [
+        f"{left:<{width}}  {DIFFERENT if marked else SAME} {right}"
+        + (f"  <- {', '.join(sorted(name.split()[-1] for name in marked))}" if marked else "")
+        for left, right, marked in rows
+    ]
+
+
+class Compared(Protocol):
+    """Anything that knows what differs in it."""
+
+    @property
+    def differences(self) -> list[str]:
+        """The names of what differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +89,7 @@ class Comparison:
             start = f"{whose.process} {whose.region}"
             marked = {name for name in different if name == start or name.startswith(start + " ")}
             rows.append((_side(ours, start), _side(theirs, "").strip(), marked))
-        width = max(len(left) for left, _, _ in rows)
-        return [
-            f"{left:<{width}}  {DIFFERENT if marked else SAME} {right}"
-            + (f"  <- {', '.join(sorted(name.split()[-1] for name in marked))}" if marked else "")
-            for left, right, marked in rows
-        ]
+        return side_by_side(rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return both sides and the names of what differs, as plain JSON values."""
@@ -101,6 +114,6 @@ def compare(predicted: Iterable[OpRecord], real: Sequence[OpRecord]) -> list[Com
     return [Comparison(ours, theirs) for ours, theirs in zip(predicted, real, strict=True)]
 
 
-def count_differences(comparisons: Iterable[Comparison]) -> int:
+def count_differences(comparisons: Iterable[Compared]) -> int:
     """Return how many figures differ."""
     return sum(len(comparison.differences) for comparison in comparisons)

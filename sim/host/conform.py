@@ -5,16 +5,13 @@ Where predictions come from is the caller's affair: a `Predictor` turns a script
 
 from __future__ import annotations
 
-import json
 import platform
-import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from sim.errors import ScenarioError
 from sim.host.compare import Comparison, compare, count_differences
 from sim.host.conditions import (
     assumed_release,
@@ -27,6 +24,16 @@ from sim.host.kernel import HostError, KernelRunner
 from sim.host.random_scripts import CONTRACT_VERBS, random_script, script_generator, shrink
 from sim.host.record import OpRecord, format_records
 from sim.host.script import Operation, Verb, format_script
+from sim.host.session import (
+    DIFFERENT,
+    DONE,
+    RUNS_UNTIL_BELIEVED,
+    UNCHECKED,
+    Session,
+    require_work,
+    verdict,
+    worst,
+)
 from sim.host.validity import load_script
 from sim.machine.rules import NEWEST, release_name
 
@@ -34,13 +41,6 @@ if TYPE_CHECKING:
     from sim.host.conditions import Condition
 
 Predictor = Callable[[Sequence[Operation]], Iterable[OpRecord]]
-
-DONE: Final = 0
-DIFFERENT: Final = 1
-UNCHECKED: Final = 3
-
-RUNS_UNTIL_BELIEVED: Final = 3
-"""A difference counts when the kernel repeats it this often: an interrupted run proves nothing."""
 
 
 def run_conform(
@@ -90,11 +90,8 @@ def run_conform(
     """
     if predictor is None:
         predictor = partial(_predict, kernel=predicted_release(release, kernel))
-    session = _Session(predictor, time, as_json, out or sys.stdout, err or sys.stderr)
-    if random is not None and seed is None:
-        raise ScenarioError("random scripts need a seed; add e.g. `--seed 1`")
-    if not paths and random is None:
-        raise ScenarioError("nothing to do; name a script, or ask for `--random N --seed S`")
+    session = _Session(predictor, time, as_json, out, err)
+    require_work(paths, random, seed)
     scripts = [(str(path), load_script(path)) for path in paths]
     session.state_rules(release, kernel)
     if kernel:
@@ -102,7 +99,7 @@ def run_conform(
     statuses = [session.script(name, script) for name, script in scripts]
     if random is not None and seed is not None:
         statuses.append(session.random(random, seed, verbs))
-    status = max(statuses, key=_severity)
+    status = worst(statuses)
     session.finish(status)
     return status
 
@@ -121,25 +118,22 @@ def _predict(script: Sequence[Operation], kernel: str) -> list[OpRecord]:
     return predict(script, kernel=kernel)
 
 
-def _severity(status: int) -> int:
-    return (DONE, UNCHECKED, DIFFERENT).index(status)
-
-
-class _Session:
+class _Session(Session):
     """One invocation of the command."""
 
     def __init__(
-        self, predictor: Predictor, time: bool, as_json: bool, out: TextIO, err: TextIO
+        self,
+        predictor: Predictor,
+        time: bool,
+        as_json: bool,
+        out: TextIO | None,
+        err: TextIO | None,
     ) -> None:
+        super().__init__(as_json, out, err)
         self._predictor = predictor
         self._time = time
-        self._json = as_json
-        self._out = out
-        self._err = err
         self._runner: KernelRunner | None = None
         self._asked_kernel = False
-        self._conditions: list[Condition] = []
-        self._results: list[dict[str, Any]] = []
         self._unsteady = 0
 
     def state_rules(self, release: str | None, kernel: bool) -> None:
@@ -179,7 +173,7 @@ class _Session:
         self._write("".join(f"{line}\n" for c in comparisons for line in c.lines()))
         self._keep(name, operations=[c.to_json() for c in comparisons])
         differences = count_differences(comparisons)
-        self._say(f"{name}: {_verdict(differences)}")
+        self._say(f"{name}: {verdict(differences)}")
         return DIFFERENT if differences else DONE
 
     def random(self, count: int, seed: int, verbs: Collection[Verb]) -> int:
@@ -230,17 +224,6 @@ class _Session:
             self._say(f"{name}: unchecked: {found[0]}")
         return bool(found)
 
-    def finish(self, status: int) -> None:
-        """Print the JSON document, if that is what was asked for."""
-        if self._json:
-            document = {
-                "schema_version": 1,
-                "conditions": [str(condition) for condition in self._conditions],
-                "results": self._results,
-                "verdict": {DONE: "done", DIFFERENT: "different", UNCHECKED: "unchecked"}[status],
-            }
-            self._out.write(json.dumps(document, indent=1) + "\n")
-
     def _progress(self, done: int, count: int) -> None:
         if self._err.isatty() and (done % 10 == 0 or done == count):
             self._err.write(f"\r{done}/{count} scripts" + ("\n" if done == count else ""))
@@ -272,24 +255,9 @@ class _Session:
     def _differs(self, script: list[Operation]) -> bool:
         return bool(count_differences(self._compare(script, self._predict(script))))
 
-    def _keep(self, name: str, **values: object) -> None:
-        self._results.append({"script": name, **values})
-
-    def _write(self, text: str) -> None:
-        if not self._json:
-            self._out.write(text)
-
-    def _say(self, text: str) -> None:
-        self._err.write(f"{text}\n")
-        self._err.flush()
-
 
 def _both(script: Sequence[Operation], predicted: Sequence[OpRecord]) -> list[dict[str, Any]]:
     return [
         {"operation": str(operation), "predicted": record.to_json()}
         for operation, record in zip(script, predicted, strict=True)
     ]
-
-
-def _verdict(differences: int) -> str:
-    return f"{differences} differences" if differences else "no difference"

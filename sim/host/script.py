@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sim.errors import ScenarioError
 
@@ -206,7 +206,7 @@ def _operation(words: list[str], line: int) -> Operation:
         raise ValueError(f"{process!r} cannot name a process; write a letter first, e.g. `P`")
     if len(words) < 2:
         raise ValueError(f"no verb after {process!r}; write e.g. `{process} write A 0 32`")
-    verb = _verb(words[1])
+    verb = verb_named(Verb, words[1])
     shape = SHAPES[verb]
     arguments = words[2:]
     usage = f"`{process} {verb} {shape.value}`".replace(" `", "`")
@@ -258,12 +258,16 @@ def _argument_counts(shape: Shape) -> tuple[int, int]:
     return len(words) - optional, len(words)
 
 
-def _verb(word: str) -> Verb:
+V = TypeVar("V", bound=StrEnum)
+
+
+def verb_named(verbs: type[V], word: str) -> V:
+    """Return the verb that a script calls `word`; raise `ValueError` with the nearest one."""
     try:
-        return Verb(word)
+        return verbs(word)
     except ValueError:
-        near = get_close_matches(word, list(Verb), n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(Verb)}"
+        near = get_close_matches(word, list(verbs), n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(verbs)}"
         raise ValueError(f"unknown verb {word!r}; {hint}") from None
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from sim.host.compare import DIFFERENT as DIFFERENCE
 from sim.host.compare import SAME
 from sim.host.conditions import cannot_run, host_conditions, meminfo_bytes
-from sim.host.conform import DIFFERENT, DONE, RUNS_UNTIL_BELIEVED, UNCHECKED
 from sim.host.kernel import HostError
 from sim.host.script import Verb
+from sim.host.session import DIFFERENT, DONE, RUNS_UNTIL_BELIEVED, UNCHECKED
 from sim.host.spawn import (
     NOMINAL_PARENT,
     NOMINAL_PROGRAM,

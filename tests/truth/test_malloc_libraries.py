@@ -13,7 +13,7 @@ import pytest
 
 from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions
 from sim.host.kernel import HostError
-from sim.host.malloc.compare import NOTES_PAGES, compare, count_differences, totals
+from sim.host.malloc.compare import NOTES_PAGES, compare, totals
 from sim.host.malloc.conform import GLIBC_OF_MODEL, draw
 from sim.host.malloc.predict import predict
 from sim.host.malloc.random_scripts import random_script, script_generator

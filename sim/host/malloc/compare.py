@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.host.compare import count_differences, side_by_side
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sim.host.malloc.record import HeapRecord
-
-SAME: Final = "|"
-DIFFERENT: Final = "!"
 
 EXACT: Final = frozenset({"glibc"})
 """The models whose every figure has to be right."""
@@ -57,12 +56,7 @@ class Comparison:
         for ours, theirs in zip(self.predicted.figures, self.real.figures, strict=True):
             marked = {name for name in differences if name.startswith(f"{ours.process} ")}
             rows.append((str(ours), f"rss={theirs.rss} size={theirs.size}", marked))
-        width = max(len(left) for left, _, _ in rows)
-        return [
-            f"{left:<{width}}  {DIFFERENT if marked else SAME} {right}"
-            + (f"  <- {', '.join(sorted(name.split()[-1] for name in marked))}" if marked else "")
-            for left, right, marked in rows
-        ]
+        return side_by_side(rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return both sides and the names of what differs, as plain JSON values."""
@@ -115,11 +109,6 @@ class Totals:
 def compare(predicted: Iterable[HeapRecord], real: Sequence[HeapRecord]) -> list[Comparison]:
     """Pair the records of one script, operation by operation."""
     return [Comparison(ours, theirs) for ours, theirs in zip(predicted, real, strict=True)]
-
-
-def count_differences(comparisons: Iterable[Comparison]) -> int:
-    """Return how many figures differ."""
-    return sum(len(comparison.differences) for comparison in comparisons)
 
 
 def totals(comparisons: Sequence[Comparison]) -> Totals:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from sim.errors import ScenarioError
+from sim.host.compare import count_differences
 from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions, meminfo_bytes
-from sim.host.conform import DIFFERENT, DONE, RUNS_UNTIL_BELIEVED, UNCHECKED
 from sim.host.kernel import HostError
-from sim.host.malloc.compare import EXACT, agree, compare, count_differences, totals
+from sim.host.malloc.compare import EXACT, agree, compare, totals
 from sim.host.malloc.predict import predict
 from sim.host.malloc.random_scripts import LARGER_SIZES, random_script, script_generator, shrink
 from sim.host.malloc.real import library_path, run_script
 from sim.host.malloc.script import Verb, format_script, load_script
+from sim.host.session import (
+    DIFFERENT,
+    DONE,
+    RUNS_UNTIL_BELIEVED,
+    UNCHECKED,
+    Session,
+    require_work,
+    verdict,
+    worst,
+)
 from sim.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim.host.conditions import Condition
     from sim.host.malloc.compare import Comparison
     from sim.host.malloc.record import HeapRecord
     from sim.host.malloc.script import Operation
@@ -48,34 +54,29 @@ def run_malloc_conform(
 
     Raises `ScenarioError` if a script cannot be read or is not valid.
     """
-    if random is not None and seed is None:
-        raise ScenarioError("random scripts need a seed; add e.g. `--seed 1`")
-    if not paths and random is None:
-        raise ScenarioError("nothing to do; name a script, or ask for `--random N --seed S`")
-    session = _Session(library, kernel, as_json, out or sys.stdout, err or sys.stderr)
+    require_work(paths, random, seed)
+    session = _Session(library, kernel, as_json, out, err)
     scripts = [(str(path), load_script(path)) for path in paths]
     if kernel:
         session.find_library()
     statuses = [session.script(name, script) for name, script in scripts]
     if random is not None and seed is not None:
         statuses.append(session.random(random, seed))
-    status = max(statuses, key=(DONE, UNCHECKED, DIFFERENT).index)
+    status = worst(statuses)
     session.finish(status)
     return status
 
 
-class _Session:
+class _Session(Session):
     """One invocation of the command."""
 
-    def __init__(self, library: str, kernel: bool, as_json: bool, out: TextIO, err: TextIO) -> None:
+    def __init__(
+        self, library: str, kernel: bool, as_json: bool, out: TextIO | None, err: TextIO | None
+    ) -> None:
+        super().__init__(as_json, out, err)
         self._library = library
         self._asked = kernel
-        self._json = as_json
-        self._out = out
-        self._err = err
         self._usable = False
-        self._conditions: list[Condition] = []
-        self._results: list[dict[str, Any]] = []
 
     def find_library(self) -> None:
         """Print what kernel and library are like, and whether scripts can be run with them."""
@@ -121,10 +122,10 @@ class _Session:
         same = agree(comparisons, self._library)
         if self._library in EXACT:
             differences = count_differences(comparisons)
-            self._say(f"{name}: {f'{differences} differences' if differences else 'no difference'}")
+            self._say(f"{name}: {verdict(differences)}")
         else:
-            verdict = "agrees" if same else "differs"
-            self._say(f"{name}: {verdict}: {totals(comparisons)}")
+            word = "agrees" if same else "differs"
+            self._say(f"{name}: {word}: {totals(comparisons)}")
         return DONE if same else DIFFERENT
 
     def random(self, count: int, seed: int) -> int:
@@ -149,17 +150,8 @@ class _Session:
         self._keep(f"random, seed {seed}", scripts=count, operations_checked=operations)
         return status
 
-    def finish(self, status: int) -> None:
-        """Print the JSON document, if that is what was asked for."""
-        if self._json:
-            document = {
-                "schema_version": 1,
-                "malloc": self._library,
-                "conditions": [str(condition) for condition in self._conditions],
-                "results": self._results,
-                "verdict": {DONE: "done", DIFFERENT: "different", UNCHECKED: "unchecked"}[status],
-            }
-            self._out.write(json.dumps(document, indent=1) + "\n")
+    def _subject(self) -> dict[str, Any]:
+        return {"malloc": self._library}
 
     def _objection(self, script: Sequence[Operation]) -> str | None:
         """Return why a script is not run for real ("": it was said before), ``None`` if it is."""
@@ -195,17 +187,6 @@ class _Session:
 
     def _differs(self, script: list[Operation]) -> bool:
         return not agree(self._compare(script, predict(script, self._library)), self._library)
-
-    def _keep(self, name: str, **values: object) -> None:
-        self._results.append({"script": name, **values})
-
-    def _write(self, text: str) -> None:
-        if not self._json:
-            self._out.write(text)
-
-    def _say(self, text: str) -> None:
-        self._err.write(f"{text}\n")
-        self._err.flush()
 
 
 def draw(seed: int, index: int, library: str) -> list[Operation]:

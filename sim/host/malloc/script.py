@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.errors import ScenarioError
-from sim.host.script import FIRST_PROCESS
+from sim.host.script import FIRST_PROCESS, verb_named
 from sim.units import GIB, parse_bytes
 from sim.workload.malloc.glibc import OPTIONS
 
@@ -238,7 +237,7 @@ def _operation(words: list[str]) -> Operation:
     process = _name(words[0], "a process")
     if len(words) < 2:
         raise ValueError(f"no verb after {process!r}; write e.g. `{process} malloc a 100000`")
-    verb = _verb(words[1])
+    verb = verb_named(Verb, words[1])
     shape = SHAPES[verb]
     arguments = words[2:]
     usage = f"`{process} {verb} {shape.value}`".replace(" `", "`")
@@ -269,15 +268,6 @@ def _name(word: str, what: str) -> str:
     if not _NAME.match(word):
         raise ValueError(f"{word!r} cannot name {what}; write a letter first")
     return word
-
-
-def _verb(word: str) -> Verb:
-    try:
-        return Verb(word)
-    except ValueError:
-        near = get_close_matches(word, list(Verb), n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(Verb)}"
-        raise ValueError(f"unknown verb {word!r}; {hint}") from None
 
 
 def _bytes(word: str, usage: str) -> int:
