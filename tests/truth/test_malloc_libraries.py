@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.host.compare import count_differences
 from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions
 from sim.host.kernel import HostError
 from sim.host.malloc.compare import NOTES_PAGES, compare, totals
