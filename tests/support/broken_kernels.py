@@ -7,6 +7,7 @@ tried in a process of its own.  Prints a JSON object: for each name, how it was 
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,9 @@ from pathlib import Path
 import hypothesis.stateful
 import numba  # noqa: F401  (loaded once, before the processes part)
 from hypothesis import HealthCheck, Phase, settings
+
+MOST_CPU_S = 40
+"""CPU time that the history test may take on a kernel: a broken list may have no end."""
 
 BROKEN: dict[str, tuple[str, str, str]] = {
     "nothing": ("kernel/fault.py", "old.refs -= 1", "old.refs -= 1"),
@@ -79,6 +83,14 @@ def found_out(name: str, examples: int) -> str | None:
         os.dup2(nowhere, 2)
         said = ""
         with tempfile.TemporaryDirectory() as folder:
+
+            def never_ends(_number: int, _frame: object, folder: str = folder) -> None:
+                shutil.rmtree(folder)
+                os.write(write_end, b"TimeoutError: it goes round in circles")
+                os._exit(0)  # an exception would only lead to the next circle
+
+            signal.signal(signal.SIGVTALRM, never_ends)
+            signal.setitimer(signal.ITIMER_VIRTUAL, MOST_CPU_S)
             try:
                 try_out(BROKEN[name], Path(folder), examples)
             except SystemExit as unusable:
