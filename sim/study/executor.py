@@ -19,7 +19,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from types import FrameType
 from typing import Any, Final, Protocol
 
 from sim.study.store import pack
@@ -116,15 +115,9 @@ class LokyExecutor:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Finished]:
         """Yield what became of every job, in order of completion."""
-        with _interrupts_seen() as interrupted:
-            yield from self._run(jobs, interrupted)
-
-    def _run(self, jobs: Sequence[Job], interrupted: threading.Event) -> Iterator[Finished]:
         waiting = deque(jobs)
         in_flight: dict[Future[Finished], Job] = {}
         while waiting or in_flight:
-            if interrupted.is_set():
-                raise KeyboardInterrupt
             broken = False
             while waiting and len(in_flight) < RUNS_IN_FLIGHT_PER_WORKER * self._n_workers:
                 job = waiting.popleft()
@@ -205,30 +198,6 @@ def _result_of(future: Future[Finished]) -> Finished | None:
         return future.result()
     except BrokenProcessPool:
         return None
-
-
-@contextmanager
-def _interrupts_seen() -> Iterator[threading.Event]:
-    """Yield an event that is set once Ctrl-C was pressed.
-
-    Python raises KeyboardInterrupt wherever it is just then, and in a destructor or a callback
-    that is the end of it: the run would go on.
-    """
-    seen = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield seen
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        seen.set()
-        before(number, frame)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
