@@ -136,6 +136,8 @@ def test_ctrl_c_keeps_what_is_finished(folder):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # As at a terminal: whoever runs the tests in the background has them deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     journal = folder / "out/long/runs.sqlite-wal"
     deadline_s = time.monotonic() + 120
