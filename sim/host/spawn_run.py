@@ -7,7 +7,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,14 +43,6 @@ FLAGS: Final = (
 _LETTERS: Final = {Method.FORK: "f", Method.VFORK: "v", Method.SPAWN: "p"}
 _RECORD: Final = struct.Struct("<7q")
 ENVIRONMENT: Final = {"COWPOOL": "1"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """A command line, and what it comes to."""
-
-    arguments: tuple[str, ...]
-    program: SpawnedProgram
 
 
 class SpawnRunner:

@@ -12,7 +12,6 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_HUGE,
     PTE_PRESENT,
-    TABLE_ENTRIES,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
@@ -60,12 +59,6 @@ def free_table(m: Arrays, cpu: int, space: int, slot: int) -> None:
     pool.used_tables -= 1
     pool.table -= 1
     m.spaces[space].tables -= 1
-
-
-@inlined
-def entry_table(entry: int) -> int:
-    """Return the slot that an upper-level entry points to."""
-    return int(entry >> PFN_SHIFT)
 
 
 @compiled
@@ -141,15 +134,6 @@ def clear_entry(m: Arrays, space: int, vpn: int, level: int) -> None:
     """Forget the table of `level` that covers `vpn` in the table above it."""
     parent = find_table(m, space, vpn, level + 1)
     m.tables[parent, (vpn >> (TABLE_SHIFT * (level + 1))) & TABLE_MASK] = 0
-
-
-@compiled
-def is_empty(m: Arrays, slot: int) -> bool:
-    """Whether no entry of the table is used."""
-    for i in range(TABLE_ENTRIES):
-        if m.tables[slot, i] != 0:
-            return False
-    return True
 
 
 @compiled

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from sim.units import PAGE_BYTES, pages_for
-
-if TYPE_CHECKING:
-    from sim.workload.api import Image
+from sim.units import PAGE_BYTES
 
 TEXT_VPN: Final = 0x400
 """Where a static program's first segment lies, as the linker has it: 4 MiB."""
@@ -66,34 +63,6 @@ class ProgramImage:
     heap_vpn: int
     stack_bytes: int = STACK_BYTES
     source: str = ""
-
-
-def image_of(sizes: Image) -> ProgramImage:
-    """Return a program of which only the sizes are known.
-
-    Assumed: it lies as a static program does, reads all its text and writes all its data when it
-    starts, and leaves its bss alone.
-    """
-    text, data = pages_for(sizes.text_bytes), pages_for(sizes.data_bytes)
-    bss = pages_for(sizes.bss_bytes)
-    file = f"program {sizes.text_bytes} + {sizes.data_bytes}"
-    data_vpn = TEXT_VPN + text
-    segments = (
-        Segment(TEXT_VPN, text, False, file),
-        Segment(data_vpn, data, True, file, text),
-        Segment(data_vpn + data, bss, True),
-    )
-    return ProgramImage(
-        segments=tuple(segment for segment in segments if segment.pages),
-        files=((file, text + data),) if text + data else (),
-        touches=(
-            *(Touch(vpn, write=False) for vpn in range(TEXT_VPN, data_vpn)),
-            *(Touch(vpn, write=True) for vpn in range(data_vpn, data_vpn + data)),
-        ),
-        heap_vpn=data_vpn + data + bss,
-        stack_bytes=sizes.stack_bytes,
-        source="assumed",
-    )
 
 
 def pages_of_file(size_bytes: int) -> int:

@@ -15,7 +15,7 @@ from sim.machine.areas import STACK_TOP_VPN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sim.host.walk.state import Space, State
+    from sim.host.walk.state import State
     from sim.host.walk.story import Story
 
 MOST_COLUMNS: Final = 96
@@ -145,12 +145,3 @@ def changed_frames(before: State | None, after: State) -> set[int]:
         for pfn, (a, b) in enumerate(pairs)
         if (a.use, a.refs, a.page) != (b.use, b.refs, b.page)
     }
-
-
-def area_text(space: Space, block: Block) -> list[tuple[int, int, str]]:
-    """Return the areas of a region: first page, end, and what they allow."""
-    return [
-        (max(a.start, block.start), min(a.end, block.end), a.access)
-        for a in space.areas
-        if a.start < block.end and a.end > block.start
-    ]
