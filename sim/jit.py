@@ -67,6 +67,21 @@ def _use_own_cache() -> None:
 _use_own_cache()
 
 
+_made: list[str] = []
+"""What was to be compiled so far in this process."""
+
+
+def stay_plain() -> bool:
+    """Have this process compile nothing, unless it began to; return whether nothing is compiled.
+
+    For a process that has so little to do that plain Python is through before compiled code is
+    loaded, let alone made.  What comes out is the same (A48).
+    """
+    if not _made:
+        numba.config.DISABLE_JIT = True  # type: ignore[attr-defined]  # made at run time
+    return bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # made at run time
+
+
 def _once(dispatcher: Any) -> Any:
     """Have a function compiled once, for 64-bit integers, not anew for every width and constant."""
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # made at run time
@@ -83,12 +98,14 @@ def _once(dispatcher: Any) -> Any:
 
 def compiled(function: F) -> F:
     """Compile `function` on first use and keep the machine code on disk."""
+    _made.append(function.__name__)
     options: dict[str, Any] = {"forceinline": False}  # else that of the caller would hold
     return cast("F", _once(numba.njit(cache=True, error_model="numpy", **options)(function)))
 
 
 def inlined(function: F) -> F:
     """Compile `function` into each of its callers: for the few that every step goes through."""
+    _made.append(function.__name__)
     options: dict[str, Any] = {
         "forceinline": True,
         "no_cpython_wrapper": True,

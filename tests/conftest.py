@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+# A command with little to do decides for its process that nothing is compiled; the process of the
+# tests has more to do, and begins to compile before.
+import sim.kernel.step  # noqa: F401
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

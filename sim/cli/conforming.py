@@ -28,6 +28,7 @@ def conform_scripts(
     as_json: bool,
 ) -> int:
     """Predict scripts at the prices of `costs`, compare if asked, and return the exit status."""
+    from sim.cli.effort import plain_if_small
     from sim.host.conform import predicted_release, run_conform
     from sim.host.random_scripts import ALL_VERBS, CONTRACT_VERBS
 
@@ -49,6 +50,7 @@ def conform_scripts(
     return run_conform(
         scripts,
         predictor=predictor,
+        prepare=plain_if_small,
         kernel=kernel,
         random=random,
         seed=seed,

@@ -40,10 +40,16 @@ def walk_script(
         raise ScenarioError("--answers and --seed are for questions; add --ask")
     if ask and svg is not None:
         raise ScenarioError("--ask holds answers back, --svg would show them; leave one out")
+    from sim.cli.effort import plain_if_small
+    from sim.host.validity import load_script
+
+    operations = load_script(script)
+    plain_if_small([operations])
     from sim.host.walk.command import Wishes, require_frames, run_walk
     from sim.host.walk.story import MachineChoice
 
     if frames is not None:
         require_frames(frames)
     choice = MachineChoice(frames or 0, policy, fork, zeroing == "eager")
-    return run_walk(script, choice, Wishes(why, draw, as_json, svg, ask, answers, seed or 0))
+    wishes = Wishes(why, draw, as_json, svg, ask, answers, seed or 0)
+    return run_walk(script, operations, choice, wishes)

@@ -47,6 +47,7 @@ def run_conform(
     paths: Sequence[str | Path],
     *,
     predictor: Predictor | None = None,
+    prepare: Callable[[Sequence[Sequence[Operation]]], object] | None = None,
     kernel: bool = False,
     random: int | None = None,
     seed: int | None = None,
@@ -65,6 +66,8 @@ def run_conform(
         Scripts to predict, in order.
     predictor
         Turns a valid script into one record an operation; by default, the simulated machine does.
+    prepare
+        Is shown the scripts before the first is predicted, if they are all that is to be done.
     kernel
         Also run each script for real; print both sides, differences marked.
     random
@@ -93,6 +96,8 @@ def run_conform(
     session = _Session(predictor, time, as_json, out, err)
     require_work(paths, random, seed)
     scripts = [(str(path), load_script(path)) for path in paths]
+    if prepare is not None and not random:
+        prepare([script for _, script in scripts])
     session.state_rules(release, kernel)
     if kernel:
         session.find_kernel()

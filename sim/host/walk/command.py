@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from sim.errors import ScenarioError
-from sim.host.validity import load_script
 from sim.host.walk.ask import questions
 from sim.host.walk.draw_json import state_json
 from sim.host.walk.draw_svg import draw_svg
@@ -19,7 +18,7 @@ from sim.host.walk.story import FEWEST_FRAMES, MOST_FRAMES, MachineChoice, Story
 from sim.host.walk.tale import chapter_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sim.host.script import Operation
 
@@ -46,17 +45,19 @@ class Wishes:
 
 def run_walk(
     path: str | Path,
+    script: Sequence[Operation],
     choice: MachineChoice,
     wishes: Wishes,
     *,
     out: TextIO | None = None,
 ) -> int:
-    """Tell the script at `path` and return the exit status.
+    """Tell a valid script, read from `path`, and return the exit status.
 
-    Raises `ScenarioError` where the script, or what is wanted of it, cannot be.
+    Raises `ScenarioError` where what is wanted of the script cannot be.
     """
     out = sys.stdout if out is None else out
-    script, choice = _prepare(path, choice, small=wishes.draw or wishes.svg is not None)
+    if not choice.frames and (wishes.draw or wishes.svg is not None):
+        choice = replace(choice, frames=MOST_FRAMES)
     story = _about(path, lambda: tell(script, choice))
     if wishes.svg is not None:
         picture = _about(path, lambda: draw_svg(story, title_of(path), why=wishes.why))
@@ -146,15 +147,6 @@ def require_frames(frames: int) -> None:
         why = "too many to show"
     if why:
         raise ScenarioError(f"--frames: {frames} is {why}; write {FEWEST_FRAMES} to {MOST_FRAMES}")
-
-
-def _prepare(
-    path: str | Path, choice: MachineChoice, *, small: bool
-) -> tuple[list[Operation], MachineChoice]:
-    script = load_script(path)
-    if small and not choice.frames:
-        choice = replace(choice, frames=MOST_FRAMES)
-    return script, choice
 
 
 def _about(path: str | Path, work: Callable[[], T]) -> T:
