@@ -48,7 +48,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
     memory_pages = host["memory"] // PAGE_BYTES
     kernel_pages = max(1, pages_for(host["kernel_reserve"]))
     overcommit = host["overcommit"]
-    usable = memory_pages - kernel_pages
+    ram_pages = memory_pages - kernel_pages
     return HostSpec(
         memory_pages=memory_pages,
         cpus=host["cpus"],
@@ -61,7 +61,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         stack_pages=pages_for(host["kernel_stack"]),
         hz=host["hz"],
         overcommit=overcommit["mode"],
-        commit_limit_pages=usable * overcommit["ratio"] // 100 + host["swap"] // PAGE_BYTES,
+        commit_limit_pages=ram_pages * overcommit["ratio"] // 100 + host["swap"] // PAGE_BYTES,
         queueing=policy["memory"] == "wait",
         fork_kind=FORK_KINDS[policy["fork"]],
         eager_zero=policy["zeroing"] == "eager",

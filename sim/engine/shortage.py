@@ -49,7 +49,9 @@ class Killer:
         if self._dying and task.pid not in self._dying:
             self._stall(task, cpu)
             return
-        victim = system.by_pid.get(choose_victim(self._candidates(), system.total_pages) or -1)
+        victim = system.by_pid.get(
+            choose_victim(self._candidates(), system.machine.host.ram_pages) or -1
+        )
         if victim is None:
             self._stall(task, cpu)
             task.waits_for = "memory (out of memory, and no process may be killed)"

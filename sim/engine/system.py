@@ -79,7 +79,6 @@ class System:
         self.burst_steps = burst_steps if burst_steps > 0 else -1
         self.horizon_ns = burst.FOREVER if horizon_ns is None else horizon_ns
         self.check = check
-        self.total_pages = machine.host.memory_pages
         self.lists = ListStore(machine)
         self.cpus = Dispatcher(self, RunQueue(scheduler, quantum_ns))
         self.shortage: Shortage = Queue(self) if machine.host.queueing else Killer(self)

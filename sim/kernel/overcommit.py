@@ -16,8 +16,8 @@ def may_commit(m: Arrays, space: int, pages: int) -> bool:
     ====  ================================================================================
     mode  so Linux refuses
     ====  ================================================================================
-    0     a single request larger than memory and swap together; before 5.2, one that is not
-          less than `free_guess`
+    0     a single request larger than memory (without the kernel's share) and swap together;
+          before 5.2, one that is not less than `free_guess`
     1     nothing
     2     what would take `Committed_AS` to `CommitLimit`, less a reserve for root and the
           smaller of another reserve and 1/32 of what this process has mapped already

@@ -66,6 +66,11 @@ class HostSpec:
     thp: int = THP_NEVER
     kernel: str = "6.12"
 
+    @property
+    def ram_pages(self) -> int:
+        """Pages without the kernel's share: what it counts as memory (`totalram_pages`)."""
+        return self.memory_pages - self.kernel_pages
+
 
 class Machine:
     """All state of one simulated machine.  `arrays` is what compiled code works on."""
@@ -103,7 +108,7 @@ class Machine:
         pool.queueing = int(host.queueing)
         pool.overcommit = host.overcommit
         pool.commit_limit = host.commit_limit_pages
-        pool.total = host.memory_pages
+        pool.total = host.ram_pages
         pool.stack_frames = host.stack_pages
         pool.fork_kind = host.fork_kind
         pool.eager_zero = int(host.eager_zero)
@@ -122,7 +127,7 @@ class Machine:
         zones = host.zones or (("Normal", host.memory_pages),)
         if sum(pages for _, pages in zones) != host.memory_pages:
             raise KernelPanicError("zones do not add up to the machine's memory", repr(zones))
-        managed = max(1, host.memory_pages - host.kernel_pages)
+        managed = max(1, host.ram_pages)
         start = 0
         reserved = max(1, host.kernel_pages)
         m.frames[:reserved].bits = F_RESERVED

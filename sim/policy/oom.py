@@ -2,7 +2,8 @@
 
 Linux 6.12 `mm/oom_kill.c`: badness in pages is resident set + swap entries + page-table pages +
 oom_score_adj * total / 1000; a score of -1000 is never killed, nor is a process whose vfork child
-is in flight.  The highest goes; among equals the later process.
+is in flight.  The total is memory without the kernel's share, and swap.  The highest goes; among
+equals the later process.
 """
 
 from collections.abc import Iterable

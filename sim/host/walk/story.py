@@ -139,6 +139,7 @@ class _Teller:
         self._choice = choice
         host = choice.host(script)
         self._frames = host.memory_pages
+        self._ram_pages = host.ram_pages
         self._scripted = Scripted(host)
         self._names = Names()
         self._witness = Witness(self._scripted, self._names)
@@ -225,9 +226,9 @@ class _Teller:
     def _kill(self, asked: str) -> Kill:
         """End the process that the out-of-memory killer takes, and all that share its memory."""
         candidates = list(self._candidates())
-        pid = choose_victim((c for _, c in candidates), self._frames)
+        pid = choose_victim((c for _, c in candidates), self._ram_pages)
         victim, candidate = next((n, c) for n, c in candidates if c.pid == pid)
-        badness = badness_pages(candidate, self._frames)
+        badness = badness_pages(candidate, self._ram_pages)
         scripted = self._scripted
         space = scripted.space(scripted.processes[victim])
         outer = self._witness.interrupt()

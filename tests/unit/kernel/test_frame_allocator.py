@@ -250,7 +250,7 @@ def test_normal_is_used_first_and_dma_last() -> None:
     kernel = Kernel(memory_pages=448, zones=ZONES, kernel_pages=16, min_free_pages=54)
     m = kernel.arrays
     row = kernel.process()
-    vpn = kernel.mmap(row, 440)
+    vpn = kernel.mmap(row, 432)
     free = []
     pages = 0
     while kernel.access(row, vpn + pages, 1) == DONE:
