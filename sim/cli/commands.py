@@ -311,6 +311,10 @@ def walk(
         str,
         typer.Option("--zeroing", metavar="demand|eager", help="When new memory gets its frames."),
     ] = "demand",
+    as_kernel: Annotated[
+        str | None,
+        typer.Option("--as-kernel", metavar="VERSION", help="Whose rules to follow, as 5.10."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Tell a script step by step: what each line did, and why.
@@ -332,6 +336,7 @@ def walk(
         policy=policy,
         fork=fork,
         zeroing=zeroing,
+        as_kernel=as_kernel,
         as_json=as_json,
     )
 

@@ -39,7 +39,7 @@ def conform_scripts(
         return _spawn(prices if time else None, kernel=kernel, as_json=as_json)
 
     if as_kernel is not None:
-        as_kernel = _release(as_kernel)
+        as_kernel = asked_release(as_kernel)
     release = predicted_release(as_kernel, kernel)
 
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
@@ -95,7 +95,8 @@ def _spawn(prices: dict[str, Any] | None, *, kernel: bool, as_json: bool) -> int
     return run_spawns(kernel=kernel, prices=array, as_json=as_json)
 
 
-def _release(text: str) -> str:
+def asked_release(text: str) -> str:
+    """Return the release that `--as-kernel` names; raises `ScenarioError` if none is known so."""
     from sim.machine.rules import known_release
 
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sim.cli.conforming import asked_release
 from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def walk_script(
     policy: str,
     fork: str,
     zeroing: str,
+    as_kernel: str | None,
     as_json: bool,
 ) -> int:
     """Tell a script step by step and return the exit status."""
@@ -36,6 +39,7 @@ def walk_script(
         if value not in _CHOICES[option]:
             known = ", ".join(_CHOICES[option])
             raise ScenarioError(f"--{option}: {value!r} is unknown; write one of {known}")
+    kernel = None if as_kernel is None else asked_release(as_kernel)
     if not ask and (answers or seed is not None):
         raise ScenarioError("--answers and --seed are for questions; add --ask")
     if ask and svg is not None:
@@ -51,5 +55,7 @@ def walk_script(
     if frames is not None:
         require_frames(frames)
     choice = MachineChoice(frames or 0, policy, fork, zeroing == "eager")
+    if kernel is not None:
+        choice = replace(choice, kernel=kernel)
     wishes = Wishes(why, draw, as_json, svg, ask, answers, seed or 0)
     return run_walk(script, operations, choice, wishes)

@@ -62,6 +62,7 @@ def test_json_is_one_document(capsys, script):
     assert document["script"] == "script.txt"
     assert document["machine"] == {
         "frames": 64, "free_frames": 54, "policy": "oom", "fork": "cow", "zeroing": "demand",
+        "kernel": "6.18",
     }  # fmt: skip
     copied = document["steps"][3]
     assert copied["operation"] == "C write A 1 2"
@@ -90,6 +91,31 @@ def test_ways_to_fork_and_to_be_short_can_be_chosen(capsys, script):
     assert "the end: P still waits for memory" in waiting
 
 
+HUGE = """\
+P map A 512
+P hugepage A
+P write A 0 512
+P fork C
+C write A 3 4
+P write A 3 4
+"""
+
+
+def test_an_older_release_is_followed_and_what_is_new_is_said(capsys, script):
+    Path(script).write_text(HUGE)
+    out = walk(capsys, script, "--as-kernel", "5.7", "--why")[1]
+    assert "the rules of Linux 5.7" in out
+    assert "5  C write A 3 4    1 huge copy" in out
+    assert "copies all 2 MiB" in out
+    assert out.count("    by the rules of 6.18: 1 copy, ") == 2
+    document = json.loads(walk(capsys, script, "--as-kernel", "5.7", "--json")[1])
+    assert document["machine"]["kernel"] == "5.7"
+    copied = document["steps"][4]
+    assert (copied["faults"], copied["newest"]["faults"]) == ({"huge_copy": 1}, {"cow_copy": 1})
+    assert "by the rules" not in walk(capsys, script, "--as-kernel", "5.8")[1]
+    assert "by the rules" not in walk(capsys, script)[1]
+
+
 def test_questions_for_graders_and_for_those_who_are_graded(capsys, script):
     asked = json.loads(walk(capsys, script, "--ask", "--json", "--seed", "2")[1])
     graded = json.loads(walk(capsys, script, "--ask", "--json", "--seed", "2", "--answers")[1])
@@ -110,6 +136,7 @@ def test_questions_for_graders_and_for_those_who_are_graded(capsys, script):
         (SCRIPT, ["--frames", "9"], "--frames: 9 is too few for P itself; write 10 to 64"),
         (SCRIPT, ["--policy", "hope"], "--policy: 'hope' is unknown; write one of oom, wait"),
         (SCRIPT, ["--fork", "spoon"], "--fork: 'spoon' is unknown; write one of cow, eager"),
+        (SCRIPT, ["--as-kernel", "7.1"], "--as-kernel: '7.1' is not known; write \"4.19\" to"),
         (SCRIPT, ["--seed", "1"], "--answers and --seed are for questions; add --ask"),
         (SCRIPT, ["--ask", "--svg", "a.svg"], "--ask holds answers back"),
         (SCRIPT, ["--svg", "no/a.svg"], "no/a.svg: cannot be written"),

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Final
 
 from sim.host.script import TOUCHING_VERBS, Verb
 from sim.host.walk.words import count, listing
+from sim.machine.rules import R_PROTECT_WRITE, R_ZERO_SPLIT, rules_of
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
-    from sim.host.walk.story import Chapter
+    from sim.host.walk.story import Chapter, MachineChoice
 
 FILE_VERBS: Final = frozenset({Verb.MAPFILE, Verb.MAPSHFILE})
 
 
-def about_call(chapter: Chapter, fork: str = "cow") -> list[str]:
+def about_call(chapter: Chapter, choice: MachineChoice) -> list[str]:
     """Return sentences on what an operation did; none for reads and writes, whose pages speak.
 
-    `fork` is the way to fork, a key of `sim.engine.run.FORK_KINDS`.
+    `choice` has the way to fork, and the release of Linux.
     """
     if chapter.reason or chapter.operation.verb in TOUCHING_VERBS:
         return []
@@ -32,7 +33,11 @@ def about_call(chapter: Chapter, fork: str = "cow") -> list[str]:
     if chapter.ending == "EINVAL":
         return ["Not for memory of this kind (or it is locked): EINVAL, and nothing changes."]
     if chapter.operation.verb is Verb.FORK:
-        return _fork(chapter, fork)
+        return _fork(chapter, choice.fork)
+    if chapter.operation.verb is Verb.PROTECT:
+        return _protect(chapter, rules_of(choice.kernel))
+    if chapter.operation.verb is Verb.FREE:
+        return _free(chapter, rules_of(choice.kernel))
     return ABOUT.get(chapter.operation.verb, _other)(chapter)
 
 
@@ -156,13 +161,16 @@ def _dontneed(c: Chapter) -> list[str]:
     )
 
 
-def _protect(c: Chapter) -> list[str]:
+def _protect(c: Chapter, rules: int) -> list[str]:
     changed = c.effects.lines["protect_pte"]
     mode = c.operation.mode
     if "w" in mode:
+        at_once = "whose page is exclusive (or a shared file's, dirty); the others"
+        if not rules & R_PROTECT_WRITE:
+            at_once = "that are a shared file's, dirty; all others (before 6.0)"
         return [
             f"`mprotect` goes through {count(changed, 'entry')}: those become writable at once "
-            "whose page is exclusive (or a shared file's, dirty); the others wait for a fault."
+            f"{at_once} wait for a fault."
         ]
     if not changed:
         return ["`mprotect` changes the area; there is no entry yet to change."]
@@ -174,11 +182,15 @@ def _advise(c: Chapter) -> list[str]:
     return [f"A flag of the area changes ({c.operation.verb}); no page is touched."]
 
 
-def _free(c: Chapter) -> list[str]:
-    if c.effects.returned:
+def _free(c: Chapter, rules: int) -> list[str]:
+    if c.effects.lines["huge_split"]:
+        back = frames_for(c.effects.returned) or "nothing"
+        zeroes = "those that hold only zeroes become the zero page"
+        if not rules & R_ZERO_SPLIT:
+            zeroes = "all of them stay (before 6.12)"
         return [
-            "A part of a huge page: it is split into 512 pages, and those that hold only zeroes "
-            f"become the zero page. Back in the pool: {frames_for(c.effects.returned)}."
+            f"A part of a huge page: it is split into 512 pages, and {zeroes}. "
+            f"Back in the pool: {back}."
         ]
     return [
         "`MADV_FREE` makes entries and pages clean and leaves them: no frame comes back until "
@@ -240,7 +252,6 @@ ABOUT: Final[dict[Verb, Callable[[Chapter], list[str]]]] = {
     Verb.EXIT: _exit,
     Verb.UNMAP: _unmap,
     Verb.DONTNEED: _dontneed,
-    Verb.PROTECT: _protect,
     Verb.HUGEPAGE: _advise,
     Verb.NOHUGEPAGE: _advise,
     Verb.DONTFORK: _advise,
@@ -248,7 +259,6 @@ ABOUT: Final[dict[Verb, Callable[[Chapter], list[str]]]] = {
     Verb.WIPEONFORK: _advise,
     Verb.KEEPONFORK: _advise,
     Verb.UNLOCK: _advise,
-    Verb.FREE: _free,
     Verb.POPULATEREAD: _populate,
     Verb.POPULATEWRITE: _populate,
     Verb.LOCK: _populate,

@@ -135,6 +135,7 @@ def machine_json(story: Story) -> dict[str, Any]:
         "policy": choice.policy,
         "fork": choice.fork,
         "zeroing": "eager" if choice.eager_zero else "demand",
+        "kernel": choice.kernel,
     }
 
 

@@ -21,6 +21,7 @@ from sim.host.walk.tale import (
     machine_line,
     pool_text,
     what_came,
+    what_changed,
     why_lines,
 )
 from sim.host.walk.words import count
@@ -92,6 +93,9 @@ class _Drawing:
         for line in came:
             canvas.text(_MARGIN, y + 12, line, size=12, fill=CHANGED, bold=True)
             y += 17
+        changed = what_changed(chapter, self._story)
+        if changed:
+            y = self._lines([changed], y, fill=FAINT)
         if self._why:
             y = self._lines([f"· {line}" for line in why_lines(chapter, self._story)], y)
         if chapter.reason:

@@ -16,6 +16,7 @@ from sim.host.walk.tale import (
     machine_line,
     pool_text,
     what_came,
+    what_changed,
     why_lines,
 )
 
@@ -88,6 +89,9 @@ class Teller:
         for kill in chapter.kills:
             if kill.victim != chapter.operation.process:
                 yield HEAD, f"{_INDENT}{kill.victim} is killed: out of memory"
+        changed = what_changed(chapter, self._story)
+        if changed:
+            yield FAINT, f"{_INDENT}{changed}"
         if self._why or because:
             yield from self.because(chapter)
         if self._drawing is not None:

@@ -6,7 +6,7 @@ somebody gives frames back (`wait`), first come first served.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sim.engine.run import FORK_KINDS
@@ -40,13 +40,15 @@ NOT_DONE, WAITS, KILLED, SIGSEGV = "not done", "waits", "OOM-killed", "SIGSEGV"
 class MachineChoice:
     """What machine a script is told on; `frames` 0 is one it cannot run out of.
 
-    `policy` says what happens when it does, `fork` is a key of `FORK_KINDS`.
+    `policy` says what happens when it does, `fork` is a key of `FORK_KINDS`, `kernel` the release
+    whose rules hold, as in ``6.12``.
     """
 
     frames: int = 0
     policy: str = OOM
     fork: str = "cow"
     eager_zero: bool = False
+    kernel: str = release_name(NEWEST)
 
     @property
     def is_small(self) -> bool:
@@ -56,7 +58,12 @@ class MachineChoice:
     def host(self, script: Sequence[Operation]) -> HostSpec:
         """Return the machine, with a CPU for each process of `script`."""
         if not self.is_small:
-            return roomy_host(script, fork_kind=FORK_KINDS[self.fork], eager_zero=self.eager_zero)
+            return roomy_host(
+                script,
+                fork_kind=FORK_KINDS[self.fork],
+                eager_zero=self.eager_zero,
+                kernel=self.kernel,
+            )
         return HostSpec(
             memory_pages=self.frames,
             cpus=births(script),
@@ -65,7 +72,7 @@ class MachineChoice:
             fork_kind=FORK_KINDS[self.fork],
             eager_zero=self.eager_zero,
             thp=THP_MADVISE,
-            kernel=release_name(NEWEST),
+            kernel=self.kernel,
         )
 
 
@@ -108,7 +115,10 @@ class Chapter:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A script and what came of it."""
+    """A script and what came of it.
+
+    One told by the rules of an older release has beside it what comes of it by the `newest`.
+    """
 
     choice: MachineChoice
     frames: int
@@ -117,11 +127,22 @@ class Story:
     chapters: tuple[Chapter, ...]
     names: Names
     waiting: tuple[str, ...] = ()
+    newest: Story | None = None
+
+    def counterpart(self, chapter: Chapter) -> Chapter | None:
+        """Return what becomes of an operation by the rules of the newest release, if told."""
+        key = (chapter.number, chapter.goes_on)
+        told = self.newest.chapters if self.newest is not None else ()
+        return next((c for c in told if (c.number, c.goes_on) == key), None)
 
 
 def tell(script: Sequence[Operation], choice: MachineChoice) -> Story:
     """Have a valid script carried out and return what happened."""
-    return _Teller(script, choice).tell()
+    story = _Teller(script, choice).tell()
+    newest = release_name(NEWEST)
+    if choice.kernel == newest:
+        return story
+    return replace(story, newest=_Teller(script, replace(choice, kernel=newest)).tell())
 
 
 @dataclass(slots=True)

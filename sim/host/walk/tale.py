@@ -22,6 +22,7 @@ FAULTS: Final = {
     "file_map": "file map",
     "spurious": "dirtying",
     "huge_zero_fill": "huge zero-fill",
+    "huge_copy": "huge copy",
     "major_fault": "major",
     "segfault": "SIGSEGV",
 }
@@ -41,6 +42,8 @@ def machine_line(story: Story) -> str:
     how = []
     if story.choice.fork != "cow":
         how.append(FORKS[story.choice.fork])
+    if story.newest is not None:
+        how.append(f"the rules of Linux {story.choice.kernel}")
     if story.choice.eager_zero:
         how.append("mmap takes frames at once")
     extra = f"; {', '.join(how)}" if how else ""
@@ -75,6 +78,18 @@ def pool_text(chapter: Chapter) -> str:
     return ", ".join(parts) or "no frame"
 
 
+def what_changed(chapter: Chapter, story: Story) -> str:
+    """Return what else an operation does by the rules of the newest release, or ""."""
+    now = story.counterpart(chapter)
+    if now is None or story.newest is None:
+        return ""
+    did, does = ((faults_text(c), pool_text(c), what_came(c)) for c in (chapter, now))
+    if did == does:
+        return ""
+    told = ", ".join(part for part in does if part)
+    return f"by the rules of {story.newest.choice.kernel}: {told}"
+
+
 def what_came(chapter: Chapter) -> str:
     """Return how an operation ended, where that was not as asked for; otherwise ""."""
     name = chapter.operation.process
@@ -101,7 +116,7 @@ def kill_lines(kill: Kill) -> list[str]:
 
 def why_lines(chapter: Chapter, story: Story) -> list[str]:
     """Return the sentences of an operation: the call, then its pages, then what became of it."""
-    lines = about_call(chapter, story.choice.fork)
+    lines = about_call(chapter, story.choice)
     touches, start = chapter.effects.touches, 0
     for kill in chapter.kills:
         lines += [reason.text for reason in reasons(touches[start : kill.at], story.names)]
@@ -163,9 +178,19 @@ def chapter_json(chapter: Chapter, story: Story, *, why: bool) -> dict[str, Any]
             {"process": f.process, "region": f.region, **f.values()} for f in chapter.figures
         ],
     }
+    now = story.counterpart(chapter)
+    if now is not None and story.newest is not None:
+        document["newest"] = {
+            "kernel": story.newest.choice.kernel,
+            "minor_faults": now.minor_faults,
+            "faults": now.effects.faults,
+            "frames_taken": dict(now.effects.taken),
+            "frames_returned": dict(now.effects.returned),
+            "ending": now.ending,
+        }
     if why:
         document["why"] = {
-            "call": about_call(chapter, story.choice.fork),
+            "call": about_call(chapter, story.choice),
             "pages": [reason.to_json() for reason in chapter_reasons(chapter, story)],
             "killer": [line for kill in chapter.kills for line in kill_lines(kill)],
         }

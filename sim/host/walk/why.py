@@ -142,6 +142,8 @@ def rule_of(touch: Touch) -> tuple[str, str]:
         if touch.old is not None and touch.old.use == CACHE:
             return "mapped_cache_copied", "wp_page_copy"
         return "cow_copy", "wp_page_copy"
+    if kind == "huge_copy":
+        return "huge_copy", "do_huge_pmd_wp_page"
     if kind == "cow_reuse":
         return ("huge_reuse", "do_huge_pmd_wp_page") if is_huge else ("cow_reuse", "wp_page_reuse")
     if kind == "file_map":
@@ -179,6 +181,8 @@ def _others(touch: Touch) -> str:
 
 def _keepers(touch: Touch) -> str:
     """Return who keeps the frame that was copied."""
+    if touch.left_refs == 0:
+        return f"{_was(touch)} has no owner any more"
     known = listing(touch.left)
     if touch.left_refs == len(touch.left):
         return f"{_was(touch)} stays with {known}"
@@ -202,9 +206,11 @@ def _not_permitted(t: Touch) -> str:
 
 
 def _cow_copy(t: Touch) -> str:
+    shared = f"{_was(t)} has {count(t.left_refs + 1, 'reference')}"
+    if t.left_refs == 0:
+        shared = f"{_was(t)} is part of a large folio that is mapped elsewhere as well"
     return (
-        f"Mapped read-only, and {_was(t)} has {count(t.left_refs + 1, 'reference')}: copied. "
-        f"`wp_page_copy` "
+        f"Mapped read-only, and {shared}: copied. `wp_page_copy` "
         f"takes {_new(t)}, copies 4 KiB into it and maps it writable for {t.process} alone; "
         f"{_keepers(t)}."
     )
@@ -266,6 +272,11 @@ TEXTS: Final[dict[str, Callable[[Touch], str]]] = {
         f"{_new(t)}, zero it and put it in the page cache, where all who share the area find it."
     ),
     "cow_copy": _cow_copy,
+    "huge_copy": lambda t: (
+        "A huge entry, read-only, and its frames are mapped elsewhere as well: before 5.8 "
+        f"`do_huge_pmd_wp_page` takes {_block(t)}, copies all 2 MiB into it and maps it writable "
+        f"for {t.process} alone."
+    ),
     "cache_copied": lambda t: (
         f"Not there, a private file mapping, and written: `do_cow_fault` copies the page from the "
         f"page cache into {_new(t)}, writable for {t.process} alone. The file is untouched."

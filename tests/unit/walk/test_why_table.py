@@ -58,6 +58,36 @@ def test_a_split_is_told_before_the_copy():
     assert "`do_huge_pmd_wp_page` first splits the huge entry" in reasons[-1].text
 
 
+def test_a_page_alone_in_a_folio_that_is_shared_is_copied_for_the_folios_sake():
+    reasons, _ = last_reasons(f"{HUGE}P write A 0 1\nP fork C\nC write A 0 1\nP write A 0 1")
+    assert "is part of a large folio that is mapped elsewhere as well: copied" in reasons[-1].text
+    assert "has no owner any more" in reasons[-1].text
+
+
+@pytest.mark.parametrize(
+    ("text", "release", "before", "now"),
+    [
+        (f"{HUGE}P write A 0 1\nP fork C\nC write A 0 1", "5.7", "copies all 2 MiB", "splits"),
+        (
+            "P map A 1\nP write A 0 1\nP protect A 0 1 r\nP protect A 0 1 rw",
+            "5.19",
+            "all others (before 6.0)",
+            "whose page is exclusive",
+        ),
+        (
+            f"{HUGE}P write A 0 1\nP free A 3 4",
+            "6.11",
+            "all of them stay (before 6.12)",
+            "become the zero page",
+        ),
+    ],
+)
+def test_what_changed_with_a_release_is_told_by_its_rules(text, release, before, now):
+    for kernel, said in ((release, before), ("6.18", now)):
+        story = tell(parse_script(text), MachineChoice(kernel=kernel))
+        assert any(said in line for line in why_lines(story.chapters[-1], story))
+
+
 def test_equal_faults_in_a_row_are_folded():
     reasons, _ = last_reasons("P map A 32\nP write A 0 32")
     (only,) = reasons
