@@ -297,7 +297,7 @@ def walk(
     ] = None,
     frames: Annotated[
         int | None,
-        typer.Option("--frames", metavar="N", help="A machine of N frames, 10 to 64."),
+        typer.Option("--frames", metavar="N", help="A machine of N frames, 10 to 4096."),
     ] = None,
     policy: Annotated[
         str,
@@ -319,8 +319,8 @@ def walk(
 ) -> int:
     """Tell a script step by step: what each line did, and why.
 
-    Pictures are of a machine of 64 frames unless --frames says otherwise; without either, memory
-    cannot run out.
+    Pictures are of a machine of 64 frames, or of 2,048 for a script that asks for huge pages,
+    unless --frames says otherwise; without either, memory cannot run out.
     """
     from sim.cli.walking import walk_script
 

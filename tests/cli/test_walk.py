@@ -1,6 +1,7 @@
 """The command `cowpool walk`: what it prints, writes and refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,14 @@ P write A 3 4
 """
 
 
+def test_huge_pages_are_drawn_on_a_machine_that_has_room_for_them(capsys, script):
+    Path(script).write_text(HUGE)
+    drawn = walk(capsys, script, "--draw")[1]
+    assert "a machine of 2,048 frames" in drawn
+    assert re.search(r"^ +P +512R ", drawn, re.M)
+    assert "a machine of 64 frames" in walk(capsys, script, "--draw", "--frames", "64")[1]
+
+
 def test_an_older_release_is_followed_and_what_is_new_is_said(capsys, script):
     Path(script).write_text(HUGE)
     out = walk(capsys, script, "--as-kernel", "5.7", "--why")[1]
@@ -132,8 +141,8 @@ def test_questions_for_graders_and_for_those_who_are_graded(capsys, script):
     [
         ("P wrote A 0 4\n", [], "script.txt:1: unknown verb 'wrote'; did you mean `write`?"),
         ("P map A 4\nP write A 0 9\n", [], "script.txt:2: A has 4 pages"),
-        (SCRIPT, ["--frames", "65"], "--frames: 65 is too many to show; write 10 to 64"),
-        (SCRIPT, ["--frames", "9"], "--frames: 9 is too few for P itself; write 10 to 64"),
+        (SCRIPT, ["--frames", "4097"], "--frames: 4097 is too many to show; write 10 to 4096"),
+        (SCRIPT, ["--frames", "9"], "--frames: 9 is too few for P itself; write 10 to 4096"),
         (SCRIPT, ["--policy", "hope"], "--policy: 'hope' is unknown; write one of oom, wait"),
         (SCRIPT, ["--fork", "spoon"], "--fork: 'spoon' is unknown; write one of cow, eager"),
         (SCRIPT, ["--as-kernel", "7.1"], "--as-kernel: '7.1' is not known; write \"4.19\" to"),
@@ -141,9 +150,9 @@ def test_questions_for_graders_and_for_those_who_are_graded(capsys, script):
         (SCRIPT, ["--ask", "--svg", "a.svg"], "--ask holds answers back"),
         (SCRIPT, ["--svg", "no/a.svg"], "no/a.svg: cannot be written"),
         (
-            "P map A 300\nP read A 0 300\n",
+            "P map A 300\n" + "".join(f"P read A {n} {n + 1}\n" for n in range(0, 300, 2)),
             ["--draw"],
-            "script.txt: the script touches 301 pages, too many to draw",
+            "script.txt: the script touches 301 pages or stretches of pages that look alike, too",
         ),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_picture_is_what_the_command_beside_it_draws(command, tmp_path, monkey
 
 
 def test_every_script_and_picture_is_shown_on_its_page():
-    assert len(COMMANDS) == 18
+    assert len(COMMANDS) == 19
     for page, folder in zip(PAGES, ("lecture", "walk"), strict=True):
         text = page.read_text("utf-8")
         files = sorted((page.parent / folder).iterdir())

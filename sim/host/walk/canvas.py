@@ -91,6 +91,12 @@ class Canvas:
         if changed:
             self._parts.append(f'<path d="M{x + width - 8} {y}h8v8z" fill="{CHANGED}"/>')
 
+    def teeth(self, x: int, y: int, width: int, height: int) -> None:
+        """Divide a box at both ends: it stands for many side by side."""
+        starts = [x + 5, x + 10, x + width - 10, x + width - 5]
+        path = "".join(f"M{start} {y}v{height}" for start in starts)
+        self._parts.append(f'<path d="{path}" stroke="{INK}"/>')
+
     def square(self, x: int, y: int, letter: str, fill: str, *, changed: bool = False) -> None:
         """Draw a small square with a letter in it."""
         key = (letter, fill, changed)

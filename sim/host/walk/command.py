@@ -14,7 +14,14 @@ from sim.host.walk.draw_json import state_json
 from sim.host.walk.draw_svg import draw_svg
 from sim.host.walk.quiz import quiz, quiz_json
 from sim.host.walk.show import Printer, Teller
-from sim.host.walk.story import FEWEST_FRAMES, MOST_FRAMES, MachineChoice, Story, tell
+from sim.host.walk.story import (
+    FEWEST_FRAMES,
+    MOST_FRAMES,
+    MachineChoice,
+    Story,
+    frames_to_draw,
+    tell,
+)
 from sim.host.walk.tale import chapter_json
 
 if TYPE_CHECKING:
@@ -57,7 +64,7 @@ def run_walk(
     """
     out = sys.stdout if out is None else out
     if not choice.frames and (wishes.draw or wishes.svg is not None):
-        choice = replace(choice, frames=MOST_FRAMES)
+        choice = replace(choice, frames=frames_to_draw(script))
     story = _about(path, lambda: tell(script, choice))
     if wishes.svg is not None:
         picture = _about(path, lambda: draw_svg(story, title_of(path), why=wishes.why))

@@ -47,6 +47,7 @@ def _space_json(space: Space, names: Names) -> dict[str, Any]:
                 "writable": entry.writable,
                 "dirty": entry.dirty,
                 "zero_page": entry.zero,
+                "huge": entry.huge,
             }
             for vpn, entry in sorted(space.entries.items())
         ],

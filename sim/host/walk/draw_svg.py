@@ -68,7 +68,8 @@ class _Drawing:
             canvas.text(_MARGIN, y, line, size=16, bold=True)
             y += 20
         y = self._lines([machine_line(self._story)], y - 4, fill=FAINT)
-        y = legend(canvas, y + 8)
+        folded = any(column.alike for block in self._blocks for column in block.columns)
+        y = legend(canvas, y + 8, folded=folded)
         state = self._story.opening
         assert state is not None
         canvas.rule(y)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from sim.host.walk.layout import Block, blocks, changed_entries, changed_frames
 from sim.host.walk.names import STACK
+from sim.host.walk.pool import MOST_SQUARES, free_text, runs
 from sim.host.walk.state import CACHE, DATA, FREE, KERNEL, TABLE
 from sim.host.walk.state import STACK as KERNEL_STACK
 
@@ -16,9 +19,12 @@ if TYPE_CHECKING:
     from sim.host.walk.state import Frame, Space, State
     from sim.host.walk.story import Story
 
+_SHELF: Final = 96
+"""Letters of cells side by side; what is more goes below."""
 _CELL: Final = 6
-_SHELF_CELLS: Final = 16
-"""Columns side by side; what is more goes below."""
+_BIG_CELL: Final = 8
+_WIDE_CELL: Final = 18
+"""Letters of a cell; where frames have large numbers; and of one that stands for many pages."""
 _LABEL: Final = 9
 _SIGNS: Final = {FREE: ".", KERNEL: "Z", KERNEL_STACK: "K", TABLE: "T", CACHE: "F"}
 
@@ -28,14 +34,21 @@ LEGEND: Final = (
     "pool: Z zero page  K kernel stack  T page table  1 2 … data with so many references  "
     "F page cache  . free;  * and ^: changed by this line",
 )
+MANY: Final = (
+    "512–1023w: as many entries alike  512–1023W: one huge entry, 2 MiB  .×9: so many frames alike"
+)
+"""What is added where pages are folded."""
 
 
 class TextDrawing:
     """Draws the states of one story."""
 
     def __init__(self, story: Story) -> None:
-        self._shelves = list(_shelves(blocks(story)))
-        self._frames = story.frames
+        found = blocks(story)
+        self._cell = _CELL if story.frames <= MOST_SQUARES else _BIG_CELL
+        self._shelves = list(_shelves(found, self._cell))
+        folded = any(column.alike for block in found for column in block.columns)
+        self.legend = (*LEGEND, MANY) if folded else LEGEND
 
     def lines(self, before: State | None, after: State) -> list[str]:
         """Return a picture of `after`; what `before` was different is marked."""
@@ -46,67 +59,84 @@ class TextDrawing:
             columns = [column for block in shelf for column in block.columns]
             if not any(_concerns(space, shelf) for space in after.spaces):
                 continue
-            lines.append(_row("", [column.label for column in columns]))
+            lines.append(self._row("", columns, [column.label for column in columns]))
             for space in after.spaces:
                 if _concerns(space, shelf):
                     cells = [_entry_text(space, c, (space.slot, c.vpn) in entries) for c in columns]
-                    lines.append(_row(space.name, cells))
-            lines += _frame_rows(after, columns, frames)
+                    lines.append(self._row(space.name, columns, cells))
+            lines += self._frame_rows(after, columns, frames)
         for space in after.spaces:
             lines.append(f"{space.name:<{_LABEL}} {_tables_text(space, self._shelves)}")
             lines.append(f"{'':<{_LABEL}} {_areas_text(space, self._shelves)}")
         lines += _pool_rows(after, frames)
         return [line.rstrip() for line in lines]
 
+    def _row(self, label: str, columns: Iterable[Column], cells: Iterable[str]) -> str:
+        widths = (_width(column, self._cell) for column in columns)
+        texts = zip(cells, widths, strict=True)
+        return f"{label:<{_LABEL}}" + "".join(f"{text:>{width}}" for text, width in texts)
 
-def _shelves(found: Sequence[Block]) -> Iterable[list[Block]]:
-    """Yield blocks in rows of at most `_SHELF_CELLS` columns; a wide block is cut."""
+    def _frame_rows(self, state: State, columns: Sequence[Column], changed: set[int]) -> list[str]:
+        """Return rows with the frames of each page below each other, first owner's first."""
+        stacks: list[list[str]] = []
+        for column in columns:
+            frames: list[int] = []
+            for space in state.spaces:
+                entry = space.entries.get(column.vpn)
+                if entry is not None and not entry.zero and entry.pfn not in frames:
+                    frames.append(entry.pfn)
+            stacks.append([_frame_text(state, column, f, changed) for f in frames])
+        depth = max((len(stack) for stack in stacks), default=0)
+        return [
+            self._row(
+                "" if n else "frames",
+                columns,
+                [stack[n] if n < len(stack) else "" for stack in stacks],
+            )
+            for n in range(depth)
+        ]
+
+
+def _shelves(found: Sequence[Block], cell: int) -> Iterable[list[Block]]:
+    """Yield blocks in rows of at most `_SHELF` letters, `cell` a page; a wide block is cut."""
     shelf: list[Block] = []
-    room = _SHELF_CELLS
+    room = _SHELF
     for block in found:
         columns = block.columns
         while columns:
-            if room == 0 or (len(columns) > room and room < _SHELF_CELLS and shelf):
+            ends = list(accumulate(_width(column, cell) for column in columns))
+            if shelf and ends[-1] > room:
                 yield shelf
-                shelf, room = [], _SHELF_CELLS
-            part, columns = columns[:room], columns[room:]
-            shelf.append(Block(block.label, part))
-            room -= len(part)
+                shelf, room = [], _SHELF
+            fit = bisect_right(ends, room)
+            shelf.append(Block(block.label, columns[:fit]))
+            room -= ends[fit - 1]
+            columns = columns[fit:]
     yield shelf
+
+
+def _width(column: Column, cell: int) -> int:
+    return _WIDE_CELL if column.alike else cell
 
 
 def _concerns(space: Space, shelf: Sequence[Block]) -> bool:
     return any(a.start < block.end and a.end > block.start for a in space.areas for block in shelf)
 
 
-def _row(label: str, cells: Iterable[str]) -> str:
-    return f"{label:<{_LABEL}}" + "".join(f"{cell:>{_CELL}}" for cell in cells)
-
-
 def _entry_text(space: Space, column: Column, changed: bool) -> str:
     mark = "*" if changed else " "
     entry = space.entries.get(column.vpn)
     if entry is not None:
-        return f"{entry.pfn}{'z' if entry.zero else entry.mode}{mark}"
+        if entry.zero:
+            return f"{entry.pfn}z{mark}"
+        mode = entry.mode.upper() if entry.huge else entry.mode
+        return f"{column.span(entry.pfn)}{mode}{mark}"
     inside = any(a.start < column.end and a.end > column.vpn for a in space.areas)
     return f"{'-' if inside else '~'}{mark}"
 
 
-def _frame_rows(state: State, columns: Sequence[Column], changed: set[int]) -> list[str]:
-    """Return rows with the frames of each page below each other, first owner's first."""
-    stacks: list[list[str]] = []
-    for column in columns:
-        frames: list[int] = []
-        for space in state.spaces:
-            entry = space.entries.get(column.vpn)
-            if entry is not None and not entry.zero and entry.pfn not in frames:
-                frames.append(entry.pfn)
-        stacks.append([f"{f}x{state.frames[f].refs}{'*' if f in changed else ' '}" for f in frames])
-    depth = max((len(stack) for stack in stacks), default=0)
-    return [
-        _row("" if n else "frames", [stack[n] if n < len(stack) else "" for stack in stacks])
-        for n in range(depth)
-    ]
+def _frame_text(state: State, column: Column, pfn: int, changed: set[int]) -> str:
+    return f"{column.span(pfn)}x{state.frames[pfn].refs}{'*' if pfn in changed else ' '}"
 
 
 def _where(start: int, end: int, shelves: Sequence[Sequence[Block]]) -> str:
@@ -155,10 +185,26 @@ def _sign(frame: Frame) -> str:
 
 
 def _pool_rows(state: State, changed: set[int]) -> list[str]:
+    if len(state.frames) > MOST_SQUARES:
+        return _folded_pool(state, changed)
     signs = "".join(map(_sign, state.frames))
     marks = "".join("^" if pfn in changed else " " for pfn in range(len(state.frames)))
     label = f"{'pool':<{_LABEL}} "
     lines = [f"{label}{signs}  {state.free} of {len(state.frames)} free"]
     if changed:
         lines.append(f"{'':<{_LABEL}} {marks}")
+    return lines
+
+
+def _folded_pool(state: State, changed: set[int]) -> list[str]:
+    """Return a line for each 2 MiB of frames, runs of the same folded: ``.×502``."""
+    lines = [f"{'pool':<{_LABEL}} {free_text(state)}"]
+    for block in runs(state, changed):
+        texts = []
+        for run in block:
+            n, sign = run.end - run.first, _sign(run.frame)
+            text = f"{sign}×{n}" if run.is_long else sign * n
+            texts.append(text + "*" * run.changed)
+        where = f"{block[0].first}–{block[-1].end - 1}"
+        lines.append(f"{where:>{_LABEL}} {' '.join(texts)}")
     return lines

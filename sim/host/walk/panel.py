@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sim.host.walk.canvas import FAINT, HATCH, SQUARE, Canvas
+from sim.host.walk.canvas import FAINT, HATCH, Canvas
 from sim.host.walk.layout import Block, changed_entries, changed_frames
+from sim.host.walk.pool import MOST_SQUARES, PITCH, ROW, draw_runs, draw_squares, free_text
 from sim.host.walk.signs import CELL, FILLS, LETTERS, TABLE_EDGE
-from sim.host.walk.state import CACHE, DATA, KERNEL, TABLE
+from sim.host.walk.state import CACHE, KERNEL, TABLE, set_aside
+from sim.machine.layout import HUGE_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sim.host.walk.layout import Column
-    from sim.host.walk.state import Space, State
+    from sim.host.walk.state import Space, State, Table
 
 WIDTH: Final = 800
 LEFT: Final = 92
@@ -27,7 +29,8 @@ ENTRY: Final = 24
 FRAME: Final = 32
 LANE: Final = 46
 """Height of a row of frames, with the arrows that end there."""
-PITCH: Final = SQUARE + 2
+WIDE: Final = 2 * COLUMN + CELL
+"""Width of an entry or frame that stands for many alike."""
 MAP: Final = 8 * PITCH
 """Width of the pool drawn as a square."""
 
@@ -39,6 +42,21 @@ class Spot:
     column: Column
     block: Block
     x: int
+
+    @property
+    def width(self) -> int:
+        """Width of its entries and frames."""
+        return WIDE if self.column.alike else CELL
+
+    @property
+    def right(self) -> int:
+        """Where they end."""
+        return self.x + self.width
+
+    @property
+    def middle(self) -> int:
+        """Half way."""
+        return self.x + self.width // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +82,7 @@ class Panel:
         self._entries = changed_entries(before, after)
         self._frames = changed_frames(before, after)
         self._old_tables = (
-            {(space.slot, t.level, t.frame) for space in before.spaces for t in space.tables}
+            {_table_key(space, table) for space in before.spaces for table in space.tables}
             if before is not None
             else None
         )
@@ -80,15 +98,15 @@ class Panel:
             spaces = [s for s in self._after.spaces if _concerns(s, shelf)]
             if spaces:
                 y = self._shelf(shelf, spaces, y)
-        if len(shelves) == 1 and shelves[0][-1].x + CELL < WIDTH - MAP - 40:
+        is_small = len(self._after.frames) <= MOST_SQUARES
+        if is_small and len(shelves) == 1 and shelves[0][-1].right < WIDTH - MAP - 40:
             return max(y, self._pool(WIDTH - MAP - 14, top + 10, 8)) + 12
-        return self._pool(LEFT, y + 4, 32) + 12
+        return self._pool(LEFT, y + 4, ROW) + 12
 
     def _shelf(self, shelf: list[Spot], spaces: list[Space], y: int) -> int:
         """Draw the columns of one row of regions; arrows first, all else on top of them."""
         for spot in shelf:
-            x = spot.x + CELL // 2
-            self._canvas.text(x, y + 11, spot.column.label, fill=FAINT, anchor="middle")
+            self._canvas.text(spot.middle, y + 11, spot.column.label, fill=FAINT, anchor="middle")
         columns = [self._versions(spot.column, spaces) for spot in shelf]
         has_zero = any(_is_zero(s, spot.column) for s in spaces for spot in shelf)
         depth = max([1, *map(len, columns)])
@@ -105,7 +123,7 @@ class Panel:
         self._canvas.text(12, lane + LANE - 2, "× references", fill=FAINT)
         for spot, versions in zip(shelf, columns, strict=True):
             for n, pfn in enumerate(versions):
-                self._frame(spot.x, lane + LANE * n + LANE - FRAME, pfn)
+                self._frame(spot, lane + LANE * n + LANE - FRAME, pfn)
         return tops[-1].end + 4
 
     def _places(self, spaces: Sequence[Space], y: int, rows_of_frames: int) -> list[Place]:
@@ -130,42 +148,63 @@ class Panel:
         for level in levels:
             name = "leaf table" if level == 1 else f"level {level} table"
             self._canvas.text(12, y + 11, name, fill=FAINT)
+            if level == 1:
+                self._set_aside(shelf, space, y)
             for table in space.tables:
                 if table.level != level:
                     continue
-                covered = [s.x for s in shelf if table.start <= s.column.vpn < table.end]
+                covered = [s for s in shelf if table.start <= s.column.vpn < table.end]
                 if not covered:
                     continue
                 old = self._old_tables
-                changed = old is not None and (space.slot, level, table.frame) not in old
+                changed = old is not None and _table_key(space, table) not in old
                 self._bar(
-                    min(covered),
-                    max(covered) + CELL - min(covered),
+                    covered[0].x,
+                    covered[-1].right - covered[0].x,
                     y,
                     self._table_text(table.frame),
                     changed,
                 )
             y += BAR + 1
 
+    def _set_aside(self, shelf: list[Spot], space: Space, y: int) -> None:
+        """Draw the leaf tables that wait for a split above their huge entries, dashed."""
+        for start, table in set_aside(space).items():
+            covered = [s for s in shelf if start <= s.column.vpn < start + HUGE_PAGES]
+            if covered:
+                old = self._old_tables
+                changed = old is not None and _table_key(space, table) not in old
+                x, width = covered[0].x, covered[-1].right - covered[0].x
+                text = f"frame {table.frame}" + ", set aside" * (width > 120)
+                self._bar(x, width, y, text, changed, dash="3 3")
+
     def _table_text(self, frame: int) -> str:
         users = sum(t.frame == frame for space in self._after.spaces for t in space.tables)
         return f"frame {frame}" if users == 1 else f"frame {frame} ×{users}"
 
-    def _bar(self, x: int, width: int, y: int, text: str, changed: bool) -> None:
+    def _bar(self, x: int, width: int, y: int, text: str, changed: bool, dash: str = "") -> None:
         if width < 56:
             text = text.removeprefix("frame ")
         self._canvas.box(
-            x, y, width, BAR - 1, fill=FILLS[TABLE], changed=changed, stroke=TABLE_EDGE, clear=True
+            x,
+            y,
+            width,
+            BAR - 1,
+            fill=FILLS[TABLE],
+            dash=dash,
+            changed=changed,
+            stroke=TABLE_EDGE,
+            clear=True,
         )
         self._canvas.text(x + width // 2, y + 11, text, anchor="middle")
 
     def _areas(self, shelf: list[Spot], space: Space, y: int) -> None:
         self._canvas.text(12, y + 12, "area", fill=FAINT)
         for area in space.areas:
-            covered = [s.x for s in shelf if area.start < s.column.end and area.end > s.column.vpn]
+            covered = [s for s in shelf if area.start < s.column.end and area.end > s.column.vpn]
             if not covered:
                 continue
-            x, width = min(covered), max(covered) + CELL - min(covered)
+            x, width = covered[0].x, covered[-1].right - covered[0].x
             kind = f"{'shared' if area.shared else 'private'} {area.kind}"
             if area.kind == "shared memory":
                 kind = area.kind
@@ -184,18 +223,39 @@ class Panel:
             entry = space.entries.get(column.vpn)
             changed = (space.slot, column.vpn) in self._entries
             inside = _has_cell(space, column)
-            middle = spot.x + CELL // 2
+            middle = spot.middle
+            if entry is not None and entry.huge and not entry.zero:
+                continue
             if entry is not None:
                 fill = "#ffffff" if entry.writable else HATCH
-                self._canvas.box(spot.x, y, CELL, ENTRY, fill=fill, changed=changed)
-                self._canvas.text(
-                    middle, y + 16, f"{entry.pfn} {entry.mode}", size=12, anchor="middle", bold=True
-                )
+                text = f"{entry.pfn if entry.zero else column.span(entry.pfn)} {entry.mode}"
+                self._canvas.box(spot.x, y, spot.width, ENTRY, fill=fill, changed=changed)
+                if column.alike and not entry.huge:
+                    self._canvas.teeth(spot.x, y, spot.width, ENTRY)
+                self._canvas.text(middle, y + 16, text, size=12, anchor="middle", bold=True)
             elif inside or changed:
                 dash, stroke = "3 3", "#999999"
-                self._canvas.box(spot.x, y, CELL, ENTRY, dash=dash, stroke=stroke, changed=changed)
+                self._canvas.box(
+                    spot.x, y, spot.width, ENTRY, dash=dash, stroke=stroke, changed=changed
+                )
                 if column.is_fold:
                     self._canvas.text(middle, y + 15, "…", size=12, fill=FAINT, anchor="middle")
+        for spots in _huge_entries(shelf, space):
+            self._huge(spots, space, y)
+
+    def _huge(self, spots: list[Spot], space: Space, y: int) -> None:
+        """Draw a huge entry as one box, over all columns of its 2 MiB."""
+        entry = space.entries[spots[0].column.vpn]
+        first = entry.pfn // HUGE_PAGES * HUGE_PAGES
+        changed = any((space.slot, spot.column.vpn) in self._entries for spot in spots)
+        fill = "#ffffff" if entry.writable else HATCH
+        x, width = spots[0].x, spots[-1].right - spots[0].x
+        self._canvas.box(x, y, width, ENTRY, fill=fill, changed=changed)
+        text = f"{first}–{first + HUGE_PAGES - 1} {entry.mode}"
+        if width > CELL:
+            text = f"huge: {text}"
+        size = 12 if width >= WIDE else 10
+        self._canvas.text(x + width // 2, y + 16, text, size=size, anchor="middle", bold=True)
 
     # -- frames ---------------------------------------------------------------------------------
 
@@ -204,7 +264,7 @@ class Panel:
 
         The second space's come last, next to it.
         """
-        found = [] if column.is_fold else [self._after.cache.get(column.vpn)]
+        found = [] if column.is_fold and not column.alike else [self._after.cache.get(column.vpn)]
         for space in reversed(spaces[1:]):
             entry = space.entries.get(column.vpn)
             found.append(None if entry is None or entry.zero else entry.pfn)
@@ -213,7 +273,7 @@ class Panel:
             found.insert(0, own.pfn)
         return list(dict.fromkeys(pfn for pfn in found if pfn is not None))
 
-    def _frame(self, x: int, y: int, pfn: int) -> None:
+    def _frame(self, spot: Spot, y: int, pfn: int) -> None:
         frame = self._after.frames[pfn]
         refs = f"×{frame.refs}"
         if self._before is not None and pfn in self._frames:
@@ -221,10 +281,18 @@ class Panel:
             is_new = (old.use, old.page) != (frame.use, frame.page)
             refs = f"new ×{frame.refs}" if is_new else f"×{old.refs}→{frame.refs}"
         self._canvas.box(
-            x, y, CELL, FRAME, fill=FILLS[frame.use], changed=pfn in self._frames, radius=4
+            spot.x,
+            y,
+            spot.width,
+            FRAME,
+            fill=FILLS[frame.use],
+            changed=pfn in self._frames,
+            radius=4,
         )
-        middle = x + CELL // 2
-        label = f"{pfn} {LETTERS[CACHE]}" if frame.use == CACHE else str(pfn)
+        middle = spot.middle
+        label = spot.column.span(pfn)
+        label = f"{label} {LETTERS[CACHE]}" if frame.use == CACHE else label
+        refs += " each" if spot.column.alike else ""
         self._canvas.text(middle, y + 14, label, size=12, bold=True, anchor="middle")
         self._canvas.text(middle, y + 27, refs, anchor="middle")
 
@@ -257,9 +325,9 @@ class Panel:
                     blocked = at < len(versions) - 1 or any(
                         _has_cell(other, spot.column) for other in spaces[1:n]
                     )
-                side = spot.x + CELL
+                side = spot.right
                 if not blocked:
-                    x = spot.x + (n + 1) * CELL // (len(spaces) + 1)
+                    x = spot.x + (n + 1) * spot.width // (len(spaces) + 1)
                     self._canvas.arrow(x, start, end, changed=changed)
                 else:
                     way = f"M{side} {rows[n] + ENTRY // 2}h{(1, 4, 7)[n % 3]}V"
@@ -268,8 +336,9 @@ class Panel:
 
     def _zero_page(self, shelf: list[Spot], spaces: Sequence[Space], y: int) -> None:
         """Draw the one zero page below all columns that map it."""
-        covered = [s.x for s in shelf if any(_is_zero(space, s.column) for space in spaces)]
-        x, width = min(covered), max(covered) + COLUMN - min(covered)
+        covered = [s for s in shelf if any(_is_zero(space, s.column) for space in spaces)]
+        x = covered[0].x
+        width = covered[-1].right + COLUMN - CELL - x
         self._canvas.box(x, y, width, FRAME, fill=FILLS[KERNEL], radius=4)
         text = "frame 0: the zero page" if width > 140 else "0 Z"
         self._canvas.text(x + width // 2, y + 20, text, size=12, bold=True, anchor="middle")
@@ -278,23 +347,22 @@ class Panel:
 
     def _pool(self, x: int, y: int, per_row: int) -> int:
         """Draw all frames of the machine in order, `per_row` squares a row, from (x, y) on."""
-        canvas, frames = self._canvas, self._after.frames
-        free = f"{self._after.free} of {len(frames)} frames free"
+        canvas, after = self._canvas, self._after
+        free = free_text(self._after)
         if per_row == 8:
             canvas.text(x, y + 4, free, size=12, bold=True)
             y += 12
         else:
             canvas.text(12, y + 12, free, size=12, bold=True)
             y += 18
-        for pfn, frame in enumerate(frames):
-            row, at = divmod(pfn, per_row)
-            left, top = x + at * PITCH, y + row * PITCH
-            changed = pfn in self._frames
-            if at == 0:
-                canvas.text(left - 4, top + 14, str(pfn), fill=FAINT, anchor="end")
-            letter = LETTERS.get(frame.use, "") or (str(frame.refs) if frame.use == DATA else "")
-            canvas.square(left, top, letter, FILLS[frame.use], changed=changed)
-        return y + -(-len(frames) // per_row) * PITCH
+        if len(after.frames) <= MOST_SQUARES:
+            return draw_squares(canvas, after, self._frames, x, y, per_row)
+        return draw_runs(canvas, after, self._frames, x, y)
+
+
+def _table_key(space: Space, table: Table) -> tuple[int, int, int, bool]:
+    """Return what tells a table apart; one that was set aside is another once it is in use."""
+    return space.slot, table.level, table.frame, table.start == table.end
 
 
 def _has_cell(space: Space, column: Column) -> bool:
@@ -310,21 +378,38 @@ def _is_zero(space: Space, column: Column) -> bool:
     return entry is not None and entry.zero
 
 
+def _huge_entries(shelf: Iterable[Spot], space: Space) -> Iterator[list[Spot]]:
+    """Yield the columns of each huge entry for data."""
+    spots: list[Spot] = []
+    for spot in shelf:
+        entry = space.entries.get(spot.column.vpn)
+        if entry is None or not entry.huge or entry.zero:
+            continue
+        if spots and spot.column.vpn // HUGE_PAGES != spots[0].column.vpn // HUGE_PAGES:
+            yield spots
+            spots = []
+        spots.append(spot)
+    if spots:
+        yield spots
+
+
 def _shelves(found: Iterable[Block]) -> Iterator[list[Spot]]:
     """Yield the columns of all regions in rows that fit the width; a region is cut if need be."""
-    right = WIDTH - CELL - 14
+    right = WIDTH - 14
     shelf: list[Spot] = []
     x = LEFT
     for block in found:
-        if shelf and x + (len(block.columns) - 1) * COLUMN > right:
+        widths = [WIDE if column.alike else CELL for column in block.columns]
+        gap = COLUMN - CELL
+        if shelf and x + sum(widths) + (len(widths) - 1) * gap > right:
             yield shelf
             shelf, x = [], LEFT
-        for column in block.columns:
-            if x > right:
+        for column, width in zip(block.columns, widths, strict=True):
+            if x + width > right:
                 yield shelf
                 shelf, x = [], LEFT
             shelf.append(Spot(column, block, x))
-            x += COLUMN
+            x += width + gap
         x += GAP
     if shelf:
         yield shelf

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from sim.host.walk.draw_text import LEGEND, TextDrawing
+from sim.host.walk.draw_text import TextDrawing
 from sim.host.walk.tale import (
     closing_line,
     faults_text,
@@ -73,7 +73,7 @@ class Teller:
         text = machine_line(self._story)
         yield from ((FAINT, line) for line in textwrap.wrap(text, self._width))
         if self._drawing is not None and self._story.opening is not None:
-            for line in LEGEND:
+            for line in self._drawing.legend:
                 yield from ((FAINT, part) for part in textwrap.wrap(line, self._width))
             yield PLAIN, ""
             yield from self.picture(None)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 CELL: Final = 42
 """Width of an entry and of a frame."""
+MANY: Final = 130
+"""Width of the sample of a box that stands for many."""
 FILLS: Final = {
     FREE: "#ffffff",
     KERNEL: "#dddddd",
@@ -25,8 +27,8 @@ TABLE_EDGE: Final = "#8a7aa3"
 LETTERS: Final = {KERNEL: "Z", KERNEL_STACK: "K", TABLE: "T", CACHE: "F"}
 
 
-def legend(canvas: Canvas, y: int) -> int:
-    """Draw samples of all signs, and return where they end."""
+def legend(canvas: Canvas, y: int, *, folded: bool = False) -> int:
+    """Draw samples of all signs, those of pages `folded` too if there are any; return the end."""
     samples: list[tuple[str, str, bool, str, str]] = [
         ("7 w", "#ffffff", False, "", "entry: frame 7, writable"),
         ("7 r", HATCH, False, "", "read-only: a write faults"),
@@ -53,4 +55,18 @@ def legend(canvas: Canvas, y: int) -> int:
         canvas.square(x, y, letter, FILLS[use])
         canvas.text(x + 24, y + 13, meaning)
         x += 44 + len(meaning) * 6
+    if folded:
+        y += 26
+        samples_of_many = [
+            ("huge: 512–1023 w", False, "one huge entry for 2 MiB, 512 frames"),
+            ("512–1023 w", True, "as many entries alike, one a frame"),
+        ]
+        x = 14
+        for text, teeth, meaning in samples_of_many:
+            canvas.box(x, y, MANY, 18)
+            if teeth:
+                canvas.teeth(x, y, MANY, 18)
+            canvas.text(x + MANY // 2, y + 13, text, bold=True, anchor="middle")
+            canvas.text(x + MANY + 6, y + 13, meaning)
+            x += 386
     return y + 28

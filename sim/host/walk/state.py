@@ -28,6 +28,7 @@ from sim.machine.layout import (
     F_RESERVED,
     F_STACK,
     F_TABLE,
+    HUGE_PAGES,
     KIND_ANON,
     KIND_FILE,
     NONE,
@@ -144,6 +145,23 @@ class State:
     """Free blocks of the buddy allocator: frames of a block, and how many there are."""
     cache: dict[int, int]
     """Frames of the page cache behind the pages of areas that map it."""
+
+
+def set_aside(space: Space) -> dict[int, Table]:
+    """Return the leaf tables set aside for huge entries, by the first page of 2 MiB.
+
+    The kernel keeps them in a list for each 1 GiB, as many as there are huge entries; which one
+    belongs to which is decided at the split.
+    """
+    waiting = [t for t in space.tables if t.level == 1 and t.start == t.end]
+    found: dict[int, Table] = {}
+    for start in sorted({v // HUGE_PAGES * HUGE_PAGES for v, e in space.entries.items() if e.huge}):
+        gib = start & ~((1 << 2 * TABLE_SHIFT) - 1)
+        table = next((t for t in waiting if t.start == gib), None)
+        if table is not None:
+            waiting.remove(table)
+            found[start] = table
+    return found
 
 
 def free_frames(m: Arrays) -> int:

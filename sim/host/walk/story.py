@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from sim.host.script import Operation
     from sim.host.scripted import Work
 
-MOST_FRAMES: Final = 64
-"""Frames of the largest machine that is drawn."""
+MOST_FRAMES: Final = 4096
+"""Frames of the largest machine that is drawn, 16 MiB."""
+SMALL: Final = 64
+"""Frames of the machine that is drawn where nobody says how many, and no script wants more."""
+ROOM_FOR_HUGE: Final = 2048
+"""Frames of the machine that is drawn for a script that asks for huge pages: 8 MiB."""
 FEWEST_FRAMES: Final = 10
 """What the first process takes: kernel stack, page tables, one page of stack; and the zero page."""
 OOM, WAIT = "oom", "wait"
@@ -134,6 +138,11 @@ class Story:
         key = (chapter.number, chapter.goes_on)
         told = self.newest.chapters if self.newest is not None else ()
         return next((c for c in told if (c.number, c.goes_on) == key), None)
+
+
+def frames_to_draw(script: Sequence[Operation]) -> int:
+    """Return the frames of the machine that a script is drawn on where nobody says how many."""
+    return ROOM_FOR_HUGE if any(op.verb is Verb.HUGEPAGE for op in script) else SMALL
 
 
 def tell(script: Sequence[Operation], choice: MachineChoice) -> Story:

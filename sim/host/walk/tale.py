@@ -51,10 +51,11 @@ def machine_line(story: Story) -> str:
     if not story.choice.is_small:
         return f"a machine with memory to spare, {story.free:,} frames free{extra}"
     uses = Counter(frame.use for frame in story.opening.frames) if story.opening else Counter()
+    taken = story.frames - story.free - 1
     return (
-        f"a machine of {story.frames} frames: the zero page, {story.frames - story.free - 1} for P "
+        f"a machine of {story.frames:,} frames: the zero page, {taken} for P "
         f"({uses[STACK]} kernel stack, {uses[TABLE]} page tables, {uses[DATA]} of its stack), "
-        f"{story.free} free; when memory is short: {short}{extra}"
+        f"{story.free:,} free; when memory is short: {short}{extra}"
     )
 
 

@@ -1,6 +1,7 @@
 """Pictures show what is there, fit their frame, and are the same every time."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -10,8 +11,11 @@ from sim.host.validity import parse_script
 from sim.host.walk.draw_svg import draw_svg
 from sim.host.walk.draw_text import TextDrawing
 from sim.host.walk.layout import blocks, changed_entries, changed_frames
+from sim.host.walk.pool import runs
+from sim.host.walk.state import Table, set_aside
 from sim.host.walk.story import MachineChoice, tell
 
+ROOT = Path(__file__).parents[3]
 SHARING = "P map A 4\nP write A 0 4\nP fork C\nC write A 1 2\nC exit\n"
 SCRIPTS = {
     "sharing": SHARING,
@@ -28,6 +32,8 @@ SCRIPTS = {
     "killed": "P map A 40\nP fork C\nC write A 0 30\nP write A 0 30\n",
     "behind": "P map A 3\nP write A 0 3\nP resize A 1\nP shmap B 2 behind A\nP write B 0 1\n"
     "P fork C\nC brk H 2\nP brk K 2\nP write K 0 1\n",
+    "huge": "P map A 1100\nP hugepage A\nP write A 0 1\nP write A 600 601\nP fork C\n"
+    "C write A 3 4\nP unmap A 100 200\nP write A 700 1100\nC dontneed A 0 512\n",
     "everybody": "P exit\n",
 }
 
@@ -41,9 +47,9 @@ def svg_of(text, **choice):
 
 
 @pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
-@pytest.mark.parametrize("policy", ["oom", "wait"])
-def test_a_picture_is_well_formed_and_inside_its_frame(text, policy):
-    root = ElementTree.fromstring(svg_of(text, policy=policy))
+@pytest.mark.parametrize(("policy", "frames"), [("oom", 64), ("wait", 64), ("oom", 2048)])
+def test_a_picture_is_well_formed_and_inside_its_frame(text, policy, frames):
+    root = ElementTree.fromstring(svg_of(text, policy=policy, frames=frames))
     width, height = int(root.get("width")), int(root.get("height"))
     for element in root.iter():
         if element.get("x") is None or element.get("y") is None:
@@ -61,8 +67,92 @@ def test_a_picture_is_well_formed_and_inside_its_frame(text, policy):
 
 
 def test_too_many_pages_are_refused():
-    with pytest.raises(ScenarioError, match="touches 201 pages, too many to draw"):
-        svg_of("P map A 200\nP read A 0 200\n")
+    reads = "".join(f"P read A {n} {n + 1}\n" for n in range(0, 200, 2))
+    with pytest.raises(ScenarioError, match="touches 201 pages or stretches .*, too many to draw"):
+        svg_of(f"P map A 200\n{reads}")
+
+
+def columns_of(story):
+    return [column for block in blocks(story) for column in block.columns]
+
+
+FILLED = "P map B 16\nP write B 0 16\n"
+"""Takes the frames that the beginning has left scattered; the next ones lie in a row."""
+
+
+def test_pages_that_always_look_alike_are_folded():
+    text = f"{FILLED}P map A 40\nP write A 0 40\nP fork C\nC write A 20 21\n"
+    story = story_of(text, frames=200)
+    assert [(c.label, c.alike) for c in columns_of(story)[16:]] == [
+        ("A0", False), ("A1", False),  # page tables came in between
+        ("A2–19", True), ("A20", False), ("A21–39", True), ("stack", False),
+    ]  # fmt: skip
+    after = story.chapters[-1].after
+    for column in columns_of(story):
+        for space in after.spaces:
+            first = space.entries[column.vpn]
+            for vpn in range(column.vpn, column.end):
+                entry = space.entries[vpn]
+                assert entry.pfn - vpn == first.pfn - column.vpn
+                assert entry.writable == first.writable
+                assert after.frames[entry.pfn].refs == after.frames[first.pfn].refs
+
+
+def test_an_area_that_ends_ends_a_fold():
+    story = story_of(f"{FILLED}P map A 60\nP write A 0 60\nP lock A 0 30\n", frames=200)
+    assert [c.label for c in columns_of(story)[18:]] == ["A2–29", "A30–59", "stack"]
+
+
+HUGE = (ROOT / "docs" / "lecture" / "11_huge_page.txt").read_text()
+
+
+def test_a_huge_entry_is_one_box_until_it_is_split():
+    story = story_of(HUGE, frames=2048)
+    picture = draw_svg(story, "t")
+    child = next(c.after for c in story.chapters if str(c.operation) == "P fork C").spaces[1]
+    first = min(e.pfn for e in child.entries.values() if e.huge)
+    assert first % 512 == 0
+    assert (
+        picture.count(f">huge: {first}–{first + 511} w<") == 3
+    )  # the legend's, written, written again
+    assert picture.count(f">huge: {first}–{first + 511} r<") == 4  # P's, thrice, and C's
+    assert picture.count(f">{first + 3}–{first + 511} r<") == 1
+    assert ", set aside<" in picture
+
+
+def test_a_split_puts_the_table_that_was_set_aside_to_use():
+    story = story_of(HUGE, frames=2048)
+    shared, split = (c.after.spaces[1] for c in story.chapters[3:5])
+    ((start, table),) = set_aside(shared).items()
+    assert set_aside(split) == {}
+    assert Table(1, table.frame, start, start + 512) in split.tables
+    assert {e.huge for v, e in split.entries.items() if start <= v < start + 512} == {False}
+    changed = changed_entries(story.chapters[4].before, story.chapters[4].after)
+    assert len(changed) == 512
+
+
+@pytest.mark.parametrize("policy", ["oom", "wait"])
+def test_frames_in_runs_are_all_frames(policy):
+    for chapter in story_of(HUGE, frames=1600, policy=policy).chapters:
+        changed = changed_frames(chapter.before, chapter.after)
+        found = [run for block in runs(chapter.after, changed) for run in block]
+        assert [run.first for run in found[1:]] == [run.end for run in found[:-1]]
+        assert (found[0].first, found[-1].end) == (0, 1600)
+        for run in found:
+            for pfn in range(run.first, run.end):
+                frame = chapter.after.frames[pfn]
+                assert (frame.use, pfn in changed) == (run.frame.use, run.changed)
+                assert frame.use != "data" or frame.refs == run.frame.refs
+
+
+def test_text_has_huge_entries_in_capitals_and_frames_in_runs():
+    story = story_of(HUGE, frames=2048)
+    drawing = TextDrawing(story)
+    text = "\n".join(drawing.lines(story.chapters[4].before, story.chapters[4].after))
+    assert re.search(r"^P +512R  +513R  +514R  +515–1023R  +\d+r$", text, re.M)
+    assert re.search(r"^C +512r\*  +513r\*  +\d+w\*  +515–1023r\*  +\d+r$", text, re.M)
+    assert re.search(r"^ +512–1023 22 1\* 2×509$", text, re.M)
+    assert "one huge entry" in drawing.legend[-1]
 
 
 @pytest.mark.parametrize("fork", ["cow", "eager", "on_demand", "async"])
