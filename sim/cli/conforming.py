@@ -29,6 +29,7 @@ def conform_scripts(
 ) -> int:
     """Predict scripts at the prices of `costs`, compare if asked, and return the exit status."""
     from sim.cli.effort import plain_if_small
+    from sim.host.conditions import file_folder, read_ahead_pages
     from sim.host.conform import predicted_release, run_conform
     from sim.host.random_scripts import ALL_VERBS, CONTRACT_VERBS
 
@@ -41,11 +42,13 @@ def conform_scripts(
     if as_kernel is not None:
         as_kernel = asked_release(as_kernel)
     release = predicted_release(as_kernel, kernel)
+    folder = file_folder() if kernel else None
+    ahead = None if folder is None else read_ahead_pages(folder)
 
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
         from sim.host.predict import predict
 
-        return predict(script, prices=prices, kernel=release)
+        return predict(script, prices=prices, kernel=release, read_ahead_pages=ahead)
 
     return run_conform(
         scripts,

@@ -10,8 +10,19 @@ from typing import Final
 from sim.cost.draw import settle
 from sim.jit import compiled, inlined
 from sim.kernel.step import OP_ACCESS, OP_COMPUTE, OP_NONE, access_step, call_step
-from sim.kernel.work import CONTEXT_SWITCH, DONE, GROW, LOCKED, MORE, SEGV, SHORT, note
-from sim.machine.layout import NONE, Arrays
+from sim.kernel.work import (
+    BEGUN,
+    CONTEXT_SWITCH,
+    DONE,
+    GROW,
+    LOCKED,
+    MORE,
+    SEGV,
+    SHORT,
+    UNDER_WAY,
+    note,
+)
+from sim.machine.layout import HEED_QUEUE, NONE, Arrays
 from sim.observe.histogram import REQUEST, RUNQUEUE, observe
 from sim.observe.series import follow_peaks, integrate, sample
 
@@ -42,6 +53,10 @@ SERVED: Final = 10
 
 MMAP_LOCKED: Final = 11
 """It needs the mmap lock, which another task holds; nothing happened."""
+PAGE_WAITED_FOR: Final = 12
+"""It needs a page that the device is reading; nothing happened."""
+READS_WANTED: Final = 13
+"""It has left requests for the device."""
 
 FOREVER: Final = 1 << 62
 
@@ -136,17 +151,35 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
         status = call_step(m, cpu, task)
     if status > DONE:
         return status
+    if clock.kind == BEGUN:
+        extra_ns = 0  # the access is still to come
     ns = (settle(m, task) + 500) // 1000 + extra_ns
     if clock.kind != NONE:
-        observe(m, int(clock.kind), int((clock.fault_ps + 500) // 1000))
+        if t.fault_from_ns != NONE or clock.kind == BEGUN:
+            observe_waited(m, task, start, start + ns)
+        else:
+            observe(m, int(clock.kind), int((clock.fault_ps + 500) // 1000))
     c.next_ns = start + ns
     c.busy_ns += ns
     c.steps += 1
     t.cpu_ns += ns
+    if clock.kind == BEGUN:
+        return status
     if t.op == OP_ACCESS and t.arrivals != 0 and t.within == 0 and t.at % t.per_request == 0:
         observe(m, REQUEST, start + ns - arrived)
     follow_peaks(m)
     return status
+
+
+@compiled
+def observe_waited(m: Arrays, task: int, start_ns: int, end_ns: int) -> None:
+    """Remember when a fault began that a later step will serve; count it when one has."""
+    t = m.tasks[task]
+    if t.fault_from_ns == NONE:
+        t.fault_from_ns = start_ns
+    if m.clock[0].kind != BEGUN:
+        observe(m, int(m.clock[0].kind), int(end_ns - t.fault_from_ns))
+        t.fault_from_ns = NONE
 
 
 @compiled
@@ -198,12 +231,19 @@ def advance(m: Arrays, until_ns: int, limit: int) -> tuple[int, int, int]:
                 return INVALID, cpu, now
             elif status == LOCKED:
                 return MMAP_LOCKED, cpu, now
+            elif status == UNDER_WAY:
+                if t.fault_from_ns == NONE and t.waits != 0:
+                    t.fault_from_ns = now
+                return PAGE_WAITED_FOR, cpu, now
             left -= 1
-            if m.pool[0].queue == 1:
-                if m.pool[0].head == task:
-                    return SERVED, cpu, now
-                if m.pool[0].released > 0 and m.pool[0].head == NONE:
-                    return RELEASED, cpu, now
+            if m.pool[0].heed != 0:
+                if m.pool[0].heed & HEED_QUEUE != 0:
+                    if m.pool[0].head == task:
+                        return SERVED, cpu, now
+                    if m.pool[0].released > 0 and m.pool[0].head == NONE:
+                        return RELEASED, cpu, now
+                if m.pool[0].requests != 0:
+                    return READS_WANTED, cpu, now
 
 
 @compiled

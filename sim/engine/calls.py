@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from sim.errors import Errno, Refused
+from sim.kernel import fadvise
 from sim.kernel import step as ops
 from sim.kernel.work import EAGAIN, EFAULT, EINVAL, ENOMEM
 from sim.machine.layout import (
@@ -13,7 +14,9 @@ from sim.machine.layout import (
     A_HUGEPAGE,
     A_LOCKED,
     A_NOHUGEPAGE,
+    A_RANDOM,
     A_READ,
+    A_SEQUENTIAL,
     A_SHARED,
     A_WIPEONFORK,
     A_WRITE,
@@ -52,6 +55,16 @@ ADVICE_BITS = {  # flags that come, flags that go
     "dofork": (0, A_DONTFORK),
     "wipeonfork": (A_WIPEONFORK, 0),
     "keeponfork": (0, A_WIPEONFORK),
+    "random": (A_RANDOM, A_SEQUENTIAL),
+    "sequential": (A_SEQUENTIAL, A_RANDOM),
+    "normal": (0, A_RANDOM | A_SEQUENTIAL),
+}
+FILE_ADVICE = {
+    "normal": fadvise.NORMAL,
+    "random": fadvise.RANDOM,
+    "sequential": fadvise.SEQUENTIAL,
+    "willneed": fadvise.WILLNEED,
+    "dontneed": fadvise.DONTNEED,
 }
 ADVICE_OPS = {  # what does more than set flags, and how it populates
     "dontneed": (ops.OP_DONTNEED, 0),
@@ -78,7 +91,8 @@ class MemoryCalls:
     def _do(self, call: str, op: int, **fields: int) -> Verb:
         """Have the burst carry out one operation; return its result or raise `Refused`."""
         t = self.system.machine.arrays.tasks[self.row]
-        t.stage = t.at = t.within = t.errno = t.need = 0
+        t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
+        t.fault_from_ns = NONE
         for name, value in fields.items():
             t[name] = value
         t.op = op
@@ -96,6 +110,7 @@ class MemoryCalls:
         *,
         shared: bool = False,
         file: str | None = None,
+        cold: bool = False,
         start_vpn: int = NONE,
         populate: bool = False,
     ) -> Verb:
@@ -103,7 +118,7 @@ class MemoryCalls:
         pages = pages_for(size_bytes)
         kind, row = KIND_ANON, NONE
         if file is not None and pages > 0:
-            kind, row = KIND_FILE, self.system.file_named(file, pages)
+            kind, row = KIND_FILE, self.system.file_named(file, pages, cold=cold)
         elif shared and pages > 0:
             kind, row = KIND_SHMEM, self.system.machine.new_file(KIND_SHMEM, pages)
         fields = {
@@ -184,12 +199,29 @@ class MemoryCalls:
         """Have all dirty pages of a file written back."""
         yield from self._file("fsync", ops.OP_FSYNC, file, 1, 0)
 
-    def _file(self, call: str, op: int, file: str, pages: int, first: int) -> Verb:
+    def fadvise(self, file: str, advice: str, first: int = 0, pages: int | None = None) -> Verb:
+        """Give the kernel advice about a file; see `sim.workload.api.Process.fadvise`."""
+        if advice not in FILE_ADVICE:
+            raise Refused(Errno.EINVAL, "fadvise")
+        row = self.system.file_known(file)
+        if row is None:
+            raise Refused(Errno.EINVAL, "fadvise")
+        size = int(self.system.machine.arrays.files[row].pages)
+        pages = size - first if pages is None else pages
+        how = {"write": FILE_ADVICE[advice]}
+        yield from self._file("fadvise", ops.OP_FADVISE, file, pages, first, **how)
+
+    def drop(self, file: str) -> Verb:
+        """Write a file back and take it out of the page cache, but for pages that are mapped."""
+        yield from self.fsync(file)
+        yield from self.fadvise(file, "dontneed")
+
+    def _file(self, call: str, op: int, file: str, pages: int, first: int, **fields: int) -> Verb:
         if first < 0 or pages < 0:
             raise Refused(Errno.EINVAL, call)
         if pages > 0:
             row = self.system.file_named(file, first + pages)
-            yield from self._do(call, op, file=row, index=first, pages=pages)
+            yield from self._do(call, op, file=row, index=first, pages=pages, **fields)
 
     def _range(
         self, call: str, op: int, region: Region, first: int, pages: int | None, **fields: int

@@ -1,10 +1,14 @@
-"""Operations carried out at once, one task after the other: no clock, no events, nobody else."""
+"""Operations carried out at once, one task after the other: no clock, no events, nobody else.
+
+What a device is asked for has come when the step ends.
+"""
 
 from sim.cost.draw import settle
 from sim.jit import compiled
+from sim.kernel.readahead import arrive_at_once
 from sim.kernel.step import step
 from sim.kernel.work import DONE, MAJOR_FAULT, MORE
-from sim.machine.layout import NONE, Arrays
+from sim.machine.layout import Arrays
 
 
 @compiled
@@ -18,7 +22,9 @@ def take_step(m: Arrays, cpu: int, task: int) -> tuple[int, int, int]:
         return status, 0, 0
     ps = settle(m, task)
     kind = m.clock[0].kind
-    return status, 1 if kind != NONE and kind != MAJOR_FAULT else 0, ps
+    if m.pool[0].requests != 0:
+        arrive_at_once(m)
+    return status, 1 if kind >= 0 and kind != MAJOR_FAULT else 0, ps
 
 
 @compiled

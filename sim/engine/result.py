@@ -67,7 +67,7 @@ def _distribution(counts: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _fault_rows() -> dict[str, Sequence[int]]:
-    return {**FAULT_KINDS, "segfault": (work.SEGFAULT,)}
+    return {**FAULT_KINDS, "major": (work.MAJOR_FAULT,), "segfault": (work.SEGFAULT,)}
 
 
 class Measurement:
@@ -138,6 +138,7 @@ class Measurement:
             ],
             "distributions": self._distributions(),
             "littles_law_residual": system.cpus.queue.little_residual(system.end_ns()),
+            "disk": {"reads": system.disk.reads, "pages_read": system.disk.pages_read},
             "host": self._host(),
         }
         return RunResult(document)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.cost.catalogue import price_array
 from sim.engine.burst import FOREVER
+from sim.engine.disk import DiskSpec
 from sim.engine.result import Measurement, RunResult
 from sim.engine.system import System
 from sim.engine.task import Task
@@ -67,6 +68,8 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         eager_zero=policy["zeroing"] == "eager",
         thp=THP_MODES[host["thp"]],
         kernel=host["kernel"],
+        read_ahead_pages=host["disk"]["read_ahead"] // PAGE_BYTES,
+        largest_read_pages=max(1, host["disk"]["largest_read"] // PAGE_BYTES),
     )
 
 
@@ -134,6 +137,11 @@ def build_system(
         burst_steps=run["burst"] if burst is None else burst,
         horizon_ns=run["horizon"],
         check=check,
+        disk=DiskSpec(
+            latency_ns=resolved["host"]["disk"]["latency"],
+            bandwidth_bytes_per_s=resolved["host"]["disk"]["bandwidth"],
+            queue_depth=resolved["host"]["disk"]["queue_depth"],
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sim.engine.task import Signal, Task
 from sim.kernel.work import OOM_KILL
+from sim.machine.layout import HEED_QUEUE
 from sim.policy.oom import Candidate, choose_victim
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Queue:
     def _tell(self) -> None:
         """Tell the burst who waits and who may try."""
         pool = self._system.machine.arrays.pool[0]
-        pool.queue = int(bool(self._waiting))
+        pool.heed = (pool.heed & ~HEED_QUEUE) | (HEED_QUEUE if self._waiting else 0)
         pool.head = self._trying.row if self._trying is not None else -1
         pool.released = 0
 

@@ -15,6 +15,7 @@ import simpy
 from simpy.events import EventPriority
 
 from sim.engine import burst
+from sim.engine.disk import Disk, DiskSpec
 from sim.engine.dispatcher import Dispatcher
 from sim.engine.lists import ListStore
 from sim.engine.mmap_lock import LockQueue
@@ -71,6 +72,7 @@ class System:
         burst_steps: int = 0,
         horizon_ns: int | None = None,
         check: bool = False,
+        disk: DiskSpec | None = None,
     ) -> None:
         self.env = simpy.Environment(initial_time=0)
         self.machine = machine
@@ -83,6 +85,7 @@ class System:
         self.cpus = Dispatcher(self, RunQueue(scheduler, quantum_ns))
         self.shortage: Shortage = Queue(self) if machine.host.queueing else Killer(self)
         self.locks = LockQueue(self)
+        self.disk = Disk(self, disk or DiskSpec())
         self.by_pid: dict[int, Task] = {}
         self.by_row: dict[int, Task] = {}
         self.counters: Counter[str] = Counter()
@@ -105,11 +108,18 @@ class System:
         self._pids += 1
         return self._pids
 
-    def file_named(self, name: str, pages: int) -> int:
-        """Return the row of a file, made with this many pages if it is new."""
+    def file_named(self, name: str, pages: int, *, cold: bool = False) -> int:
+        """Return the row of a file, made with this many pages if it is new.
+
+        A `cold` one is on the disk only; others are in the page cache once they are mapped.
+        """
         if name not in self._files:
-            self._files[name] = self.machine.new_file(KIND_FILE, pages, known=True)
+            self._files[name] = self.machine.new_file(KIND_FILE, pages, known=True, cold=cold)
         return self._files[name]
+
+    def file_known(self, name: str) -> int | None:
+        """Return the row of a file that somebody has named before, else ``None``."""
+        return self._files.get(name)
 
     def seed_draws(self, task: Task) -> None:
         """Give a task its keys for counter-based draws."""
@@ -174,9 +184,11 @@ class System:
         if task.leader is not task:
             for kind in FAULT_KINDS:
                 task.leader.group_faults[kind] += self.fault_count(task, kind)
+            task.leader.group_faults["major"] += int(m.counts[task.row, work.MAJOR_FAULT])
             task.leader.group_cpu_ns += int(m.tasks[task.row].cpu_ns)
             return
         group = list(task.group())
+        major = sum(int(m.counts[t.row, work.MAJOR_FAULT]) for t in group)
         faults = {
             kind: task.group_faults[kind] + sum(self.fault_count(t, kind) for t in group)
             for kind in FAULT_KINDS
@@ -184,6 +196,7 @@ class System:
         task.figures = {
             "faults": faults,
             "minor_faults": sum(faults.values()),
+            "major_faults": task.group_faults["major"] + major,
             "peak_rss_bytes": peak * PAGE_BYTES,
             "rss_bytes": resident * PAGE_BYTES,
             "pss_bytes": int(pss),
@@ -238,6 +251,7 @@ class System:
         self.cpus.stop_idling_of(task)
         self.shortage.withdraw(task)
         self.locks.withdraw(task)
+        self.disk.withdraw(task)
         self.cpus.unstall(task)
         self.cancel_timer(task)
         if task.building is not None:
@@ -333,6 +347,7 @@ class System:
                 yield self._late(until_ns)
             else:
                 yield self._late(at_ns)
+                self.disk.take_requests()
                 if reason != burst.LENGTH:
                     self._act(reason, cpu)
                     yield self._late(self.now_ns)
@@ -367,6 +382,10 @@ class System:
             self.shortage.refused(task, cpu)
         elif reason == burst.MMAP_LOCKED:
             self.locks.refused(task, cpu)
+        elif reason == burst.PAGE_WAITED_FOR:
+            self.disk.refused(task, cpu)
+        elif reason == burst.READS_WANTED:
+            pass  # they have been taken already, whatever else there was to do
         elif reason == burst.INVALID:
             self.charge(task, cpu, work.SEGFAULT)
             self.kill(task, Signal.SEGFAULT)

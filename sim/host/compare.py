@@ -44,18 +44,28 @@ class Comparison:
     real: OpRecord
 
     @property
+    def faults_are_compared(self) -> bool:
+        """Whether the faults of the operation are a function of the script."""
+        operation = self.predicted.operation
+        unsure = (operation.process, operation.region) in self.predicted.unsure
+        return self.predicted.is_touch and not unsure
+
+    @property
     def differences(self) -> list[str]:
-        """Name what differs: `minflt`, `ending`, or a figure such as ``P A rss``."""
+        """Name what differs: `minflt`, `majflt`, `ending`, or a figure such as ``P A rss``."""
         return [name for name, (ours, theirs) in self._values().items() if ours != theirs]
 
     def _values(self) -> dict[str, tuple[object, object]]:
         values: dict[str, tuple[object, object]] = {}
-        if self.predicted.is_touch:
+        if self.faults_are_compared:
             values["minflt"] = self.predicted.minflt, self.real.minflt
+            values["majflt"] = self.predicted.majflt, self.real.majflt
         values["ending"] = self.predicted.ending, self.real.ending
         for ours, theirs in self._regions():
             whose = ours or theirs
             assert whose is not None
+            if (whose.process, whose.region) in self.predicted.unsure:
+                continue
             if ours is None or theirs is None:
                 values[f"{whose.process} {whose.region}"] = ours is None, theirs is None
                 continue
@@ -77,12 +87,24 @@ class Comparison:
         Each line begins as it does without a kernel.
         """
         different = self.differences
-        real = [f"minflt={self.real.minflt}" if self.predicted.is_touch else "minflt=-"]
+        real = ["minflt=-"]
+        if self.faults_are_compared:
+            real = [f"minflt={self.real.minflt}"]
+            if self.predicted.majflt or self.real.majflt:
+                real.append(f"majflt={self.real.majflt}")
+        elif self.predicted.is_touch:
+            real = [f"minflt=({self.real.minflt})", f"majflt=({self.real.majflt})"]
         if self.real.ns is not None and self.predicted.ns is not None:
             real.append(f"ns={self.real.ns}")
         if self.real.ending:
             real.append(f"ending={self.real.ending}")
-        rows = [(self.predicted.headline(), " ".join(real), {"minflt", "ending"} & {*different})]
+        rows = [
+            (
+                self.predicted.headline(),
+                " ".join(real),
+                {"minflt", "majflt", "ending"} & {*different},
+            )
+        ]
         for ours, theirs in self._regions():
             whose = ours or theirs
             assert whose is not None

@@ -102,6 +102,17 @@ def file_folder() -> Path | None:
     return None
 
 
+def read_ahead_pages(folder: Path) -> int | None:
+    """Return how many pages the kernel reads ahead of files in `folder`; ``None`` if it is hidden.
+
+    That is `read_ahead_kb` of the device, for a file that says nothing else.
+    """
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    kib = read_setting(f"/sys/class/bdi/{number}/read_ahead_kb")
+    return int(kib) * 1024 // PAGE_BYTES if kib is not None and kib.isdigit() else None
+
+
 def cache_folder() -> Path:
     """Return where things worth keeping between runs go (XDG base directory specification)."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")

@@ -208,11 +208,11 @@ def decode(
             )
             for slot, region, *counts in block.get("figures", [])
         )
-        [(how, error, minflt, _, ns)] = block["op"]
+        [(how, error, minflt, majflt, ns)] = block["op"]
         ending = "SIGSEGV" if how == "segv" else ""
         if not ending and int(error):
             ending = errno.errorcode.get(int(error), f"errno {error}")
-        records.append(OpRecord(operation, int(minflt), figures, int(ns), ending))
+        records.append(OpRecord(operation, int(minflt), figures, int(ns), ending, int(majflt)))
     return records
 
 

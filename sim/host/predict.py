@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.cost.catalogue import price_array
@@ -26,13 +27,17 @@ def predict(
     prices: Mapping[str, Any] | None = None,
     audit: bool = False,
     kernel: str = release_name(NEWEST),
+    read_ahead_pages: int | None = None,
 ) -> list[OpRecord]:
     """Return what each operation of a valid script does.
 
     `prices` are those of a resolved host (``host.prices``); without them `ns` is ``None``.  `audit`
-    checks the machine's books after each operation.  `kernel` is the release whose rules hold.
+    checks the machine's books after each operation.  `kernel` is the release whose rules hold;
+    `read_ahead_pages` are read ahead of a file at most, by default Linux's 128 KiB.
     """
     host = roomy_host(script, kernel=kernel)
+    if read_ahead_pages is not None:
+        host = replace(host, read_ahead_pages=read_ahead_pages)
     scripted = Scripted(host, None if prices is None else price_array(prices))
     records = []
     for operation in script:

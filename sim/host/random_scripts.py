@@ -70,6 +70,11 @@ WEIGHTS: Final[dict[Verb, int]] = {
     Verb.FILEREAD: 3,
     Verb.FILEWRITE: 6,
     Verb.FSYNC: 4,
+    Verb.DROP: 6,
+    Verb.WILLNEED: 2,
+    Verb.RANDOM: 2,
+    Verb.SEQUENTIAL: 1,
+    Verb.NORMAL: 1,
     Verb.VFORK: 2,
     Verb.EXEC: 1,
 }
@@ -168,6 +173,9 @@ class _Drawing:
         view = regions[region]
         if verb is Verb.RESIZE:
             return Operation(process, verb, region, 0, rng.randint(1, view.room))
+        if verb is Verb.DROP and not view.random and Verb.RANDOM in self.weights:
+            self.next = Operation(process, verb, region)  # what is not read ahead is compared
+            return Operation(process, Verb.RANDOM, region)
         if shape is Shape.WHOLE or (shape is Shape.WHOLE_OR_RANGE and rng.random() < 0.2):
             return Operation(process, verb, region)
         if verb in TOUCHING_VERBS:

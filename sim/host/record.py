@@ -49,6 +49,10 @@ class OpRecord:
     call was refused (``ENOMEM``), ``SIGSEGV`` where an access was not allowed: the accesses before
     it happened, and the process is gone.  `figures` has every region of every living process, in
     order of birth and name.
+
+    `majflt` counts its major faults.  `unsure` names the regions, as (process, name), of files that
+    were read ahead: how far that had come when somebody waited for a page is the device's affair,
+    so their faults and figures are predicted, and not compared.
     """
 
     operation: Operation
@@ -56,6 +60,8 @@ class OpRecord:
     figures: tuple[Figures, ...]
     ns: int | None = None
     ending: str = ""
+    majflt: int = 0
+    unsure: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def is_touch(self) -> bool:
@@ -65,6 +71,8 @@ class OpRecord:
     def headline(self) -> str:
         """Return the operation's line of the output."""
         words = [str(self.operation), f"minflt={self.minflt}"]
+        if self.majflt:
+            words.append(f"majflt={self.majflt}")
         if self.ns is not None:
             words.append(f"ns={self.ns}")
         if self.ending:
@@ -78,6 +86,7 @@ class OpRecord:
         """Return the record as plain JSON values."""
         return {
             "minflt": self.minflt,
+            "majflt": self.majflt,
             "ns": self.ns,
             "ending": self.ending,
             "figures": [

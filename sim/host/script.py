@@ -74,6 +74,11 @@ class Verb(StrEnum):
     FILEREAD = "fileread"
     FILEWRITE = "filewrite"
     FSYNC = "fsync"
+    DROP = "drop"
+    WILLNEED = "willneed"
+    RANDOM = "random"
+    SEQUENTIAL = "sequential"
+    NORMAL = "normal"
     VFORK = "vfork"
     EXEC = "exec"
 
@@ -109,6 +114,11 @@ SHAPES: Final[dict[Verb, Shape]] = {
     Verb.FILEREAD: Shape.RANGE,
     Verb.FILEWRITE: Shape.RANGE,
     Verb.FSYNC: Shape.WHOLE,
+    Verb.DROP: Shape.WHOLE,
+    Verb.WILLNEED: Shape.RANGE,
+    Verb.RANDOM: Shape.WHOLE,
+    Verb.SEQUENTIAL: Shape.WHOLE,
+    Verb.NORMAL: Shape.WHOLE,
     Verb.VFORK: Shape.CHILD,
     Verb.EXEC: Shape.NOTHING,
 }

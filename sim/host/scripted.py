@@ -15,8 +15,9 @@ from sim.engine.direct import carry_out, take_step
 from sim.errors import Errno, KernelPanicError
 from sim.host.record import Figures, OpRecord
 from sim.host.script import FIRST_PROCESS, Operation, Verb
+from sim.kernel import fadvise
 from sim.kernel import step as ops
-from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MORE, SEGV, SHORT
+from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MAJOR_FAULT, MORE, SEGV, SHORT
 from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_ACCOUNT,
@@ -26,7 +27,9 @@ from sim.machine.layout import (
     A_LOCKED,
     A_NOHUGEPAGE,
     A_NORESERVE,
+    A_RANDOM,
     A_READ,
+    A_SEQUENTIAL,
     A_SHARED,
     A_WIPEONFORK,
     A_WRITE,
@@ -77,6 +80,11 @@ ON_RANGES: Final = {
     Verb.DONTNEED: ops.OP_DONTNEED,
     Verb.FREE: ops.OP_FREE,
     Verb.SYNC: ops.OP_MSYNC,
+}
+READING: Final = {  # flags that come, flags that go, and what is said of the file
+    Verb.RANDOM: (A_RANDOM, A_SEQUENTIAL, fadvise.RANDOM),
+    Verb.SEQUENTIAL: (A_SEQUENTIAL, A_RANDOM, fadvise.NORMAL),
+    Verb.NORMAL: (0, A_RANDOM | A_SEQUENTIAL, fadvise.NORMAL),
 }
 FILE_IO: Final = {
     Verb.FILEREAD: ops.OP_FILE_READ,
@@ -156,7 +164,21 @@ class Scripted:
 
     def perform(self, operation: Operation, *, timed: bool = False) -> OpRecord:
         """Carry out one operation where memory cannot run out, and say what it did."""
-        return self.record(operation, at_once(self.begin(operation)), timed=timed)
+        m = self.machine.arrays
+        row = self.processes[operation.process].row
+        major = -int(m.counts[row, MAJOR_FAULT])
+        record = self.record(operation, at_once(self.begin(operation)), timed=timed)
+        return replace(record, majflt=major + int(m.counts[row, MAJOR_FAULT]), unsure=self.unsure())
+
+    def unsure(self) -> frozenset[tuple[str, str]]:
+        """Return the regions of files that were read ahead, see `OpRecord.unsure`."""
+        files = self.machine.arrays.files
+        return frozenset(
+            (name, label)
+            for name, process in self.processes.items()
+            for label, region in process.regions.items()
+            if region.file != NONE and files[region.file].guessed == 1
+        )
 
     def record(self, operation: Operation, ended: Ended, *, timed: bool = False) -> OpRecord:
         """Return what an operation that has ended did, and what all regions look like now."""
@@ -185,6 +207,10 @@ class Scripted:
             return self._remap(operation, process, region)
         end = region.pages if operation.whole else operation.end
         pages = end - operation.first
+        if verb in (Verb.DROP, Verb.WILLNEED):
+            return self._advise_file(operation, process, region)
+        if verb in READING:
+            return self._advise_reading(operation, process, region)
         if verb in FILE_IO:
             where = {"file": region.file, "index": operation.first, "pages": pages}
             return self._do(process, FILE_IO[verb], **where)
@@ -271,6 +297,31 @@ class Scripted:
             ps += self.end(operation.process)
         return ending, faults, ps
 
+    def _advise_reading(
+        self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
+    ) -> Work:
+        bits, drop_bits, advice = READING[operation.verb]
+        flags = {"bits": bits, "drop_bits": drop_bits}
+        at = {"start": region.start, "pages": region.pages}
+        ending, faults, ps = yield from self._do(process, ops.OP_MADVISE, **flags, **at)
+        of_file = {"file": region.file, "index": 0, "pages": region.pages}
+        _, _, more_ps = yield from self._do(process, ops.OP_FADVISE, write=advice, **of_file)
+        return ending, faults, ps + more_ps
+
+    def _advise_file(
+        self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
+    ) -> Work:
+        of_file = {"file": region.file, "index": 0, "pages": region.pages}
+        if operation.verb is Verb.DROP:
+            ps = (yield from self._do(process, ops.OP_FSYNC, **of_file))[2]
+            dropped = {"write": fadvise.DONTNEED, **of_file}
+            return "", 0, ps + (yield from self._do(process, ops.OP_FADVISE, **dropped))[2]
+        ps = 0
+        for index in range(operation.first, operation.end):
+            page = {"file": region.file, "index": index, "pages": 1, "write": fadvise.WILLNEED}
+            ps += (yield from self._do(process, ops.OP_FADVISE, **page))[2]
+        return "", 0, ps
+
     def _unmap(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:
         ended = yield from self._do(process, ops.OP_MUNMAP, **at)
         if not self.is_mapped(process, process.regions[operation.region]):
@@ -324,7 +375,8 @@ class Scripted:
     def _do(self, process: ScriptedProcess, op: int, **fields: int) -> Work:
         """Have a task carry out a kernel operation with these fields of its row set."""
         t = self.machine.arrays.tasks[process.row]
-        t.stage = t.at = t.within = t.errno = t.need = 0
+        t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
+        t.fault_from_ns = NONE
         for name, value in fields.items():
             t[name] = value
         t.op = op

@@ -41,7 +41,7 @@ class RegionView:
     """What a script can know of a region: how it was made and who may do what with each page.
 
     It may grow to `room` pages.  `intact`: nothing was ever done to a part of it that could split
-    it into several areas.
+    it into several areas.  `random`: its faults read nothing ahead.
     """
 
     made_by: Verb
@@ -50,6 +50,7 @@ class RegionView:
     room: int
     dontfork: bool = False
     intact: bool = True
+    random: bool = False
 
     @property
     def pages(self) -> int:
@@ -143,6 +144,8 @@ class World:
                 access[first:stop] = bytes([ACCESS_OF_MODE[operation.mode]]) * (stop - first)
             case Verb.DONTFORK | Verb.DOFORK:
                 view.dontfork = verb is Verb.DONTFORK
+            case Verb.RANDOM | Verb.SEQUENTIAL | Verb.NORMAL:
+                view.random = verb is Verb.RANDOM
             case Verb.MOVE:
                 _require_intact(operation, view)
                 view.room = _room(view.made_pages)
@@ -206,7 +209,15 @@ class World:
 
 
 SPLITTING_VERBS: Final = frozenset({Verb.UNMAP, Verb.PROTECT, Verb.LOCK, Verb.UNLOCK})
-FILE_VERBS: Final = frozenset({Verb.FILEREAD, Verb.FILEWRITE, Verb.FSYNC})
+READING_VERBS: Final = frozenset({Verb.RANDOM, Verb.SEQUENTIAL, Verb.NORMAL})
+"""The verbs that say how a file will be read."""
+FILE_VERBS: Final = READING_VERBS | {
+    Verb.FILEREAD,
+    Verb.FILEWRITE,
+    Verb.FSYNC,
+    Verb.DROP,
+    Verb.WILLNEED,
+}
 PLACED_VERBS: Final = MAPPING_VERBS - {Verb.STACK}
 STACK_VERBS: Final = TOUCHING_VERBS | {Verb.UNMAP, Verb.DONTNEED}
 

@@ -89,7 +89,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     t.start = start
     t.result = start
     t.at = 0
-    if t.kind == KIND_FILE and m.files[int(t.file)].resident < m.files[int(t.file)].pages:
+    if t.kind == KIND_FILE and m.files[int(t.file)].fills == 1:
         t.stage = 2
         return MORE
     t.stage = STAGE_POPULATE

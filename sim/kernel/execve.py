@@ -180,7 +180,7 @@ def find_uncached(m: Arrays, task: int) -> bool:
     image = m.images[int(t.image)]
     while t.area < image.n_segments:
         file = int(m.segments[int(image.first + t.area)].file)
-        if file != NONE and m.files[file].pages > max(int(m.files[file].resident), int(t.at)):
+        if file != NONE and m.files[file].fills == 1:
             t.file = file
             return True
         t.at = 0

@@ -21,7 +21,7 @@ made again; only a stack stays extended.
 """
 
 from sim.jit import compiled, inlined
-from sim.kernel.filemap import file_fault, write_cached
+from sim.kernel.filemap import bring_in, file_fault, write_cached
 from sim.kernel.folio import may_reuse
 from sim.kernel.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.lend import frames_to_own, is_lent, own_leaf
@@ -53,6 +53,7 @@ from sim.machine.layout import (
     F_FILE,
     F_LARGE,
     KIND_ANON,
+    KIND_FILE,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
@@ -194,6 +195,13 @@ def access_lent(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, 
     space = int(t.space)
     at = vpn & TABLE_MASK
     if write == 1 or m.tables[leaf, at] & PTE_PRESENT == 0:
+        a = m.areas[area]
+        if a.kind == KIND_FILE and m.tables[leaf, at] & PTE_PRESENT == 0:
+            index = int(a.offset + vpn - a.start)
+            if index < m.files[int(a.file)].pages:
+                status = bring_in(m, cpu, task, area, index)
+                if status != DONE:
+                    return status
         tables = frames_to_own(m, space, vpn)
         if not table_room(m, tables):
             return GROW

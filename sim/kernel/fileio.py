@@ -3,26 +3,33 @@
 A page that is written back is clean afterwards, and so is every entry of a shared mapping that maps
 it: clean and read-only, so that the file system hears of the next write.  Read in Linux 6.12
 `mm/filemap.c`, `mm/msync.c`, `mm/page-writeback.c` (`folio_clear_dirty_for_io`), `mm/rmap.c`
-(`folio_mkclean`).  What the device takes is not counted.
+(`folio_mkclean`).  What the device takes to write is not counted; what is absent is read from it,
+and what is read ahead with it (`sim.kernel.readahead`).
 """
 
 from sim.jit import compiled
-from sim.kernel.filemap import FILL_PAGES, cache_page
+from sim.kernel.cache import cache_page
+from sim.kernel.filemap import FILL_PAGES
 from sim.kernel.ranges import area_ahead
+from sim.kernel.readahead import may_read, read_ahead, read_further, read_pages, window_room
 from sim.kernel.work import (
     CACHE_FILL,
     DONE,
     EINVAL,
+    GROW,
     MADVISE_CALL,
     MORE,
     PROTECT_PTE,
     SHORT,
+    UNDER_WAY,
     note,
 )
 from sim.machine.frames import secure
 from sim.machine.layout import (
     A_SHARED,
+    F_AHEAD,
     F_DIRTY,
+    F_LOCKED,
     KIND_FILE,
     NONE,
     PFN_SHIFT,
@@ -36,31 +43,95 @@ from sim.machine.tables import find_table
 
 
 @compiled
-def file_io_step(m: Arrays, cpu: int, task: int, write: int) -> int:
-    """Read or write the next of `pages` pages of `file`, from its page `index` on.
+def file_call_is_sound(m: Arrays, task: int) -> bool:
+    """Whether the range of the call lies in its file, which does not grow; else EINVAL is noted."""
+    t = m.tasks[task]
+    sound = t.index >= 0 and t.pages > 0 and t.index + t.pages <= m.files[int(t.file)].pages
+    if not sound:
+        t.errno = EINVAL
+    return bool(sound)
 
-    Pages that are not in the page cache are brought in; written ones are dirty.  A file does not
-    grow: EINVAL behind its end.
+
+@compiled
+def file_read_step(m: Arrays, cpu: int, task: int) -> int:
+    """Read the next of `pages` pages of `file`, from its page `index` on.
+
+    A step copies up to 32 pages, or has the device asked: for what is absent, and for more behind
+    a marker (`filemap_get_pages`).
     """
     t = m.tasks[task]
-    f = m.files[int(t.file)]
-    if t.index < 0 or t.pages <= 0 or t.index + t.pages > f.pages:
-        t.errno = EINVAL
+    if not file_call_is_sound(m, task):
         return DONE
+    file = int(t.file)
+    f = m.files[file]
+    first = int(t.index + t.at)
+    last = int(t.index + t.pages)
+    pfn = int(m.cached[int(f.first) + first])
+    if pfn != 0 and m.frames[pfn].bits & F_LOCKED != 0:
+        t.wait_file = file
+        t.wait_index = first
+        return UNDER_WAY
+    if pfn == 0:
+        if not window_room(m, file):
+            return GROW
+        if not secure(m, cpu, task, 1):
+            t.need = 1
+            return SHORT
+        read_ahead(m, cpu, task, file, first, last - first)
+        if m.cached[int(f.first) + first] == 0 and may_read(m, cpu, task, file, first, first + 1):
+            read_pages(m, cpu, file, first, 1, 0)
+        return MORE
+    if m.frames[pfn].bits & F_AHEAD != 0:
+        if not window_room(m, file):
+            return GROW
+        index = first & ~((1 << int(m.frames[pfn].order)) - 1)
+        read_further(m, cpu, task, file, index, last - index)
+        return MORE
+    end = first
+    while end < min(first + FILL_PAGES, last):
+        pfn = int(m.cached[int(f.first) + end])
+        if pfn == 0 or m.frames[pfn].bits & (F_LOCKED | F_AHEAD) != 0:
+            break
+        end += 1
+    note(m, CACHE_FILL, end - first)
+    t.at += end - first
+    if t.at < t.pages:
+        return MORE
+    f.ra_prev = end
+    return DONE
+
+
+@compiled
+def file_write_step(m: Arrays, cpu: int, task: int) -> int:
+    """Write the next of `pages` pages of `file`, from its page `index` on: they are dirty then.
+
+    Pages are written whole, so that absent ones need not be read; those under way are waited for.
+    """
+    t = m.tasks[task]
+    if not file_call_is_sound(m, task):
+        return DONE
+    f = m.files[int(t.file)]
     first = int(t.index + t.at)
     end = min(first + FILL_PAGES, int(t.index + t.pages))
     absent = 0
     for index in range(first, end):
-        if m.cached[int(f.first) + index] == 0:
+        pfn = int(m.cached[int(f.first) + index])
+        if pfn == 0:
             absent += 1
+        elif m.frames[pfn].bits & F_LOCKED != 0:
+            if index == first:
+                t.wait_file = t.file
+                t.wait_index = index
+                return UNDER_WAY
+            end = index
+            break
     if not secure(m, cpu, task, absent):
         t.need = absent
         return SHORT
     for index in range(first, end):
         if m.cached[int(f.first) + index] == 0:
             cache_page(m, cpu, int(t.file), index)
-        if write == 1:
-            m.frames[int(m.cached[int(f.first) + index])].bits |= F_DIRTY
+        m.frames[int(m.cached[int(f.first) + index])].bits |= F_DIRTY
     note(m, CACHE_FILL, end - first)
     t.at += end - first
     return MORE if t.at < t.pages else DONE

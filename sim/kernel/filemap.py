@@ -3,6 +3,8 @@
 =======================================  ====================================================
 the page is                              so Linux
 =======================================  ====================================================
+not in the page cache                    has the device read it, and what lies around it: waits
+under way from the device                waits
 not present, read                        maps what the page cache has of its window of 16 pages
 not present, written, private            copies it from the cache to a fresh frame
 not present, written, shared             maps the cache's frame writable; the frame is dirty
@@ -10,14 +12,26 @@ present, read-only, written, shared      restores write permission; the frame is
 present, read-only, written, private     copies it from the cache to a fresh frame
 =======================================  ====================================================
 
-A page that the cache does not have costs a frame: zero-filled in shared anonymous memory, a major
-fault in a file.  Read in Linux 6.12 `mm/memory.c`: `do_fault_around`, `do_cow_fault`,
-`do_shared_fault`, `wp_page_shared`.
+A page of shared anonymous memory that the cache does not have is zero-filled.  A fault that waits
+for the device is made again when the page has come: major if it found the page absent
+(`FAULT_FLAG_TRIED`), minor if somebody else had begun to read it.  Read in Linux 6.12
+`mm/memory.c`: `do_fault_around`, `do_cow_fault`, `do_shared_fault`, `wp_page_shared`; 6.18
+`mm/filemap.c`: `filemap_map_pages`, `filemap_fault`.
 """
 
 from sim.jit import compiled
+from sim.kernel.cache import cache_page, count_cached, map_cached
 from sim.kernel.pages import count_resident, family_of, fresh_page
+from sim.kernel.readahead import (
+    hit,
+    may_read,
+    read_around,
+    read_further,
+    read_pages,
+    window_room,
+)
 from sim.kernel.work import (
+    BEGUN,
     CACHE_FILL,
     COW_COPY,
     DONE,
@@ -31,16 +45,19 @@ from sim.kernel.work import (
     SHORT,
     SPURIOUS,
     TABLE_ALLOC,
+    UNDER_WAY,
     ZERO_FILL,
     note,
     note_fault,
 )
-from sim.machine.frames import give_back, secure, take
+from sim.machine.frames import give_back, secure
 from sim.machine.layout import (
+    A_RANDOM,
     A_SHARED,
     A_WRITE,
+    F_AHEAD,
     F_DIRTY,
-    F_FILE,
+    F_LOCKED,
     KIND_FILE,
     KIND_SHMEM,
     NONE,
@@ -53,6 +70,7 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
+from sim.machine.rules import R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
 from sim.machine.tables import make_table, table_room, tables_missing
 
 AROUND_PAGES = 16
@@ -64,46 +82,33 @@ EVICT_PAGES = 512
 
 
 @compiled
-def cache_page(m: Arrays, cpu: int, file: int, index: int) -> int:
-    """Put a fresh frame into the page cache as page `index` of `file`; one must be secured."""
-    pfn = take(m, cpu)
-    frame = m.frames[pfn]
-    frame.index = index
-    frame.refs = 1
-    frame.maps = 0
-    frame.twin_next = pfn
-    frame.twin_prev = pfn
-    frame.family = file
-    frame.bits = F_FILE
-    f = m.files[file]
-    m.cached[int(f.first) + index] = pfn
-    f.resident += 1
-    m.pool[0].cache += 1
-    if f.kind == KIND_SHMEM:
-        m.pool[0].shmem += 1
-    return pfn
+def map_folio(m: Arrays, area: int, leaf: int, first: int, end: int, entry_bits: int) -> int:
+    """Map what is not mapped of the pages [first, end), all in the cache; return how many."""
+    a = m.areas[area]
+    cached = int(m.files[int(a.file)].first + a.offset - a.start)
+    mapped = 0
+    for vpn in range(first, end):
+        if m.tables[leaf, vpn & TABLE_MASK] == 0:
+            map_cached(m, leaf, vpn & TABLE_MASK, int(m.cached[cached + vpn]), entry_bits)
+            mapped += 1
+    return mapped
 
 
 @compiled
-def count_cached(m: Arrays, space: int, kind: int, pages: int) -> None:
-    """Add pages of the page cache to the resident set of an address space."""
-    s = m.spaces[space]
-    if kind == KIND_SHMEM:
-        s.rss_shmem += pages
-    else:
-        s.rss_file += pages
-    resident = s.rss_anon + s.rss_file + s.rss_shmem
-    if resident > s.peak_rss:
-        s.peak_rss = resident
+def folio_bounds(m: Arrays, area: int, vpn: int, order: int) -> tuple[int, int]:
+    """Return the pages of the folio of `vpn` if it may be mapped whole, else the page alone.
 
-
-@compiled
-def map_cached(m: Arrays, leaf: int, at: int, pfn: int, entry_bits: int) -> None:
-    """Let an entry map a frame of the page cache."""
-    frame = m.frames[pfn]
-    frame.refs += 1
-    frame.maps += 1
-    m.tables[leaf, at] = (pfn << PFN_SHIFT) | PTE_PRESENT | entry_bits
+    A folio that reaches out of its area or its leaf table may not.
+    """
+    a = m.areas[area]
+    pages = 1 << order
+    first = vpn - (int(a.offset + vpn - a.start) & (pages - 1))
+    end = first + pages
+    if m.pool[0].rules & R_FOLIO_AROUND == 0 or first < a.start or end > a.end:
+        return vpn, vpn + 1
+    if first >> TABLE_SHIFT != (end - 1) >> TABLE_SHIFT:
+        return vpn, vpn + 1
+    return first, end
 
 
 @compiled
@@ -111,6 +116,7 @@ def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
     """Map what the cache has of the window around `vpn`; return how many pages that were.
 
     The window is the aligned 16 pages, or 16 from the start of an area that begins inside them.
+    Pages under way and markers are passed over, but for `vpn` itself.
     """
     a = m.areas[area]
     f = m.files[int(a.file)]
@@ -121,14 +127,79 @@ def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
     writable = a.kind == KIND_SHMEM and a.bits & A_WRITE != 0 and a.bits & A_SHARED != 0
     bits = PTE_WRITE if writable else 0
     mapped = 0
-    for near in range(first, end):
+    found = 0
+    near = first
+    while near < end:
         pfn = int(m.cached[int(f.first) + near + behind])
-        if pfn != 0 and m.tables[leaf, near & TABLE_MASK] == 0:
-            map_cached(m, leaf, near & TABLE_MASK, pfn, bits)
-            mapped += 1
+        if pfn == 0 or (m.frames[pfn].bits & (F_LOCKED | F_AHEAD) != 0 and near != vpn):
+            near += 1
+            continue
+        low, high = near, near + 1
+        if m.frames[pfn].order != 0:
+            low, high = folio_bounds(m, area, near, int(m.frames[pfn].order))
+        mapped += map_folio(m, area, leaf, low, high, bits)
+        found += high - low
+        near = high
     m.tables[leaf, vpn & TABLE_MASK] |= PTE_ACCESSED
     count_cached(m, space, int(a.kind), mapped)
+    if a.kind == KIND_FILE:
+        hit(m, int(a.file), found)
     return mapped
+
+
+@compiled
+def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
+    """See to it that a page of a file is in the page cache and may be used.
+
+    DONE if it is.  MORE: the device has been asked for it, or for more behind it, and the fault is
+    to be made again; UNDER_WAY: it must wait.  SHORT, GROW: nothing happened.
+    """
+    t = m.tasks[task]
+    a = m.areas[area]
+    file = int(a.file)
+    pfn = int(m.cached[int(m.files[file].first) + index])
+    bits = int(m.frames[pfn].bits) if pfn != 0 else 0
+    if pfn != 0 and bits & (F_LOCKED | F_AHEAD) == 0:
+        return DONE
+    rules = int(m.pool[0].rules)
+    retry = 3 if rules & R_RETRY_MAJOR != 0 and rules & R_FILE_LOCKS == 0 else 1
+    if pfn == 0 or (bits & F_AHEAD != 0 and t.waits == 0 and a.bits & A_RANDOM == 0):
+        if not window_room(m, file):
+            return GROW
+        if pfn != 0:
+            read_further(m, cpu, task, file, index, int(m.files[file].ra_pages))
+            t.waits = retry
+        else:
+            if not secure(m, cpu, task, 1):
+                t.need = 1
+                return SHORT
+            read_around(m, cpu, task, area, index)
+            if m.cached[int(m.files[file].first) + index] == 0 and may_read(
+                m, cpu, task, file, index, index + 1
+            ):
+                read_pages(m, cpu, file, index, 1, 0)
+            note(m, MAJOR_FAULT, 1)
+            t.waits = 2
+        m.clock[0].kind = BEGUN
+        return MORE
+    if bits & F_LOCKED != 0:
+        if t.waits == 0:
+            t.waits = retry
+        t.wait_file = file
+        t.wait_index = index
+        return UNDER_WAY
+    return DONE
+
+
+@compiled
+def fault_served(m: Arrays, task: int, kind: int) -> None:
+    """Add a fault of `kind` to the receipt, or a major one; that may have been counted already."""
+    t = m.tasks[task]
+    if t.waits == 2:
+        m.clock[0].kind = MAJOR_FAULT
+    else:
+        note_fault(m, MAJOR_FAULT if t.waits == 3 else kind)
+    t.waits = 0
 
 
 @compiled
@@ -143,6 +214,10 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
     if index >= f.pages:
         t.fault_page = vpn
         return SEGV
+    if a.kind == KIND_FILE:
+        status = bring_in(m, cpu, task, area, index)
+        if status != DONE:
+            return status
     missing = 0
     if leaf == NONE:
         missing = tables_missing(m, space, vpn, 0)
@@ -164,7 +239,7 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         kind = COW_COPY
     if absent:
         cache_page(m, cpu, file, index)
-        kind = MAJOR_FAULT if a.kind == KIND_FILE else ZERO_FILL
+        kind = ZERO_FILL
     if copies:
         pfn = fresh_page(m, cpu, family_of(m, area), index)
         m.tables[leaf, at] = (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
@@ -177,7 +252,7 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
     else:
         mapped = map_around(m, space, area, leaf, vpn)
         note(m, FILE_MAP_AROUND, mapped - 1)
-    note_fault(m, kind)
+    fault_served(m, task, kind)
     return DONE
 
 
@@ -240,6 +315,8 @@ def fill_step(m: Arrays, cpu: int, task: int) -> int:
             cache_page(m, cpu, int(t.file), index)
     note(m, CACHE_FILL, absent)
     t.at = end
+    if end == f.pages:
+        f.fills = 0
     return MORE
 
 

@@ -5,7 +5,7 @@ Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range
 """
 
 from sim.jit import compiled
-from sim.kernel.filemap import count_cached
+from sim.kernel.cache import count_cached
 from sim.kernel.huge import copy_huge, split_huge
 from sim.kernel.lend import ALL_PAGES, lend_leaf, may_lend, own_range_step, share_entries
 from sim.kernel.lock import lock_up_to
@@ -39,6 +39,7 @@ from sim.machine.layout import (
     FORK_ASYNC,
     FORK_EAGER,
     FORK_ON_DEMAND,
+    HEED_QUEUE,
     KIND_ANON,
     NONE,
     PFN_SHIFT,
@@ -113,7 +114,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     wanted = 1 + int(pool.stack_frames)
     if pool.queueing == 1 and t.reserved == 0:
         all_frames = fork_needs(m, space) + int(pool.stack_frames)
-        if pool.queue != 0 and pool.head != task:
+        if pool.heed & HEED_QUEUE != 0 and pool.head != task:
             t.need = all_frames
             return SHORT
         drain_all(m)

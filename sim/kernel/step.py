@@ -5,8 +5,9 @@ from typing import Final
 from sim.jit import compiled, inlined
 from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
 from sim.kernel.execve import exec_step, start_step
+from sim.kernel.fadvise import fadvise_step
 from sim.kernel.fault import access
-from sim.kernel.fileio import file_io_step, fsync_step, msync_step
+from sim.kernel.fileio import file_read_step, file_write_step, fsync_step, msync_step
 from sim.kernel.fork import fork_step
 from sim.kernel.lazyfree import free_step
 from sim.kernel.lend import ALL_PAGES, adopt_step, is_lent, own_range_step, own_step
@@ -51,10 +52,11 @@ OP_FILE_READ: Final = 21
 OP_FILE_WRITE: Final = 22
 OP_START: Final = 23
 """What a program touches of its own accord when it starts."""
+OP_FADVISE: Final = 24
 
 UNLOCKED: Final = (OP_VFORK, OP_EXEC, OP_EXIT, OP_REAP, OP_ADOPT, OP_START, OP_COMPUTE)
 """Calls that do without the mmap lock of the address space they start in."""
-FILE_CALLS: Final = (OP_FSYNC, OP_FILE_READ, OP_FILE_WRITE)
+FILE_CALLS: Final = (OP_FSYNC, OP_FILE_READ, OP_FILE_WRITE, OP_FADVISE)
 """Calls that have nothing to do with an address space."""
 READERS: Final = (OP_DONTNEED, OP_POPULATE, OP_FREE, OP_MSYNC)
 """Calls that hold it for reading only; the others may change areas."""
@@ -263,9 +265,11 @@ def further_call_step(m: Arrays, cpu: int, task: int, op: int) -> int:
     if op == OP_FSYNC:
         return fsync_step(m, cpu, task)
     if op == OP_FILE_READ:
-        return file_io_step(m, cpu, task, 0)
+        return file_read_step(m, cpu, task)
     if op == OP_FILE_WRITE:
-        return file_io_step(m, cpu, task, 1)
+        return file_write_step(m, cpu, task)
+    if op == OP_FADVISE:
+        return fadvise_step(m, cpu, task)
     return DONE
 
 

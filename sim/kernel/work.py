@@ -22,6 +22,11 @@ SEGV: Final = 4
 """The access is invalid: the page is in no area, or against its permissions."""
 LOCKED: Final = 5
 """Nothing happened: another task holds the mmap lock."""
+UNDER_WAY: Final = 6
+"""Nothing happened: a page of a file is still being read from the device."""
+
+BEGUN: Final = -2
+"""In place of a fault's kind: the step has begun a fault that a later step will serve."""
 
 OP_ACCESS: Final = 1
 """The operation in which a program touches pages itself; the others are in `sim.kernel.step`."""

@@ -22,6 +22,7 @@ from sim.machine.layout import (
     F_EXCLUSIVE,
     F_FILE,
     F_LARGE,
+    F_LOCKED,
     F_PERCPU,
     F_STACK,
     F_TABLE,
@@ -68,6 +69,8 @@ _COMPLAINTS: Final = {
     23: "leaf tables that may not be changed are miscounted",
     24: "a frame of a huge page is not marked as part of one",
     25: "an entry of a file is dirty or writable, but its page is clean",
+    26: "a page that the device is reading is mapped, or has been changed",
+    27: "the pages that the device is reading are miscounted",
     16: "copies are not the frames beyond one per page of data",
 }
 
@@ -309,6 +312,7 @@ def _audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
     """Compare every file's pages and areas with what it says of itself."""
     cached = 0
     shared = 0
+    under_way = 0
     for file in range(len(users)):
         f = m.files[file]
         if f.kind == 0:
@@ -323,12 +327,18 @@ def _audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
             frame = m.frames[pfn]
             if frame.bits & F_FILE == 0 or frame.family != file or frame.index != index:
                 return 17, pfn
+            if frame.bits & F_LOCKED != 0:
+                under_way += 1
+                if frame.maps != 0 or frame.bits & F_DIRTY != 0:
+                    return 26, pfn
             resident += 1
         if resident != f.resident or users[file] != f.users:
             return 18, file
         cached += resident
         if f.kind == KIND_SHMEM:
             shared += resident
+    if under_way != m.pool[0].under_way:
+        return 27, under_way
     if cached != m.pool[0].cache or shared != m.pool[0].shmem:
         return 14, cached
     return _OK, 0

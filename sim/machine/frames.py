@@ -9,7 +9,7 @@ from typing import Any
 
 from sim.jit import compiled, inlined
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
-from sim.machine.layout import F_BUDDY, F_PERCPU, N_ORDERS, NONE, Arrays
+from sim.machine.layout import F_BUDDY, F_PERCPU, HEED_QUEUE, N_ORDERS, NONE, Arrays
 
 
 @inlined
@@ -196,7 +196,7 @@ def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     if wanted == 0:
         return True
     pool = m.pool[0]
-    if pool.queue != 0 and pool.head != task and m.tasks[task].reserved == 0:
+    if pool.heed & HEED_QUEUE != 0 and pool.head != task and m.tasks[task].reserved == 0:
         return False
     if m.percpu[cpu].count >= wanted and pool.reserved == m.tasks[task].reserved:
         return True

@@ -56,6 +56,10 @@ F_LARGE: Final = 2048
 """Part of a huge page, mapped whole or by small entries: Linux's large folio."""
 F_WRITTEN: Final = 4096
 """Of such a part: the program has written to it, so that it may hold more than zeros."""
+F_LOCKED: Final = 1 << 16
+"""Of a page of a file: the device is reading it, nobody may use it yet (`PG_locked`)."""
+F_AHEAD: Final = 1 << 17
+"""Of a page of a file: who comes here has the next pages read (`PG_readahead`)."""
 
 # --- area flags ----------------------------------------------------------------------------
 A_READ: Final = 1
@@ -70,6 +74,15 @@ A_HUGEPAGE: Final = 256
 A_NOHUGEPAGE: Final = 512
 A_NORESERVE: Final = 1024
 A_LOCKED: Final = 2048
+A_RANDOM: Final = 1 << 16
+"""MADV_RANDOM (`VM_RAND_READ`): faults read no page but their own."""
+A_SEQUENTIAL: Final = 1 << 17
+"""MADV_SEQUENTIAL (`VM_SEQ_READ`)."""
+
+HEED_QUEUE: Final = 1
+"""In ``pool.heed``: tasks wait for memory, first come first served."""
+HEED_READS: Final = 2
+"""In ``pool.heed``: requests wait for the device to take them."""
 
 KIND_ANON: Final = 0
 KIND_FILE: Final = 1
@@ -187,9 +200,23 @@ FILE = np.dtype(
             "committed",  # pages promised to it (shared anonymous memory)
             "at",  # the next page to evict
             "next",  # the next file to evict
+            "fills",  # 1 if mapping it brings all of it into the page cache, as if read before
+            "random",  # 1 after POSIX_FADV_RANDOM: read() reads nothing ahead
+            "guessed",  # 1 once pages of it may have been read that nobody had asked for
+            # what is read ahead, see `sim.kernel.readahead`
+            "ra_pages",
+            "ra_start",
+            "ra_size",
+            "ra_async",
+            "ra_order",
+            "ra_prev",
+            "ra_miss",
         )
     ]
 )
+
+REQUEST = np.dtype([(name, "i8") for name in ("file", "first", "end")])
+"""Pages [first, end) of a file that a device is to read."""
 
 IMAGE = np.dtype(
     [
@@ -244,6 +271,10 @@ TASK = np.dtype(
             "span",  # pages per access
             "per_request",  # accesses per arrival
             "within",  # pages of this access done
+            "waits",  # for a page: 1 in a minor fault, 2 in a major one, 3 in one not yet counted
+            "fault_from_ns",  # when that fault began, or NONE
+            "wait_file",  # the page that is waited for
+            "wait_index",
             "page",  # first page of this access
             "drop",
             "pattern",
@@ -329,7 +360,7 @@ POOL = np.dtype(
             "n_cpus",
             "free",  # buddy lists of all zones: MemFree without the per-CPU lists
             "reserved",  # frames promised to forks under the `wait` policy
-            "queue",  # 1 while tasks wait for memory, first come first served
+            "heed",  # what there is for the engine to see to, as HEED_ bits
             "head",  # the one of them that may try, or NONE
             "queueing",  # 1 under the `wait` policy
             "released",  # frames freed and references dropped since last asked
@@ -358,6 +389,11 @@ POOL = np.dtype(
             "eager_zero",
             "thp",
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does
+            "read_ahead",  # pages that are read ahead at most, of a file that says nothing else
+            "largest_read",  # pages of the largest request that the device takes
+            "under_way",  # pages that the device is reading, or has been asked for
+            "requests",  # rows of `requests` that the device has not taken yet
+            "room_requests",
             "next_family",
             # slots of the arrays
             "room_tables",
@@ -423,6 +459,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "areas": (AREA, ()),
     "files": (FILE, ()),
     "cached": (INT, ()),
+    "requests": (REQUEST, ()),
     "images": (IMAGE, ()),
     "segments": (SEGMENT, ()),
     "touches": (INT, ()),
@@ -459,6 +496,7 @@ class Arrays:
     files: Any
     cached: NDArray[np.int64]
     """Frames of files' pages, 0 where a page is not in the page cache."""
+    requests: Any
     images: Any
     segments: Any
     touches: NDArray[np.int64]

@@ -36,6 +36,8 @@ from sim.units import PAGE_BYTES
 _FIRST_TABLES: Final = 1024
 """Page tables there is room for at first, besides those that map all memory twice over."""
 _FIRST_SLOTS: Final = 64
+_FIRST_REQUESTS: Final = 512
+"""Requests to the device that there is room for at first: a window's, at most one a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class HostSpec:
     `percpu_batch_pages` None takes Linux's formula, 0 has no per-CPU lists.  `zones` are name and
     size; their sum is `memory_pages`.  `fork_kind` is one of `FORK_COW` and its like, `thp` one of
     `THP_NEVER` and its like; `kernel` is the release of Linux whose rules hold, such as "6.12"
-    (`sim.machine.rules`).
+    (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a file at most, and
+    `largest_read_pages` in one request.
     """
 
     memory_pages: int
@@ -65,6 +68,8 @@ class HostSpec:
     eager_zero: bool = False
     thp: int = THP_NEVER
     kernel: str = "6.12"
+    read_ahead_pages: int = 32
+    largest_read_pages: int = 320
 
     @property
     def ram_pages(self) -> int:
@@ -89,6 +94,7 @@ class Machine:
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
         rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
         rows |= {"pool": 1, "clock": 1, "samples": max(1, samples), "lists": 1, "cached": 1}
+        rows |= {"requests": _FIRST_REQUESTS}
         rows |= {"receipt": RECEIPT_LINES, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES}
         self.arrays = Arrays(rows)
@@ -114,6 +120,8 @@ class Machine:
         pool.eager_zero = int(host.eager_zero)
         pool.thp = host.thp
         pool.rules = rules_of(host.kernel)
+        pool.read_ahead = host.read_ahead_pages
+        pool.largest_read = host.largest_read_pages
         pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
         pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
         m.clock[0].tick_ns = 1_000_000_000 // host.hz
@@ -176,6 +184,7 @@ class Machine:
         for name in (
             "space", "old_space", "cpu", "pin", "parent", "stack", "area", "other", "other_area",
             "file", "evict", "cached_area", "cached_tag", "cached_leaf", "cached_space",
+            "fault_from_ns",
         ):  # fmt: skip
             t[name] = NONE
         self.arrays.counts[row] = 0
@@ -189,10 +198,11 @@ class Machine:
 
     # -- files ----------------------------------------------------------------------------
 
-    def new_file(self, kind: int, pages: int, *, known: bool = False) -> int:
+    def new_file(self, kind: int, pages: int, *, known: bool = False, cold: bool = False) -> int:
         """Return the row of a new file of `pages` pages, none of them in the page cache.
 
         A `known` one stays in the page cache when nobody maps it; others are freed by who last did.
+        Whoever maps it brings all of it into the page cache, unless it is `cold`.
         """
         m = self.arrays
         free = [row for row in range(len(m.files)) if m.files[row].kind == 0]
@@ -206,7 +216,9 @@ class Machine:
         f.kind = kind
         f.pages = pages
         f.known = int(known)
-        f.next = NONE
+        f.fills = int(not cold)
+        f.next = f.ra_prev = NONE
+        f.ra_pages = m.pool[0].read_ahead
         return free[0]
 
     def _room_in_cache(self, pages: int) -> int:
@@ -235,6 +247,7 @@ class Machine:
         m.pool[0].room_tables = len(m.table_info)
         m.pool[0].room_areas = len(m.areas)
         m.pool[0].room_spaces = len(m.spaces)
+        m.pool[0].room_requests = len(m.requests)
         m.clock[0].room_samples = len(m.samples)
 
     def make_room(self) -> None:
@@ -250,6 +263,9 @@ class Machine:
             m.grow("spaces")
         if m.clock[0].samples + 1 > len(m.samples):
             m.grow("samples")
+        most = max(int(m.files["ra_pages"].max()), int(pool.largest_read)) + 4
+        while len(m.requests) < pool.requests + most:
+            m.grow("requests")
         self._take_note_of_room()
 
     def set_lists(self, lists: NDArray[np.int64]) -> None:

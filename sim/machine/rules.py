@@ -36,6 +36,10 @@ R_HUGE_ZERO: Final = 16384
 R_GIVE_TABLES: Final = 32768
 R_FOLIO_REUSE: Final = 65536
 R_MERGE_EITHER: Final = 131072
+R_RETRY_MAJOR: Final = 262144
+R_FILE_LOCKS: Final = 524288
+R_FILE_FOLIOS: Final = 1048576
+R_FOLIO_AROUND: Final = 2097152
 
 KERNEL: Final = "running kernel 6.18"
 FORMULA: Final = "formula"
@@ -97,6 +101,15 @@ RULES: Final = (
         "09854ba94c6a",
     ),
     Rule(
+        R_RETRY_MAJOR,
+        (5, 9),
+        "a fault is major if it had to be made again, for whatever reason",
+        "if it found its page absent",
+        "faults on pages of files under way from the device",
+        UNCHECKED,
+        UNCHECKED,
+    ),
+    Rule(
         R_EXCLUSIVE,
         (5, 19),
         "an exclusive page is reused, whatever is referenced",
@@ -155,6 +168,16 @@ RULES: Final = (
         UNCHECKED,
         SOURCE_6_1,
         "efa7df3e3bb5",
+    ),
+    Rule(
+        R_FILE_LOCKS,
+        (6, 7),
+        "if it found its page absent: others are made again under another lock, as if for the"
+        " first time",
+        "if it had to be made again, for whatever reason",
+        "faults on pages of files under way from the device",
+        KERNEL,
+        UNCHECKED,
     ),
     Rule(
         R_TUNED_PERCPU,
@@ -244,6 +267,25 @@ RULES: Final = (
         KERNEL,
         SOURCE_6_12,
         "879bca0a2c4f",
+    ),
+    Rule(
+        R_FILE_FOLIOS,
+        (6, 16),
+        "what is read ahead of a file (on ext4) comes in folios of up to 2 MiB, in windows that"
+        " end at their boundaries",
+        "page by page",
+        "pages read ahead",
+        KERNEL,
+        UNCHECKED,
+    ),
+    Rule(
+        R_FOLIO_AROUND,
+        (6, 18),
+        "a fault on a file maps all of each folio that it comes upon",
+        "what lies in its window of 16 pages",
+        "faults on files read ahead",
+        KERNEL,
+        UNCHECKED,
     ),
 )
 """In order of release."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sim.machine.rules import R_EEVDF, rules_of
-from sim.units import MIB, MS, PAGE_BYTES, US
+from sim.units import KIB, MIB, MS, PAGE_BYTES, US
 
 SEED: Final = 1
 """Root of the random numbers where neither the scenario nor the command line names one."""
@@ -15,6 +15,16 @@ STRUCT_PAGE_BYTES: Final = 64
 
 BASE_SLICE_NS: Final = 700 * US
 """EEVDF's slice on one CPU; it grows with the logarithm of the CPUs, up to eight of them."""
+DISK: Final = {
+    "read_ahead": 128 * KIB,
+    "largest_read": 1280 * KIB,
+    "latency": 100 * US,
+    "bandwidth": 1e9,
+    "queue_depth": 32,
+    "source": "assumed: a solid-state disk",
+}
+"""Read-ahead and largest request are Linux's (VM_READAHEAD_PAGES, BLK_DEF_MAX_SECTORS)."""
+
 CFS_SLICE_NS: Final = 3 * MS
 """Half of CFS's latency on one CPU, which grows alike: the slice of each of two busy tasks."""
 

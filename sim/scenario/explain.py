@@ -90,7 +90,16 @@ def _machine(host: Mapping[str, Any]) -> Section:
             ("CPUs", f"{host['cpus']}, tick every {format_duration(S // host['hz'])}"),
             ("kernel", f"Linux {host['kernel']}, huge pages {host['thp']}"),
             ("overcommit", _overcommit(host["overcommit"])),
+            ("disk", _disk(host["disk"])),
         ),
+    )
+
+
+def _disk(disk: Mapping[str, Any]) -> str:
+    return (
+        f"{format_duration(disk['latency'])} and {format_bytes(disk['bandwidth'])}/s, "
+        f"{disk['queue_depth']} requests at a time; {format_bytes(disk['read_ahead'])} read ahead "
+        f"({disk['source']})"
     )
 
 

@@ -46,6 +46,7 @@ def resolve_host(
         **_memory_rules(host, memory),
         "kernel_stack": host.get("kernel_stack", 16 * KIB),
         "overcommit": {"mode": 0, "ratio": 50, **host.get("overcommit", {})},
+        "disk": {**defaults.DISK, **host.get("disk", {})},
         "swap": host.get("swap", 0),
         "prices": {key: prices[key] for key in PRICE_KEYS},
         "stages": {key: stages[key] for key in PRICE_KEYS if key in stages},

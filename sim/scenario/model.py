@@ -22,6 +22,7 @@ from sim.cost.catalogue import FAULTS_WITH_STAGES, PRICE_KEYS
 from sim.machine.rules import known_release
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
 from sim.scenario.quantities import (
+    ByteRate,
     Bytes,
     Duration,
     Name,
@@ -30,7 +31,7 @@ from sim.scenario.quantities import (
     size,
     within,
 )
-from sim.units import MIB, PAGE_BYTES, TIB, S, format_duration
+from sim.units import GIB, MIB, PAGE_BYTES, TIB, S, format_duration
 
 LEAST_MEMORY_BYTES: Final = 16 * PAGE_BYTES
 MOST_MEMORY_BYTES: Final = 4 * TIB
@@ -93,6 +94,29 @@ class Overcommit(Closed):
     )
 
 
+class Disk(Closed):
+    """The device that files are on, and how the kernel reads from it."""
+
+    read_ahead: Annotated[WholePages, size(0, GIB)] | None = Field(
+        default=None, description="what is read ahead at most (read_ahead_kb)"
+    )
+    largest_read: Annotated[WholePages, size(PAGE_BYTES, GIB)] | None = Field(
+        default=None, description="what one request reads at most (max_sectors_kb)"
+    )
+    latency: Duration | None = Field(
+        default=None, description="from a request to its first byte, if no other is in its way"
+    )
+    bandwidth: Annotated[ByteRate, within(1, 1e15)] | None = Field(
+        default=None, description="bytes a second, of all requests together"
+    )
+    queue_depth: Annotated[int, within(1, 65_536)] | None = Field(
+        default=None, description="requests that it works on at a time"
+    )
+    source: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="where latency and bandwidth come from; `assumed: ...` if guessed"
+    )
+
+
 class PublishedPoint(Closed):
     """A published measurement that the profile's prices are to reproduce."""
 
@@ -136,6 +160,7 @@ class HostFields(Closed):
         default=None, description="kernel stack of a task"
     )
     overcommit: Overcommit | None = None
+    disk: Disk | None = None
     swap: Bytes | None = Field(default=None, description="swap space; 0, the only value so far")
     prices: Prices | None = None
     stages: Stages | None = None

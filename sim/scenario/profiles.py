@@ -74,7 +74,7 @@ def merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """
     result = dict(base)
     for key, value in own.items():
-        if key in ("prices", "stages", "overcommit", "policy", "scheduler") and key in base:
+        if key in ("prices", "stages", "overcommit", "disk", "policy", "scheduler") and key in base:
             result[key] = merged(base[key], value) if key == "policy" else {**base[key], **value}
         else:
             result[key] = value

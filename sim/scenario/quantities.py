@@ -121,6 +121,10 @@ Duration = Annotated[
 Rate = Annotated[float, BeforeValidator(or_nothing(parse_rate)), WithJsonSchema(RATE_SCHEMA)]
 """A rate per second, at least 0."""
 
+ByteRate = Annotated[
+    float, BeforeValidator(or_nothing(parse_byte_rate)), WithJsonSchema(BYTE_RATE_SCHEMA)
+]
+"""Bytes per second, written ``200 MiB/s``."""
 PositiveDuration = Annotated[Duration, within(1, None, format_duration)]
 """A duration in ns, at least 1."""
 

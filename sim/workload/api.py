@@ -120,7 +120,12 @@ class Process(Protocol):
     # -- memory -----------------------------------------------------------------------
 
     def mmap(
-        self, size_bytes: int, *, shared: bool = False, file: str | None = None
+        self,
+        size_bytes: int,
+        *,
+        shared: bool = False,
+        file: str | None = None,
+        cold: bool = False,
     ) -> Verb[Region]:
         """Map memory, rounded up to whole pages: private and anonymous unless told otherwise.
 
@@ -131,7 +136,10 @@ class Process(Protocol):
             anonymous memory, which only children share.
         file
             Name of a file that the whole machine knows.  The first to map it makes it, of this
-            size, with all its pages in the page cache, clean; there they stay.
+            size, with all its pages in the page cache, clean; there they stay until they are
+            dropped.
+        cold
+            If the file is new it is on the disk only: what is touched has to be read first.
         """
 
     def mprotect(
@@ -146,7 +154,8 @@ class Process(Protocol):
 
         ``dontneed``; ``free``: it counts as clean until written again; ``populate_read``,
         ``populate_write``: faults it in; ``hugepage``, ``nohugepage``; ``dontfork``, ``dofork``:
-        whether a child gets it; ``wipeonfork``, ``keeponfork``: whether a child finds it empty.
+        whether a child gets it; ``wipeonfork``, ``keeponfork``: whether a child finds it empty;
+        ``random``, ``sequential``, ``normal``: what faults on a file read ahead.
         """
 
     def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
@@ -173,7 +182,7 @@ class Process(Protocol):
     def pread(self, file: str, pages: int, first: int = 0) -> Verb[None]:
         """Read `pages` pages of a file, from page `first` on, through the page cache.
 
-        The first to name a file makes it, of the size that it asks for.
+        The first to name a file makes it, of the size that it asks for; it is on the disk only.
         """
 
     def pwrite(self, file: str, pages: int, first: int = 0) -> Verb[None]:
@@ -181,6 +190,19 @@ class Process(Protocol):
 
     def fsync(self, file: str) -> Verb[None]:
         """Have all dirty pages of a file written back; what the device takes is not counted."""
+
+    def fadvise(
+        self, file: str, advice: str, first: int = 0, pages: int | None = None
+    ) -> Verb[None]:
+        """Say how a file will be read (`posix_fadvise`); by default, the rest of it.
+
+        ``normal``, ``random``, ``sequential``: what `pread` reads ahead; ``willneed``: read it
+        now, without waiting for it; ``dontneed``: take clean pages that nobody maps out of the
+        page cache.
+        """
+
+    def drop(self, file: str) -> Verb[None]:
+        """Write a file back and take it out of the page cache: `fsync`, then ``dontneed``."""
 
     def sbrk(self, delta_bytes: int) -> Verb[Region]:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""

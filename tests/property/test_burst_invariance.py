@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from support.machines import run
 from support.scripts import perform, scripts
 
+from sim.engine.disk import DiskSpec
+
 hosts = st.fixed_dictionaries(
     {
         "memory_pages": st.one_of(st.integers(70, 500), st.integers(2000, 3000)),
@@ -24,6 +26,8 @@ hosts = st.fixed_dictionaries(
         "thp": st.sampled_from([0, 1, 2]),
         "kernel": st.sampled_from(["4.19", "6.3", "6.12", "6.18"]),
         "commit_limit_pages": st.integers(100, 600),
+        "read_ahead_pages": st.sampled_from([0, 4, 32, 32]),
+        "largest_read_pages": st.sampled_from([4, 320]),
     }
 )
 
@@ -42,11 +46,17 @@ def outcome(programs: list[Any], host: dict[str, Any], **how: Any) -> str:
     programs=st.lists(scripts(), min_size=1, max_size=3),
     host=hosts,
     scheduler=st.sampled_from(["round_robin", "fifo"]),
+    disk=st.builds(
+        DiskSpec,
+        latency_ns=st.sampled_from([0, 1, 20_000, 3_000_000]),
+        bandwidth_bytes_per_s=st.sampled_from([1e7, 1e9]),
+        queue_depth=st.integers(1, 3),
+    ),
 )
 def test_any_length_of_burst_gives_the_same_run(
-    programs: list[Any], host: dict[str, Any], scheduler: str
+    programs: list[Any], host: dict[str, Any], scheduler: str, disk: DiskSpec
 ) -> None:
-    how = {"scheduler": scheduler, "quantum_ns": 1_000_000}
+    how = {"scheduler": scheduler, "quantum_ns": 1_000_000, "disk": disk}
     longest = outcome(programs, host, **how)
     document = json.loads(longest)
     assert document["littles_law_residual"] == 0

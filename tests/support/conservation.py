@@ -18,9 +18,18 @@ from hypothesis.stateful import (
     rule,
 )
 
+from sim.kernel import fadvise
 from sim.kernel import step as ops
 from sim.kernel.work import MORE, SEGV
-from sim.machine.layout import NONE, PFN_SHIFT, PTE_PRESENT, PTE_ZERO
+from sim.machine.layout import (
+    F_FILE,
+    KIND_ANON,
+    KIND_FILE,
+    NONE,
+    PFN_SHIFT,
+    PTE_PRESENT,
+    PTE_ZERO,
+)
 from support.kernel import DONE, READ_WRITE, SHORT, Kernel
 
 Words = tuple[int, int]
@@ -146,8 +155,40 @@ class Conservation(RuleBasedStateMachine):
     def mmap(self, who: int, pages: int, populate: int, cpu: int) -> None:
         process = self.ready(who)
         fields = {"pages": pages, "start": NONE, "bits": READ_WRITE, "write": populate}
-        self.begin(process, "mmap", ops.OP_MMAP, **fields)
+        self.begin(process, "mmap", ops.OP_MMAP, kind=KIND_ANON, file=NONE, **fields)
         self.advance(process, 999, cpu)
+
+    @some_are_ready
+    @rule(who=whose, pages=pages, other=places, cpu=cpus)
+    def map_cold_file(self, who: int, pages: int, other: int, cpu: int) -> None:
+        """Map a file of zeros privately, a new one on the disk or one that somebody maps."""
+        process = self.ready(who)
+        files = self.files()
+        if other % 2 or not files:
+            file = self.kernel.machine.new_file(KIND_FILE, pages, cold=True)
+        else:
+            file = files[other % len(files)]
+        pages = int(self.kernel.arrays.files[file].pages)
+        fields = {"pages": pages, "start": NONE, "bits": READ_WRITE, "write": 0, "index": 0}
+        self.begin(process, "mmap", ops.OP_MMAP, kind=KIND_FILE, file=file, **fields)
+        if self.advance(process, 999, cpu) != DONE or self.kernel.errno(process.row):
+            self.kernel.machine.drop_file(file)
+
+    @some_are_ready
+    @precondition(lambda self: bool(self.files()))
+    @rule(who=whose, which=places, cpu=cpus)
+    def drop(self, who: int, which: int, cpu: int) -> None:
+        """Take what nobody maps of a file out of the page cache."""
+        file = self.files()[which % len(self.files())]
+        pages = int(self.kernel.arrays.files[file].pages)
+        what = {"file": file, "index": 0, "pages": pages, "write": fadvise.DONTNEED}
+        assert self.kernel.call(self.ready(who).row, ops.OP_FADVISE, cpu=cpu, **what) == DONE
+
+    def files(self) -> list[int]:
+        if not hasattr(self, "kernel"):
+            return []
+        files = self.kernel.arrays.files
+        return [row for row in range(len(files)) if files[row].kind != 0 and files[row].users > 0]
 
     @some_are_ready
     @rule(who=whose, delta=st.integers(-30, 30), steps=st.integers(0, 40), cpu=cpus)
@@ -433,6 +474,8 @@ class Conservation(RuleBasedStateMachine):
 
     def content(self, entry: int) -> Words:
         absent = entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0
+        if not absent and self.kernel.arrays.frames[entry >> PFN_SHIFT].bits & F_FILE:
+            return ZEROES  # private mappings never change it
         return ZEROES if absent else self.contents[entry >> PFN_SHIFT]
 
     def note_new_frames(self, process: Process, words: Words, pages: Any = None) -> None:

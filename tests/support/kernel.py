@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sim.kernel import step as ops
+from sim.kernel.readahead import arrive_at_once
 from sim.kernel.step import step
 from sim.kernel.work import DONE, GROW, LINES, MORE, SHORT
 from sim.machine.layout import (
@@ -33,6 +34,7 @@ class Kernel:
 
     def __init__(self, **host: Any) -> None:
         self.machine = machine(flat_prices(), **host)
+        self.disk_is_quick = True  # what is asked for has come when the step ends
         self.work: Counter[str] = Counter()
         """What the last call did, in units by line of work."""
 
@@ -45,7 +47,7 @@ class Kernel:
     def begin(self, row: int, op: int, **fields: int) -> None:
         """Put a call into the task's row; `go_on` carries it out."""
         t = self.arrays.tasks[row]
-        t.stage = t.at = t.within = t.errno = t.need = 0
+        t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
         for name, value in fields.items():
             t[name] = value
         t.op = op
@@ -62,6 +64,8 @@ class Kernel:
                 self.work[LINES[line]] += int(units)
         if status == DONE:
             self.arrays.tasks[row].op = ops.OP_NONE
+        if self.disk_is_quick:
+            arrive_at_once(self.arrays)
         return status
 
     def go_on(self, row: int, cpu: int = 0) -> int:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sim.cost.catalogue import price_array
 from sim.engine.burst import FOREVER
+from sim.engine.disk import DiskSpec
 from sim.engine.result import Measurement
 from sim.engine.system import System
 from sim.engine.task import Task
@@ -55,6 +56,7 @@ def run(
     sample_every_ns: int = 0,
     check: bool = False,
     pins: Mapping[str, int] | None = None,
+    disk: DiskSpec | None = None,
 ) -> dict[str, Any]:
     """Run programs on a small machine, audit it, and return the result document."""
     box = machine(prices, **host)
@@ -70,6 +72,7 @@ def run(
         burst_steps=burst,
         horizon_ns=horizon_ns,
         check=check,
+        disk=disk,
     )
     measurement = Measurement(system, {})
     for name, program in programs.items():

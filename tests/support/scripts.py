@@ -41,14 +41,24 @@ _simple = st.one_of(
         st.just("madvise"),
         _region,
         st.sampled_from(
-            ["hugepage", "hugepage", "dontfork", "wipeonfork", "dofork", "free", "populate_write"]
+            [
+                *("hugepage", "hugepage", "dontfork", "wipeonfork", "dofork", "free"),
+                *("populate_read", "populate_write", "random", "sequential", "normal"),
+            ]
         ),
     ),
     st.tuples(
         st.sampled_from(["mlock", "munlock", "msync", "free_pages"]), _region, _first, _pages
     ),
     st.tuples(st.just("mremap"), _region, _pages),
-    st.tuples(st.sampled_from(["pread", "pwrite", "fsync"]), st.sampled_from("ab"), _pages),
+    st.tuples(st.sampled_from(["pread", "pwrite", "fsync"]), st.sampled_from("abcd"), _pages),
+    st.tuples(st.just("cold"), _pages, st.booleans(), st.sampled_from("cd")),
+    st.tuples(st.just("drop"), st.sampled_from("abcd")),
+    st.tuples(
+        st.just("fadvise"),
+        st.sampled_from("abcd"),
+        st.sampled_from(["normal", "random", "sequential", "willneed", "dontneed"]),
+    ),
     st.tuples(st.just("write"), _region, _patterns, _pace, st.integers(1, 3)),
     st.tuples(st.just("write"), _region, _patterns, st.none(), st.just(1)),
     st.tuples(st.just("read"), _region, _patterns, _pace, st.integers(1, 2)),
@@ -107,6 +117,13 @@ def _perform(task: Task, verb: str, a: list[Any], regions: list[Region]) -> Any:
         yield from task.sleep(a[0])
     elif verb == "map":
         regions.append((yield from task.mmap(a[0] * PAGE_BYTES, shared=a[1], file=a[2])))
+    elif verb == "cold":
+        pages = a[0] * 4
+        regions.append(
+            (yield from task.mmap(pages * PAGE_BYTES, shared=a[1], file=a[2], cold=True))
+        )
+    elif verb in ("drop", "fadvise"):
+        yield from getattr(task, verb)(*a)
     elif verb == "madvise":
         if regions:
             yield from task.madvise(regions[a[0] % len(regions)], a[1])

@@ -16,6 +16,7 @@ from sim.host.script import FIRST_PROCESS, Operation, Verb
 TABLE = 512  # pages that one leaf table, or one huge entry, maps
 AROUND = 16  # pages that a read fault on a file maps at most
 MAPS = {Verb.MAP, Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE, Verb.STACK}
+FILE_CALLS = {Verb.FILEREAD, Verb.FILEWRITE, Verb.FSYNC, Verb.DROP, Verb.WILLNEED}
 FLAG_CHANGES = {  # of madvise: what comes, what goes
     Verb.HUGEPAGE: ({"huge"}, {"nohuge"}),
     Verb.NOHUGEPAGE: ({"nohuge"}, {"huge"}),
@@ -23,6 +24,9 @@ FLAG_CHANGES = {  # of madvise: what comes, what goes
     Verb.DOFORK: (set(), {"dontfork"}),
     Verb.WIPEONFORK: ({"wipeonfork"}, set()),
     Verb.KEEPONFORK: (set(), {"wipeonfork"}),
+    Verb.RANDOM: ({"random"}, {"sequential"}),
+    Verb.SEQUENTIAL: ({"sequential"}, {"random"}),
+    Verb.NORMAL: (set(), {"random", "sequential"}),
 }
 
 
@@ -87,19 +91,34 @@ class HugeEntry:
 
 @dataclass(eq=False)
 class Backing:
-    """The page cache of a file, or of a piece of shared memory."""
+    """The page cache of a file of `size` pages, or of a piece of shared memory.
+
+    What was read ahead is no function of the script: the file is `unsure` from then on.
+    """
 
     is_file: bool
+    size: int = 0
     pages: dict[int, Page] = field(default_factory=dict)
+    absent: set[int] = field(default_factory=set)
+    random: bool = False
+    unsure: bool = False
 
     def cached(self, index: int) -> Page | None:
         """Return the page if it is in memory; a new file's pages all are."""
-        if self.is_file and index not in self.pages:
+        if self.is_file and index not in self.pages and index not in self.absent:
             self.pages[index] = Page(anonymous=False)
         return self.pages.get(index)
 
+    def drop(self) -> None:
+        """Take the pages that nobody maps out of memory; they are clean."""
+        for index in range(self.size):
+            if index not in self.pages or not self.pages[index].mapped:
+                self.pages.pop(index, None)
+                self.absent.add(index)
+
     def page(self, index: int) -> Page:
-        """Return the page, made if need be."""
+        """Return the page, made or read if need be."""
+        self.absent.discard(index)
         return self.cached(index) or self.pages.setdefault(index, Page(anonymous=False))
 
 
@@ -143,6 +162,7 @@ class Space:
         self.tables: set[int] = set()
         self.upper: set[tuple[int, int]] = set()  # tables further up: level, number
         self.regions: dict[str, Region] = {}
+        self.major = 0  # faults that had to wait for the disk
         self.heap = Region(0x20_0000_0000, 0)
 
     # -- areas ---------------------------------------------------------------------------------
@@ -315,6 +335,7 @@ class Space:
             raise SegmentationFault
         block = number // TABLE
         fault = True
+        before = self.major
         if block in self.huge:
             fault = write and not self.huge[block].writable
             if fault:
@@ -328,7 +349,7 @@ class Space:
                 self.write_protected(area, number, entry)
         if write:
             self.after_write(number, by_kernel=by_kernel)
-        return int(fault)
+        return int(fault) - (self.major - before)
 
     def after_write(self, number: int, *, by_kernel: bool) -> None:
         huge = self.huge.get(number // TABLE)
@@ -402,6 +423,11 @@ class Space:
 
     def fault_file(self, area: Area, number: int, *, write: bool) -> None:
         index = area.offset + number - area.start
+        if index in area.backing.absent:
+            self.major += 1
+            area.backing.page(index)
+            if "random" not in area.flags:
+                area.backing.unsure = True
         writable = not area.private and not area.backing.is_file and "w" in area.flags
         if not write:
             first = max(number // AROUND * AROUND, area.start)
@@ -783,6 +809,7 @@ class Machine:
         space = self.spaces[operation.process]
         minflt, ending = 0, ""
         verb = operation.verb
+        major = -space.major
         if verb in MAPS:
             minflt = self.map(space, operation)
         elif verb is Verb.BRK:
@@ -798,7 +825,16 @@ class Machine:
             self.replace(operation.process, None)
         else:
             minflt, ending = self.on_region(space, operation)
-        return OpRecord(operation, minflt, self.figures(), None, ending)
+        major += space.major
+        return OpRecord(operation, minflt, self.figures(), None, ending, major, self.unsure())
+
+    def unsure(self) -> frozenset[tuple[str, str]]:
+        return frozenset(
+            (process, name)
+            for process, space in self.spaces.items()
+            for name, region in space.regions.items()
+            if region.file is not None and region.file.unsure
+        )
 
     def on_region(self, space: Space, operation: Operation) -> tuple[int, str]:
         verb, region = operation.verb, space.regions[operation.region]
@@ -813,7 +849,7 @@ class Machine:
                 self.replace(operation.process, None)
                 return minflt, "SIGSEGV"
             return minflt, ""
-        if verb in (Verb.FILEREAD, Verb.FILEWRITE, Verb.FSYNC):
+        if verb in FILE_CALLS:
             self.on_file(region.file, operation)
         elif verb is Verb.UNMAP:
             space.unmap(start, end)
@@ -834,17 +870,26 @@ class Machine:
         else:
             if verb in (Verb.DONTFORK, Verb.DOFORK):
                 region.dontfork = verb is Verb.DONTFORK
+            if verb in (Verb.RANDOM, Verb.SEQUENTIAL, Verb.NORMAL):
+                region.file.random = verb is Verb.RANDOM
             return 0, space.advise(start, end, verb)
         return 0, ""
 
     def on_file(self, file: Backing, operation: Operation) -> None:
         """Read, write or fsync the file itself: its pages become dirty, or clean and read-only."""
-        if operation.verb is Verb.FILEWRITE:
+        if operation.verb in (Verb.FILEREAD, Verb.WILLNEED):
+            for index in range(operation.first, operation.end):
+                if index in file.absent and operation.verb is Verb.FILEREAD and not file.random:
+                    file.unsure = True
+                file.page(index)
+        elif operation.verb is Verb.FILEWRITE:
             for index in range(operation.first, operation.end):
                 file.page(index).dirty = True
-        elif operation.verb is Verb.FSYNC:
+        else:
             for page in file.pages.values():
                 clean(page, list(self.spaces.values()))
+            if operation.verb is Verb.DROP:
+                file.drop()
 
     def new_place(self, pages: int) -> int:
         start = self.next_page
@@ -861,7 +906,7 @@ class Machine:
         flags = {"r", "w"}
         backing = None
         if verb in (Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE):
-            backing = Backing(is_file=verb is not Verb.SHMAP)
+            backing = Backing(is_file=verb is not Verb.SHMAP, size=pages)
         if verb in (Verb.SHMAP, Verb.MAPSHFILE):
             flags.add("shared")
         if verb is Verb.STACK:

@@ -27,6 +27,7 @@ static const int advices[V_COUNT] = {
     [V_POPULATEREAD] = MADV_POPULATE_READ, [V_POPULATEWRITE] = MADV_POPULATE_WRITE,
     [V_HUGEPAGE] = MADV_HUGEPAGE, [V_NOHUGEPAGE] = MADV_NOHUGEPAGE,
     [V_DONTFORK] = MADV_DONTFORK, [V_DOFORK] = MADV_DOFORK,
+    [V_RANDOM] = MADV_RANDOM, [V_SEQUENTIAL] = MADV_SEQUENTIAL, [V_NORMAL] = MADV_NORMAL,
     [V_WIPEONFORK] = MADV_WIPEONFORK, [V_KEEPONFORK] = MADV_KEEPONFORK,
 };
 
@@ -198,6 +199,22 @@ static int on_range(const struct command *command, char *start, long bytes)
         break;
     case V_FSYNC:
         failed = fsync(region->fd);
+        break;
+    case V_DROP:
+        failed = fsync(region->fd);
+        if (!failed)
+            failed = posix_fadvise(region->fd, 0, 0, POSIX_FADV_DONTNEED);
+        break;
+    case V_WILLNEED:
+        for (char *page = start; page < start + bytes && !failed; page += PAGE)
+            failed = posix_fadvise(region->fd, page - region->start, PAGE, POSIX_FADV_WILLNEED);
+        for (char *page = start; page < start + bytes && !failed; page += PAGE)
+            failed = pread(region->fd, buffer, PAGE, page - region->start) != PAGE;
+        break;
+    case V_RANDOM: case V_SEQUENTIAL: case V_NORMAL:
+        posix_fadvise(region->fd, 0, 0,
+                      command->verb == V_RANDOM ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL);
+        failed = madvise(start, bytes, advices[command->verb]);
         break;
     case V_UNMAP:
         failed = munmap(start, bytes);

@@ -18,7 +18,15 @@ from sim.host.walk.state import (
 )
 from sim.kernel.fork import needs_copy
 from sim.kernel.step import OP_ACCESS, OP_EXEC, OP_MPROTECT, OP_POPULATE
-from sim.kernel.work import FILE_MAP_AROUND, FORK_TABLE, HUGE_SPLIT, LINES, MAJOR_FAULT, TABLE_ALLOC
+from sim.kernel.work import (
+    BEGUN,
+    FILE_MAP_AROUND,
+    FORK_TABLE,
+    HUGE_SPLIT,
+    LINES,
+    MAJOR_FAULT,
+    TABLE_ALLOC,
+)
 from sim.machine.areas import STACK_TOP_VPN, find_area
 from sim.machine.layout import A_DONTFORK, A_SHARED, A_WRITE, NONE
 
@@ -170,6 +178,8 @@ class Witness:
             elif change < 0:
                 self._effects.returned[purpose] -= change
         kind = int(clock.kind)
+        if kind == BEGUN:  # told of where it is served
+            return
         if kind != NONE or int(m.tasks[process.row].op) == OP_ACCESS:
             self.minor_faults += kind not in (NONE, MAJOR_FAULT)
             self._effects.touches.append(self._touch(process, kind, lines))

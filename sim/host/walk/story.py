@@ -16,7 +16,7 @@ from sim.host.scripted import Scripted, births
 from sim.host.walk.effects import Effects, Witness, fork_copies
 from sim.host.walk.names import Names
 from sim.host.walk.state import State, free_frames, take_down
-from sim.machine.layout import THP_MADVISE
+from sim.machine.layout import HEED_QUEUE, THP_MADVISE
 from sim.machine.machine import HostSpec
 from sim.machine.rules import NEWEST, release_name
 from sim.policy.oom import Candidate, badness_pages, choose_victim
@@ -249,7 +249,7 @@ class _Teller:
 
     def _tell_queue(self) -> None:
         pool = self._scripted.machine.arrays.pool[0]
-        pool.queue = int(bool(self._queue))
+        pool.heed = HEED_QUEUE if self._queue else 0
         first = self._queue[0].operation.process if self._queue else ""
         pool.head = self._scripted.processes[first].row if first else -1
 

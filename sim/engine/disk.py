@@ -1,0 +1,92 @@
+"""The device that files are read from, and the tasks that wait for a page of it.
+
+A request waits for one of `queue_depth` places, takes the `latency`, and then its turn on the way
+to memory, whose `bandwidth` all requests share.  All its pages are present at its end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from sim.kernel.readahead import arrived, is_under_way
+from sim.machine.layout import HEED_READS
+from sim.units import PAGE_BYTES, S
+
+if TYPE_CHECKING:
+    from sim.engine.system import System
+    from sim.engine.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpec:
+    """What a device takes: ns until the first byte of a request, bytes/s, requests at a time."""
+
+    latency_ns: int = 100_000
+    bandwidth_bytes_per_s: float = 1e9
+    queue_depth: int = 32
+
+
+class Disk:
+    """Serves what the kernel leaves in `m.requests`, first come first served."""
+
+    def __init__(self, system: System, spec: DiskSpec) -> None:
+        self._system = system
+        self._spec = spec
+        self._places = simpy.Resource(system.env, spec.queue_depth)
+        self._way = simpy.Resource(system.env, 1)
+        self._waiting: list[Task] = []
+        self.reads = 0
+        self.pages_read = 0
+
+    def take_requests(self) -> None:
+        """Take over the requests that the step just made has left."""
+        m = self._system.machine.arrays
+        pool = m.pool[0]
+        largest = max(1, int(pool.largest_read))
+        for request in m.requests[: int(pool.requests)]:
+            file, first, end = int(request.file), int(request.first), int(request.end)
+            for start in range(first, end, largest):
+                self._system.env.process(self._serve(file, start, min(end, start + largest)))
+        pool.requests = 0
+        pool.heed &= ~HEED_READS
+
+    def transfer_ns(self, pages: int) -> int:
+        """Return how long `pages` pages take on their way to memory."""
+        return round(pages * PAGE_BYTES * S / self._spec.bandwidth_bytes_per_s)
+
+    def _serve(self, file: int, first: int, end: int) -> Any:
+        env = self._system.env
+        with self._places.request() as place:
+            yield place
+            yield env.timeout(self._spec.latency_ns)
+            with self._way.request() as turn:
+                yield turn
+                yield env.timeout(self.transfer_ns(end - first))
+        self.reads += 1
+        self.pages_read += end - first
+        arrived(self._system.machine.arrays, file, first, end)
+        self._look_again()
+
+    def refused(self, task: Task, cpu: int) -> None:
+        """Block `task`, running on `cpu`, until the page that its step needs is present."""
+        self._waiting.append(task)
+        self._system.cpus.block(task, cpu, "a page from the disk", None)
+
+    def _look_again(self) -> None:
+        """Let those go on whose page has come."""
+        m = self._system.machine.arrays
+        waiting, self._waiting = self._waiting, []
+        for task in waiting:
+            t = m.tasks[task.row]
+            if is_under_way(m, int(t.wait_file), int(t.wait_index)):
+                self._waiting.append(task)
+            else:
+                self._system.cpus.unblock(task)
+
+    def withdraw(self, task: Task) -> None:
+        """Forget a task that is being killed; what it has asked for is read nevertheless."""
+        if task in self._waiting:
+            self._waiting.remove(task)

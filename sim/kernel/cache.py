@@ -1,0 +1,54 @@
+"""Pages of the page cache: how they get into it, and what maps them."""
+
+from sim.jit import compiled
+from sim.machine.frames import take
+from sim.machine.layout import (
+    F_FILE,
+    KIND_SHMEM,
+    PFN_SHIFT,
+    PTE_PRESENT,
+    Arrays,
+)
+
+
+@compiled
+def cache_page(m: Arrays, cpu: int, file: int, index: int) -> int:
+    """Put a fresh frame into the page cache as page `index` of `file`; one must be secured."""
+    pfn = take(m, cpu)
+    frame = m.frames[pfn]
+    frame.index = index
+    frame.refs = 1
+    frame.maps = 0
+    frame.twin_next = pfn
+    frame.twin_prev = pfn
+    frame.family = file
+    frame.bits = F_FILE
+    f = m.files[file]
+    m.cached[int(f.first) + index] = pfn
+    f.resident += 1
+    m.pool[0].cache += 1
+    if f.kind == KIND_SHMEM:
+        m.pool[0].shmem += 1
+    return pfn
+
+
+@compiled
+def count_cached(m: Arrays, space: int, kind: int, pages: int) -> None:
+    """Add pages of the page cache to the resident set of an address space."""
+    s = m.spaces[space]
+    if kind == KIND_SHMEM:
+        s.rss_shmem += pages
+    else:
+        s.rss_file += pages
+    resident = s.rss_anon + s.rss_file + s.rss_shmem
+    if resident > s.peak_rss:
+        s.peak_rss = resident
+
+
+@compiled
+def map_cached(m: Arrays, leaf: int, at: int, pfn: int, entry_bits: int) -> None:
+    """Let an entry map a frame of the page cache."""
+    frame = m.frames[pfn]
+    frame.refs += 1
+    frame.maps += 1
+    m.tables[leaf, at] = (pfn << PFN_SHIFT) | PTE_PRESENT | entry_bits

@@ -1,0 +1,138 @@
+"""Reading cold files, against closed forms: with no prices but the device's, its time is all."""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import pytest
+from support.machines import flat_prices, run
+
+from sim.engine.disk import DiskSpec
+from sim.engine.task import Task
+from sim.units import PAGE_BYTES
+from sim.workload.patterns import Listed
+
+pytestmark = pytest.mark.truth
+
+LATENCY_NS = 100_000
+PAGE_NS = 4096  # at 1e9 bytes/s
+WINDOW = 32
+PAGES = 512
+HOST = {"memory_pages": 3000, "cpus": 4, "kernel": "6.18"}
+Program = Any
+
+
+def reader(name: str, *, advice: str = "normal", step: int = 1) -> Program:
+    """Return a program that reads a cold file of its own, every `step`-th page."""
+
+    def program(task: Task) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(PAGES * PAGE_BYTES, file=name, cold=True)
+        if advice != "normal":
+            yield from task.madvise(data, advice)
+        wanted = np.arange(0, PAGES, step, dtype=np.int64) * 7919 % PAGES
+        how = {"pattern": Listed(wanted)} if advice == "random" else {}
+        yield from task.read(data, **how)
+        task.record("done_ns", task.now_ns)
+
+    return program
+
+
+def outcome(
+    programs: dict[str, Program], *, depth: int = 32, ahead: int = WINDOW, **how: Any
+) -> dict[str, Any]:
+    disk = DiskSpec(LATENCY_NS, 1e9, depth)
+    host = {**HOST, "read_ahead_pages": ahead, "kernel": how.pop("kernel", "6.18")}
+    return run(programs, host=host, prices=flat_prices(), disk=disk, **how)
+
+
+def done_ns(document: dict[str, Any], name: str = "p") -> int:
+    return int(document["programs"][name]["done_ns"][0])
+
+
+def test_random_reads_take_a_latency_and_a_page_each():
+    document = outcome({"p": reader("data", advice="random")})
+    assert document["metrics"]["major_faults"] == PAGES
+    assert document["metrics"]["minor_faults"] == 0
+    assert done_ns(document) == PAGES * (LATENCY_NS + PAGE_NS)
+    assert document["disk"] == {"reads": PAGES, "pages_read": PAGES}
+    latency = document["metrics"]["fault_latency_ns"]
+    assert latency["count"] == PAGES
+    assert latency["mean"] == pytest.approx(LATENCY_NS + PAGE_NS, rel=0.01)
+    assert document["processes"][0]["major_faults"] == PAGES
+
+
+def test_reads_in_sequence_take_two_latencies_and_their_bytes():
+    """A reader that takes no time comes to the marker of each window while that is under way.
+
+    So two windows are asked for at a time: the latency hides behind the one before.
+    """
+    document = outcome({"p": reader("data")})
+    assert document["metrics"]["major_faults"] == 1
+    assert document["disk"]["pages_read"] == PAGES
+    windows = PAGES // WINDOW
+    assert document["disk"]["reads"] == windows
+    assert WINDOW * PAGE_NS > LATENCY_NS
+    assert done_ns(document) == 2 * LATENCY_NS + windows * WINDOW * PAGE_NS
+
+
+def test_a_reader_that_takes_its_time_never_waits_again():
+    """Read-ahead is done while the reader works: only the first window is waited for."""
+    window_ns = LATENCY_NS + WINDOW * PAGE_NS
+
+    def program(task: Task) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(PAGES * PAGE_BYTES, file="data", cold=True)
+        yield from task.read(data, cpu_ns=window_ns // 8)
+        task.record("done_ns", task.now_ns)
+
+    document = outcome({"p": program})
+    assert done_ns(document) == window_ns + PAGES * (window_ns // 8)
+
+
+def test_without_read_ahead_every_page_is_waited_for():
+    """Negative control: the windows above are what makes the difference."""
+    document = outcome({"p": reader("data")}, ahead=0)
+    assert document["metrics"]["major_faults"] == PAGES
+    assert done_ns(document) == PAGES * (LATENCY_NS + PAGE_NS)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_readers_share_places_and_the_way_to_memory(depth: int):
+    """Four at once take four times as long if one is served at a time, hardly longer if all are."""
+    programs = {f"p{n}": reader(f"data{n}", advice="random") for n in range(4)}
+    document = outcome(programs, depth=depth)
+    last = max(done_ns(document, name) for name in programs)
+    if depth == 1:
+        assert last == 4 * PAGES * (LATENCY_NS + PAGE_NS)
+    alone = PAGES * (LATENCY_NS + PAGE_NS)
+    assert last == pytest.approx(4 / depth * alone, rel=0.07)
+    assert document["metrics"]["major_faults"] == 4 * PAGES
+
+
+def test_two_readers_of_one_file_wait_for_the_same_reads():
+    programs = {"p": reader("data", advice="random"), "q": reader("data", advice="random")}
+    document = outcome(programs)
+    assert document["disk"]["pages_read"] == PAGES
+    assert document["metrics"]["major_faults"] == PAGES
+    assert document["metrics"]["minor_faults"] == PAGES
+    assert done_ns(document, "p") == done_ns(document, "q") == PAGES * (LATENCY_NS + PAGE_NS)
+
+
+def test_before_6_7_those_who_waited_count_as_major():
+    programs = {"p": reader("data", advice="random"), "q": reader("data", advice="random")}
+    document = outcome(programs, kernel="6.1")
+    assert document["metrics"]["major_faults"] == 2 * PAGES
+    assert document["metrics"]["minor_faults"] == 0
+
+
+def test_a_cpu_is_free_while_its_task_waits_for_the_disk():
+    def busy(task: Task) -> Generator[Any, Any, None]:
+        yield from task.compute(PAGES * LATENCY_NS // 2)
+        task.record("done_ns", task.now_ns)
+
+    programs = {"p": reader("data", advice="random"), "busy": busy}
+    document = outcome(programs, pins={"p": 0, "busy": 0})
+    alone = PAGES * (LATENCY_NS + PAGE_NS)
+    assert document["metrics"]["cpu_busy_fraction"] * 4 * document["simulated_ns"] == pytest.approx(
+        PAGES * LATENCY_NS // 2, rel=0.01
+    )
+    assert alone <= done_ns(document) < alone + PAGES * LATENCY_NS

@@ -1,0 +1,144 @@
+"""Waiting for the disk: who waits, who is killed, what goes on without them."""
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from support.machines import flat_prices, run
+
+from sim.engine.disk import DiskSpec
+from sim.engine.task import Task
+from sim.errors import Refused
+from sim.units import PAGE_BYTES
+
+SLOW = DiskSpec(latency_ns=1_000_000, bandwidth_bytes_per_s=1e9, queue_depth=1)
+PAGE_NS = 4096
+ONE_NS = 1_000_000 + PAGE_NS
+HOST = {"memory_pages": 400, "cpus": 2, "kernel": "6.18", "read_ahead_pages": 0}
+Steps = Generator[Any, Any, None]
+
+
+def outcome(programs: dict[str, Any], **how: Any) -> dict[str, Any]:
+    host = {**HOST, **how.pop("host", {})}
+    return run(programs, host=host, prices=flat_prices(), disk=SLOW, check=True, **how)
+
+
+def ended(document: dict[str, Any]) -> dict[str, str]:
+    return {process["name"]: process["ended"] for process in document["processes"]}
+
+
+def test_a_task_that_is_killed_waits_for_no_page():
+    """Its page is read nevertheless, and stays in the page cache."""
+
+    def waits(task: Task) -> Steps:
+        data = yield from task.mmap(8 * PAGE_BYTES, file="data", cold=True)
+        yield from task.read(data)
+
+    def greedy(task: Task) -> Steps:
+        hoard = yield from task.mmap(500 * PAGE_BYTES)
+        yield from task.sleep(ONE_NS // 2)
+        yield from task.write(hoard)
+
+    def big(task: Task) -> Steps:
+        hoard = yield from task.mmap(300 * PAGE_BYTES)
+        yield from task.write(hoard)
+        yield from waits(task)
+
+    document = outcome({"big": big, "greedy": greedy}, host={"overcommit": 1})
+    assert ended(document)["big"] == "oom-killed"
+    assert document["metrics"]["major_faults"] == 1
+    assert document["page_cache_pages_at_end"] == 1
+    assert document["disk"] == {"reads": 1, "pages_read": 1}
+
+
+def test_the_horizon_may_come_first():
+    def reads(task: Task) -> Steps:
+        data = yield from task.mmap(8 * PAGE_BYTES, file="data", cold=True)
+        yield from task.read(data)
+
+    document = outcome({"p": reads}, horizon_ns=2 * ONE_NS + 5)
+    assert document["ending"] == "horizon"
+    assert document["disk"]["pages_read"] == 2
+    assert document["metrics"]["major_faults"] == 3
+
+
+def test_a_thread_goes_on_while_another_waits():
+    def idles(task: Task) -> Steps:
+        yield from task.compute(ONE_NS)
+        task.mark("computed")
+
+    def reads(task: Task) -> Steps:
+        data = yield from task.mmap(2 * PAGE_BYTES, file="data", cold=True)
+        other = yield from task.thread(idles)
+        yield from task.read(data)
+        task.mark("read")
+        yield from task.join(other)
+
+    document = outcome({"p": reads}, host={"cpus": 1})
+    marks = {mark["kind"]: mark["t_ns"] for mark in document["marks"]}
+    assert marks["computed"] <= 2 * ONE_NS
+    assert document["processes"][0]["major_faults"] == 2
+
+
+def test_read_by_a_call_waits_and_has_no_fault():
+    def reads(task: Task) -> Steps:
+        yield from task.pread("data", 4)
+        task.record("done_ns", task.now_ns)
+        yield from task.pread("data", 4)
+        task.record("done_ns", task.now_ns)
+
+    document = outcome({"p": reads}, host={"read_ahead_pages": 32})
+    first, second = document["programs"]["p"]["done_ns"]
+    assert first == second
+    assert document["metrics"]["major_faults"] == 0
+    assert document["disk"]["pages_read"] == 4
+
+
+def test_a_request_that_is_too_large_is_cut():
+    def reads(task: Task) -> Steps:
+        yield from task.pread("data", 40)
+
+    host = {"read_ahead_pages": 64, "largest_read_pages": 16}
+    document = outcome({"p": reads}, host=host)
+    assert document["disk"] == {"reads": 3, "pages_read": 40}
+
+
+def test_a_dropped_file_is_cold_again():
+    def reads(task: Task) -> Steps:
+        data = yield from task.mmap(6 * PAGE_BYTES, file="data")
+        yield from task.read(data)
+        yield from task.dontneed(data)
+        yield from task.drop("data")
+        yield from task.read(data)
+
+    document = outcome({"p": reads})
+    assert document["metrics"]["major_faults"] == 6
+    assert document["metrics"]["minor_faults"] == 1
+
+
+@pytest.mark.parametrize(("file", "advice"), [("nobody", "random"), ("data", "nonsense")])
+def test_advice_that_cannot_be_is_refused(file: str, advice: str):
+    seen = []
+
+    def asks(task: Task) -> Steps:
+        yield from task.mmap(PAGE_BYTES, file="data")
+        try:
+            yield from task.fadvise(file, advice)
+        except Refused as refused:
+            seen.append(refused.errno.name)
+
+    outcome({"p": asks})
+    assert seen == ["EINVAL"]
+
+
+def test_a_request_counts_its_wait_for_the_disk():
+    from sim.workload.patterns import Every
+
+    def serves(task: Task) -> Steps:
+        data = yield from task.mmap(4 * PAGE_BYTES, file="data", cold=True)
+        yield from task.read(data, arrivals=Every(0, 10 * ONE_NS))
+
+    document = outcome({"p": serves})
+    latency = document["metrics"]["request_latency_ns"]
+    assert latency["count"] == 4
+    assert latency["mean"] == pytest.approx(ONE_NS, rel=0.01)
