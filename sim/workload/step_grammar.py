@@ -40,6 +40,9 @@ class _Scope:
         )
 
 
+ADVICE: Final = ("normal", "random", "sequential")
+"""What may be said of how a mapping of a file will be read."""
+
 Reader: TypeAlias = Callable[[Any, Path, _Scope], Any]
 """Checks one argument and returns it in base units."""
 
@@ -117,6 +120,8 @@ def _take_note(verb: str, arguments: dict[str, Any], path: Path, scope: _Scope) 
     if verb in ("sbrk", *HEAP_VERBS):
         _take_note_of_break(verb, path, scope)
     if verb == "mmap":
+        if "cold" in arguments and "file" not in arguments:
+            raise StepsError((*path, "cold"), "only a file can be cold; add e.g. `file: data`")
         scope.regions[arguments["name"]] = -(-arguments["size"] // PAGE_BYTES)
         scope.blocks.discard(arguments["name"])
     elif verb in ("malloc", "calloc", "realloc"):
@@ -242,6 +247,12 @@ def _flag(value: Any, path: Path, _scope: _Scope) -> bool:
 def _name(value: Any, path: Path, _scope: _Scope) -> str:
     if not isinstance(value, str) or not value.replace("_", "a").replace("-", "a").isalnum():
         raise StepsError(path, f"a name is letters, digits, `-` and `_`, got {value!r}")
+    return str(value)
+
+
+def _advice(value: Any, path: Path, _scope: _Scope) -> str:
+    if value not in ADVICE:
+        raise StepsError(path, unknown("advice", str(value), ADVICE))
     return str(value)
 
 
@@ -395,10 +406,26 @@ _BRANCH: Final = _Verb({"name": _name, "steps": _child_steps}, required=("steps"
 
 _ALLOCATE: Final = _Verb({"name": _name, "size": _BYTES}, required=("name", "size"))
 
+_FILE_RANGE: Final = _Verb(
+    {"file": _name, "first": _COUNT, "pages": _whole(1)},
+    required=("file", "pages"),
+    defaults={"first": 0},
+)
+
 HEAP_VERBS: Final = ("malloc", "calloc", "realloc", "free", "malloc_trim")
 
 VERBS: Final[dict[str, _Verb]] = {
-    "mmap": _Verb({"name": _name, "size": _BYTES}, required=("name", "size")),
+    "mmap": _Verb(
+        {"name": _name, "size": _BYTES, "file": _name, "shared": _flag, "cold": _flag},
+        required=("name", "size"),
+    ),
+    "advise": _Verb(
+        {**_RANGE, "advice": _advice}, required=("region", "advice"), defaults={"first": 0}
+    ),
+    "read_file": _FILE_RANGE,
+    "write_file": _FILE_RANGE,
+    "fsync": _Verb({"file": _name}, required=("file",), bare="file"),
+    "drop": _Verb({"file": _name}, required=("file",), bare="file"),
     "munmap": _ON_RANGE,
     "sbrk": _Verb({"name": _name, "grow": _BYTES, "shrink": _BYTES}),
     "malloc": _ALLOCATE,

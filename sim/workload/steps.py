@@ -44,7 +44,12 @@ def steps(
     =============  =====================================================================
     step           arguments
     =============  =====================================================================
-    mmap           name, size
+    mmap           name, size; file, shared; cold: a new file is on the disk only
+    advise         region, advice (normal, random, sequential); first, pages
+    read_file      file, pages; first: read()
+    write_file     file, pages; first: write()
+    fsync          file
+    drop           file: fsync, and out of the page cache
     munmap         region; first, pages
     sbrk           grow (and name, of the grown part) or shrink
     malloc         name, size; `calloc` likewise
@@ -109,8 +114,25 @@ class _Runner:
             for verb, arguments in step.items():
                 yield from getattr(self, f"_{verb}")(**arguments)
 
-    def _mmap(self, name: str, size: int) -> Generator[Any, Any, None]:
-        self._regions[name] = yield from self._task.mmap(size)
+    def _mmap(self, name: str, size: int, **how: Any) -> Generator[Any, Any, None]:
+        self._regions[name] = yield from self._task.mmap(size, **how)
+
+    def _advise(
+        self, region: str, advice: str, first: int, pages: int
+    ) -> Generator[Any, Any, None]:
+        yield from self._task.madvise(self._regions[region], advice, first, pages)
+
+    def _read_file(self, file: str, pages: int, first: int) -> Generator[Any, Any, None]:
+        yield from self._task.pread(file, pages, first)
+
+    def _write_file(self, file: str, pages: int, first: int) -> Generator[Any, Any, None]:
+        yield from self._task.pwrite(file, pages, first)
+
+    def _fsync(self, file: str) -> Generator[Any, Any, None]:
+        yield from self._task.fsync(file)
+
+    def _drop(self, file: str) -> Generator[Any, Any, None]:
+        yield from self._task.drop(file)
 
     def _munmap(self, region: str, first: int, pages: int) -> Generator[Any, Any, None]:
         yield from self._task.munmap(self._regions[region], first, pages)
