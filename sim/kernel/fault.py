@@ -69,6 +69,15 @@ from sim.machine.layout import (
 from sim.machine.tables import find_table, make_table, table_room, tables_missing
 
 
+@inlined
+def gap_above(m: Arrays, area: int) -> int:
+    """Return how many pages a stack leaves free above an area: none if nobody may touch that."""
+    bits = m.areas[area].bits
+    if bits & A_GROWSDOWN != 0 or bits & (A_READ | A_WRITE) == 0:
+        return 0
+    return STACK_GAP_PAGES
+
+
 @compiled
 def locate(m: Arrays, task: int, vpn: int) -> bool:
     """Remember the area of `vpn` in the task's cache, extending a stack if need be.
@@ -86,7 +95,7 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
         if a.bits & A_GROWSDOWN == 0 or a.end - vpn > s.stack_limit:
             return False
         before = int(a.prev)
-        if before != NONE and m.areas[before].end + STACK_GAP_PAGES > vpn:
+        if before != NONE and m.areas[before].end + gap_above(m, before) > vpn:
             return False
         pages = int(a.start - vpn)
         if not may_commit(m, space, pages):
