@@ -1,9 +1,9 @@
 """Whom the out-of-memory killer takes.
 
 Linux 6.12 `mm/oom_kill.c`: badness in pages is resident set + swap entries + page-table pages +
-oom_score_adj * total / 1000; a score of -1000 is never killed, nor is a process whose vfork child
-is in flight.  The total is memory without the kernel's share, and swap.  The highest goes; among
-equals the later process.
+oom_score_adj * (total / 1000), the quotient a whole number; a score of -1000 is never killed, nor
+is a vfork child in flight (its parent may be).  The total is memory without the kernel's share, and
+swap.  The highest goes; among equals the later process.
 """
 
 from collections.abc import Iterable
@@ -30,8 +30,7 @@ def badness_pages(candidate: Candidate, total_pages: int) -> int | None:
     if candidate.oom_score_adj == NEVER or candidate.in_vfork:
         return None
     used = candidate.resident_pages + candidate.swapped_pages + candidate.table_pages
-    adjustment = abs(candidate.oom_score_adj) * total_pages // 1000
-    return used + (adjustment if candidate.oom_score_adj >= 0 else -adjustment)
+    return used + candidate.oom_score_adj * (total_pages // 1000)
 
 
 def choose_victim(candidates: Iterable[Candidate], total_pages: int) -> int | None:

@@ -29,10 +29,10 @@ def test_badness(
 
 
 @pytest.mark.parametrize(
-    ("adjustment", "total", "score"), [(1, 1999, 1), (-1, 1999, -1), (333, 1000, 333)]
+    ("adjustment", "total", "score"), [(1, 1999, 1), (-1, 1999, -1), (1000, 1999, 1000)]
 )
-def test_the_adjustment_is_rounded_towards_nought(adjustment: int, total: int, score: int) -> None:
-    """C divides so; it matters for negative ones."""
+def test_memory_is_divided_before_it_is_multiplied(adjustment: int, total: int, score: int) -> None:
+    """Linux: ``adj *= totalpages / 1000``."""
     assert badness_pages(Candidate(2, 0, 0, 0, adjustment), total) == score
 
 
