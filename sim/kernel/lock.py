@@ -3,7 +3,8 @@
 Calls that change areas hold it for writing from their first step to their last; a task that makes
 such a call meanwhile waits.  Page faults take a lock of their area only (since Linux 6.4), so they
 wait where the call has locked the areas: fork locks each area when it comes to it, and all stay
-locked to its end; other calls lock their range.  Before, a fault waited for the whole call.
+locked to its end; other calls lock their range.  A fault that grows a stack, or is the first write
+to an area, needs the mmap lock all the same.  Before, every fault waited for the whole call.
 An access that needs no fault waits for nobody.
 
 Read in Linux 6.12 `include/linux/mm.h` (`vma_start_write`, `vma_start_read`), `kernel/fork.c`
@@ -13,7 +14,8 @@ Read in Linux 6.12 `include/linux/mm.h` (`vma_start_write`, `vma_start_read`), `
 from sim.jit import compiled
 from sim.kernel.huge import huge_entry
 from sim.kernel.lend import is_lent
-from sim.machine.layout import NONE, PTE_PRESENT, PTE_WRITE, TABLE_MASK, VPN_BITS, Arrays
+from sim.machine.areas import find_area
+from sim.machine.layout import A_SHARED, NONE, PTE_PRESENT, PTE_WRITE, TABLE_MASK, VPN_BITS, Arrays
 from sim.machine.rules import R_AREA_LOCKS
 from sim.machine.tables import find_table
 
@@ -56,11 +58,27 @@ def lock_up_to(m: Arrays, task: int, end: int) -> None:
 
 
 @compiled
+def needs_all(m: Arrays, space: int, vpn: int, write: int) -> bool:
+    """Whether a fault needs the mmap lock, whatever areas are locked.
+
+    So it is where a stack grows, and where an area gets its family, which may be a neighbour's
+    (Linux `__vmf_anon_prepare`).
+    """
+    area = find_area(m, space, vpn)
+    if area == NONE or m.areas[area].start > vpn:
+        return True
+    a = m.areas[area]
+    return bool(write == 1 and a.bits & A_SHARED == 0 and a.family == NONE)
+
+
+@compiled
 def must_wait(m: Arrays, task: int, vpn: int, write: int) -> bool:
     """Whether an access would fault where another task has locked the area."""
     space = int(m.tasks[task].space)
     s = m.spaces[space]
-    if s.locked_by == task or vpn < s.lock_start or vpn >= s.lock_end:
+    if s.locked_by == task:
+        return False
+    if (vpn < s.lock_start or vpn >= s.lock_end) and not needs_all(m, space, vpn, write):
         return False
     leaf = find_table(m, space, vpn, 0)
     if leaf == NONE:
