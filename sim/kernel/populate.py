@@ -26,6 +26,7 @@ from sim.machine.layout import (
     TABLE_MASK,
     Arrays,
 )
+from sim.machine.rules import R_POPULATE_STOPS
 from sim.machine.tables import find_table
 
 READ: Final = 0
@@ -69,16 +70,29 @@ def populate_page(m: Arrays, cpu: int, task: int, vpn: int, mode: int) -> int:
 def populate_step(m: Arrays, cpu: int, task: int, mode: int) -> int:
     """Fault in the next page of the range `start`, `pages`; see `populate_page`.
 
-    Holes and pages that may not be accessed end it with an error.
+    Holes and pages that may not be accessed end it with an error; before Linux 6.6 madvise went on
+    behind a hole.
     """
     t = m.tasks[task]
     if t.at >= t.pages:
         return DONE
+    if mode != AS_ALLOWED and m.pool[0].rules & R_POPULATE_STOPS == 0:
+        area = find_area(m, int(t.space), int(t.start + t.at))
+        if area == NONE or m.areas[area].start >= t.start + t.pages:
+            t.errno = ENOMEM
+            return DONE
+        if m.areas[area].start > t.start + t.at:
+            t.within = 1  # a hole was passed
+            t.at = m.areas[area].start - t.start
     status = populate_page(m, cpu, task, int(t.start + t.at), mode)
     if status != DONE or t.errno != 0:
         return status
     t.at += 1
-    return MORE if t.at < t.pages else DONE
+    if t.at < t.pages:
+        return MORE
+    if mode != AS_ALLOWED and t.within != 0:
+        t.errno = ENOMEM
+    return DONE
 
 
 @compiled

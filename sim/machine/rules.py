@@ -40,10 +40,12 @@ R_RETRY_MAJOR: Final = 262144
 R_FILE_LOCKS: Final = 524288
 R_FILE_FOLIOS: Final = 1048576
 R_FOLIO_AROUND: Final = 2097152
+R_POPULATE_STOPS: Final = 4194304
 
 KERNEL: Final = "running kernel 6.18"
+KERNEL_6_12: Final = "running kernel 6.12"
+KERNEL_6_1: Final = "running kernel 6.1"
 FORMULA: Final = "formula"
-SOURCE_6_12: Final = "unchecked (read in source 6.12)"
 SOURCE_6_1: Final = "unchecked (read in source 6.1)"
 SOURCE: Final = "unchecked (read in the commit)"
 UNCHECKED: Final = "unchecked (from memory)"
@@ -76,7 +78,7 @@ RULES: Final = (
         "overcommit mode 0 refuses a single request of more than memory and swap",
         "it refuses what is more than free pages and page cache, less the high watermarks",
         "refusals",
-        SOURCE_6_12,
+        KERNEL,
         SOURCE,
         "8c7829b04c52",
     ),
@@ -87,7 +89,7 @@ RULES: Final = (
         "all 2 MiB are copied",
         "faults, memory, time",
         KERNEL,
-        UNCHECKED,
+        SOURCE,
         "3917c80280c9",
     ),
     Rule(
@@ -126,7 +128,7 @@ RULES: Final = (
         "the next write faults, and reuses",
         "faults",
         KERNEL,
-        UNCHECKED,
+        SOURCE,
         "64fe24a3e05e",
     ),
     Rule(
@@ -136,17 +138,17 @@ RULES: Final = (
         "the next write faults, and reuses",
         "faults",
         KERNEL,
-        SOURCE_6_1,
+        KERNEL_6_1,
         "6a56ccbcf6c6",
     ),
     Rule(
         R_AREA_LOCKS,
         (6, 4),
-        "a fault locks its area only; fork locks all of them",
+        "a fault locks its area only, unless that gets its family now; fork locks all of them",
         "a fault waits for whoever holds the mmap lock for writing",
         "waits of threads",
-        SOURCE_6_12,
-        SOURCE_6_1,
+        KERNEL,
+        KERNEL_6_1,
         "fb49c455323f",
     ),
     Rule(
@@ -160,13 +162,23 @@ RULES: Final = (
         "147f3efaa241",
     ),
     Rule(
+        R_POPULATE_STOPS,
+        (6, 6),
+        "MADV_POPULATE_READ and _WRITE stop at a hole (6.7, which ended before the fix, does not)",
+        "they go on behind it, and say so at the end",
+        "faults, memory",
+        KERNEL,
+        KERNEL_6_1,
+        "631426ba1d45",
+    ),
+    Rule(
         R_ALIGN_LARGE,
         (6, 7),
         "private anonymous mappings of 2 MiB and more begin at 2 MiB boundaries",
         "they lie against their neighbours, and merge with them",
         "page tables, huge pages",
-        UNCHECKED,
-        SOURCE_6_1,
+        KERNEL,
+        KERNEL_6_1,
         "efa7df3e3bb5",
     ),
     Rule(
@@ -211,12 +223,12 @@ RULES: Final = (
     ),
     Rule(
         R_ALIGN_WHOLE,
-        (6, 12),
+        (6, 11),
         "of these only mappings of whole multiples of 2 MiB",
         "all from 2 MiB on",
         "page tables, huge pages",
         KERNEL,
-        UNCHECKED,
+        SOURCE,
         "d4148aeab412",
     ),
     Rule(
@@ -226,7 +238,7 @@ RULES: Final = (
         "they stay",
         "faults, memory",
         KERNEL,
-        UNCHECKED,
+        KERNEL_6_1,
         "b1f202060afe",
     ),
     Rule(
@@ -236,7 +248,7 @@ RULES: Final = (
         "it is split, and 4 KiB are taken",
         "faults, memory",
         KERNEL,
-        SOURCE_6_12,
+        KERNEL_6_12,
     ),
     Rule(
         R_GIVE_TABLES,
@@ -245,7 +257,7 @@ RULES: Final = (
         "they stay",
         "page tables, huge pages",
         KERNEL,
-        SOURCE_6_12,
+        KERNEL_6_12,
         "6375e95f381e",
     ),
     Rule(
@@ -265,7 +277,7 @@ RULES: Final = (
         "only an area without one with a neighbour that has one",
         "faults on files, entries that fork copies",
         KERNEL,
-        SOURCE_6_12,
+        KERNEL_6_12,
         "879bca0a2c4f",
     ),
     Rule(

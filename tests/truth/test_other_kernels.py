@@ -1,0 +1,130 @@
+"""The rules of other releases of Linux, against what those kernels said in a virtual machine.
+
+`tests.truth.other_kernels` asked them; this needs no kernel.
+"""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.kernel import Kernel
+
+import sim.machine.machine as simulated
+from sim.host.compare import compare, count_differences
+from sim.host.conditions import assumed_release, cannot_run
+from sim.host.predict import predict
+from sim.host.record import OpRecord, format_records
+from sim.host.validity import load_script
+from sim.machine.layout import HUGE_PAGES
+from sim.machine.rules import (
+    KERNEL_6_1,
+    KERNEL_6_12,
+    R_ALIGN_LARGE,
+    R_ALIGN_WHOLE,
+    R_AREA_LOCKS,
+    RULES,
+    Rule,
+    release_name,
+    rules_of,
+)
+from tests.truth.other_kernels import PROGRAMS, RELEASES, answer_path, built
+from tests.truth.record_scripts import SCRIPTS, comparable
+
+pytestmark = pytest.mark.truth
+
+CLAIMED = {KERNEL_6_1: "6.1", KERNEL_6_12: "6.12"}
+ASKED_OTHERWISE = R_ALIGN_LARGE | R_ALIGN_WHOLE | R_AREA_LOCKS
+"""Rules that no script shows: programs asked."""
+
+
+def predicted(path: Path, release: str) -> list[OpRecord]:
+    return comparable(predict(load_script(path), kernel=release))
+
+
+def is_as_recorded(path: Path, release: str) -> bool:
+    answer = answer_path(path, release).read_text(encoding="utf-8")
+    return format_records(predicted(path, release)) == answer
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_predictions_are_what_that_kernel_said(path: Path, release: str):
+    assert is_as_recorded(path, release)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [r for r in RULES if r.checked_before in CLAIMED and r.bit & ASKED_OTHERWISE == 0],
+    ids=lambda rule: release_name(rule.since),
+)
+def test_a_rule_that_came_too_early_would_show(monkeypatch: pytest.MonkeyPatch, rule: Rule):
+    """What the table calls checked is noticed by a script if it is wrong."""
+    release = CLAIMED[rule.checked_before]
+    monkeypatch.setattr(simulated, "rules_of", lambda kernel: rules_of(kernel) ^ rule.bit)
+    assert not all(is_as_recorded(path, release) for path in SCRIPTS)
+
+
+def test_answers_that_differ_are_kept_and_no_others():
+    for path in SCRIPTS:
+        for release in RELEASES:
+            own = path.with_suffix(f".expected-{release}")
+            if own.exists():
+                assert own.read_text("utf-8") != path.with_suffix(".expected").read_text("utf-8")
+    newest = {path: predict(load_script(path)) for path in SCRIPTS}
+    assert any(
+        count_differences(compare(predict(load_script(path), kernel="6.1"), newest[path]))
+        for path in SCRIPTS
+    )
+
+
+# -- what programs asked ---------------------------------------------------------------------------
+
+
+def answer(program: str, release: str) -> dict[str, list[int]]:
+    (path,) = (path for path in PROGRAMS if path.stem == program)
+    text = path.with_suffix(f".expected-{release}").read_text(encoding="utf-8")
+    return {line.split()[0]: [int(word) for word in line.split()[1:]] for line in text.splitlines()}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_mappings_begin_where_that_kernel_put_them(release: str):
+    for pages, (aligned,) in answer("mapping_places", release).items():
+        kernel = Kernel(memory_pages=300, kernel=release, overcommit=1)
+        row = kernel.process()
+        kernel.mmap(row, 3)
+        starts = {kernel.mmap(row, int(pages)) % HUGE_PAGES for _ in range(8)}
+        assert (starts == {0}) == (aligned == 8), pages
+
+
+def waits(parts: list[int]) -> bool:
+    """Whether the longest fault took most of the fork, in all tries but one, disturbed or not."""
+    return sorted(parts)[1] >= 50
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_faults_wait_for_a_fork_as_in_that_kernel(release: str):
+    """Threads of simulated programs: `test_an_area_that_fork_has_not_come_to_is_free`."""
+    found = {where: waits(parts) for where, parts in answer("faults_during_fork", release).items()}
+    by_area = rules_of(release) & R_AREA_LOCKS != 0
+    assert found == {"low": True, "high": not by_area, "new": True}
+
+
+@pytest.mark.kernel
+def test_faults_wait_for_a_fork_as_in_the_running_kernel(tmp_path: Path):
+    reason = cannot_run()
+    if reason is not None:
+        pytest.skip(f"unchecked: {reason}")
+    if os.geteuid() != 0 or not {0, 1} <= os.sched_getaffinity(0):
+        pytest.skip("unchecked: needs root, for a real-time priority, and two CPUs")
+    (source,) = (path for path in PROGRAMS if path.stem == "faults_during_fork")
+    program = built(tmp_path, source.stem, [source])
+    by_area = rules_of(assumed_release(platform.release())) & R_AREA_LOCKS != 0
+    for _ in range(3):  # other programs may be very busy
+        printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+        rows = (line.split() for line in printed.splitlines())
+        found = {where: waits([int(part) for part in parts]) for where, *parts in rows}
+        if found == {"low": True, "high": not by_area, "new": True}:
+            return
+    pytest.fail(printed)
