@@ -16,6 +16,7 @@ from enum import Enum
 class Errno(Enum):
     """Why the simulated kernel refused; the names are Linux's."""
 
+    E2BIG = "argument list too long"
     ENOMEM = "out of memory"
     EAGAIN = "too many tasks"
     EFAULT = "address outside the address space"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sim.errors import Errno, Refused
 from sim.kernel import fadvise
 from sim.kernel import step as ops
-from sim.kernel.work import EAGAIN, EFAULT, EINVAL, ENOMEM
+from sim.kernel.work import E2BIG, EAGAIN, EFAULT, EINVAL, ENOMEM
 from sim.machine.layout import (
     A_ACCOUNT,
     A_DONTFORK,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     Verb = Generator[Any, Any, Any]
 
 ERRNO = {
+    E2BIG: Errno.E2BIG,
     ENOMEM: Errno.ENOMEM,
     EAGAIN: Errno.EAGAIN,
     EFAULT: Errno.EFAULT,

@@ -1,17 +1,22 @@
 """exec: a new address space with a program's segments, and the old one dropped a leaf table a step.
 
-=================================  ==========================================================
-exec                               costs the process
-=================================  ==========================================================
-maps the segments of the image     nothing yet: they are faulted in
-writes arguments and environment   a zero-fill fault for each page of the new stack
-drops the old address space        nothing: it goes a leaf table a step
-zeroes what lies behind the data   a write fault on the last page of data (its rest is bss)
-=================================  ==========================================================
+=================================  ===========================  ==============================
+exec                               costs the process            if overcommit refuses
+=================================  ===========================  ==============================
+makes a stack of a page            nothing yet                  ENOMEM, the process goes on
+writes arguments and environment   a zero-fill fault a page     E2BIG, the process goes on
+drops the old address space        nothing                      (gives its promises back)
+gives the stack room to grow       nothing                      SIGSEGV: there is no way back
+maps the segments of the image     nothing: faulted in later    SIGSEGV
+zeroes what lies behind the data   a write fault on the last    (promised already)
+                                   page of data, where bss
+                                   begins
+=================================  ===========================  ==============================
 
 Linux counts the faults that the kernel takes for a process as the process's own.  Read in Linux
-6.12 `fs/exec.c` (`get_arg_page`, `setup_arg_pages`, `exec_mmap`) and `fs/binfmt_elf.c` (`elf_load`,
-`padzero`); seen in 6.18 as ``page_fault_kernel`` events.
+6.12 `fs/exec.c` (`bprm_mm_init`, `get_arg_page`, `exec_mmap`, `setup_arg_pages`, `bprm_execve`),
+`mm/mmap.c` (`insert_vm_struct`) and `fs/binfmt_elf.c` (`elf_load`, `padzero`); the faults seen in
+6.18 as ``page_fault_kernel`` events.
 """
 
 from typing import Final
@@ -19,15 +24,17 @@ from typing import Final
 from sim.jit import compiled
 from sim.kernel.fault import access
 from sim.kernel.filemap import evict_step, fill_step
-from sim.kernel.overcommit import commit
+from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.process import leave_space
 from sim.kernel.task import space_room, take_stack
-from sim.kernel.work import DONE, EXEC_BASE, GROW, MORE, SHORT, note
+from sim.kernel.work import DONE, E2BIG, ENOMEM, EXEC_BASE, GROW, MORE, SEGV, SHORT, note
 from sim.machine.areas import (
     MMAP_TOP_VPN,
     STACK_TOP_VPN,
     TEXT_VPN,
     area_room,
+    find_area,
+    free_space,
     insert_area,
     map_file,
     new_space,
@@ -48,7 +55,8 @@ BEGIN: Final = 0
 FILES: Final = 1
 STACK: Final = 2
 DROP: Final = 3
-CLEAR: Final = 4
+MAP: Final = 4
+CLEAR: Final = 5
 STACK_FRAMES: Final = 5
 """The least that an image needs: a table of each level and the stack's first page."""
 STACK_SPARE_PAGES: Final = 32
@@ -79,17 +87,23 @@ def exec_step(m: Arrays, cpu: int, task: int) -> int:
         if t.at < t.stack_pages:
             return MORE
         t.at = 0
-        t.stage = DROP if t.old_space != NONE else CLEAR
-        t.area = 0
-        return MORE if t.old_space != NONE or find_uncleared(m, task) else DONE
+        t.stage = DROP if t.old_space != NONE else MAP
+        return MORE
     if t.stage == DROP:
         if t.old_space == NONE:
             evict_step(m, cpu, task)
         elif leave_space(m, cpu, task, int(t.old_space)) == MORE:
             return MORE
         t.old_space = NONE
-        if t.evict != NONE:
-            return MORE
+        if t.evict == NONE:
+            t.stage = MAP
+        return MORE
+    if t.stage == MAP:
+        if not area_room(m, int(m.images[int(t.image)].n_segments) + 1):
+            return GROW
+        if not map_image(m, task):
+            t.fault_page = STACK_TOP_VPN
+            return SEGV
         t.stage = CLEAR
         t.area = 0
         return MORE if find_uncleared(m, task) else DONE
@@ -103,10 +117,9 @@ def exec_step(m: Arrays, cpu: int, task: int) -> int:
 
 @compiled
 def begin_exec(m: Arrays, cpu: int, task: int) -> int:
-    """Give a task a new address space, with nothing in it yet."""
+    """Give a task a new address space, with nothing in it yet but a stack for its arguments."""
     t = m.tasks[task]
-    areas = int(m.images[int(t.image)].n_segments) + 2
-    if not space_room(m) or not table_room(m, 1) or not area_room(m, areas):
+    if not space_room(m) or not table_room(m, 1) or not area_room(m, 1):
         return GROW
     wanted = STACK_FRAMES + (int(m.pool[0].stack_frames) if t.stack == NONE else 0)
     if not secure(m, cpu, task, wanted):
@@ -114,8 +127,18 @@ def begin_exec(m: Arrays, cpu: int, task: int) -> int:
         return SHORT
     if t.stack == NONE:
         take_stack(m, cpu, task)
+    stack_pages = max(int(t.stack_pages), 1)
     space = new_space(m, cpu)
-    build_image(m, task, space)
+    if not may_commit(m, space, stack_pages):
+        t.errno = E2BIG if may_commit(m, space, 1) else ENOMEM
+        free_space(m, cpu, space)
+        return DONE
+    m.spaces[space].stack_limit = t.count
+    t.stack_pages = stack_pages
+    start = STACK_TOP_VPN - stack_pages
+    bits = A_READ | A_WRITE | A_ACCOUNT | A_GROWSDOWN
+    insert_area(m, space, start, STACK_TOP_VPN, start, bits)
+    commit(m, space, stack_pages)
     t.write = 0 if t.space == NONE else 1
     t.old_space = t.space
     t.space = space
@@ -127,19 +150,31 @@ def begin_exec(m: Arrays, cpu: int, task: int) -> int:
 
 
 @compiled
-def build_image(m: Arrays, task: int, space: int) -> None:
-    """Lay out a new program: its segments, an empty heap, a stack."""
+def map_image(m: Arrays, task: int) -> bool:
+    """Lay out a new program: room for its stack, an empty heap, its segments.
+
+    False if that much may not be promised; what has been laid out by then stays.
+    """
     t = m.tasks[task]
+    space = int(t.space)
     s = m.spaces[space]
     image = m.images[int(t.image)]
-    private = A_READ | A_WRITE | A_ACCOUNT
-    s.stack_limit = t.count
     s.mmap_top = MMAP_TOP_VPN
+    if not may_commit(m, space, STACK_SPARE_PAGES):
+        return False
+    commit(m, space, STACK_SPARE_PAGES)
+    stack = m.areas[find_area(m, space, STACK_TOP_VPN - 1)]
+    stack.start -= STACK_SPARE_PAGES
+    stack.offset -= STACK_SPARE_PAGES
+    s.pages += STACK_SPARE_PAGES
     s.heap_start = image.heap
     if t.image == 0:
         s.heap_start = TEXT_VPN + t.pages
         if t.pages > 0:
-            insert_area(m, space, TEXT_VPN, TEXT_VPN + int(t.pages), TEXT_VPN, private)
+            if not may_commit(m, space, int(t.pages)):
+                return False
+            bits = A_READ | A_WRITE | A_ACCOUNT
+            insert_area(m, space, TEXT_VPN, TEXT_VPN + int(t.pages), TEXT_VPN, bits)
             commit(m, space, int(t.pages))
     s.brk = s.heap_start
     for i in range(int(image.first), int(image.first + image.n_segments)):
@@ -148,16 +183,14 @@ def build_image(m: Arrays, task: int, space: int) -> None:
         end = int(segment.end)
         in_file = segment.file != NONE
         offset = int(segment.offset) if in_file else start
+        if segment.bits & A_ACCOUNT != 0:
+            if not may_commit(m, space, end - start):
+                return False
+            commit(m, space, end - start)
         area = insert_area(m, space, start, end, offset, int(segment.bits))
         if in_file:
             map_file(m, area, KIND_FILE, int(segment.file))
-        if segment.bits & A_ACCOUNT != 0:
-            commit(m, space, end - start)
-    t.stack_pages = max(int(t.stack_pages), 1)
-    pages = int(t.stack_pages) + STACK_SPARE_PAGES
-    start = STACK_TOP_VPN - pages
-    insert_area(m, space, start, STACK_TOP_VPN, start, private | A_GROWSDOWN)
-    commit(m, space, pages)
+    return True
 
 
 @compiled

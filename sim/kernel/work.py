@@ -32,6 +32,7 @@ OP_ACCESS: Final = 1
 """The operation in which a program touches pages itself; the others are in `sim.kernel.step`."""
 
 # --- error numbers of Linux -----------------------------------------------------------------
+E2BIG: Final = 7
 ENOMEM: Final = 12
 EAGAIN: Final = 11
 EFAULT: Final = 14

@@ -1,8 +1,10 @@
 """exec of an image: what is mapped, what the kernel itself touches, what is left to fault in."""
 
+import pytest
 from support.kernel import DONE, Kernel
 
 from sim.kernel import step as ops
+from sim.kernel.work import E2BIG, ENOMEM, SEGV
 from sim.machine.areas import STACK_TOP_VPN
 from sim.machine.images import SegmentRow
 from sim.machine.layout import A_ACCOUNT, A_GROWSDOWN, A_READ, A_WRITE, KIND_FILE, NONE
@@ -113,6 +115,40 @@ def test_the_first_image_of_a_process_is_there_without_a_fault() -> None:
     run(kernel, row, image)
     assert kernel.work == {"EXEC_BASE": 1}
     assert list(kernel.resident(row)) == [BSS - 1, STACK_TOP_VPN - 1]
+
+
+OLD = 33 + 1  # what the old program was promised: its stack, a page
+
+
+@pytest.mark.parametrize(
+    ("limit", "borrowed", "stack_pages", "status", "error", "promised"),
+    [
+        (OLD + 1, False, 1, DONE, ENOMEM, OLD),  # not even a page of stack: the old one goes on
+        (OLD + 2, False, 2, DONE, E2BIG, OLD),
+        (OLD + 2, True, 1, SEGV, 0, 1),  # no room for the stack to grow, and no way back
+        (OLD + 2, False, 1, SEGV, 0, 33),  # the old one's promises are back: 8 of data fail
+        (33 + 8, False, 1, SEGV, 0, 33),
+        (33 + 8 + 1, False, 1, SEGV, 0, 33 + 8),  # 8 of bss fail
+        (33 + 8 + 8, False, 1, SEGV, 0, 33 + 8),
+        (33 + 8 + 8 + 1, False, 1, DONE, 0, 33 + 8 + 8),
+        (34 + 8 + 8 + 1, False, 2, DONE, 0, 34 + 8 + 8),
+    ],
+)
+def test_what_exec_may_not_promise(
+    limit: int, borrowed: bool, stack_pages: int, status: int, error: int, promised: int
+) -> None:
+    """Mode 2 grants what stays below the limit."""
+    kernel, parent, image = with_image(cold=True)
+    row = kernel.vfork(parent) if borrowed else parent
+    pool = kernel.arrays.pool[0]
+    assert int(pool.committed) == OLD
+    pool.overcommit, pool.commit_limit, pool.admin_reserve, pool.user_reserve = 2, limit, 0, 0
+    call = {"image": image, "count": 64, "stack_pages": stack_pages}
+    assert kernel.call(row, ops.OP_EXEC, **call) == status
+    assert kernel.errno(row) == error
+    assert int(kernel.space(row).committed) == promised
+    kernel.exit(row)
+    kernel.machine.audit()
 
 
 def test_an_image_of_many_segments_finds_room() -> None:
