@@ -1,0 +1,142 @@
+"""What fork of the C library costs the parent: which of its pages it writes after the call.
+
+The kernel has made all of them read-only, so each is one fault, copied or taken back.  Which they
+are follows from where the library's locks lie (glibc 2.36, `__libc_fork`): its own frame; with
+threads, the locks that it has held meanwhile; and in ``wait`` the thread's control block, by the
+library (`cancelhandling`) or by the kernel (`rseq`), once the parent has slept.
+"""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.kernel import Kernel
+
+from sim.host.conditions import cannot_run, compiler
+from sim.units import PAGE_BYTES
+
+pytestmark = [pytest.mark.truth, pytest.mark.kernel]
+
+PARENT = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static pthread_barrier_t ready;
+static long faults(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+static void *stay(void *allocates)
+{
+    if (allocates) {                              /* which gives this thread an arena */
+        void *volatile block = malloc(100);
+        free(block);
+    }
+    pthread_barrier_wait(&ready);
+    pause();
+    return NULL;
+}
+int main(int count, char **arguments)
+{
+    int threads = atoi(arguments[1]);
+    long found[3][2];
+    pthread_t thread;
+    pthread_barrier_init(&ready, NULL, threads + 1);
+    for (int i = 0; i < threads; i++)
+        pthread_create(&thread, NULL, stay, count > 2 ? &ready : NULL);
+    pthread_barrier_wait(&ready);
+    for (int i = 0; i < 3; i++) {
+        int status;
+        long before = faults();
+        pid_t pid = fork();
+        long after = faults();
+        if (pid == 0)
+            _exit(0);
+        waitpid(pid, &status, 0);
+        found[i][0] = after - before;
+        found[i][1] = faults() - after;
+    }
+    for (int i = 0; i < 3; i++)
+        printf("%ld %ld\n", found[i][0], found[i][1]);
+}
+"""
+LOCKS = ("main_arena", "list_lock", "list_all_lock", "atfork_lock")
+"""Of malloc's first arena, of the list of arenas, of the list of streams, of fork's handlers."""
+VERSION = re.compile(r"\b2\.36\b")
+
+
+@dataclass(frozen=True)
+class Build:
+    """The program, and the pages in which the locks of its library lie."""
+
+    path: Path
+    lock_pages: int
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    reason = cannot_run()
+    if reason is not None:
+        pytest.skip(f"unchecked: {reason}")
+    folder = tmp_path_factory.mktemp("fork")
+    source, path = folder / "parent.c", folder / "parent"
+    source.write_text(PARENT)
+    command = [str(compiler()), "-O1", "-static", "-pthread", "-o", str(path), str(source)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("unchecked: there is no static C library")
+    version = subprocess.run(["ldd", "--version"], capture_output=True, text=True, check=False)
+    if not VERSION.search(version.stdout):
+        pytest.skip("unchecked: the C library is not glibc 2.36, whose locks these are")
+    symbols = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
+    found = {name: int(at, 16) for at, _, name in map(str.split, symbols.splitlines()) if at != "U"}
+    return Build(path, len({found[name] // PAGE_BYTES for name in LOCKS}))
+
+
+def counted(build: Build, threads: int, *, allocate: bool) -> tuple[int, int]:
+    """Return the faults in fork and in wait; the first fork warms up what is cold."""
+    command = ["setarch", "-R", "taskset", "-c", "0", build.path, str(threads)]
+    done = subprocess.run(
+        [*command, *(["x"] if allocate else [])], capture_output=True, text=True, check=True
+    )
+    *_, last = done.stdout.splitlines()
+    in_fork, in_wait = map(int, last.split())
+    return in_fork, in_wait
+
+
+def faults_of_writing(pages: int) -> int:
+    """Return what writing so many pages costs a parent after fork, in the simulated kernel."""
+    kernel = Kernel(memory_pages=300)
+    row = kernel.process()
+    vpn = kernel.mmap(row, pages)
+    kernel.write(row, vpn, pages)
+    kernel.fork(row)
+    copies = 0
+    for page in range(vpn, vpn + pages):
+        kernel.write(row, page)
+        copies += kernel.work.get("COW_COPY", 0)
+    return copies
+
+
+@pytest.mark.parametrize(
+    ("threads", "allocate", "arenas"), [(0, False, 1), (1, False, 1), (3, False, 1), (2, True, 3)]
+)
+def test_fork_of_the_c_library_writes_its_frame_and_its_locks(
+    build: Build, threads: int, allocate: bool, arenas: int
+) -> None:
+    locks = build.lock_pages + arenas - 1 if threads else 0
+    expected = faults_of_writing(1 + locks), faults_of_writing(1)
+    assert counted(build, threads, allocate=allocate) == expected
+
+
+def test_without_the_locks_the_count_would_be_wrong(build: Build) -> None:
+    """Negative control."""
+    in_fork, _ = counted(build, 1, allocate=False)
+    assert in_fork != faults_of_writing(1)
+    assert in_fork != faults_of_writing(1 + build.lock_pages + 1)
