@@ -1,4 +1,4 @@
-"""Files that ship with cowpool: host profiles, scenarios and studies.
+"""Files that ship with cowpool: host profiles, scenarios, studies and recorded programs.
 
 They lie in ``configs/`` at the root of a checkout, and in ``sim/_configs`` once installed.
 """
@@ -9,31 +9,38 @@ from typing import Final, Literal
 
 from sim.errors import ScenarioError
 
-Kind = Literal["hosts", "scenarios", "studies"]
+Kind = Literal["hosts", "scenarios", "studies", "programs"]
+
+_SUFFIXES: Final = {"programs": ".json"}
+"""Of what is not written by hand."""
 
 _PACKAGE: Final = Path(__file__).resolve().parent
 
 
 def shipped(kind: Kind) -> list[str]:
-    """Return the names of the files of one kind, without ``.yaml``, in alphabetical order."""
-    return sorted(path.stem for path in (_root() / kind).glob("*.yaml"))
+    """Return the names of the files of one kind, without suffix, in alphabetical order."""
+    return sorted(path.stem for path in (_root() / kind).glob(f"*{_suffix(kind)}"))
 
 
 def config_path(kind: Kind, name: str) -> Path:
-    """Return the file called `name`, with or without ``.yaml``.
+    """Return the file called `name`, with or without its suffix.
 
     Raises `ScenarioError`, which suggests the nearest name, if no such file ships.
     """
     names = shipped(kind)
-    stem = name.removesuffix(".yaml")
+    stem = name.removesuffix(_suffix(kind))
     if stem in names:
-        return _root() / kind / f"{stem}.yaml"
+        return _root() / kind / f"{stem}{_suffix(kind)}"
     near = get_close_matches(stem, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ScenarioError(
         f"none of the {kind} that ship with cowpool is called {stem!r}; "
         f"{hint}there are: {', '.join(names) or 'none'}"
     )
+
+
+def _suffix(kind: Kind) -> str:
+    return _SUFFIXES.get(kind, ".yaml")
 
 
 def _root() -> Path:

@@ -17,6 +17,7 @@ from simpy.events import EventPriority
 from sim.engine import burst
 from sim.engine.disk import Disk, DiskSpec
 from sim.engine.dispatcher import Dispatcher
+from sim.engine.images import Shelf
 from sim.engine.lists import ListStore
 from sim.engine.mmap_lock import LockQueue
 from sim.engine.runqueue import RunQueue
@@ -93,6 +94,7 @@ class System:
         self.finished: list[Task] = []
         self._pids = 1
         self._files: dict[str, int] = {}
+        self.programs = Shelf(machine, self.file_named)
         self.ending: str | None = None
         self.deadlock: str | None = None
 

@@ -18,7 +18,7 @@ from sim.errors import Errno, Refused
 from sim.kernel import step as ops
 from sim.machine.layout import FORK_ASYNC, NONE
 from sim.rng import stream
-from sim.units import Pid, pages_for
+from sim.units import Pid
 from sim.workload.api import Child, Exited, Image
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ class Task(ThreadCalls):
 
     def posix_spawn(
         self,
-        image: Image,
+        image: str | Image,
         program: Callable[..., Verb],
         *args: Any,
         name: str | None = None,
@@ -258,21 +258,29 @@ class Task(ThreadCalls):
 
         return (yield from self.vfork(spawned, name=name))
 
-    def exec(self, image: Image) -> Verb:
+    def exec(self, image: str | Image) -> Verb:
         """Replace this address space; the program goes on in the new one, without its threads.
 
-        Only the leader may: a thread is refused with EINVAL.
+        Only the leader may: a thread is refused with EINVAL.  A parent that waits in vfork goes on
+        when the new address space is there; then comes what the program touches when it starts.
         """
         if self.leader is not self:
             raise Refused(Errno.EINVAL, "exec")
         self.system.end_threads(self)
         yield from self._await_threads()
-        size = image.text_bytes + image.data_bytes + image.bss_bytes
-        stack = pages_for(image.stack_bytes)
-        yield from self._do("exec", ops.OP_EXEC, pages=pages_for(size), count=stack)
+        found = self.system.programs.find(image)
+        yield from self._do(
+            "exec",
+            ops.OP_EXEC,
+            image=found.row,
+            count=found.stack_limit_pages,
+            stack_pages=found.stack_pages,
+        )
         self.system.count("execs")
         self.system.mark("exec", self.name)
         self.let_parent_go()
+        if found.touches:
+            yield from self._do("start", ops.OP_START)
 
     def let_parent_go(self) -> None:
         """Give back a borrowed address space: the parent that waits in vfork goes on."""

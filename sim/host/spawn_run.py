@@ -61,7 +61,7 @@ class SpawnRunner:
         self._folder = Path(tempfile.mkdtemp(prefix="cowpool-", dir=file_folder()))
         try:
             for name, path in built.items():
-                _copy_by_pages(path, self._folder / name)
+                copy_by_pages(path, self._folder / name)
             self.parent = self._image("spawner")
             self._program = self._image("spawned")
         except BaseException:
@@ -120,9 +120,9 @@ class SpawnRunner:
             env=ENVIRONMENT,
             preexec_fn=lambda: os.sched_setaffinity(0, cpus),  # no threads here
         )
-        if done.returncode or len(done.stdout) != spawns * _RECORD.size:
+        if done.returncode or len(done.stderr) != spawns * _RECORD.size:
             raise HostError(f"the parent of a spawn failed with status {done.returncode}")
-        return [_read(record) for record in _RECORD.iter_unpack(done.stdout)]
+        return [_read(record) for record in _RECORD.iter_unpack(done.stderr)]
 
     def _command(self, touches: Sequence[Touch], padding: str) -> tuple[list[str], list[str]]:
         """Return the program's arguments and environment, as exec is given them."""
@@ -142,7 +142,8 @@ def _read(record: tuple[int, ...]) -> Spawn:
     return Spawn(minflt, parent, rewrite, spawn_ns)
 
 
-def _copy_by_pages(source: Path, target: Path) -> None:
+def copy_by_pages(source: Path, target: Path) -> None:
+    """Copy a file so that each of its pages is a folio of its own in the page cache."""
     data = source.read_bytes()
     handle = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o755)
     try:

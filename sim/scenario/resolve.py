@@ -27,7 +27,7 @@ from sim.scenario.profiles import DEFAULT_PROFILE, is_path, load_profile, merged
 from sim.scenario.programs import known_programs, resolve_process
 
 VERSION: Final = 1
-RESULTS_VERSION: Final = 3
+RESULTS_VERSION: Final = 4
 """Part of what a run is known by: raised whenever the same run gives other results."""
 
 SCHEDULERS: Final = tuple(sorted(REGISTRY))

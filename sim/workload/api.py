@@ -85,18 +85,25 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What exec puts in place of the old address space.
+    """A program described by sizes, for exec to put in place of the old address space.
 
-    Text and data are a file's pages, bss and stack are zero-filled when touched.
-    Raises `ValueError` if a size is negative.
+    Text and data are a file's pages: text is shared with all who run the same file, data is copied
+    when written; bss and stack are zero-filled when touched.  Programs of the same sizes are one
+    file unless `file` names it.  When it starts, the program touches the first `touched` (0 to 1)
+    of its text, data and bss.  `stack_bytes` is how far its stack may grow; 0 stands for 8 MiB.
+    Raises `ValueError` if a size is negative, or `touched` is no share.
     """
 
     text_bytes: int
     data_bytes: int
     bss_bytes: int
     stack_bytes: int
+    touched: float = 1.0
+    file: str = ""
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.touched <= 1.0:
+            raise ValueError(f"touched must be in 0 .. 1, got {self.touched}")
         for name in ("text_bytes", "data_bytes", "bss_bytes", "stack_bytes"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
@@ -286,14 +293,21 @@ class Process(Protocol):
         """Start a child that borrows this address space; return when it execs or exits."""
 
     def posix_spawn(
-        self, image: Image, program: Program, *args: Any, name: str | None = None, **kwargs: Any
+        self,
+        image: str | Image,
+        program: Program,
+        *args: Any,
+        name: str | None = None,
+        **kwargs: Any,
     ) -> Verb[Child]:
         """Start a child by vfork that execs `image` at once and then runs `program`."""
 
-    def exec(self, image: Image) -> Verb[None]:
+    def exec(self, image: str | Image) -> Verb[None]:
         """Replace this address space; the program goes on in the new one.
 
-        Regions from before are gone.
+        `image` is the name of a program that ships (``true``, ``sh``, ``ls``, ...), or sizes.  What
+        that touches when it starts it has touched when this returns.  Regions from before are gone.
+        Where promises run out, exec is refused with ENOMEM, or the process is ended by SIGSEGV.
         """
 
     def exit(self, status: int = 0) -> Verb[None]:

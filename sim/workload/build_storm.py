@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from sim.errors import Refused
-from sim.units import GIB, KIB, MIB, MINUTE, MS, PAGE_BYTES, Range
-from sim.workload.api import Image
+from sim.units import GIB, MIB, MINUTE, MS, PAGE_BYTES, Range
 from sim.workload.patterns import Uniform
+from sim.workload.step_grammar import normal_image
+from sim.workload.steps import said_image
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from sim.workload.api import Child, Process
+    from sim.workload.api import Child, Image, Process
 
 SpawnMethod = Literal["fork_exec", "vfork_exec", "posix_spawn"]
 
@@ -27,10 +28,7 @@ def build_storm(
     parent_writes: Annotated[int, Range(0, 1_000_000)] = 64,
     job_heap_bytes: Annotated[int, Range(0, None)] = 8 * MIB,
     job_cpu_ns: Annotated[int, Range(0, 60 * MINUTE)] = 20 * MS,
-    text_bytes: Annotated[int, Range(0, None)] = 2 * MIB,
-    data_bytes: Annotated[int, Range(0, None)] = 64 * KIB,
-    bss_bytes: Annotated[int, Range(0, None)] = 64 * KIB,
-    stack_bytes: Annotated[int, Range(0, None)] = 128 * KIB,
+    image: Annotated[Any, normal_image] = "cc1",
 ) -> Generator[Any, Any, None]:
     """Start `jobs` children that exec, work and exit, at most `concurrency` at a time.
 
@@ -51,16 +49,17 @@ def build_storm(
     parent_writes
         Pages the parent writes after each start, drawn uniformly with replacement.
     job_heap_bytes, job_cpu_ns
-        What each child writes, and its CPU time besides its faults.
-    text_bytes, data_bytes, bss_bytes, stack_bytes
-        The image that each child execs.  Assumed: about a compiler driver's.
+        What each child writes when its program has started, and its CPU time besides its faults.
+    image
+        What each child execs: the name of a program that ships (a C compiler, `cc1`, unless told
+        otherwise; `gcc`, its driver; `sh`; ...), or sizes, as `exec` takes them.
 
     Notes
     -----
     Records: ``spawn_ns``, one number a start (until the parent goes on);
     ``spawns_refused`` and ``jobs_killed`` at the end.
     """
-    image = Image(text_bytes, data_bytes, bss_bytes, stack_bytes)
+    program = said_image(normal_image(image))
     memory = yield from task.mmap(max(parent_bytes, PAGE_BYTES))
     if parent_bytes:
         yield from task.write(memory)
@@ -72,7 +71,7 @@ def build_storm(
             running -= 1
         before_ns = task.now_ns
         try:
-            yield from spawn(task, method, image, _job, job_heap_bytes, job_cpu_ns)
+            yield from spawn(task, method, program, _job, job_heap_bytes, job_cpu_ns)
         except Refused:
             refused += 1
             continue
@@ -88,7 +87,7 @@ def build_storm(
 
 
 def spawn(
-    task: Process, method: SpawnMethod, image: Image, program: Any, *args: Any
+    task: Process, method: SpawnMethod, image: str | Image, program: Any, *args: Any
 ) -> Generator[Any, Any, Child]:
     """Start a child that execs `image` and then runs ``program(child, *args)``."""
     if method == "posix_spawn":
@@ -101,7 +100,7 @@ def spawn(
 
 
 def _exec_and_run(
-    task: Process, image: Image, program: Any, *args: Any
+    task: Process, image: str | Image, program: Any, *args: Any
 ) -> Generator[Any, Any, None]:
     yield from task.exec(image)
     yield from program(task, *args)

@@ -53,6 +53,8 @@ class ProgramImage:
         Where its heap begins.
     stack_bytes
         How far its stack may grow.
+    stack_pages
+        What arguments and environment fill of it.
     source
         Where this was read: a file, or a command that shows it.
     """
@@ -62,6 +64,7 @@ class ProgramImage:
     touches: tuple[Touch, ...]
     heap_vpn: int
     stack_bytes: int = STACK_BYTES
+    stack_pages: int = 1
     source: str = ""
 
 

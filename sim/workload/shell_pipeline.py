@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from sim.errors import Refused
 from sim.units import KIB, MIB, MS, PAGE_BYTES, US, Range, S
-from sim.workload.api import Image
 from sim.workload.build_storm import SpawnMethod, spawn
 from sim.workload.patterns import Every
+from sim.workload.step_grammar import normal_image
+from sim.workload.steps import said_image
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -29,10 +30,7 @@ def shell_pipeline(
     block_cpu_ns: Annotated[int, Range(0, S)] = 100 * US,
     stage_heap_bytes: Annotated[int, Range(0, None)] = MIB,
     think_ns: Annotated[int, Range(0, None)] = 10 * MS,
-    text_bytes: Annotated[int, Range(0, None)] = MIB,
-    data_bytes: Annotated[int, Range(0, None)] = 32 * KIB,
-    bss_bytes: Annotated[int, Range(0, None)] = 32 * KIB,
-    stack_bytes: Annotated[int, Range(0, None)] = 132 * KIB,
+    image: Annotated[Any, normal_image] = "sort",
 ) -> Generator[Any, Any, None]:
     """Run pipelines one after the other: fork every stage, let all stream, wait for all.
 
@@ -59,15 +57,16 @@ def shell_pipeline(
         What each stage writes before the stream.
     think_ns
         Pause of the shell after each pipeline.
-    text_bytes, data_bytes, bss_bytes, stack_bytes
-        The image that each stage execs.  Assumed: about that of a core utility.
+    image
+        What each stage execs: the name of a program that ships (`sort` unless told otherwise;
+        `cat`, `ls`, ...), or sizes, as `exec` takes them.
 
     Notes
     -----
     Records, one number a pipeline: ``pipeline_ns`` (first fork to last exit);
     ``stages_refused`` at the end.
     """
-    image = Image(text_bytes, data_bytes, bss_bytes, stack_bytes)
+    program = said_image(normal_image(image))
     if shell_bytes:
         memory = yield from task.mmap(shell_bytes)
         yield from task.write(memory)
@@ -80,7 +79,7 @@ def shell_pipeline(
         for _ in range(stages):
             try:
                 child = yield from spawn(
-                    task, method, image, _stage, stage_heap_bytes, blocks, block_pages,
+                    task, method, program, _stage, stage_heap_bytes, blocks, block_pages,
                     block_every_ns, block_cpu_ns,
                 )  # fmt: skip
             except Refused:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from sim.units import PAGE_BYTES, parse_bytes, parse_duration, parse_rate
+from sim.workload.presets import preset_names
 from sim.workload.step_errors import Path, StepsError, kind_of, unknown
 
 DEEPEST: Final = 40
@@ -69,6 +70,14 @@ def normal_steps(steps: Any) -> list[dict[str, dict[str, Any]]]:
     parent's regions, until it execs.  Raises `StepsError`.
     """
     return _read_steps(steps, (), _Scope())
+
+
+def normal_image(said: Any) -> dict[str, Any]:
+    """Return what `exec` takes, its name or its sizes, in normal form: ``{"program": "ls"}``.
+
+    The result is itself valid.  Raises `StepsError`.
+    """
+    return _image(said, (), _Scope())
 
 
 def _read_steps(steps: Any, path: Path, scope: _Scope) -> list[dict[str, dict[str, Any]]]:
@@ -140,12 +149,15 @@ def _take_note(verb: str, arguments: dict[str, Any], path: Path, scope: _Scope) 
             scope.regions[arguments["name"]] = -(-arguments["grow"] // PAGE_BYTES)
             scope.blocks.discard(arguments["name"])
     elif verb in ("fork", "vfork", "posix_spawn"):
+        if verb == "posix_spawn":
+            _take_note_of_program(arguments, path)
         if "name" in arguments:
             scope.children.add(arguments["name"])
     elif verb == "thread":
         if "name" in arguments:
             scope.threads.add(arguments["name"])
     elif verb == "exec":
+        _settle_image(arguments, path)
         scope.regions.clear()
         scope.blocks.clear()
         scope.mover = ""
@@ -156,6 +168,28 @@ def _take_note(verb: str, arguments: dict[str, Any], path: Path, scope: _Scope) 
                 f"block {arguments['region']!r} is malloc's; it can be read, written and freed",
             )
         _check_range(arguments, path, scope)
+
+
+def _take_note_of_program(arguments: dict[str, Any], path: Path) -> None:
+    """Give `posix_spawn` its image: said as such, by the program's name, or nothing at all."""
+    if "program" in arguments:
+        if "image" in arguments:
+            raise StepsError(path, "takes `program`, a name, or `image`, sizes; not both")
+        arguments["image"] = {"program": arguments.pop("program")}
+    elif "image" not in arguments:
+        arguments["image"] = _settle_image({}, path)
+
+
+def _settle_image(arguments: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Check that an image is either named or described; fill in what its description leaves out."""
+    if "program" in arguments:
+        others = [f"`{key}`" for key in arguments if key != "program"]
+        if others:
+            raise StepsError(path, f"`program` says it all; leave out {', '.join(others)}")
+        return arguments
+    for key, value in _NO_IMAGE.items():
+        arguments.setdefault(key, value)
+    return arguments
 
 
 def _take_note_of_break(verb: str, path: Path, scope: _Scope) -> None:
@@ -303,10 +337,22 @@ def _repeated_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
     return steps
 
 
-def _image(value: Any, path: Path, scope: _Scope) -> dict[str, int]:
-    if not isinstance(value, Mapping):
-        raise StepsError(path, f"takes {_keys(VERBS['exec'])}, got {kind_of(value)}")
-    return _read_arguments(VERBS["exec"], value, path, scope)
+def _image(value: Any, path: Path, scope: _Scope) -> dict[str, Any]:
+    return _settle_image(_read_arguments(VERBS["exec"], value, path, scope), path)
+
+
+def _program(value: Any, path: Path, _scope: _Scope) -> str:
+    """Read the name of a program that ships; YAML takes an unquoted `true` for a truth value."""
+    name = "true" if value is True else value
+    if not isinstance(name, str) or name not in preset_names():
+        raise StepsError(path, unknown("program", str(name), preset_names()))
+    return name
+
+
+def _file(value: Any, path: Path, _scope: _Scope) -> str:
+    if not isinstance(value, str) or not value:
+        raise StepsError(path, f"a file has a name, got {value!r}")
+    return value
 
 
 def _pattern(value: Any, path: Path, scope: _Scope) -> Any:
@@ -412,6 +458,8 @@ _FILE_RANGE: Final = _Verb(
     defaults={"first": 0},
 )
 
+_NO_IMAGE: Final = {"text": 0, "data": 0, "bss": 0, "stack": 0, "touched": 1.0}
+
 HEAP_VERBS: Final = ("malloc", "calloc", "realloc", "free", "malloc_trim")
 
 VERBS: Final[dict[str, _Verb]] = {
@@ -442,12 +490,17 @@ VERBS: Final[dict[str, _Verb]] = {
     "fork": _BRANCH,
     "vfork": _BRANCH,
     "posix_spawn": _Verb(
-        {"name": _name, "image": _image, "steps": _spawned_steps},
-        defaults={"image": {"text": 0, "data": 0, "bss": 0, "stack": 0}, "steps": []},
+        {"name": _name, "program": _program, "image": _image, "steps": _spawned_steps},
+        defaults={"steps": []},
     ),
     "exec": _Verb(
-        {"text": _ANY_BYTES, "data": _ANY_BYTES, "bss": _ANY_BYTES, "stack": _ANY_BYTES},
-        defaults={"text": 0, "data": 0, "bss": 0, "stack": 0},
+        {
+            "program": _program,
+            **dict.fromkeys(("text", "data", "bss", "stack"), _ANY_BYTES),
+            "touched": _share,
+            "file": _file,
+        },
+        bare="program",
     ),
     "wait": _Verb({"child": _child}, bare="child"),
     "thread": _Verb({"name": _name, "steps": _thread_steps}, required=("steps",), bare="steps"),

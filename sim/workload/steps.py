@@ -22,7 +22,7 @@ from sim.workload.step_errors import StepsError
 from sim.workload.step_grammar import check_steps, normal_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from numpy.typing import NDArray
 
@@ -62,8 +62,9 @@ def steps(
     sleep          time
     sleep_until    time, counted from the start of the run
     fork, vfork    steps of the child; name
-    posix_spawn    image (as exec), steps, name
-    exec           text, data, bss, stack: sizes
+    posix_spawn    program, or image (as exec); steps, name
+    exec           program: the name of one that ships; or text, data, bss, stack: sizes;
+                   touched: the share of them that it touches; file: whose text it shares
     wait           child; without it, any child
     thread         steps of the thread; name
     join           thread
@@ -76,9 +77,9 @@ def steps(
     ``{hot_cold: {count:, hot_fraction:, hot_share:}}`` or ``{listed: [PAGE, ...]}``.
     ``arrivals``, counted from the start of the step, is ``{every: DURATION}``,
     ``{poisson: RATE}`` or ``{at: [TIME, ...]}``.  One main argument may stand bare:
-    ``{read: A}``, ``{compute: 5 ms}``, ``{fork: [...]}``.  A child knows its parent's regions,
-    a thread those of its process.  A block that malloc returned is a region, of the pages that it
-    lies in, for ``read`` and ``write``.
+    ``{read: A}``, ``{compute: 5 ms}``, ``{exec: ls}``, ``{fork: [...]}``.  A child
+    knows its parent's regions, a thread those of its process.  A block that malloc returned is a
+    region, of the pages that it lies in, for ``read`` and ``write``.
 
     Parameters
     ----------
@@ -200,10 +201,10 @@ class _Runner:
         self._note_child(name, child)
 
     def _posix_spawn(
-        self, image: dict[str, int], steps: list[Any], name: str | None = None
+        self, image: dict[str, Any], steps: list[Any], name: str | None = None
     ) -> Generator[Any, Any, None]:
         child = yield from self._task.posix_spawn(
-            _image(**image),
+            said_image(image),
             _run_child,
             steps,
             {},
@@ -213,8 +214,8 @@ class _Runner:
         )
         self._note_child(name, child)
 
-    def _exec(self, **sizes: int) -> Generator[Any, Any, None]:
-        yield from self._task.exec(_image(**sizes))
+    def _exec(self, **image: Any) -> Generator[Any, Any, None]:
+        yield from self._task.exec(said_image(image))
         self._regions.clear()
         self._blocks.clear()
         self._heap = Heap(self._task, self._heap.model.anew())
@@ -314,8 +315,18 @@ def _run_child(
     yield from _Runner(task, regions, blocks, model).run(steps)
 
 
-def _image(text: int, data: int, bss: int, stack: int) -> Image:
-    return Image(text_bytes=text, data_bytes=data, bss_bytes=bss, stack_bytes=stack)
+def said_image(said: Mapping[str, Any]) -> str | Image:
+    """Return what `exec` takes, from its arguments in a list of steps (`normal_image`)."""
+    if "program" in said:
+        return str(said["program"])
+    return Image(
+        text_bytes=said["text"],
+        data_bytes=said["data"],
+        bss_bytes=said["bss"],
+        stack_bytes=said["stack"],
+        touched=said["touched"],
+        file=said.get("file", ""),
+    )
 
 
 def _pattern(said: str | dict[str, Any], pages: int) -> tuple[Pattern, int]:

@@ -135,7 +135,7 @@ def test_spawning_depends_on_the_parent_with_fork_only():
         for parent in (8 * MIB, 128 * MIB):
             result = run(
                 "build_storm", method=method, parent=parent, jobs=8, concurrency=2,
-                job_heap=MIB, job_cpu=MS, parent_writes=0,
+                job_heap=MIB, job_cpu=MS, parent_writes=0, image={},
             )  # fmt: skip
             spawn_ns[method, parent] = statistics.median(recorded(result, "p", "spawn_ns"))
             assert recorded(result, "p", "jobs_killed") == [0]

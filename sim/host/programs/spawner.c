@@ -5,7 +5,7 @@
  *
  * It writes PAGES pages of anonymous memory, then SPAWNS times starts PROGRAM by METHOD (`f`
  * fork and exec, `v` vfork and exec, `p` as posix_spawn does), waits for it, and writes its pages
- * again.  On standard output, for each spawn, a `struct record`.
+ * again.  On standard error, for each spawn, a `struct record`.
  */
 #include "freestanding.h"
 
@@ -138,7 +138,7 @@ void run(char **stack)
         record.status = status;
         record.child_minflt = usage.ru_minflt;
         record.child_majflt = usage.ru_majflt;
-        if (CALL(write, 1, &record, sizeof record, 0) != sizeof record)
+        if (CALL(write, 2, &record, sizeof record, 0) != sizeof record)
             leave(73);
     }
     leave(0);

@@ -4,8 +4,10 @@ import pytest
 
 from sim.errors import ScenarioError
 from sim.units import KIB, MS
+from sim.workload.api import Image
 from sim.workload.patterns import Every, HotCold, Listed, Uniform
-from sim.workload.steps import StepsError, check_steps, normal_steps, steps
+from sim.workload.step_grammar import normal_image
+from sim.workload.steps import StepsError, check_steps, normal_steps, said_image, steps
 
 A = {"mmap": {"name": "A", "size": "8 KiB"}}
 
@@ -42,7 +44,17 @@ EVERYTHING = [
 ]
 
 
+PROGRAMS = [
+    {"posix_spawn": {"program": "sh", "steps": []}},
+    {"posix_spawn": {"image": "ls"}},
+    {"fork": [{"exec": "true"}]},
+    {"fork": [{"exec": {"text": "1 MiB", "touched": 0.5, "file": "mine"}}]},
+]
+
+
 def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
+    programs = normal_steps(PROGRAMS)
+    assert normal_steps(json.loads(json.dumps(programs))) == programs
     normal = normal_steps(EVERYTHING)
     assert normal_steps(json.loads(json.dumps(normal))) == normal
     assert normal[1] == {
@@ -90,6 +102,21 @@ def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
             "step 2, fork.steps, step 2, read: unknown region 'A'",
         ),
         ([A, {"posix_spawn": {"steps": [{"read": "A"}]}}], None, "unknown region"),
+        ([{"exec": "lss"}], (0, "exec"), "unknown program 'lss'; did you mean 'ls'"),
+        ([{"exec": {"program": 5}}], (0, "exec", "program"), "unknown program '5'"),
+        (
+            [{"exec": {"program": "ls", "text": 1, "touched": 1}}],
+            (0, "exec"),
+            "`program` says it all; leave out `text`, `touched`",
+        ),
+        ([{"exec": {"touched": 2}}], (0, "exec", "touched"), "must be a number in 0 .. 1, got 2"),
+        ([{"exec": {"file": ""}}], (0, "exec", "file"), "a file has a name"),
+        ([{"posix_spawn": {"image": 5}}], (0, "posix_spawn", "image"), "unknown program '5'"),
+        (
+            [{"posix_spawn": {"image": "ls", "program": "ls"}}],
+            (0, "posix_spawn"),
+            "takes `program`, a name, or `image`, sizes; not both",
+        ),
         ([{"wait": "kid"}], (0, "wait"), "unknown child 'kid'; there are: none"),
         ([{"fork": {"name": "kid", "steps": [{"wait": "kid"}]}}], None, "unknown child"),
         ([{"compute": -1}], (0, "compute"), "-1 is negative"),
@@ -194,3 +221,18 @@ def test_a_child_started_again_has_a_name_of_its_own(fake_process):
 def test_a_plain_error_has_a_plain_message():
     assert not issubclass(StepsError, ScenarioError)
     assert str(StepsError((), "steps are a list")) == "steps: steps are a list"
+
+
+@pytest.mark.parametrize("said", [True, "true", {"program": True}, {"program": "true"}])
+def test_yaml_takes_an_unquoted_true_for_a_truth_value(said):
+    """The program of that name is meant."""
+    assert normal_image(said) == {"program": "true"}
+
+
+def test_an_image_that_is_not_named_is_described():
+    nothing = {"text": 0, "data": 0, "bss": 0, "stack": 0, "touched": 1.0}
+    assert normal_image({}) == nothing
+    assert normal_steps(["exec"]) == [{"exec": nothing}]
+    spawned = normal_steps([{"posix_spawn": {"program": "sh"}}, "posix_spawn"])
+    assert [step["posix_spawn"]["image"] for step in spawned] == [{"program": "sh"}, nothing]
+    assert said_image({**nothing, "text": 5, "file": "mine"}) == Image(5, 0, 0, 0, file="mine")

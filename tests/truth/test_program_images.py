@@ -1,0 +1,164 @@
+"""The programs that ship, against the real ones: minor faults of a child that execs them.
+
+Each is run in a root of its own (`support.program_roots`), whose files are those of this machine.
+Where they are the files that were recorded, the counts must be equal; where libraries or program
+differ, they may differ by `TOLERANCE`.
+"""
+
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.machines import run
+from support.program_roots import (
+    COMMANDS,
+    ENVIRONMENT,
+    MissingError,
+    files_of,
+    fingerprint,
+    make_root,
+)
+
+from sim.host.conditions import cannot_run, file_folder
+from sim.host.kernel import HostError, compiled_program
+from sim.host.spawn import Method, SpawnedProgram, predict_spawns
+from sim.host.spawn_run import FLAGS, SOURCES
+from sim.resources import config_path
+from sim.workload.image import ProgramImage
+from sim.workload.presets import preset, preset_names
+
+pytestmark = [pytest.mark.truth, pytest.mark.kernel]
+
+RECORD = struct.Struct("<7q")
+TRIES = 3
+TOLERANCE = 0.1
+CHECKED_KERNELS = re.compile(r"6\.18\.")
+IN_ROOT = 'mount -t proc proc "$1/proc" && exec taskset -c "$2" chroot "$1" "$3" v 0 3 "$@"'
+
+
+@pytest.fixture(scope="module")
+def spawner() -> Path:
+    reason = cannot_run()
+    if reason is not None:
+        pytest.skip(f"unchecked: {reason}")
+    if os.geteuid():
+        pytest.skip("unchecked: only root may give a program a root of its own")
+    try:
+        return Path(compiled_program("spawner", [SOURCES / "spawner.c"], *FLAGS))
+    except HostError as error:
+        pytest.skip(f"unchecked: {error}")
+
+
+@pytest.fixture(params=COMMANDS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def root(spawner: Path, name: str) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="cowpool-", dir=file_folder()))
+    try:
+        make_root(folder, COMMANDS[name])
+        shutil.copy(spawner, folder / "spawner")
+        yield folder
+    except (MissingError, PermissionError) as error:
+        pytest.skip(f"unchecked: {error}")
+    finally:
+        shutil.rmtree(folder)
+
+
+def counted(root: Path, name: str) -> int:
+    """Return the minor faults of the program, once all its files are in the page cache."""
+    script = IN_ROOT.replace('"$@"', '"${@:4}"')
+    cpu = str(min(os.sched_getaffinity(0)))
+    done = subprocess.run(
+        ["unshare", "-m", "bash", "-c", script, "sh", root, cpu, "/spawner", *COMMANDS[name]],
+        env={**ENVIRONMENT, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode or len(done.stderr) != 3 * RECORD.size:
+        pytest.skip(f"unchecked: {done.stderr.decode(errors='replace').strip()}")
+    records = list(RECORD.iter_unpack(done.stderr))
+    assert all(status == 0 for status, *_ in records)
+    return int(records[-1][1])
+
+
+def predicted(image: ProgramImage) -> int:
+    program = SpawnedProgram(image, image.stack_pages)
+    return predict_spawns(Method.VFORK, 0, program=program, spawns=1)[0].child
+
+
+def is_as_recorded(root: Path, name: str) -> bool:
+    recorded = json.loads(config_path("programs", name).read_text())["sha256"]
+    found = {file: fingerprint(path) for file, path in files_of(root).items() if file in recorded}
+    return found == recorded
+
+
+def test_every_program_that_ships_is_run() -> None:
+    assert sorted(COMMANDS) == list(preset_names())
+
+
+def test_a_program_takes_the_faults_that_were_predicted(root: Path, name: str) -> None:
+    expected = predicted(preset(name))
+    counts = [counted(root, name) for _ in range(TRIES)]
+    if is_as_recorded(root, name) and CHECKED_KERNELS.match(os.uname().release):
+        assert min(counts) == expected
+    else:
+        assert min(counts) == pytest.approx(expected, rel=TOLERANCE)
+
+
+def pages_apart(image: ProgramImage) -> ProgramImage:
+    """Return an image without fault-around: each page of a file is an area of its own."""
+    parts = [
+        replace(s, start_vpn=s.start_vpn + n, pages=1, offset=s.offset + n, clears=False)
+        for s in image.segments
+        if s.file
+        for n in range(s.pages)
+    ]
+    return replace(image, segments=(*parts, *(s for s in image.segments if not s.file)))
+
+
+WRONG: dict[str, Callable[[ProgramImage], ProgramImage]] = {
+    "nothing is mapped around a fault": pages_apart,
+    "exec leaves the pages where bss begins alone, and nobody writes data": lambda image: replace(
+        image,
+        segments=tuple(replace(s, clears=False) for s in image.segments),
+        touches=tuple(replace(t, write=False) for t in image.touches),
+    ),
+    "the program touches nothing": lambda image: replace(image, touches=()),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+@pytest.mark.parametrize("name", ["true"], indirect=True)
+def test_a_wrong_rule_would_show(root: Path, name: str, what: str) -> None:
+    wrong = predicted(WRONG[what](preset(name)))
+    assert counted(root, name) != pytest.approx(wrong, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("program", ["true", "sh", "static"])
+def test_a_workload_takes_as_many(program: str) -> None:
+    """What `task.exec` does in a run is what the prediction above does by hand."""
+    faults = {}
+
+    def parent(task):
+        child = yield from task.vfork(child_of)
+        yield from task.wait(child)
+
+    def child_of(task):
+        yield from task.exec(program)
+
+    document = run({"parent": parent}, host={"memory_pages": 16_384})
+    for process in document["processes"]:
+        faults[process["name"]] = process["minor_faults"]
+    assert faults["parent/1"] == predicted(preset(program))
