@@ -72,12 +72,13 @@ def normal_steps(steps: Any) -> list[dict[str, dict[str, Any]]]:
     return _read_steps(steps, (), _Scope())
 
 
-def normal_image(said: Any) -> dict[str, Any]:
-    """Return what `exec` takes, its name or its sizes, in normal form: ``{"program": "ls"}``.
+def normal_image(said: Any) -> str | dict[str, Any]:
+    """Return what `exec` takes in normal form, for a program's parameter: a name, or sizes.
 
     The result is itself valid.  Raises `StepsError`.
     """
-    return _image(said, (), _Scope())
+    image = _image(said, (), _Scope())
+    return str(image["program"]) if "program" in image else image
 
 
 def _read_steps(steps: Any, path: Path, scope: _Scope) -> list[dict[str, dict[str, Any]]]:

@@ -315,8 +315,10 @@ def _run_child(
     yield from _Runner(task, regions, blocks, model).run(steps)
 
 
-def said_image(said: Mapping[str, Any]) -> str | Image:
-    """Return what `exec` takes, from its arguments in a list of steps (`normal_image`)."""
+def said_image(said: str | Mapping[str, Any]) -> str | Image:
+    """Return what `Process.exec` takes, from arguments in a list of steps or `normal_image`."""
+    if isinstance(said, str):
+        return said
     if "program" in said:
         return str(said["program"])
     return Image(

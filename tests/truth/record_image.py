@@ -9,12 +9,10 @@ comes from ``/proc/PID/maps``, at every system call of a second run.  Addresses 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import platform
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +26,7 @@ from sim.units import PAGE_BYTES
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.program_roots import COMMANDS, ENVIRONMENT, files_of, fingerprint, make_root
+from support.traced_programs import become, stops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,17 +35,9 @@ TARGET = Path("configs/programs")
 TRACING = Path("/sys/kernel/tracing/instances")
 EVENTS = ("exceptions/page_fault_user", "exceptions/page_fault_kernel", "sched/sched_process_exec")
 FAULT = re.compile(r"page_fault_(\w+): address=0x([0-9a-f]+) .* error_code=0x([0-9a-f]+)")
-ADDR_NO_RANDOMIZE = 0x40000
 WRITE = 2
-PTRACE_TRACEME, PTRACE_SYSCALL, PTRACE_SETOPTIONS = 0, 24, 0x4200
-TRACE_EXEC, TRACE_EXIT, KILL_WITH_US = 1 << 4, 1 << 6, 1 << 20
-EXEC_EVENT = 4
 ROOT_BYTES = 256 << 20
 STACK_PAGES = range(0x7FFFFFFFF - 40, 0x7FFFFFFFF)
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.ptrace.argtypes = [ctypes.c_long] * 4
-_libc.ptrace.restype = ctypes.c_long
 
 Touches = list[tuple[int, bool]]
 """Pages in order, and whether each is written."""
@@ -97,20 +88,6 @@ def cold_root(command: Sequence[str]) -> Iterator[Path]:
             run("losetup", "-d", device)
 
 
-def become(root: Path, command: Sequence[str]) -> None:
-    """Turn this process into the program; does not return."""
-    read_end, write_end = os.pipe()  # nobody reads: what the program prints must fit in
-    os.dup2(os.open("/dev/null", os.O_RDWR), 0)
-    os.dup2(write_end, 1)
-    os.dup2(read_end, 64)
-    os.closerange(3, 64)
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    os.chroot(root)
-    os.chdir("/")
-    _libc.personality(ADDR_NO_RANDOMIZE)
-    os.execve(command[0], list(command), ENVIRONMENT)
-
-
 def touches_of(root: Path, command: Sequence[str]) -> tuple[set[int], Touches]:
     """Return the pages that the kernel writes during exec, and what the program touches."""
     instance = TRACING / f"cowpool{os.getpid()}"
@@ -146,24 +123,11 @@ def _faults(text: str) -> Iterator[tuple[str, int, bool]]:
 
 def layout_of(root: Path, command: Sequence[str]) -> tuple[dict[int, Backing], int]:
     """Return what every page maps that the program ever maps, and the end of its heap."""
-    pid = os.fork()
-    if pid == 0:
-        _libc.ptrace(PTRACE_TRACEME, 0, 0, 0)
-        os.kill(os.getpid(), signal.SIGSTOP)
-        become(root, command)
-    os.waitpid(pid, 0)
-    _libc.ptrace(PTRACE_SETOPTIONS, pid, 0, TRACE_EXEC | TRACE_EXIT | KILL_WITH_US)
     pages: dict[int, Backing] = {}
     heap_end = 0
-    started = False
-    while True:
-        _libc.ptrace(PTRACE_SYSCALL, pid, 0, 0)
-        _, status = os.waitpid(pid, 0)
-        if os.WIFEXITED(status) or os.WIFSIGNALED(status):
-            return pages, heap_end
-        started |= status >> 16 == EXEC_EVENT
-        if started:
-            heap_end = max(heap_end, _note_maps(pid, pages))
+    for pid in stops(root, command, every_call=True):
+        heap_end = max(heap_end, _note_maps(pid, pages))
+    return pages, heap_end
 
 
 def _note_maps(pid: int, pages: dict[int, Backing]) -> int:
