@@ -60,8 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     except Exception as error:
         if hasattr(error, "format_message"):  # how typer's errors of usage are told apart
+            if type(error).__name__ == "NoArgsIsHelpError":
+                return _say(error.format_message(), BAD_INPUT)
             message = " ".join(error.format_message().split()).rstrip(".")
-            return _say(f"cowpool: {message}; see `cowpool --help`", BAD_INPUT)
+            context = getattr(error, "ctx", None)
+            command = "cowpool" if context is None else context.command_path
+            return _say(f"{command}: {message}; see `{command} --help`", BAD_INPUT)
         from sim.cli.defect import keep_traceback
 
         return _say(keep_traceback(error), DEFECT)

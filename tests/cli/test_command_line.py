@@ -43,13 +43,27 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["init"], ["run"], ["explain"], ["study"], ["report"], ["schema"], ["conform"]]
+    "command",
+    [[], ["init"], ["run"], ["explain"], ["study"], ["report"], ["schema"], ["conform"], ["walk"]],
 )
 def test_every_command_has_help(command, capsys):
     assert main([*command, "--help"]) == 0
     out, err = capsys.readouterr()
     assert "Usage: cowpool" in out
     assert err == ""
+
+
+def test_without_a_command_its_help_is_printed_as_it_is(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "  walk     Tell a script" in err.splitlines()[-2]
+
+
+def test_what_is_missing_points_to_the_help_of_its_command(capsys):
+    assert main(["walk"]) == 2
+    said = capsys.readouterr().err
+    assert said == "cowpool walk: Missing argument 'SCRIPT'; see `cowpool walk --help`\n"
 
 
 def test_the_version(capsys):

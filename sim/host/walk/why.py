@@ -189,6 +189,18 @@ def _keepers(touch: Touch) -> str:
     return f"{_was(touch)} keeps {count(touch.left_refs, 'reference')}"
 
 
+def _why_small(t: Touch) -> str:
+    """Return why a new page of an area that wants huge pages is a small one, or ""."""
+    if t.area is None or "hugepage" not in t.area.flags:
+        return ""
+    first = t.vpn // HUGE_PAGES * HUGE_PAGES
+    if t.area.start > first or t.area.end < first + HUGE_PAGES:
+        return " A huge page would not fit: the area does not contain all of its 2 MiB."
+    if t.tables:  # the leaf table among them
+        return f" No huge page: no block of {HUGE_PAGES} frames is free."
+    return " No huge page: its 2 MiB have a leaf table already."
+
+
 def _read_present(t: Touch) -> str:
     assert t.after is not None
     shared = f", although it shares {_new(t)} with {_others(t)}" if _others(t) else ""
@@ -261,7 +273,7 @@ TEXTS: Final[dict[str, Callable[[Touch], str]]] = {
     ),
     "zero_fill": lambda t: (
         f"Not there, and written: `do_anonymous_page` takes {_new(t)}, zeroes it and maps it "
-        f"writable; only {t.process} maps it."
+        f"writable; only {t.process} maps it.{_why_small(t)}"
     ),
     "zero_page_written": lambda t: (
         f"The zero page, written: `wp_page_copy` takes {_new(t)}, zeroed (there is nothing to "

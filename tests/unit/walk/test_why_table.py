@@ -88,6 +88,21 @@ def test_what_changed_with_a_release_is_told_by_its_rules(text, release, before,
         assert any(said in line for line in why_lines(story.chapters[-1], story))
 
 
+@pytest.mark.parametrize(
+    ("text", "frames", "said"),
+    [
+        (f"{HUGE}P write A 0 1", 64, "no block of 512 frames is free"),
+        (f"{HUGE}P write A 0 1", 2048, "maps 2 MiB with one entry"),
+        ("P map A 512\nP write A 0 1\nP hugepage A\nP write A 1 2", 2048, "a leaf table already"),
+        ("P map A 600\nP hugepage A\nP write A 512 513", 2048, "does not contain all of its 2 MiB"),
+    ],
+)
+def test_why_a_page_is_small_where_huge_ones_are_wanted(text, frames, said):
+    story = tell(parse_script(text), MachineChoice(frames))
+    (line,) = why_lines(story.chapters[-1], story)
+    assert said in line
+
+
 def test_equal_faults_in_a_row_are_folded():
     reasons, _ = last_reasons("P map A 32\nP write A 0 32")
     (only,) = reasons
