@@ -108,7 +108,7 @@ RULES: Final = (
         "a fault is major if it had to be made again, for whatever reason",
         "if it found its page absent",
         "faults on pages of files under way from the device",
-        UNCHECKED,
+        KERNEL_6_1,
         UNCHECKED,
     ),
     Rule(
@@ -189,7 +189,7 @@ RULES: Final = (
         "if it had to be made again, for whatever reason",
         "faults on pages of files under way from the device",
         KERNEL,
-        UNCHECKED,
+        KERNEL_6_1,
     ),
     Rule(
         R_TUNED_PERCPU,
@@ -288,7 +288,7 @@ RULES: Final = (
         "page by page",
         "pages read ahead",
         KERNEL,
-        UNCHECKED,
+        KERNEL_6_12,
     ),
     Rule(
         R_FOLIO_AROUND,
