@@ -41,6 +41,7 @@ R_FILE_LOCKS: Final = 524288
 R_FILE_FOLIOS: Final = 1048576
 R_FOLIO_AROUND: Final = 2097152
 R_POPULATE_STOPS: Final = 4194304
+R_VICTIM_ITSELF: Final = 8388608
 
 KERNEL: Final = "running kernel 6.18"
 KERNEL_6_12: Final = "running kernel 6.12"
@@ -72,6 +73,16 @@ class Rule:
 
 
 RULES: Final = (
+    Rule(
+        R_VICTIM_ITSELF,
+        (5, 1),
+        "the process with the highest badness is killed",
+        "that child of it is, with memory of its own, which has the highest, if there is one",
+        NOTHING,
+        NOTHING,
+        NOTHING,
+        "bbbe48029720",
+    ),
     Rule(
         R_GUESS_TOTAL,
         (5, 2),
@@ -249,6 +260,7 @@ RULES: Final = (
         "faults, memory",
         KERNEL,
         KERNEL_6_12,
+        "1ced09e0331f",
     ),
     Rule(
         R_GIVE_TABLES,
