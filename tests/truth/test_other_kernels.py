@@ -17,6 +17,7 @@ from sim.host.conditions import assumed_release, cannot_run
 from sim.host.predict import predict
 from sim.host.record import OpRecord, format_records
 from sim.host.validity import load_script
+from sim.kernel.overcommit import may_commit
 from sim.machine.layout import HUGE_PAGES
 from sim.machine.rules import (
     KERNEL_6_1,
@@ -104,6 +105,21 @@ def test_mappings_begin_where_that_kernel_put_them(release: str):
         kernel.mmap(row, 3)
         starts = {kernel.mmap(row, int(pages)) % HUGE_PAGES for _ in range(8)}
         assert (starts == {0}) == (aligned == 8), pages
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_promises_end_where_that_kernel_ended_them(release: str):
+    """Overcommit mode 2, to the page; asked by root, for whom nothing is kept back for root."""
+    told = {name: value for name, (value,) in answer("largest_promise", release).items()}
+    assert told["limit"] == told["memory"] * 50 // 100
+    kernel = Kernel(memory_pages=300, overcommit=2, commit_limit_pages=told["limit"])
+    row = kernel.process()
+    pool, space = kernel.arrays.pool[0], kernel.space(row)
+    pool.admin_reserve, pool.user_reserve = 0, told["user"]
+    pool.committed, space.pages = told["promised"], told["mapped"]
+    at = int(kernel.task(row).space)
+    assert may_commit(kernel.arrays, at, told["largest"])
+    assert not may_commit(kernel.arrays, at, told["largest"] + 1)
 
 
 def waits(parts: list[int]) -> bool:
