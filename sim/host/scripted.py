@@ -7,17 +7,17 @@ affair; who wants to know what every single step did watches.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sim.engine.direct import carry_out, take_step
-from sim.errors import Errno, KernelPanicError
+from sim.engine.direct import take_step
+from sim.host.operation import at_once, operate
 from sim.host.record import Figures, OpRecord
 from sim.host.script import FIRST_PROCESS, Operation, Verb
 from sim.kernel import fadvise
 from sim.kernel import step as ops
-from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MAJOR_FAULT, MORE, SEGV, SHORT
+from sim.kernel.work import DONE, MAJOR_FAULT, MORE, SEGV
 from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_ACCOUNT,
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from sim.host.operation import Ended, Work
 
 FIRST_REGION_VPN: Final = 0x1_0000_0000
 """Where regions are placed from, far from everything else in an address space."""
@@ -91,7 +93,6 @@ FILE_IO: Final = {
     Verb.FILEWRITE: ops.OP_FILE_WRITE,
     Verb.FSYNC: ops.OP_FSYNC,
 }
-ERRNO_NAMES: Final = {ENOMEM: Errno.ENOMEM.name, EINVAL: Errno.EINVAL.name}
 
 
 @dataclass(slots=True)
@@ -128,12 +129,6 @@ class Watch(Protocol):
 
     def invalid(self, process: ScriptedProcess) -> None:
         """Take note that the step was refused for good: an access that may not be."""
-
-
-Ended = tuple[str, int, int]
-"""How an operation ended (as in `OpRecord.ending`), its minor faults, its time in ps."""
-Work = Generator[None, None, Ended]
-"""An operation under way: it stops wherever memory is short, to try again when sent on."""
 
 
 def births(script: Sequence[Operation]) -> int:
@@ -373,46 +368,24 @@ class Scripted:
         return ScriptedProcess(row, self._born - 1)
 
     def _do(self, process: ScriptedProcess, op: int, **fields: int) -> Work:
-        """Have a task carry out a kernel operation with these fields of its row set."""
-        t = self.machine.arrays.tasks[process.row]
-        t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
-        t.fault_from_ns = NONE
-        for name, value in fields.items():
-            t[name] = value
-        t.op = op
-        faults = ps = 0
-        while True:
-            status, more_faults, more_ps = self._carry_out(process)
-            faults += more_faults
-            ps += more_ps
-            if status == GROW:
-                self.machine.make_room()
-            elif status == SHORT:
-                yield
-            elif status == SEGV:
-                return "SIGSEGV", faults, ps
-            elif status == DONE:
-                errno = int(self.machine.arrays.tasks[process.row].errno)
-                return ERRNO_NAMES[errno] if errno else "", faults, ps
-            else:
-                raise KernelPanicError(f"a step ended with {status}", repr(process))
+        """Have a process carry out a kernel operation with these fields of its row set."""
+        carry = None if self.watch is None else partial(self._carry_out, process, self.watch)
+        return operate(self.machine, process.row, process.cpu, op, fields, carry)
 
-    def _carry_out(self, process: ScriptedProcess) -> tuple[int, int, int]:
-        """Do steps until one is not followed by another; watched, one call a step."""
+    def _carry_out(self, process: ScriptedProcess, watch: Watch) -> tuple[int, int, int]:
+        """Do steps until one is not followed by another, one call a step."""
         m = self.machine.arrays
-        if self.watch is None:
-            return carry_out(m, process.cpu, process.row)
         faults = ps = 0
         status = MORE
         while status == MORE:
-            self.watch.before(process)
+            watch.before(process)
             status, fault, more_ps = take_step(m, process.cpu, process.row)
             faults += fault
             ps += more_ps
             if status <= DONE:
-                self.watch.after(process)
+                watch.after(process)
             elif status == SEGV:
-                self.watch.invalid(process)
+                watch.invalid(process)
         return status, faults, ps
 
     def space(self, process: ScriptedProcess) -> int:
@@ -437,13 +410,3 @@ class Scripted:
                     )
                     found.append(Figures(name, label, rss, anon, pdirty, sdirty, 0, huge))
         return tuple(found)
-
-
-def at_once(work: Work) -> Ended:
-    """Carry out an operation that finds all the memory it needs."""
-    try:
-        next(work)
-    except StopIteration as done:
-        ended: Ended = done.value
-        return ended
-    raise KernelPanicError("a roomy machine ran out of memory")

@@ -13,11 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.engine.direct import carry_out
 from sim.engine.images import install
 from sim.errors import KernelPanicError
+from sim.host.operation import at_once, operate
 from sim.kernel import step as ops
-from sim.kernel.work import DONE, GROW
 from sim.machine.layout import (
     A_ACCOUNT,
     A_READ,
@@ -280,18 +279,9 @@ class _Machine:
 
     def _call(self, row: int, op: int, **fields: Any) -> None:
         """Carry out one operation of a task, and count its faults and its time."""
-        t = self._machine.arrays.tasks[row]
-        t.stage = t.at = t.within = t.errno = t.need = 0
-        for name, value in fields.items():
-            t[name] = value
-        t.op = op
-        status = GROW
-        while status == GROW:
-            m = self._machine.arrays
-            status, faults, ps = carry_out(m, int(row != self._parent), row)
-            self._faults[row] += faults
-            self._ps += ps
-            if status == GROW:
-                self._machine.make_room()
-        if status != DONE or self._machine.arrays.tasks[row].errno:
-            raise KernelPanicError(f"operation {op} ended with {status} on a roomy machine")
+        work = operate(self._machine, row, int(row != self._parent), op, fields)
+        ending, faults, ps = at_once(work)
+        self._faults[row] += faults
+        self._ps += ps
+        if ending:
+            raise KernelPanicError(f"operation {op} ended with {ending} on a roomy machine")

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.engine.direct import carry_out
 from sim.errors import Errno, KernelPanicError, Refused, ScenarioError
 from sim.host.malloc.record import HeapFigures, HeapRecord
 from sim.host.malloc.script import Operation, Verb
+from sim.host.operation import SIGSEGV, at_once, operate
 from sim.host.script import FIRST_PROCESS
 from sim.kernel import step as ops
-from sim.kernel.work import DONE, ENOMEM, GROW
 from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, N_LINES, N_QUANTILES, NONE
 from sim.machine.machine import HostSpec, Machine
 from sim.units import GIB, PAGE_BYTES
@@ -242,25 +241,12 @@ class _Heaps:
 
     def _do(self, process: _Process, op: int, **fields: int) -> int:
         """Carry out one operation of the kernel; return its minor faults."""
-        m = self._machine.arrays
-        t = m.tasks[process.row]
-        t.stage = t.at = t.within = t.errno = t.need = 0
-        for name, value in fields.items():
-            t[name] = value
-        t.op = op
-        faults = 0
-        while True:
-            status, more_faults, _ = carry_out(m, process.cpu, process.row)
-            faults += more_faults
-            if status == DONE:
-                break
-            if status != GROW:
-                raise KernelPanicError(f"a step ended with {status}", f"{op} {fields}")
-            self._machine.make_room()
-            m = self._machine.arrays
-        if int(m.tasks[process.row].errno):
-            errno = int(m.tasks[process.row].errno)
-            raise Refused(Errno.ENOMEM if errno == ENOMEM else Errno.EINVAL, f"call {op}")
+        work = operate(self._machine, process.row, process.cpu, op, fields)
+        ending, faults, _ = at_once(work)
+        if ending == SIGSEGV:
+            raise KernelPanicError(f"a step ended with {ending}", f"{op} {fields}")
+        if ending:
+            raise Refused(Errno[ending], f"call {op}")
         return faults
 
     def _result(self, process: _Process) -> int:

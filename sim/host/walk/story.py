@@ -24,9 +24,9 @@ from sim.policy.oom import Candidate, badness_pages, choose_victim
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sim.host.operation import Work
     from sim.host.record import Figures
     from sim.host.script import Operation
-    from sim.host.scripted import Work
 
 MOST_FRAMES: Final = 4096
 """Frames of the largest machine that is drawn, 16 MiB."""

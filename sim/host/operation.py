@@ -1,0 +1,77 @@
+"""One operation of the simulated kernel, from its fields in a task's row to how it ended.
+
+Scripts of memory operations, of malloc and of spawns are all carried out so: no clock, one task
+after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Final
+
+from sim.engine.direct import carry_out
+from sim.errors import Errno, KernelPanicError
+from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, SEGV, SHORT
+from sim.machine.layout import NONE
+
+if TYPE_CHECKING:
+    from sim.machine.machine import Machine
+
+SIGSEGV: Final = "SIGSEGV"
+"""How an access ends that may not be."""
+ERRNO_NAMES: Final = {ENOMEM: Errno.ENOMEM.name, EINVAL: Errno.EINVAL.name}
+
+Ended = tuple[str, int, int]
+"""How an operation ended (as in `OpRecord.ending`), its minor faults, its time in ps."""
+Work = Generator[None, None, Ended]
+"""An operation under way: it stops wherever memory is short, to try again when sent on."""
+Carry = Callable[[], tuple[int, int, int]]
+"""Does a task's steps while it can: how the last one ended, minor faults, time in ps."""
+
+
+def operate(
+    machine: Machine,
+    row: int,
+    cpu: int,
+    op: int,
+    fields: dict[str, int],
+    carry: Carry | None = None,
+) -> Work:
+    """Have the task in `row` carry out `op` on `cpu`, with these fields of its row set.
+
+    `carry` does the steps in place of `carry_out`, for who watches them.
+    """
+    t = machine.arrays.tasks[row]
+    t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
+    t.fault_from_ns = NONE
+    for name, value in fields.items():
+        t[name] = value
+    t.op = op
+    faults = ps = 0
+    while True:
+        status, more_faults, more_ps = (
+            carry_out(machine.arrays, cpu, row) if carry is None else carry()
+        )
+        faults += more_faults
+        ps += more_ps
+        if status == GROW:
+            machine.make_room()
+        elif status == SHORT:
+            yield
+        elif status == SEGV:
+            return SIGSEGV, faults, ps
+        elif status == DONE:
+            errno = int(machine.arrays.tasks[row].errno)
+            return ERRNO_NAMES[errno] if errno else "", faults, ps
+        else:
+            raise KernelPanicError(f"a step ended with {status}", f"operation {op} of task {row}")
+
+
+def at_once(work: Work) -> Ended:
+    """Carry out an operation that finds all the memory it needs."""
+    try:
+        next(work)
+    except StopIteration as done:
+        ended: Ended = done.value
+        return ended
+    raise KernelPanicError("a roomy machine ran out of memory")
