@@ -237,6 +237,28 @@ def _file_io(c: Chapter) -> list[str]:
     return [f"A system call, not an access: the file's pages {made}; no entry changes."]
 
 
+def _read_ahead(c: Chapter) -> list[str]:
+    return [
+        f"How far faults of the area, and reads of its file, read ahead changes "
+        f"({c.operation.verb}); no page is touched."
+    ]
+
+
+def _drop_file(c: Chapter) -> list[str]:
+    back = frames_for(c.effects.returned) or "nothing"
+    return [
+        "Dirty pages are written to the file, and those that nobody maps leave the page cache: who "
+        f"touches one again takes a major fault. Back in the pool: {back}."
+    ]
+
+
+def _will_need(c: Chapter) -> list[str]:
+    return [
+        f"What is not in the page cache is read from the device "
+        f"({count(c.effects.taken['page cache'], 'frame')}); no entry is made, and nothing faults."
+    ]
+
+
 def _other(c: Chapter) -> list[str]:
     return []
 
@@ -267,6 +289,11 @@ ABOUT: Final[dict[Verb, Callable[[Chapter], list[str]]]] = {
     Verb.BRK: _brk,
     Verb.SYNC: _sync,
     Verb.FSYNC: _sync,
+    Verb.RANDOM: _read_ahead,
+    Verb.SEQUENTIAL: _read_ahead,
+    Verb.NORMAL: _read_ahead,
+    Verb.DROP: _drop_file,
+    Verb.WILLNEED: _will_need,
     Verb.FILEREAD: _file_io,
     Verb.FILEWRITE: _file_io,
 }

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from sim.host.walk.canvas import CHANGED, FAINT, Canvas
 from sim.host.walk.layout import blocks
-from sim.host.walk.panel import WIDTH, Panel
+from sim.host.walk.panel import Panel
 from sim.host.walk.signs import legend
+from sim.host.walk.spots import WIDTH
 from sim.host.walk.tale import (
     closing_line,
     faults_text,

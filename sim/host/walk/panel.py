@@ -9,6 +9,7 @@ from sim.host.walk.canvas import FAINT, HATCH, Canvas
 from sim.host.walk.layout import Block, changed_entries, changed_frames
 from sim.host.walk.pool import MOST_SQUARES, PITCH, ROW, draw_runs, draw_squares, free_text
 from sim.host.walk.signs import CELL, FILLS, LETTERS, TABLE_EDGE
+from sim.host.walk.spots import COLUMN, LEFT, WIDE, WIDTH, Spot, shelves
 from sim.host.walk.state import CACHE, KERNEL, TABLE, set_aside
 from sim.machine.layout import HUGE_PAGES
 
@@ -18,45 +19,13 @@ if TYPE_CHECKING:
     from sim.host.walk.layout import Column
     from sim.host.walk.state import Space, State, Table
 
-WIDTH: Final = 800
-LEFT: Final = 92
-"""Where columns begin."""
-COLUMN: Final = 52
-GAP: Final = 12
-"""Between regions."""
 BAR: Final = 15
 ENTRY: Final = 24
 FRAME: Final = 32
 LANE: Final = 46
 """Height of a row of frames, with the arrows that end there."""
-WIDE: Final = 2 * COLUMN + CELL
-"""Width of an entry or frame that stands for many alike."""
 MAP: Final = 8 * PITCH
 """Width of the pool drawn as a square."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A column and where it is drawn."""
-
-    column: Column
-    block: Block
-    x: int
-
-    @property
-    def width(self) -> int:
-        """Width of its entries and frames."""
-        return WIDE if self.column.alike else CELL
-
-    @property
-    def right(self) -> int:
-        """Where they end."""
-        return self.x + self.width
-
-    @property
-    def middle(self) -> int:
-        """Half way."""
-        return self.x + self.width // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +61,14 @@ class Panel:
 
         The pool lies beside a picture that leaves room for it, otherwise below.
         """
-        shelves = list(_shelves(self._blocks))
+        rows = list(shelves(self._blocks))
         top = y
-        for shelf in shelves:
+        for shelf in rows:
             spaces = [s for s in self._after.spaces if _concerns(s, shelf)]
             if spaces:
                 y = self._shelf(shelf, spaces, y)
         is_small = len(self._after.frames) <= MOST_SQUARES
-        if is_small and len(shelves) == 1 and shelves[0][-1].right < WIDTH - MAP - 40:
+        if is_small and len(rows) == 1 and rows[0][-1].right < WIDTH - MAP - 40:
             return max(y, self._pool(WIDTH - MAP - 14, top + 10, 8)) + 12
         return self._pool(LEFT, y + 4, ROW) + 12
 
@@ -391,28 +360,6 @@ def _huge_entries(shelf: Iterable[Spot], space: Space) -> Iterator[list[Spot]]:
         spots.append(spot)
     if spots:
         yield spots
-
-
-def _shelves(found: Iterable[Block]) -> Iterator[list[Spot]]:
-    """Yield the columns of all regions in rows that fit the width; a region is cut if need be."""
-    right = WIDTH - 14
-    shelf: list[Spot] = []
-    x = LEFT
-    for block in found:
-        widths = [WIDE if column.alike else CELL for column in block.columns]
-        gap = COLUMN - CELL
-        if shelf and x + sum(widths) + (len(widths) - 1) * gap > right:
-            yield shelf
-            shelf, x = [], LEFT
-        for column, width in zip(block.columns, widths, strict=True):
-            if x + width > right:
-                yield shelf
-                shelf, x = [], LEFT
-            shelf.append(Spot(column, block, x))
-            x += width + gap
-        x += GAP
-    if shelf:
-        yield shelf
 
 
 def _concerns(space: Space, shelf: Sequence[Spot]) -> bool:

@@ -23,7 +23,7 @@ FAULTS: Final = {
     "spurious": "dirtying",
     "huge_zero_fill": "huge zero-fill",
     "huge_copy": "huge copy",
-    "major_fault": "major",
+    "major_fault": "major fault",
     "segfault": "SIGSEGV",
 }
 """Names of faults, by the lines of work they are counted as."""

@@ -151,7 +151,10 @@ def rule_of(touch: Touch) -> tuple[str, str]:
             return "cache_mapped_writable", "do_shared_fault"
         return "cache_mapped", "do_read_fault"
     if kind == "major_fault":
-        return "read_in", "do_read_fault" if not touch.write else "do_fault"
+        if not touch.write:
+            return "read_in", "do_read_fault"
+        is_shared = area is not None and area.shared
+        return "read_in", "do_shared_fault" if is_shared else "do_cow_fault"
     if kind == "spurious":
         return "clean_shared_written", "wp_page_shared"
     return kind, "handle_mm_fault"
@@ -247,6 +250,16 @@ def _cache_mapped(t: Touch) -> str:
     )
 
 
+def _read_in(t: Touch) -> str:
+    function = rule_of(t)[1]
+    text = f"Not in the page cache: `{function}` has `filemap_fault` read it from the device"
+    if function == "do_cow_fault":
+        return (
+            f"{text}, a major fault, and copies it into {_new(t)}, writable for {t.process} alone."
+        )
+    return f"{text} into {_new(t)}, a major fault."
+
+
 TEXTS: Final[dict[str, Callable[[Touch], str]]] = {
     "read_present": _read_present,
     "write_present": _write_present,
@@ -307,9 +320,7 @@ TEXTS: Final[dict[str, Callable[[Touch], str]]] = {
         f"Not there, shared, and written: `do_shared_fault` maps {_new(t)} of the page cache "
         "writable, and the page is dirty. No frame is taken."
     ),
-    "read_in": lambda t: (
-        f"Not in the page cache: read from the device into {_new(t)}, a major fault."
-    ),
+    "read_in": _read_in,
     "clean_shared_written": lambda t: (
         f"A shared file's page, mapped read-only while clean: `wp_page_shared` tells the file "
         f"system, and makes {_was(t)} writable and dirty. No frame is taken."

@@ -2,13 +2,16 @@
 
 import pytest
 
+from sim.host.script import TOUCHING_VERBS, Verb
 from sim.host.validity import parse_script
+from sim.host.walk.calls import ABOUT
 from sim.host.walk.story import MachineChoice, tell
 from sim.host.walk.tale import chapter_reasons, why_lines
 
 HUGE = "P map A 512\nP hugepage A\n"
+COLD = "P mapfile D 4\nP random D\nP drop D\n"
 
-RULES = [  # script, rule of its last line's last page, function, minor faults of that page
+RULES = [  # script, rule of its last line's last page, function, faults of that page
     ("P map A 1\nP write A 0 1", "zero_fill", "do_anonymous_page", 1),
     ("P map A 1\nP read A 0 1", "zero_page", "do_anonymous_page", 1),
     ("P map A 1\nP read A 0 1\nP write A 0 1", "zero_page_written", "wp_page_copy", 1),
@@ -25,6 +28,9 @@ RULES = [  # script, rule of its last line's last page, function, minor faults o
     ("P shmap B 4\nP read B 0 1", "shmem_fill", "do_read_fault", 1),
     ("P map A 2\nP unmap A 0 1\nP write A 0 1", "no_area", "bad_area_nosemaphore", 0),
     ("P map A 1\nP protect A 0 1 r\nP write A 0 1", "not_permitted", "bad_area_access_error", 0),
+    (f"{COLD}P read D 0 1", "read_in", "do_read_fault", 1),
+    (f"{COLD}P write D 0 1", "read_in", "do_cow_fault", 1),
+    (f"{COLD.replace('mapfile', 'mapshfile')}P write D 0 1", "read_in", "do_shared_fault", 1),
     (f"{HUGE}P write A 0 1", "huge_zero_fill", "do_huge_pmd_anonymous_page", 1),
     (f"{HUGE}P read A 0 1", "huge_zero_page", "do_huge_pmd_anonymous_page", 1),
     (f"{HUGE}P read A 0 1\nP write A 0 1", "huge_zero_page_written", "do_huge_zero_wp_pmd", 1),
@@ -148,6 +154,11 @@ def test_a_shared_leaf_table_is_copied_before_the_page():
     assert story.chapters[-1].effects.taken == {"data": 1, "page tables": 1}
 
 
+def test_every_call_is_explained():
+    other = {Verb.FORK, Verb.PROTECT, Verb.FREE}  # these depend on the machine
+    assert set(Verb) == ABOUT.keys() | TOUCHING_VERBS | other
+
+
 @pytest.mark.parametrize("kind", ["eager", "on_demand", "async"])
 def test_other_ways_to_fork_are_explained_as_what_they_are(kind):
     story = tell(parse_script("P map A 4\nP write A 0 4\nP fork C"), MachineChoice(fork=kind))
@@ -167,6 +178,9 @@ def test_other_ways_to_fork_are_explained_as_what_they_are(kind):
         ("P map A 2\nP write A 0 2\nP unmap A 0 1", "Back in the pool: 1 data"),
         ("P map A 1\nP unmap A 0 1", "Back in the pool: nothing"),
         ("P map A 2\nP unmap A 0 1\nP dontneed A 0 2", "ENOMEM"),
+        (f"{COLD}P read D 0 1\nP drop D", "who touches one again takes a major fault"),
+        (f"{COLD}P willneed D 0 3", "is read from the device (3 frames)"),
+        (f"{COLD}P sequential D", "(sequential); no page is touched"),
     ],
 )
 def test_what_is_no_fault_is_explained_as_well(text, said):
