@@ -185,7 +185,9 @@ def _others(touch: Touch) -> str:
 def _keepers(touch: Touch) -> str:
     """Return who keeps the frame that was copied."""
     if touch.left_refs == 0:
-        return f"{_was(touch)} has no owner any more"
+        return (
+            f"{_was(touch)} has no owner any more, and goes back (Linux would keep it a while, A14)"
+        )
     known = listing(touch.left)
     if touch.left_refs == len(touch.left):
         return f"{_was(touch)} stays with {known}"
