@@ -1,7 +1,8 @@
-"""The device that files are read from, and the tasks that wait for a page of it.
+"""The device that files are on, and the tasks that wait for a page of it.
 
 A request waits for one of `queue_depth` places, takes the `latency`, and then its turn on the way
-to memory, whose `bandwidth` all requests share.  All its pages are present at its end.
+to or from memory, whose `bandwidth` all requests share.  All its pages are present, or written,
+at its end.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from sim.kernel.readahead import arrived, is_under_way
+from sim.kernel.readahead import arrived, is_under_way, written
 from sim.machine.layout import HEED_READS
 from sim.units import PAGE_BYTES, S
 
@@ -38,8 +39,7 @@ class Disk:
         self._places = simpy.Resource(system.env, spec.queue_depth)
         self._way = simpy.Resource(system.env, 1)
         self._waiting: list[Task] = []
-        self.reads = 0
-        self.pages_read = 0
+        self.reads = self.pages_read = self.writes = self.pages_written = 0
 
     def take_requests(self) -> None:
         """Take over the requests that the step just made has left."""
@@ -49,7 +49,9 @@ class Disk:
         for request in m.requests[: int(pool.requests)]:
             file, first, end = int(request.file), int(request.first), int(request.end)
             for start in range(first, end, largest):
-                self._system.env.process(self._serve(file, start, min(end, start + largest)))
+                until = min(end, start + largest)
+                serving = self._serve(file, start, until, writes=bool(request.write))
+                self._system.env.process(serving)
         pool.requests = 0
         pool.heed &= ~HEED_READS
 
@@ -57,7 +59,7 @@ class Disk:
         """Return how long `pages` pages take on their way to memory."""
         return round(pages * PAGE_BYTES * S / self._spec.bandwidth_bytes_per_s)
 
-    def _serve(self, file: int, first: int, end: int) -> Any:
+    def _serve(self, file: int, first: int, end: int, *, writes: bool) -> Any:
         env = self._system.env
         with self._places.request() as place:
             yield place
@@ -65,13 +67,19 @@ class Disk:
             with self._way.request() as turn:
                 yield turn
                 yield env.timeout(self.transfer_ns(end - first))
-        self.reads += 1
-        self.pages_read += end - first
-        arrived(self._system.machine.arrays, file, first, end)
+        m = self._system.machine.arrays
+        if writes:
+            self.writes += 1
+            self.pages_written += end - first
+            written(m, file, end - first)
+        else:
+            self.reads += 1
+            self.pages_read += end - first
+            arrived(m, file, first, end)
         self._look_again()
 
     def refused(self, task: Task, cpu: int) -> None:
-        """Block `task`, running on `cpu`, until the page that its step needs is present."""
+        """Block `task`, on `cpu`, until its page is present, or all it waits for is written."""
         self._waiting.append(task)
         self._system.cpus.block(task, cpu, "a page from the disk", None)
 

@@ -138,7 +138,10 @@ class Measurement:
             ],
             "distributions": self._distributions(),
             "littles_law_residual": system.cpus.queue.little_residual(system.end_ns()),
-            "disk": {"reads": system.disk.reads, "pages_read": system.disk.pages_read},
+            "disk": {
+                name: getattr(system.disk, name)
+                for name in ("reads", "pages_read", "writes", "pages_written")
+            },
             "host": self._host(),
         }
         return RunResult(document)

@@ -3,15 +3,23 @@
 A page that is written back is clean afterwards, and so is every entry of a shared mapping that maps
 it: clean and read-only, so that the file system hears of the next write.  Read in Linux 6.12
 `mm/filemap.c`, `mm/msync.c`, `mm/page-writeback.c` (`folio_clear_dirty_for_io`), `mm/rmap.c`
-(`folio_mkclean`).  What the device takes to write is not counted; what is absent is read from it,
-and what is read ahead with it (`sim.kernel.readahead`).
+(`folio_mkclean`).  The device is asked for what is absent, and what is read ahead with it
+(`sim.kernel.readahead`), and writes what is dirty: fsync and msync wait for that.
 """
 
 from sim.jit import compiled
 from sim.kernel.cache import cache_page
 from sim.kernel.filemap import FILL_PAGES
 from sim.kernel.ranges import area_ahead
-from sim.kernel.readahead import may_read, read_ahead, read_further, read_pages, window_room
+from sim.kernel.readahead import (
+    may_read,
+    read_ahead,
+    read_further,
+    read_pages,
+    request_room,
+    submit,
+    window_room,
+)
 from sim.kernel.work import (
     CACHE_FILL,
     DONE,
@@ -139,23 +147,40 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
 
 @compiled
 def fsync_step(m: Arrays, cpu: int, task: int) -> int:
-    """Write the next dirty pages of `file` back."""
+    """Have the next dirty pages of `file` written back; in the end, wait for the device."""
     t = m.tasks[task]
+    file = int(t.file)
+    if t.stage == 1:
+        return wait_for_writes(m, task, file)
+    if not request_room(m, FILL_PAGES):
+        return GROW
     if t.at == 0:
         note(m, MADVISE_CALL, 1)
     first = int(t.at)
-    end = min(first + FILL_PAGES, int(m.files[int(t.file)].pages))
-    write_back(m, int(t.file), first, end)
+    end = min(first + FILL_PAGES, int(m.files[file].pages))
+    write_back(m, file, first, end)
     t.at = end
-    return MORE if end < m.files[int(t.file)].pages else DONE
+    if end < m.files[file].pages:
+        return MORE
+    t.stage = 1
+    return MORE if m.files[file].writing > 0 else DONE
+
+
+@compiled
+def wait_for_writes(m: Arrays, task: int, file: int) -> int:
+    """Return UNDER_WAY while the device writes pages of `file`, else DONE."""
+    t = m.tasks[task]
+    t.wait_file = file
+    t.wait_index = NONE
+    return UNDER_WAY if m.files[file].writing > 0 else DONE
 
 
 @compiled
 def msync_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of msync(MS_SYNC) of `pages` pages from `start` on.
 
-    Only shared mappings of files have something to write back.  Holes are passed over, with ENOMEM
-    in the end.
+    Only shared mappings of files have something to write back; the device is waited for area by
+    area.  Holes are passed over, with ENOMEM in the end.
     """
     t = m.tasks[task]
     end = int(t.start + t.pages)
@@ -163,23 +188,39 @@ def msync_step(m: Arrays, cpu: int, task: int) -> int:
         note(m, MADVISE_CALL, 1)
         t.at = t.start
         t.stage = 1
+    if t.stage == 2:
+        if wait_for_writes(m, task, int(t.file)) == UNDER_WAY:
+            return UNDER_WAY
+        t.stage = 1
+        if t.at >= end:
+            return DONE
     area = area_ahead(m, task, end)
     if area == NONE:
         return DONE
     a = m.areas[area]
     upto = min(int(a.end), end)
     if a.bits & A_SHARED != 0 and a.kind == KIND_FILE:
+        if not request_room(m, FILL_PAGES):
+            return GROW
         upto = min(upto, int(t.at) + FILL_PAGES)
         behind = int(a.offset - a.start)
         last = min(upto + behind, int(m.files[int(a.file)].pages))
         write_back(m, int(a.file), int(t.at) + behind, last)
+        if upto == min(int(a.end), end) and m.files[int(a.file)].writing > 0:
+            t.file = a.file
+            t.stage = 2
+            t.at = upto
+            return MORE
     t.at = upto
     return MORE if upto < end else DONE
 
 
 @compiled
 def write_back(m: Arrays, file: int, first: int, end: int) -> None:
-    """Make the pages [first, end) of a file clean, and the entries that map them shared."""
+    """Have the dirty pages of [first, end) of a file written.
+
+    They are clean then, and so are the entries that map them shared.
+    """
     f = m.files[file]
     dirty = 0
     for index in range(first, end):
@@ -193,10 +234,18 @@ def write_back(m: Arrays, file: int, first: int, end: int) -> None:
         a = m.areas[area]
         if a.space != NONE and a.end > a.start and a.file == file and a.bits & A_SHARED != 0:
             changed += protect_clean(m, area, first, end)
+    start = NONE
     for index in range(first, end):
         pfn = int(m.cached[int(f.first) + index])
-        if pfn != 0:
+        if pfn != 0 and m.frames[pfn].bits & F_DIRTY != 0:
             m.frames[pfn].bits &= ~F_DIRTY
+            if start == NONE:
+                start = index
+        elif start != NONE:
+            submit(m, file, start, index, 1)
+            start = NONE
+    if start != NONE:
+        submit(m, file, start, end, 1)
     note(m, PROTECT_PTE, changed)
 
 

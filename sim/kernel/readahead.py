@@ -64,13 +64,16 @@ def window_room(m: Arrays, file: int) -> bool:
 
 
 @compiled
-def submit(m: Arrays, file: int, first: int, end: int) -> None:
-    """Leave a request for the pages [first, end) to the device."""
+def submit(m: Arrays, file: int, first: int, end: int, write: int) -> None:
+    """Leave a request to read or write the pages [first, end) to the device."""
     pool = m.pool[0]
     r = m.requests[int(pool.requests)]
     r.file = file
     r.first = first
     r.end = end
+    r.write = write
+    if write == 1:
+        m.files[file].writing += end - first
     pool.requests += 1
     pool.heed |= HEED_READS
 
@@ -121,14 +124,14 @@ def read_pages(m: Arrays, cpu: int, file: int, first: int, pages: int, ahead: in
     for index in range(first, first + pages):
         if m.cached[int(f.first) + index] != 0:
             if start != NONE:
-                submit(m, file, start, index)
+                submit(m, file, start, index, 0)
                 start = NONE
             continue
         if start == NONE:
             start = index
         add_page(m, cpu, file, index, 0, F_AHEAD if index == mark else 0)
     if start != NONE:
-        submit(m, file, start, first + pages)
+        submit(m, file, start, first + pages, 0)
 
 
 @compiled
@@ -168,7 +171,7 @@ def read_window(m: Arrays, cpu: int, task: int, file: int) -> None:
             add_page(m, cpu, file, page, fits, bits)
         index += pages
     if index > start:
-        submit(m, file, start, index)
+        submit(m, file, start, index, 0)
     if index < limit:
         read_pages(m, cpu, file, index, size - (index - start), int(f.ra_async))
 
@@ -376,7 +379,7 @@ def hit(m: Arrays, file: int, pages: int) -> None:
     f.ra_miss = max(0, int(f.ra_miss) - pages)
 
 
-# --- the device has read -------------------------------------------------------------------------
+# --- the device is done -------------------------------------------------------------------------
 
 
 @compiled
@@ -389,18 +392,29 @@ def arrived(m: Arrays, file: int, first: int, end: int) -> None:
 
 
 @compiled
+def written(m: Arrays, file: int, pages: int) -> None:
+    """Take note that the device has written pages of a file."""
+    m.files[file].writing -= pages
+
+
+@compiled
 def arrive_at_once(m: Arrays) -> None:
     """Serve all requests, where there is no clock."""
     pool = m.pool[0]
     for number in range(int(pool.requests)):
         r = m.requests[number]
-        arrived(m, int(r.file), int(r.first), int(r.end))
+        if r.write == 1:
+            written(m, int(r.file), int(r.end - r.first))
+        else:
+            arrived(m, int(r.file), int(r.first), int(r.end))
     pool.requests = 0
     pool.heed &= ~HEED_READS
 
 
 @compiled
 def is_under_way(m: Arrays, file: int, index: int) -> bool:
-    """Whether a page of a file is being read."""
+    """Whether a page of a file is being read; for NONE, whether any is being written."""
+    if index == NONE:
+        return bool(m.files[file].writing > 0)
     pfn = int(m.cached[int(m.files[file].first) + index])
     return bool(pfn != 0 and m.frames[pfn].bits & F_LOCKED != 0)

@@ -201,6 +201,7 @@ FILE = np.dtype(
             "at",  # the next page to evict
             "next",  # the next file to evict
             "fills",  # 1 if mapping it brings all of it into the page cache, as if read before
+            "writing",  # pages that the device is writing, or has been asked to
             "random",  # 1 after POSIX_FADV_RANDOM: read() reads nothing ahead
             "guessed",  # 1 once pages of it may have been read that nobody had asked for
             # what is read ahead, see `sim.kernel.readahead`
@@ -215,8 +216,8 @@ FILE = np.dtype(
     ]
 )
 
-REQUEST = np.dtype([(name, "i8") for name in ("file", "first", "end")])
-"""Pages [first, end) of a file that a device is to read."""
+REQUEST = np.dtype([(name, "i8") for name in ("file", "first", "end", "write")])
+"""Pages [first, end) of a file that a device is to read, or to write."""
 
 IMAGE = np.dtype(
     [
@@ -273,8 +274,8 @@ TASK = np.dtype(
             "within",  # pages of this access done
             "waits",  # for a page: 1 in a minor fault, 2 in a major one, 3 in one not yet counted
             "fault_from_ns",  # when that fault began, or NONE
-            "wait_file",  # the page that is waited for
-            "wait_index",
+            "wait_file",  # the page of a file that is waited for
+            "wait_index",  # NONE: all that is being written
             "page",  # first page of this access
             "drop",
             "pattern",

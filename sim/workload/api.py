@@ -183,7 +183,7 @@ class Process(Protocol):
     def msync(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
         """Have the dirty pages of a range of a shared file written back: the next write faults.
 
-        What the device takes is not counted.
+        It waits for the disk.
         """
 
     def pread(self, file: str, pages: int, first: int = 0) -> Verb[None]:
@@ -196,7 +196,7 @@ class Process(Protocol):
         """Write pages of a file, as `pread`: they are dirty in the page cache until `fsync`."""
 
     def fsync(self, file: str) -> Verb[None]:
-        """Have all dirty pages of a file written back; what the device takes is not counted."""
+        """Have all dirty pages of a file written back, and wait for the disk."""
 
     def fadvise(
         self, file: str, advice: str, first: int = 0, pages: int | None = None

@@ -169,6 +169,7 @@ def test_every_verb_can_be_run(runner: KernelRunner):
         "P populateread B 0 4\nP populatewrite D 0 4\nP lock A 0 2\nP unlock A 0 2\n"
         "P wipeonfork A\nP keeponfork A\nP dontfork A\nP dofork A\nP write E 0 4\nP sync E 0 4\n"
         "P filewrite D 0 4\nP fileread D 0 4\nP fsync D\n"
+        "P normal D\nP sequential D\nP random D\nP drop D\nP willneed D 0 4\n"
         "P map F 4\nP resize F 8\nP move F\nP protect F 0 2 r\nP unmap F 0 2\nP fork C\n"
         "C read A 0 4\nC exec\nC exit\nP vfork C\nC exit\n"
     )
