@@ -71,7 +71,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
         return DONE
     start = int(t.start)
     if start == NONE:
-        start = place(m, space, int(t.pages), int(t.kind), int(t.bits))
+        start = place(m, space, int(t.pages), int(t.kind), int(t.bits), int(t.index))
     elif not is_free(m, space, start, start + int(t.pages)):
         start = NONE
     if start == NONE:

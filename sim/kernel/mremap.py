@@ -115,7 +115,7 @@ def begin_mremap(m: Arrays, task: int) -> int:
         return grown(m, task)
     target = int(t.index)
     if target == NONE and t.write == 1:
-        target = place(m, space, int(t.count), int(a.kind), int(a.bits))
+        target = place(m, space, int(t.count), int(a.kind), int(a.bits), int(a.offset))
     elif target != NONE and not is_free(m, space, target, target + int(t.count)):
         target = NONE
     if target == NONE:

@@ -6,11 +6,12 @@ from sim.machine.layout import (
     A_SHARED,
     HUGE_PAGES,
     KIND_ANON,
+    KIND_FILE,
     NONE,
     TABLE_MASK,
     Arrays,
 )
-from sim.machine.rules import R_ALIGN_LARGE, R_ALIGN_WHOLE, R_MERGE_EITHER
+from sim.machine.rules import R_ALIGN_FILES, R_ALIGN_LARGE, R_ALIGN_WHOLE, R_MERGE_EITHER
 from sim.machine.tables import free_table, new_table
 
 MMAP_TOP_VPN = 0x7FFFF7FFF
@@ -250,23 +251,27 @@ def join_areas(m: Arrays, lower: int, upper: int) -> None:
 
 
 @compiled
-def place(m: Arrays, space: int, pages: int, kind: int, bits: int) -> int:
+def place(m: Arrays, space: int, pages: int, kind: int, bits: int, offset: int) -> int:
     """Return where mmap puts a mapping of its own choice, or NONE if it fits nowhere.
 
-    Large private anonymous ones begin at a 2 MiB boundary if there is room for it
-    (`__thp_get_unmapped_area`: a gap of 2 MiB more is looked for).
+    Large private anonymous ones begin at a 2 MiB boundary if there is room for it, and those of
+    files where the file's page `offset` lets whole 2 MiB of it do (`__thp_get_unmapped_area`: a gap
+    of 2 MiB more is looked for).
     """
     rules = m.pool[0].rules
-    if (
-        kind == KIND_ANON
-        and bits & A_SHARED == 0
-        and pages >= HUGE_PAGES
-        and rules & R_ALIGN_LARGE != 0
-        and (rules & R_ALIGN_WHOLE == 0 or pages & TABLE_MASK == 0)
-    ):
+    aligned = False
+    if kind == KIND_ANON:
+        offset = 0
+        aligned = bits & A_SHARED == 0 and rules & R_ALIGN_LARGE != 0 and pages >= HUGE_PAGES
+        if rules & R_ALIGN_WHOLE != 0 and pages & TABLE_MASK != 0:
+            aligned = False
+    elif kind == KIND_FILE:
+        first = (offset + TABLE_MASK) & ~TABLE_MASK
+        aligned = rules & R_ALIGN_FILES != 0 and offset + pages - first >= HUGE_PAGES
+    if aligned:
         start = find_gap(m, space, pages + HUGE_PAGES)
         if start != NONE:
-            return start + HUGE_PAGES - (start & TABLE_MASK)
+            return start + HUGE_PAGES - ((start - offset) & TABLE_MASK)
     return find_gap(m, space, pages)
 
 

@@ -42,6 +42,7 @@ R_FILE_FOLIOS: Final = 1048576
 R_FOLIO_AROUND: Final = 2097152
 R_POPULATE_STOPS: Final = 4194304
 R_VICTIM_ITSELF: Final = 8388608
+R_ALIGN_FILES: Final = 16777216
 
 KERNEL: Final = "running kernel 6.18"
 KERNEL_6_12: Final = "running kernel 6.12"
@@ -120,6 +121,15 @@ RULES: Final = (
         "if it found its page absent",
         "faults on pages of files under way from the device",
         KERNEL_6_1,
+        UNCHECKED,
+    ),
+    Rule(
+        R_ALIGN_FILES,
+        (5, 18),
+        "mappings of files (on ext4) begin where 2 MiB of the file can lie at a 2 MiB boundary",
+        "they lie against their neighbours",
+        "page tables, faults on files read ahead",
+        KERNEL,
         UNCHECKED,
     ),
     Rule(

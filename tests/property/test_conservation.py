@@ -17,7 +17,7 @@ TestConservation.settings = settings(max_examples=150, stateful_step_count=40, d
 
 @pytest.mark.slow
 def test_broken_kernels_are_found_out() -> None:
-    """Negative control: nine kernels with one line wrong, and one with none."""
+    """Negative control: ten kernels with one line wrong, and one with none."""
     tests = Path(__file__).parents[1]
     ran = subprocess.run(
         [sys.executable, broken_kernels.__file__, "12"],

@@ -41,6 +41,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "the zero page is written": ("kernel/fault.py", "if entry & PTE_ZERO == 0 and (", "if ("),
     "dontneed leaves the entries": ("kernel/unmap.py", "m.tables[leaf, at] = 0\n    if", "if"),
     "a borrowed address space is torn down": ("kernel/process.py", "s.users > 1", "s.users > 2"),
+    "a page is dropped though it is mapped": ("kernel/fadvise.py", "frame.maps > 0 or ", ""),
     "buddies merge wrongly": ("machine/frames.py", "pfn = min(pfn, buddy)", "pfn = buddy"),
 }
 
