@@ -213,7 +213,10 @@ class MemoryCalls:
         yield from self._file("fadvise", ops.OP_FADVISE, file, pages, first, **how)
 
     def drop(self, file: str) -> Verb:
-        """Write a file back and take it out of the page cache, but for pages that are mapped."""
+        """Write a file back and take it out of the page cache; see `Process.drop`."""
+        if self.system.file_known(file) is None:
+            self.system.cold_files.add(file)
+            return
         yield from self.fsync(file)
         yield from self.fadvise(file, "dontneed")
 

@@ -94,6 +94,7 @@ class System:
         self.finished: list[Task] = []
         self._pids = 1
         self._files: dict[str, int] = {}
+        self.cold_files: set[str] = set()  # of those that nobody has named yet
         self.programs = Shelf(machine, self.file_named)
         self.ending: str | None = None
         self.deadlock: str | None = None
@@ -116,6 +117,7 @@ class System:
         A `cold` one is on the disk only; others are in the page cache once they are mapped.
         """
         if name not in self._files:
+            cold = cold or name in self.cold_files
             self._files[name] = self.machine.new_file(KIND_FILE, pages, known=True, cold=cold)
         return self._files[name]
 

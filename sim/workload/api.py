@@ -209,7 +209,11 @@ class Process(Protocol):
         """
 
     def drop(self, file: str) -> Verb[None]:
-        """Write a file back and take it out of the page cache: `fsync`, then ``dontneed``."""
+        """Write a file back and take it out of the page cache: `fsync`, then ``dontneed``.
+
+        Pages that somebody maps stay.  A file that is still to be made will be on the disk only.
+        The file of a program that exec knows by name is ``program:NAME``.
+        """
 
     def sbrk(self, delta_bytes: int) -> Verb[Region]:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""

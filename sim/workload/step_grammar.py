@@ -129,6 +129,8 @@ def _take_note(verb: str, arguments: dict[str, Any], path: Path, scope: _Scope) 
     """Check what arguments mean together, and note what the step makes known."""
     if verb in ("sbrk", *HEAP_VERBS):
         _take_note_of_break(verb, path, scope)
+    if verb == "drop" and len(arguments) != 1:
+        raise StepsError(path, "needs either `file` or `program`")
     if verb == "mmap":
         if "cold" in arguments and "file" not in arguments:
             raise StepsError((*path, "cold"), "only a file can be cold; add e.g. `file: data`")
@@ -474,7 +476,7 @@ VERBS: Final[dict[str, _Verb]] = {
     "read_file": _FILE_RANGE,
     "write_file": _FILE_RANGE,
     "fsync": _Verb({"file": _name}, required=("file",), bare="file"),
-    "drop": _Verb({"file": _name}, required=("file",), bare="file"),
+    "drop": _Verb({"file": _name, "program": _program}, bare="file"),
     "munmap": _ON_RANGE,
     "sbrk": _Verb({"name": _name, "grow": _BYTES, "shrink": _BYTES}),
     "malloc": _ALLOCATE,

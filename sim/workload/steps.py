@@ -49,7 +49,7 @@ def steps(
     read_file      file, pages; first: read()
     write_file     file, pages; first: write()
     fsync          file
-    drop           file: fsync, and out of the page cache
+    drop           file, or program (as exec): fsync, and out of the page cache
     munmap         region; first, pages
     sbrk           grow (and name, of the grown part) or shrink
     malloc         name, size; `calloc` likewise
@@ -132,8 +132,8 @@ class _Runner:
     def _fsync(self, file: str) -> Generator[Any, Any, None]:
         yield from self._task.fsync(file)
 
-    def _drop(self, file: str) -> Generator[Any, Any, None]:
-        yield from self._task.drop(file)
+    def _drop(self, file: str = "", program: str = "") -> Generator[Any, Any, None]:
+        yield from self._task.drop(file or f"program:{program}")
 
     def _munmap(self, region: str, first: int, pages: int) -> Generator[Any, Any, None]:
         yield from self._task.munmap(self._regions[region], first, pages)

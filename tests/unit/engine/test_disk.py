@@ -190,3 +190,27 @@ def test_msync_waits_for_what_it_has_written():
     assert document["programs"]["p"]["done_ns"] == [sum(each[: n + 1]) for n in range(3)]
     assert document["disk"]["pages_written"] == 21
     assert document["metrics"]["spurious_faults"] == 1
+
+
+def test_a_program_that_was_dropped_is_read_when_it_runs():
+    def execs(task: Task) -> Steps:
+        yield from task.exec("true")
+
+    def cold(task: Task) -> Steps:
+        yield from task.drop("program:true")
+        yield from execs(task)
+
+    def again(task: Task) -> Steps:
+        yield from task.sleep(10**9)
+        yield from execs(task)
+
+    host = {"memory_pages": 3000, "read_ahead_pages": 32}
+    warm = outcome({"p": execs}, host=host)
+    document = outcome({"p": cold, "again": again}, host=host)
+    first, second = document["processes"]
+    assert warm["metrics"]["major_faults"] == second["major_faults"] == 0
+    assert first["major_faults"] > 0
+    faults = [p["minor_faults"] + p["major_faults"] for p in (first, second)]
+    assert faults[1] == warm["processes"][0]["minor_faults"]
+    assert faults[0] >= faults[1]
+    assert 0 < reads(document)[1] < document["page_cache_pages_at_end"]  # its libraries are warm
