@@ -225,6 +225,10 @@ def conform(
         str | None,
         typer.Option("--as-kernel", metavar="VERSION", help="Whose rules to predict by, as 5.10."),
     ] = None,
+    folio: Annotated[
+        list[str] | None,
+        typer.Option("--folio", metavar="SIZE", help="Folios that `hugepage` brings, as 64K."),
+    ] = None,
     time: Annotated[bool, typer.Option("--time", help="Print simulated time as well.")] = False,
     malloc: Annotated[
         str | None,
@@ -259,6 +263,7 @@ def conform(
         spawn=spawn,
         costs=costs,
         as_kernel=as_kernel,
+        folio=folio or [],
         time=time,
         as_json=as_json,
     )

@@ -24,6 +24,7 @@ def conform_scripts(
     spawn: bool,
     costs: Path | None,
     as_kernel: str | None,
+    folio: Sequence[str],
     time: bool,
     as_json: bool,
 ) -> int:
@@ -41,6 +42,7 @@ def conform_scripts(
 
     if as_kernel is not None:
         as_kernel = asked_release(as_kernel)
+    folios = [_folio_pages(size) for size in folio]
     release = predicted_release(as_kernel, kernel)
     folder = file_folder() if kernel else None
     ahead = None if folder is None else read_ahead_pages(folder)
@@ -48,7 +50,13 @@ def conform_scripts(
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
         from sim.host.predict import predict
 
-        return predict(script, prices=prices, kernel=release, read_ahead_pages=ahead)
+        return predict(
+            script,
+            prices=prices,
+            kernel=release,
+            read_ahead_pages=ahead,
+            folios=dict.fromkeys(folios, "madvise"),
+        )
 
     return run_conform(
         scripts,
@@ -59,6 +67,7 @@ def conform_scripts(
         seed=seed,
         verbs=ALL_VERBS if all_verbs else CONTRACT_VERBS,
         release=as_kernel,
+        folios=folios,
         time=time,
         as_json=as_json,
     )
@@ -96,6 +105,16 @@ def _spawn(prices: dict[str, Any] | None, *, kernel: bool, as_json: bool) -> int
 
     array = None if prices is None else price_array(prices)
     return run_spawns(kernel=kernel, prices=array, as_json=as_json)
+
+
+def _folio_pages(text: str) -> int:
+    from sim.scenario.quantities import folio_bytes
+    from sim.units import PAGE_BYTES
+
+    try:
+        return folio_bytes(f"{text}iB" if text[-1:] in ("K", "M") else text) // PAGE_BYTES
+    except ValueError as error:
+        raise ScenarioError(str(error), key="--folio") from None
 
 
 def asked_release(text: str) -> str:

@@ -21,7 +21,7 @@ from sim.machine.layout import (
 )
 from sim.machine.machine import HostSpec, Machine
 from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
-from sim.units import PAGE_BYTES, pages_for
+from sim.units import PAGE_BYTES, pages_for, parse_bytes
 from sim.workload import PROGRAMS
 from sim.workload.signature import PROCESS_KEYS, keyword_arguments
 
@@ -67,6 +67,9 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         fork_kind=FORK_KINDS[policy["fork"]],
         eager_zero=policy["zeroing"] == "eager",
         thp=THP_MODES[host["thp"]],
+        thp_sizes=tuple(
+            (parse_bytes(size) // PAGE_BYTES, mode) for size, mode in host["thp_sizes"].items()
+        ),
         kernel=host["kernel"],
         read_ahead_pages=host["disk"]["read_ahead"] // PAGE_BYTES,
         largest_read_pages=max(1, host["disk"]["largest_read"] // PAGE_BYTES),

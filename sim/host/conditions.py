@@ -25,10 +25,10 @@ from sim.machine.rules import (
     release_name,
     rules_of,
 )
-from sim.units import GIB, PAGE_BYTES, format_bytes
+from sim.units import GIB, KIB, PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 THP_FOLDER: Final = Path("/sys/kernel/mm/transparent_hugepage")
 
@@ -191,13 +191,16 @@ def rules_condition(assumed: str, running: str | None = None) -> Condition:
     return Condition("rules", found)
 
 
-def host_conditions() -> list[Condition]:
-    """Return what was found about this Linux host, in the order in which it is printed."""
+def host_conditions(folios: Collection[int] = ()) -> list[Condition]:
+    """Return what was found about this Linux host, in the order in which it is printed.
+
+    Folios of the sizes `folios`, in pages, are meant to be there.
+    """
     return [
         Condition("kernel", platform.release()),
         _must_be_off("NUMA balancing", "/proc/sys/kernel/numa_balancing", "faults of its own"),
         _must_be_off("KSM", "/sys/kernel/mm/ksm/run", "may merge pages"),
-        *_thp_conditions(),
+        *_thp_conditions(folios),
         _swap(),
         Condition("memory available", format_bytes(meminfo_bytes("MemAvailable"))),
         Condition("memory limit of the control group", _limit()),
@@ -213,7 +216,7 @@ def _must_be_off(name: str, path: str, consequence: str) -> Condition:
     return Condition(name, f"on ({value})", consequence, EVERY_VERB)
 
 
-def _thp_conditions() -> list[Condition]:
+def _thp_conditions(folios: Collection[int]) -> list[Condition]:
     enabled = read_setting(THP_FOLDER / "enabled") or "not in this kernel"
     pmd = read_setting(THP_FOLDER / "hugepages-2048kB" / "enabled") or "inherit"
     mode = enabled if pmd == "inherit" else pmd
@@ -224,12 +227,17 @@ def _thp_conditions() -> list[Condition]:
         conditions = [
             Condition("transparent huge pages", mode, "`hugepage` would change nothing", huge)
         ]
-    others = sorted(
+    enabled_sizes = {
         folder.name.removeprefix("hugepages-")
         for folder in THP_FOLDER.glob("hugepages-*")
         if folder.name != "hugepages-2048kB"
         and read_setting(folder / "enabled") not in (None, "never")
-    )
+    }
+    wanted = {f"{pages * PAGE_BYTES // KIB}kB" for pages in folios}
+    if wanted:
+        found = ", ".join(sorted(enabled_sizes & wanted)) or "none"
+        conditions.append(Condition("folios for advised memory", found))
+    others = sorted(enabled_sizes - wanted)
     if others:
         found = ", ".join(others)
         conditions.append(Condition("other folio sizes", found, "other sizes come first", huge))

@@ -6,7 +6,8 @@ Where predictions come from is the caller's affair: a `Predictor` turns a script
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from sim.host.conditions import (
     objections,
     rules_condition,
 )
+from sim.host.huge_pages import huge_page_settings
 from sim.host.kernel import HostError, KernelRunner
 from sim.host.random_scripts import CONTRACT_VERBS, random_script, script_generator, shrink
 from sim.host.record import OpRecord, format_records
@@ -53,6 +55,7 @@ def run_conform(
     seed: int | None = None,
     verbs: Collection[Verb] = CONTRACT_VERBS,
     release: str | None = None,
+    folios: Collection[int] = (),
     time: bool = False,
     as_json: bool = False,
     out: TextIO | None = None,
@@ -77,6 +80,8 @@ def run_conform(
     release
         Whose rules the default predictor follows; by default those of the kernel that runs here if
         it is asked, else the newest known.
+    folios
+        Sizes of folios, in pages, that advised regions get: set in the kernel while it is asked.
     time
         Print ` ns=N` as well, where the predictor gives it.
 
@@ -92,18 +97,23 @@ def run_conform(
         A script cannot be read or is not valid.
     """
     if predictor is None:
-        predictor = partial(_predict, kernel=predicted_release(release, kernel))
-    session = _Session(predictor, time, as_json, out, err)
+        predictor = partial(
+            _predict,
+            kernel=predicted_release(release, kernel),
+            folios=dict.fromkeys(folios, "madvise"),
+        )
+    session = _Session(predictor, tuple(folios), time, as_json, out, err)
     require_work(paths, random, seed)
     scripts = [(str(path), load_script(path)) for path in paths]
     if prepare is not None and not random:
         prepare([script for _, script in scripts])
     session.state_rules(release, kernel)
-    if kernel:
-        session.find_kernel()
-    statuses = [session.script(name, script) for name, script in scripts]
-    if random is not None and seed is not None:
-        statuses.append(session.random(random, seed, verbs))
+    with ExitStack() as settings:
+        if kernel:
+            session.find_kernel(settings)
+        statuses = [session.script(name, script) for name, script in scripts]
+        if random is not None and seed is not None:
+            statuses.append(session.random(random, seed, verbs))
     status = worst(statuses)
     session.finish(status)
     return status
@@ -117,10 +127,10 @@ def predicted_release(release: str | None, kernel: bool) -> str:
     return release or (assumed_release(platform.release()) if kernel else release_name(NEWEST))
 
 
-def _predict(script: Sequence[Operation], kernel: str) -> list[OpRecord]:
+def _predict(script: Sequence[Operation], kernel: str, folios: Mapping[int, str]) -> list[OpRecord]:
     from sim.host.predict import predict
 
-    return predict(script, kernel=kernel)
+    return predict(script, kernel=kernel, folios=folios)
 
 
 class _Session(Session):
@@ -129,6 +139,7 @@ class _Session(Session):
     def __init__(
         self,
         predictor: Predictor,
+        folios: tuple[int, ...],
         time: bool,
         as_json: bool,
         out: TextIO | None,
@@ -136,6 +147,7 @@ class _Session(Session):
     ) -> None:
         super().__init__(as_json, out, err)
         self._predictor = predictor
+        self._folios = folios
         self._time = time
         self._runner: KernelRunner | None = None
         self._asked_kernel = False
@@ -147,14 +159,22 @@ class _Session(Session):
             running = platform.release() if kernel else None
             self._say(str(rules_condition(predicted_release(release, kernel), running)))
 
-    def find_kernel(self) -> None:
-        """Print what the kernel is like, and get ready to run scripts on it."""
+    def find_kernel(self, settings: ExitStack) -> None:
+        """Print what the kernel is like, and get ready to run scripts on it.
+
+        What has to be set in it for that is set until `settings` ends.
+        """
         self._asked_kernel = True
         reason = cannot_run()
         if reason is not None:
             self._say(f"unchecked: {reason}")
             return
-        self._conditions = host_conditions()
+        try:
+            settings.enter_context(huge_page_settings(dict.fromkeys(self._folios, "madvise")))
+        except HostError as error:
+            self._say(f"unchecked: {error}")
+            return
+        self._conditions = host_conditions(self._folios)
         for condition in self._conditions:
             self._say(str(condition))
         try:
@@ -193,7 +213,7 @@ class _Session(Session):
         operations = unchecked = 0
         status = DONE
         for index in range(count):
-            script = random_script(script_generator(seed, index), verbs=verbs)
+            script = random_script(script_generator(seed, index), verbs=verbs, folios=self._folios)
             predicted = self._predict(script)
             operations += len(script)
             if self._runner is None:
@@ -204,7 +224,8 @@ class _Session(Session):
                 unchecked += 1
                 continue
             if count_differences(self._compare(script, predicted)):
-                if self._spoilt(name, host_conditions(), script):  # somebody changed a setting
+                now = host_conditions(self._folios)
+                if self._spoilt(name, now, script):  # somebody changed a setting
                     unchecked += 1
                     continue
                 self._report_failure(script, seed, index)

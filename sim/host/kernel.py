@@ -97,14 +97,17 @@ class KernelRunner:
     once at the first memory it hears of, and then rests for ten seconds.  So it is at rest during
     a script; should it wake in the middle and collapse something, the script is run again.
 
+    Where huge pages are always on, regions are kept from them unless `huge_everywhere`.
+
     Raises `HostError` where no script can be run.
     """
 
-    def __init__(self, *, cpu: int | None = None) -> None:
+    def __init__(self, *, cpu: int | None = None, huge_everywhere: bool = False) -> None:
         self._driver = driver_path()
         self._cpu = min(os.sched_getaffinity(0)) if cpu is None else cpu
         self._folder = file_folder()
         self._thp = read_kernel_setting(THP_FOLDER / "enabled")
+        self._huge_everywhere = huge_everywhere
         self._decoy: mmap.mmap | None = None
 
     def run(self, script: Sequence[Operation]) -> list[OpRecord]:
@@ -132,7 +135,7 @@ class KernelRunner:
         self, program: str, script: Sequence[Operation], *, tables: bool = False
     ) -> str:
         """Return the driver's output of a run that khugepaged kept out of."""
-        has_huge = any(operation.verb is Verb.HUGEPAGE for operation in script)
+        has_huge = self._huge_everywhere or any(op.verb is Verb.HUGEPAGE for op in script)
         if has_huge:
             self._calm_khugepaged()
         for _ in range(KHUGEPAGED_TRIES):
@@ -154,7 +157,7 @@ class KernelRunner:
 
     def _run_once(self, program: str, tables: bool) -> str:
         folder = str(self._folder) if self._folder else "/nonexistent"
-        forbid_huge = "1" if self._thp == "always" else "0"
+        forbid_huge = "1" if self._thp == "always" and not self._huge_everywhere else "0"
         done = subprocess.run(
             [str(self._driver), str(self._cpu), folder, forbid_huge, str(int(tables))],
             input=program,

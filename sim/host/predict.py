@@ -28,16 +28,20 @@ def predict(
     audit: bool = False,
     kernel: str = release_name(NEWEST),
     read_ahead_pages: int | None = None,
+    folios: Mapping[int, str] | None = None,
+    thp: int = THP_MADVISE,
 ) -> list[OpRecord]:
     """Return what each operation of a valid script does.
 
     `prices` are those of a resolved host (``host.prices``); without them `ns` is ``None``.  `audit`
     checks the machine's books after each operation.  `kernel` is the release whose rules hold;
-    `read_ahead_pages` are read ahead of a file at most, by default Linux's 128 KiB.
+    `read_ahead_pages` are read ahead of a file at most, by default Linux's 128 KiB; `folios` are
+    sizes of folios in pages and who gets them, `thp` is who gets huge pages.
     """
     host = roomy_host(script, kernel=kernel)
     if read_ahead_pages is not None:
         host = replace(host, read_ahead_pages=read_ahead_pages)
+    host = replace(host, thp=thp, thp_sizes=tuple((folios or {}).items()))
     scripted = Scripted(host, None if prices is None else price_array(prices))
     records = []
     for operation in script:

@@ -34,7 +34,7 @@ from sim.host.validity import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 MAX_PAGES_MAPPED: Final = 5000
 """Per process, so that a script takes a fraction of a second and of the host's memory."""
@@ -98,9 +98,15 @@ def random_script(
     *,
     operations: int | None = None,
     verbs: Iterable[Verb] = ALL_VERBS,
+    folios: Collection[int] = (),
 ) -> list[Operation]:
-    """Draw a valid script over `verbs`, of at most `operations` lines (default: 10 to 120)."""
-    return _Drawing(rng, verbs).script(operations or rng.choice((10, 20, 40, 80, 120)))
+    """Draw a valid script over `verbs`, of at most `operations` lines (default: 10 to 120).
+
+    `folios` are sizes in pages that advised regions get: then most regions are, of all sizes.
+    """
+    return _Drawing(rng, verbs, tuple(folios)).script(
+        operations or rng.choice((10, 20, 40, 80, 120))
+    )
 
 
 @dataclass(slots=True)
@@ -109,6 +115,7 @@ class _Drawing:
 
     rng: random.Random
     verbs: Iterable[Verb]
+    folios: tuple[int, ...] = ()
     world: World = field(default_factory=World)
     corners: dict[str, list[int]] = field(default_factory=dict)
     max_regions: int = 0
@@ -127,10 +134,12 @@ class _Drawing:
         self.options = not wanted <= CONTRACT_VERBS
         factors = (0.3, 1.0, 1.0, 3.0)
         self.weights = {v: w * rng.choice(factors) for v, w in WEIGHTS.items() if v in wanted}
-        if not self.large:
+        if not self.large and not self.folios:
             self.weights.pop(Verb.HUGEPAGE, None)
         elif self.options and Verb.MAP in wanted and rng.random() < 0.6:
             self.weights[Verb.MAP] *= 5  # a script about huge pages
+        if self.folios and Verb.MAP in wanted:
+            self.weights[Verb.MAP] *= 5
         script: list[Operation] = []
         while length and self.world.processes:
             length -= 1
@@ -204,11 +213,15 @@ class _Drawing:
             pages = min(pages, regions[behind].room - regions[behind].pages)
         inside = [corner for corner in CORNERS if corner < pages]
         anywhere = [self.rng.randrange(1, pages) for _ in range(2) if pages > 1]
+        if self.folios:
+            edge = self.rng.choice(self.folios) * self.rng.randint(1, 4)
+            anywhere += [corner for corner in (edge - 1, edge, edge + 1) if corner < pages]
         few = self.rng.sample(inside, min(len(inside), self.rng.choice((1, 2, 3))))
         self.corners[region] = sorted({0, pages, *few, *anywhere})
         options = ("", "", "", "populate", "noreserve") if SHAPES[verb] is Shape.MAP else ("",)
         mode = self.rng.choice(options) if self.options else ""
         huge = self.options and verb is Verb.MAP and pages >= PAGES_PER_TABLE
+        huge = huge or (bool(self.folios) and verb is not Verb.STACK)
         if huge and Verb.HUGEPAGE in self.weights and self.rng.random() < 0.8:
             self.next = Operation(process, Verb.HUGEPAGE, region)
         return Operation(process, verb, region, 0, pages, mode, behind=behind)

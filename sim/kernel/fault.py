@@ -22,7 +22,7 @@ made again; only a stack stays extended.
 
 from sim.jit import compiled, inlined
 from sim.kernel.filemap import bring_in, file_fault, write_cached
-from sim.kernel.folio import may_reuse
+from sim.kernel.folio import fill_folio, may_reuse
 from sim.kernel.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.lend import frames_to_own, is_lent, own_leaf
 from sim.kernel.lock import must_wait
@@ -117,10 +117,11 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     entry = int(m.tables[leaf, at])
     pfn = entry >> PFN_SHIFT
     old = m.frames[pfn]
-    if entry & PTE_ZERO == 0 and (
-        old.bits & F_EXCLUSIVE != 0
-        or (old.refs == 1 and (old.bits & F_LARGE == 0 or may_reuse(m, int(t.space), vpn, pfn)))
-    ):
+    if old.bits & F_LARGE != 0:
+        reuse = may_reuse(m, int(t.space), vpn, pfn)
+    else:
+        reuse = entry & PTE_ZERO == 0 and (old.bits & F_EXCLUSIVE != 0 or old.refs == 1)
+    if reuse:
         old.bits |= F_EXCLUSIVE
         m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
         note_fault(m, COW_REUSE)
@@ -183,6 +184,8 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
             (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ACCESSED | PTE_ZERO
         )
         note_fault(m, ZERO_PAGE_MAP)
+        return DONE
+    if m.pool[0].folios_advised != 0 and fill_folio(m, task, area, leaf, vpn):
         return DONE
     a = m.areas[area]
     pfn = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))

@@ -6,6 +6,7 @@ Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range
 
 from sim.jit import compiled
 from sim.kernel.cache import count_cached
+from sim.kernel.folio import folio_runs
 from sim.kernel.huge import copy_huge, split_huge
 from sim.kernel.lend import ALL_PAGES, lend_leaf, may_lend, own_range_step, share_entries
 from sim.kernel.lock import lock_up_to
@@ -50,8 +51,10 @@ from sim.machine.layout import (
     PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
+    THP_NEVER,
     Arrays,
 )
+from sim.machine.rules import R_FORK_BATCH
 from sim.machine.tables import find_table, make_table, next_present, table_room, tables_missing
 
 AGAIN = -4
@@ -196,9 +199,13 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
     use_reserve(m, task, missing)
     child = make_table(m, cpu, new, vpn, 0)
     entries, pages = share_entries(m, parent, child, first, last)
+    folios = pages
+    pool = m.pool[0]
+    if pool.rules & R_FORK_BATCH != 0 and (pool.folios_advised != 0 or pool.thp != THP_NEVER):
+        folios = folio_runs(m, parent, first, last)
     count_resident(m, new, pages)
     note(m, FORK_TABLE, missing)
-    note(m, FORK_FOLIO, pages)
+    note(m, FORK_FOLIO, folios)
     note(m, FORK_PTE, entries)
     return MORE
 

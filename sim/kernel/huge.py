@@ -20,7 +20,7 @@ Read in Linux 6.12 `mm/huge_memory.c`.
 from typing import Final
 
 from sim.jit import compiled
-from sim.kernel.folio import mark_written
+from sim.kernel.folio import make_folio, mark_written, take_block
 from sim.kernel.pages import (
     count_resident,
     family_of,
@@ -48,14 +48,12 @@ from sim.kernel.work import (
     note,
     note_fault,
 )
-from sim.machine.frames import buddy_alloc, buddy_free, secure
+from sim.machine.frames import buddy_free, secure
 from sim.machine.layout import (
     A_HUGEPAGE,
     A_NOHUGEPAGE,
-    F_ANON,
     F_DIRTY,
     F_EXCLUSIVE,
-    F_LARGE,
     F_WRITTEN,
     HUGE_ORDER,
     HUGE_PAGES,
@@ -132,27 +130,6 @@ def may_be_huge(m: Arrays, area: int, vpn: int) -> bool:
 
 
 @compiled
-def take_block(m: Arrays, task: int) -> int:
-    """Return the first of 512 free frames in a block, or NONE; watermarks are kept."""
-    keep = int(m.pool[0].reserved - m.tasks[task].reserved)
-    spare = -keep
-    n_zones = int(m.pool[0].n_zones)
-    for zone in range(n_zones):
-        spare += max(0, m.zones[zone].free - m.zones[zone].min_pages)
-    if spare < HUGE_PAGES:
-        return NONE
-    for zone in range(n_zones - 1, -1, -1):
-        z = m.zones[zone]
-        if z.free - z.min_pages >= HUGE_PAGES:
-            pfn = buddy_alloc(m, zone, HUGE_ORDER)
-            if pfn != NONE:
-                for at in range(pfn, pfn + HUGE_PAGES):
-                    m.frames[at].zone = zone
-                return pfn
-    return NONE
-
-
-@compiled
 def fill_huge(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) -> None:
     """Zero a block of frames and map it, in a table whose leaf is set aside."""
     map_block(m, task, area, middle, vpn, pfn)
@@ -164,20 +141,8 @@ def map_block(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) 
     """Map a block of frames, exclusive and writable, in a table whose leaf is set aside."""
     a = m.areas[area]
     base = vpn - (vpn & TABLE_MASK)
-    family = family_of(m, area)
-    index = int(a.offset + base - a.start)
-    for i in range(HUGE_PAGES):
-        frame = m.frames[pfn + i]
-        frame.index = index + i
-        frame.refs = 1
-        frame.maps = 1
-        frame.twin_next = pfn + i
-        frame.twin_prev = pfn + i
-        frame.family = family
-        frame.order = 0
-        frame.bits = F_ANON | F_EXCLUSIVE | F_LARGE
+    make_folio(m, pfn, HUGE_ORDER, family_of(m, area), int(a.offset + base - a.start))
     mark_written(m, task, pfn + (vpn & TABLE_MASK))
-    m.pool[0].anon += HUGE_PAGES
     m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
         (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
     )
@@ -205,7 +170,7 @@ def huge_fault(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int) 
         return SHORT
     pfn = ZERO_PFN
     if write == 1:
-        pfn = take_block(m, task)
+        pfn = take_block(m, task, HUGE_ORDER)
         if pfn == NONE:
             return SMALL
     middle = make_table(m, cpu, space, vpn, 1)
@@ -246,7 +211,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
     rules = m.pool[0].rules
     if entry & PTE_ZERO != 0:
         if rules & R_HUGE_ZERO != 0 or rules & R_HUGE_SPLIT == 0:
-            block = take_block(m, task)
+            block = take_block(m, task, HUGE_ORDER)
             if block != NONE:
                 fill_huge(m, task, area, middle, vpn, block)
                 return DONE
@@ -258,7 +223,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
         note_fault(m, COW_REUSE)
         return DONE
     elif rules & R_HUGE_SPLIT == 0:
-        block = take_block(m, task)
+        block = take_block(m, task, HUGE_ORDER)
         if block != NONE:
             copy_block(m, cpu, task, area, middle, vpn, block)
             return DONE

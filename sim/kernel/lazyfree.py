@@ -17,7 +17,7 @@ Read in Linux 6.18 `mm/madvise.c` (`madvise_free_pte_range`), `mm/huge_memory.c`
 """
 
 from sim.jit import compiled
-from sim.kernel.folio import sole_folio
+from sim.kernel.folio import folio_pages, sole_folio
 from sim.kernel.huge import huge_entry, sole_mapping, split_huge
 from sim.kernel.pages import forget_page
 from sim.kernel.ranges import area_ahead
@@ -35,6 +35,7 @@ from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
+    PTE_BLANK,
     PTE_DIRTY,
     PTE_PRESENT,
     PTE_ZERO,
@@ -110,7 +111,7 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
         run = 1
         if frame.bits & F_LARGE != 0:
             run = run_of_folio(m, leaf, vpn, end)
-            if run < HUGE_PAGES:
+            if run < folio_pages(m, pfn):
                 if sole_folio(m, space, vpn, pfn):
                     split_folio(m, cpu, space, vpn, pfn)
                 else:
@@ -128,7 +129,8 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
 def run_of_folio(m: Arrays, leaf: int, vpn: int, end: int) -> int:
     """Return how many entries from `vpn` on, below `end`, map pages of one folio in a row."""
     pfn = int(m.tables[leaf, vpn & TABLE_MASK]) >> PFN_SHIFT
-    most = min(end - vpn, HUGE_PAGES - (pfn & TABLE_MASK))
+    size = folio_pages(m, pfn)
+    most = min(end - vpn, size - (pfn & (size - 1)))
     run = 1
     while run < most:
         entry = int(m.tables[leaf, (vpn + run) & TABLE_MASK])
@@ -162,20 +164,21 @@ def clean_entries(m: Arrays, leaf: int, first: int, entries: int) -> None:
         frame = m.frames[entry >> PFN_SHIFT]
         if entry & PTE_DIRTY != 0 and frame.bits & F_LARGE != 0:
             frame.bits |= F_WRITTEN
-        m.tables[leaf, at] = entry & ~PTE_DIRTY
+        m.tables[leaf, at] = entry & ~(PTE_DIRTY | PTE_BLANK)
 
 
 @compiled
 def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
     """Make the pages of a huge page single ones; only `space` maps any, `pfn` at `vpn`.
 
-    Those that were never written become the zero page (since 6.12), unless they are locked.
+    Since Linux 6.12 those that were never written become the zero page, unless they are locked.
     """
-    head = pfn - (pfn & TABLE_MASK)
+    order = int(m.frames[pfn].order)
+    head = pfn - (pfn & ((1 << order) - 1))
     freed = 0
-    for at in range(head, head + HUGE_PAGES):
+    for at in range(head, head + (1 << order)):
         frame = m.frames[at]
-        if frame.bits & F_LARGE == 0:
+        if frame.bits & F_LARGE == 0 or int(frame.order) != order:
             continue
         stays = frame.bits & F_WRITTEN != 0 or m.pool[0].rules & R_ZERO_SPLIT == 0
         frame.bits &= ~(F_LARGE | F_WRITTEN)

@@ -20,6 +20,7 @@ from sim.machine.layout import (
     F_WRITTEN,
     NONE,
     PFN_SHIFT,
+    PTE_BLANK,
     PTE_DIRTY,
     PTE_PRESENT,
     PTE_WRITE,
@@ -103,15 +104,16 @@ def make_dirty(m: Arrays, entry: int) -> bool:
     """
     if entry & PTE_PRESENT == 0 or entry & PTE_WRITE == 0 or entry & PTE_DIRTY != 0:
         return False
-    m.frames[entry >> PFN_SHIFT].bits |= F_DIRTY
+    if entry & PTE_BLANK == 0:
+        m.frames[entry >> PFN_SHIFT].bits |= F_DIRTY
     return True
 
 
 @compiled
 def keep_blank(m: Arrays, space: int, vpn: int) -> None:
-    """Let the frame be dirty in place of its entry where a dirty entry would mean "written to".
+    """Let an entry be dirty by the kernel's doing where a dirty one would mean "written to".
 
-    So it does in a huge page that is mapped by small entries (`sim.kernel.huge.split_huge`).
+    So it does in a large folio that is mapped by small entries (`sim.kernel.huge.split_huge`).
     """
     leaf = find_table(m, space, vpn, 0)
     if leaf == NONE:
@@ -119,5 +121,4 @@ def keep_blank(m: Arrays, space: int, vpn: int) -> None:
     entry = int(m.tables[leaf, vpn & TABLE_MASK])
     frame = m.frames[entry >> PFN_SHIFT]
     if entry & PTE_DIRTY != 0 and frame.bits & (F_LARGE | F_WRITTEN) == F_LARGE:
-        frame.bits |= F_DIRTY
-        m.tables[leaf, vpn & TABLE_MASK] = entry & ~PTE_DIRTY
+        m.tables[leaf, vpn & TABLE_MASK] = entry & ~PTE_DIRTY | PTE_BLANK

@@ -28,6 +28,8 @@ PTE_WRITE: Final = 2
 PTE_ACCESSED: Final = 32
 PTE_DIRTY: Final = 64
 PTE_HUGE: Final = 128
+PTE_BLANK: Final = 256
+"""Software bit: made dirty by the kernel; a program has not written to the page, it holds zeros."""
 PTE_ZERO: Final = 512
 """Software bit: the shared zero page, which counts in no resident set."""
 PTE_SWAP: Final = 1024
@@ -389,6 +391,8 @@ POOL = np.dtype(
             "fork_kind",
             "eager_zero",
             "thp",
+            "folios_always",  # orders of folios for all anonymous memory, a bit each
+            "folios_advised",  # and for memory with `A_HUGEPAGE`: these and more
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does
             "read_ahead",  # pages that are read ahead at most, of a file that says nothing else
             "largest_read",  # pages of the largest request that the device takes
@@ -443,7 +447,7 @@ SAMPLE = np.dtype(
 )
 
 RECEIPT_LINES: Final = 16
-N_LINES: Final = 40
+N_LINES: Final = 41
 """Kinds of work, each with a price."""
 N_DRAWS: Final = N_LINES + 2
 """Purposes of random draws: one a price, and two that choose pages."""

@@ -20,6 +20,8 @@ from sim.machine.layout import (
     NONE,
     RECEIPT_LINES,
     TASK,
+    THP_ALWAYS,
+    THP_MADVISE,
     THP_NEVER,
     Arrays,
 )
@@ -46,9 +48,10 @@ class HostSpec:
 
     `percpu_batch_pages` None takes Linux's formula, 0 has no per-CPU lists.  `zones` are name and
     size; their sum is `memory_pages`.  `fork_kind` is one of `FORK_COW` and its like, `thp` one of
-    `THP_NEVER` and its like; `kernel` is the release of Linux whose rules hold, such as "6.12"
-    (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a file at most, and
-    `largest_read_pages` in one request.
+    `THP_NEVER` and its like; `thp_sizes` are sizes of other folios, powers of 2 from 4 to 256
+    pages, and for whom: "always", "inherit", "madvise" or "never"; `kernel` is the release of Linux
+    whose rules hold, such as "6.12" (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a
+    file at most, and `largest_read_pages` in one request.
     """
 
     memory_pages: int
@@ -67,6 +70,7 @@ class HostSpec:
     fork_kind: int = FORK_COW
     eager_zero: bool = False
     thp: int = THP_NEVER
+    thp_sizes: tuple[tuple[int, str], ...] = ()
     kernel: str = "6.12"
     read_ahead_pages: int = 32
     largest_read_pages: int = 320
@@ -75,6 +79,17 @@ class HostSpec:
     def ram_pages(self) -> int:
         """Pages without the kernel's share: what it counts as memory (`totalram_pages`)."""
         return self.memory_pages - self.kernel_pages
+
+
+def folio_masks(host: HostSpec) -> tuple[int, int]:
+    """Return the sizes of folios for all anonymous memory, and for advised: a bit each, its pages.
+
+    Read in Linux 6.12 `thp_vma_allowable_orders`: "inherit" does as huge pages do.
+    """
+    inherited = {THP_ALWAYS: "always", THP_MADVISE: "madvise", THP_NEVER: "never"}[host.thp]
+    modes = [(pages, inherited if mode == "inherit" else mode) for pages, mode in host.thp_sizes]
+    always = sum(pages for pages, mode in modes if mode == "always")
+    return always, always + sum(pages for pages, mode in modes if mode == "madvise")
 
 
 class Machine:
@@ -119,6 +134,7 @@ class Machine:
         pool.fork_kind = host.fork_kind
         pool.eager_zero = int(host.eager_zero)
         pool.thp = host.thp
+        pool.folios_always, pool.folios_advised = folio_masks(host)
         pool.rules = rules_of(host.kernel)
         pool.read_ahead = host.read_ahead_pages
         pool.largest_read = host.largest_read_pages

@@ -48,6 +48,7 @@ KERNEL: Final = "running kernel 6.18"
 KERNEL_6_12: Final = "running kernel 6.12"
 KERNEL_6_1: Final = "running kernel 6.1"
 FORMULA: Final = "formula"
+SOURCE_6_12: Final = "unchecked (read in source 6.12)"
 SOURCE_6_1: Final = "unchecked (read in source 6.1)"
 SOURCE: Final = "unchecked (read in the commit)"
 UNCHECKED: Final = "unchecked (from memory)"
@@ -107,7 +108,7 @@ RULES: Final = (
     Rule(
         R_REFERENCES,
         (5, 9),
-        "a page is reused if its folio has one reference",
+        "a page is reused if its folio is referenced once, as by one entry",
         "if no page of its folio is mapped twice",
         "copies of pages of split huge pages",
         UNCHECKED,
@@ -138,8 +139,8 @@ RULES: Final = (
         "an exclusive page is reused, whatever is referenced",
         "only counts decide",
         "copies of pages of split huge pages",
-        NOTHING,
-        NOTHING,
+        KERNEL,
+        UNCHECKED,
         "6c287605fd56",
     ),
     Rule(
@@ -225,11 +226,11 @@ RULES: Final = (
     Rule(
         R_FOLIO_SIZES,
         (6, 8),
-        "anonymous memory may come in folios of 16 KiB to 1 MiB",
-        "only in pages of 4 KiB and 2 MiB",
+        "folios may be of 16 KiB to 1 MiB; counts let no page of one be reused",
+        "pages are of 4 KiB and 2 MiB",
         "faults, time",
-        NOTHING,
-        NOTHING,
+        KERNEL,
+        SOURCE_6_1,
         "19eaf44954df",
     ),
     Rule(
@@ -238,8 +239,8 @@ RULES: Final = (
         "fork raises the counts of a folio once for a run of its entries",
         "once for each entry",
         "time of fork",
-        NOTHING,
-        NOTHING,
+        SOURCE_6_12,
+        SOURCE_6_1,
         "f8d937761d65",
     ),
     Rule(

@@ -8,6 +8,7 @@ from sim.machine.layout import (
     HUGE_PAGES,
     NONE,
     PFN_SHIFT,
+    PTE_BLANK,
     PTE_DIRTY,
     PTE_PRESENT,
     PTE_ZERO,
@@ -46,7 +47,7 @@ def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, i
             rss += 1
             if frame.bits & F_ANON != 0:
                 anon += 1
-            if entry & PTE_DIRTY != 0 or frame.bits & F_DIRTY != 0:
+            if entry & (PTE_DIRTY | PTE_BLANK) != 0 or frame.bits & F_DIRTY != 0:
                 if frame.maps < 2:
                     private_dirty += 1
                 else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.machine.rules import R_FOLIO_SIZES, rules_of
 from sim.scenario.complaints import suggestion
 from sim.scenario.document import shorten
 from sim.units import format_bytes, format_duration
@@ -47,6 +48,9 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
             ("host", "percpu_high"),
             f"{host['percpu_high']} is less than one batch; write at least {host['percpu_batch']}",
         )
+    if host["thp_sizes"] and not rules_of(host["kernel"]) & R_FOLIO_SIZES:
+        message = f'Linux {host["kernel"]} has no such folios; write `kernel: "6.8"` or later'
+        raise document.error(("host", "thp_sizes"), message)
     if host["swap"]:
         raise document.error(("host", "swap"), "swapping is not simulated; set it to 0")
 

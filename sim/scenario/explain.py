@@ -88,7 +88,7 @@ def _machine(host: Mapping[str, Any]) -> Section:
             ("memory", _pages(host["memory"] // PAGE_BYTES, "frames")),
             ("zones", zones),
             ("CPUs", f"{host['cpus']}, tick every {format_duration(S // host['hz'])}"),
-            ("kernel", f"Linux {host['kernel']}, huge pages {host['thp']}"),
+            ("kernel", f"Linux {host['kernel']}, huge pages {host['thp']}{_sizes(host)}"),
             ("overcommit", _overcommit(host["overcommit"])),
             ("disk", _disk(host["disk"])),
         ),
@@ -179,6 +179,10 @@ def _policy(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Section:
             ("frames are taken", zeroing[policy["zeroing"]]),
         ),
     )
+
+
+def _sizes(host: Mapping[str, Any]) -> str:
+    return "".join(f", {size} {mode}" for size, mode in host["thp_sizes"].items())
 
 
 def _process(

@@ -90,4 +90,5 @@ def _memory_rules(host: Mapping[str, Any], memory: int) -> dict[str, Any]:
         "percpu_high": host.get("percpu_high", high),
         "zones": zones,
         "thp": thp,
+        "thp_sizes": host.get("thp_sizes", {}),
     }

@@ -28,6 +28,7 @@ from sim.scenario.quantities import (
     Name,
     PositiveDuration,
     WholePages,
+    folio_sizes,
     size,
     within,
 )
@@ -51,6 +52,9 @@ def _kernel(value: object) -> object:
 
 
 Kernel = Annotated[str, BeforeValidator(_kernel)]
+FolioSizes = Annotated[
+    dict[str, Literal["always", "inherit", "madvise", "never"]], BeforeValidator(folio_sizes)
+]
 PriceForm = Annotated[dict[str, Any], BeforeValidator(parse_price), WithJsonSchema(PRICE_SCHEMA)]
 StageShares = Annotated[dict[str, float], BeforeValidator(parse_stages)]
 
@@ -155,6 +159,11 @@ class HostFields(Closed):
     zones: Annotated[list[Zone], Field(min_length=1, max_length=8)] | None = None
     thp: Literal["never", "madvise", "always"] | None = Field(
         default=None, description="transparent huge pages"
+    )
+    thp_sizes: FolioSizes | None = Field(
+        default=None,
+        description="folios of other sizes, 16 KiB to 1 MiB, and when anonymous memory gets them",
+        examples=["{64 KiB: madvise}"],
     )
     kernel_stack: Annotated[WholePages, size(PAGE_BYTES, MIB)] | None = Field(
         default=None, description="kernel stack of a task"

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = r"^\s*[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*"
 
+FOLIO_BYTES: Final = tuple(PAGE_BYTES << order for order in range(2, 9))
+"""Sizes of folios between a page and a huge page."""
+
 BYTES_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [
         {"type": "integer", "minimum": 0},
@@ -145,3 +148,23 @@ WholePages = Annotated[Bytes, AfterValidator(_whole_pages)]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 """A name in messages and files; no ``/``, which stands between a parent and its child."""
+
+
+def folio_sizes(value: object) -> object:
+    """Check the sizes that are the keys of a mapping, and write them all the same way.
+
+    >>> folio_sizes({"64KiB": "madvise"})
+    {'64 KiB': 'madvise'}
+    """
+    if not isinstance(value, dict):
+        return value
+    return {format_bytes(folio_bytes(key)): mode for key, mode in value.items()}
+
+
+def folio_bytes(value: object) -> int:
+    """Return the size of a folio between a page and a huge page, in bytes; else `ValueError`."""
+    size_bytes = parse_bytes(value)
+    if size_bytes not in FOLIO_BYTES:
+        known = ", ".join(format_bytes(known) for known in FOLIO_BYTES)
+        raise ValueError(f"{value!r} is no size of a folio; write one of {known}")
+    return size_bytes

@@ -176,7 +176,7 @@ def test_a_difference_is_unchecked_if_a_setting_was_changed_meanwhile(path, monk
     now = conform.host_conditions()
     changed = [*now, Condition("other folio sizes", "64kB", "they come first", frozenset(Verb))]
     answers = iter([now])
-    monkeypatch.setattr(conform, "host_conditions", lambda: next(answers, changed))
+    monkeypatch.setattr(conform, "host_conditions", lambda *_: next(answers, changed))
     status, out, err = run(random=5, seed=1, kernel=True, predictor=one_fault_too_many)
     assert status == 3
     assert "other folio sizes: 64kB" in err
@@ -211,7 +211,7 @@ def test_a_condition_spoils_only_scripts_that_use_its_verbs():
 @pytest.mark.kernel
 def test_random_scripts_leave_out_what_cannot_be_relied_upon(path, monkeypatch):
     never = Condition("transparent huge pages", "never", "no use", frozenset({Verb.HUGEPAGE}))
-    monkeypatch.setattr(conform, "host_conditions", lambda: [never])
+    monkeypatch.setattr(conform, "host_conditions", lambda *_: [never])
     drawn = []
 
     def note(script):
