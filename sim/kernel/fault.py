@@ -26,6 +26,7 @@ from sim.kernel.folio import fill_folio, may_reuse
 from sim.kernel.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.lend import frames_to_own, is_lent, own_leaf
 from sim.kernel.lock import must_wait
+from sim.kernel.mappers import drop_mapper
 from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
 from sim.kernel.work import (
@@ -140,6 +141,8 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
         return DONE
     old.refs -= 1
     old.maps -= 1
+    if old.bits & F_LARGE != 0:
+        drop_mapper(m, int(t.space), pfn, 1)
     join_twins(m, pfn, new)
     if old.refs == 0:  # its folio is shared, it was not
         forget_page(m, cpu, pfn)

@@ -10,9 +10,10 @@ Read in Linux 6.12 `mm/memory.c` (`alloc_anon_folio`, `wp_can_reuse_anon_folio`)
 
 from sim.jit import compiled, inlined
 from sim.kernel.lend import is_lent
+from sim.kernel.mappers import name_mapper
 from sim.kernel.pages import count_resident, family_of
 from sim.kernel.work import FOLIO_PAGE, OP_ACCESS, ZERO_FILL, note, note_fault
-from sim.machine.frames import buddy_alloc
+from sim.machine.frames import buddy_alloc, folio_row
 from sim.machine.layout import (
     A_HUGEPAGE,
     A_NOHUGEPAGE,
@@ -68,8 +69,13 @@ def take_block(m: Arrays, task: int, order: int) -> int:
 
 
 @compiled
-def make_folio(m: Arrays, pfn: int, order: int, family: int, index: int) -> None:
-    """Make a block of frames an anonymous folio, exclusive and mapped once; page `index` first."""
+def make_folio(
+    m: Arrays, space: int, pfn: int, order: int, entries: int, family: int, index: int
+) -> None:
+    """Make a block of frames an anonymous folio, exclusive; page `index` first.
+
+    Each of its pages is mapped once, by `entries` entries of `space`.
+    """
     size = 1 << order
     for i in range(size):
         frame = m.frames[pfn + i]
@@ -82,6 +88,7 @@ def make_folio(m: Arrays, pfn: int, order: int, family: int, index: int) -> None
         frame.order = order
         frame.bits = F_ANON | F_EXCLUSIVE | F_LARGE
     m.pool[0].anon += size
+    name_mapper(m, space, pfn, entries)
 
 
 @compiled
@@ -101,13 +108,15 @@ def fill_folio(m: Arrays, task: int, area: int, leaf: int, vpn: int) -> bool:
             continue
         pfn = take_block(m, task, order)
         if pfn != NONE:
-            make_folio(m, pfn, order, family_of(m, area), int(a.offset + base - a.start))
+            space = int(m.tasks[task].space)
+            index = int(a.offset + base - a.start)
+            make_folio(m, space, pfn, order, size, family_of(m, area), index)
             bits = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_BLANK
             for i in range(size):
                 m.tables[leaf, (base + i) & TABLE_MASK] = ((pfn + i) << PFN_SHIFT) | bits
             if m.tasks[task].op == OP_ACCESS:
                 m.tables[leaf, vpn & TABLE_MASK] |= PTE_DIRTY
-            count_resident(m, int(m.tasks[task].space), size)
+            count_resident(m, space, size)
             note_fault(m, ZERO_FILL)
             note(m, FOLIO_PAGE, size - 1)
             return True
@@ -154,9 +163,15 @@ def own_mappings(m: Arrays, space: int, vpn: int, pfn: int) -> int:
 
 
 @compiled
-def sole_folio(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
-    """Whether only `space`, which maps `pfn` at `vpn`, maps any page of the folio around `pfn`."""
-    return own_mappings(m, space, vpn, pfn) > 0
+def maybe_shared(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
+    """Whether others than `space`, which maps `pfn` at `vpn`, are taken to map the large folio.
+
+    What it remembers of them decides (Linux `folio_maybe_mapped_shared`), else counting.
+    """
+    if m.pool[0].folio_shift == 0:
+        return own_mappings(m, space, vpn, pfn) == 0
+    folio = m.folios[folio_row(m, pfn)]
+    return bool(folio.total > 1 and folio.shared == 1)
 
 
 @compiled
@@ -166,7 +181,7 @@ def may_reuse(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
     =========  =================================================================================
     Linux      so a page is reused
     =========  =================================================================================
-    from 6.15  if it is exclusive, or we alone map the folio, and another page of it
+    from 6.15  if it is exclusive, or the folio knows of us alone, and of another mapping
     from 6.8   if it is exclusive
     from 5.19  if it is exclusive, or the only page of its folio that is mapped, and once
     from 5.9   if it is the only page of its folio that is mapped, and once
@@ -177,7 +192,10 @@ def may_reuse(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
     if m.frames[pfn].bits & F_EXCLUSIVE != 0 and rules & R_EXCLUSIVE != 0:
         return True
     if rules & R_FOLIO_REUSE != 0:
-        return own_mappings(m, space, vpn, pfn) > 1
+        if m.pool[0].folio_shift == 0:
+            return own_mappings(m, space, vpn, pfn) > 1
+        folio = m.folios[folio_row(m, pfn)]
+        return bool(folio.total > 1 and folio.shared == 0)
     if rules & R_FOLIO_SIZES != 0:
         return False
     order = int(m.frames[pfn].order)
@@ -214,6 +232,7 @@ def folio_runs(m: Arrays, leaf: int, first: int, last: int) -> int:
             and at > first
             and int(m.tables[leaf, at - 1]) >> PFN_SHIFT == before
             and frame.bits & F_LARGE != 0
+            and int(frame.order) == int(m.frames[before].order)
             and pfn & ((1 << int(frame.order)) - 1) != 0
             and now_dirty == dirty
         )

@@ -10,6 +10,7 @@ from sim.kernel.folio import folio_runs
 from sim.kernel.huge import copy_huge, split_huge
 from sim.kernel.lend import ALL_PAGES, lend_leaf, may_lend, own_range_step, share_entries
 from sim.kernel.lock import lock_up_to
+from sim.kernel.mappers import add_mapper
 from sim.kernel.overcommit import commit, may_commit
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.task import drop_reserve, space_room, spare_frames, take_stack, use_reserve
@@ -37,6 +38,7 @@ from sim.machine.layout import (
     A_WIPEONFORK,
     F_EXCLUSIVE,
     F_FILE,
+    F_LARGE,
     FORK_ASYNC,
     FORK_EAGER,
     FORK_ON_DEMAND,
@@ -198,7 +200,7 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
         return SHORT
     use_reserve(m, task, missing)
     child = make_table(m, cpu, new, vpn, 0)
-    entries, pages = share_entries(m, parent, child, first, last)
+    entries, pages = share_entries(m, parent, child, new, first, last)
     folios = pages
     pool = m.pool[0]
     if pool.rules & R_FORK_BATCH != 0 and (pool.folios_advised != 0 or pool.thp != THP_NEVER):
@@ -303,6 +305,8 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
             join_twins(m, pfn, copy)
             m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
             continue
+        if frame.bits & F_LARGE != 0:
+            add_mapper(m, new, pfn, 1)
         frame.refs += 1
         frame.maps += 1
         frame.bits &= ~F_EXCLUSIVE

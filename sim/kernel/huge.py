@@ -20,7 +20,8 @@ Read in Linux 6.12 `mm/huge_memory.c`.
 from typing import Final
 
 from sim.jit import compiled
-from sim.kernel.folio import make_folio, mark_written, take_block
+from sim.kernel.folio import make_folio, mark_written, maybe_shared, take_block
+from sim.kernel.mappers import add_mapper, drop_mapper
 from sim.kernel.pages import (
     count_resident,
     family_of,
@@ -141,12 +142,14 @@ def map_block(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) 
     """Map a block of frames, exclusive and writable, in a table whose leaf is set aside."""
     a = m.areas[area]
     base = vpn - (vpn & TABLE_MASK)
-    make_folio(m, pfn, HUGE_ORDER, family_of(m, area), int(a.offset + base - a.start))
+    space = int(m.tasks[task].space)
+    index = int(a.offset + base - a.start)
+    make_folio(m, space, pfn, HUGE_ORDER, 1, family_of(m, area), index)
     mark_written(m, task, pfn + (vpn & TABLE_MASK))
     m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
         (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
     )
-    count_resident(m, int(m.tasks[task].space), HUGE_PAGES)
+    count_resident(m, space, HUGE_PAGES)
 
 
 @compiled
@@ -194,6 +197,14 @@ def sole_mapping(m: Arrays, pfn: int) -> bool:
         if m.frames[at].refs != 1:
             return False
     return True
+
+
+@compiled
+def maybe_shared_whole(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
+    """Do as `maybe_shared` for the huge page at `pfn`, which a huge entry of `space` maps."""
+    if m.pool[0].folio_shift == 0:
+        return not sole_mapping(m, pfn)
+    return maybe_shared(m, space, vpn, pfn)
 
 
 @compiled
@@ -292,6 +303,9 @@ def split_huge(m: Arrays, space: int, vpn: int) -> int:
     dirty = entry & PTE_DIRTY
     pfn = entry >> PFN_SHIFT
     step = 0 if entry & PTE_ZERO != 0 else 1
+    if step == 1:
+        add_mapper(m, space, pfn, HUGE_PAGES)
+        drop_mapper(m, space, pfn, 1)
     for i in range(HUGE_PAGES):
         frame = m.frames[pfn + step * i]
         written = dirty != 0 and frame.bits & F_WRITTEN != 0
@@ -322,6 +336,7 @@ def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     if entry & PTE_ZERO != 0:
         return
     pfn = entry >> PFN_SHIFT
+    drop_mapper(m, space, pfn, 1)
     m.spaces[space].rss_anon -= HUGE_PAGES
     if sole_mapping(m, pfn):
         free_block(m, pfn)
@@ -394,6 +409,7 @@ def copy_huge(m: Arrays, cpu: int, task: int, space: int, new: int, vpn: int) ->
     m.tables[middle, at] = entry & ~PTE_ACCESSED
     if entry & PTE_ZERO == 0:
         pfn = entry >> PFN_SHIFT
+        add_mapper(m, new, pfn, 1)
         for i in range(pfn, pfn + HUGE_PAGES):
             frame = m.frames[i]
             frame.refs += 1

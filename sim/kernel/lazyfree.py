@@ -17,8 +17,8 @@ Read in Linux 6.18 `mm/madvise.c` (`madvise_free_pte_range`), `mm/huge_memory.c`
 """
 
 from sim.jit import compiled
-from sim.kernel.folio import folio_pages, sole_folio
-from sim.kernel.huge import huge_entry, sole_mapping, split_huge
+from sim.kernel.folio import folio_pages, maybe_shared
+from sim.kernel.huge import huge_entry, maybe_shared_whole, split_huge
 from sim.kernel.pages import forget_page
 from sim.kernel.ranges import area_ahead
 from sim.kernel.work import DONE, EINVAL, FRAME_FREE, MADVISE_CALL, MORE, UNMAP_PTE, note
@@ -89,7 +89,7 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
     if leaf == NONE:
         entry = huge_entry(m, space, start)
         pfn = entry >> PFN_SHIFT
-        if entry & PTE_ZERO != 0 or not sole_mapping(m, pfn):
+        if entry & PTE_ZERO != 0 or maybe_shared_whole(m, space, start, pfn):
             return
         if end - start == HUGE_PAGES:
             middle = find_table(m, space, start, 1)
@@ -112,10 +112,10 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
         if frame.bits & F_LARGE != 0:
             run = run_of_folio(m, leaf, vpn, end)
             if run < folio_pages(m, pfn):
-                if sole_folio(m, space, vpn, pfn):
-                    split_folio(m, cpu, space, vpn, pfn)
-                else:
+                if maybe_shared(m, space, vpn, pfn):
                     vpn += run
+                else:
+                    split_folio(m, cpu, space, vpn, pfn)
                 continue
         if frame.bits & F_DIRTY == 0 or mappings(m, pfn, run) == run:
             clean_entries(m, leaf, vpn & TABLE_MASK, run)
@@ -134,6 +134,9 @@ def run_of_folio(m: Arrays, leaf: int, vpn: int, end: int) -> int:
     run = 1
     while run < most:
         entry = int(m.tables[leaf, (vpn + run) & TABLE_MASK])
+        frame = m.frames[pfn + run]  # once free, it may be of another folio by now
+        if frame.bits & F_LARGE == 0 or int(frame.order) != int(m.frames[pfn].order):
+            return run
         if entry & PTE_PRESENT == 0 or entry >> PFN_SHIFT != pfn + run:
             return run
         run += 1

@@ -12,6 +12,7 @@ latency spikes incurred by the fork-based snapshot mechanism from the OS level" 
 """
 
 from sim.jit import compiled
+from sim.kernel.mappers import add_mapper
 from sim.kernel.pages import count_resident
 from sim.kernel.task import use_reserve
 from sim.kernel.work import (
@@ -28,6 +29,7 @@ from sim.kernel.work import (
 from sim.machine.frames import secure
 from sim.machine.layout import (
     F_EXCLUSIVE,
+    F_LARGE,
     FORK_ON_DEMAND,
     HUGE_PAGES,
     KIND_ANON,
@@ -141,8 +143,10 @@ def resident_below(m: Arrays, leaf: int) -> int:
 
 
 @compiled
-def share_entries(m: Arrays, source: int, target: int, first: int, last: int) -> tuple[int, int]:
-    """Copy the entries [first, last) of a leaf table to another, all read-only from now on.
+def share_entries(
+    m: Arrays, source: int, target: int, space: int, first: int, last: int
+) -> tuple[int, int]:
+    """Copy the entries [first, last) of a leaf table to one of `space`, all read-only from now on.
 
     Returns how many there were, and how many of them map a page of memory.
     """
@@ -158,6 +162,8 @@ def share_entries(m: Arrays, source: int, target: int, first: int, last: int) ->
             continue
         pages += 1
         frame = m.frames[entry >> PFN_SHIFT]
+        if frame.bits & F_LARGE != 0:
+            add_mapper(m, space, entry >> PFN_SHIFT, 1)
         frame.refs += 1
         frame.maps += 1
         frame.bits &= ~F_EXCLUSIVE
@@ -194,13 +200,13 @@ def own_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
         copy = new_table(m, cpu, space, 0)
         s.tables -= 1  # that of the shared one
         m.table_info[leaf].refs -= 1
-        entries, pages = share_entries(m, leaf, copy, 0, TABLE_ENTRIES)
+        entries, pages = share_entries(m, leaf, copy, space, 0, TABLE_ENTRIES)
         leaf = copy
     elif s.heir != NONE:
         heir = int(s.heir)
         tables = 1
         copy = make_table(m, cpu, heir, vpn, 0)
-        entries, pages = share_entries(m, leaf, copy, 0, TABLE_ENTRIES)
+        entries, pages = share_entries(m, leaf, copy, heir, 0, TABLE_ENTRIES)
         count_resident(m, heir, pages)
     m.tables[middle, at] = (leaf << PFN_SHIFT) | PTE_PRESENT
     s.lent -= 1

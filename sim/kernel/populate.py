@@ -105,8 +105,21 @@ def make_dirty(m: Arrays, entry: int) -> bool:
     if entry & PTE_PRESENT == 0 or entry & PTE_WRITE == 0 or entry & PTE_DIRTY != 0:
         return False
     if entry & PTE_BLANK == 0:
-        m.frames[entry >> PFN_SHIFT].bits |= F_DIRTY
+        dirty_page(m, entry >> PFN_SHIFT)
     return True
+
+
+@compiled
+def dirty_page(m: Arrays, pfn: int) -> None:
+    """Make a page dirty, and with it all of its folio."""
+    if m.frames[pfn].bits & F_LARGE == 0:
+        m.frames[pfn].bits |= F_DIRTY
+        return
+    order = int(m.frames[pfn].order)
+    head = pfn - (pfn & ((1 << order) - 1))
+    for at in range(head, head + (1 << order)):
+        if m.frames[at].bits & F_LARGE != 0 and m.frames[at].order == order:
+            m.frames[at].bits |= F_DIRTY
 
 
 @compiled

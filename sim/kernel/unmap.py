@@ -8,6 +8,7 @@ from sim.jit import compiled, inlined
 from sim.kernel.filemap import evict_step, release_file, unmap_cached
 from sim.kernel.huge import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.lend import disinherit, drop_lent
+from sim.kernel.mappers import drop_mapper
 from sim.kernel.pages import forget_page
 from sim.kernel.ranges import area_ahead
 from sim.kernel.work import (
@@ -28,6 +29,7 @@ from sim.machine.layout import (
     A_ACCOUNT,
     A_LOCKED,
     F_FILE,
+    F_LARGE,
     HUGE_PAGES,
     NONE,
     PFN_SHIFT,
@@ -55,6 +57,8 @@ def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
     frame = m.frames[pfn]
     frame.maps -= 1
     frame.refs -= 1
+    if frame.bits & F_LARGE != 0:
+        drop_mapper(m, space, pfn, 1)
     if frame.bits & F_FILE != 0:
         unmap_cached(m, space, entry)
         return 0

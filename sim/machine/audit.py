@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sim.errors import KernelPanicError
 from sim.jit import compiled
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
+from sim.machine.audit_folios import audit_folios
 from sim.machine.layout import (
     A_ACCOUNT,
     A_SHARED,
@@ -440,3 +441,4 @@ def audit(m: Arrays) -> None:
     bad, where = _run_audit(m, seen, spaces, users, uses)
     if bad != _OK:
         raise KernelPanicError(_COMPLAINTS[bad], f"at {where}")
+    audit_folios(m, spaces)

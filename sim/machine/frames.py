@@ -9,7 +9,17 @@ from typing import Any
 
 from sim.jit import compiled, inlined
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
-from sim.machine.layout import F_BUDDY, F_PERCPU, HEED_QUEUE, N_ORDERS, NONE, Arrays
+from sim.machine.layout import (
+    F_BUDDY,
+    F_PERCPU,
+    HEED_QUEUE,
+    HUGE_ORDER,
+    HUGE_PAGES,
+    N_ORDERS,
+    NONE,
+    TABLE_MASK,
+    Arrays,
+)
 
 
 @inlined
@@ -230,3 +240,14 @@ def give_back(m: Arrays, cpu: int, pfn: int) -> None:
     zone = m.zones[int(frame.zone)]
     if mine.count > zone.pcp_high:
         drain(m, cpu, int(max(zone.batch, mine.count - zone.pcp_high)))
+
+
+@inlined
+def folio_row(m: Arrays, pfn: int) -> int:
+    """Return the row of `folios` for the large folio around a frame.
+
+    Blocks of 512 frames have rows for all folios that can lie there, aligned: as a tree in a heap.
+    """
+    order = int(m.frames[pfn].order)
+    within = (HUGE_PAGES + (pfn & TABLE_MASK)) >> order
+    return ((pfn >> HUGE_ORDER) << int(m.pool[0].folio_shift)) + within

@@ -124,6 +124,19 @@ FRAME = np.dtype(
     align=True,
 )
 
+FOLIO = np.dtype(
+    [
+        ("first", "i4"),  # an address space that maps it, or NONE
+        ("first_maps", "i4"),  # by how many entries, as far as the folio knows
+        ("second", "i4"),  # another
+        ("second_maps", "i4"),
+        ("total", "i4"),  # entries that map any page of it, a huge one once
+        ("shared", "i4"),  # 1 if more than one address space may map it
+    ],
+    align=True,
+)
+"""What a large folio remembers of who maps it (`sim.kernel.mappers`)."""
+
 TABLE = np.dtype(
     [
         ("frame", "i8"),
@@ -393,6 +406,7 @@ POOL = np.dtype(
             "thp",
             "folios_always",  # orders of folios for all anonymous memory, a bit each
             "folios_advised",  # and for memory with `A_HUGEPAGE`: these and more
+            "folio_shift",  # rows of `folios` for each 2 MiB, as a power of 2; 0: no memory
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does
             "read_ahead",  # pages that are read ahead at most, of a file that says nothing else
             "largest_read",  # pages of the largest request that the device takes
@@ -458,6 +472,7 @@ INT: Final = np.dtype(np.int64)
 
 COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "frames": (FRAME, ()),
+    "folios": (FOLIO, ()),
     "tables": (INT, (TABLE_ENTRIES,)),
     "table_info": (TABLE, ()),
     "spaces": (SPACE, ()),
@@ -494,6 +509,7 @@ class Arrays:
     """
 
     frames: Any
+    folios: Any
     tables: NDArray[np.int64]
     table_info: Any
     spaces: Any

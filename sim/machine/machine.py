@@ -15,6 +15,9 @@ from sim.machine.layout import (
     F_RESERVED,
     FILE,
     FORK_COW,
+    FORK_EAGER,
+    HUGE_ORDER,
+    HUGE_PAGES,
     N_LATENCIES,
     N_LINES,
     NONE,
@@ -26,7 +29,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.memory import recycle
-from sim.machine.rules import rules_of
+from sim.machine.rules import R_FOLIO_REUSE, rules_of
 from sim.machine.watermarks import (
     commit_reserves,
     percpu_batch,
@@ -92,6 +95,17 @@ def folio_masks(host: HostSpec) -> tuple[int, int]:
     return always, always + sum(pages for pages, mode in modes if mode == "madvise")
 
 
+def folio_shift(host: HostSpec) -> int:
+    """Return the power of 2 of rows that `folios` has for each 2 MiB; 0 if nobody is remembered.
+
+    From Linux 6.15 on large folios remember who maps them, as far as forks copy entries.
+    """
+    if not rules_of(host.kernel) & R_FOLIO_REUSE or host.fork_kind not in (FORK_COW, FORK_EAGER):
+        return 0
+    sizes = [pages for pages, mode in host.thp_sizes if mode != "never"]
+    return HUGE_ORDER + 2 - min([*sizes, HUGE_PAGES]).bit_length()
+
+
 class Machine:
     """All state of one simulated machine.  `arrays` is what compiled code works on."""
 
@@ -105,8 +119,10 @@ class Machine:
         self.host = host
         n_tables = min(_FIRST_TABLES + host.memory_pages // 256, host.memory_pages + 8)
         zones = max(1, len(host.zones))
+        shift = folio_shift(host)
         rows = dict.fromkeys(COLUMNS, _FIRST_SLOTS)
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
+        rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
         rows |= {"pool": 1, "clock": 1, "samples": max(1, samples), "lists": 1, "cached": 1}
         rows |= {"requests": _FIRST_REQUESTS}
@@ -135,6 +151,7 @@ class Machine:
         pool.eager_zero = int(host.eager_zero)
         pool.thp = host.thp
         pool.folios_always, pool.folios_advised = folio_masks(host)
+        pool.folio_shift = folio_shift(host)
         pool.rules = rules_of(host.kernel)
         pool.read_ahead = host.read_ahead_pages
         pool.largest_read = host.largest_read_pages

@@ -286,7 +286,7 @@ RULES: Final = (
     Rule(
         R_FOLIO_REUSE,
         (6, 15),
-        "a page of a large folio is reused if we alone map the folio, and more than one page of it",
+        "a page of a large folio is reused if it knows of us alone, and more than one is mapped",
         "it is copied unless it is exclusive",
         "copies of pages of large folios",
         KERNEL,

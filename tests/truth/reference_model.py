@@ -40,20 +40,43 @@ class Family:
 
 @dataclass(eq=False)
 class Folio:
-    """What is allocated as one: 1 page or 512; `mappers` counts who maps any of it how often."""
+    """What is allocated as one: 1 page or 512; `mappers` counts who maps any of it how often.
+
+    A large one itself knows of two mappers at most (`slots`, the older first), and whether there
+    were more of them than the one that is left.
+    """
 
     pages: list[Page] = field(default_factory=list)
     mappers: Counter[Space] = field(default_factory=Counter)
+    slots: list[tuple[Space, int] | None] = field(default_factory=lambda: [None, None])
+    has_many: bool = False
 
     @property
     def shared(self) -> bool:
-        """Whether more than one address space maps any of it."""
-        return len(self.mappers) > 1
+        """Whether more than one address space is taken to map any of it."""
+        if len(self.pages) < 2:
+            return len(self.mappers) > 1
+        return self.has_many and self.mappers.total() > 1
 
     def mapped_by(self, space: Space, change: int) -> None:
         self.mappers[space] += change
         if not self.mappers[space]:
             del self.mappers[space]
+        total = self.mappers.total()
+        where = next((i for i in (0, 1) if self.slots[i] and self.slots[i][0] is space), None)
+        if where is not None:
+            known = self.slots[where][1] + change
+            self.slots[where] = (space, known) if known > 0 else None
+            if known > 0:
+                return
+        elif change > 0:
+            if None in self.slots:
+                where = self.slots.index(None)
+                self.slots[where] = (space, change)
+                self.has_many |= where == 1 or total != change
+            return
+        if total in [slot[1] if slot else 0 for slot in self.slots]:
+            self.has_many = False
 
 
 @dataclass(eq=False)
@@ -282,13 +305,17 @@ class Space:
         entry = self.huge.get(block)
         if entry is None:
             return
+        if entry.pages:  # the folio hears of the small entries before it loses the huge one
+            entry.pages[0].folio.mapped_by(self, TABLE)
         self.unmap_huge(block)
         for i in range(TABLE):
             page = entry.pages[i] if entry.pages else ZERO
             dirty = entry.dirty and page is not ZERO
             page.dirty = page.dirty or dirty  # the folio becomes dirty, with all its pages
             writable = entry.writable and page is not ZERO
-            self.map_page(block * TABLE + i, page, writable=writable, dirty=dirty)
+            self.make_table(block)
+            self.entries[block * TABLE + i] = Entry(page, writable, dirty)
+            page.mapped += page is not ZERO
 
     def zap(self, start: int, end: int, *, give_back_tables: bool = False) -> None:
         """Remove all entries in [start, end)."""
