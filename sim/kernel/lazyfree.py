@@ -171,20 +171,38 @@ def clean_entries(m: Arrays, leaf: int, first: int, entries: int) -> None:
 
 
 @compiled
+def any_dirty(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
+    """Whether any entry of `space`, which maps `pfn` at `vpn`, for a page of its folio is dirty."""
+    order = int(m.frames[pfn].order)
+    head = pfn - (pfn & ((1 << order) - 1))
+    for at in range(head, head + (1 << order)):
+        page = vpn + at - pfn
+        leaf = find_table(m, space, page, 0)
+        if leaf == NONE or m.frames[at].bits & F_LARGE == 0 or int(m.frames[at].order) != order:
+            continue
+        entry = int(m.tables[leaf, page & TABLE_MASK])
+        if entry >> PFN_SHIFT == at and entry & (PTE_DIRTY | PTE_BLANK) != 0:
+            return True
+    return False
+
+
+@compiled
 def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
     """Make the pages of a huge page single ones; only `space` maps any, `pfn` at `vpn`.
 
     Since Linux 6.12 those that were never written become the zero page, unless they are locked.
+    If any entry is dirty all pages are: entries give way, to the folio's being dirty, and return.
     """
     order = int(m.frames[pfn].order)
     head = pfn - (pfn & ((1 << order) - 1))
+    dirty = F_DIRTY if any_dirty(m, space, vpn, pfn) else 0
     freed = 0
     for at in range(head, head + (1 << order)):
         frame = m.frames[at]
         if frame.bits & F_LARGE == 0 or int(frame.order) != order:
             continue
         stays = frame.bits & F_WRITTEN != 0 or m.pool[0].rules & R_ZERO_SPLIT == 0
-        frame.bits &= ~(F_LARGE | F_WRITTEN)
+        frame.bits = (frame.bits & ~(F_LARGE | F_WRITTEN)) | dirty
         page = vpn + at - pfn
         leaf = find_table(m, space, page, 0)
         if leaf == NONE or stays:

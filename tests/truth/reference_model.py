@@ -604,8 +604,11 @@ class Space:
 
     def split_folio(self, folio: Folio) -> None:
         """Make a large folio single pages; those full of zeros become the zero page."""
+        found = [entry for space in folio.mappers for entry in space.entries.values()]
+        dirty = any(entry.dirty for entry in found if entry.page in folio.pages)
         for page in folio.pages:
             page.folio = Folio([page])
+            page.dirty = page.dirty or dirty
         for space in folio.mappers:
             for entry in space.entries.values():
                 if entry.page in folio.pages:
