@@ -74,6 +74,7 @@ class Price(IntEnum):
     PROTECT_PTE = 38, "present entry changed by mprotect"
     CACHE_FILL = 39, "page of a new file put into the page cache, the device's time not counted"
     FOLIO_PAGE = 40, "further page of a folio that a zero-fill fault takes: zeroed and mapped"
+    COLLAPSE = 41, "2 MiB of small pages copied to a huge page, entries and frames not counted"
 
 
 PRICE_KEYS: Final[dict[str, Price]] = {price.name.lower(): price for price in Price}

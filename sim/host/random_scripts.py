@@ -77,6 +77,7 @@ WEIGHTS: Final[dict[Verb, int]] = {
     Verb.NORMAL: 1,
     Verb.VFORK: 2,
     Verb.EXEC: 1,
+    Verb.COLLAPSE: 4,
 }
 CONTRACT_VERBS: Final = frozenset(tuple(WEIGHTS)[:14])
 """The verbs of the first set; `verbs` may keep to them."""
@@ -136,6 +137,7 @@ class _Drawing:
         self.weights = {v: w * rng.choice(factors) for v, w in WEIGHTS.items() if v in wanted}
         if not self.large and not self.folios:
             self.weights.pop(Verb.HUGEPAGE, None)
+            self.weights.pop(Verb.COLLAPSE, None)
         elif self.options and Verb.MAP in wanted and rng.random() < 0.6:
             self.weights[Verb.MAP] *= 5  # a script about huge pages
         if self.folios and Verb.MAP in wanted:

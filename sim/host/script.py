@@ -81,6 +81,7 @@ class Verb(StrEnum):
     NORMAL = "normal"
     VFORK = "vfork"
     EXEC = "exec"
+    COLLAPSE = "collapse"
 
 
 SHAPES: Final[dict[Verb, Shape]] = {
@@ -121,6 +122,7 @@ SHAPES: Final[dict[Verb, Shape]] = {
     Verb.NORMAL: Shape.WHOLE,
     Verb.VFORK: Shape.CHILD,
     Verb.EXEC: Shape.NOTHING,
+    Verb.COLLAPSE: Shape.WHOLE_OR_RANGE,
 }
 
 MAPPING_VERBS: Final = frozenset({Verb.MAP, Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE, Verb.STACK})

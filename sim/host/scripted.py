@@ -81,6 +81,7 @@ LOCKING: Final = {Verb.LOCK: (A_LOCKED, 0), Verb.UNLOCK: (0, A_LOCKED)}
 ON_RANGES: Final = {
     Verb.DONTNEED: ops.OP_DONTNEED,
     Verb.FREE: ops.OP_FREE,
+    Verb.COLLAPSE: ops.OP_COLLAPSE,
     Verb.SYNC: ops.OP_MSYNC,
 }
 READING: Final = {  # flags that come, flags that go, and what is said of the file

@@ -127,6 +127,8 @@ class World:
             raise ValueError(f"{operation.region} is the heap; it cannot be told to `{verb}`")
         if verb in FILE_VERBS and view.made_by not in (Verb.MAPFILE, Verb.MAPSHFILE):
             raise ValueError(f"`{verb}` needs a region that is a file; see `mapfile`")
+        if verb is Verb.COLLAPSE and view.made_by not in (Verb.MAP, Verb.BRK):
+            raise ValueError("`collapse` is for private anonymous regions; see `map` and `brk`")
         match verb:
             case Verb.READ | Verb.WRITE:
                 needed = WRITABLE if verb is Verb.WRITE else READABLE

@@ -161,11 +161,11 @@ def clean_frames(m: Arrays, pfn: int, frames: int) -> None:
 
 @compiled
 def clean_entries(m: Arrays, leaf: int, first: int, entries: int) -> None:
-    """Make entries clean; a huge page remembers which of its pages were written."""
+    """Make entries clean; their pages remember whether they were written to."""
     for at in range(first, first + entries):
         entry = int(m.tables[leaf, at])
         frame = m.frames[entry >> PFN_SHIFT]
-        if entry & PTE_DIRTY != 0 and frame.bits & F_LARGE != 0:
+        if entry & PTE_DIRTY != 0:
             frame.bits |= F_WRITTEN
         m.tables[leaf, at] = entry & ~(PTE_DIRTY | PTE_BLANK)
 
@@ -202,7 +202,7 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
         if frame.bits & F_LARGE == 0 or int(frame.order) != order:
             continue
         stays = frame.bits & F_WRITTEN != 0 or m.pool[0].rules & R_ZERO_SPLIT == 0
-        frame.bits = (frame.bits & ~(F_LARGE | F_WRITTEN)) | dirty
+        frame.bits = (frame.bits & ~F_LARGE) | dirty
         page = vpn + at - pfn
         leaf = find_table(m, space, page, 0)
         if leaf == NONE or stays:

@@ -8,6 +8,7 @@ from typing import Final
 
 from sim.jit import compiled
 from sim.kernel.fault import access
+from sim.kernel.huge import huge_entry
 from sim.kernel.lend import is_lent
 from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE
 from sim.machine.areas import find_area
@@ -18,12 +19,14 @@ from sim.machine.layout import (
     F_DIRTY,
     F_LARGE,
     F_WRITTEN,
+    KIND_ANON,
     NONE,
     PFN_SHIFT,
     PTE_BLANK,
     PTE_DIRTY,
     PTE_PRESENT,
     PTE_WRITE,
+    PTE_ZERO,
     TABLE_MASK,
     Arrays,
 )
@@ -56,13 +59,14 @@ def populate_page(m: Arrays, cpu: int, task: int, vpn: int, mode: int) -> int:
         return DONE
     leaf = find_table(m, space, vpn, 0)
     before = 0 if leaf == NONE else int(m.tables[leaf, vpn & TABLE_MASK])
+    known = m.areas[area].kind != KIND_ANON or holds_data(m, space, vpn, before)
     lent = leaf != NONE and m.spaces[space].lent > 0 and is_lent(m, space, vpn)
     if write == WRITE and not lent and make_dirty(m, before):
         return DONE
     status = access(m, cpu, task, vpn, write)
     if status == DONE:
         m.clock[0].lines -= 1  # the program itself touches nothing: no ACCESS
-        if write == WRITE and before & PTE_DIRTY == 0:
+        if write == WRITE and not known:
             keep_blank(m, space, vpn)
     return status
 
@@ -123,15 +127,28 @@ def dirty_page(m: Arrays, pfn: int) -> None:
 
 
 @compiled
-def keep_blank(m: Arrays, space: int, vpn: int) -> None:
-    """Let an entry be dirty by the kernel's doing where a dirty one would mean "written to".
+def holds_data(m: Arrays, space: int, vpn: int, entry: int) -> bool:
+    """Whether a page, of this small entry or a huge one, may hold anything but zeros."""
+    pfn = entry >> PFN_SHIFT
+    if entry == 0:
+        huge = huge_entry(m, space, vpn)
+        entry = huge & ~PTE_DIRTY
+        pfn = (huge >> PFN_SHIFT) + (vpn & TABLE_MASK)
+    if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+        return False
+    return bool(entry & PTE_DIRTY != 0 or m.frames[pfn].bits & F_WRITTEN != 0)
 
-    So it does in a large folio that is mapped by small entries (`sim.kernel.huge.split_huge`).
+
+@compiled
+def keep_blank(m: Arrays, space: int, vpn: int) -> None:
+    """Let an entry be dirty by the kernel's doing: a dirty one means "written to by a program".
+
+    What holds only zeros may become the zero page (`sim.kernel.lazyfree.split_folio`).
     """
     leaf = find_table(m, space, vpn, 0)
     if leaf == NONE:
         return
     entry = int(m.tables[leaf, vpn & TABLE_MASK])
     frame = m.frames[entry >> PFN_SHIFT]
-    if entry & PTE_DIRTY != 0 and frame.bits & (F_LARGE | F_WRITTEN) == F_LARGE:
+    if entry & PTE_DIRTY != 0 and frame.bits & F_WRITTEN == 0:
         m.tables[leaf, vpn & TABLE_MASK] = entry & ~PTE_DIRTY | PTE_BLANK

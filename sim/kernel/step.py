@@ -4,6 +4,7 @@ from typing import Final
 
 from sim.jit import compiled, inlined
 from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
+from sim.kernel.collapse import collapse_step
 from sim.kernel.execve import exec_step, start_step
 from sim.kernel.fadvise import fadvise_step
 from sim.kernel.fault import access
@@ -53,6 +54,7 @@ OP_FILE_WRITE: Final = 22
 OP_START: Final = 23
 """What a program touches of its own accord when it starts."""
 OP_FADVISE: Final = 24
+OP_COLLAPSE: Final = 25
 
 UNLOCKED: Final = (OP_VFORK, OP_EXEC, OP_EXIT, OP_REAP, OP_ADOPT, OP_START, OP_COMPUTE)
 """Calls that do without the mmap lock of the address space they start in."""
@@ -60,7 +62,7 @@ FILE_CALLS: Final = (OP_FSYNC, OP_FILE_READ, OP_FILE_WRITE, OP_FADVISE)
 """Calls that have nothing to do with an address space."""
 READERS: Final = (OP_DONTNEED, OP_POPULATE, OP_FREE, OP_MSYNC)
 """Calls that hold it for reading only; the others may change areas."""
-ENTRY_CALLS: Final = (OP_MUNMAP, OP_BRK, OP_DONTNEED, OP_MPROTECT, OP_MREMAP, OP_FREE)
+ENTRY_CALLS: Final = (OP_MUNMAP, OP_BRK, OP_DONTNEED, OP_MPROTECT, OP_MREMAP, OP_FREE, OP_COLLAPSE)
 """Calls that change entries which are there; new ones come by faults."""
 
 SEQUENTIAL: Final = 0
@@ -260,6 +262,8 @@ def further_call_step(m: Arrays, cpu: int, task: int, op: int) -> int:
         return mremap_step(m, cpu, task)
     if op == OP_FREE:
         return free_step(m, cpu, task)
+    if op == OP_COLLAPSE:
+        return collapse_step(m, cpu, task)
     if op == OP_MSYNC:
         return msync_step(m, cpu, task)
     if op == OP_FSYNC:

@@ -57,7 +57,7 @@ F_RESERVED: Final = 1024
 F_LARGE: Final = 2048
 """Part of a huge page, mapped whole or by small entries: Linux's large folio."""
 F_WRITTEN: Final = 4096
-"""Of such a part: the program has written to it, so that it may hold more than zeros."""
+"""A program has written to it, though its entry may be clean: it may hold more than zeros."""
 F_LOCKED: Final = 1 << 16
 """Of a page of a file: the device is reading it, nobody may use it yet (`PG_locked`)."""
 F_AHEAD: Final = 1 << 17
@@ -461,7 +461,7 @@ SAMPLE = np.dtype(
 )
 
 RECEIPT_LINES: Final = 16
-N_LINES: Final = 41
+N_LINES: Final = 42
 """Kinds of work, each with a price."""
 N_DRAWS: Final = N_LINES + 2
 """Purposes of random draws: one a price, and two that choose pages."""

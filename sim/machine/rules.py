@@ -43,6 +43,8 @@ R_FOLIO_AROUND: Final = 2097152
 R_POPULATE_STOPS: Final = 4194304
 R_VICTIM_ITSELF: Final = 8388608
 R_ALIGN_FILES: Final = 16777216
+R_COLLAPSE: Final = 33554432
+R_COLLAPSE_READONLY: Final = 67108864
 
 KERNEL: Final = "running kernel 6.18"
 KERNEL_6_12: Final = "running kernel 6.12"
@@ -152,6 +154,16 @@ RULES: Final = (
         KERNEL,
         SOURCE,
         "64fe24a3e05e",
+    ),
+    Rule(
+        R_COLLAPSE,
+        (6, 1),
+        "MADV_COLLAPSE makes huge pages of small ones",
+        "there is no such advice: EINVAL",
+        "huge pages",
+        KERNEL,
+        UNCHECKED,
+        "7d8faaf15545",
     ),
     Rule(
         R_PROTECT_HUGE,
@@ -321,6 +333,16 @@ RULES: Final = (
         "faults on files read ahead",
         KERNEL,
         UNCHECKED,
+    ),
+    Rule(
+        R_COLLAPSE_READONLY,
+        (6, 18),
+        "pages are collapsed whether any entry is writable or not",
+        "only if an entry of the 2 MiB is",
+        "huge pages",
+        KERNEL,
+        SOURCE_6_1,
+        "62b98015d989",
     ),
 )
 """In order of release."""

@@ -547,12 +547,47 @@ class Space:
                 self.zap(low, high, give_back_tables=True)
             elif verb is Verb.FREE:
                 self.free(low, high)
+            elif verb is Verb.COLLAPSE:
+                if failed := self.collapse(low, high):
+                    return failed
             else:
                 add, drop = FLAG_CHANGES[verb]
                 flags = (area.flags | add) - drop
                 if flags != area.flags:
                     self.set_flags(low, high, flags)
         return error if at >= end else "ENOMEM"
+
+    def collapse(self, start: int, end: int) -> str:
+        """MADV_COLLAPSE of a part of an area."""
+        area = self.area_at(start)
+        first = -(-area.start // TABLE)
+        if (
+            area.backing is not None
+            or area.family is None
+            or "nohuge" in area.flags
+            or (first + 1) * TABLE > area.end
+        ):
+            return "EINVAL"
+        missed = -(-start // TABLE) > end // TABLE
+        for block in range(-(-start // TABLE), end // TABLE):
+            if block in self.huge:
+                continue
+            if (2, block // TABLE) not in self.upper and block * TABLE < self.heap.start:
+                missed = True
+                continue
+            if block not in self.tables:
+                return "EINVAL"
+            written = []
+            for number in range(block * TABLE, (block + 1) * TABLE):
+                entry = self.entries.get(number)
+                written.append(entry is not None and entry.page.written)
+                self.unmap_page(number)
+            self.tables.remove(block)
+            self.map_new_huge(block)
+            self.huge[block].writable = "w" in area.flags
+            for page, has_data in zip(self.huge[block].pages, written, strict=True):
+                page.written = has_data
+        return "EINVAL" if missed else ""
 
     def free(self, start: int, end: int) -> None:
         """MADV_FREE: what is in these pages may be lost; they count as clean until written."""

@@ -45,7 +45,7 @@ static const char *const verbs[V_COUNT] = {
     [V_WILLNEED] = "willneed", [V_RANDOM] = "random", [V_SEQUENTIAL] = "sequential",
     [V_NORMAL] = "normal", [V_UNMAP] = "unmap",
     [V_PROTECT] = "protect", [V_LOCK] = "lock", [V_UNLOCK] = "unlock", [V_SYNC] = "sync",
-    [V_DONTNEED] = "dontneed", [V_FREE] = "free", [V_POPULATEREAD] = "populateread",
+    [V_DONTNEED] = "dontneed", [V_FREE] = "free", [V_COLLAPSE] = "collapse", [V_POPULATEREAD] = "populateread",
     [V_POPULATEWRITE] = "populatewrite", [V_HUGEPAGE] = "hugepage",
     [V_NOHUGEPAGE] = "nohugepage", [V_DONTFORK] = "dontfork", [V_DOFORK] = "dofork",
     [V_WIPEONFORK] = "wipeonfork", [V_KEEPONFORK] = "keeponfork", [V_FORK] = "fork",

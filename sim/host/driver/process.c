@@ -22,8 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25           /* older headers do not know it */
+#endif
+
 static const int advices[V_COUNT] = {
     [V_DONTNEED] = MADV_DONTNEED, [V_FREE] = MADV_FREE,
+    [V_COLLAPSE] = MADV_COLLAPSE,
     [V_POPULATEREAD] = MADV_POPULATE_READ, [V_POPULATEWRITE] = MADV_POPULATE_WRITE,
     [V_HUGEPAGE] = MADV_HUGEPAGE, [V_NOHUGEPAGE] = MADV_NOHUGEPAGE,
     [V_DONTFORK] = MADV_DONTFORK, [V_DOFORK] = MADV_DOFORK,

@@ -198,6 +198,16 @@ def _free(c: Chapter, rules: int) -> list[str]:
     ]
 
 
+def _collapse(c: Chapter) -> list[str]:
+    blocks = c.effects.lines["collapse"]
+    if not blocks:
+        return ["No aligned 2 MiB of the range could become a huge page, or all of them were."]
+    return [
+        f"`MADV_COLLAPSE` takes {count(blocks, 'block')} of 512 frames, copies there what is "
+        "mapped, shared pages too, and zeroes the rest: one entry maps it, its table is set aside."
+    ]
+
+
 def _populate(c: Chapter) -> list[str]:
     return ["The pages are faulted in as accesses would:"] if c.effects.touches else [
         "All pages are there already: nothing faults."
@@ -281,6 +291,7 @@ ABOUT: Final[dict[Verb, Callable[[Chapter], list[str]]]] = {
     Verb.WIPEONFORK: _advise,
     Verb.KEEPONFORK: _advise,
     Verb.UNLOCK: _advise,
+    Verb.COLLAPSE: _collapse,
     Verb.POPULATEREAD: _populate,
     Verb.POPULATEWRITE: _populate,
     Verb.LOCK: _populate,

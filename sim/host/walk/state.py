@@ -34,6 +34,7 @@ from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
     PMD_READONLY,
+    PTE_BLANK,
     PTE_DIRTY,
     PTE_HUGE,
     PTE_PRESENT,
@@ -197,7 +198,7 @@ def _entry(bits: int, within: int, *, lent: bool = False) -> Entry | None:
     return Entry(
         (bits >> PFN_SHIFT) + (0 if zero else within),
         bool(bits & PTE_WRITE) and not lent,
-        bool(bits & PTE_DIRTY),
+        bool(bits & (PTE_DIRTY | PTE_BLANK)),
         zero,
         bool(bits & PTE_HUGE),
     )
