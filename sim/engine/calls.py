@@ -70,6 +70,7 @@ FILE_ADVICE = {
 ADVICE_OPS = {  # what does more than set flags, and how it populates
     "dontneed": (ops.OP_DONTNEED, 0),
     "free": (ops.OP_FREE, 0),
+    "collapse": (ops.OP_COLLAPSE, 0),
     "populate_read": (ops.OP_POPULATE, ops.READ),
     "populate_write": (ops.OP_POPULATE, ops.WRITE),
 }

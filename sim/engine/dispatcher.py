@@ -134,6 +134,10 @@ class Dispatcher:
             burst.switch_to(m, cpu, task.row, self._system.now_ns, waited_ns, slice_ns)
             return
 
+    def at_rest(self) -> bool:
+        """Whether no task has a CPU or waits for one."""
+        return not any(self.running) and not self.queue
+
     def settle(self) -> None:
         """Take CPUs from tasks that have nothing to do, and give them to those that wait."""
         cpus = self._system.machine.arrays.cpus

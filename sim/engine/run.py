@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.cost.catalogue import price_array
 from sim.engine.burst import FOREVER
 from sim.engine.disk import DiskSpec
+from sim.engine.khugepaged import start_khugepaged
 from sim.engine.result import Measurement, RunResult
 from sim.engine.system import System
 from sim.engine.task import Task
@@ -107,6 +108,8 @@ def simulate(
     if warmup_ns > 0:
         system.env.process(_warm_up(system, measurement, warmup_ns))
     _populate(system, resolved["processes"], PROGRAMS if programs is None else programs)
+    if resolved["host"]["khugepaged"]:
+        start_khugepaged(system)
     driver = system.env.process(system.drive())
     system.env.run(until=driver)
     result = measurement.result()

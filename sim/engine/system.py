@@ -92,6 +92,7 @@ class System:
         self.counters: Counter[str] = Counter()
         self.marks: list[tuple[int, str, str]] = []
         self.finished: list[Task] = []
+        self._daemon: Task | None = None
         self._pids = 1
         self._files: dict[str, int] = {}
         self.cold_files: set[str] = set()  # of those that nobody has named yet
@@ -141,6 +142,20 @@ class System:
             task.parent.children.append(task)
         task.start()
 
+    def add_daemon(self, task: Task) -> None:
+        """Let the kernel's own thread run: no process, and nothing that a run would go on for."""
+        self._daemon = task
+        self.by_pid[task.pid] = task
+        task.start()
+
+    def _end_daemon(self) -> None:
+        """Take the kernel's thread off the clock if nothing is left that it could do it for."""
+        timer = self._daemon.timer if self._daemon is not None else None
+        events = self.env._queue
+        alone = len(events) == 1 and events[0][-1] is timer and self.cpus.at_rest()
+        if alone and self._daemon is not None:
+            self.cancel_timer(self._daemon)
+
     def forget(self, task: Task) -> None:
         """Give back the row of a task that is no more."""
         self.by_row.pop(task.row, None)
@@ -148,8 +163,9 @@ class System:
         self.machine.free_task(task.row)
 
     def living(self) -> Iterator[Task]:
-        """Yield tasks that have not exited, in order of birth."""
-        return (task for task in list(self.by_pid.values()) if task.ended is None)
+        """Yield tasks that have not exited, in order of birth, without the kernel's."""
+        tasks = list(self.by_pid.values())
+        return (task for task in tasks if task.ended is None and task is not self._daemon)
 
     def sharers(self, victim: Task) -> list[Task]:
         """Return all tasks that use the victim's address space, itself first."""
@@ -334,6 +350,7 @@ class System:
         yield self._late(self.now_ns)
         while True:
             self.cpus.settle()
+            self._end_daemon()
             upcoming = self.env.peek()
             until_ns = self.horizon_ns
             if upcoming != simpy.core.Infinity:

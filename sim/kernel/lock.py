@@ -28,17 +28,25 @@ def acquire(m: Arrays, task: int, start: int, end: int) -> bool:
 
     Who has it already keeps it.
     """
-    s = m.spaces[int(m.tasks[task].space)]
+    space = int(m.tasks[task].space)
+    s = m.spaces[space]
     if s.locked_by == task:
         return True
     if s.locked_by != NONE:
         return False
+    lock_space(m, task, space, start, end)
+    return True
+
+
+@compiled
+def lock_space(m: Arrays, task: int, space: int, start: int, end: int) -> None:
+    """Take the mmap lock of an address space, which nobody has, as `acquire` does."""
+    s = m.spaces[space]
     s.locked_by = task
     whole = m.pool[0].rules & R_AREA_LOCKS == 0
     s.lock_start = 0 if whole else start
     s.lock_end = ALL_PAGES if whole else end
     s.generation += 1  # every access of the others looks at the lock from now on
-    return True
 
 
 @compiled

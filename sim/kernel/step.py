@@ -10,6 +10,7 @@ from sim.kernel.fadvise import fadvise_step
 from sim.kernel.fault import access
 from sim.kernel.fileio import file_read_step, file_write_step, fsync_step, msync_step
 from sim.kernel.fork import fork_step
+from sim.kernel.khugepaged import khugepaged_step
 from sim.kernel.lazyfree import free_step
 from sim.kernel.lend import ALL_PAGES, adopt_step, is_lent, own_range_step, own_step
 from sim.kernel.lock import acquire, release
@@ -55,6 +56,7 @@ OP_START: Final = 23
 """What a program touches of its own accord when it starts."""
 OP_FADVISE: Final = 24
 OP_COLLAPSE: Final = 25
+OP_KHUGEPAGED: Final = 26
 
 UNLOCKED: Final = (OP_VFORK, OP_EXEC, OP_EXIT, OP_REAP, OP_ADOPT, OP_START, OP_COMPUTE)
 """Calls that do without the mmap lock of the address space they start in."""
@@ -191,9 +193,12 @@ def may_go_on(m: Arrays, task: int) -> bool:
 
 @compiled
 def call_step(m: Arrays, cpu: int, task: int) -> int:
-    """Do one step of a system call; where threads share the address space, under the mmap lock."""
+    """Do one step of a system call; under the mmap lock where others may want it.
+
+    Those are threads that share the address space, and khugepaged.
+    """
     space = int(m.tasks[task].space)
-    if space == NONE or m.spaces[space].users == 1:
+    if space == NONE or (m.spaces[space].users == 1 and m.pool[0].khugepaged == 0):
         return dispatch(m, cpu, task)
     if not may_go_on(m, task):
         return LOCKED
@@ -264,6 +269,8 @@ def further_call_step(m: Arrays, cpu: int, task: int, op: int) -> int:
         return free_step(m, cpu, task)
     if op == OP_COLLAPSE:
         return collapse_step(m, cpu, task)
+    if op == OP_KHUGEPAGED:
+        return khugepaged_step(m, cpu, task)
     if op == OP_MSYNC:
         return msync_step(m, cpu, task)
     if op == OP_FSYNC:

@@ -406,6 +406,7 @@ POOL = np.dtype(
             "thp",
             "folios_always",  # orders of folios for all anonymous memory, a bit each
             "folios_advised",  # and for memory with `A_HUGEPAGE`: these and more
+            "khugepaged",  # 1 if it may want the mmap lock of any address space
             "folio_shift",  # rows of `folios` for each 2 MiB, as a power of 2; 0: no memory
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does
             "read_ahead",  # pages that are read ahead at most, of a file that says nothing else

@@ -51,6 +51,9 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
     if host["thp_sizes"] and not rules_of(host["kernel"]) & R_FOLIO_SIZES:
         message = f'Linux {host["kernel"]} has no such folios; write `kernel: "6.8"` or later'
         raise document.error(("host", "thp_sizes"), message)
+    if host["khugepaged"] and host["thp"] == "never":
+        message = "it rests where there are no huge pages; set `thp: madvise` or `always`"
+        raise document.error(("host", "khugepaged"), message)
     if host["swap"]:
         raise document.error(("host", "swap"), "swapping is not simulated; set it to 0")
 

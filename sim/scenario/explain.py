@@ -88,7 +88,10 @@ def _machine(host: Mapping[str, Any]) -> Section:
             ("memory", _pages(host["memory"] // PAGE_BYTES, "frames")),
             ("zones", zones),
             ("CPUs", f"{host['cpus']}, tick every {format_duration(S // host['hz'])}"),
-            ("kernel", f"Linux {host['kernel']}, huge pages {host['thp']}{_sizes(host)}"),
+            (
+                "kernel",
+                f"Linux {host['kernel']}, huge pages {host['thp']}{_sizes(host)}",
+            ),
             ("overcommit", _overcommit(host["overcommit"])),
             ("disk", _disk(host["disk"])),
         ),
@@ -182,7 +185,8 @@ def _policy(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Section:
 
 
 def _sizes(host: Mapping[str, Any]) -> str:
-    return "".join(f", {size} {mode}" for size, mode in host["thp_sizes"].items())
+    sizes = "".join(f", {size} {mode}" for size, mode in host["thp_sizes"].items())
+    return sizes + (", khugepaged every 10 s" if host["khugepaged"] else "")
 
 
 def _process(

@@ -91,4 +91,5 @@ def _memory_rules(host: Mapping[str, Any], memory: int) -> dict[str, Any]:
         "zones": zones,
         "thp": thp,
         "thp_sizes": host.get("thp_sizes", {}),
+        "khugepaged": host.get("khugepaged", thp != "never"),
     }

@@ -165,6 +165,10 @@ class HostFields(Closed):
         description="folios of other sizes, 16 KiB to 1 MiB, and when anonymous memory gets them",
         examples=["{64 KiB: madvise}"],
     )
+    khugepaged: bool | None = Field(
+        default=None,
+        description="whether khugepaged collapses small pages; by default where `thp` is not never",
+    )
     kernel_stack: Annotated[WholePages, size(PAGE_BYTES, MIB)] | None = Field(
         default=None, description="kernel stack of a task"
     )

@@ -160,9 +160,10 @@ class Process(Protocol):
         """Give the kernel advice about a range.
 
         ``dontneed``; ``free``: it counts as clean until written again; ``populate_read``,
-        ``populate_write``: faults it in; ``hugepage``, ``nohugepage``; ``dontfork``, ``dofork``:
-        whether a child gets it; ``wipeonfork``, ``keeponfork``: whether a child finds it empty;
-        ``random``, ``sequential``, ``normal``: what faults on a file read ahead.
+        ``populate_write``: faults it in; ``hugepage``, ``nohugepage``; ``collapse``: whole 2 MiB
+        become huge pages at once; ``dontfork``, ``dofork``: whether a child gets it;
+        ``wipeonfork``, ``keeponfork``: whether a child finds it empty; ``random``, ``sequential``,
+        ``normal``: what faults on a file read ahead.
         """
 
     def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:

@@ -52,11 +52,13 @@ def outcome(programs: list[Any], host: dict[str, Any], **how: Any) -> str:
         bandwidth_bytes_per_s=st.sampled_from([1e7, 1e9]),
         queue_depth=st.integers(1, 3),
     ),
+    khugepaged_ns=st.sampled_from([0, 100_000, 2_000_000]),
 )
 def test_any_length_of_burst_gives_the_same_run(
-    programs: list[Any], host: dict[str, Any], scheduler: str, disk: DiskSpec
+    programs: list[Any], host: dict[str, Any], scheduler: str, disk: DiskSpec, khugepaged_ns: int
 ) -> None:
     how = {"scheduler": scheduler, "quantum_ns": 1_000_000, "disk": disk}
+    how["khugepaged_ns"] = khugepaged_ns
     longest = outcome(programs, host, **how)
     document = json.loads(longest)
     assert document["littles_law_residual"] == 0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sim.cost.catalogue import price_array
 from sim.engine.burst import FOREVER
 from sim.engine.disk import DiskSpec
+from sim.engine.khugepaged import start_khugepaged
 from sim.engine.result import Measurement
 from sim.engine.system import System
 from sim.engine.task import Task
@@ -57,8 +58,12 @@ def run(
     check: bool = False,
     pins: Mapping[str, int] | None = None,
     disk: DiskSpec | None = None,
+    khugepaged_ns: int = 0,
 ) -> dict[str, Any]:
-    """Run programs on a small machine, audit it, and return the result document."""
+    """Run programs on a small machine, audit it, and return the result document.
+
+    khugepaged scans every `khugepaged_ns`, and waits six times as long for a block; 0: never.
+    """
     box = machine(prices, **host)
     clock = box.arrays.clock[0]
     clock.sample_every_ns = sample_every_ns or FOREVER
@@ -77,6 +82,8 @@ def run(
     measurement = Measurement(system, {})
     for name, program in programs.items():
         system.born(Task(system, name, _with_image(program), pin=(pins or {}).get(name)))
+    if khugepaged_ns:
+        start_khugepaged(system, scan_sleep_ns=khugepaged_ns, alloc_sleep_ns=6 * khugepaged_ns)
     system.env.run(until=system.env.process(system.drive()))
     document = measurement.result().to_json()
     document["page_cache_pages_at_end"] = int(box.arrays.pool[0].cache)

@@ -42,7 +42,7 @@ _simple = st.one_of(
         _region,
         st.sampled_from(
             [
-                *("hugepage", "hugepage", "dontfork", "wipeonfork", "dofork", "free"),
+                *("hugepage", "hugepage", "dontfork", "wipeonfork", "dofork", "free", "collapse"),
                 *("populate_read", "populate_write", "random", "sequential", "normal"),
             ]
         ),
