@@ -173,6 +173,16 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     "a zone of half a page": (host("zones: [{name: A, memory: 6 KiB}]"), "is not whole pages"),
     "no zones": (host("zones: []"), ":7: host.zones: "),
     "an unknown thp": (host("thp: sometimes"), ":7: host.thp: the text 'sometimes'"),
+    "a size no folio has": (host("thp_sizes: {3 MiB: always}"), "is no size of a folio"),
+    "an unknown use of folios": (host("thp_sizes: {64 KiB: often}"), "host.thp_sizes.64 KiB: "),
+    "folios before they came": (
+        host('thp_sizes: {64 KiB: always}\n  kernel: "6.1"'),
+        'host.thp_sizes: Linux 6.1 has no such folios; write `kernel: "6.8"` or later',
+    ),
+    "khugepaged without huge pages": (
+        host("khugepaged: true"),
+        ":7: host.khugepaged: it rests where there are no huge pages; set `thp: madvise`",
+    ),
     "swap that is not simulated": (host("swap: 1 GiB"), ":7: host.swap: swapping is not"),
     "a stack of half a page": (host("kernel_stack: 6 KiB"), "is not whole pages"),
     "an unknown overcommit": (host("overcommit: {mode: 3}"), "host.overcommit.mode: the number 3"),
