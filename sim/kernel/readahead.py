@@ -28,12 +28,14 @@ from sim.kernel.cache import cache_page
 from sim.kernel.work import CACHE_FILL, note
 from sim.machine.frames import secure
 from sim.machine.layout import (
+    A_HUGEPAGE,
     A_RANDOM,
     A_SEQUENTIAL,
     F_AHEAD,
     F_LOCKED,
     HEED_READS,
     HUGE_ORDER,
+    HUGE_PAGES,
     NONE,
     Arrays,
 )
@@ -350,11 +352,21 @@ def read_further(m: Arrays, cpu: int, task: int, file: int, index: int, wanted: 
 def read_around(m: Arrays, cpu: int, task: int, area: int, index: int) -> None:
     """Read what a fault on the absent page `index` reads with it (`do_sync_mmap_readahead`).
 
-    That may be nothing, not even the page itself.
+    That may be nothing, not even the page itself.  An area that wants huge pages has the 2 MiB read
+    around it, whatever else was advised, and the next unless accesses are random.
     """
     a = m.areas[area]
     file = int(a.file)
     f = m.files[file]
+    if a.bits & A_HUGEPAGE != 0:
+        start = int(f.ra_start)  # which stays as it was
+        f.ra_start = index & ~(HUGE_PAGES - 1)
+        f.ra_size = HUGE_PAGES if a.bits & A_RANDOM != 0 else 2 * HUGE_PAGES
+        f.ra_async = HUGE_PAGES
+        f.ra_order = HUGE_ORDER
+        read_window(m, cpu, task, file)
+        f.ra_start = start
+        return
     if a.bits & A_RANDOM != 0 or f.ra_pages == 0:
         return
     if a.bits & A_SEQUENTIAL != 0:
