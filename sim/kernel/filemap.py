@@ -7,7 +7,8 @@ not in the page cache                    has the device read it, and what lies a
 under way from the device                waits
 not present, read                        maps what the page cache has of its window of 16 pages
 not present, written, private            copies it from the cache to a fresh frame
-not present, written, shared             maps the cache's frame writable; the frame is dirty
+not present, written, shared             maps the cache's frame writable; the frame is dirty;
+                                         since 6.18 all of its folio, if none of it is mapped
 present, read-only, written, shared      restores write permission; the frame is dirty
 present, read-only, written, private     copies it from the cache to a fresh frame
 =======================================  ====================================================
@@ -90,6 +91,16 @@ def map_folio(m: Arrays, area: int, leaf: int, first: int, end: int, entry_bits:
     for vpn in range(first, end):
         if m.tables[leaf, vpn & TABLE_MASK] == 0:
             map_cached(m, leaf, vpn & TABLE_MASK, int(m.cached[cached + vpn]), entry_bits)
+            mapped += 1
+    return mapped
+
+
+@compiled
+def mapped_pages(m: Arrays, leaf: int, first: int, end: int) -> int:
+    """Count the entries of the pages [first, end), all of one leaf table."""
+    mapped = 0
+    for vpn in range(first, end):
+        if m.tables[leaf, vpn & TABLE_MASK] != 0:
             mapped += 1
     return mapped
 
@@ -247,8 +258,12 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
     elif write == 1:
         pfn = int(m.cached[int(f.first) + index])
         m.frames[pfn].bits |= F_DIRTY
-        map_cached(m, leaf, at, pfn, PTE_WRITE | PTE_ACCESSED | PTE_DIRTY)
-        count_cached(m, space, int(a.kind), 1)
+        low, high = folio_bounds(m, area, vpn, int(m.frames[pfn].order))
+        if mapped_pages(m, leaf, low, high) > 0:
+            low, high = vpn, vpn + 1
+        map_folio(m, area, leaf, low, high, PTE_WRITE | PTE_DIRTY)
+        m.tables[leaf, at] |= PTE_ACCESSED
+        count_cached(m, space, int(a.kind), high - low)
     else:
         mapped = map_around(m, space, area, leaf, vpn)
         note(m, FILE_MAP_AROUND, mapped - 1)
