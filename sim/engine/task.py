@@ -18,8 +18,9 @@ from sim.errors import Errno, Refused
 from sim.kernel import step as ops
 from sim.machine.layout import FORK_ASYNC, NONE
 from sim.rng import stream
-from sim.units import Pid
+from sim.units import PAGE_BYTES, Pid
 from sim.workload.api import Child, Exited, Image
+from sim.workload.image import SPAWN_STACK_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -250,13 +251,25 @@ class Task(ThreadCalls):
         name: str | None = None,
         **kwargs: Any,
     ) -> Verb:
-        """Start a child by vfork that execs `image` at once and then runs `program`."""
+        """Start a child by vfork that execs `image` at once and then runs `program`.
+
+        As glibc does since 2.24: the child runs on a stack of its own until it execs, which the
+        parent maps for it and unmaps when it goes on.
+        """
+        stack = yield from self.mmap(SPAWN_STACK_PAGES * PAGE_BYTES)
 
         def spawned(task: Task) -> Verb:
+            yield from task.write(stack, first=SPAWN_STACK_PAGES - 1)
             yield from task.exec(image)
             yield from program(task, *args, **kwargs)
 
-        return (yield from self.vfork(spawned, name=name))
+        try:
+            child = yield from self.vfork(spawned, name=name)
+        except Refused:
+            yield from self.munmap(stack)
+            raise
+        yield from self.munmap(stack)
+        return child
 
     def exec(self, image: str | Image) -> Verb:
         """Replace this address space; the program goes on in the new one, without its threads.

@@ -30,7 +30,7 @@ from sim.machine.layout import (
 )
 from sim.machine.machine import HostSpec, Machine
 from sim.units import PAGE_BYTES
-from sim.workload.image import ProgramImage, Segment, Touch
+from sim.workload.image import SPAWN_STACK_PAGES, ProgramImage, Segment, Touch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 OWN_STACK_VPN: Final = 0x20000
 """Where both programs have their stack of one page (a flag of the linker, `sim.host.spawn_run`)."""
-SPAWN_STACK_PAGES: Final = 9
-"""What posix_spawn maps for the child to run on: 32 KiB and its arguments (glibc 2.36)."""
 STACK_TOP: Final = 0x7FFFFFFFF000
 """The end of a stack whose place is not randomised (x86-64)."""
 MAPPED: Final = {"kind": KIND_ANON, "file": NONE, "index": 0, "start": NONE, "write": 0}

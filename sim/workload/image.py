@@ -9,6 +9,8 @@ from sim.units import PAGE_BYTES
 
 TEXT_VPN: Final = 0x400
 """Where a static program's first segment lies, as the linker has it: 4 MiB."""
+SPAWN_STACK_PAGES: Final = 9
+"""What posix_spawn maps for the child to run on: 32 KiB and its arguments (glibc 2.36)."""
 STACK_BYTES: Final = 8 << 20
 """RLIMIT_STACK, as distributions set it."""
 
