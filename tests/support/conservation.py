@@ -159,6 +159,7 @@ class Conservation(RuleBasedStateMachine):
         self.advance(process, 999, cpu)
 
     @some_are_ready
+    @precondition(lambda self: len(self.files()) < 2)
     @rule(who=whose, pages=pages, other=places, cpu=cpus)
     def map_cold_file(self, who: int, pages: int, other: int, cpu: int) -> None:
         """Map a file of zeros privately, a new one on the disk or one that somebody maps."""
@@ -173,6 +174,11 @@ class Conservation(RuleBasedStateMachine):
         self.begin(process, "mmap", ops.OP_MMAP, kind=KIND_FILE, file=file, **fields)
         if self.advance(process, 999, cpu) != DONE or self.kernel.errno(process.row):
             self.kernel.machine.drop_file(file)
+            return
+        start = self.kernel.result(process.row)
+        for vpn in range(start, start + min(pages, 3)):
+            if self.touch(process, vpn, 0, cpu) != DONE:
+                break
 
     @some_are_ready
     @precondition(lambda self: bool(self.files()))
