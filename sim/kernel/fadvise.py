@@ -45,14 +45,16 @@ def fadvise_step(m: Arrays, cpu: int, task: int) -> int:
 
 
 @compiled
-def in_use(m: Arrays, file: int, index: int, end: int) -> bool:
-    """Whether a page of the folio of page `index`, of those before `end`, may not be dropped.
+def in_use(m: Arrays, file: int, index: int, low: int, high: int) -> bool:
+    """Whether the folio of page `index` may not be dropped.
 
-    That is one that is mapped, dirty or under way.
+    It reaches out of [low, high), or a page of it is mapped, dirty or under way.
     """
     f = m.files[file]
     pages = 1 << int(m.frames[int(m.cached[int(f.first) + index])].order)
     first = index & ~(pages - 1)
+    if first < low or first + pages > high:
+        return True
     for page in range(first, min(first + pages, int(f.pages))):
         pfn = int(m.cached[int(f.first) + page])
         if pfn != 0:
@@ -78,7 +80,7 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
         pfn = int(m.cached[int(f.first) + index])
         if pfn == 0 or index < keep_until:
             continue
-        if in_use(m, file, index, end):
+        if in_use(m, file, index, int(t.index), last):
             order = int(m.frames[pfn].order)
             keep_until = ((index >> order) + 1) << order
             continue

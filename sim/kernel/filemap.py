@@ -96,13 +96,30 @@ def map_folio(m: Arrays, area: int, leaf: int, first: int, end: int, entry_bits:
 
 
 @compiled
-def mapped_pages(m: Arrays, leaf: int, first: int, end: int) -> int:
-    """Count the entries of the pages [first, end), all of one leaf table."""
-    mapped = 0
+def dirty_folio(m: Arrays, pfn: int) -> None:
+    """Take note that a page of the page cache was written: its folio is dirty, and all of it."""
+    frame = m.frames[pfn]
+    frame.bits |= F_DIRTY
+    if frame.order != 0:
+        size = 1 << int(frame.order)
+        first = int(m.files[int(frame.family)].first) + int(frame.index) // size * size
+        for at in range(first, first + size):
+            other = m.frames[int(m.cached[at])]
+            if other.bits & F_LOCKED == 0:
+                other.bits |= F_DIRTY
+
+
+@compiled
+def may_map_whole(m: Arrays, area: int, leaf: int, first: int, end: int) -> bool:
+    """Whether none of the pages [first, end), all in the cache, is mapped or under way."""
+    a = m.areas[area]
+    cached = int(m.files[int(a.file)].first + a.offset - a.start)
     for vpn in range(first, end):
         if m.tables[leaf, vpn & TABLE_MASK] != 0:
-            mapped += 1
-    return mapped
+            return False
+        if m.frames[int(m.cached[cached + vpn])].bits & F_LOCKED != 0:
+            return False
+    return True
 
 
 @compiled
@@ -257,9 +274,9 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         count_resident(m, space, 1)
     elif write == 1:
         pfn = int(m.cached[int(f.first) + index])
-        m.frames[pfn].bits |= F_DIRTY
+        dirty_folio(m, pfn)
         low, high = folio_bounds(m, area, vpn, int(m.frames[pfn].order))
-        if mapped_pages(m, leaf, low, high) > 0:
+        if not may_map_whole(m, area, leaf, low, high):
             low, high = vpn, vpn + 1
         map_folio(m, area, leaf, low, high, PTE_WRITE | PTE_DIRTY)
         m.tables[leaf, at] |= PTE_ACCESSED
@@ -281,7 +298,7 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
     entry = int(m.tables[leaf, at])
     old = m.frames[entry >> PFN_SHIFT]
     if a.bits & A_SHARED != 0:
-        old.bits |= F_DIRTY
+        dirty_folio(m, entry >> PFN_SHIFT)
         m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
         note_fault(m, SPURIOUS)
         return DONE
@@ -304,7 +321,7 @@ def unmap_cached(m: Arrays, space: int, entry: int) -> None:
     """Take note that an entry which mapped a frame of the page cache is gone."""
     frame = m.frames[entry >> PFN_SHIFT]
     if entry & PTE_DIRTY != 0:
-        frame.bits |= F_DIRTY
+        dirty_folio(m, entry >> PFN_SHIFT)
     count_cached(m, space, int(m.files[int(frame.family)].kind), -1)
     m.pool[0].released += 1
 

@@ -359,8 +359,7 @@ def read_around(m: Arrays, cpu: int, task: int, area: int, index: int) -> None:
     file = int(a.file)
     f = m.files[file]
     if a.bits & A_HUGEPAGE != 0:
-        if f.pages >= HUGE_PAGES:  # Linux may map it by a huge entry, which is not simulated
-            f.guessed = 1
+        f.guessed = 1
         start = int(f.ra_start)  # which stays as it was
         f.ra_start = index & ~(HUGE_PAGES - 1)
         f.ra_size = HUGE_PAGES if a.bits & A_RANDOM != 0 else 2 * HUGE_PAGES

@@ -453,7 +453,11 @@ class Space:
         if index in area.backing.absent:
             self.major += 1
             area.backing.page(index)
-            if "random" not in area.flags:
+            if "huge" in area.flags:
+                first = index // TABLE * TABLE
+                for near in range(first, min(first + TABLE, area.backing.size)):
+                    area.backing.page(near)
+            if "random" not in area.flags or "huge" in area.flags:
                 area.backing.unsure = True
         writable = not area.private and not area.backing.is_file and "w" in area.flags
         if not write:

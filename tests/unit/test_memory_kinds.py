@@ -143,7 +143,8 @@ def test_a_machine_of_pieces_has_no_huge_page():
         region = yield from huge(task)
         yield from task.write(region, pages=10)
 
-    document = run_one(program, memory_pages=1000, kernel_pages=513, thp=THP_MADVISE)
+    pieces = {"memory_pages": 1000, "kernel_pages": 513, "overcommit": 1}
+    document = run_one(program, **pieces, thp=THP_MADVISE)
     assert "huge_zero_fill" not in document["work"]
     assert document["metrics"]["zero_fills"] == 10
 
