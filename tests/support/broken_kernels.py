@@ -107,6 +107,12 @@ def found_out(name: str, examples: int) -> str | None:
     return said.splitlines()[0] if said else None
 
 
+def found_out_by_any(name: str, examples: list[int]) -> str | None:
+    """Return what the first series of examples says that notices: each draws others."""
+    return next((said for n in examples if (said := found_out(name, n)) is not None), None)
+
+
 if __name__ == "__main__":
+    series = [int(word) for word in sys.argv[1].split(",")]
     names = sys.argv[2:] or list(BROKEN)
-    print(json.dumps({name: found_out(name, int(sys.argv[1])) for name in names}, indent=1))  # noqa: T201
+    print(json.dumps({name: found_out_by_any(name, series) for name in names}, indent=1))  # noqa: T201
