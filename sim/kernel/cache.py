@@ -3,7 +3,9 @@
 from sim.jit import compiled
 from sim.machine.frames import take
 from sim.machine.layout import (
+    F_DIRTY,
     F_FILE,
+    F_LOCKED,
     KIND_SHMEM,
     PFN_SHIFT,
     PTE_PRESENT,
@@ -43,6 +45,28 @@ def count_cached(m: Arrays, space: int, kind: int, pages: int) -> None:
     resident = s.rss_anon + s.rss_file + s.rss_shmem
     if resident > s.peak_rss:
         s.peak_rss = resident
+
+
+@compiled
+def dirty_folio(m: Arrays, pfn: int) -> None:
+    """Take note that a page of the page cache was written: its folio is dirty, and all of it.
+
+    Where a dropping call found pages in use, Linux marks those that are dirty by the time a CPU's
+    batch is full (`lru_deactivate_file`), by the bit that also says "read ahead": fault-around
+    passes over them.
+    """
+    frame = m.frames[pfn]
+    frame.bits |= F_DIRTY
+    f = m.files[int(frame.family)]
+    if f.kept == 1:
+        f.guessed = 1
+    if frame.order != 0:
+        size = 1 << int(frame.order)
+        first = int(f.first) + int(frame.index) // size * size
+        for at in range(first, first + size):
+            other = m.frames[int(m.cached[at])]
+            if other.bits & F_LOCKED == 0:
+                other.bits |= F_DIRTY
 
 
 @compiled

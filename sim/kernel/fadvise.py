@@ -81,6 +81,7 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
         if pfn == 0 or index < keep_until:
             continue
         if in_use(m, file, index, int(t.index), last):
+            f.kept = 1
             order = int(m.frames[pfn].order)
             keep_until = ((index >> order) + 1) << order
             continue

@@ -8,7 +8,7 @@ it: clean and read-only, so that the file system hears of the next write.  Read 
 """
 
 from sim.jit import compiled
-from sim.kernel.cache import cache_page
+from sim.kernel.cache import cache_page, dirty_folio
 from sim.kernel.filemap import FILL_PAGES
 from sim.kernel.ranges import area_ahead
 from sim.kernel.readahead import (
@@ -139,7 +139,7 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
     for index in range(first, end):
         if m.cached[int(f.first) + index] == 0:
             cache_page(m, cpu, int(t.file), index)
-        m.frames[int(m.cached[int(f.first) + index])].bits |= F_DIRTY
+        dirty_folio(m, int(m.cached[int(f.first) + index]))
     note(m, CACHE_FILL, end - first)
     t.at += end - first
     return MORE if t.at < t.pages else DONE

@@ -21,7 +21,7 @@ for the device is made again when the page has come: major if it found the page 
 """
 
 from sim.jit import compiled
-from sim.kernel.cache import cache_page, count_cached, map_cached
+from sim.kernel.cache import cache_page, count_cached, dirty_folio, map_cached
 from sim.kernel.pages import count_resident, family_of, fresh_page
 from sim.kernel.readahead import (
     hit,
@@ -57,7 +57,6 @@ from sim.machine.layout import (
     A_SHARED,
     A_WRITE,
     F_AHEAD,
-    F_DIRTY,
     F_LOCKED,
     KIND_FILE,
     KIND_SHMEM,
@@ -93,20 +92,6 @@ def map_folio(m: Arrays, area: int, leaf: int, first: int, end: int, entry_bits:
             map_cached(m, leaf, vpn & TABLE_MASK, int(m.cached[cached + vpn]), entry_bits)
             mapped += 1
     return mapped
-
-
-@compiled
-def dirty_folio(m: Arrays, pfn: int) -> None:
-    """Take note that a page of the page cache was written: its folio is dirty, and all of it."""
-    frame = m.frames[pfn]
-    frame.bits |= F_DIRTY
-    if frame.order != 0:
-        size = 1 << int(frame.order)
-        first = int(m.files[int(frame.family)].first) + int(frame.index) // size * size
-        for at in range(first, first + size):
-            other = m.frames[int(m.cached[at])]
-            if other.bits & F_LOCKED == 0:
-                other.bits |= F_DIRTY
 
 
 @compiled

@@ -44,7 +44,7 @@ from sim.machine.layout import (
     ZERO_PFN,
     Arrays,
 )
-from sim.machine.rules import R_ZERO_SPLIT
+from sim.machine.rules import R_FREE_WHOLE, R_ZERO_SPLIT
 from sim.machine.tables import find_table, next_present
 
 
@@ -110,6 +110,11 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
             continue
         run = 1
         if frame.bits & F_LARGE != 0:
+            if m.pool[0].rules & R_FREE_WHOLE == 0:
+                if first_page_mappings(m, pfn) != 1:
+                    break
+                split_folio(m, cpu, space, vpn, pfn)
+                continue
             run = run_of_folio(m, leaf, vpn, end)
             if run < folio_pages(m, pfn):
                 if maybe_shared(m, space, vpn, pfn):
@@ -123,6 +128,17 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
             cleaned += run
         vpn += run
     note(m, UNMAP_PTE, cleaned)
+
+
+@compiled
+def first_page_mappings(m: Arrays, pfn: int) -> int:
+    """Return how many entries map the first page of the large folio around `pfn`.
+
+    Linux up to 6.9 took that for how many map the folio (`folio_estimated_sharers`).
+    """
+    order = int(m.frames[pfn].order)
+    first = m.frames[pfn - (pfn & ((1 << order) - 1))]
+    return int(first.maps) if first.bits & F_LARGE != 0 and int(first.order) == order else 0
 
 
 @compiled

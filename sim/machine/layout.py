@@ -218,7 +218,8 @@ FILE = np.dtype(
             "fills",  # 1 if mapping it brings all of it into the page cache, as if read before
             "writing",  # pages that the device is writing, or has been asked to
             "random",  # 1 after POSIX_FADV_RANDOM: read() reads nothing ahead
-            "guessed",  # 1 once pages of it may have been read that nobody had asked for
+            "kept",  # 1 once a call that drops pages has found some in use
+            "guessed",  # 1 once what its faults map is no function of who did what
             # what is read ahead, see `sim.kernel.readahead`
             "ra_pages",
             "ra_start",

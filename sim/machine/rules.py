@@ -45,6 +45,7 @@ R_VICTIM_ITSELF: Final = 8388608
 R_ALIGN_FILES: Final = 16777216
 R_COLLAPSE: Final = 33554432
 R_COLLAPSE_READONLY: Final = 67108864
+R_FREE_WHOLE: Final = 134217728
 
 KERNEL: Final = "running kernel 6.18"
 KERNEL_6_12: Final = "running kernel 6.12"
@@ -254,6 +255,15 @@ RULES: Final = (
         SOURCE_6_12,
         SOURCE_6_1,
         "f8d937761d65",
+    ),
+    Rule(
+        R_FREE_WHOLE,
+        (6, 10),
+        "MADV_FREE of all small entries of a large folio cleans it; of some it is split",
+        "it is split, if its first page is mapped once; else MADV_FREE ends there",
+        "faults, memory",
+        KERNEL,
+        KERNEL_6_1,
     ),
     Rule(
         R_ALIGN_WHOLE,

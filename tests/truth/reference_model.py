@@ -125,6 +125,11 @@ class Backing:
     absent: set[int] = field(default_factory=set)
     random: bool = False
     unsure: bool = False
+    kept: bool = False
+
+    def note_write(self) -> None:
+        """Linux marks pages that a dropping call found in use and that are dirty by some time."""
+        self.unsure = self.unsure or self.kept
 
     def cached(self, index: int) -> Page | None:
         """Return the page if it is in memory; a new file's pages all are."""
@@ -138,6 +143,8 @@ class Backing:
             if index not in self.pages or not self.pages[index].mapped:
                 self.pages.pop(index, None)
                 self.absent.add(index)
+            else:
+                self.kept = True
 
     def page(self, index: int) -> Page:
         """Return the page, made or read if need be."""
@@ -476,12 +483,14 @@ class Space:
         else:
             page = area.backing.page(index)
             page.dirty = True
+            area.backing.note_write()
             self.map_page(number, page, writable=True, dirty=True)
 
     def write_protected(self, area: Area, number: int, entry: Entry) -> None:
         page = entry.page
         if not area.private:
             page.dirty = entry.dirty = entry.writable = True
+            area.backing.note_write()
         elif page.anonymous and (page.exclusive or not page.folio.shared):
             page.exclusive = entry.writable = entry.dirty = True
         else:
@@ -954,6 +963,7 @@ class Machine:
         elif operation.verb is Verb.FILEWRITE:
             for index in range(operation.first, operation.end):
                 file.page(index).dirty = True
+            file.note_write()
         else:
             for page in file.pages.values():
                 clean(page, list(self.spaces.values()))

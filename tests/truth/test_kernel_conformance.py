@@ -165,8 +165,9 @@ def test_the_driver_keeps_its_own_faults_out(runner: KernelRunner):
 def test_every_verb_can_be_run(runner: KernelRunner):
     script = parse_script(
         "P map A 600\nP shmap B 4\nP mapfile D 4\nP mapshfile E 4\nP stack S 4\nP brk H 4\n"
-        "P hugepage A\nP write A 0 1\nP collapse A\nP free A 0 8\nP dontneed A 0 1\nP nohugepage A\n"
-        "P populateread B 0 4\nP populatewrite D 0 4\nP lock A 0 2\nP unlock A 0 2\n"
+        "P hugepage A\nP write A 0 1\nP collapse A\nP free A 0 8\nP dontneed A 0 1\n"
+        "P nohugepage A\nP populateread B 0 4\nP populatewrite D 0 4\n"
+        "P lock A 0 2\nP unlock A 0 2\n"
         "P wipeonfork A\nP keeponfork A\nP dontfork A\nP dofork A\nP write E 0 4\nP sync E 0 4\n"
         "P filewrite D 0 4\nP fileread D 0 4\nP fsync D\n"
         "P normal D\nP sequential D\nP random D\nP drop D\nP willneed D 0 4\n"
