@@ -29,7 +29,7 @@ def may_commit(m: Arrays, space: int, pages: int) -> bool:
     if pool.overcommit == OVERCOMMIT_GUESS:
         if pool.rules & R_GUESS_TOTAL == 0:
             return bool(pages < free_guess(m))
-        return bool(pages <= pool.total)
+        return bool(pages <= pool.ram)
     allowed = pool.commit_limit - pool.admin_reserve
     allowed -= min(m.spaces[space].pages // 32, pool.user_reserve)
     return bool(pool.committed + pages < allowed)

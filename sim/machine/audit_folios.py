@@ -54,7 +54,7 @@ def _count_below(
 @compiled
 def _wrong_folio(m: Arrays, totals: NDArray[np.int32], slots: NDArray[np.int32]) -> int:
     """Return a frame of a folio that is wrong about its mappings, or NONE."""
-    for pfn in range(int(m.pool[0].total)):
+    for pfn in range(len(m.frames)):
         if m.frames[pfn].bits & F_LARGE == 0:
             continue
         row = folio_row(m, pfn)

@@ -400,7 +400,7 @@ POOL = np.dtype(
             "admin_reserve",  # of the limit, for root
             "user_reserve",  # of the limit, so that a user can recover
             "overcommit",
-            "total",
+            "ram",  # pages without the kernel's share: `totalram_pages`
             "stack_frames",  # frames of one kernel stack
             "fork_kind",
             "eager_zero",

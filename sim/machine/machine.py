@@ -145,7 +145,7 @@ class Machine:
         pool.queueing = int(host.queueing)
         pool.overcommit = host.overcommit
         pool.commit_limit = host.commit_limit_pages
-        pool.total = host.ram_pages
+        pool.ram = host.ram_pages
         pool.stack_frames = host.stack_pages
         pool.fork_kind = host.fork_kind
         pool.eager_zero = int(host.eager_zero)

@@ -13,9 +13,9 @@ HUGE = 512
 AT = HUGE * 1000
 
 
-def huge_page(kernel: str = "6.18") -> tuple[Kernel, int]:
+def huge_page(kernel: str = "6.18", kernel_pages: int = 1) -> tuple[Kernel, int]:
     """Return a machine, and a process with a huge page at AT."""
-    k = Kernel(memory_pages=4096, thp=THP_ALWAYS, kernel=kernel)
+    k = Kernel(memory_pages=4096, kernel_pages=kernel_pages, thp=THP_ALWAYS, kernel=kernel)
     row = k.process()
     k.mmap(row, HUGE, start=AT)
     k.write(row, AT)
@@ -68,9 +68,10 @@ def test_before_6_15_mappings_are_counted():
     assert not shared(k, third)
 
 
+@pytest.mark.parametrize("kernel_pages", [1, 2500], ids=["", "in the last frames"])
 @pytest.mark.parametrize("field", ["total", "first_maps", "second", "shared"])
-def test_the_audit_notices_what_is_wrong(field):
-    k, row = huge_page()
+def test_the_audit_notices_what_is_wrong(field, kernel_pages):
+    k, row = huge_page(kernel_pages=kernel_pages)
     k.fork(row)
     k.machine.audit()
     folio = k.arrays.folios[_row(k, row)]
