@@ -22,6 +22,7 @@ not matter.  Read in Linux 6.1 `mm/khugepaged.c` (`madvise_collapse`, `hpage_col
 
 from sim.jit import compiled
 from sim.kernel.folio import make_folio, take_block
+from sim.kernel.huge import put_aside
 from sim.kernel.mappers import drop_mapper
 from sim.kernel.pages import count_resident, forget_page, join_twins
 from sim.kernel.ranges import area_ahead
@@ -116,8 +117,7 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
         if old.refs == 0:
             forget_page(m, cpu, pfn)
             freed += 1
-    m.table_info[leaf].next = m.table_info[middle].next
-    m.table_info[middle].next = leaf
+    put_aside(m, leaf, middle)
     bits = PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
     if a.bits & A_WRITE != 0:
         bits |= PTE_WRITE

@@ -103,7 +103,12 @@ def huge_entry(m: Arrays, space: int, vpn: int) -> int:
 @compiled
 def set_aside(m: Arrays, cpu: int, space: int, middle: int) -> None:
     """Keep a leaf table ready for a huge entry of the table `middle`."""
-    leaf = new_table(m, cpu, space, 0)
+    put_aside(m, new_table(m, cpu, space, 0), middle)
+
+
+@compiled
+def put_aside(m: Arrays, leaf: int, middle: int) -> None:
+    """Keep `leaf` ready for a huge entry of the table `middle`."""
     m.table_info[leaf].next = m.table_info[middle].next
     m.table_info[middle].next = leaf
 
@@ -357,9 +362,7 @@ def move_huge(m: Arrays, space: int, vpn: int, target: int) -> None:
     """
     old = find_table(m, space, vpn, 1)
     new = find_table(m, space, target, 1)
-    leaf = take_aside(m, old)
-    m.table_info[leaf].next = m.table_info[new].next
-    m.table_info[new].next = leaf
+    put_aside(m, take_aside(m, old), new)
     at = (vpn >> TABLE_SHIFT) & TABLE_MASK
     m.tables[new, (target >> TABLE_SHIFT) & TABLE_MASK] = m.tables[old, at]
     m.tables[old, at] = 0
