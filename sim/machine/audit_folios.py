@@ -52,9 +52,11 @@ def _count_below(
 
 
 @compiled
-def _wrong_folio(m: Arrays, totals: NDArray[np.int32], slots: NDArray[np.int32]) -> int:
-    """Return a frame of a folio that is wrong about its mappings, or NONE."""
-    for pfn in range(len(m.frames)):
+def _wrong_folio(
+    m: Arrays, frames: int, totals: NDArray[np.int32], slots: NDArray[np.int32]
+) -> int:
+    """Return a frame, of `frames`, of a folio that is wrong about its mappings, or NONE."""
+    for pfn in range(frames):
         if m.frames[pfn].bits & F_LARGE == 0:
             continue
         row = folio_row(m, pfn)
@@ -84,6 +86,6 @@ def audit_folios(m: Arrays, spaces: NDArray[np.int64]) -> None:
             tables = [entry >> PFN_SHIFT for entry in entries]
         for middle in tables:
             _count_below(m, middle, int(space), totals, slots)
-    wrong = _wrong_folio(m, totals, slots)
+    wrong = _wrong_folio(m, len(m.frames), totals, slots)
     if wrong != NONE:
         raise KernelPanicError("a large folio is wrong about who maps it", f"at {wrong}")
