@@ -8,7 +8,14 @@ from sim.jit import compiled
 from sim.kernel.cache import count_cached
 from sim.kernel.folio import folio_runs
 from sim.kernel.huge import copy_huge, split_huge
-from sim.kernel.lend import ALL_PAGES, lend_leaf, may_lend, own_range_step, share_entries
+from sim.kernel.lend import (
+    ALL_PAGES,
+    disinherit,
+    lend_leaf,
+    may_lend,
+    own_range_step,
+    share_entries,
+)
 from sim.kernel.lock import lock_up_to
 from sim.kernel.mappers import add_mapper
 from sim.kernel.overcommit import commit, may_commit
@@ -142,6 +149,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     n.mmap_top = s.mmap_top
     n.stack_limit = s.stack_limit
     if pool.fork_kind == FORK_ASYNC:
+        disinherit(m, space)  # a child forked before has all it is to have
         n.lender = space
         s.heir = new
     t.area = s.first

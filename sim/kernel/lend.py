@@ -305,7 +305,7 @@ def drop_lent(m: Arrays, space: int, vpn: int) -> bool:
 
 @compiled
 def disinherit(m: Arrays, space: int) -> None:
-    """Have nobody copy from an address space that is gone."""
+    """Have nobody copy from `space` any more."""
     heir = int(m.spaces[space].heir)
     if heir != NONE:
         m.spaces[heir].lender = NONE

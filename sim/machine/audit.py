@@ -72,6 +72,7 @@ _COMPLAINTS: Final = {
     25: "an entry of a file is dirty or writable, but its page is clean",
     26: "a page that the device is reading is mapped, or has been changed",
     27: "the pages that the device is reading are miscounted",
+    28: "the parent and the child of an Async-fork do not name each other",
     16: "copies are not the frames beyond one per page of data",
 }
 
@@ -305,6 +306,10 @@ def _audit_space(
         or resident[KIND_SHMEM] != s.rss_shmem
     ):
         return 11, space
+    if (s.heir != NONE and m.spaces[int(s.heir)].lender != space) or (
+        s.lender != NONE and m.spaces[int(s.lender)].heir != space
+    ):
+        return 28, space
     return _OK, 0
 
 

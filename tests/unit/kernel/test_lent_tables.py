@@ -145,6 +145,23 @@ def test_a_second_async_fork_ends_the_first() -> None:
     kernel.machine.audit()
 
 
+@pytest.mark.parametrize("how", ["adopts", "exits"])
+def test_what_becomes_of_the_first_child_is_nothing_to_the_second(how: str) -> None:
+    kernel, row, start = parent_of(FORK_ASYNC)
+    first = kernel.fork(row)
+    second = kernel.fork(row)
+    kernel.machine.audit()
+    if how == "adopts":
+        adopt(kernel, first)
+    else:
+        kernel.exit(first)
+    kernel.write(row, start)
+    adopt(kernel, second)
+    kernel.machine.audit()
+    assert int(kernel.space(second).rss_anon) == PAGES + 1
+    assert kernel.pfn(second, start) != kernel.pfn(row, start)
+
+
 def test_a_parent_that_goes_leaves_its_tables_to_the_child() -> None:
     kernel, row, start = parent_of(FORK_ASYNC)
     child = kernel.fork(row)
