@@ -88,12 +88,12 @@ def exec_stack_pages(
 
     Read in Linux 6.12 `fs/exec.c` (`copy_strings`: file name, environment and arguments, each
     with its 0, below a word of 0) and `fs/binfmt_elf.c` (`create_elf_tables`: the platform's name,
-    16 random bytes, then down from a multiple of 16 the auxiliary vector, pointers, count).
+    16 random bytes, auxiliary vector, pointers and count, the last at a multiple of 16).
     """
     size = 8 + sum(len(os.fsencode(text)) + 1 for text in (path, *arguments, *environment))
     at = (STACK_TOP - size) // 16 * 16
     at -= len("x86_64") + 1 + 16
-    at = at // 16 * 16 - 8 * auxiliary_words
+    at -= 8 * auxiliary_words
     at -= 8 * (len(arguments) + 1 + len(environment) + 1 + 1)
     return (STACK_TOP - at // 16 * 16 + PAGE_BYTES - 1) // PAGE_BYTES
 

@@ -65,6 +65,7 @@ def check(
         real = faults(runner.run(method, pages, touches, padding, spawns=SPAWNS))
         if real == predicted:
             return
+        runner.lay_out()
     text = f"seed {seed}: {method}, parent of {pages} pages, {touches}, {len(padding)} more bytes: "
     text += f"predicted {predicted}, the kernel says {real}"
     release = os.uname().release
@@ -93,6 +94,26 @@ def check_drawn(runner: SpawnRunner, seed: int, count: int) -> None:
 
 def test_drawn_spawns(runner: SpawnRunner):
     check_drawn(runner, 1, CASES)
+
+
+@pytest.mark.parametrize("words", [0, 1], ids=["odd", "even"])
+def test_where_the_arguments_begin_another_page(
+    runner: SpawnRunner, words: int, monkeypatch: pytest.MonkeyPatch
+):
+    """To the byte, for an odd number of words below the auxiliary vector and for an even one.
+
+    The vector ends 9 bytes above a multiple of 16; only the count's word is at one
+    (`create_elf_tables`).
+    """
+    if words:
+        monkeypatch.setitem(ENVIRONMENT, "ONE_MORE", "1")
+
+    def pages(length: int) -> int:
+        return runner.program([], "x" * length).stack_pages
+
+    edge = next(n for n in range(1, 2 * PAGE_BYTES) if pages(n) > pages(1))
+    for length in range(edge - 20, edge + 20):
+        check(runner, Method.FORK, 1, [], "x" * length)
 
 
 def test_fresh_spawns(runner: SpawnRunner):
