@@ -186,6 +186,33 @@ def copy_area(m: Arrays, task: int) -> int:
 
 
 @compiled
+def copy_upper(m: Arrays, cpu: int, task: int, end: int) -> int:
+    """Give the child a table that the parent has above the leaves, up to page `end`.
+
+    An empty one, too: MADV_DONTNEED takes leaf tables alone.  DONE if the child has them all.
+    """
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    for level in (2, 1):
+        span = 1 << (TABLE_SHIFT * (level + 1))
+        vpn = next_present(m, int(t.space), int(t.at), end, level)
+        while vpn < end:
+            missing = tables_missing(m, new, vpn, level)
+            if missing > 0:
+                if not table_room(m, missing):
+                    return GROW
+                if not secure(m, cpu, task, missing):
+                    t.need = missing
+                    return SHORT
+                use_reserve(m, task, missing)
+                make_table(m, cpu, new, vpn, level)
+                note(m, FORK_TABLE, missing)
+                return MORE
+            vpn = next_present(m, int(t.space), (vpn // span + 1) * span, end, level)
+    return DONE
+
+
+@compiled
 def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
     """Copy the entries of [vpn, end), within one leaf table, to the child; share their frames."""
     t = m.tasks[task]
@@ -353,6 +380,10 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
         if t.other_area != NONE and needs_copy(m, area):
             end = int(a.end)
             vpn = next_present(m, int(t.space), int(t.at), end, 0)
+            if t.at < vpn:
+                status = copy_upper(m, cpu, task, vpn)
+                if status != DONE:
+                    return status
             if vpn < end:
                 upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
                 if lends and may_lend(m, area, vpn):

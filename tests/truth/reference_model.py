@@ -794,6 +794,11 @@ class Space:
         return child
 
     def copy_entries(self, child: Space, area: Area) -> None:
+        child.upper |= {
+            (level, number)
+            for level, number in self.upper
+            if number * TABLE**level < area.end and area.start < (number + 1) * TABLE**level
+        }
         for block in range(area.start // TABLE, -(-area.end // TABLE)):
             low, high = max(area.start, block * TABLE), min(area.end, (block + 1) * TABLE)
             if block in self.huge:

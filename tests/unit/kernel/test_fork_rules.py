@@ -5,8 +5,19 @@ from support.kernel import DONE, READ_WRITE, SHORT, Kernel
 
 from sim.kernel import step as ops
 from sim.kernel.work import ENOMEM, MORE
-from sim.machine.layout import A_DONTFORK, A_WIPEONFORK, FORK_EAGER, PTE_ACCESSED
+from sim.machine.layout import (
+    A_DONTFORK,
+    A_WIPEONFORK,
+    FORK_ASYNC,
+    FORK_COW,
+    FORK_EAGER,
+    FORK_ON_DEMAND,
+    PTE_ACCESSED,
+)
 
+TABLE = 512  # pages below one leaf table
+GIB_PAGES = 1 << 18
+FORK_KINDS = [FORK_COW, FORK_EAGER, FORK_ON_DEMAND, FORK_ASYNC]
 STACK = 1  # the one page of a new process's stack
 
 
@@ -90,6 +101,61 @@ def test_tables_a_fork_takes(pages: int, leaves: int) -> None:
     assert kernel.tables_by_level(child) == wanted
     assert kernel.work["FORK_TABLE"] == sum(wanted.values()) - 1  # the top is in FORK_BASE
     assert kernel.in_use() - used == sum(wanted.values()) + 4  # kernel stack
+
+
+@pytest.mark.parametrize(
+    ("pages", "written", "upper"),
+    [
+        (TABLE, [0], {3: 1, 2: 1, 1: 1}),
+        (3 * GIB_PAGES, [0, 2 * GIB_PAGES], {3: 1, 2: 1, 1: 2}),  # nothing in the second GiB
+        (3 * GIB_PAGES, [], {3: 1}),  # never had any
+    ],
+)
+@pytest.mark.parametrize("kind", FORK_KINDS)
+def test_upper_tables_are_copied_though_nothing_is_below(
+    pages: int, written: list[int], upper: dict[int, int], kind: int
+) -> None:
+    """`copy_pud_range`, `copy_pmd_range`: MADV_DONTNEED gave back the leaf tables alone."""
+    kernel = Kernel(memory_pages=900, overcommit=1, fork_kind=kind, kernel="6.18")
+    row = kernel.process()
+    vpn = kernel.mmap(row, pages, start=1 << 30)
+    for page in written:
+        kernel.write(row, vpn + page)
+        kernel.call(row, ops.OP_DONTNEED, start=vpn + page, pages=TABLE)
+    stack = {3: 1, 2: 1, 1: 1, 0: 1}
+    assert kernel.tables_by_level(row) == {n: stack[n] + upper.get(n, 0) - (n == 3) for n in stack}
+    before = kernel.in_use()
+    child = kernel.fork(row)
+    if kind == FORK_ASYNC:
+        stack[0] = 0  # the child is still to copy it
+    expected = {n: stack[n] + upper.get(n, 0) - (n == 3) for n in stack}
+    assert kernel.tables_by_level(child) == expected
+    kernel.machine.audit()
+    kernel.exit(child)
+    assert kernel.in_use() == before
+    kernel.machine.audit()
+
+
+def test_without_a_frame_for_an_upper_table_fork_waits() -> None:
+    kernel = Kernel(memory_pages=100, overcommit=1, kernel="6.18")
+    row = kernel.process()
+    vpn = kernel.mmap(row, TABLE, start=1 << 30)
+    kernel.write(row, vpn)
+    kernel.call(row, ops.OP_DONTNEED, start=vpn, pages=TABLE)
+    hog = kernel.process()
+    at = kernel.mmap(hog, 200)
+    kernel.write(hog, at)
+    room = 4 + 1 + 1  # the child's kernel stack and top, and one of the two upper tables
+    while kernel.free() > room:
+        at += 1
+        kernel.write(hog, at)
+    child = kernel.machine.new_task()
+    assert kernel.call(row, ops.OP_FORK, other=child) == SHORT
+    assert kernel.task(row).need == 1
+    kernel.machine.audit()
+    kernel.exit(hog)
+    assert kernel.go_on(row) == DONE
+    kernel.machine.audit()
 
 
 def test_an_area_a_step_and_a_leaf_table_a_step() -> None:
