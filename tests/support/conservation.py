@@ -115,7 +115,7 @@ class Conservation(RuleBasedStateMachine):
         process = Process(self.kernel.machine.new_task(), Space())
         self.alive.append(process)
         self.begin(process, "exec", ops.OP_EXEC, pages=2, count=STACK_LIMIT_PAGES)
-        if self.advance(process, 99, 0) == SHORT:
+        if self.advance(process, 99, 0) == SHORT or self.kernel.errno(process.row):
             self.give_up(process)
 
     # -- memory -------------------------------------------------------------------------------
@@ -326,6 +326,10 @@ class Conservation(RuleBasedStateMachine):
                 break
         if status == DONE:
             self.finish(process)
+        elif status == SEGV:  # exec, when its old memory had gone already
+            self.let_go(process)
+            process.space = Space()
+            self.give_up(process)
         return status
 
     def picture(self) -> tuple[Any, ...]:
@@ -358,7 +362,7 @@ class Conservation(RuleBasedStateMachine):
             self.finish_fork(process, refused)
         elif call == "vfork":
             self.finish_vfork(process)
-        elif call == "exec":
+        elif call == "exec" and not refused:
             process.space = Space(dict.fromkeys(self.mapped(process.row), ZEROES))
             self.note_new_frames(process, ZEROES)
             self.let_go(process)
