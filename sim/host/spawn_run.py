@@ -119,8 +119,8 @@ class SpawnRunner:
     ) -> list[Spawn]:
         """Have a parent of `pages` pages start the program `spawns` times; return the counts.
 
-        A fault that finds its page absent, or locked by whoever moves it (compaction), counts as a
-        major one; then the programs are laid out anew and run again, `TRIES` times in all.
+        If one of its faults was major, somebody disturbed the programs' pages in the page cache:
+        they are laid out anew and run again, `TRIES` times in all.
         """
         for _ in range(TRIES):
             records = self._records(method, pages, touches, padding, spawns)

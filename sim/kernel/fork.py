@@ -186,6 +186,23 @@ def copy_area(m: Arrays, task: int) -> int:
 
 
 @compiled
+def build_tables(m: Arrays, cpu: int, task: int, vpn: int, level: int) -> int:
+    """Build what the child lacks of the tables down to `level` for `vpn`; MORE if it has them."""
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    missing = tables_missing(m, new, vpn, level)
+    if not table_room(m, missing):
+        return GROW
+    if not secure(m, cpu, task, missing):
+        t.need = missing
+        return SHORT
+    use_reserve(m, task, missing)
+    make_table(m, cpu, new, vpn, level)
+    note(m, FORK_TABLE, missing)
+    return MORE
+
+
+@compiled
 def copy_upper(m: Arrays, cpu: int, task: int, end: int) -> int:
     """Give the child a table that the parent has above the leaves, up to page `end`.
 
@@ -197,17 +214,8 @@ def copy_upper(m: Arrays, cpu: int, task: int, end: int) -> int:
         span = 1 << (TABLE_SHIFT * (level + 1))
         vpn = next_present(m, int(t.space), int(t.at), end, level)
         while vpn < end:
-            missing = tables_missing(m, new, vpn, level)
-            if missing > 0:
-                if not table_room(m, missing):
-                    return GROW
-                if not secure(m, cpu, task, missing):
-                    t.need = missing
-                    return SHORT
-                use_reserve(m, task, missing)
-                make_table(m, cpu, new, vpn, level)
-                note(m, FORK_TABLE, missing)
-                return MORE
+            if tables_missing(m, new, vpn, level) > 0:
+                return build_tables(m, cpu, task, vpn, level)
             vpn = next_present(m, int(t.space), (vpn // span + 1) * span, end, level)
     return DONE
 
@@ -387,7 +395,9 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
             if vpn < end:
                 upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
                 if lends and may_lend(m, area, vpn):
-                    status = lend_leaf(m, cpu, task, vpn)
+                    status = build_tables(m, cpu, task, vpn, 1)
+                    if status == MORE:
+                        lend_leaf(m, task, vpn)
                 else:
                     status = copy_leaf(m, cpu, task, vpn, upto)
                 if status == AGAIN:

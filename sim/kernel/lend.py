@@ -14,7 +14,6 @@ latency spikes incurred by the fork-based snapshot mechanism from the OS level" 
 from sim.jit import compiled
 from sim.kernel.mappers import add_mapper
 from sim.kernel.pages import count_resident
-from sim.kernel.task import use_reserve
 from sim.kernel.work import (
     DONE,
     FORK_FOLIO,
@@ -53,7 +52,6 @@ from sim.machine.tables import (
     new_table,
     next_present,
     table_room,
-    tables_missing,
 )
 
 ALL_PAGES = 1 << VPN_BITS
@@ -102,22 +100,17 @@ def may_lend(m: Arrays, area: int, vpn: int) -> bool:
 
 
 @compiled
-def lend_leaf(m: Arrays, cpu: int, task: int, vpn: int) -> int:
-    """Do fork's step for a leaf table that parent and child are to share, or the child to copy."""
+def lend_leaf(m: Arrays, task: int, vpn: int) -> None:
+    """Have parent and child share a leaf table, or leave it to the child to copy.
+
+    The child has the tables above it.
+    """
     t = m.tasks[task]
     space = int(t.space)
     new = int(m.tasks[int(t.other)].space)
-    missing = tables_missing(m, new, vpn, 1)
-    if not table_room(m, missing):
-        return GROW
-    if not secure(m, cpu, task, missing):
-        t.need = missing
-        return SHORT
-    use_reserve(m, task, missing)
-    middle = make_table(m, cpu, new, vpn, 1)
-    note(m, FORK_TABLE, missing)
     if m.pool[0].fork_kind == FORK_ON_DEMAND:
         leaf = find_table(m, space, vpn, 0)
+        middle = find_table(m, new, vpn, 1)
         m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
             (leaf << PFN_SHIFT) | PTE_PRESENT | PMD_READONLY
         )
@@ -128,7 +121,6 @@ def lend_leaf(m: Arrays, cpu: int, task: int, vpn: int) -> int:
         note(m, FORK_FOLIO, 1)  # the table's reference count
     lend(m, space, vpn)
     note(m, FORK_PTE, 1)
-    return MORE
 
 
 @compiled

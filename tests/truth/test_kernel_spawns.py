@@ -9,6 +9,7 @@ import os
 import random
 import re
 import subprocess
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +112,8 @@ def test_where_the_arguments_begin_another_page(
     def pages(length: int) -> int:
         return runner.program([], "x" * length).stack_pages
 
-    edge = next(n for n in range(1, 2 * PAGE_BYTES) if pages(n) > pages(1))
+    lengths = range(1, 2 * PAGE_BYTES)
+    edge = lengths[bisect_right(lengths, pages(1), key=pages)]
     for length in range(edge - 20, edge + 20):
         check(runner, Method.FORK, 1, [], "x" * length)
 

@@ -3,6 +3,7 @@
 import pytest
 from support.kernel import DONE, SHORT, Kernel
 
+from sim.errors import KernelPanicError
 from sim.kernel import step as ops
 from sim.kernel.work import MORE
 from sim.machine.layout import FORK_ASYNC, FORK_COW, FORK_ON_DEMAND, NONE
@@ -160,6 +161,14 @@ def test_what_becomes_of_the_first_child_is_nothing_to_the_second(how: str) -> N
     kernel.machine.audit()
     assert int(kernel.space(second).rss_anon) == PAGES + 1
     assert kernel.pfn(second, start) != kernel.pfn(row, start)
+
+
+def test_the_audit_notices_an_heir_that_does_not_know_its_lender() -> None:
+    kernel, row, _ = parent_of(FORK_ASYNC)
+    child = kernel.fork(row)
+    kernel.space(child)["lender"] = NONE
+    with pytest.raises(KernelPanicError, match="do not name each other"):
+        kernel.machine.audit()
 
 
 def test_a_parent_that_goes_leaves_its_tables_to_the_child() -> None:
