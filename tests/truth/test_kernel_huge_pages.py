@@ -17,7 +17,7 @@ from sim.host.random_scripts import ALL_VERBS, random_script, script_generator
 from sim.host.script import Operation
 from sim.host.validity import parse_script
 from sim.machine.layout import THP_ALWAYS, THP_MADVISE
-from tests.truth.test_kernel_conformance import verdict
+from tests.truth.checked_kernel import verdict
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 

@@ -7,7 +7,6 @@ differ, they may differ by `TOLERANCE`.
 
 import json
 import os
-import re
 import shutil
 import struct
 import subprocess
@@ -40,13 +39,13 @@ from sim.machine.layout import KIND_FILE
 from sim.resources import config_path
 from sim.workload.image import ProgramImage
 from sim.workload.presets import preset, preset_names
+from tests.truth.checked_kernel import is_checked
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 
 RECORD = struct.Struct("<7q")
 TRIES = 3
 TOLERANCE = 0.1
-CHECKED_KERNELS = re.compile(r"6\.18\.")
 UNMAP_BUFFERS = ("cat", "sort")
 """They give memory back before they end; an image keeps it."""
 
@@ -122,7 +121,7 @@ def test_every_program_that_ships_is_run() -> None:
 def test_a_program_takes_the_faults_that_were_predicted(root: Path, name: str) -> None:
     expected = predicted(preset(name))
     counts = [counted(root, name) for _ in range(TRIES)]
-    if is_as_recorded(root, name) and CHECKED_KERNELS.match(os.uname().release):
+    if is_as_recorded(root, name) and is_checked():
         assert min(counts) == expected
     else:
         assert min(counts) == pytest.approx(expected, rel=TOLERANCE)
@@ -151,7 +150,7 @@ def test_a_program_has_the_memory_that_was_predicted(root: Path, name: str) -> N
     }
     memory_at_exit(root, COMMANDS[name])  # brings its files into the page cache
     found = [memory_at_exit(root, COMMANDS[name]) for _ in range(TRIES)]
-    if is_as_recorded(root, name) and CHECKED_KERNELS.match(os.uname().release):
+    if is_as_recorded(root, name) and is_checked():
         assert expected in found
     else:
         assert found[-1] == pytest.approx(expected, rel=TOLERANCE)
