@@ -11,12 +11,14 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lock clean
+.PHONY: help run test truth stress bench lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make run    the Redis BGSAVE study: the answer, and out/$(STUDY)/ with the report"
-	@echo "make test   style, types, layers, tests"
+	@echo "make test   style, types, layers, tests (a sample of each long list)"
+	@echo "make truth  all that is held against the running kernel, in full"
+	@echo "make stress the long lists of examples, in full"
 	@echo "make bench  how fast the simulator is"
 	@echo "make lock   write the lock files again (UPGRADE=--upgrade takes newer versions)"
 	@echo "make clean  remove results and caches, keep $(VENV)"
@@ -30,6 +32,12 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+truth: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --whole -m kernel
+
+stress: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --whole -m stress
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest benchmarks --benchmark-only

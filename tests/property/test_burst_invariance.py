@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.machines import run
+from support.samples import sample
 from support.scripts import perform, scripts
 
 from sim.engine.disk import DiskSpec
@@ -41,7 +42,8 @@ def outcome(programs: list[Any], host: dict[str, Any], **how: Any) -> str:
     return json.dumps(document, sort_keys=True)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.stress
+@settings(max_examples=sample(40, 3_000))
 @given(
     programs=st.lists(scripts(), min_size=1, max_size=3),
     host=hosts,

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import settings
 from support import broken_kernels
 from support.conservation import Conservation
+from support.samples import sample
 
-TestConservation = Conservation.TestCase
-TestConservation.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestConservation = pytest.mark.stress(Conservation.TestCase)
+TestConservation.settings = settings(max_examples=sample(100, 5_000), stateful_step_count=40)
 
 
 @pytest.mark.slow

@@ -3,14 +3,18 @@
 import contextlib
 import json
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.samples import sample
 
 from sim.errors import ScenarioError
 from sim.scenario import resolve
 from sim.scenario.document import parse_document
 from sim.scenario.explain import explain_scenario
 from sim.scenario.overrides import apply_settings
+
+pytestmark = pytest.mark.stress
 
 WORDS = ["redis", "steps", "generic", "fifo", "4 GiB", "1 s", "5/s", "never", "6.12", "0.5 ns", "x"]
 KEYS = [
@@ -60,13 +64,13 @@ def check_it_resolves_or_is_refused(data: dict) -> None:
         assert resolve(resolved) == resolved
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=sample(100, 20_000))
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), junk, max_size=5))
 def test_junk(data):
     check_it_resolves_or_is_refused(data)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=sample(200, 20_000))
 @given(st.sampled_from(PATHS), junk)
 def test_junk_in_one_place_of_a_good_scenario(path, value):
     data = json.loads(json.dumps(GOOD))
@@ -78,7 +82,7 @@ def test_junk_in_one_place_of_a_good_scenario(path, value):
     check_it_resolves_or_is_refused(data)
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=sample(150, 20_000))
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"\n #?,%@\t1.~<", max_size=40))
 def test_any_text_is_read_or_refused_in_one_line(text):
     refusals: list[ScenarioError] = []
@@ -89,7 +93,7 @@ def test_any_text_is_read_or_refused_in_one_line(text):
     assert all("\n" not in str(error) and error.line is not None for error in refusals)
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=sample(150, 20_000))
 @given(st.text(alphabet="hostcpus.=[]{}1&*!:\n\t ", max_size=30))
 def test_any_setting_is_applied_or_refused(setting):
     document = parse_document(json.dumps(GOOD), "f")
