@@ -53,8 +53,8 @@ def compiled_program(name: str, sources: Sequence[Path], *flags: str) -> str:
         raise HostError(reason)
     command = [str(compiler()), *COMPILER_FLAGS, *flags]
     digest = hashlib.sha256(" ".join(command).encode())
-    folder = sources[0].parent
-    for source in sorted(folder.glob("*.[ch]")):
+    folder, shared = sources[0].parent, Path(__file__).parent
+    for source in [*sorted(folder.glob("*.[ch]")), *sorted(shared.glob("*.h"))]:
         digest.update(source.read_bytes())
     path = _writable_cache() / f"{name}-{digest.hexdigest()[:16]}"
     if path.exists():
@@ -64,7 +64,7 @@ def compiled_program(name: str, sources: Sequence[Path], *flags: str) -> str:
     made = Path(made_name)
     try:
         done = subprocess.run(
-            [*command, "-o", made_name, *map(str, sources)],
+            [*command, f"-I{shared}", "-o", made_name, *map(str, sources)],
             capture_output=True,
             text=True,
             check=False,

@@ -2,12 +2,13 @@
  * A process of a script: does what it is asked, and counts its own faults while it does.
  *
  * All memory that it uses for itself is touched before the counters are read, by running the
- * measured code once on a page of its own: what is counted is the region's faults and nothing
- * else.  It talks through a shared mapping and futexes, never inside a measurement, and does not
+ * measured code once on a page of its own, and the TLB is empty: what is counted is the region's
+ * faults and nothing else.  It talks through a shared mapping and futexes, never inside a measurement, and does not
  * allocate.
  */
 #define _GNU_SOURCE
 #include "driver.h"
+#include "accesses.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,7 @@ static char own_page[2 * PAGE] __attribute__((aligned(PAGE)));
 static char signal_stack[16 * PAGE] __attribute__((aligned(PAGE)));
 static char vfork_stacks[2][16 * PAGE] __attribute__((aligned(PAGE)));
 static char *heap_start;
+static char *window;
 
 static void record(struct answer *answer)
 {
@@ -79,26 +81,25 @@ void prepare_process(void)
     if (sigaltstack(&alternate, NULL) < 0 || sigaction(SIGSEGV, &action, NULL) < 0
         || sigaction(SIGBUS, &action, NULL) < 0)
         die("sigaction");
+    window = new_window();
+    if (!window)
+        die("mmap");
     prepare_heap();
 }
 
-/* Volatile one-byte accesses, one a page, in order; nothing else between the counters. */
+/* One-byte accesses, one a page, one after the other; nothing else between the counters. */
 static void touch(struct answer *answer, volatile char *start, long pages, int writing)
 {
     getrusage(RUSAGE_SELF, &usage_before);
     clock_gettime(CLOCK_MONOTONIC, &time_before);
-    if (writing)
-        for (long page = 0; page < pages; page++)
-            start[page * PAGE] = 1;
-    else
-        for (long page = 0; page < pages; page++)
-            (void)start[page * PAGE];
+    for (long page = 0; page < pages; page++)
+        touch_byte(start + page * PAGE, writing);
     clock_gettime(CLOCK_MONOTONIC, &time_after);
     getrusage(RUSAGE_SELF, &usage_after);
     record(answer);
 }
 
-/* Touch all that a measurement itself uses: code, stacks, counters, the shared mapping. */
+/* Touch all that a measurement itself uses: code, stacks, counters, the shared mapping; flush. */
 static void warm_up(void)
 {
     volatile char stack[4 * PAGE];
@@ -110,6 +111,8 @@ static void warm_up(void)
     touch(&self->answer, own_page, 1, 1);
     touch(&self->answer, own_page, 1, 0);
     memset(&self->answer, 0, sizeof self->answer);
+    if (forget_translations(window) < 0)
+        die("mprotect");
 }
 
 static char buffer[PAGE];

@@ -12,6 +12,8 @@
  * and child after every fork, because both have to copy it.
  */
 #define _GNU_SOURCE
+#include "accesses.h"
+
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -56,6 +58,7 @@ static int n_ranges, n_threads;
 static pthread_t threads[MAX_ACTORS];
 static char stacks[MAX_THREADS][STACK] __attribute__((aligned(PAGE)));
 static char text[256 << 10];
+static char *window;
 
 static void die(const char *what)
 {
@@ -104,10 +107,7 @@ static void touch(const struct command *c)
     volatile char *block = blocks[c->block];
     uintptr_t end = (uintptr_t)block + c->end;
     for (uintptr_t at = (uintptr_t)block + c->first; at < end; at = (at / PAGE + 1) * PAGE)
-        if (c->verb == WRITE)
-            *(volatile char *)at = 1;
-        else
-            (void)*(volatile char *)at;
+        touch_byte((volatile char *)at, c->verb == WRITE);
 }
 
 static void *serve(void *actor);
@@ -178,6 +178,8 @@ static void *serve(void *which)
         if (c.verb == EXIT)
             break;
         a = (struct answer){.pid = getpid()};
+        if (forget_translations(window) < 0)
+            die("mprotect");
         getrusage(RUSAGE_THREAD, &before);
         if (c.verb == FORK) {
             pid_t child = fork();
@@ -217,6 +219,9 @@ int main(int argc, char **argv)
     size_t size = sizeof version;
     if (mallctl)
         mallctl("version", &version, &size, NULL, 0); /* which makes its tables of names */
+    window = new_window();
+    if (!window)
+        die("mmap");
     note_ranges();
     warm();
     struct answer ready = {.pid = getpid()};

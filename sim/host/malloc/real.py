@@ -52,6 +52,18 @@ KB_PER_PAGE: Final = 4
 LIBRARIES: Final = {"glibc": None, "jemalloc": "jemalloc"}
 """What is loaded before the C library, by the name of the model."""
 
+PLAIN_FUNCTIONS: Final = "glibc.cpu.hwcaps=" + ",".join(
+    f"-{feature}"
+    for feature in (
+        "AVX", "AVX2", "AVX512F", "AVX512VL", "AVX512BW", "BMI2", "ERMS", "FSRM", "RTM", "SSSE3",
+        "SSE4_1", "SSE4_2", "MOVBE", "LZCNT", "POPCNT", "XSAVEC", "XSAVE",
+        "AVX_Fast_Unaligned_Load", "Fast_Unaligned_Copy", "Fast_Unaligned_Load",
+        "Fast_Copy_Backward", "Fast_Rep_String", "Prefer_ERMS", "Prefer_FSRM",
+        "Prefer_No_VZEROUPPER", "Slow_BSF",
+    )
+)  # fmt: skip
+"""glibc chooses functions by CPU, each with pages of its own: these are chosen on any x86-64."""
+
 
 def library_path(library: str) -> str | None:
     """Return what to load before the C library, ``None`` if nothing.
@@ -101,7 +113,9 @@ class _Real:
         theirs = [fd for pipe in pipes for fd in (pipe[0], pipe[3])]
         preload = library_path(library)
         cpu = min(os.sched_getaffinity(0))
-        environment = {"LD_PRELOAD": preload, "MALLOC_CONF": options} if preload else {}
+        environment = {"GLIBC_TUNABLES": PLAIN_FUNCTIONS}
+        if preload:
+            environment |= {"LD_PRELOAD": preload, "MALLOC_CONF": options}
         self._driver = subprocess.Popen(
             [compiled_program("heap", [SOURCE], "-fno-builtin-malloc"), *map(str, theirs)],
             pass_fds=theirs,
