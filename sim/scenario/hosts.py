@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.cost.catalogue import PRICE_KEYS
 from sim.machine import watermarks
 from sim.scenario import defaults
 from sim.scenario.profiles import DEFAULT_PROFILE, merged
 from sim.units import KIB, PAGE_BYTES
+from sim.workload.declared import Uncertain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sim.scenario.document import Document
     from sim.scenario.model import Host
+
+HOST_UNCERTAIN: Final = {
+    "profile": Uncertain(
+        "assumed: your machine is none of those that were measured",
+        instead=("generic", "ec2_hvm", "kvm_guest"),
+        measure="how long a fork of a process of known size takes (latest_fork_usec, strace -T)",
+        says="host",
+    ),
+}
+"""What a host's keys say of themselves, as programs' parameters do."""
+
+DISK_UNCERTAIN: Final = {
+    "disk.latency": Uncertain(
+        "assumed: half and four times as long", times=(0.5, 4), measure="r_await of `iostat -x`"
+    ),
+    "disk.bandwidth": Uncertain(
+        "assumed: a quarter of it, and twice as much",
+        times=(0.25, 2),
+        measure="`fio --rw=read` with the data's block size",
+    ),
+}
+"""The same for its disk, for runs that read from it."""
 
 
 def resolve_host(

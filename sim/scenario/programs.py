@@ -37,6 +37,7 @@ from sim.units import (
     parse_duration,
     parse_rate,
 )
+from sim.workload.declared import LeftOut, Uncertain
 from sim.workload.signature import (
     Unit,
     check_arguments,
@@ -158,7 +159,8 @@ def field_type(annotation: Any, unit: Unit | None) -> Any:
                 annotation, BeforeValidator(or_nothing(parse)), WithJsonSchema(schema)
             ]
     for item in metadata:
-        annotation = Annotated[annotation, _check(item, show)]
+        if not isinstance(item, Uncertain | LeftOut):
+            annotation = Annotated[annotation, _check(item, show)]
     return annotation
 
 

@@ -159,6 +159,26 @@ class Check(Closed):
         return value
 
 
+class UncertainInput(Closed):
+    """How far from its value a key of the scenario may truly lie, and how its value is known."""
+
+    low: Any = Field(default=None, description="low end of the range")
+    likely: Any = Field(default=None, description="the value that all other runs take")
+    high: Any = Field(default=None, description="high end of the range")
+    instead: list[Any] = Field(default=[], description="for a choice: what else it may be")
+    source: str = Field(
+        default="",
+        description="where value and range come from: `measured: ...`, or `assumed: ...`",
+    )
+    measure: str = Field(default="", description="what to look at to learn the value")
+
+    @model_validator(mode="after")
+    def _range_or_choice(self) -> Self:
+        if self.instead and not (self.low is None and self.high is None):
+            raise ValueError("has a range and a choice; keep `low` and `high`, or `instead`")
+        return self
+
+
 class Answer(Closed):
     """The figure that the study is after, and how sure it has to be."""
 
@@ -191,6 +211,16 @@ class StudyFile(Closed):
     baseline: dict[KeyPath, str | int | float] | None = None
     need: Need | None = None
     check: Check | None = None
+    uncertain: dict[KeyPath, UncertainInput] = Field(
+        default={},
+        description="what is not known for sure; over what the programs themselves say",
+    )
+    one_at_a_time: int = Field(
+        default=1,
+        ge=0,
+        le=100_000,
+        description="how often the answer's point is run with each input at each end of its range",
+    )
     answer: Answer = Answer()
     metrics: list[str] = Field(default=[], description="further metrics to tabulate and draw")
 
@@ -239,6 +269,8 @@ class Study:
                 return "axes", name, "zip", key
         if key in file.set:
             return "set", key
+        if key in file.uncertain:
+            return "uncertain", key
         if file.need is not None and key in file.need.set:
             return "need", "set", key
         return ("check", "by") if file.check is not None and key == "host.memory" else None

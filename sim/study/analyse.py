@@ -13,7 +13,7 @@ import sim
 from sim.errors import InsufficientDataError
 from sim.scenario.resolve import RESULTS_VERSION
 from sim.scenario.study import StudyFile, Times
-from sim.study import answer, tables
+from sim.study import answer, rests, tables
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.need import Need, smallest_host_bytes
 from sim.study.plan import MEMORY, Axis, Part, Planner, Point, value_at
@@ -128,6 +128,9 @@ class _Analysis:
             "paired": self._paired(confidence),
         }
         head = answer_point(self.groups, self.planner, self.hosts)
+        base = None if head is None else self._base(head)
+        effects = [] if base is None else rests.effects_of(self.planner, self.groups, base)
+        frames["inputs"] = rests.effects_table(effects, base)
         facts: dict[str, Any] = {
             "findings_version": FINDINGS_VERSION,
             "study": self._study_facts(),
@@ -138,6 +141,7 @@ class _Analysis:
                 "bound": answer.bound_words(self.study.answer),
                 "where": None if head is None else answer.place_text(self.axes, self.points[head]),
             },
+            "inputs": [] if base is None else rests.effect_facts(effects, base),
             "bill": [],
             "settings": [],
             "curves": [],
@@ -211,6 +215,17 @@ class _Analysis:
         level = f"{100 * estimate.confidence:g} % CI, n={estimate.n}"
         return f"{metric} ({where}) is {tables.estimate_text(metric, estimate)} ({level})."
 
+    def _base(self, head: int) -> rests.Base | None:
+        """Return the answer that inputs move; None if there is no figure."""
+        if head in self.needs:
+            bound, host = self.needs[head].bound.bound, float(self.hosts[head])
+            return rests.Base(head, host, rests.NEED_METRIC, bound)
+        metric = self.study.answer.metric
+        values = tables.values_of(self.groups[self.part, head, 0], metric)
+        if values is None or self.study.need is not None:
+            return None
+        return rests.Base(head, sum(values) / len(values), metric, None)
+
     def _data_bytes(self) -> dict[int, int]:
         """Return each point's data set: the key whose multiples the study's hosts are."""
         study, key = self.study, None
@@ -257,7 +272,7 @@ class _Analysis:
             "file": study.model_dump(mode="json", exclude_defaults=True),
             "runs": {
                 part: sum(r.place.part == part for r in self.records)
-                for part in ("runs", "need", "check", "around")
+                for part in ("runs", "need", "inputs", "check", "around")
                 if any(r.place.part == part for r in self.records)
             },
         }

@@ -39,7 +39,7 @@ def planner_of(study: Study) -> tuple[Planner, dict[str, Any]]:
         "base_file": source.document.file,
         "base_folder": str(source.folder.resolve()),
     }
-    return Planner(study, _Resolver(study, source)), kept
+    return Planner(study, _Resolver(study, source), source.programs), kept
 
 
 def planner_again(kept: Mapping[str, Any]) -> Planner:
@@ -47,7 +47,7 @@ def planner_again(kept: Mapping[str, Any]) -> Planner:
     study = parsed_study(Document(kept["study"], kept["file"]), Path())
     document = Document(kept["base"], kept["base_file"])
     source = ScenarioSource(document, Path(kept["base_folder"]), known_programs())
-    return Planner(study, _Resolver(study, source))
+    return Planner(study, _Resolver(study, source), source.programs)
 
 
 class _Resolver:

@@ -1,25 +1,27 @@
 """What a study means: its axes, its points, and the scenario of every run.
 
 A *point* is one combination of the axes' levels.  A *part* of a study runs every point on a
-certain kind of host: `runs` on the scenario's own, `need` on a roomy one, `check` on multiples of
-the data, `around` on multiples of the answer.  A *cell* is a point on one such host: the unit that
-is replicated.  Neither point nor part enters a seed: all cells share their random numbers.
+certain kind of host: `runs` on the scenario's own, `need` on a large one, `check` on multiples of
+the data, `around` on multiples of the answer; `inputs` is one point with one input changed.  A
+*cell* is a point on one such host: the unit that is replicated.  Neither point nor part enters a
+seed: all cells share their random numbers.
 """
 
 import hashlib
 import itertools
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from sim.scenario.complaints import suggestion
+from sim.scenario.programs import known_programs
 from sim.scenario.study import Study, Times, ZippedAxis, as_times
 from sim.study.cost import expected_work_s
 from sim.units import PAGE_BYTES
 
-Part = Literal["runs", "need", "check", "around"]
+Part = Literal["runs", "need", "check", "around", "inputs"]
 
 MEMORY: Final = "host.memory"
 """The key that sets how large a host is."""
@@ -83,6 +85,11 @@ def axes_of(study: Study) -> list[Axis]:
     axes = []
     file = study.file
     other = [*file.set, *(() if file.need is None else file.need.set)]
+    likely = [key for key, given in file.uncertain.items() if given.likely is not None]
+    for twice in (key for key in likely if key in other):
+        message = f"{twice} has a `likely` value and is set besides; keep one of them"
+        raise study.error(message, "uncertain", twice)
+    other += likely
     other += [] if file.check is None else [MEMORY]
     for key, axis in file.axes.items():
         levels = tuple(_levels(key, axis))
@@ -136,8 +143,14 @@ def scenario_digest(scenario: Mapping[str, Any]) -> str:
 class Planner:
     """Makes the cells of a study; every scenario is checked before anything runs."""
 
-    def __init__(self, study: Study, resolve: Resolve) -> None:
+    def __init__(
+        self,
+        study: Study,
+        resolve: Resolve,
+        programs: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
         self.study = study.file
+        self.programs = known_programs() if programs is None else programs
         self.axes = axes_of(study)
         self._source = study
         for name, levels in (("baseline", self.study.baseline), ("answer", self.study.answer.at)):
@@ -153,8 +166,15 @@ class Planner:
 
     def main_cells(self) -> list[Cell]:
         """Return one cell a point."""
-        extra = {} if self.study.need is None else self.study.need.set
-        return [self._cell(self.main_part, point, 0, extra) for point in self.points]
+        return [self.main_cell(point.index) for point in self.points]
+
+    def main_cell(self, point: int) -> Cell:
+        """Return the cell of a point that figures come from."""
+        return self._cell(self.main_part, self.points[point], 0, self._main_sets())
+
+    def input_cell(self, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
+        """Return a point's main cell with one input changed; `number` tells such cells apart."""
+        return self._cell("inputs", self.points[point], number, {**self._main_sets(), **sets})
 
     def check_cells(self) -> list[Cell]:
         """Return one cell a point and multiple of the data; none without a `check`."""
@@ -178,10 +198,15 @@ class Planner:
             for host, by in enumerate(check.around)
         ]
 
-    def on_host(self, point: int, memory_bytes: int) -> dict[str, Any]:
-        """Return the scenario of a point on a host of this size."""
-        cell_sets = {MEMORY: _whole_pages(memory_bytes)}
+    def on_host(
+        self, point: int, memory_bytes: int, sets: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return the scenario of a point on a host of this size, with `sets` changed."""
+        cell_sets = {**(sets or {}), MEMORY: _whole_pages(memory_bytes)}
         return self._scenario(self.points[point], cell_sets)
+
+    def _main_sets(self) -> Mapping[str, Any]:
+        return {} if self.study.need is None else self.study.need.set
 
     def check_metrics(self, known: Collection[str]) -> None:
         """Raise `ScenarioError` if the study asks for a metric that runs do not have."""
@@ -209,7 +234,12 @@ class Planner:
 
     def _scenario(self, point: Point, extra: Mapping[str, Any]) -> dict[str, Any]:
         """Resolve a point: plain values first, then those that are multiples of others."""
-        sets = {"run.seed": self.study.seed, **self.study.set, **point.sets, **extra}
+        likely = {
+            key: given.likely
+            for key, given in self.study.uncertain.items()
+            if given.likely is not None
+        }
+        sets = {"run.seed": self.study.seed, **self.study.set, **likely, **point.sets, **extra}
         derived = {key: times for key, value in sets.items() if (times := self._times(key, value))}
         plain = {key: value for key, value in sets.items() if key not in derived}
         if not derived:

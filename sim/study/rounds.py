@@ -3,9 +3,10 @@
 1. every point `least` times, on its main host and on every host of the check;
 2. points whose mean is still too uncertain, and the one that the answer is about, up to `most`
    times;
-3. hosts of the check where chance decides, and those around the answer's own need, up to `most`
+3. the answer's point with each of its inputs at each end of its range, one at a time;
+4. hosts of the check where chance decides, and those around the answer's own need, up to `most`
    times; those around what other points need `least` times;
-4. of the latter those where chance decides, up to `most` times.
+5. of the latter those where chance decides, up to `most` times.
 
 A round ends before the next is planned, so neither the number of workers nor their speed can
 change what is run.
@@ -18,6 +19,7 @@ from sim.study import adaptive, tables
 from sim.study.analyse import answer_point, needs_and_hosts
 from sim.study.base import run_key
 from sim.study.executor import Executor, Job
+from sim.study.inputs import input_cells, reads_disk
 from sim.study.need import Need, kept_bytes
 from sim.study.plan import Cell, Planner
 from sim.study.progress import Progress
@@ -55,6 +57,7 @@ class Rounds:
         self._round("every point", first, executor)
         if main.most > main.least:
             self._in_full(main, executor)
+        self._inputs(executor)
         if check is not None:
             needs, hosts, head = self._known()
             least, most = check.replications.least, check.replications.most
@@ -67,6 +70,16 @@ class Rounds:
             self._round("hosts near the answer", third, executor)
             unsure = self._unsure_hosts(around, needs, check.margin)
             self._round("hosts where chance decides", [(c, most) for c in unsure], executor)
+
+    def _inputs(self, executor: Executor) -> None:
+        """Run the answer's point with one input at a time at an end of its range."""
+        head, often = self._known()[2], self._planner.study.one_at_a_time
+        if head is None or not often:
+            return
+        groups = tables.grouped(read_records(self._store)[0])
+        reads = reads_disk(groups[self._planner.main_part, head, 0])
+        cells = [cell for _, _, cell in input_cells(self._planner, head, reads_disk=reads)]
+        self._round("one input at a time", [(cell, often) for cell in cells], executor)
 
     def _known(self) -> tuple[dict[int, Need], dict[int, int], int | None]:
         """Return needs and hosts by point, and the answer's point, as the results are now."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.errors import Refused
 from sim.units import GIB, MIB, MINUTE, MS, PAGE_BYTES, Range
+from sim.workload.declared import Uncertain
 from sim.workload.patterns import Uniform
 from sim.workload.step_grammar import normal_image
 from sim.workload.steps import said_image
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
 
 SpawnMethod = Literal["fork_exec", "vfork_exec", "posix_spawn"]
 
+PARENT_WRITES: Final = Uncertain(
+    "assumed: a parent that does a quarter, and four times, as much between two starts",
+    times=(0.25, 4),
+    measure="minor faults of the parent a start (perf stat -e minor-faults)",
+)
+JOB_HEAP: Final = Uncertain(
+    "assumed: half and twice the heap",
+    times=(0.5, 2),
+    measure="maximum resident set of a job (/usr/bin/time -v)",
+)
+JOB_CPU: Final = Uncertain(
+    "assumed: half and twice the time",
+    times=(0.5, 2),
+    measure="user time of a job (/usr/bin/time -v)",
+    says="CPU time of a job",
+)
+
 
 def build_storm(
     task: Process,
@@ -25,9 +43,9 @@ def build_storm(
     parent_bytes: Annotated[int, Range(0, None)] = GIB,
     jobs: Annotated[int, Range(1, 10_000_000)] = 1000,
     concurrency: Annotated[int, Range(1, 100_000)] = 4,
-    parent_writes: Annotated[int, Range(0, 1_000_000)] = 64,
-    job_heap_bytes: Annotated[int, Range(0, None)] = 8 * MIB,
-    job_cpu_ns: Annotated[int, Range(0, 60 * MINUTE)] = 20 * MS,
+    parent_writes: Annotated[int, Range(0, 1_000_000), PARENT_WRITES] = 64,
+    job_heap_bytes: Annotated[int, Range(0, None), JOB_HEAP] = 8 * MIB,
+    job_cpu_ns: Annotated[int, Range(0, 60 * MINUTE), JOB_CPU] = 20 * MS,
     image: Annotated[Any, normal_image] = "cc1",
 ) -> Generator[Any, Any, None]:
     """Start `jobs` children that exec, work and exit, at most `concurrency` at a time.

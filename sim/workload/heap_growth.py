@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.errors import Refused
 from sim.units import MIB, MINUTE, MS, PAGE_BYTES, Range
+from sim.workload.declared import Uncertain
 from sim.workload.malloc.heap import Block, Heap
 from sim.workload.patterns import Uniform
 
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
 
 GrowthMethod = Literal["sbrk", "mmap", "malloc"]
 
+TOUCHED: Final = Uncertain(
+    "assumed: a heap of which half is never touched, and one that is written to the end",
+    low=0.5,
+    high=1.0,
+    measure="VmRSS over VmSize of the heap (Rss over Size of [heap] in /proc/PID/smaps)",
+)
+STEP_CPU: Final = Uncertain(
+    "assumed: half and twice the time",
+    times=(0.5, 2),
+    measure="user time between two steps (perf stat, or ru_utime)",
+    says="CPU time of a step",
+)
+
 
 def heap_growth(
     task: Process,
@@ -26,9 +40,9 @@ def heap_growth(
     step_bytes: Annotated[int, Range(PAGE_BYTES, None)] = 8 * MIB,
     steps: Annotated[int, Range(1, 1_000_000)] = 8,
     cycles: Annotated[int, Range(1, 1_000_000)] = 3,
-    touched_fraction: Annotated[float, Range(0.0, 1.0)] = 1.0,
+    touched_fraction: Annotated[float, Range(0.0, 1.0), TOUCHED] = 1.0,
     rewrites: Annotated[int, Range(0, 1_000_000_000)] = 0,
-    step_cpu_ns: Annotated[int, Range(0, 60 * MINUTE)] = 5 * MS,
+    step_cpu_ns: Annotated[int, Range(0, 60 * MINUTE), STEP_CPU] = 5 * MS,
     hold_ns: Annotated[int, Range(0, None)] = 50 * MS,
     stagger_ns: Annotated[int, Range(0, None)] = 20 * MS,
 ) -> Generator[Any, Any, None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from sim.errors import Refused
 from sim.units import MIB, MINUTE, MS, PAGE_BYTES, Range, S
 from sim.workload.arrivals import ArrivalKind, ArrivalStream, arrival_stream
+from sim.workload.declared import Uncertain
 from sim.workload.patterns import HotCold
 
 if TYPE_CHECKING:
@@ -21,23 +22,51 @@ BATCH: Final = 1024
 RETRY_NS: Final = S
 """How long the master waits after a refused fork."""
 
+WORKER_HEAP: Final = Uncertain(
+    "assumed: half and twice the heap",
+    times=(0.5, 2),
+    measure="Private_Dirty in /proc/PID/smaps_rollup of a worker that has just started",
+)
+REQUESTS: Final = Uncertain(
+    "assumed: the same service on a quieter and on a busier day",
+    times=(0.8, 1.25),
+    measure="requests a second in the access log, over the workers",
+    says="requests a worker",
+)
+ERODED: Final = Uncertain(
+    "assumed: half and twice as many",
+    times=(0.5, 2),
+    measure="how much Private_Dirty of a worker (smaps_rollup) grows in its first requests",
+)
+HOT: Final = Uncertain(
+    "assumed: writes that fall on half and on twice as many pages",
+    times=(0.5, 2),
+    measure="where Private_Dirty of a worker levels off, as a share of the application",
+)
+COLLECTED: Final = Uncertain(
+    "assumed: a collection that writes to less, and to more, of the application",
+    low=0.3,
+    high=0.8,
+    measure="how much Private_Dirty of a worker (smaps_rollup) grows in one full collection",
+)
+
 
 def prefork_web(
     task: Process,
     *,
     app_bytes: Annotated[int, Range(PAGE_BYTES, None)] = 256 * MIB,
     workers: Annotated[int, Range(1, 10_000)] = 8,
-    worker_heap_bytes: Annotated[int, Range(0, None)] = 16 * MIB,
-    requests_per_s: Annotated[float, Range(0, 1_000_000)] = 10.0,
+    worker_heap_bytes: Annotated[int, Range(0, None), WORKER_HEAP] = 16 * MIB,
+    requests_per_s: Annotated[float, Range(0, 1_000_000), REQUESTS] = 10.0,
     arrivals: ArrivalKind = "poisson",
     arrivals_file: str = "",
     arrivals_sha256: str = "",
     request_cpu_ns: Annotated[int, Range(0, MINUTE)] = 10 * MS,
-    eroded_pages: Annotated[int, Range(1, 1_000_000)] = 50,
-    hot_fraction: Annotated[float, Range(0.000_001, 1.0)] = 0.1,
+    eroded_pages: Annotated[int, Range(1, 1_000_000), ERODED] = 50,
+    hot_fraction: Annotated[float, Range(0.000_001, 1.0), HOT] = 0.1,
     hot_share: Annotated[float, Range(0.0, 1.0)] = 0.9,
     collect_every: Annotated[int, Range(0, None)] = 0,
-    collected_fraction: Annotated[float, Range(0.0, 1.0)] = 0.5,
+    collected_fraction: Annotated[float, Range(0.0, 1.0), COLLECTED] = 0.5,
     max_requests: Annotated[int, Range(0, None)] = 0,
     duration_ns: Annotated[int, Range(0, None)] = MINUTE,
 ) -> Generator[Any, Any, None]:

@@ -9,6 +9,7 @@ import numpy as np
 from sim.errors import Refused
 from sim.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S
 from sim.workload.arrivals import ArrivalKind, ArrivalStream, arrival_stream
+from sim.workload.declared import Uncertain
 from sim.workload.patterns import Listed
 from sim.workload.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
 from sim.workload.signature import checked_by
@@ -37,6 +38,36 @@ HEAP_PARAMETERS: Final = (
 )  # fmt: skip
 """Parameters that decide how the data lies in memory."""
 
+VALUE: Final = Uncertain(
+    "assumed: a mean that stands for values of many lengths",
+    times=(0.5, 2),
+    measure="the mean of `redis-cli --memkeys` (MEMORY USAGE of a sample of keys)",
+    says="value size",
+)
+FRAGMENTATION: Final = Uncertain(
+    "assumed: 1.0 to 1.2 is what a server without trouble shows",
+    low=1.0,
+    high=1.2,
+    measure="mem_fragmentation_ratio of INFO memory",
+)
+WRITES: Final = Uncertain(
+    "assumed: the same server on a quieter and on a busier day",
+    times=(0.8, 1.25),
+    measure="calls of cmdstat_set of INFO commandstats, over a minute of the busiest hour",
+    says="write rate",
+)
+KEYS: Final = Uncertain(
+    "assumed: real keys are hit unevenly; YCSB's zipf of exponent 0.99 is one way",
+    instead=("uniform", "zipf"),
+    measure="how many different keys a minute of MONITOR writes to",
+    says="keys",
+)
+SAVE_SPEED: Final = Uncertain(
+    "assumed: half as fast to a slow disk, twice as fast without compression to a fast one",
+    times=(0.5, 2),
+    measure="rdb_last_bgsave_time_sec of INFO persistence",
+)
+
 
 def _check(arguments: Mapping[str, Any]) -> None:
     redis_heap(**{name: arguments[name] for name in HEAP_PARAMETERS})
@@ -48,18 +79,18 @@ def redis(
     *,
     version: Annotated[float, Range(2.4, 9.0)] = 7.2,
     dataset_bytes: Annotated[int, Range(64 * 1024, None)] = GIB,
-    value_bytes: Annotated[int, Range(1, 512 * MIB)] = 1000,
+    value_bytes: Annotated[int, Range(1, 512 * MIB), VALUE] = 1000,
     key_bytes: Annotated[int, Range(1, 65_536)] = 16,
-    fragmentation: Annotated[float, Range(1.0, 10.0)] = 1.0,
-    writes_per_s: Annotated[float, Range(0, 10_000_000)] = 5000.0,
+    fragmentation: Annotated[float, Range(1.0, 10.0), FRAGMENTATION] = 1.0,
+    writes_per_s: Annotated[float, Range(0, 10_000_000), WRITES] = 5000.0,
     arrivals: ArrivalKind = "poisson",
     arrivals_file: str = "",
     arrivals_sha256: str = "",
-    key_distribution: KeyDistribution = "uniform",
+    key_distribution: Annotated[KeyDistribution, KEYS] = "uniform",
     zipf_exponent: Annotated[float, Range(0.0, 10.0)] = 0.99,
     request_cpu_ns: Annotated[int, Range(0, S)] = 10 * US,
     save_every_ns: Annotated[int, Range(0, None)] = 10 * S,
-    save_speed_bytes_per_s: Annotated[float, Range(1, None)] = 200.0 * MIB,
+    save_speed_bytes_per_s: Annotated[float, Range(1, None), SAVE_SPEED] = 200.0 * MIB,
     saves: Annotated[int, Range(0, None)] = 1,
 ) -> Generator[Any, Any, None]:
     """Load a data set, then serve SETs and save by fork until the last save has ended.

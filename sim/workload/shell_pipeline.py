@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.errors import Refused
 from sim.units import KIB, MIB, MS, PAGE_BYTES, US, Range, S
 from sim.workload.build_storm import SpawnMethod, spawn
+from sim.workload.declared import Uncertain
 from sim.workload.patterns import Every
 from sim.workload.step_grammar import normal_image
 from sim.workload.steps import said_image
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sim.workload.api import Child, Process
+
+BLOCK_CPU: Final = Uncertain(
+    "assumed: half and twice the time",
+    times=(0.5, 2),
+    measure="user time of a stage over its blocks (/usr/bin/time -v)",
+    says="CPU time of a block",
+)
+STAGE_HEAP: Final = Uncertain(
+    "assumed: half and twice the heap",
+    times=(0.5, 2),
+    measure="maximum resident set of a stage (/usr/bin/time -v)",
+)
 
 
 def shell_pipeline(
@@ -27,8 +40,8 @@ def shell_pipeline(
     stream_bytes: Annotated[int, Range(0, None)] = 4 * MIB,
     block_bytes: Annotated[int, Range(PAGE_BYTES, None)] = 64 * KIB,
     block_every_ns: Annotated[int, Range(1, None)] = MS,
-    block_cpu_ns: Annotated[int, Range(0, S)] = 100 * US,
-    stage_heap_bytes: Annotated[int, Range(0, None)] = MIB,
+    block_cpu_ns: Annotated[int, Range(0, S), BLOCK_CPU] = 100 * US,
+    stage_heap_bytes: Annotated[int, Range(0, None), STAGE_HEAP] = MIB,
     think_ns: Annotated[int, Range(0, None)] = 10 * MS,
     image: Annotated[Any, normal_image] = "sort",
 ) -> Generator[Any, Any, None]:

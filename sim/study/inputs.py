@@ -1,0 +1,274 @@
+"""What an answer rests on: the inputs of a scenario, how each is known, and what else it may be.
+
+A program says beside its parameters how far from their values these may truly lie
+(`sim.workload.declared`), a host likewise, and a study may say otherwise.  A value that is the
+program's own default counts as assumed, whoever wrote it down, until the study's ``uncertain``
+says where it comes from: nobody measures a server and finds the default of a simulator.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sim.cost.bounds import prices_at
+from sim.errors import ScenarioError
+from sim.scenario.hosts import DISK_UNCERTAIN, HOST_UNCERTAIN
+from sim.scenario.programs import show_value
+from sim.scenario.study import StudyFile, UncertainInput
+from sim.study.plan import Axis, Cell, Planner, value_at
+from sim.study.records import Record
+from sim.units import format_bytes, format_duration
+from sim.workload.declared import LeftOut, Uncertain, mark_of
+from sim.workload.signature import Parameter, parameters_of
+
+Evidence = Literal["given", "measured", "assumed"]
+
+PRICES: Final = "host.prices"
+"""The key of all prices together: low and high at once."""
+
+HOST_SHOWN: Final = ("kernel", "cpus", "thp")
+"""Keys of the host that are shown as inputs although nothing is said of how sure they are."""
+
+_HOST_TEXT: Final[Mapping[str, Callable[[Any], str]]] = {
+    "disk.latency": format_duration,
+    "disk.bandwidth": lambda value: f"{format_bytes(value)}/s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What an input is set to instead of its value, and how people write it."""
+
+    text: str
+    sets: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of an answer.
+
+    `ends` are what is tried instead of its value: low and high of a number in this order, each
+    other choice; empty where nobody says how far off it may be.  `asked` tells whether it is an
+    axis of the study: then its value is the question's, not the answer's to doubt.
+    """
+
+    key: str
+    label: str
+    text: str
+    evidence: Evidence
+    source: str
+    measure: str
+    asked: bool
+    is_choice: bool
+    ends: tuple[End, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """Memory that a program leaves to be given: its line, its size, and where to read it."""
+
+    key: str
+    what: str
+    size_bytes: int
+    measure: str
+
+
+def inputs_of(
+    scenario: Mapping[str, Any],
+    programs: Mapping[str, Callable[..., Any]],
+    study: StudyFile,
+    axes: Sequence[Axis],
+    *,
+    reads_disk: bool,
+) -> list[Input]:
+    """Return the inputs of a resolved scenario of a study, processes first, then the host.
+
+    `reads_disk` tells whether its runs do: else nothing is said of the disk.
+    """
+    found = [
+        _of_parameter(name, process, parameter, study, axes)
+        for name, process in scenario["processes"].items()
+        for parameter in parameters_of(programs[process["program"]])
+        if mark_of(parameter, LeftOut) is None and _is_said(process.get(parameter.key))
+    ]
+    marks = {**HOST_UNCERTAIN, **(DISK_UNCERTAIN if reads_disk else {})}
+    for key in (*marks, *HOST_SHOWN):
+        value = value_at(scenario, f"host.{key}")
+        if value is not None:
+            found.append(_of_host(key, value, marks.get(key), study, axes))
+    found.append(_of_prices(scenario["host"]["prices"], study))
+    known = {each.key for each in found}
+    for key in study.uncertain:
+        if key not in known:
+            value = value_at(scenario, key)
+            found.append(_input(key, value, None, study, axes, default=None, show=str))
+    return found
+
+
+def input_cells(planner: Planner, point: int, *, reads_disk: bool) -> list[tuple[Input, End, Cell]]:
+    """Return the runs of a point with each input at each of its ends, all else as it was.
+
+    An end of a program's own range that cannot be here, because other inputs forbid it, is left
+    out; a `ScenarioError` about one that the study itself gives is raised.
+    """
+    scenario = planner.main_cell(point).scenario
+    study = planner.study
+    inputs = inputs_of(scenario, planner.programs, study, planner.axes, reads_disk=reads_disk)
+    found: list[tuple[Input, End, Cell]] = []
+    for each in inputs:
+        for end in each.ends:
+            try:
+                cell = planner.input_cell(point, len(found), end.sets)
+            except ScenarioError:
+                if each.key in study.uncertain:
+                    raise
+                continue
+            found.append((each, end, cell))
+    return found
+
+
+def omissions_of(
+    scenario: Mapping[str, Any], programs: Mapping[str, Callable[..., Any]]
+) -> list[Omission]:
+    """Return what the programs of a resolved scenario leave to be given."""
+    return [
+        Omission(
+            f"processes.{name}.{parameter.key}",
+            mark.what,
+            int(process[parameter.key]) * int(process.get("copies", 1)),
+            mark.measure,
+        )
+        for name, process in scenario["processes"].items()
+        for parameter in parameters_of(programs[process["program"]])
+        if (mark := mark_of(parameter, LeftOut)) is not None
+    ]
+
+
+def reads_disk(records: Sequence[Record]) -> bool:
+    """Return whether runs waited for the disk."""
+    return any(record.scalars.get("major_faults") for record in records)
+
+
+def _is_said(value: Any) -> bool:
+    return value is not None and value != "" and not isinstance(value, list | dict)
+
+
+def _of_parameter(
+    process_name: str,
+    process: Mapping[str, Any],
+    parameter: Parameter,
+    study: StudyFile,
+    axes: Sequence[Axis],
+) -> Input:
+    key, value = f"processes.{process_name}.{parameter.key}", process[parameter.key]
+    return _input(
+        key,
+        value,
+        mark_of(parameter, Uncertain),
+        study,
+        axes,
+        default=None if parameter.required else parameter.default,
+        show=lambda other: show_value(parameter.unit, other),
+    )
+
+
+def _of_host(
+    key: str, value: Any, mark: Uncertain | None, study: StudyFile, axes: Sequence[Axis]
+) -> Input:
+    show = _HOST_TEXT.get(key, str)
+    return _input(f"host.{key}", value, mark, study, axes, default=None, show=show)
+
+
+def _input(
+    key: str,
+    value: Any,
+    mark: Uncertain | None,
+    study: StudyFile,
+    axes: Sequence[Axis],
+    *,
+    default: Any,
+    show: Callable[[Any], str],
+) -> Input:
+    own, axis = study.uncertain.get(key), _axis(key, axes)
+    said = mark.says if mark is not None else ""
+    label = said or key.rsplit(".", 1)[-1].replace("_", " ")
+    if axis is not None and axis.key == key:
+        label = axis.label
+    evidence, source = _evidence(value, own, mark, asked=axis is not None, default=default)
+    measure = own.measure if own is not None and own.measure else mark.measure if mark else ""
+    return Input(
+        key,
+        label,
+        show(value),
+        evidence,
+        source,
+        measure,
+        asked=axis is not None,
+        is_choice=_is_choice(own, mark),
+        ends=_ends(key, value, own, mark, show),
+    )
+
+
+def _axis(key: str, axes: Sequence[Axis]) -> Axis | None:
+    return next((axis for axis in axes if any(key in level.sets for level in axis.levels)), None)
+
+
+def _evidence(
+    value: Any, own: UncertainInput | None, mark: Uncertain | None, *, asked: bool, default: Any
+) -> tuple[Evidence, str]:
+    """Return how a value is known, and what is said of its source."""
+    range_source = mark.source if mark is not None else ""
+    if own is not None and own.source:
+        first = own.source.strip().lower()
+        if first.startswith("assumed"):
+            return "assumed", own.source
+        return ("measured" if first.startswith("measured") else "given"), own.source
+    if not asked and default is not None and value == default:
+        return "assumed", range_source
+    return "given", range_source
+
+
+def _is_choice(own: UncertainInput | None, mark: Uncertain | None) -> bool:
+    if own is not None and (own.instead or own.low is not None or own.high is not None):
+        return bool(own.instead)
+    return mark is not None and bool(mark.instead)
+
+
+def _ends(
+    key: str,
+    value: Any,
+    own: UncertainInput | None,
+    mark: Uncertain | None,
+    show: Callable[[Any], str],
+) -> tuple[End, ...]:
+    """Return what to try: as the study says, else as the program does.
+
+    A study that says where a value comes from and gives no range takes it for exact.
+    """
+    if own is not None:
+        given = own.instead or [end for end in (own.low, own.high) if end is not None]
+        if given or own.source:
+            return tuple(End(str(end), {key: end}) for end in given)
+    if mark is None:
+        return ()
+    return tuple(End(show(end), {key: end}) for end in mark.ends(value))
+
+
+def _of_prices(prices: Mapping[str, Mapping[str, Any]], study: StudyFile) -> Input:
+    n_assumed = sum(str(price["source"]).startswith("assumed") for price in prices.values())
+    ends = tuple(
+        End(f"all {end}", {PRICES: prices_at(prices, end)})
+        for end in ("low", "high")
+        if PRICES not in study.uncertain
+    )
+    return Input(
+        PRICES,
+        "prices",
+        "middle of their ranges",
+        "assumed",
+        f"assumed: {n_assumed} of {len(prices)} prices; all low, or all high, at once",
+        "how long forks and faults take on your host (perf trace -F all, bpftrace)",
+        asked=False,
+        is_choice=False,
+        ends=ends,
+    )

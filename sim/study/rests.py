@@ -1,0 +1,184 @@
+"""How far the answer moves with each of its inputs, one at a time.
+
+Chance is not what makes an answer wrong: the inputs that nobody measured are.  Each run with one
+input changed is compared with the run of the same replication in which it was not, so that chance
+leaves the difference alone; the answer is then moved by the mean difference.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from sim.errors import InsufficientDataError
+from sim.study.inputs import PRICES, End, Input, input_cells, inputs_of, reads_disk
+from sim.study.need import smallest_host_bytes
+from sim.study.plan import Planner
+from sim.study.records import Record, metric_text
+from sim.study.tables import Groups
+
+NEED_METRIC = "memory_need_bytes.total"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What the answer is with an input at one of its ends.
+
+    `figure` is in the unit of the answer, None if no run tells; `at_least` says that runs were cut
+    off, so that it is more than that.  `n` runs were compared.
+    """
+
+    end: End
+    figure: float | None
+    at_least: bool
+    n: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """An input, and where the answer goes with it."""
+
+    input: Input
+    moved: tuple[Moved, ...]
+
+    def swing(self, answer: float) -> float:
+        """Return how far the answer moves at most."""
+        return max((abs(m.figure - answer) for m in self.moved if m.figure is not None), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The answer that inputs move: its point, its figure, what it was made from.
+
+    `bound_bytes` is what a host of `figure` bytes has to hold; None if the answer is no host.
+    """
+
+    point: int
+    figure: float
+    metric: str
+    bound_bytes: float | None
+
+
+def effects_of(planner: Planner, groups: Groups, base: Base) -> list[Effect]:
+    """Return every input of the answer; those that move it most come first."""
+    own = groups[planner.main_part, base.point, 0]
+    reads = reads_disk(own)
+    moved: dict[str, list[Moved]] = {}
+    for number, (each, end, _) in enumerate(input_cells(planner, base.point, reads_disk=reads)):
+        records = groups.get(("inputs", base.point, number), [])
+        moved.setdefault(each.key, []).append(_moved(planner, base, end, own, records))
+    scenario = planner.main_cell(base.point).scenario
+    study, axes = planner.study, planner.axes
+    inputs = inputs_of(scenario, planner.programs, study, axes, reads_disk=reads)
+    effects = [Effect(each, tuple(moved.get(each.key, ()))) for each in inputs]
+    return sorted(effects, key=lambda effect: -effect.swing(base.figure))
+
+
+def _moved(
+    planner: Planner, base: Base, end: End, own: Sequence[Record], records: Sequence[Record]
+) -> Moved:
+    unchanged = {record.place.replication: record.scalars.get(base.metric) for record in own}
+    pairs = [
+        (changed, before)
+        for record in records
+        if (changed := record.scalars.get(base.metric)) is not None
+        and (before := unchanged.get(record.place.replication)) is not None
+    ]
+    cut_off = any(record.ran_out or record.ending == "deadlock" for record in records)
+    figure = None
+    if pairs:
+        figure = _figure(planner, base, end, sum(a - b for a, b in pairs) / len(pairs))
+    return Moved(end, figure, cut_off, len(pairs), tuple(records))
+
+
+def _figure(planner: Planner, base: Base, end: End, difference: float) -> float | None:
+    if base.bound_bytes is None:
+        return base.figure + difference
+    on_host = partial(planner.on_host, base.point, sets=end.sets)
+    try:
+        return smallest_host_bytes(base.bound_bytes + difference, on_host)
+    except InsufficientDataError:
+        return None
+
+
+def range_of(effects: Sequence[Effect], base: Base) -> tuple[float, float, bool]:
+    """Return the smallest and largest answer over all inputs that are not the question's own.
+
+    The third value tells whether the largest was cut off: then it is more than that.
+    """
+    moved = [m for e in effects if not e.input.asked for m in e.moved if m.figure is not None]
+    low = min((m.figure for m in moved if m.figure is not None), default=base.figure)
+    high = max((m.figure for m in moved if m.figure is not None), default=base.figure)
+    return min(low, base.figure), max(high, base.figure), any(m.at_least for m in moved)
+
+
+def effect_facts(effects: Sequence[Effect], base: Base) -> list[dict[str, Any]]:
+    """Return effects as JSON-able values, figures also as text."""
+    return [
+        {
+            "key": effect.input.key,
+            "label": effect.input.label,
+            "text": effect.input.text,
+            "evidence": effect.input.evidence,
+            "source": effect.input.source,
+            "measure": effect.input.measure,
+            "asked": effect.input.asked,
+            "is_choice": effect.input.is_choice,
+            "ends": [_moved_facts(moved, base) for moved in effect.moved],
+        }
+        for effect in effects
+    ]
+
+
+def _moved_facts(moved: Moved, base: Base) -> dict[str, Any]:
+    figure, text = moved.figure, "no run"
+    if figure is not None:
+        text = metric_text(base.metric, figure)
+        text = f"more than {text}" if moved.at_least else text
+    relative = None if figure is None or not base.figure else figure / base.figure - 1
+    return {
+        "value": moved.end.text,
+        "figure": figure,
+        "text": text,
+        "relative": relative,
+        "at_least": moved.at_least,
+        "n": moved.n,
+    }
+
+
+def effects_table(effects: Sequence[Effect], base: Base | None) -> Any:
+    """Return one row an input and end: its value, how it is known, and the answer with it."""
+    rows = []
+    for effect in effects if base is not None else ():
+        shared = {
+            "input": effect.input.key,
+            "value": effect.input.text,
+            "evidence": effect.input.evidence,
+            "source": effect.input.source,
+            "measure": effect.input.measure,
+            "part_of_the_question": effect.input.asked,
+        }
+        if not effect.moved:
+            rows.append({**shared, "instead": None, "answer": None, "runs": 0})
+        rows += [
+            {
+                **shared,
+                "instead": moved.end.text,
+                "answer": moved.figure,
+                "at_least": moved.at_least,
+                "runs": moved.n,
+            }
+            for moved in effect.moved
+        ]
+    return pd.DataFrame(rows)
+
+
+def price_runs(effects: Sequence[Effect]) -> Mapping[str, tuple[Record, ...]]:
+    """Return the runs with all prices low, and with all high, by ``low`` and ``high``."""
+    for effect in effects:
+        if effect.input.key == PRICES:
+            return {moved.end.text.removeprefix("all "): moved.records for moved in effect.moved}
+    return {}

@@ -1,0 +1,89 @@
+"""What a program says of its own parameters: how sure they are, and what they stand for.
+
+`Uncertain` and `LeftOut` are metadata of `typing.Annotated`, beside the `Range` of what is allowed:
+
+    save_speed_bytes_per_s: Annotated[
+        float, Range(1, None), Uncertain("assumed: ...", times=(0.5, 2), measure="...")
+    ] = 200.0 * MIB
+
+They change no run.  A study varies what is uncertain, one parameter at a time, and gives what a
+program leaves out a line of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
+
+if TYPE_CHECKING:
+    from sim.workload.signature import Parameter
+
+_Mark = TypeVar("_Mark")
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """How far from its value a parameter may truly lie, and how to find out.
+
+    Attributes
+    ----------
+    source
+        Why this range; begins with ``assumed`` where nobody has measured it.
+    low, high
+        Ends of the range, in the parameter's own unit; None: see `times`.
+    times
+        The ends as multiples of the value, for what has no range of its own.
+    instead
+        For a choice: what else it may be.
+    measure
+        What to look at on the real machine to learn the value.
+    says
+        What people call it; default: its key, with blanks.
+    """
+
+    source: str
+    low: float | None = None
+    high: float | None = None
+    times: tuple[float, float] | None = None
+    instead: tuple[Any, ...] = ()
+    measure: str = ""
+    says: str = ""
+
+    def ends(self, value: Any) -> tuple[Any, ...]:
+        """Return what to try instead of `value`: low and high, or each other choice.
+
+        A `value` outside the range moves the end that it is beyond; an end that is the value is
+        left out.
+
+        >>> Uncertain("assumed", times=(0.5, 2)).ends(10), Uncertain("", instead=(1, 2)).ends(2)
+        ((5, 20), (1,))
+        """
+        if self.instead:
+            return tuple(other for other in self.instead if other != value)
+        low, high = self.low, self.high
+        if self.times is not None:
+            low, high = (value * factor for factor in self.times)
+        ends = [end for end in (low, high) if end is not None]
+        if isinstance(value, int):
+            ends = [round(end) for end in ends]
+        low_side = [end for end in ends[:1] if end < value]
+        return (*low_side, *(end for end in ends[-1:] if end > value))
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Memory that the model does not work out: what a scenario gives is taken, by default none.
+
+    `what` is its line in the bill, `measure` where its size can be read.
+    """
+
+    what: str
+    measure: str
+
+
+def mark_of(parameter: Parameter, kind: type[_Mark]) -> _Mark | None:
+    """Return what a program says of its parameter in a mark of this kind; None if nothing."""
+    if get_origin(parameter.annotation) is not Annotated:
+        return None
+    found = (item for item in get_args(parameter.annotation)[1:] if isinstance(item, kind))
+    return next(found, None)
