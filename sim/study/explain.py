@@ -20,6 +20,7 @@ def explain_study(path: str | Path, *, jobs: int | None = None) -> list[Section]
     `ScenarioError`.  `jobs` is how many runs go on at a time; default one a CPU.
     """
     planner, _ = planner_of(load_study(path))
+    planner.check_uncertain()
     study = planner.study
     question = [("question", study.question)] if study.question else []
     asked = f"{100 * study.answer.content:g} % of {study.answer.event}"

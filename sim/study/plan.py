@@ -218,6 +218,13 @@ class Planner:
                 message = f"runs have no metric {metric!r}; {suggestion(metric, sorted(known))}"
                 raise self._source.error(message, *path)
 
+    def check_uncertain(self) -> None:
+        """Raise `ScenarioError` if an end of a range that the study gives cannot be."""
+        for key, given in self.study.uncertain.items():
+            for end in (given.low, given.high, *given.instead):
+                if end is not None:
+                    self.input_cell(0, 0, {key: end})
+
     def _check_levels(self, levels: Mapping[str, Any], where: str) -> None:
         known = {axis.key: [level.name for level in axis.levels] for axis in self.axes}
         for key, level in levels.items():

@@ -102,6 +102,7 @@ def run_study(
     study = load_study(path)
     planner, kept = planner_of(study)
     cells = [*planner.main_cells(), *planner.check_cells()]
+    planner.check_uncertain()
     folder = DEFAULT_OUT / study.file.name if out is None else out
     n_jobs = available_cpus() if jobs is None else jobs
     bar = nullcontext(Silent()) if quiet else ProgressBar()
