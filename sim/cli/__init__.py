@@ -6,6 +6,7 @@ that ``cowpool --help`` is quick.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,9 @@ BAD_INPUT: Final = 2
 PARTLY_DONE: Final = 3
 DEFECT: Final = 70
 INTERRUPTED: Final = 130
+
+NOT_OURS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOMEM})
+"""What the operating system may refuse through no fault of cowpool's or of its input."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say("this machine has too little memory; simulate a smaller host", BAD_INPUT)
     except BrokenPipeError:
         return _reader_has_gone()
+    except OSError as error:
+        if error.errno not in NOT_OURS:
+            return _defect(error)
+        if error.errno == errno.ENOMEM:
+            return _say("this machine has too little memory; simulate a smaller host", BAD_INPUT)
+        if error.filename is None:  # what was printed
+            _reader_has_gone()
+        name = "" if error.filename is None else f"{error.filename}: "
+        return _say(f"{name}cannot be written ({error.strerror}); check room there", BAD_INPUT)
     except SystemExit as ending:  # how typer takes a broken pipe
         if isinstance(ending.__context__, BrokenPipeError):
             return _reader_has_gone()
@@ -66,9 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             context = getattr(error, "ctx", None)
             command = "cowpool" if context is None else context.command_path
             return _say(f"{command}: {message}; see `{command} --help`", BAD_INPUT)
-        from sim.cli.defect import keep_traceback
+        return _defect(error)
 
-        return _say(keep_traceback(error), DEFECT)
+
+def _defect(error: Exception) -> int:
+    from sim.cli.defect import keep_traceback
+
+    return _say(keep_traceback(error), DEFECT)
 
 
 def _reader_has_gone() -> int:

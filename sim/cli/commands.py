@@ -159,7 +159,7 @@ def study(
         typer.Argument(metavar="STUDY", help="A YAML file, or the name of a study that ships."),
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--out", metavar="DIR", help="Folder of store and report; default out/NAME."),
     ] = None,
     jobs: Annotated[
@@ -175,7 +175,8 @@ def study(
     from sim.report.page import write_report
     from sim.study.run import run_study
 
-    return _told(run_study(file, out, jobs=jobs, report=write_report), as_json)
+    folder = None if out is None else _folder(out)
+    return _told(run_study(file, folder, jobs=jobs, report=write_report), as_json)
 
 
 @app.command()
@@ -383,6 +384,15 @@ def _told(outcome: StudyOutcome, as_json: bool) -> int:
     runs = f"{outcome.n_done:,} runs, {outcome.n_new:,} of them new, {outcome.n_failed:,} failed"
     sys.stdout.write(f"{runs}\nreport: {outcome.report}\n")
     return outcome.exit_status
+
+
+def _folder(text: str) -> Path:
+    """Return the folder that an option names: an empty one would be where we are."""
+    from sim.errors import ScenarioError
+
+    if not text.strip():
+        raise ScenarioError("has no value; name a folder, or `.` for this one", key="--out")
+    return Path(text)
 
 
 def _plugin(path: Path | None) -> Plugin | None:

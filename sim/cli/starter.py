@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from sim.errors import ScenarioError
+from sim.files import write_file
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,50}")
 
@@ -89,9 +90,5 @@ def write_starter(name: str) -> list[Path]:
         if path.exists():
             raise ScenarioError("exists already; choose another name or remove it", str(path), 1)
     for path, text in texts.items():
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            reason = f"cannot be written ({error.strerror}); check the folder"
-            raise ScenarioError(reason, str(path), 1) from None
+        write_file(path, text)
     return list(texts)

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from sim.files import write_file
 from sim.host.compare import Comparison, compare, count_differences
 from sim.host.conditions import (
     assumed_release,
@@ -274,7 +275,7 @@ class _Session(Session):
         self._say(f"script {index} of seed {seed} differs; looking for its shortest form")
         shortest = shrink(script, self._differs)
         path = Path(f"conform-{seed}-{index}.txt")
-        path.write_text(format_script(shortest), encoding="utf-8")
+        write_file(path, format_script(shortest))
         self.script(str(path), shortest)
         self._write(f"repeat it with: cowpool conform {path} --kernel\n")
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sim.errors import ScenarioError
+from sim.errors import PartlyDoneError, ScenarioError
+from sim.files import CannotWriteError, require_places, stage
 from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
 from sim.study.base import planner_again, planner_of
@@ -26,6 +27,7 @@ EXIT_DONE: Final = 0
 EXIT_PARTLY: Final = 3
 STORE_NAME: Final = "runs.sqlite"
 PAGE_NAME: Final = "report.html"
+FINDINGS_NAME: Final = "findings.json"
 DEFAULT_OUT: Final = Path("out")
 
 Report = Callable[[Mapping[str, Any], Mapping[str, Any], Path], None]
@@ -97,7 +99,7 @@ def run_study(
         Makes what carries out the runs, for a number of them at a time.
 
     Raises `ScenarioError` for a study that cannot be carried out; nothing has run or been written
-    then.
+    then.  Raises `PartlyDoneError` if the disk gives out later: what was finished is kept.
     """
     study = load_study(path)
     planner, kept = planner_of(study)
@@ -107,17 +109,22 @@ def run_study(
     n_jobs = available_cpus() if jobs is None else jobs
     bar = nullcontext(Silent()) if quiet else ProgressBar()
     command = f"cowpool study {shlex.quote(str(path))}"
-    with Store(folder / STORE_NAME) as store, bar as progress:
-        store.start_plan({**kept, "command": command})
-        rounds = Rounds(store, planner, cells, progress)
-        executor = executors(n_jobs)
-        try:
-            rounds.carry_out(executor)
-        finally:
-            executor.close()
-        progress.note("writing the report")
-        findings = analyse(store, planner, command)
-    return _written(findings, folder, report, n_new=rounds.n_new)
+    _require_writable(folder)
+    try:
+        with Store(folder / STORE_NAME) as store, bar as progress:
+            store.start_plan({**kept, "command": command})
+            rounds = Rounds(store, planner, cells, progress)
+            executor = executors(n_jobs)
+            try:
+                rounds.carry_out(executor)
+            finally:
+                executor.close()
+            progress.note("writing the report")
+            findings = analyse(store, planner, command)
+            return _written(findings, folder, report, n_new=rounds.n_new)
+    except CannotWriteError as error:
+        message = f"{error}; everything finished so far is kept, the same command goes on with it"
+        raise PartlyDoneError(message) from error
 
 
 def report_again(out: Path, *, report: Report | None = None) -> StudyOutcome:
@@ -126,12 +133,18 @@ def report_again(out: Path, *, report: Report | None = None) -> StudyOutcome:
     Raises `ScenarioError` if there is none.
     """
     path = out / STORE_NAME
-    if not path.is_file():
+    if not path.exists():
         raise ScenarioError("holds no study; run `cowpool study` first", str(out))
+    _require_writable(out)
     with Store(path) as store:
         kept = store.study()
         findings = analyse(store, planner_again(kept), kept["command"])
-    return _written(findings, out, report, n_new=0, again=True)
+        return _written(findings, out, report, n_new=0, again=True)
+
+
+def _require_writable(out: Path) -> None:
+    """Raise `ScenarioError` before anything runs if results could not be written afterwards."""
+    require_places(out, (PAGE_NAME, FINDINGS_NAME), ("tables", "figures"))
 
 
 def _written(
@@ -142,19 +155,20 @@ def _written(
     A report of the same findings that is there already is left alone, unless it is asked for
     `again`.
     """
-    (out / "tables").mkdir(parents=True, exist_ok=True)
     facts = json.dumps(findings.facts, indent=1, sort_keys=True, allow_nan=False)
-    texts = {out / "findings.json": facts + "\n"}
+    texts = {FINDINGS_NAME: facts + "\n"}
     for name, frame in findings.tables.items():
-        texts[out / "tables" / f"{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
+        texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
     page = out / PAGE_NAME
-    stale = again or not page.is_file()
-    for path, text in texts.items():
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-            stale = True
-    if report is not None and stale:
-        report(findings.facts, findings.tables, page)
+    if again or not page.is_file() or any(_differs(out / n, text) for n, text in texts.items()):
+        with stage(out, FINDINGS_NAME) as made:
+            if report is None:  # a page of other findings would be taken for theirs
+                page.unlink(missing_ok=True)
+            (made / "tables").mkdir()
+            for name, text in texts.items():
+                (made / name).write_text(text, encoding="utf-8")
+            if report is not None:
+                report(findings.facts, findings.tables, made / PAGE_NAME)
     told, provenance = findings.facts["answer"], findings.facts["provenance"]
     failures = tuple(
         f"{f['part']} ({f['where']}), host {f['host']}, run {f['replication']}: {f['reason']}"
@@ -173,3 +187,10 @@ def _written(
         failures=failures,
         exit_status=EXIT_PARTLY if failures else EXIT_DONE,
     )
+
+
+def _differs(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() != text.encode()
+    except OSError:
+        return True

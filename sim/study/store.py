@@ -6,15 +6,18 @@ the file alone while it does; results are compressed JSON.
 """
 
 import json
+import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from sim.errors import ScenarioError
+from sim.files import CannotWriteError
 
 SCHEMA_VERSION: Final = 1
 
@@ -53,8 +56,15 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(body: bytes) -> Any:
-    """Return the value that `pack` was given."""
-    return json.loads(zlib.decompress(body))
+    """Return the value that `pack` was given; raise `DamagedError` for anything else."""
+    try:
+        return json.loads(zlib.decompress(body))
+    except (zlib.error, ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise DamagedError(str(error)) from None
+
+
+class DamagedError(ValueError):
+    """Bytes that are not what was put into the store."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -85,8 +95,14 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._intact: set[str] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():  # a pipe would have us wait for ever
+                raise ScenarioError("is no file; choose another folder with --out", str(path))
+            if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+                message = "may not be read and written; choose another folder with --out"
+                raise ScenarioError(message, str(path))
             self._db = sqlite3.connect(path, isolation_level=None, timeout=0.5)
         except (OSError, sqlite3.OperationalError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
@@ -100,17 +116,17 @@ class Store:
                 for statement in _SCHEMA.split(";"):
                     self._db.execute(statement)
             self._check_version()
+        except ScenarioError:
+            self._db.close()
+            raise
         except sqlite3.OperationalError as error:
             self._db.close()
             if "locked" in str(error):
-                raise ScenarioError("another cowpool is at work here", str(path)) from error
+                raise self._busy() from error
             raise ScenarioError(f"cannot be used as a store: {error}", str(path)) from error
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise ScenarioError("is not a cowpool store", str(path)) from error
-        except ScenarioError:
-            self._db.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -127,38 +143,73 @@ class Store:
         """Give the file back; everything put so far is in it."""
         self._db.close()
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what SQLite complains of into what the user can do."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                raise self._busy() from error
+            if isinstance(error, sqlite3.OperationalError):  # a full disk, a lost one
+                message = f"cannot be written ({error}); check room and rights there"
+                raise CannotWriteError(message, str(self.path)) from error
+            message = f"is damaged ({error}); move it away and run the study again"
+            raise ScenarioError(message, str(self.path)) from error
+
+    def _busy(self) -> ScenarioError:
+        return ScenarioError("another cowpool is at work here", str(self.path))
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._told():
+            return self._db.execute(statement, values).fetchall()
+
+    def _row(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        rows = self._rows(statement, *values)
+        return rows[0] if rows else None
+
     def put_done(self, key: str, body: bytes, wall_s: float) -> None:
         """Keep the packed result of a finished run; on disk when this returns."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO runs VALUES (?, 'done', NULL, ?, ?)", (key, body, wall_s)
-        )
+        self._rows("INSERT OR REPLACE INTO runs VALUES (?, 'done', NULL, ?, ?)", key, body, wall_s)
+        self._intact.add(key)
 
     def put_failed(self, key: str, reason: str, wall_s: float) -> None:
         """Keep why a run failed; on disk when this returns."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO runs VALUES (?, 'failed', ?, NULL, ?)", (key, reason, wall_s)
+        self._rows(
+            "INSERT OR REPLACE INTO runs VALUES (?, 'failed', ?, NULL, ?)", key, reason, wall_s
         )
 
     def done_keys(self) -> set[str]:
-        """Return the keys of all finished runs, of this plan or an earlier one."""
-        return {key for (key,) in self._db.execute("SELECT key FROM runs WHERE status = 'done'")}
+        """Return the keys of all finished runs, of this plan or an earlier one.
+
+        A run whose result is damaged is not finished: it is made again.
+        """
+        keys = {key for (key,) in self._rows("SELECT key FROM runs WHERE status = 'done'")}
+        for key in keys - self._intact:
+            if self.result(key) is not None:
+                self._intact.add(key)
+        return keys & self._intact
 
     def result(self, key: str) -> dict[str, Any] | None:
-        """Return the result of the finished run `key`; None when there is none."""
-        row = self._db.execute("SELECT body FROM runs WHERE key = ?", (key,)).fetchone()
-        return None if row is None or row[0] is None else unpack(row[0])
+        """Return the result of the finished run `key`; None when there is none, or no whole one."""
+        row = self._row("SELECT body FROM runs WHERE key = ?", key)
+        if row is None or row[0] is None:
+            return None
+        try:
+            result = unpack(row[0])
+        except DamagedError:
+            return None
+        return result if isinstance(result, dict) else None
 
     def failure(self, key: str) -> str | None:
         """Return why the run `key` failed; None when it did not."""
-        row = self._db.execute("SELECT reason FROM runs WHERE key = ?", (key,)).fetchone()
+        row = self._row("SELECT reason FROM runs WHERE key = ?", key)
         return None if row is None else row[0]
 
     def wall_s(self) -> float:
         """Return the time that the finished runs of the current plan took, in s, all workers."""
-        row = self._db.execute(
-            "SELECT sum(wall_s) FROM runs WHERE key IN (SELECT key FROM plan)"
-        ).fetchone()
-        return float(row[0] or 0.0)
+        row = self._row("SELECT sum(wall_s) FROM runs WHERE key IN (SELECT key FROM plan)")
+        return float((row and row[0]) or 0.0)
 
     def start_plan(self, study: Mapping[str, Any]) -> None:
         """Begin the plan of `study` afresh; results of earlier plans stay and are used again."""
@@ -170,7 +221,7 @@ class Store:
         """Write down where `runs` stand, and the packed `scenarios` that they name."""
         with self._transaction():
             self._db.executemany(
-                "INSERT OR IGNORE INTO scenarios VALUES (?, ?)", list(scenarios.items())
+                "INSERT OR REPLACE INTO scenarios VALUES (?, ?)", list(scenarios.items())
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?)",
@@ -188,15 +239,20 @@ class Store:
 
         Raises `ScenarioError` when nothing was ever planned here.
         """
-        row = self._db.execute("SELECT value FROM meta WHERE name = 'study'").fetchone()
+        row = self._row("SELECT value FROM meta WHERE name = 'study'")
         if row is None:
             raise ScenarioError("holds no study; run `cowpool study` first", str(self.path))
-        study: dict[str, Any] = json.loads(row[0])
+        try:
+            study = json.loads(row[0])
+        except ValueError:
+            study = None
+        if not isinstance(study, dict):
+            raise self._damaged("study")
         return study
 
     def plan(self) -> list[PlannedRun]:
         """Return the current plan in order of part, point, host and replication."""
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT part, point, host, replication, key, scenario FROM plan"
             " ORDER BY part, point, host, replication"
         )
@@ -207,12 +263,21 @@ class Store:
 
     def scenario(self, sha: str) -> dict[str, Any]:
         """Return the resolved scenario with this SHA-256; it must have been planned."""
-        row = self._db.execute("SELECT body FROM scenarios WHERE sha = ?", (sha,)).fetchone()
-        scenario: dict[str, Any] = unpack(row[0])
+        row = self._row("SELECT body FROM scenarios WHERE sha = ?", sha)
+        try:
+            scenario = None if row is None else unpack(row[0])
+        except DamagedError:
+            scenario = None
+        if not isinstance(scenario, dict):
+            raise self._damaged("scenario")
         return scenario
 
+    def _damaged(self, what: str) -> ScenarioError:
+        message = f"a {what} in it is damaged; `cowpool study` writes it again"
+        return ScenarioError(message, str(self.path))
+
     def _check_version(self) -> None:
-        row = self._db.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
+        row = self._row("SELECT value FROM meta WHERE name = 'schema_version'")
         if row is None:
             self._put_meta("schema_version", str(SCHEMA_VERSION))
         elif row[0] != str(SCHEMA_VERSION):
@@ -223,25 +288,17 @@ class Store:
             )
 
     def _put_meta(self, name: str, value: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+        self._rows("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
 
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._db)
-
-
-class _Transaction:
-    """All or nothing, for statements that belong together."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing, for statements that belong together."""
+        with self._told():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._db.in_transaction:  # a full disk has rolled back by itself
+                    self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from sim.files import write_file
 from sim.host.compare import count_differences
 from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions, meminfo_bytes
 from sim.host.kernel import HostError
@@ -180,7 +181,7 @@ class _Session(Session):
         self._say(f"script {index} of seed {seed} differs; looking for its shortest form")
         shortest = shrink(script, self._differs)
         path = Path(f"malloc-{self._library}-{seed}-{index}.txt")
-        path.write_text(format_script(shortest), encoding="utf-8")
+        write_file(path, format_script(shortest))
         self.script(str(path), shortest)
         again = f"cowpool conform --malloc {self._library} {path} --kernel"
         self._write(f"repeat it with: {again}\n")

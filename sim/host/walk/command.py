@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from sim.errors import ScenarioError
+from sim.files import write_file
 from sim.host.walk.ask import questions
 from sim.host.walk.draw_json import state_json
 from sim.host.walk.draw_svg import draw_svg
@@ -68,7 +69,7 @@ def run_walk(
     story = _about(path, lambda: tell(script, choice))
     if wishes.svg is not None:
         picture = _about(path, lambda: draw_svg(story, title_of(path), why=wishes.why))
-        _write(wishes.svg, picture)
+        write_file(wishes.svg, picture)
     if wishes.as_json:
         out.write(json.dumps(document(story, Path(path).name, wishes), indent=1) + "\n")
         return DONE
@@ -100,13 +101,6 @@ def title_of(path: str | Path) -> str:
         line = ""
     comment = line.strip()
     return comment.lstrip("# ") if comment.startswith("#") else Path(path).stem
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ScenarioError(f"cannot be written: {error.strerror}", str(path)) from None
 
 
 def document(story: Story, name: str, wishes: Wishes) -> dict[str, Any]:

@@ -1,6 +1,8 @@
+import errno
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.errors import ScenarioError
+from sim.errors import PartlyDoneError, ScenarioError
 from sim.study.executor import Finished, InlineExecutor, Job, LokyExecutor, work
 from sim.study.run import report_again, run_study
 from sim.study.store import Store
@@ -376,3 +378,63 @@ def test_findings_are_plain_and_say_where_they_come_from(study_file, tmp_path, s
     assert facts["provenance"]["seed"] == 7
     assert facts["provenance"]["command"] == f"cowpool study {study_file}"
     assert facts["study"]["runs"]["need"] == 16
+
+
+def fills_up(folder, name):
+    """Return a report that finds no room at the file `name`."""
+
+    def report(facts, tables, page):
+        page.write_text("a page")
+        (page.parent / "figures").mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device", str(page.parent / name))
+
+    return report
+
+
+def files_of(out):
+    paths = (path for path in out.rglob("*") if path.is_file() and "sqlite" not in path.name)
+    return {path: path.read_bytes() for path in paths}
+
+
+def page_of(facts, tables, page):
+    page.write_text(f"a page of {facts['provenance']['runs_done']} runs")
+
+
+@pytest.mark.parametrize("name", ["report.html", "figures/bill.svg"])
+def test_a_disk_that_fills_up_leaves_the_report_that_was_there(study_file, tmp_path, standin, name):
+    out = tmp_path / "out"
+    study(study_file, out, standin.simulate, report=page_of)
+    before = files_of(out)
+    study_file.write_text(study_file.read_text().replace("replications: 4", "replications: 5"))
+    with pytest.raises(PartlyDoneError, match=r"No space left.*everything finished so far is kept"):
+        study(study_file, out, standin.simulate, report=fills_up(out, name))
+    assert files_of(out) == before
+    counting = Counting(standin.simulate)
+    outcome = study(study_file, out, counting, report=page_of)
+    assert counting.n == 0
+    assert outcome.report.read_text() == f"a page of {outcome.n_done} runs"
+
+
+def test_a_damaged_run_is_run_again_and_the_answer_is_the_same(study_file, tmp_path, standin):
+    out = tmp_path / "out"
+    study(study_file, out, standin.simulate)
+    before = results(out)
+    with sqlite3.connect(out / "runs.sqlite") as db:
+        db.execute("UPDATE runs SET body = x'00112233' WHERE rowid % 7 = 1")
+        n_damaged = db.execute("SELECT count(*) FROM runs WHERE rowid % 7 = 1").fetchone()[0]
+    db.close()
+    outcome = report_again(out)  # without them, and it says so
+    assert f"Not finished: {n_damaged} runs" in " ".join(outcome.sentences)
+    counting = Counting(standin.simulate)
+    study(study_file, out, counting)
+    assert counting.n == n_damaged > 0
+    assert results(out) == before
+
+
+def test_places_of_the_wrong_kind_are_refused_before_anything_runs(study_file, tmp_path, standin):
+    out = tmp_path / "out"
+    (out / "report.html").mkdir(parents=True)
+    counting = Counting(standin.simulate)
+    with pytest.raises(ScenarioError, match="is a folder"):
+        study(study_file, out, counting, report=page_of)
+    assert counting.n == 0

@@ -1,10 +1,15 @@
 import json
+import os
+import random
+import sqlite3
 import subprocess
 import sys
+import zlib
 
 import pytest
 
 from sim.errors import ScenarioError
+from sim.files import CannotWriteError
 from sim.study.store import Place, PlannedRun, Store, pack, unpack
 
 
@@ -114,3 +119,76 @@ def test_a_store_of_another_version_is_refused(path):
 def test_an_empty_store_has_no_study(path):
     with Store(path) as store, pytest.raises(ScenarioError, match="holds no study"):
         store.study()
+
+
+def test_a_damaged_result_is_no_result_and_is_made_again(path):
+    with Store(path) as store:
+        for key in "abc":
+            store.put_done(key, pack({"metrics": {}}), 0.0)
+        assert store.done_keys() == {"a", "b", "c"}
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE runs SET body = x'00112233' WHERE key = 'a'")
+        db.execute("UPDATE runs SET body = ? WHERE key = 'b'", (zlib.compress(b"{"),))
+    db.close()
+    with Store(path) as store:
+        assert store.done_keys() == {"c"}
+        assert store.result("a") is store.result("b") is None
+        store.put_done("a", pack({"metrics": {}}), 0.0)
+        assert store.done_keys() == {"a", "c"}
+
+
+def test_a_damaged_scenario_is_mended_by_planning_it_again(path):
+    run = PlannedRun(Place("need", 0, 0, 0), "k", "s")
+    with Store(path) as store:
+        store.start_plan({})
+        store.add_to_plan([run], {"s": pack({"host": {}})})
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE scenarios SET body = x'00112233'")
+    db.close()
+    with Store(path) as store:
+        with pytest.raises(ScenarioError, match="a scenario in it is damaged"):
+            store.scenario("s")
+        store.add_to_plan([run], {"s": pack({"host": {}})})
+        assert store.scenario("s") == {"host": {}}
+
+
+def test_a_store_damaged_in_the_middle_is_refused_in_one_line(path):
+    with Store(path) as store:
+        for n in range(200):
+            store.put_done(str(n), pack({"n": [str(i) for i in range(n)]}), 0.0)
+    content = bytearray(path.read_bytes())
+    content[4096 : 4096 * 6] = os.urandom(4096 * 5)
+    path.write_bytes(content)
+    with pytest.raises(ScenarioError, match="damaged|not a cowpool store|cannot be"):
+        plan_anew(path)
+
+
+def plan_anew(path):
+    with Store(path) as store:
+        store.done_keys()
+        store.start_plan({})
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_file_is_no_store(tmp_path, kind):
+    path = tmp_path / "runs.sqlite"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(os.devnull)
+    with pytest.raises(ScenarioError, match="is no file"):
+        Store(path)
+
+
+def test_a_full_disk_keeps_what_is_finished(path):
+    with Store(path) as store:
+        store.put_done("a", pack({"n": 1}), 0.0)
+        store._db.execute("PRAGMA max_page_count = 8")  # as much as is there, and little more
+        with pytest.raises(CannotWriteError, match=r"full.*check room"):
+            store.put_done("b", random.Random(1).randbytes(100_000), 0.0)
+        with pytest.raises(CannotWriteError), store._transaction():
+            store._put_meta("x", "y" * 100_000)
+    with Store(path) as store:
+        assert store.result("a") == {"n": 1}
