@@ -6,10 +6,11 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from sim.cost.bounds import PRICED, mean_range
 from sim.units import PAGE_BYTES, format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -81,12 +82,24 @@ def show_run(document: Mapping[str, Any]) -> None:
         out.print(Text(cut_short, style="bold"))
     for table in (
         _counts(metrics),
-        _latencies(metrics),
+        Group(_latencies(metrics), Text(_price_ranges(document))),
         _memory(metrics, document.get("host") or {}),
         _processes(document["processes"]),
     ):
         out.print()
         out.print(table)
+
+
+def _price_ranges(document: Mapping[str, Any]) -> str:
+    """Return how far latencies move over the ranges of the prices, where the work done says so."""
+    prices = document["provenance"]["scenario"]["host"]["prices"]
+    said = []
+    for name, lines in PRICED.items():
+        span = mean_range(document["metrics"][name], document["work"], prices, lines)
+        if span is not None:
+            low, high = (format_duration(round(ns)) for ns in (span.low_ns, span.high_ns))
+            said.append(f"{_LATENCIES[name]} {low} to {high}")
+    return f"means with all prices low, and all high: {'; '.join(said)}" if said else ""
 
 
 def _cut_short(processes: Sequence[Mapping[str, Any]]) -> str:

@@ -31,37 +31,45 @@ FAULT_LINES: Final = tuple(
 )  # fmt: skip
 """Work that faults consist of."""
 
+PRICED: Final[Mapping[str, tuple[str, ...]]] = {
+    "fault_latency_ns": FAULT_LINES,
+    "fork_latency_ns": FORK_LINES,
+}
+"""Latencies whose prices are known from the work that was done, and that work."""
+
 
 @dataclass(frozen=True, slots=True)
-class Factors:
-    """By how much a time is multiplied when its prices are all low, and when all are high."""
+class Span:
+    """A time with all prices at the low ends of their ranges, and with all at the high, in ns."""
 
-    low: float
-    high: float
+    low_ns: float
+    high_ns: float
 
 
-def price_factors(
+def mean_range(
+    latency: Mapping[str, Any],
     work: Mapping[str, Mapping[str, int]],
     prices: Mapping[str, Mapping[str, Any]],
     lines: Collection[str],
-) -> Factors | None:
-    """Return how far the time of some work moves over the ranges of its prices.
+) -> Span | None:
+    """Return the mean of a latency with all prices low, and with all high, in ns.
 
-    `work` is a run's, units and ns by line; `prices` are the resolved scenario's ``host.prices``.
-    Of `lines`, those that the run has are taken.  The factors are of CPU time: what was spent
-    waiting for a CPU, a lock or a device is in no price.  None if there was no such work, or if
-    it costs nothing.
+    `latency` is one of a run's (``count`` and ``mean``), `work` is the run's, units and ns by
+    line, `prices` are the resolved scenario's ``host.prices``, and `lines` is the work that the
+    latency consists of.  What it took beyond that was spent waiting for a CPU, a lock or a device,
+    which is in no price: it is kept.  None if nothing was done, or without a price.
     """
-    spent_ns = low_ps = high_ps = 0
-    for line in lines:
-        if line in work:
-            units = work[line]["units"]
-            spent_ns += work[line]["ns"]
-            low_ps += units * prices[line]["low_ps"]
-            high_ps += units * prices[line]["high_ps"]
-    if not spent_ns:
+    count, mean_ns = latency["count"], latency["mean"]
+    own = [line for line in lines if line in work]
+    if not count or mean_ns is None or not own:
         return None
-    return Factors(low_ps / 1000 / spent_ns, high_ps / 1000 / spent_ns)
+    spent_ns = sum(work[line]["ns"] for line in own)
+    waited_ns = max(0.0, mean_ns - spent_ns / count)
+    low, high = (
+        sum(work[line]["units"] * prices[line][key] for line in own) / 1000 / count
+        for key in ("low_ps", "high_ps")
+    )
+    return Span(waited_ns + low, waited_ns + high)
 
 
 def prices_at(prices: Mapping[str, Mapping[str, Any]], end: End) -> dict[str, dict[str, Any]]:

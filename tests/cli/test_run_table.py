@@ -22,7 +22,15 @@ PROCESS = {
     "ended": "exit 0",
 }
 DOCUMENT = {
-    "provenance": {"scenario": {"name": "demo"}, "seed": 7, "replication": 2},
+    "provenance": {
+        "scenario": {
+            "name": "demo",
+            "host": {"prices": {"zero_fill": {"low_ps": 400_000, "high_ps": 900_000}}},
+        },
+        "seed": 7,
+        "replication": 2,
+    },
+    "work": {"zero_fill": {"units": 3, "ns": 1500}},
     "ending": "idle",
     "simulated_ns": 2_500_000_000,
     "deadlock": None,
@@ -89,3 +97,11 @@ def test_processes_that_were_cut_short_are_named_at_the_top(capsys):
     second = shown(capsys, processes=many).splitlines()[1]
     killed = ", ".join(f"p{n} (oom-killed)" for n in range(2, 6))
     assert second == f"cut short: p1 (failed: ENOMEM), {killed}, and 2 more"
+
+
+def test_means_come_with_what_low_and_high_prices_make_of_them(capsys):
+    """500 ns of the fault's 700 are its price, 400 to 900; the rest it waited."""
+    out = shown(capsys)
+    assert "means with all prices low, and all high: fault 600 ns to 1.1 us\n" in out
+    assert "fork " not in out.partition("all high")[2].partition("\n")[0]
+    assert "all prices" not in shown(capsys, work={})

@@ -1,6 +1,6 @@
 import pytest
 
-from sim.cost.bounds import price_at, price_factors, prices_at
+from sim.cost.bounds import Span, mean_range, price_at, prices_at
 from sim.cost.catalogue import price_spec
 from sim.errors import ScenarioError
 from sim.scenario.programs import known_programs
@@ -145,17 +145,25 @@ def test_prices_at_an_end_have_their_means_there_and_their_shapes_as_before(stud
     assert price_spec(price_at(given, "high")).mean_ps == pytest.approx(1000, rel=0.01)
 
 
-def test_the_range_of_a_time_is_its_units_at_low_and_high_prices():
-    prices = {
-        "fork_base": {"low_ps": 40_000_000, "high_ps": 130_000_000},
-        "fork_pte": {"low_ps": 15_000, "high_ps": 60_000},
-    }
-    work = {
-        "fork_base": {"units": 1, "ns": 50_000},
-        "fork_pte": {"units": 1000, "ns": 30_000},
-        "cow_copy": {"units": 9, "ns": 9_000},
-    }
-    factors = price_factors(work, prices, ("fork_base", "fork_pte", "fork_huge"))
-    assert factors.low * 80_000 == pytest.approx(40_000 + 15_000)
-    assert factors.high * 80_000 == pytest.approx(130_000 + 60_000)
-    assert price_factors(work, prices, ("exec_base",)) is None
+PRICES_OF_TWO = {
+    "fork_base": {"low_ps": 40_000_000, "high_ps": 130_000_000},
+    "fork_pte": {"low_ps": 15_000, "high_ps": 60_000},
+}
+WORK = {
+    "fork_base": {"units": 2, "ns": 100_000},
+    "fork_pte": {"units": 2000, "ns": 60_000},
+    "cow_copy": {"units": 9, "ns": 9_000},
+}
+
+
+def test_the_range_of_a_time_is_its_units_at_low_and_high_prices_and_its_waits_as_they_were():
+    lines = ("fork_base", "fork_pte", "fork_huge")
+    exact = mean_range({"count": 2, "mean": 80_000}, WORK, PRICES_OF_TWO, lines)
+    assert exact == Span(40_000 + 15_000, 130_000 + 60_000)
+    waited = mean_range({"count": 2, "mean": 87_000}, WORK, PRICES_OF_TWO, lines)
+    assert waited == Span(55_000 + 7_000, 190_000 + 7_000)
+
+
+def test_no_range_where_nothing_was_done():
+    assert mean_range({"count": 0, "mean": None}, WORK, PRICES_OF_TWO, ("fork_base",)) is None
+    assert mean_range({"count": 1, "mean": 5.0}, WORK, PRICES_OF_TWO, ("exec_base",)) is None
