@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.cost.bounds import PRICED, mean_range
+from sim.stats.enough import enough_for, percentile_needs
 from sim.units import PAGE_BYTES, format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _LATENCIES: Final = {
     "request_latency_ns": "request",
     "runqueue_wait_ns": "wait for a CPU",
 }
+_PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 _NEED: Final = ("data", "cow_copies", "page_tables", "kernel_stacks", "page_cache")
 _ENDINGS: Final = {
     "horizon": "the horizon was reached",
@@ -136,17 +138,23 @@ def _counts(metrics: Mapping[str, Any]) -> Table:
     return table
 
 
-def _latencies(metrics: Mapping[str, Any]) -> Table:
-    columns = ("mean", "p50", "p90", "p99", "p999", "max")
-    table = _table("time", "count", *columns)
+def _latencies(metrics: Mapping[str, Any]) -> Table | Group:
+    """Return the table of latencies; a percentile that too few values support is left out."""
+    table = _table("time", "count", "mean", *_PERCENTILES, "max")
+    left_out = False
     for name, label in _LATENCIES.items():
         row = metrics[name]
+        few = {c for c, percent in _PERCENTILES.items() if not enough_for(percent, row["count"])}
+        left_out = left_out or (row["count"] > 0 and bool(few))
         times = [
-            "-" if row[column] is None else format_duration(round(row[column]))
-            for column in columns
+            "-" if row[column] is None or column in few else format_duration(round(row[column]))
+            for column in ("mean", *_PERCENTILES, "max")
         ]
         table.add_row(label, _count(row["count"]), *times)
-    return table
+    if not left_out:
+        return table
+    needs = ", ".join(f"{c} {percentile_needs(p):,}" for c, p in _PERCENTILES.items())
+    return Group(table, Text(f"-: too few values; {needs} are needed"))
 
 
 def _memory(metrics: Mapping[str, Any], host: Mapping[str, Any]) -> Table:

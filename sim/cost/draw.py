@@ -1,11 +1,16 @@
-"""Pricing a receipt: one draw and one interpolation a line, in picoseconds."""
+"""Pricing a receipt: one draw and one interpolation a line, in picoseconds.
+
+Where the knots of a table lie is told in `sim.cost.quantiles`.
+"""
 
 from sim.jit import inlined
 from sim.kernel.work import ACCESS
 from sim.machine.draw import draw
-from sim.machine.layout import Arrays
+from sim.machine.layout import N_QUANTILES, Arrays
 
-_FRACTION_BITS = 20
+_COARSE = 240
+_LAST_LEVEL = N_QUANTILES - 257
+_FRACTION_BITS = 24
 _FRACTION_MASK = (1 << _FRACTION_BITS) - 1
 
 
@@ -13,14 +18,25 @@ _FRACTION_MASK = (1 << _FRACTION_BITS) - 1
 def unit_price_ps(m: Arrays, task: int, line: int) -> int:
     """Return the next price of one unit of `line` for this task; flat tables need no draw."""
     low = int(m.prices[line, 0])
-    if low == m.prices[line, 256]:
+    if low == m.prices[line, N_QUANTILES - 1]:
         return low
-    bits = draw(m, task, line)
-    at = bits >> 24
-    fraction = (bits >> 4) & _FRACTION_MASK
-    low = int(m.prices[line, at])
-    high = int(m.prices[line, at + 1])
-    return low + (((high - low) * fraction) >> _FRACTION_BITS)
+    return price_at_ps(m, line, draw(m, task, line))
+
+
+@inlined
+def price_at_ps(m: Arrays, line: int, bits: int) -> int:
+    """Return the quantile of the price of `line` at `bits` / 2**32."""
+    part = bits >> _FRACTION_BITS
+    fraction = bits & _FRACTION_MASK
+    first = 0
+    while part >= _COARSE and first < _LAST_LEVEL:  # the next level divides it into 16
+        first += _COARSE
+        part = ((part - _COARSE) << 4) + (fraction >> (_FRACTION_BITS - 4))
+        fraction = (fraction << 4) & _FRACTION_MASK
+    low = int(m.prices[line, first + part])
+    step = int(m.prices[line, first + part + 1]) - low
+    whole = (step >> _FRACTION_BITS) * fraction  # so that no product outgrows 64 bits
+    return low + whole + (((step & _FRACTION_MASK) * fraction) >> _FRACTION_BITS)
 
 
 @inlined

@@ -1,11 +1,16 @@
 """Quantile tables: the one form in which every price is kept.
 
-A table holds 257 integers in picoseconds, the quantiles at 0/256, 1/256, ... 256/256, between
-which the distribution is linear.  The inner knots are the true quantiles; the two end knots are
-chosen so that the mean of the table is the stated mean **exactly**, because sums of many draws
-(a fork of a million entries) must come out right.  The price of that: the far tail of a heavy
-distribution ends at the last knot, so its standard deviation is smaller than the stated one.
-Nothing here is random, and nothing needs NumPy.
+A table holds 1,217 integers in picoseconds: the quantiles at 0/256, 1/256, ... 240/256, then those
+that divide the upper sixteenth finer: into 256 parts, of whose upper sixteenth the same is true,
+and so on down to parts of 2**-24.  Between two knots the distribution is linear.  So the tail of a
+lognormal price follows its law up to the quantile 1 - 2**-24, which one draw in 17 million
+exceeds; what lies beyond has the mean that the law gives it there, spread evenly up to the last
+knot.
+
+The mean of the table is the stated mean **exactly**, because sums of many draws (a fork of a
+million entries) must come out right.  Straight lines between the knots of a curve are off by some
+thousandths of it; the whole table is scaled by that.  Nothing here is random, and nothing
+needs NumPy.
 """
 
 from __future__ import annotations
@@ -13,18 +18,31 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal, InvalidOperation
-from itertools import pairwise
+from functools import cache
+from itertools import accumulate, pairwise
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-KNOTS: Final = 257
-PIECES: Final = KNOTS - 1
+PIECES: Final = 256
+"""Parts of a level; the first divides the whole distribution."""
+COARSE: Final = 240
+"""Parts of a level that are not divided further; the upper sixteenth is, by the next level."""
+LEVELS: Final = 5
+KNOTS: Final = COARSE * (LEVELS - 1) + PIECES + 1
+WEIGHTS: Final = tuple(
+    16 ** (LEVELS - 1 - level)
+    for level in range(LEVELS)
+    for _ in range(PIECES if level == LEVELS - 1 else COARSE)
+)
+"""Probability of each part between two knots, in units of 2**-24."""
+WHOLE: Final = 1 << 24
+"""What the weights add up to."""
 PS_PER_NS: Final = 1_000
-MAX_PS: Final = 10**18
-"""The highest knot a table may have, about eleven days: products stay within 64 bits."""
+MAX_PS: Final = 10**15
+"""The highest knot a table may have, 1,000 s: what a step costs stays within 64 bits."""
 
 Table = tuple[int, ...]
 """A quantile table: `KNOTS` integers in picoseconds, none below the one before."""
@@ -68,7 +86,7 @@ def parse_ps(value: object) -> int:
     if ps < 0:
         raise ValueError(f"a price must be >= 0, got {value!r}; {_HINT}")
     if ps > MAX_PS:
-        raise ValueError(f"a price of {value!r} is too large; the longest is 11 days")
+        raise ValueError(f"a price of {value!r} is too large; the longest is 1,000 s")
     return int(ps.to_integral_value())
 
 
@@ -102,18 +120,23 @@ def lognormal(mean_ps: int, sd_ps: int, least_ps: int = 0) -> Table:
         raise ValueError("the sd of a lognormal may be at most 1000 times its mean")
     sigma = math.sqrt(math.log1p((sd_ps / mean_ps) ** 2))
     mu = math.log(mean_ps) - sigma * sigma / 2
+    inner = [math.exp(mu + sigma * z) for z in _normal_quantiles()]
     normal = NormalDist()
-    inner = [round(math.exp(mu + sigma * normal.inv_cdf(k / PIECES))) for k in range(1, PIECES)]
-    # Conditional mean of the lowest 1/256 of the mass, which the first piece is to have.
+    # The first and the last piece have the mean that the law gives to what lies in them.
     lowest_mean = mean_ps * PIECES * normal.cdf(normal.inv_cdf(1 / PIECES) - sigma)
-    first = min(max(0, round(2 * lowest_mean) - inner[0]), inner[0])
-    return _with_mean([first, *inner], mean_ps)
+    first = min(max(0.0, 2 * lowest_mean - inner[0]), inner[0])
+    highest_mean = mean_ps * WHOLE * normal.cdf(normal.inv_cdf(1 / WHOLE) + sigma)
+    last = max(2 * highest_mean - inner[-1], inner[-1])
+    if last > MAX_PS:
+        raise ValueError(f"the tail of this price reaches {last:.3g} ps; lower its sd")
+    return _with_mean([first, *inner, last], mean_ps)
 
 
 def explicit(quantiles_ps: Sequence[int]) -> Table:
     """Return a table through the given quantiles, equally spaced from 0 to 1, at least two.
 
-    257 of them are taken as they are; others are interpolated linearly.
+    Between them, and so from the last but one to the last, the distribution is linear.  257 of
+    them are knots of the table themselves.
     """
     given = list(quantiles_ps)
     if len(given) < 2:
@@ -122,56 +145,85 @@ def explicit(quantiles_ps: Sequence[int]) -> Table:
         raise ValueError("quantiles must not decrease")
     if given[0] < 0 or given[-1] > MAX_PS:
         raise ValueError(f"quantiles must lie in [0, {MAX_PS}] ps")
-    if len(given) == KNOTS:
-        return tuple(given)
     spans = len(given) - 1
     knots = []
-    for k in range(KNOTS):
-        index, rest = divmod(k * spans, PIECES)
-        if rest == 0:
-            knots.append(given[index])
-        else:
-            knots.append(given[index] + (given[index + 1] - given[index]) * rest // PIECES)
+    for below in accumulate(WEIGHTS, initial=0):
+        index, rest = divmod(below * spans, WHOLE)
+        step = given[index + 1] - given[index] if rest else 0
+        knots.append(given[index] + step * rest // WHOLE)
     return tuple(knots)
 
 
 def table_mean_ps(table: Table) -> float:
     """Return the mean of a table in picoseconds: what a draw costs on average."""
-    return (2 * sum(table) - table[0] - table[-1]) / (2 * PIECES)
+    return _doubled_area(table) / (2 * WHOLE)
 
 
 def table_sd_ps(table: Table) -> float:
-    """Return the standard deviation of a table in picoseconds, tail cut at the last knot."""
+    """Return the standard deviation of a table in picoseconds."""
     mean = table_mean_ps(table)
-    square = sum((a * a + a * b + b * b) / 3 for a, b in pairwise(table))
-    return math.sqrt(max(0.0, square / PIECES - mean * mean))
+    squares = (
+        weight * (a * a + a * b + b * b)
+        for weight, (a, b) in zip(WEIGHTS, pairwise(table), strict=True)
+    )
+    return math.sqrt(max(0.0, sum(squares) / (3 * WHOLE) - mean * mean))
 
 
 def table_quantile_ps(table: Table, share: float) -> float:
     """Return the quantile of a table at `share` in [0, 1], in picoseconds."""
     if not 0 <= share <= 1:
         raise ValueError(f"a share must lie in [0, 1], got {share}")
-    index = min(int(share * PIECES), PIECES - 1)
-    return table[index] + (table[index + 1] - table[index]) * (share * PIECES - index)
+    first, place = 0, share * PIECES
+    while place >= COARSE and first < COARSE * (LEVELS - 1):
+        first, place = first + COARSE, (place - COARSE) * 16
+    part = min(int(place), PIECES - 1)
+    low, high = table[first + part : first + part + 2]
+    return low + (high - low) * (place - part)
 
 
 def price_array(tables: Sequence[Table]) -> Any:
-    """Return tables as one NumPy array of shape ``(len(tables), 257)``, int64 picoseconds."""
+    """Return tables as one NumPy array of shape ``(len(tables), KNOTS)``, int64 ps."""
     import numpy as np
 
     return np.array([list(table) for table in tables], dtype=np.int64).reshape(-1, KNOTS)
 
 
-def _with_mean(body: list[int], mean_ps: int) -> Table:
-    """Add the last knot to `body` (the first 256) so that the mean is exact.
+@cache
+def _normal_quantiles() -> tuple[float, ...]:
+    """Return the standard normal quantiles at the inner knots, from the tail that is nearer."""
+    normal = NormalDist()
+    below = list(accumulate(WEIGHTS))[:-1]
+    return tuple(
+        normal.inv_cdf(b / WHOLE) if 2 * b <= WHOLE else -normal.inv_cdf((WHOLE - b) / WHOLE)
+        for b in below
+    )
 
-    Rounding of tiny prices can ask for a last knot below the one before it; then the body is
-    lowered by whole picoseconds until it fits.
+
+def _doubled_area(table: Sequence[int]) -> int:
+    """Return twice the sum of weight times middle over all pieces: exact, like its terms."""
+    return sum(w * (a + b) for w, (a, b) in zip(WEIGHTS, pairwise(table), strict=True))
+
+
+def _with_mean(knots: list[float], mean_ps: int) -> Table:
+    """Return `knots` scaled and rounded so that the mean is exact.
+
+    All are rounded down; then all knots from some place on are raised by 1 ps, as often as what is
+    missing asks for: from the first place that does not add too much, then from a later one.  To
+    raise the last knot alone adds 1 to the doubled area, so nothing stays missing.
     """
-    while True:
-        last = 2 * PIECES * mean_ps - 2 * sum(body) + body[0]
-        if last >= body[-1]:
-            if last > MAX_PS:
-                raise ValueError(f"the tail of this price reaches {last} ps; lower its sd")
-            return (*body, last)
-        body = [max(0, knot - 1) for knot in body]
+    due = 2 * WHOLE * mean_ps
+    scale = due / sum(w * (a + b) for w, (a, b) in zip(WEIGHTS, pairwise(knots), strict=True))
+    table = [int(knot * scale) for knot in knots]
+    missing = due - _doubled_area(table)
+    while missing < 0:  # by the rounding of `scale`
+        table = [max(0, knot - 1) for knot in table]
+        missing = due - _doubled_area(table)
+    adds, raised = 2 * WHOLE, 0
+    for place, weight in enumerate((0, *WEIGHTS)):
+        # Knots from `place` on: half of the piece before, and the whole of those behind.
+        adds -= weight
+        more, missing = divmod(missing, adds)
+        raised += more
+        table[place] += raised
+        adds -= weight
+    return tuple(table)

@@ -5,28 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.engine.latency import forget_latencies, latencies
 from sim.engine.system import FAULT_KINDS
 from sim.kernel import work
 from sim.machine.layout import N_LINES
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE
-from sim.stats.quantile import mean, percentiles
 from sim.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from sim.engine.system import System
     from sim.engine.task import Task
 
 SCHEMA_VERSION: Final = 1
-PERCENTS: Final = (
-    *(1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5),
-    *(99.6, 99.7, 99.8, 99.85, 99.9, 99.93, 99.95, 99.97, 99.98, 99.99, 99.995, 99.999, 100),
-)
-"""Percentiles of a distribution, dense where the tail of a latency is."""
 LINE_NAMES: Final = tuple(name.lower() for name in work.LINES)
 
 
@@ -50,20 +42,6 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         """Return the document: JSON-able values only."""
         return self.document
-
-
-def latency(counts: NDArray[np.int64]) -> dict[str, float | int | None]:
-    """Summarise a latency histogram: count, mean, percentiles within 1 %, largest, in ns."""
-    names = ("p50", "p90", "p99", "p999", "max")
-    total = int(counts.sum())
-    if total == 0:
-        return {"count": 0, "mean": None, **dict.fromkeys(names)}
-    found = percentiles(counts, [50, 90, 99, 99.9, 100])
-    return {"count": total, "mean": mean(counts), **dict(zip(names, found, strict=True))}
-
-
-def _distribution(counts: NDArray[np.int64]) -> dict[str, Any]:
-    return {"p": list(PERCENTS), "ns": percentiles(counts, list(PERCENTS)), "n": int(counts.sum())}
 
 
 def _fault_rows() -> dict[str, Sequence[int]]:
@@ -90,7 +68,7 @@ class Measurement:
         system.bring_up_to_now()
         m.counts[:] = 0
         m.spent_ps[:] = 0
-        m.histograms[:] = 0
+        forget_latencies(m)
         pool = m.pool[0]
         pool.peak_total = 0
         m.clock[0].free_min = pool.free
@@ -157,7 +135,7 @@ class Measurement:
         elapsed_ns = max(1, system.end_ns() - self._since_ns)
         some_ns, full_ns = system.cpus.stalled_now()
         pool, clock = m.pool[0], m.clock[0]
-        faults = sum(m.histograms[line] for lines in _fault_rows().values() for line in lines)
+        faults = [line for lines in _fault_rows().values() for line in lines]
         names = ("total", "data", "copies", "table", "stack", "cache")
         peak = {name: int(pool[f"peak_{name}"]) * PAGE_BYTES for name in names}
         return {
@@ -179,10 +157,10 @@ class Measurement:
             "pages_swapped_in": 0,
             "pages_swapped_out": 0,
             "context_switches": int(units[work.CONTEXT_SWITCH]),
-            "fault_latency_ns": latency(faults),
-            "fork_latency_ns": latency(m.histograms[FORK]),
-            "request_latency_ns": latency(m.histograms[REQUEST]),
-            "runqueue_wait_ns": latency(m.histograms[RUNQUEUE]),
+            "fault_latency_ns": latencies(m, *faults).summary(),
+            "fork_latency_ns": latencies(m, FORK).summary(),
+            "request_latency_ns": latencies(m, REQUEST).summary(),
+            "runqueue_wait_ns": latencies(m, RUNQUEUE).summary(),
             "free_pages": {
                 "min": int(clock.free_min),
                 "mean": (self._area_now() - self._free_area) / elapsed_ns,
@@ -248,7 +226,7 @@ class Measurement:
         return {name: rows[field].tolist() for name, field in columns.items()}
 
     def _distributions(self) -> dict[str, Any]:
-        histograms = self._system.machine.arrays.histograms
+        m = self._system.machine.arrays
         rows = {
             **{LINE_NAMES[line]: line for line in range(N_LINES)},
             "request": REQUEST,
@@ -256,9 +234,9 @@ class Measurement:
             "runqueue": RUNQUEUE,
         }
         return {
-            name: _distribution(histograms[row])
+            name: latencies(m, row).distribution()
             for name, row in rows.items()
-            if histograms[row].any()
+            if m.histograms[row].any()
         }
 
     def _host(self) -> Mapping[str, int]:

@@ -28,9 +28,8 @@ from sim.kernel import step as ops
 from sim.kernel import work
 from sim.machine.layout import KIND_FILE, N_DRAWS, N_LINES, NONE
 from sim.observe.footprint import footprint
-from sim.observe.histogram import FORK
+from sim.observe.histogram import FORK, observe_one
 from sim.rng import key_words
-from sim.stats.quantile import bucket_of
 from sim.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -311,7 +310,7 @@ class System:
 
     def observe_fork(self, latency_ns: int) -> None:
         """Count how long a fork took, from call to return."""
-        self.machine.arrays.histograms[FORK, bucket_of(latency_ns)] += 1
+        observe_one(self.machine.arrays, FORK, latency_ns)
 
     def end_ns(self) -> int:
         """Return the time now, or at the end of the run: the horizon if it was reached."""

@@ -462,6 +462,14 @@ SAMPLE = np.dtype(
     ]
 )
 
+LATENCY = np.dtype(
+    [
+        ("sum_low", "i8"),  # sum of all values, below 2**61
+        ("sum_high", "i8"),  # and its multiples of 2**61
+        ("largest", "i8"),
+    ]
+)
+
 RECEIPT_LINES: Final = 16
 N_LINES: Final = 42
 """Kinds of work, each with a price."""
@@ -469,7 +477,8 @@ N_DRAWS: Final = N_LINES + 2
 """Purposes of random draws: one a price, and two that choose pages."""
 N_LATENCIES: Final = N_LINES + 3
 """Latency histograms: one a fault kind, then request, fork and run queue."""
-N_QUANTILES: Final = 257
+N_QUANTILES: Final = 1217
+"""Knots of a table of prices (`sim.cost.quantiles`)."""
 INT: Final = np.dtype(np.int64)
 
 COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
@@ -500,6 +509,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "prices": (INT, (N_QUANTILES,)),
     "spent_ps": (INT, (2,)),
     "histograms": (INT, (N_BUCKETS,)),
+    "latencies": (LATENCY, ()),
 }
 """Every array of a machine: what its elements are, and its shape behind the first axis."""
 
@@ -541,11 +551,13 @@ class Arrays:
     receipt: NDArray[np.int64]
     """(lines, 2): price and units of the step under way."""
     prices: NDArray[np.int64]
-    """(lines, 257): quantiles in ps."""
+    """(lines, N_QUANTILES): quantiles in ps."""
     spent_ps: NDArray[np.int64]
     """(lines, 2): units charged and time, for all tasks."""
     histograms: NDArray[np.int64]
     """(latencies, buckets)."""
+    latencies: Any
+    """What is exact of the same values: their sum and the largest."""
 
     def __init__(self, rows: Mapping[str, int]) -> None:
         """Allocate `rows[name]` zero rows of every array."""

@@ -127,7 +127,7 @@ class Machine:
         rows |= {"pool": 1, "clock": 1, "samples": max(1, samples), "lists": 1, "cached": 1}
         rows |= {"requests": _FIRST_REQUESTS}
         rows |= {"receipt": RECEIPT_LINES, "prices": N_LINES, "spent_ps": N_LINES}
-        rows |= {"histograms": N_LATENCIES}
+        rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
         self.arrays = Arrays(rows)
         self.arrays.prices[:] = prices
         self.images = ImageStore(self.arrays)

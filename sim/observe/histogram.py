@@ -1,14 +1,22 @@
-"""Latency histograms inside the burst; the layout of buckets is that of `sim.stats.quantile`."""
+"""Latencies inside the burst: histograms, and exactly their sums and their largest values.
+
+The layout of buckets is that of `sim.stats.quantile`.  A sum is kept in two words, as ns outgrow
+63 bits.
+"""
 
 from typing import Final
 
-from sim.jit import inlined
+from sim.jit import compiled, inlined
 from sim.machine.layout import N_LINES, Arrays
 
 REQUEST: Final = N_LINES
 """Row of request latencies; the rows before it are fault kinds, numbered as lines of work."""
 FORK: Final = N_LINES + 1
 RUNQUEUE: Final = N_LINES + 2
+
+_SUM_BITS: Final = 61
+SUM_LIMIT: Final = 1 << _SUM_BITS
+"""What one unit of ``sum_high`` stands for."""
 
 
 @inlined
@@ -27,5 +35,18 @@ def bucket(value: int) -> int:
 
 @inlined
 def observe(m: Arrays, latency: int, value_ns: int) -> None:
-    """Count one latency."""
+    """Count one latency, below 2**62 ns."""
     m.histograms[latency, bucket(value_ns)] += 1
+    exact = m.latencies[latency]
+    low = exact.sum_low + value_ns
+    if low >= SUM_LIMIT:
+        exact.sum_high += low >> _SUM_BITS
+        low &= SUM_LIMIT - 1
+    exact.sum_low = low
+    exact.largest = max(exact.largest, value_ns)
+
+
+@compiled
+def observe_one(m: Arrays, latency: int, value_ns: int) -> None:
+    """Count one latency from Python, which cannot call what is only inlined."""
+    observe(m, latency, value_ns)

@@ -101,20 +101,6 @@ def percentiles(counts: NDArray[np.int64], percents: Sequence[float]) -> list[in
     return [bucket_middle(int(index)) for index in indices]
 
 
-def mean(counts: NDArray[np.int64]) -> float:
-    """Return the mean of the values, within 0.8 %.
-
-    Where the sum of the values is at hand, use that: it is exact.
-
-    >>> mean(histogram([10, 20, 60]))
-    30.0
-    """
-    n = int(_checked(counts).sum())
-    if n == 0:
-        raise InsufficientDataError("no values: an empty histogram has no mean")
-    return float(np.dot(counts, _MIDDLES)) / n
-
-
 def _rank(n: int, percent: float) -> int:
     """Return the nearest rank, 1 .. n; millionths, since 99.9 has no binary fraction."""
     if not 0 < percent <= 100:
@@ -130,4 +116,3 @@ def _checked(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 _LOWS: Final = np.array([bucket_bounds(index)[0] for index in range(N_BUCKETS)], dtype=np.int64)
-_MIDDLES: Final = np.array([bucket_middle(i) for i in range(N_BUCKETS)], dtype=np.float64)

@@ -5,7 +5,15 @@ import copy
 from sim.cli.show import show_run
 
 NOTHING = {"count": 0, **dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"))}
-FAULTS = {"count": 3, "mean": 700.4, "p50": 500, "p90": 900, "p99": 1500, "p999": 9000, "max": 12e6}
+FAULTS = {
+    "count": 9000,
+    "mean": 700.4,
+    "p50": 500,
+    "p90": 900,
+    "p99": 1500,
+    "p999": 9000,
+    "max": 12e6,
+}
 COUNTS = (
     "forks vforks execs exits fork_failures minor_faults major_faults zero_fills zero_page_maps "
     "cow_copies cow_reuses file_maps spurious_faults segfaults oom_kills direct_reclaims "
@@ -30,7 +38,7 @@ DOCUMENT = {
         "seed": 7,
         "replication": 2,
     },
-    "work": {"zero_fill": {"units": 3, "ns": 1500}},
+    "work": {"zero_fill": {"units": 9000, "ns": 4_500_000}},
     "ending": "idle",
     "simulated_ns": 2_500_000_000,
     "deadlock": None,
@@ -74,6 +82,35 @@ def test_every_count_and_unit_is_there(capsys):
 def test_nothing_measured_is_not_zero(capsys):
     line = next(line for line in shown(capsys).splitlines() if line.startswith("fork "))
     assert line.split() == ["fork", "0", *["-"] * 6]
+
+
+def latencies(capsys, count):
+    document = copy.deepcopy(DOCUMENT)
+    document["metrics"]["fault_latency_ns"]["count"] = count
+    show_run(document)
+    lines = capsys.readouterr().out.splitlines()
+    return next(line for line in lines if line.startswith("fault ")).split(maxsplit=2), lines
+
+
+def test_a_percentile_needs_five_values_beyond_it(capsys):
+    said = "p50 10, p90 50, p99 500, p999 5,000 are needed"
+    shown_at = {
+        5000: "700 ns 500 ns 900 ns 1.5 us 9 us 12 ms",
+        4999: "700 ns 500 ns 900 ns 1.5 us - 12 ms",
+        499: "700 ns 500 ns 900 ns - - 12 ms",
+        9: "700 ns - - - - 12 ms",
+    }
+    for count, times in shown_at.items():
+        row, lines = latencies(capsys, count)
+        assert " ".join(row[2].split()) == times
+        assert any(said in line for line in lines) == (count < 5000)
+
+
+def test_nothing_is_said_of_percentiles_where_nothing_was_measured(capsys):
+    document = copy.deepcopy(DOCUMENT)
+    document["metrics"]["fault_latency_ns"] = NOTHING
+    show_run(document)
+    assert "are needed" not in capsys.readouterr().out
 
 
 def test_a_deadlock_says_who_waits_for_what(capsys):

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.engine.latency import Latencies
 from sim.stats.estimate import mean_over_replications, paired_difference
 from sim.stats.level import Level
 from sim.stats.proportion import wilson
@@ -15,7 +16,6 @@ from sim.stats.quantile import (
     bucket_middle,
     bucket_of,
     histogram,
-    mean,
     merge,
     percentile,
 )
@@ -55,10 +55,20 @@ def test_a_percentile_is_within_one_percent_of_the_nearest_rank(drawn, per_mille
     assert abs(percentile(histogram(drawn), per_mille / 10) - exact) <= 0.01 * exact
 
 
-@given(st.lists(st.integers(0, 2**50), min_size=1, max_size=50))
-def test_the_mean_is_within_one_percent(drawn):
-    exact = sum(drawn) / len(drawn)
-    assert abs(mean(histogram(drawn)) - exact) <= 0.01 * exact
+@given(st.lists(values, min_size=1, max_size=50), st.integers(1, 1000))
+def test_latencies_keep_sum_and_largest_exactly_and_percentiles_within_one_percent(drawn, mille):
+    seen = Latencies(histogram(drawn), sum(drawn), max(drawn))
+    summary = seen.summary()
+    assert (summary["count"], summary["max"]) == (len(drawn), max(drawn))
+    assert summary["mean"] == sum(drawn) / len(drawn)
+    exact = sorted(drawn)[-(-len(drawn) * mille // 1000) - 1]
+    (found,) = seen.percentiles([mille / 10])
+    assert abs(found - exact) <= 0.01 * exact
+    table = seen.distribution()
+    assert table["ns"] == sorted(table["ns"])
+    assert (table["ns"][-1], table["sum_ns"], table["n"]) == (max(drawn), sum(drawn), len(drawn))
+    if len(drawn) == 1:
+        assert set(table["ns"]) == set(drawn)
 
 
 @given(st.lists(st.lists(values, max_size=10), max_size=5))

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 from support.machines import machine, run
 
+from sim.cost import quantiles
 from sim.cost.catalogue import Price
-from sim.cost.draw import settle
+from sim.cost.draw import price_at_ps, settle
 from sim.engine.task import Task
 from sim.jit import compiled
 from sim.kernel import work
@@ -34,6 +35,11 @@ def one_word(key0: int, key1: int, counter0: int, counter1: int) -> int:
 def many_words(m: Arrays, task: int, purpose: int, out: Any) -> None:
     for i in range(len(out)):
         out[i] = draw(m, task, purpose)
+
+
+@compiled
+def prices_of(m: Arrays, line: int, bits: int, out: Any) -> None:
+    out[0] = price_at_ps(m, line, bits)
 
 
 @compiled
@@ -163,10 +169,11 @@ def test_the_test_of_uniformity_can_fail(words: Any) -> None:
 # -- prices --------------------------------------------------------------------------------------
 
 
+SHARES = np.cumsum([0, *quantiles.WEIGHTS]) / quantiles.WHOLE
 SHAPES = {
-    "lognormal": np.exp(stats.norm.ppf(np.linspace(0.002, 0.998, N_QUANTILES))) * 2_000_000,
-    "two humps": np.concatenate([np.linspace(1e5, 2e5, 128), np.linspace(9e6, 1e7, 129)]),
-    "straight": np.linspace(0, 4_000_000, N_QUANTILES),
+    "lognormal": np.array(quantiles.lognormal(2_000_000, 4_000_000)),
+    "two humps": np.interp(SHARES, [0, 0.5, 0.51, 1], [1e5, 2e5, 9e6, 1e7]),
+    "straight": 4_000_000 * SHARES,
 }
 
 
@@ -184,7 +191,7 @@ def drawn(table: Any, units: int = 1, n: int = 1 << 18) -> np.ndarray[Any, np.dt
 def shares_of(table: Any, prices: Any) -> Any:
     """Return each price's place in the distribution that the table describes."""
     knots = np.rint(table)
-    return np.interp(prices, knots, np.arange(N_QUANTILES) / (N_QUANTILES - 1))
+    return np.interp(prices, knots, SHARES)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -192,14 +199,14 @@ def test_prices_follow_their_table(shape: str) -> None:
     table = SHAPES[shape]
     prices = drawn(table)
     assert stats.kstest(shares_of(table, prices), "uniform").pvalue > FALSE_ALARM
-    mean = (table[:-1] + table[1:]).mean() / 2
+    mean = np.average((table[:-1] + table[1:]) / 2, weights=quantiles.WEIGHTS)
     z = (prices.mean() - mean) / (prices.std() / math.sqrt(len(prices)))
     assert abs(z) < Z_LIMIT
 
 
 def test_the_test_of_prices_can_fail() -> None:
-    """Negative control: a table of which one knot in 257 is raised by a tenth."""
-    table = SHAPES["lognormal"]
+    """Negative control: a table of which the knot in the middle is raised by a tenth."""
+    table = SHAPES["lognormal"].astype(float)
     other = table.copy()
     other[128] *= 1.1
     other[129:] = np.maximum(other[129:], other[128])
@@ -245,22 +252,53 @@ def test_histograms_hold_what_was_drawn() -> None:
     prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
     prices[ZERO_FILL] = np.rint(table)
     seen: dict[str, Any] = {}
+    ns: list[int] = []
 
     def program(task: Task) -> Any:
         yield from task.write((yield from task.mmap(400 * 4096)))
         seen["histogram"] = task.system.machine.arrays.histograms[ZERO_FILL].copy()
         seen["key"] = task.system.machine.arrays.draws[task.row, ZERO_FILL].tolist()
 
-    run({"p": program}, host={"memory_pages": 600, "cpus": 1}, prices=prices)
+    document = run({"p": program}, host={"memory_pages": 600, "cpus": 1}, prices=prices)
     key0, key1, made = seen["key"]
     assert made == 400
     expected = np.zeros_like(seen["histogram"])
     for n in range(made):
         bits = threefry_by_the_paper((key0, key1), (n, 0), 13)[0]
-        at, fraction = bits >> 24, (bits >> 4) & (2**20 - 1)
-        low, high = (int(knot) for knot in prices[ZERO_FILL, at : at + 2])
-        expected[bucket_of((low + ((high - low) * fraction >> 20) + 500) // 1000)] += 1
+        ns.append(round(exact_price_ps(table, bits) / 1000))
+        expected[bucket_of(ns[-1])] += 1
     assert (seen["histogram"] == expected).all()
+    latency = document["metrics"]["fault_latency_ns"]
+    assert latency["mean"] == pytest.approx(sum(ns) / made, abs=0.01)
+    assert latency["max"] == pytest.approx(max(ns), abs=1)
+
+
+def exact_price_ps(table: Any, bits: int) -> float:
+    """Return the price of a draw by its definition: the quantile at the middle of its 2**-32."""
+    return float(np.interp((bits + 0.5) / 2**32, SHARES, np.rint(table)))
+
+
+def test_every_draw_is_a_quantile_and_the_tail_is_that_of_the_law() -> None:
+    """Draws that reach each level of the table, its borders included."""
+    table = quantiles.lognormal(2_000_000, 4_000_000)
+    prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
+    prices[ZERO_FILL] = table
+    borders = [2**32 - 2 ** (28 - 4 * level) for level in range(7)]
+    some = [0, 1, 2**24, 2**31, *borders, *(b - 1 for b in borders), *(b + 1 for b in borders)]
+    for bits in (*some, 2**32 - 1):
+        box = machine(prices, memory_pages=64)
+        out = np.zeros(1, np.int64)
+        prices_of(box.arrays, ZERO_FILL, bits, out)
+        assert out[0] == pytest.approx(exact_price_ps(table, bits), rel=0.01, abs=2)
+
+
+def test_a_price_of_seconds_does_not_outgrow_64_bits() -> None:
+    prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
+    prices[ZERO_FILL] = quantiles.explicit([0, quantiles.MAX_PS])
+    box = machine(prices, memory_pages=64)
+    out = np.zeros(1, np.int64)
+    prices_of(box.arrays, ZERO_FILL, 3 << 30, out)
+    assert out[0] == quantiles.MAX_PS * 3 // 4
 
 
 def test_lines_of_work_and_prices_are_in_the_same_order() -> None:

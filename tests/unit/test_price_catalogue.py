@@ -3,9 +3,9 @@
 import pytest
 
 from sim.cost.catalogue import PRICE_KEYS, Price, PriceSpec, price_array, price_specs
-from sim.cost.quantiles import constant
+from sim.cost.quantiles import KNOTS, constant
 from sim.kernel import work
-from sim.machine.layout import N_LINES
+from sim.machine.layout import N_LINES, N_QUANTILES
 
 ORDER = """ACCESS ZERO_FILL ZERO_PAGE_MAP COW_COPY COW_REUSE FILE_MAP FILE_MAP_AROUND MAJOR_FAULT
 SEGFAULT SPURIOUS TABLE_ALLOC FORK_BASE FORK_AREA FORK_TABLE FORK_PTE FORK_FOLIO FORK_HUGE
@@ -39,7 +39,8 @@ def test_every_price_says_per_what_it_is_paid():
 def test_array_rows_follow_the_enum_whatever_the_order_of_the_mapping():
     prices = {key: flat(int(price)) for key, price in reversed(PRICE_KEYS.items())}
     array = price_array(prices)
-    assert array.shape == (len(Price), 257)
+    assert array.shape == (len(Price), N_QUANTILES)
+    assert array.shape[1] == KNOTS
     assert array.dtype == "int64"
     assert [int(row[100]) for row in array] == [1000 * int(price) for price in Price]
 

@@ -3,9 +3,11 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from sim.cost import quantiles as q
 
@@ -16,7 +18,8 @@ ps = st.integers(1, 10**9)
 def test_a_lognormal_keeps_its_mean_exactly(mean, ratio):
     table = q.lognormal(mean, round(mean * ratio))
     assert len(table) == q.KNOTS
-    assert 2 * sum(table) - table[0] - table[-1] == 2 * q.PIECES * mean
+    doubled = sum(w * (a + b) for w, (a, b) in zip(q.WEIGHTS, pairwise(table), strict=True))
+    assert doubled == 2 * q.WHOLE * mean
     assert all(low <= high for low, high in pairwise(table))
     assert table[0] >= 0
 
@@ -29,22 +32,50 @@ def test_nothing_is_quicker_than_the_least():
         q.lognormal(5, 1, 5)
 
 
-def test_inner_knots_are_the_true_quantiles():
-    scipy_stats = pytest.importorskip("scipy.stats")
-    mean, sd = 2_200_000, 6_600_000
+def law_of(mean, sd):
     sigma = math.sqrt(math.log1p((sd / mean) ** 2))
-    true = scipy_stats.lognorm(s=sigma, scale=mean / math.exp(sigma**2 / 2))
-    table = q.lognormal(mean, sd)
-    for k in (1, 64, 128, 192, 255):
-        assert table[k] == pytest.approx(true.ppf(k / 256), abs=1)
+    return stats.lognorm(s=sigma, scale=mean / math.exp(sigma**2 / 2))
 
 
-def test_the_standard_deviation_of_a_light_tail_is_kept():
-    assert q.table_sd_ps(q.lognormal(1_000_000, 200_000)) == pytest.approx(200_000, rel=0.01)
+SHARES = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999, 1 - 2**-24)
 
 
-def test_the_standard_deviation_of_a_heavy_tail_is_cut():
-    assert q.table_sd_ps(q.lognormal(2_200_000, 50_000_000)) < 30_000_000
+@pytest.mark.parametrize("ratio", [0.05, 0.5, 1, 2, 6, 20])
+def test_a_lognormal_follows_its_law_to_the_last_percentile(ratio):
+    mean = 2_200_000
+    table, law = q.lognormal(mean, round(mean * ratio)), law_of(mean, mean * ratio)
+    for share in SHARES:
+        assert q.table_quantile_ps(table, share) == pytest.approx(law.ppf(share), rel=0.002)
+
+
+def test_the_comparison_with_the_law_can_fail():
+    """Negative control: a table that ends where the mean asks for it, as it once did."""
+    mean, sd = 2_200_000, 4_400_000
+    knots = [0, *(round(law_of(mean, sd).ppf(k / 256)) for k in range(1, 256))]
+    knots.append(512 * mean - 2 * sum(knots))
+    table, law = q.explicit(knots), law_of(mean, sd)
+    ratios = [q.table_quantile_ps(table, share) / law.ppf(share) for share in (0.999, 0.9999)]
+    assert ratios[0] > 1.05
+    assert ratios[1] < 0.7
+
+
+def test_beyond_the_last_inner_knot_the_mean_is_the_laws():
+    mean, sd = 2_200_000, 4_400_000
+    table, law = q.lognormal(mean, sd), law_of(mean, sd)
+    beyond = law.isf((np.arange(100_000) + 0.5) / 100_000 * 2**-24).mean()
+    assert (table[-2] + table[-1]) / 2 == pytest.approx(beyond, rel=0.01)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 1, 2, 6])
+def test_the_standard_deviation_is_kept(ratio):
+    sd = round(1_000_000 * ratio)
+    assert q.table_sd_ps(q.lognormal(1_000_000, sd)) == pytest.approx(sd, rel=0.01)
+
+
+def test_weights_are_all_of_the_distribution():
+    assert len(q.WEIGHTS) == q.KNOTS - 1
+    assert sum(q.WEIGHTS) == q.WHOLE
+    assert (q.WEIGHTS[0], q.WEIGHTS[-1]) == (2**16, 1)
 
 
 @given(knots=st.lists(st.integers(0, 10**12), min_size=2, max_size=600))
@@ -57,8 +88,10 @@ def test_explicit_quantiles_keep_their_ends_and_order(knots):
 
 
 def test_257_explicit_quantiles_are_taken_as_they_are():
-    knots = [k * k for k in range(257)]
-    assert q.explicit(knots) == tuple(knots)
+    knots = [1000 * k * k for k in range(257)]
+    table = q.explicit(knots)
+    assert [q.table_quantile_ps(table, k / 256) for k in range(257)] == knots
+    assert q.table_quantile_ps(table, 255.5 / 256) == 500 * (255**2 + 256**2)  # a straight line
 
 
 def test_a_constant_is_flat():
