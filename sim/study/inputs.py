@@ -69,6 +69,7 @@ class Omission:
 
     key: str
     what: str
+    part: str
     size_bytes: int
     measure: str
 
@@ -135,6 +136,7 @@ def omissions_of(
         Omission(
             f"processes.{name}.{parameter.key}",
             mark.what,
+            mark.part,
             int(process[parameter.key]) * int(process.get("copies", 1)),
             mark.measure,
         )

@@ -13,7 +13,7 @@ program leaves out a line of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 if TYPE_CHECKING:
     from sim.workload.signature import Parameter
@@ -74,10 +74,12 @@ class Uncertain:
 class LeftOut:
     """Memory that the model does not work out: what a scenario gives is taken, by default none.
 
-    `what` is its line in the bill, `measure` where its size can be read.
+    `what` is its line in the bill, `part` the part of ``memory_need_bytes`` that has it, and
+    `measure` where its size can be read.
     """
 
     what: str
+    part: Literal["data", "page_cache"]
     measure: str
 
 

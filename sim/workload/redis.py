@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
 
 from sim.errors import Refused
-from sim.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S
+from sim.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S, pages_for
 from sim.workload.arrivals import ArrivalKind, ArrivalStream, arrival_stream
-from sim.workload.declared import Uncertain
+from sim.workload.declared import LeftOut, Uncertain
 from sim.workload.patterns import Listed
 from sim.workload.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
 from sim.workload.signature import checked_by
@@ -29,6 +32,8 @@ RETRY_NS: Final = 5 * S
 SAVER_STRETCHES: Final = 256
 """In how many stretches a child that gives pages back saves the values: in each of them it comes
 to those that it keeps first, so few stretches would put the others off."""
+
+DUMP_FILE: Final = "dump.rdb"
 
 CHUNK_PAGES: Final = 65_536
 """Most pages that are listed in one call."""
@@ -67,6 +72,16 @@ SAVE_SPEED: Final = Uncertain(
     times=(0.5, 2),
     measure="rdb_last_bgsave_time_sec of INFO persistence",
 )
+CLIENTS: Final = LeftOut(
+    "client buffers", "data", "mem_clients_normal of INFO memory, in the busiest hour"
+)
+REPLICAS: Final = LeftOut(
+    "replica buffers", "data", "mem_total_replication_buffers of INFO memory, in a full sync"
+)
+AOF: Final = LeftOut("AOF buffers", "data", "mem_aof_buffer of INFO memory, during a save")
+DUMP: Final = LeftOut(
+    "page cache of the dump", "page_cache", "size of dump.rdb; clean pages that can be taken back"
+)
 
 
 def _check(arguments: Mapping[str, Any]) -> None:
@@ -92,6 +107,10 @@ def redis(
     save_every_ns: Annotated[int, Range(0, None)] = 10 * S,
     save_speed_bytes_per_s: Annotated[float, Range(1, None), SAVE_SPEED] = 200.0 * MIB,
     saves: Annotated[int, Range(0, None)] = 1,
+    client_buffers_bytes: Annotated[int, Range(0, None), CLIENTS] = 0,
+    replica_buffers_bytes: Annotated[int, Range(0, None), REPLICAS] = 0,
+    aof_buffers_bytes: Annotated[int, Range(0, None), AOF] = 0,
+    dump_cache_bytes: Annotated[int, Range(0, None), DUMP] = 0,
 ) -> Generator[Any, Any, None]:
     """Load a data set, then serve SETs and save by fork until the last save has ended.
 
@@ -105,8 +124,10 @@ def redis(
 
     Give it two CPUs, or the child takes the server's time.
 
-    Not modelled: reads (they change no page that is resident), the RDB file's page cache,
-    client buffers, rehashing, eviction, and the defragmenter.
+    Buffers and the page cache of the dump are not worked out: what is given is taken.
+
+    Not modelled: reads (they change no page that is resident), rehashing, eviction, and the
+    defragmenter.
 
     Parameters
     ----------
@@ -137,6 +158,12 @@ def redis(
         How fast a child saves.  Assumed: 200 MiB/s of data set, compressed and written.
     saves
         How many; with 0 it ends after loading.
+    client_buffers_bytes, replica_buffers_bytes, aof_buffers_bytes
+        What these hold at their fullest.  The server fills them during the first half of each
+        save and gives them back at its end.
+    dump_cache_bytes
+        How much of the dump's file is in the page cache at the end of a save.  It is written as
+        the save goes on; the next save's takes its place.
 
     Notes
     -----
@@ -170,11 +197,15 @@ def redis(
     )
     keys = KeyStream(task.rng("keys"), heap.keys, key_distribution, zipf_exponent)
     server = _Server(task, data, heap, requests, keys, request_cpu_ns)
+    buffers = _Buffers(task, client_buffers_bytes + replica_buffers_bytes + aof_buffers_bytes)
     page_ns = round(heap.used_bytes * S / save_speed_bytes_per_s / heap.pages)
     next_save_ns = task.now_ns + save_every_ns
     for _ in range(saves):
         yield from server.serve_until(next_save_ns)
-        saved = yield from _save(task, server, page_ns, version >= GIVES_BACK_SINCE)
+        saver = _Saver(
+            data, heap, page_ns, version >= GIVES_BACK_SINCE, pages_for(dump_cache_bytes)
+        )
+        saved = yield from _save(task, server, saver, buffers)
         task.record("saves_failed", 0 if saved else 1)
         next_save_ns = task.now_ns + (save_every_ns if saved else RETRY_NS)
 
@@ -219,46 +250,120 @@ class _Server:
             yield from task.sleep_until(until_ns)
 
 
+class _Buffers:
+    """Memory that the server holds during a save, besides its data."""
+
+    def __init__(self, task: Process, size_bytes: int) -> None:
+        self._task = task
+        self._pages = pages_for(size_bytes)
+        self._region: Region | None = None
+        self._filled = 0
+
+    def begin(self) -> Generator[Any, Any, None]:
+        """Map them; they take no frame yet."""
+        self._filled = 0
+        if self._pages:
+            self._region = yield from self._task.mmap(self._pages * PAGE_BYTES)
+
+    def fill(self, share: float) -> Generator[Any, Any, None]:
+        """Write them up to this share of their size, at most all of it."""
+        pages = min(self._pages, math.ceil(self._pages * share))
+        if self._region is not None and pages > self._filled:
+            yield from self._task.write(
+                self._region, first=self._filled, pages=pages - self._filled
+            )
+            self._filled = pages
+
+    def end(self) -> Generator[Any, Any, None]:
+        """Give them back."""
+        if self._region is not None:
+            yield from self._task.munmap(self._region)
+            self._region = None
+
+
 def _save(
-    task: Process, server: _Server, page_ns: int, gives_back: bool
+    task: Process, server: _Server, saver: _Saver, buffers: _Buffers
 ) -> Generator[Any, Any, bool]:
     """Save by fork while serving; return whether it succeeded."""
     copies_before = task.faults("cow_copy")
     started_ns = task.now_ns
     task.mark("save_start")
     try:
-        child: Child = yield from task.fork(
-            _saver, server.data, server.heap, page_ns=page_ns, gives_back=gives_back
-        )
+        child: Child = yield from task.fork(saver.run)
     except Refused:
         task.mark("save_end")
         return False
     task.record("fork_ns", task.now_ns - started_ns)
+    yield from buffers.begin()
     while not task.child_exited(child):
         yield from server.serve_until(task.now_ns + CRON_NS)
+        yield from buffers.fill(2 * (task.now_ns - started_ns) / saver.expected_ns)
     exited = yield from task.wait(child)
+    yield from buffers.end()
     task.mark("save_end")
     task.record("save_ns", task.now_ns - started_ns)
     task.record("cow_pages_during_save", task.faults("cow_copy") - copies_before)
     return exited.status == 0
 
 
-def _saver(
-    task: Process, data: Region, heap: RedisHeap, *, page_ns: int, gives_back: bool
-) -> Generator[Any, Any, None]:
-    """Read values, in order of address, then all else; perhaps give values back."""
-    value_pages = heap.values.pages
-    if gives_back and heap.values.mean_whole_pages:
-        stretch = min(CHUNK_PAGES, -(-value_pages // SAVER_STRETCHES))
-        for first in range(0, value_pages, stretch):
-            pages = min(stretch, value_pages - first)
-            whole = heap.values.whole_pages(first, pages)
-            numbers = first + np.arange(pages, dtype=np.int64)
-            for chosen, drop in ((~whole, False), (whole, True)):
-                if chosen.any():
-                    yield from task.read(
-                        data, pattern=Listed(numbers[chosen]), cpu_ns=page_ns, drop=drop
-                    )
-    elif value_pages:
-        yield from task.read(data, pages=value_pages, cpu_ns=page_ns)
-    yield from task.read(data, first=value_pages, cpu_ns=page_ns)
+@dataclass(frozen=True, slots=True)
+class _Saver:
+    """The child: reads values, in order of address, then all else; perhaps gives values back.
+
+    `dump_pages` of the dump's file come into the page cache as it goes on.
+    """
+
+    data: Region
+    heap: RedisHeap
+    page_ns: int
+    gives_back: bool
+    dump_pages: int
+
+    @property
+    def expected_ns(self) -> int:
+        """How long a save takes if nothing holds it up."""
+        return max(1, self.page_ns * self.heap.pages)
+
+    def run(self, task: Process) -> Generator[Any, Any, None]:
+        """Save everything once."""
+        value_pages = self.heap.values.pages
+        read = partial(task.read, self.data, cpu_ns=self.page_ns)
+        stretches = self._stretches()
+        for first, pages in stretches:
+            if self._gives_some_back:
+                whole = self.heap.values.whole_pages(first, pages)
+                numbers = first + np.arange(pages, dtype=np.int64)
+                for chosen, drop in ((~whole, False), (whole, True)):
+                    if chosen.any():
+                        yield from read(pattern=Listed(numbers[chosen]), drop=drop)
+            else:
+                yield from read(first=first, pages=pages)
+            yield from self._write(task, first, pages)
+        yield from read(first=value_pages)
+
+    @property
+    def _gives_some_back(self) -> bool:
+        return self.gives_back and bool(self.heap.values.mean_whole_pages)
+
+    def _stretches(self) -> list[tuple[int, int]]:
+        """Return first page and length of what is read before the next is written."""
+        value_pages = self.heap.values.pages
+        if not value_pages:
+            return []
+        if not self._gives_some_back and not self.dump_pages:
+            return [(0, value_pages)]
+        length = min(CHUNK_PAGES, -(-value_pages // SAVER_STRETCHES))
+        return [
+            (first, min(length, value_pages - first)) for first in range(0, value_pages, length)
+        ]
+
+    def _write(self, task: Process, first: int, pages: int) -> Generator[Any, Any, None]:
+        """Write the share of the dump that pages of values stand for.
+
+        From the end of the file to its beginning: a file has the size that is asked for first.
+        """
+        values = self.heap.values.pages
+        done = self.dump_pages * first // values
+        then = self.dump_pages * (first + pages) // values
+        if then > done:
+            yield from task.pwrite(DUMP_FILE, then - done, self.dump_pages - then)
