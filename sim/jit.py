@@ -10,6 +10,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,11 +18,14 @@ import numba
 import numpy as np
 from numba.core import types
 
+from sim.cache import VARIABLE, cache_folder, wanted_folder, writable
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 COMPILED_PARTS = (
     "jit.py",
+    "cache.py",
     "errors.py",
     "machine",
     "kernel",
@@ -49,22 +53,31 @@ def source_digest(package: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def cache_root() -> Path:
-    """Return the folder that holds compiled code, one folder a digest."""
-    root = os.environ.get("COWPOOL_CACHE_DIR")
-    if root:
-        return Path(root)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "cowpool"
+@cache
+def _code_folder() -> str | None:
+    """Return where machine code is kept, "" where Numba has been told; ``None``: nowhere.
+
+    Numba itself, asked to use a folder that it cannot write, would write into the package.
+    """
+    own = os.environ.get("NUMBA_CACHE_DIR")
+    if own and writable(Path(own)):
+        return ""
+    if own:
+        del os.environ["NUMBA_CACHE_DIR"]  # for processes that are started later
+    wanted = Path(own) if own else wanted_folder()
+    folder = cache_folder()
+    why = "there is no home" if wanted is None else f"{wanted} cannot be written"
+    if folder is None:
+        _say(f"{why}: each start compiles anew; {VARIABLE} may name a folder")
+        return None
+    if folder != wanted:
+        _say(f"{why}: compiled code goes to {folder}; {VARIABLE} may name another folder")
+    code = folder / source_digest(Path(__file__).parent)
+    return str(code) if writable(code) else None
 
 
-def _use_own_cache() -> None:
-    if "NUMBA_CACHE_DIR" not in os.environ:
-        folder = cache_root() / source_digest(Path(__file__).parent)
-        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]  # made at run time
-
-
-_use_own_cache()
+def _say(what: str) -> None:
+    sys.stderr.write(f"cowpool: {what}\n")
 
 
 _made: list[str] = []
@@ -98,17 +111,26 @@ def _once(dispatcher: Any) -> Any:
 
 def compiled(function: F) -> F:
     """Compile `function` on first use and keep the machine code on disk."""
-    _made.append(function.__name__)
     options: dict[str, Any] = {"forceinline": False}  # else that of the caller would hold
-    return cast("F", _once(numba.njit(cache=True, error_model="numpy", **options)(function)))
+    return _made_of(function, options)
 
 
 def inlined(function: F) -> F:
     """Compile `function` into each of its callers: for the few that every step goes through."""
-    _made.append(function.__name__)
     options: dict[str, Any] = {
         "forceinline": True,
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,
     }
-    return cast("F", _once(numba.njit(cache=True, error_model="numpy", **options)(function)))
+    return _made_of(function, options)
+
+
+def _made_of(function: F, options: dict[str, Any]) -> F:
+    _made.append(function.__name__)
+    folder = None
+    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # made at run time
+        folder = _code_folder()
+    if folder:
+        numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]  # made at run time
+    kept = folder is not None
+    return cast("F", _once(numba.njit(cache=kept, error_model="numpy", **options)(function)))

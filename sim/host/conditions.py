@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sim.cache import cache_folder
 from sim.host.script import MAPPING_VERBS, Operation, Verb
 from sim.machine.rules import (
     CHECKED,
@@ -95,11 +96,20 @@ def file_folder() -> Path | None:
 
     Tried in turn: the folder for temporary files, the cache folder, the current one, ``/var/tmp``.
     """
-    for folder in (Path(tempfile.gettempdir()), cache_folder(), Path.cwd(), Path("/var/tmp")):
+    for folder in (_temporary(), cache_folder(), Path.cwd(), Path("/var/tmp")):
+        if folder is None:
+            continue
         usable = folder.is_dir() and os.access(folder, os.W_OK)
         if usable and file_system_of(folder) in DISK_FILE_SYSTEMS:
             return folder
     return None
+
+
+def _temporary() -> Path | None:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:  # there is none that can be written
+        return None
 
 
 def read_ahead_pages(folder: Path) -> int | None:
@@ -111,12 +121,6 @@ def read_ahead_pages(folder: Path) -> int | None:
     number = f"{os.major(device)}:{os.minor(device)}"
     kib = read_setting(f"/sys/class/bdi/{number}/read_ahead_kb")
     return int(kib) * 1024 // PAGE_BYTES if kib is not None and kib.isdigit() else None
-
-
-def cache_folder() -> Path:
-    """Return where things worth keeping between runs go (XDG base directory specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "cowpool"
 
 
 def compiler() -> str | None:

@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sim.cache import cache_folder
 from sim.errors import SimError
-from sim.host.conditions import THP_FOLDER, cache_folder, cannot_run, compiler, file_folder
+from sim.host.conditions import THP_FOLDER, cannot_run, compiler, file_folder
 from sim.host.conditions import read_setting as read_kernel_setting
 from sim.host.record import COUNTS, Figures, OpRecord
 from sim.host.script import FIRST_PROCESS, Operation, Verb
@@ -56,7 +57,10 @@ def compiled_program(name: str, sources: Sequence[Path], *flags: str) -> str:
     folder, shared = sources[0].parent, Path(__file__).parent
     for source in [*sorted(folder.glob("*.[ch]")), *sorted(shared.glob("*.h"))]:
         digest.update(source.read_bytes())
-    path = _writable_cache() / f"{name}-{digest.hexdigest()[:16]}"
+    cache = cache_folder()
+    if cache is None:
+        raise HostError("there is no folder to compile into; COWPOOL_CACHE_DIR may name one")
+    path = cache / f"{name}-{digest.hexdigest()[:16]}"
     if path.exists():
         return str(path)
     handle, made_name = tempfile.mkstemp(prefix=f"{name}-", dir=path.parent)
@@ -76,18 +80,6 @@ def compiled_program(name: str, sources: Sequence[Path], *flags: str) -> str:
     finally:
         made.unlink(missing_ok=True)
     return str(path)
-
-
-def _writable_cache() -> Path:
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        folder = Path(tempfile.gettempdir()) / f"cowpool-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
-            raise HostError(f"{folder} belongs to somebody else; set XDG_CACHE_HOME") from None
-    return folder
 
 
 class KernelRunner:
