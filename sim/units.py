@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 from itertools import pairwise
-from typing import Final, NewType
+from typing import Any, Final, NewType
 
 Pfn = NewType("Pfn", int)
 """Page frame number: an index into physical memory."""
@@ -38,12 +38,11 @@ PAGE_BYTES: Final = 4096
 LARGEST: Final = 2**63 - 1
 """Largest quantity: counts are signed 64-bit integers in compiled code."""
 
-_BYTE_UNITS: Final[Mapping[str, int]] = {
+_PREFIXES: Final = {"k": KIB, "m": MIB, "g": GIB, "t": TIB}
+
+BYTE_UNITS: Final[Mapping[str, int]] = {
     "B": 1,
-    "KiB": KIB,
-    "MiB": MIB,
-    "GiB": GIB,
-    "TiB": TIB,
+    **{f"{letter.upper()}iB": size for letter, size in _PREFIXES.items()},
     "kB": 1000,
     "KB": 1000,
     "MB": 1000**2,
@@ -51,8 +50,21 @@ _BYTE_UNITS: Final[Mapping[str, int]] = {
     "TB": 1000**4,
     "page": PAGE_BYTES,
     "pages": PAGE_BYTES,
+    # As others write them: Kubernetes `500Mi`, redis.conf `6gb`, Docker and Java `512m`.
+    **{f"{letter.upper()}i": size for letter, size in _PREFIXES.items()},
+    **{
+        f"{letter}{rest}": size
+        for letter, size in _PREFIXES.items()
+        for rest in ("ib", "i", "b", "")
+    },
+    **dict.fromkeys(("b", "byte", "bytes"), 1),
 }
-_TIME_UNITS: Final[Mapping[str, int]] = {
+"""Units of sizes.  Lower-case ones are binary, as in redis.conf; `kB` to `TB` are decimal."""
+
+_TWO_MEANINGS: Final = ("K", "M", "G", "T")
+"""Binary for Docker, systemd and Java, decimal for Kubernetes and disks."""
+
+TIME_UNITS: Final[Mapping[str, int]] = {
     "ns": NS,
     "us": US,
     "\u00b5s": US,  # micro sign
@@ -61,7 +73,12 @@ _TIME_UNITS: Final[Mapping[str, int]] = {
     "s": S,
     "min": MINUTE,
     "h": HOUR,
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), S),
+    **dict.fromkeys(("m", "mins", "minute", "minutes"), MINUTE),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), HOUR),
 }
+"""Units of durations, and of what a rate is counted per."""
+
 _BYTE_EXAMPLE: Final = "write e.g. `16 GiB`"
 _TIME_EXAMPLE: Final = "write e.g. `850 ns`, `1.5 ms` or `2 s`"
 _RATE_EXAMPLE: Final = "write e.g. `20000/s` or `3/min`"
@@ -69,6 +86,35 @@ _RATE_EXAMPLE: Final = "write e.g. `20000/s` or `3/min`"
 _QUANTITY: Final = re.compile(
     r"(?P<number>[0-9][0-9_]{0,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?)\s*(?P<unit>[^\s0-9]*)"
 )
+
+
+class BaseInt(int):
+    """A whole number that is in its base unit already, because a program wrote it."""
+
+
+class BaseFloat(float):
+    """A number that is in its base unit already, because a program wrote it."""
+
+
+def in_base_units(data: Any) -> Any:
+    """Return a copy of JSON-like data whose numbers need no unit to be read as quantities.
+
+    >>> parse_bytes(in_base_units({"size": 4096})["size"])
+    4096
+    """
+    match data:
+        case bool():
+            return data
+        case dict():
+            return {key: in_base_units(value) for key, value in data.items()}
+        case list() | tuple():
+            return [in_base_units(value) for value in data]
+        case int():
+            return BaseInt(data)
+        case float():
+            return BaseFloat(data)
+        case _:
+            return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +139,33 @@ class Range:
 
 
 def parse_bytes(value: object) -> int:
-    """Return a size in bytes; an ``int`` already is one.
+    """Return a size in bytes.
 
-    Takes binary units, decimal ones and pages of 4 KiB.  Raises `ValueError`, with a remedy in
-    the message, for anything else, for a negative size, and for a fraction of a byte; what a larger
-    unit leaves over (``1.1 GiB``) is rounded to the nearest byte.
+    Takes the units of `BYTE_UNITS`, `BaseInt` and 0.  Raises `ValueError`, with a remedy in the
+    message, for anything else, for another number without a unit, for a negative size, and for a
+    fraction of a byte; what a larger unit leaves over (``1.1 GiB``) is rounded to the nearest byte.
 
-    >>> parse_bytes("16 GiB"), parse_bytes("1.5 kB"), parse_bytes("12 pages"), parse_bytes(7)
-    (17179869184, 1500, 49152, 7)
+    >>> parse_bytes("16 GiB"), parse_bytes("1.5 kB"), parse_bytes("12 pages"), parse_bytes(0)
+    (17179869184, 1500, 49152, 0)
+    >>> parse_bytes("500Mi"), parse_bytes("6gb"), parse_bytes("512m")
+    (524288000, 6442450944, 536870912)
     """
-    return _whole(_parse(value, _BYTE_UNITS, _BYTE_EXAMPLE), value, "bytes", _BYTE_EXAMPLE)
+    _refuse_bare(value, ("GiB", "MiB", "B"))
+    return _whole(_parse(value, BYTE_UNITS, _BYTE_EXAMPLE), value, "bytes", _BYTE_EXAMPLE)
 
 
 def parse_duration(value: object) -> int:
-    """Return a duration in nanoseconds; an ``int`` already is one.
+    """Return a duration in nanoseconds; takes the units of `TIME_UNITS`, `BaseInt` and 0.
 
-    Raises `ValueError`, with a remedy in the message, for anything that is not a duration, for a
-    negative one, and for a fraction of a nanosecond; what a larger unit leaves over is rounded.
+    Raises `ValueError`, with a remedy in the message, for anything that is not a duration, for
+    another number without a unit, for a negative one, and for a fraction of a nanosecond; what a
+    larger unit leaves over is rounded.
 
     >>> parse_duration("850 ns"), parse_duration("1.5 ms"), parse_duration("5 min")
     (850, 1500000, 300000000000)
     """
-    return _whole(_parse(value, _TIME_UNITS, _TIME_EXAMPLE), value, "ns", _TIME_EXAMPLE)
+    _refuse_bare(value, ("s", "ms"))
+    return _whole(_parse(value, TIME_UNITS, _TIME_EXAMPLE), value, "ns", _TIME_EXAMPLE)
 
 
 def parse_rate(value: object) -> float:
@@ -133,7 +184,7 @@ def parse_rate(value: object) -> float:
         if not slash or not unit.strip():
             raise ValueError(f"{value!r} is not a rate; {_RATE_EXAMPLE}")
         count = _parse(f"{number.strip()} #", {"#": 1}, _RATE_EXAMPLE, shown=value)
-        rate = count * S / _unit(unit.strip(), _TIME_UNITS, _RATE_EXAMPLE, value)
+        rate = count * S / _unit(unit.strip(), TIME_UNITS, _RATE_EXAMPLE, value)
     return int(rate) if rate.denominator == 1 else float(rate)
 
 
@@ -183,6 +234,16 @@ def pages_for(size_bytes: int, page_bytes: int = PAGE_BYTES) -> int:
     return -(-size_bytes // page_bytes)
 
 
+def _refuse_bare(value: object, units: tuple[str, ...]) -> None:
+    """Raise `ValueError` for a number above 0 that has no unit."""
+    if type(value) in (bool, BaseInt, BaseFloat) or not isinstance(value, int | float):
+        return
+    if 0 < value <= LARGEST:
+        *most, last = [f"`{value} {unit}`" for unit in units]
+        alternatives = f"{', '.join(most)} or {last}"
+        raise ValueError(f"{value} has no unit; write e.g. {alternatives}")
+
+
 def _parse(value: object, units: Mapping[str, int], example: str, shown: object = None) -> Fraction:
     """Return `value` in base units, exactly."""
     shown = value if shown is None else shown
@@ -210,6 +271,10 @@ def _unit(name: str, units: Mapping[str, int], example: str, shown: object) -> i
         raise ValueError(f"{shown!r} has no unit; {example}")
     if name in units:
         return units[name]
+    if name in _TWO_MEANINGS and "B" in units:
+        number = str(shown).partition(name)[0].strip()
+        either = f"`{number} {name}iB` (binary) or `{number} {name}B` (decimal)"
+        raise ValueError(f"{shown!r} has two meanings; write e.g. {either}")
     by_lower = {known.lower(): known for known in reversed(list(units))}
     near = get_close_matches(name.lower(), by_lower, n=1)
     hint = f"did you mean `{by_lower[near[0]]}`? " if near else ""

@@ -119,10 +119,10 @@ def _folio_pages(text: str) -> int:
 
 def asked_release(text: str) -> str:
     """Return the release that `--as-kernel` names; raises `ScenarioError` if none is known so."""
-    from sim.machine.rules import known_release
+    from sim.scenario.quantities import kernel_release
 
     try:
-        return known_release(text)
+        return kernel_release(text)
     except ValueError as error:
         raise ScenarioError(str(error), key="--as-kernel") from None
 

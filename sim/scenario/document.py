@@ -13,7 +13,7 @@ import io
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from ruamel.yaml import YAML
 from ruamel.yaml import events as ev
@@ -37,6 +37,30 @@ _INT: Final = re.compile(r"[-+]?[0-9]+")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL: Final = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _MAX_DIGITS: Final = 60
+
+_MAY_BE_EMPTY: Final = "steps"
+"""A list of steps has verbs without arguments, which may be written ``wait:``."""
+
+
+class WrittenNumber(float):
+    """A number that was not written as Python writes it: a version 5.10 is not 5.1."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Return the number that `text` is, and keep the text."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.text,)
+
 
 Keys = tuple[str | int, ...]
 """Where a value stands in a document: the keys and indices that lead to it."""
@@ -118,8 +142,8 @@ def parse_document(text: str, name: str) -> Document:
 
 def parse_value(text: str, name: str, first_line: int = 1) -> tuple[Any, dict[Keys, Place]]:
     """Parse YAML text of any shape and return it with the place of every value in it."""
-    yaml = YAML(typ="safe", pure=True)
     builder = _Builder(name, first_line)
+    yaml = YAML(typ="safe", pure=True)
     try:
         return builder.build(yaml.parse(io.StringIO(text)))
     except MarkedYAMLError as error:
@@ -154,6 +178,17 @@ def shorten(text: str, limit: int = 60) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
+def _is_empty(event: Any) -> bool:
+    """Return whether an event is what stands behind a colon with nothing behind it."""
+    return (
+        isinstance(event, ev.ScalarEvent)
+        and event.value == ""
+        and event.implicit[0]
+        and event.tag is None
+        and event.anchor is None
+    )
+
+
 def _one_line(error: YAMLError) -> str:
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     context = getattr(error, "context", None)
@@ -180,6 +215,7 @@ class _Builder:
         self._deepest = 0
         self._anchors: dict[str, _Anchored] = {}
         self._places: dict[Keys, Place] = {}
+        self._empty: Keys | None = None
 
     def build(self, events: Iterator[ev.Event]) -> tuple[Any, dict[Keys, Place]]:
         value: Any = None
@@ -190,6 +226,10 @@ class _Builder:
                 if documents > 1:
                     self._refuse(event, "a second document begins here; keep one per file")
                 value = self._node(next(events), events, (), 0)
+        if self._empty is not None:
+            message = "has no value; write one after the colon, or remove the key"
+            line = self._places[self._empty].line
+            raise ScenarioError(message, self._name, line, dotted(self._empty))
         return value, self._places
 
     def _node(self, event: ev.Event, events: Iterator[ev.Event], path: Keys, depth: int) -> Any:
@@ -239,7 +279,10 @@ class _Builder:
                 where = f"already given in line {first}; keep one of them"
                 raise ScenarioError(where, self._name, self._place(event).line, dotted(inner))
             self._places[inner] = self._place(event)
-            values[key] = self._node(next(events), events, inner, depth + 1)
+            event = next(events)
+            if _is_empty(event) and _MAY_BE_EMPTY not in inner:
+                self._empty = self._empty or inner
+            values[key] = self._node(event, events, inner, depth + 1)
         return values
 
     def _alias(self, event: Any, depth: int) -> Any:
@@ -262,7 +305,8 @@ class _Builder:
                 self._refuse(event, "this number has too many digits; check it")
             return int(text)
         if _FLOAT.fullmatch(text):
-            return float(text)
+            number = WrittenNumber(text)
+            return float(number) if repr(float(number)) == text else number
         special = _SPECIAL.fullmatch(text)
         if special is None:
             return text

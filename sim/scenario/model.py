@@ -19,16 +19,18 @@ from pydantic import (
 )
 
 from sim.cost.catalogue import FAULTS_WITH_STAGES, PRICE_KEYS
-from sim.machine.rules import known_release
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
 from sim.scenario.quantities import (
+    KERNEL_SCHEMA,
     ByteRate,
     Bytes,
+    Cpus,
     Duration,
     Name,
     PositiveDuration,
     WholePages,
     folio_sizes,
+    kernel_release,
     size,
     within,
 )
@@ -45,13 +47,7 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _kernel(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError('put the version in quotes, as in "6.12": unquoted, 6.10 reads as 6.1')
-    return known_release(value)
-
-
-Kernel = Annotated[str, BeforeValidator(_kernel)]
+Kernel = Annotated[str, BeforeValidator(kernel_release), WithJsonSchema(KERNEL_SCHEMA)]
 FolioSizes = Annotated[
     dict[str, Literal["always", "inherit", "madvise", "never"]], BeforeValidator(folio_sizes)
 ]
@@ -98,6 +94,11 @@ class Overcommit(Closed):
     )
 
 
+def _mode_alone(value: object) -> object:
+    """Let ``overcommit: 1`` stand for ``overcommit: {mode: 1}``."""
+    return {"mode": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class Disk(Closed):
     """The device that files are on, and how the kernel reads from it."""
 
@@ -140,7 +141,9 @@ class HostFields(Closed):
     memory: Annotated[Bytes, size(LEAST_MEMORY_BYTES, MOST_MEMORY_BYTES)] | None = Field(
         default=None, description="physical memory, rounded down to whole pages"
     )
-    cpus: Annotated[int, within(1, MOST_CPUS)] | None = None
+    cpus: Annotated[Cpus, within(1, MOST_CPUS)] | None = Field(
+        default=None, description="a whole number of CPUs; `2000m` is 2"
+    )
     hz: Literal[100, 250, 300, 1000] | None = Field(
         default=None, description="timer ticks a second (CONFIG_HZ)"
     )
@@ -172,7 +175,9 @@ class HostFields(Closed):
     kernel_stack: Annotated[WholePages, size(PAGE_BYTES, MIB)] | None = Field(
         default=None, description="kernel stack of a task"
     )
-    overcommit: Overcommit | None = None
+    overcommit: Annotated[Overcommit, BeforeValidator(_mode_alone)] | None = Field(
+        default=None, description="how much may be promised; a bare number is the mode"
+    )
     disk: Disk | None = None
     swap: Bytes | None = Field(default=None, description="swap space; 0, the only value so far")
     prices: Prices | None = None
@@ -266,6 +271,11 @@ class Scenario(Closed):
     """Everything that determines a run, apart from the seed."""
 
     version: Literal[1] = Field(examples=["1"])
+    resolved: Literal[True] | None = Field(
+        default=None,
+        description="numbers are in base units (bytes, ns, per second), as in what `run --json` "
+        "prints; a file written by hand leaves it out",
+    )
     name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     host: Host = Host()
     policy: Policy = Policy()

@@ -13,6 +13,10 @@ SET_FILE: Final = "<--set>"
 """What stands in the place of a file's name for a value from the command line."""
 
 
+_MAIN_KEYS: Final[Mapping[Keys, str]] = {("host", "overcommit"): "mode"}
+"""What a plain value for a mapping sets of it; the rest of the mapping stays."""
+
+
 def apply_settings(document: Document, settings: Sequence[str]) -> Document:
     """Return `document` with each ``key.path=value`` of `settings` applied, in order.
 
@@ -24,6 +28,9 @@ def apply_settings(document: Document, settings: Sequence[str]) -> Document:
             message = f"{shorten(setting)!r} is not `key.path=value`; write `host.memory=16 GiB`"
             raise ScenarioError(message, SET_FILE, number)
         path = split_path(key.strip())
+        if not text.strip():
+            message = "has no value; write one behind `=`, or `null` for the default"
+            raise ScenarioError(message, SET_FILE, number, dotted(path))
         value, places = parse_value(text, SET_FILE, number)
         here = Place(SET_FILE, number)
         document = with_value(document, path, value, here)
@@ -70,6 +77,9 @@ def _refuse_unknown_process(document: Document, path: Keys, value: object) -> No
 
 def _put(document: Document, node: object, path: Keys, depth: int, value: object) -> Any:
     if depth == len(path):
+        main = _MAIN_KEYS.get(path)
+        if main and isinstance(node, Mapping) and not isinstance(value, Mapping | None):
+            return {**node, main: value}
         return value
     part = path[depth]
     if node is None:

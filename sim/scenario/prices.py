@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Final
 
 from sim.cost.catalogue import STAGES, price_spec
@@ -21,32 +22,28 @@ _PS: Final = "_ps"
 BARE_SOURCE: Final = "assumed: set without a source"
 """Source of a price that is given as nothing but a number."""
 
+_TIME: Final = {"anyOf": [{"const": 0}, {"type": "string"}]}
+
 PRICE_SCHEMA: Final[dict[str, Any]] = {
     "description": "a price: `850 ns`, or a value, lognormal or quantiles with its source",
     "anyOf": [
-        {"type": ["string", "number"]},
+        _TIME,
         {
             "type": "object",
             "properties": {
-                "value": {"type": ["string", "number"]},
+                "value": _TIME,
                 "value_ps": {"type": "integer"},
                 "lognormal": {
                     "type": "object",
                     "properties": {
-                        key + unit: {"type": ["string", "number"]}
-                        for key in ("mean", "sd", "least")
-                        for unit in ("", _PS)
+                        key + unit: _TIME for key in ("mean", "sd", "least") for unit in ("", _PS)
                     },
                     "additionalProperties": False,
                 },
-                "quantiles": {"type": "array", "items": {"type": ["string", "number"]}},
+                "quantiles": {"type": "array", "items": _TIME},
                 "quantiles_ps": {"type": "array", "items": {"type": "integer"}},
                 "source": {"type": "string"},
-                **{
-                    key + unit: {"type": ["string", "number"]}
-                    for key in ("low", "high")
-                    for unit in ("", _PS)
-                },
+                **{key + unit: _TIME for key in ("low", "high") for unit in ("", _PS)},
             },
             "required": ["source"],
             "additionalProperties": False,
@@ -62,7 +59,7 @@ def parse_price(raw: object) -> dict[str, Any]:
     value.  Raises `ValueError`, with a remedy in the message, for anything that is not a price.
     """
     if not isinstance(raw, Mapping):
-        ps = parse_ps(raw)
+        ps = _time_ps(raw)
         return {
             "value_ps": ps,
             "source": BARE_SOURCE,
@@ -122,10 +119,17 @@ def _closed(raw: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
 
 def _ps(value: object, key: str) -> int:
     if not key.endswith(_PS):
-        return parse_ps(value)
+        return _time_ps(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"`{key}` takes whole picoseconds, got {value!r}")
     return parse_ps(f"{value} ps") if value >= 0 else parse_ps(value)
+
+
+def _time_ps(value: object) -> int:
+    """Return a price with its unit in ps; a bare number above 0 has none."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < inf:
+        raise ValueError(f"{value} has no unit; write e.g. `{value} ns`")
+    return parse_ps(value)
 
 
 def parse_stages(raw: object) -> dict[str, float]:

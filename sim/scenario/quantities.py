@@ -1,18 +1,25 @@
 """What a value in a scenario may be: sizes, durations, rates, whole numbers, names.
 
 Each is an `Annotated` type: pydantic reads it, checks it and describes it in the JSON schema.
-A value in base units (a plain whole number) is always accepted, so that a resolved scenario is
-itself a scenario.
+A size or a duration needs its unit, except in a resolved scenario, whose numbers are in base units
+(`sim.units.in_base_units`), so that it is itself a scenario.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from sim.machine.rules import known_release
 from sim.units import (
+    BYTE_UNITS,
     PAGE_BYTES,
+    TIME_UNITS,
+    BaseFloat,
+    BaseInt,
     S,
     format_bytes,
     format_duration,
@@ -25,46 +32,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NUMBER: Final = r"^\s*[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*"
+_SIZES: Final = f"({'|'.join(sorted(BYTE_UNITS, key=len, reverse=True))})"
+_TIMES: Final = f"({'|'.join(sorted(TIME_UNITS, key=len, reverse=True))})"
 
 FOLIO_BYTES: Final = tuple(PAGE_BYTES << order for order in range(2, 9))
 """Sizes of folios between a page and a huge page."""
 
-BYTES_SCHEMA: Final[dict[str, Any]] = {
-    "anyOf": [
-        {"type": "integer", "minimum": 0},
-        {"type": "string", "pattern": _NUMBER + r"(B|[KMGT]iB|[kKMGT]B|pages?)\s*$"},
-    ],
-    "description": "a size, e.g. `16 GiB`; a plain number counts bytes",
-}
-DURATION_SCHEMA: Final[dict[str, Any]] = {
-    "anyOf": [
-        {"type": "integer", "minimum": 0},
-        {"type": "string", "pattern": _NUMBER + r"(ns|us|µs|μs|ms|s|min|h)\s*$"},
-    ],
-    "description": "a duration, e.g. `1.5 ms`; a plain number counts ns",
-}
-RATE_SCHEMA: Final[dict[str, Any]] = {
-    "anyOf": [
-        {"type": "number", "minimum": 0},
-        {"type": "string", "pattern": _NUMBER + r"/\s*(ns|us|µs|μs|ms|s|min|h)\s*$"},
-    ],
-    "description": "a rate, e.g. `20000/s`; a plain number is per second",
-}
 
-BYTE_RATE_SCHEMA: Final[dict[str, Any]] = {
-    "anyOf": [
-        {"type": "number", "minimum": 0},
-        {
-            "type": "string",
-            "pattern": _NUMBER + r"(B|[KMGT]iB|[kKMGT]B|pages?)\s*/\s*(ns|us|µs|μs|ms|s|min|h)\s*$",
-        },
-    ],
-    "description": "a speed, e.g. `200 MiB/s`; a plain number counts bytes per second",
-}
+def _quantity_schema(bare: dict[str, Any], pattern: str, description: str) -> dict[str, Any]:
+    either = [bare, {"type": "string", "pattern": f"{_NUMBER}{pattern}\\s*$"}]
+    return {"anyOf": either, "description": description}
+
+
+BYTES_SCHEMA: Final = _quantity_schema({"const": 0}, _SIZES, "a size, e.g. `16 GiB`")
+DURATION_SCHEMA: Final = _quantity_schema({"const": 0}, _TIMES, "a duration, e.g. `1.5 ms`")
+RATE_SCHEMA: Final = _quantity_schema(
+    {"type": "number", "minimum": 0},
+    rf"/\s*{_TIMES}",
+    "a rate, e.g. `20000/s`; a plain number is per second",
+)
+BYTE_RATE_SCHEMA: Final = _quantity_schema(
+    {"const": 0}, rf"{_SIZES}\s*/\s*{_TIMES}", "a speed, e.g. `200 MiB/s`"
+)
 
 
 def parse_byte_rate(value: object) -> float:
-    """Return a speed in bytes per second; a plain number already is one.
+    """Return a speed in bytes per second; takes `BaseInt`, `BaseFloat` and 0 as they are.
 
     >>> parse_byte_rate("200 MiB/s"), parse_byte_rate("3 MB/min")
     (209715200.0, 50000.0)
@@ -72,6 +65,9 @@ def parse_byte_rate(value: object) -> float:
     Raises `ValueError`, with a remedy in the message, for anything else.
     """
     if not isinstance(value, str):
+        bare = isinstance(value, int | float) and not isinstance(value, bool | BaseInt | BaseFloat)
+        if bare and value > 0:  # type: ignore[operator]  # a number
+            raise ValueError(f"{value} has no unit; write e.g. `{value} MiB/s`")
         return float(parse_rate(value))
     amount, slash, unit = value.partition("/")
     if not slash:
@@ -145,6 +141,47 @@ def _whole_pages(value: int) -> int:
 
 WholePages = Annotated[Bytes, AfterValidator(_whole_pages)]
 """A size in bytes that is a multiple of the page size."""
+
+KERNEL_SCHEMA: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "number"},
+        {"type": "string", "pattern": r"^[0-9]{1,2}\.[0-9]{1,3}([.+-].*)?$"},
+    ]
+}
+
+
+def kernel_release(value: object) -> str:
+    """Return the Linux release that a version names, which may be all that ``uname -r`` prints.
+
+    Raises `ValueError`, with what would be right, if its rules are not known.
+
+    >>> kernel_release("6.12"), kernel_release(6.12), kernel_release("5.10.0-28-amd64")
+    ('6.12', '6.12', '5.10')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("not a kernel version; write e.g. `6.12`")
+    release = re.fullmatch(r"(\d{1,2}\.\d{1,3})([.+-].{0,100})?", str(value).strip())
+    return known_release(release[1] if release else str(value))
+
+
+def _whole_cpus(value: object) -> object:
+    """Read ``2000m`` and ``2.0`` as 2; refuse a part of a CPU."""
+    milli = isinstance(value, str) and re.fullmatch(r"([0-9]{1,9})m", value.strip())
+    cpus = int(milli[1]) / 1000 if milli else value
+    if not isinstance(cpus, float):
+        return value
+    if cpus != cpus // 1:
+        least = max(1, math.ceil(cpus)) if math.isfinite(cpus) else 1
+        raise ValueError(f"a host has whole CPUs, not {value}; write e.g. `{least}`")
+    return int(cpus)
+
+
+Cpus = Annotated[
+    int,
+    BeforeValidator(_whole_cpus),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[0-9]+000m$"}]}),
+]
+"""A number of CPUs."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 """A name in messages and files; no ``/``, which stands between a parent and its child."""

@@ -25,6 +25,7 @@ from sim.scenario.model import Policy, Run, Scenario
 from sim.scenario.overrides import apply_settings, split_path, with_value
 from sim.scenario.profiles import DEFAULT_PROFILE, is_path, load_profile, merged
 from sim.scenario.programs import known_programs, resolve_process
+from sim.units import in_base_units
 
 VERSION: Final = 1
 RESULTS_VERSION: Final = 4
@@ -81,6 +82,8 @@ def open_scenario(
             message = f"there is no such file, and {error.message}"
             raise ScenarioError(message, text, 1) from None
         document, folder = read_document(path, f"{text}.yaml"), path.parent
+    if document.data.get("resolved") is True:
+        document.data = in_base_units(document.data)
     document = apply_settings(document, overrides)
     if document.data.get("name") is None and isinstance(document.data, dict):
         document.data = {"name": path.stem[:64], **document.data}
@@ -106,8 +109,11 @@ def resolve(
     programs: Programs | None = None,
     schedulers: Sequence[str] = SCHEDULERS,
 ) -> dict[str, Any]:
-    """Resolve a scenario that is already parsed, such as a resolved one."""
-    document = Document(dict(data), None, {(): Place(None, None)})
+    """Resolve a scenario that is data already, such as a resolved one.
+
+    Its numbers are in base units: a program wrote them.
+    """
+    document = Document(in_base_units(dict(data)), None, {(): Place(None, None)})
     known = known_programs() if programs is None else programs
     return _resolve(document, Path(), known, schedulers)
 
@@ -161,6 +167,7 @@ def _resolve(
     check_scheduler(policy, schedulers, document)
     return {
         "version": VERSION,
+        "resolved": True,
         "name": scenario.name or "scenario",
         "host": host,
         "policy": policy,

@@ -25,10 +25,18 @@ def json_schema(
     when a scenario is resolved.
     """
     if kind == "scenario":
-        return {"$schema": DIALECT, **scenario_schema(programs)}
+        schema = scenario_schema(programs)
+        definitions = schema.pop("$defs")
+        return {
+            "$schema": DIALECT,
+            "title": "A scenario of cowpool",
+            "type": "object",
+            **_unless_resolved({"$ref": "#/$defs/Scenario"}),
+            "$defs": {**definitions, "Scenario": schema},
+        }
     if kind == "study":
         return {"$schema": DIALECT, **study_schema()}
-    definitions: dict[str, Any] = {}
+    definitions = {}
     for name, schema in (("Scenario", scenario_schema(programs)), ("Study", study_schema())):
         definitions.update(schema.pop("$defs", {}))
         definitions[name] = schema
@@ -38,9 +46,15 @@ def json_schema(
         "type": "object",
         "if": {"required": ["base"]},
         "then": {"$ref": "#/$defs/Study"},
-        "else": {"$ref": "#/$defs/Scenario"},
+        "else": _unless_resolved({"$ref": "#/$defs/Scenario"}),
         "$defs": definitions,
     }
+
+
+def _unless_resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that holds for what people write; nobody edits a resolved scenario."""
+    marked = {"properties": {"resolved": {"const": True}}, "required": ["resolved"]}
+    return {"if": marked, "then": {"required": ["version", "processes", "run"]}, "else": schema}
 
 
 def scenario_schema(programs: Mapping[str, Callable[..., Any]] | None = None) -> dict[str, Any]:

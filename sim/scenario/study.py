@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -23,7 +24,7 @@ from pydantic import (
 from sim.errors import ScenarioError
 from sim.resources import config_path
 from sim.scenario.complaints import checked, suggestion
-from sim.scenario.document import Document, read_document
+from sim.scenario.document import Document, WrittenNumber, read_document
 from sim.scenario.model import Closed
 from sim.scenario.profiles import is_path
 
@@ -97,6 +98,14 @@ class ZippedAxis(Closed):
     def n_levels(self) -> int:
         """How many levels the axis has."""
         return len(next(iter(self.zip.values())))
+
+
+def _level_name(value: object) -> object:
+    """Return a level as its axis names it: a kernel 5.10 is not 5.1."""
+    return str(value) if isinstance(value, WrittenNumber) else value
+
+
+LevelName = Annotated[str | int | float, BeforeValidator(_level_name)]
 
 
 def _kind_of_axis(value: object) -> str:
@@ -185,7 +194,7 @@ class Answer(Closed):
     metric: str = Field(default="memory_need_bytes.total", description="a metric, dotted")
     content: Fraction = Field(default=0.99, description="share of events the bound must cover")
     confidence: Fraction = Field(default=0.95)
-    at: dict[str, str | int | float] | None = Field(
+    at: dict[str, LevelName] | None = Field(
         default=None, description="the point that the sentence is about; default: the largest"
     )
     subject: str = Field(default="a host", description="who is told, as in `a Redis host`")
@@ -208,7 +217,7 @@ class StudyFile(Closed):
         Discriminator(_kind_of_replications),
     ]
     seed: int = Field(ge=0, lt=2**64)
-    baseline: dict[KeyPath, str | int | float] | None = None
+    baseline: dict[KeyPath, LevelName] | None = None
     need: Need | None = None
     check: Check | None = None
     uncertain: dict[KeyPath, UncertainInput] = Field(

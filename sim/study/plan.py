@@ -19,7 +19,7 @@ from sim.scenario.complaints import suggestion
 from sim.scenario.programs import known_programs
 from sim.scenario.study import Study, Times, ZippedAxis, as_times
 from sim.study.cost import expected_work_s
-from sim.units import PAGE_BYTES
+from sim.units import PAGE_BYTES, BaseFloat, BaseInt
 
 Part = Literal["runs", "need", "check", "around", "inputs"]
 
@@ -251,7 +251,7 @@ class Planner:
         plain = {key: value for key, value in sets.items() if key not in derived}
         if not derived:
             return self._resolve(plain)
-        known = json.dumps(plain, sort_keys=True, default=str)
+        known = repr(sorted(plain.items()))
         if known not in self._plain:
             self._plain[known] = self._resolve(plain)
         first = self._plain[known]
@@ -272,7 +272,7 @@ class Planner:
         product = value * times.by
         if key == MEMORY:
             return _whole_pages(product)
-        return round(product) if isinstance(value, int) else product
+        return BaseInt(round(product)) if isinstance(value, int) else BaseFloat(product)
 
 
 def value_at(scenario: Mapping[str, Any], key_path: str) -> Any:
@@ -289,5 +289,5 @@ def value_at(scenario: Mapping[str, Any], key_path: str) -> Any:
     return value
 
 
-def _whole_pages(size_bytes: float) -> int:
-    return math.ceil(size_bytes / PAGE_BYTES) * PAGE_BYTES
+def _whole_pages(size_bytes: float) -> BaseInt:
+    return BaseInt(math.ceil(size_bytes / PAGE_BYTES) * PAGE_BYTES)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from sim.errors import ScenarioError
-from sim.units import S, parse_duration
+from sim.units import BaseInt, S, parse_duration
 from sim.workload.patterns import check_arrivals
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _read_times(path: str, sha256: str) -> NDArray[np.int64]:
         if not text:
             continue
         try:
-            times_ns.append(parse_duration(int(text) if text.isdecimal() else text))
+            times_ns.append(parse_duration(BaseInt(text) if text.isdecimal() else text))
         except ValueError as error:
             raise ScenarioError(str(error), path, number) from error
     listed_ns = np.array(times_ns, dtype=np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.errors import Refused
-from sim.units import GIB, MIB, MINUTE, MS, PAGE_BYTES, Range
+from sim.units import GIB, MIB, MINUTE, MS, PAGE_BYTES, Range, in_base_units
 from sim.workload.declared import Uncertain
 from sim.workload.patterns import Uniform
 from sim.workload.step_grammar import normal_image
@@ -77,7 +77,7 @@ def build_storm(
     Records: ``spawn_ns``, one number a start (until the parent goes on);
     ``spawns_refused`` and ``jobs_killed`` at the end.
     """
-    program = said_image(normal_image(image))
+    program = said_image(normal_image(in_base_units(image)))
     memory = yield from task.mmap(max(parent_bytes, PAGE_BYTES))
     if parent_bytes:
         yield from task.write(memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -84,6 +85,14 @@ DUMP: Final = LeftOut(
 )
 
 
+def read_version(value: object) -> object:
+    """Read a version as people write it: of 7.2.4 the first two numbers count."""
+    found = re.fullmatch(r"v?(\d{1,2}(?:\.\d{1,2})?)(\.\d{1,4})?", str(value).strip())
+    if found is None or isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a version of Redis; write e.g. `7.2`")
+    return float(found[1])
+
+
 def _check(arguments: Mapping[str, Any]) -> None:
     redis_heap(**{name: arguments[name] for name in HEAP_PARAMETERS})
 
@@ -92,7 +101,7 @@ def _check(arguments: Mapping[str, Any]) -> None:
 def redis(
     task: Process,
     *,
-    version: Annotated[float, Range(2.4, 9.0)] = 7.2,
+    version: Annotated[float, read_version, Range(2.4, 9.0)] = 7.2,
     dataset_bytes: Annotated[int, Range(64 * 1024, None)] = GIB,
     value_bytes: Annotated[int, Range(1, 512 * MIB), VALUE] = 1000,
     key_bytes: Annotated[int, Range(1, 65_536)] = 16,

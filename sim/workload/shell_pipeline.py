@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.errors import Refused
-from sim.units import KIB, MIB, MS, PAGE_BYTES, US, Range, S
+from sim.units import KIB, MIB, MS, PAGE_BYTES, US, Range, S, in_base_units
 from sim.workload.build_storm import SpawnMethod, spawn
 from sim.workload.declared import Uncertain
 from sim.workload.patterns import Every
@@ -79,7 +79,7 @@ def shell_pipeline(
     Records, one number a pipeline: ``pipeline_ns`` (first fork to last exit);
     ``stages_refused`` at the end.
     """
-    program = said_image(normal_image(image))
+    program = said_image(normal_image(in_base_units(image)))
     if shell_bytes:
         memory = yield from task.mmap(shell_bytes)
         yield from task.write(memory)

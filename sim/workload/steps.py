@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from sim.units import in_base_units
 from sim.workload.api import Image
 from sim.workload.arrivals import poisson
 from sim.workload.malloc.heap import Heap
@@ -88,7 +89,7 @@ def steps(
     malloc
         Whose malloc it is.
     """
-    yield from _Runner(task, {}, {}, MODELS[malloc]()).run(normal_steps(steps))
+    yield from _Runner(task, {}, {}, MODELS[malloc]()).run(normal_steps(in_base_units(steps)))
 
 
 class _Runner:

@@ -5,6 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.units import in_base_units
 from sim.workload.step_grammar import VERBS
 from sim.workload.steps import StepsError, normal_steps
 
@@ -61,7 +62,7 @@ def refused_or_normal(steps):
     except StepsError as refused:
         check_message(refused)
         return False
-    assert normal_steps(json.loads(json.dumps(normal))) == normal
+    assert normal_steps(in_base_units(json.loads(json.dumps(normal)))) == normal
     return True
 
 

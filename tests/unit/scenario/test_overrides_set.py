@@ -19,7 +19,7 @@ def file(tmp_path):
     data = {
         "version": 1,
         "host": {"memory": "8 GiB", "zones": [{"name": "a", "memory": "8 GiB"}]},
-        "processes": {"db": {"program": "server", "dataset": 4096, "sizes": [1, 2]}},
+        "processes": {"db": {"program": "server", "dataset": "4 KiB", "sizes": [1, 2]}},
         "run": {"horizon": "1 s"},
     }
     path.write_text(json.dumps(data, indent=1))
@@ -37,7 +37,7 @@ def test_values_are_yaml(file):
         "host.zones=null",
         "processes.db.sizes.1=5",
         "policy.scheduler={kind: fifo}",
-        "processes.other={program: server, dataset: 1}",
+        "processes.other={program: server, dataset: 1 B}",
     )
     assert found["host"]["memory"] == 16 << 30
     assert found["processes"]["db"]["sizes"] == [1, 5]
@@ -78,6 +78,9 @@ def test_the_source_is_left_alone():
         ("host.memory=-1", "<--set>:1: host.memory", "negative"),
         ("host.cpus=two", "<--set>:1: host.cpus", "not a whole number"),
         ("run.horizon=", "<--set>:1: run.horizon", "has no value"),
+        ("host.memory=", "<--set>:1: host.memory", "has no value"),
+        ("host.memory= ", "<--set>:1: host.memory", "has no value"),
+        ("host.zones=", "<--set>:1: host.zones", "has no value"),
     ],
 )
 def test_what_cannot_be_set_is_refused(file, setting, where, message):

@@ -67,7 +67,7 @@ def test_defaults_follow_the_memory_of_a_variant(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(json.dumps(scenario()))
     source = open_scenario(path, programs=PROGRAMS)
-    small, large = (source.resolved({"host.memory": n * GIB}) for n in (4, 16))
+    small, large = (source.resolved({"host.memory": f"{n} GiB"}) for n in (4, 16))
     assert small["host"]["min_free"] < large["host"]["min_free"]
     assert small["host"]["zones"][0]["memory"] == 4 * GIB
     assert source.resolved()["host"]["memory"] == 8 * GIB
@@ -114,7 +114,7 @@ def test_memory_is_whole_pages():
 
 
 def test_a_bare_price_calls_itself_assumed():
-    prices = resolved(host={"prices": {"zero_fill": "2 us", "cow_copy": 1}})["host"]["prices"]
+    prices = resolved(host={"prices": {"zero_fill": "2 us", "cow_copy": "1 ns"}})["host"]["prices"]
     assert prices["zero_fill"] == {
         "value_ps": 2_000_000,
         "source": "assumed: set without a source",
@@ -126,7 +126,12 @@ def test_a_bare_price_calls_itself_assumed():
 
 
 def test_quantile_prices_are_kept():
-    price = {"quantiles": ["1 ns", "3 ns"], "source": "measured here", "low": 1, "high": 3}
+    price = {
+        "quantiles": ["1 ns", "3 ns"],
+        "source": "measured here",
+        "low": "1 ns",
+        "high": "3 ns",
+    }
     entry = resolved(host={"prices": {"access": price}})["host"]["prices"]["access"]
     assert entry["quantiles_ps"] == [1000, 3000]
     assert entry["high_ps"] == 3000

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sim.units import in_base_units
 from sim.workload.step_grammar import normal_steps
 from sim.workload.steps import StepsError
 
@@ -13,7 +14,7 @@ def test_a_block_is_a_region_of_the_pages_it_may_lie_in():
     assert normal[0] == {"malloc": {"name": "a", "size": 102400}}
     assert normal[1]["write"]["pages"] == 26
     assert normal[2] == {"free": {"block": "a"}}
-    assert normal_steps(normal) == normal
+    assert normal_steps(in_base_units(normal)) == normal
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,11 @@ def test_a_block_is_a_region_of_the_pages_it_may_lie_in():
         [A, {"realloc": {"block": "a", "size": "1 MiB"}}, {"write": {"region": "a", "pages": 250}}],
         [{"repeat": {"times": 3, "steps": [A, {"write": "a"}, {"free": "a"}, "malloc_trim"]}}],
         [A, {"exec": {}}, {"sbrk": {"grow": "4 KiB"}}],
-        [{"calloc": {"name": "a", "size": 1}}, {"mmap": {"name": "a", "size": 1}}, {"munmap": "a"}],
+        [
+            {"calloc": {"name": "a", "size": "1 B"}},
+            {"mmap": {"name": "a", "size": "1 B"}},
+            {"munmap": "a"},
+        ],
     ],
 )
 def test_what_may_be_said(steps):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sim.errors import ScenarioError
-from sim.units import KIB, MS
+from sim.units import KIB, MS, in_base_units
 from sim.workload.api import Image
 from sim.workload.patterns import Every, HotCold, Listed, Uniform
 from sim.workload.step_grammar import normal_image
@@ -54,9 +54,9 @@ PROGRAMS = [
 
 def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
     programs = normal_steps(PROGRAMS)
-    assert normal_steps(json.loads(json.dumps(programs))) == programs
+    assert normal_steps(in_base_units(json.loads(json.dumps(programs)))) == programs
     normal = normal_steps(EVERYTHING)
-    assert normal_steps(json.loads(json.dumps(normal))) == normal
+    assert normal_steps(in_base_units(json.loads(json.dumps(normal)))) == normal
     assert normal[1] == {
         "write": {
             "region": "A",
@@ -88,8 +88,8 @@ def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
         ([{"mmap": 5}], (0, "mmap"), "takes `name`, `size`, `file`, `shared`, `cold`, got 5"),
         ([{"mmap": {"name": "A", "size": 0}}], (0, "mmap", "size"), "must be at least 1"),
         ([{"mmap": {"name": "A", "size": "1 QiB"}}], (0, "mmap", "size"), "unknown unit 'QiB'"),
-        ([{"mmap": {"name": "A b", "size": 1}}], (0, "mmap", "name"), "a name is letters"),
-        ([{"mmap": {"nam": "A", "size": 1}}], (0, "mmap", "nam"), "did you mean 'name'"),
+        ([{"mmap": {"name": "A b", "size": "1 B"}}], (0, "mmap", "name"), "a name is letters"),
+        ([{"mmap": {"nam": "A", "size": "1 B"}}], (0, "mmap", "nam"), "did you mean 'name'"),
         ([A, {"read": {"region": "A", "first": 3}}], (1, "read", "first"), "has 2 pages, not 3"),
         (
             [A, {"read": {"region": "A", "first": 1, "pages": 2}}],
@@ -105,7 +105,7 @@ def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
         ([{"exec": "lss"}], (0, "exec"), "unknown program 'lss'; did you mean 'ls'"),
         ([{"exec": {"program": 5}}], (0, "exec", "program"), "unknown program '5'"),
         (
-            [{"exec": {"program": "ls", "text": 1, "touched": 1}}],
+            [{"exec": {"program": "ls", "text": "1 B", "touched": 1}}],
             (0, "exec"),
             "`program` says it all; leave out `text`, `touched`",
         ),
@@ -124,8 +124,8 @@ def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
         ([{"compute": {}}], (0, "compute"), "needs `cpu`"),
         ([{"exit": 300}], (0, "exit"), "must be a whole number in 0 .. 255, got 300"),
         ([{"sbrk": {}}], (0, "sbrk"), "needs either `grow` or `shrink`"),
-        ([{"sbrk": {"grow": 1, "shrink": 1}}], (0, "sbrk"), "needs either"),
-        ([{"sbrk": {"shrink": 1, "name": "H"}}], (0, "sbrk", "name"), "only a heap that grows"),
+        ([{"sbrk": {"grow": "1 B", "shrink": "1 B"}}], (0, "sbrk"), "needs either"),
+        ([{"sbrk": {"shrink": "1 B", "name": "H"}}], (0, "sbrk", "name"), "only a heap that grows"),
         ([{"repeat": {"times": 1, "steps": {}}}], (0, "repeat", "steps"), "steps are a list"),
         ([{"repeat": {"times": -1, "steps": []}}], (0, "repeat", "times"), "whole number"),
         ([A, {"read": {"region": "A", "drop": 1}}], (1, "read", "drop"), "true or false"),
@@ -158,7 +158,11 @@ def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
             (1, "read", "arrivals", "at"),
             "needs a time for each of 2, got 1",
         ),
-        ([A, {"read": {"region": "A", "arrivals": {"at": [2, 1]}}}], None, "must not decrease"),
+        (
+            [A, {"read": {"region": "A", "arrivals": {"at": ["2 ns", "1 ns"]}}}],
+            None,
+            "must not decrease",
+        ),
         ([A, {"read": {"region": "A", "arrivals": {"poisson": 0}}}], None, "more than 0/s"),
         ([A, {"read": {"region": "A", "arrivals": {"often": 1}}}], None, "kind of arrivals"),
         ([A, {"read": {"region": "A", "arrivals": "1 ms"}}], None, "must be `{every: DURATION}`"),
