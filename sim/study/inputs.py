@@ -17,7 +17,7 @@ from sim.scenario.programs import show_value
 from sim.scenario.study import StudyFile, UncertainInput
 from sim.study.plan import Axis, Cell, Planner, value_at
 from sim.study.records import Record
-from sim.units import format_bytes, format_duration
+from sim.units import format_bytes, format_duration, in_base_units
 from sim.workload.declared import LeftOut, Uncertain, mark_of
 from sim.workload.signature import Parameter, parameters_of
 
@@ -253,7 +253,7 @@ def _ends(
             return tuple(End(str(end), {key: end}) for end in given)
     if mark is None:
         return ()
-    return tuple(End(show(end), {key: end}) for end in mark.ends(value))
+    return tuple(End(show(end), {key: in_base_units(end)}) for end in mark.ends(value))
 
 
 def _of_prices(prices: Mapping[str, Mapping[str, Any]], study: StudyFile) -> Input:
