@@ -12,18 +12,26 @@ has a mark that says who runs the whole list:
 `make test` runs every test and takes the first number; `make stress` runs what is marked `stress`
 and takes the second (`pytest --whole -m stress`); `make truth` does so with what is marked
 `kernel`.  The first number is chosen so that the test takes a second or two.
+
+The running kernel.  A test marked `kernel` has a row in `support.depends`: what it needs, without
+which it is skipped, and what its figures depend on.  It fails where they differ; whether that is
+red, or unchecked because this host is not as recorded, is decided here.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
-from support import samples
+from support import depends, samples
 
 # A command with little to do decides for its process that nothing is compiled; the process of the
 # tests has more to do, and begins to compile before.
 import sim.kernel.step  # noqa: F401
+
+TESTS = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +45,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="take the whole of each long list, not a sample: `make stress`, `make truth`",
     )
+    parser.addoption(
+        "--held-at-least",
+        type=int,
+        default=0,
+        metavar="N",
+        help="fail if fewer than N tests were held against the running kernel: `make truth`",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,17 +63,79 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("cowpool")
 
 
+def kernel_row(item: pytest.Item) -> depends.Row | None:
+    """Return what a test that asks the running kernel depends on; ``None`` for any other test."""
+    if item.get_closest_marker("kernel") is None:
+        return None
+    name = item.path.relative_to(TESTS).as_posix() + "::" + item.name
+    row = depends.row_of(name)
+    if row is None:
+        raise pytest.UsageError(f"{name} asks the kernel; say in support/depends.py what it needs")
+    return row
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what cannot be asked here, and say what is missing."""
+    row = kernel_row(item)
+    if row is not None and (reason := depends.missing(row)):
+        pytest.skip(f"unchecked: {reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Report a difference as unchecked where the host is not as recorded in what decides it."""
+    report = yield
+    row = kernel_row(item)
+    if row is not None and report.failed and call.excinfo is not None:
+        depends.judge(report, row, str(call.excinfo.value))
+    return report
+
+
+def kernel_counts(stats: dict[str, list[Any]]) -> Counter[str]:
+    """Count the tests that asked the running kernel: held, unchecked, red."""
+    seen: dict[str, str] = {}
+    worst = {"passed": "held", "skipped": "unchecked", "failed": "red", "error": "red"}
+    for outcome, verdict in worst.items():
+        for report in stats.get(outcome, []):
+            if "kernel" in report.keywords and (outcome != "passed" or report.when == "call"):
+                seen[report.nodeid] = verdict
+    return Counter(seen.values())
+
+
+def too_few_held(config: pytest.Config, counts: Counter[str]) -> bool:
+    return counts["held"] < config.getoption("--held-at-least")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where fewer tests held against the kernel than were asked for."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or session.exitstatus != pytest.ExitCode.OK:
+        return
+    if too_few_held(session.config, kernel_counts(reporter.stats)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say what was not held against a kernel, and which seeds were drawn for this run alone."""
-    unchecked: Counter[str] = Counter()
+    """Say what was held against the kernel, what was not, and which seeds were drawn."""
+    unchecked: dict[str, list[str]] = defaultdict(list)
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2].removeprefix("Skipped: ")
         if reason.startswith("unchecked"):
-            unchecked[reason] += 1
+            unchecked[reason.partition("; it differs")[0]].append(report.nodeid)
+            if "; it differs" in reason:
+                terminalreporter.write_line(f"{report.nodeid}: {reason}", yellow=True)
     for reason, tests in unchecked.items():
-        terminalreporter.write_line(f"{reason} ({tests} tests)", yellow=True)
+        terminalreporter.write_line(f"{reason} ({len(tests)} tests)", yellow=True)
     for outcome in ("passed", "failed", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):
             for name, value in report.user_properties:
                 if name == "fresh seed" and report.when == "call":
                     terminalreporter.write_line(f"fresh seed {value}: {report.nodeid}")
+    counts = kernel_counts(terminalreporter.stats)
+    if counts:
+        said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("held", "unchecked", "red"))
+        terminalreporter.write_line(f"against the running kernel: {said}", bold=True)
+    if too_few_held(terminalreporter.config, counts):
+        least = terminalreporter.config.getoption("--held-at-least")
+        terminalreporter.write_line(f"fewer than {least} held: this proves too little", red=True)

@@ -20,8 +20,6 @@ from tests.truth.reference_model import predict
 
 SCRIPT = "P map A 4\nP write A 0 4\nP fork C\nC write A 1 2\n"
 
-needs_kernel = pytest.mark.skipif(cannot_run() is not None, reason=f"unchecked: {cannot_run()}")
-
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
@@ -100,7 +98,6 @@ def test_bad_input_is_raised_with_file_and_line(path):
         run(random=3)
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_both_sides_are_printed(path):
     status, out, err = run(path, kernel=True)
@@ -112,7 +109,6 @@ def test_both_sides_are_printed(path):
     assert "no difference" in err
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_a_difference_is_marked_and_is_a_no(path):
     status, out, err = run(path, kernel=True, predictor=one_fault_too_many)
@@ -123,7 +119,6 @@ def test_a_difference_is_marked_and_is_a_no(path):
     assert line.endswith("! minflt=1  <- minflt")
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_json_holds_both_sides_and_nothing_else_is_printed(path):
     status, out, _ = run(path, kernel=True, as_json=True, predictor=one_fault_too_many)
@@ -138,7 +133,6 @@ def test_json_holds_both_sides_and_nothing_else_is_printed(path):
     assert last["differences"] == ["minflt"]
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_random_scripts_agree_and_say_how_many(path):
     status, out, _ = run(random=3, seed=1, kernel=True)
@@ -147,7 +141,6 @@ def test_random_scripts_agree_and_say_how_many(path):
     assert "checked, no difference" in out
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_a_failing_random_script_is_shrunk_saved_and_can_be_repeated(path):
     status, out, _ = run(random=50, seed=1, kernel=True, predictor=one_fault_too_many)
@@ -162,7 +155,6 @@ def test_a_failing_random_script_is_shrunk_saved_and_can_be_repeated(path):
     assert run(saved, kernel=True)[0] == 0
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_random_scripts_of_all_verbs_agree_too(path):
     status, out, _ = run(random=5, seed=1, kernel=True, verbs=ALL_VERBS)
@@ -170,7 +162,6 @@ def test_random_scripts_of_all_verbs_agree_too(path):
     assert "checked, no difference" in out
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_a_difference_is_unchecked_if_a_setting_was_changed_meanwhile(path, monkeypatch):
     now = conform.host_conditions()
@@ -207,7 +198,6 @@ def test_a_condition_spoils_only_scripts_that_use_its_verbs():
     assert objections([never], huge) == ["transparent huge pages: never (no use)"]
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_random_scripts_leave_out_what_cannot_be_relied_upon(path, monkeypatch):
     never = Condition("transparent huge pages", "never", "no use", frozenset({Verb.HUGEPAGE}))

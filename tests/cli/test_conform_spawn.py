@@ -7,13 +7,10 @@ import pytest
 
 from sim.cli import main
 from sim.host import spawn_conform
-from sim.host.conditions import cannot_run
 from sim.host.kernel import HostError
 from sim.host.spawn import Spawn
 from sim.host.spawn_conform import run_spawns
 from sim.units import MIB
-
-needs_kernel = pytest.mark.skipif(cannot_run() is not None, reason=f"unchecked: {cannot_run()}")
 
 
 def run(**options):
@@ -45,7 +42,6 @@ def test_a_kernel_that_cannot_be_asked_is_said_to_be(monkeypatch):
     assert "child=16" in out
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_both_sides_are_printed():
     status, out, err = run(kernel=True)
@@ -56,7 +52,6 @@ def test_both_sides_are_printed():
         assert left.split()[-3:] == right.split()
 
 
-@needs_kernel
 @pytest.mark.kernel
 def test_a_difference_is_marked_and_is_the_status(monkeypatch):
     def wrong(*_arguments, spawns, **_options):

@@ -53,7 +53,7 @@ def answer_path(script: Path, release: str) -> Path:
 def built(folder: Path, name: str, sources: Sequence[Path]) -> Path:
     """Return a static program, compiled into `folder`."""
     made = folder / name
-    flags = ("-std=gnu11", "-O1", "-static", "-pthread")
+    flags = ("-std=gnu11", "-O1", "-static", "-pthread", f"-I{SOURCES.parent}")
     subprocess.run([str(compiler()), *flags, "-o", made, *sources], check=True)
     return made
 

@@ -38,16 +38,12 @@ def predicted(case: str) -> int:
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, int]:
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        pytest.skip("unchecked: only root may see frame numbers, on Linux")
     ran = subprocess.run(
         [sys.executable, frames_after_fork.__file__, str(PAGES)],
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    if ran.returncode != 0:
-        pytest.skip(f"unchecked: {ran.stderr.strip()}")
     result: dict[str, int] = json.loads(ran.stdout)
     return result
 

@@ -3,13 +3,12 @@
 Needs root, to set what sizes the kernel uses; it is set back.
 """
 
-import os
 import platform
 
 import pytest
 
 from sim.host.compare import compare, count_differences
-from sim.host.conditions import THP_FOLDER, assumed_release, cannot_run, host_conditions, objections
+from sim.host.conditions import assumed_release, host_conditions, objections
 from sim.host.huge_pages import huge_page_settings
 from sim.host.kernel import KernelRunner
 from sim.host.predict import predict
@@ -17,7 +16,6 @@ from sim.host.random_scripts import ALL_VERBS, random_script, script_generator
 from sim.host.script import Operation
 from sim.host.validity import parse_script
 from sim.machine.layout import THP_ALWAYS, THP_MADVISE
-from tests.truth.checked_kernel import verdict
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 
@@ -39,17 +37,6 @@ SIZES = [(4,), (16,), (256,), (4, 32, 128)]
 RANDOM_SCRIPTS = 12
 
 
-@pytest.fixture(autouse=True)
-def able() -> None:
-    reason = cannot_run()
-    if reason is None and os.geteuid() != 0:
-        reason = "only root may change the settings of huge pages"
-    if reason is None and not (THP_FOLDER / "hugepages-64kB").is_dir():
-        reason = "this kernel has no folios of other sizes"
-    if reason is not None:
-        pytest.skip(f"unchecked: {reason}")
-
-
 def differs(runner: KernelRunner, script: list[Operation], **how: object) -> bool:
     predicted = predict(script, kernel=assumed_release(platform.release()), audit=True, **how)
     return all(count_differences(compare(predicted, runner.run(script))) for _ in range(3))
@@ -67,7 +54,7 @@ def test_a_region_of_huge_pages_written_forked_and_written_again(thp: str):
     assert {"P": 1024, "C": 512} in huge
     with huge_page_settings(thp=thp):
         if differs(KernelRunner(huge_everywhere=True), script, thp=mode):
-            verdict(f"huge pages {thp}")
+            pytest.fail(f"huge pages {thp}")
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -79,7 +66,7 @@ def test_folios_of_other_sizes_in_random_scripts(sizes: tuple[int, ...]):
             script = random_script(script_generator(6, index), verbs=ALL_VERBS, folios=sizes)
             if not objections(conditions, script) and differs(runner, script, folios=folios):
                 size = sizes[0] * 4
-                verdict(f"conform --folio {size}K --random {index + 1} --seed 6 --kernel")
+                pytest.fail(f"conform --folio {size}K --random {index + 1} --seed 6 --kernel")
 
 
 def test_the_comparison_can_fail():

@@ -3,16 +3,15 @@
 import ctypes
 import mmap
 import platform
-import sys
 import tempfile
 
 import pytest
 from support.kernel import DONE, Kernel
 
-from sim.host.conditions import THP_FOLDER, assumed_release, file_folder
+from sim.host.conditions import assumed_release, file_folder
 from sim.kernel import step as ops
 from sim.machine.layout import A_READ, A_SHARED, A_WRITE, KIND_FILE, NONE
-from sim.machine.rules import R_ALIGN_FILES, R_ALIGN_LARGE, R_ALIGN_WHOLE, rules_of
+from sim.machine.rules import R_ALIGN_LARGE, R_ALIGN_WHOLE, rules_of
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 
@@ -28,8 +27,6 @@ def places(size: int) -> list[int]:
     return [ctypes.addressof(view) % (2 * MIB) for view in views]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="unchecked: this is not Linux")
-@pytest.mark.skipif(not THP_FOLDER.exists(), reason="unchecked: a kernel without huge pages")
 def test_large_mappings_begin_at_2_mib_as_the_rules_say():
     rules = rules_of(assumed_release(platform.release()))
     aligned = bool(rules & R_ALIGN_LARGE)
@@ -49,8 +46,6 @@ def file_places(pages: int, offset: int, flags: int) -> set[int]:
         return {ctypes.addressof(view) % (2 * MIB) // mmap.PAGESIZE for view in views}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="unchecked: this is not Linux")
-@pytest.mark.skipif(not THP_FOLDER.exists(), reason="unchecked: a kernel without huge pages")
 @pytest.mark.parametrize("flags", [mmap.MAP_PRIVATE, mmap.MAP_SHARED], ids=["private", "shared"])
 @pytest.mark.parametrize(
     ("pages", "offset"), [(512, 0), (600, 0), (511, 0), (1100, 100), (700, 400), (1024, 512)]
@@ -58,12 +53,7 @@ def file_places(pages: int, offset: int, flags: int) -> set[int]:
 def test_mappings_of_files_begin_where_the_simulated_machine_puts_them(
     pages: int, offset: int, flags: int
 ):
-    if file_folder() is None:
-        pytest.skip("unchecked: no disk file system to write to")
-    release = "6.18" if platform.release().startswith("6.18.") else ""
-    if not rules_of(assumed_release(platform.release())) & R_ALIGN_FILES or not release:
-        pytest.skip(f"kernel {platform.release()} is not one whose rules were checked")
-    kernel = Kernel(kernel=release, memory_pages=4000)
+    kernel = Kernel(kernel=assumed_release(platform.release()), memory_pages=4000)
     row = kernel.process()
     bits = A_READ | A_WRITE | (A_SHARED if flags == mmap.MAP_SHARED else 0)
     seen = set()

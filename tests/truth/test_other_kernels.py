@@ -3,7 +3,6 @@
 `tests.truth.other_kernels` asked them; this needs no kernel.
 """
 
-import os
 import platform
 import subprocess
 from pathlib import Path
@@ -13,7 +12,7 @@ from support.kernel import Kernel
 
 import sim.machine.machine as simulated
 from sim.host.compare import compare, count_differences
-from sim.host.conditions import assumed_release, cannot_run
+from sim.host.conditions import assumed_release
 from sim.host.predict import predict
 from sim.host.record import OpRecord, format_records
 from sim.host.validity import load_script
@@ -137,11 +136,6 @@ def test_faults_wait_for_a_fork_as_in_that_kernel(release: str):
 
 @pytest.mark.kernel
 def test_faults_wait_for_a_fork_as_in_the_running_kernel(tmp_path: Path):
-    reason = cannot_run()
-    if reason is not None:
-        pytest.skip(f"unchecked: {reason}")
-    if os.geteuid() != 0 or not {0, 1} <= os.sched_getaffinity(0):
-        pytest.skip("unchecked: needs root, for a real-time priority, and two CPUs")
     (source,) = (path for path in PROGRAMS if path.stem == "faults_during_fork")
     program = built(tmp_path, source.stem, [source])
     by_area = rules_of(assumed_release(platform.release())) & R_AREA_LOCKS != 0

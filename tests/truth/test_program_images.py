@@ -30,8 +30,8 @@ from support.program_roots import (
 from support.traced_programs import memory_at_exit
 
 from sim.engine.images import Shelf
-from sim.host.conditions import cannot_run, file_folder
-from sim.host.kernel import HostError, compiled_program
+from sim.host.conditions import file_folder
+from sim.host.kernel import compiled_program
 from sim.host.spawn import Method, SpawnedProgram, predict_spawns
 from sim.host.spawn_run import FLAGS, SOURCES
 from sim.kernel import step as ops
@@ -39,9 +39,8 @@ from sim.machine.layout import KIND_FILE
 from sim.resources import config_path
 from sim.workload.image import ProgramImage
 from sim.workload.presets import preset, preset_names
-from tests.truth.checked_kernel import is_checked
 
-pytestmark = [pytest.mark.truth, pytest.mark.kernel]
+pytestmark = pytest.mark.truth
 
 RECORD = struct.Struct("<7q")
 TRIES = 3
@@ -52,15 +51,7 @@ UNMAP_BUFFERS = ("cat", "sort")
 
 @pytest.fixture(scope="module")
 def spawner() -> Path:
-    reason = cannot_run()
-    if reason is not None:
-        pytest.skip(f"unchecked: {reason}")
-    if os.geteuid():
-        pytest.skip("unchecked: only root may give a program a root of its own")
-    try:
-        return Path(compiled_program("spawner", [SOURCES / "spawner.c"], *FLAGS))
-    except HostError as error:
-        pytest.skip(f"unchecked: {error}")
+    return Path(compiled_program("spawner", [SOURCES / "spawner.c"], *FLAGS))
 
 
 @pytest.fixture(params=COMMANDS)
@@ -118,15 +109,17 @@ def test_every_program_that_ships_is_run() -> None:
     assert sorted(COMMANDS) == list(preset_names())
 
 
+@pytest.mark.kernel
 def test_a_program_takes_the_faults_that_were_predicted(root: Path, name: str) -> None:
     expected = predicted(preset(name))
     counts = [counted(root, name) for _ in range(TRIES)]
-    if is_as_recorded(root, name) and is_checked():
+    if is_as_recorded(root, name):
         assert min(counts) == expected
     else:
         assert min(counts) == pytest.approx(expected, rel=TOLERANCE)
 
 
+@pytest.mark.kernel
 def test_a_program_has_the_memory_that_was_predicted(root: Path, name: str) -> None:
     """Resident pages, anonymous ones, and tables just before its end."""
     if name in UNMAP_BUFFERS:
@@ -150,7 +143,7 @@ def test_a_program_has_the_memory_that_was_predicted(root: Path, name: str) -> N
     }
     memory_at_exit(root, COMMANDS[name])  # brings its files into the page cache
     found = [memory_at_exit(root, COMMANDS[name]) for _ in range(TRIES)]
-    if is_as_recorded(root, name) and is_checked():
+    if is_as_recorded(root, name):
         assert expected in found
     else:
         assert found[-1] == pytest.approx(expected, rel=TOLERANCE)
@@ -191,6 +184,7 @@ WRONG: dict[str, Callable[[ProgramImage], ProgramImage]] = {
 }
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("what", WRONG)
 @pytest.mark.parametrize("name", ["true"], indirect=True)
 def test_a_wrong_rule_would_show(root: Path, name: str, what: str) -> None:

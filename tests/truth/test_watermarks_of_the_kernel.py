@@ -27,9 +27,7 @@ def zones():
 
 @pytest.fixture
 def here():
-    """Return the zones of low memory, and skip where there is no Linux to ask."""
-    if not ZONEINFO.exists() or not (VM / "watermark_scale_factor").exists():
-        pytest.skip("needs /proc/zoneinfo")
+    """Return the zones of low memory."""
     return [(name, numbers) for name, numbers in zones() if name in LOW_MEMORY]
 
 
@@ -46,7 +44,8 @@ def test_a_zones_watermarks_follow_from_min_free(here):
             managed,
             setting("watermark_scale_factor"),
         )
-        shown = (numbers["min"], numbers["low"], numbers["high"])
+        boost = numbers.get("boost", 0)  # for a while, after pages of other kinds were mixed
+        shown = tuple(numbers[mark] - boost for mark in ("min", "low", "high"))
         assert (marks.min_pages, marks.low_pages, marks.high_pages) == shown, name
 
 
