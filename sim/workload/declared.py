@@ -6,19 +6,25 @@
         float, Range(1, None), Uncertain("assumed: ...", times=(0.5, 2), measure="...")
     ] = 200.0 * MIB
 
-They change no run.  A study varies what is uncertain, one parameter at a time, and gives what a
-program leaves out a line of its own.
+`advised_by` names what a program has to say about the settings of the server that it stands for.
+
+All of this changes no run.  A study varies what is uncertain, one parameter at a time, and gives
+what a program leaves out a line of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 if TYPE_CHECKING:
     from sim.workload.signature import Parameter
 
 _Mark = TypeVar("_Mark")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+HEADROOM: Final = 0.1
+"""What a line to paste leaves above the figure it is made from, as a share of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,35 @@ class LeftOut:
     what: str
     part: Literal["data", "page_cache"]
     measure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something to set on the real machine: in which file, what to paste there, and why."""
+
+    where: str
+    text: str
+    why: str
+
+
+Advice = Callable[[Mapping[str, Any]], Sequence[Line]]
+"""Takes a program's arguments, by the names of its signature."""
+
+
+def advised_by(advice: Advice) -> Callable[[_Function], _Function]:
+    """Let `advice` say what to set for a server that runs with a program's arguments."""
+
+    def mark(program: _Function) -> _Function:
+        program.advice = advice  # type: ignore[attr-defined]
+        return program
+
+    return mark
+
+
+def advice_of(program: Callable[..., Any], arguments: Mapping[str, Any]) -> Sequence[Line]:
+    """Return what a program says is to be set; nothing if it says nothing."""
+    advice: Advice | None = getattr(program, "advice", None)
+    return () if advice is None else advice(arguments)
 
 
 def mark_of(parameter: Parameter, kind: type[_Mark]) -> _Mark | None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import numpy as np
 
 from sim.errors import Refused
-from sim.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S, pages_for
+from sim.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S, format_bytes, pages_for
 from sim.workload.arrivals import ArrivalKind, ArrivalStream, arrival_stream
-from sim.workload.declared import LeftOut, Uncertain
+from sim.workload.declared import HEADROOM, LeftOut, Line, Uncertain, advised_by
 from sim.workload.patterns import Listed
 from sim.workload.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
 from sim.workload.signature import checked_by
@@ -97,6 +97,25 @@ def _check(arguments: Mapping[str, Any]) -> None:
     redis_heap(**{name: arguments[name] for name in HEAP_PARAMETERS})
 
 
+def _lines(arguments: Mapping[str, Any]) -> list[Line]:
+    data_bytes = int(arguments["dataset_bytes"])
+    room = f"{100 * HEADROOM:g} % headroom"
+    return [
+        Line(
+            "redis.conf",
+            f"# Sized for {format_bytes(data_bytes)} of data.\nmaxmemory {data_bytes // MIB}mb",
+            f"more data than this does not fit the host while it saves; {room} for growth is left"
+            f" while used_memory is below {format_bytes(data_bytes / (1 + HEADROOM))}",
+        ),
+        Line(
+            "/etc/sysctl.conf",
+            "vm.overcommit_memory = 1",
+            "else the kernel may refuse the fork of a large process although memory suffices",
+        ),
+    ]
+
+
+@advised_by(_lines)
 @checked_by(_check)
 def redis(
     task: Process,

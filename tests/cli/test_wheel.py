@@ -33,7 +33,7 @@ def test_only_sim_is_installed_at_top_level(names):
     assert len(top) == 2
 
 
-@pytest.mark.parametrize("kind", ["hosts", "scenarios", "studies"])
+@pytest.mark.parametrize("kind", ["hosts", "scenarios", "studies", "comparisons"])
 def test_every_configuration_is_inside(names, kind):
     shipped = {path.name for path in (ROOT / "configs" / kind).glob("*.yaml")}
     inside = {Path(name).name for name in names if name.startswith(f"sim/_configs/{kind}/")}
