@@ -1,0 +1,128 @@
+"""The machine and its policies, explained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim.scenario.explain.section import Section, pages_text
+from sim.scenario.hosts import host_watermarks, managed_pages
+from sim.stats.theory import TABLE_ENTRIES, page_table_pages
+from sim.units import GIB, PAGE_BYTES, S, format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def machine_section(host: Mapping[str, Any]) -> Section:
+    """Return what the machine is: sizes, kernel, promises, disk."""
+    profile = host["profile"] or "a file of its own"
+    zones = ", ".join(f"{zone['name']} {format_bytes(zone['memory'])}" for zone in host["zones"])
+    return Section(
+        "Machine",
+        (
+            ("profile", f"{profile}: {host['machine']}" if host["machine"] else profile),
+            ("memory", pages_text(host["memory"] // PAGE_BYTES, "frames")),
+            ("zones", zones),
+            ("CPUs", f"{host['cpus']}, tick every {format_duration(S // host['hz'])}"),
+            (
+                "kernel",
+                f"Linux {host['kernel']}, huge pages {host['thp']}{_sizes(host)}",
+            ),
+            ("overcommit", _overcommit(host["overcommit"])),
+            ("disk", _disk(host["disk"])),
+        ),
+    )
+
+
+def _disk(disk: Mapping[str, Any]) -> str:
+    return (
+        f"{format_duration(disk['latency'])} and {format_bytes(disk['bandwidth'])}/s, "
+        f"{disk['queue_depth']} requests at a time; {format_bytes(disk['read_ahead'])} read ahead "
+        f"({disk['source']})"
+    )
+
+
+def _overcommit(overcommit: Mapping[str, Any]) -> str:
+    mode = overcommit["mode"]
+    if mode == 2:
+        return f"mode 2: promises up to {overcommit['ratio']} % of memory"
+    says = {0: "refuses a single request larger than memory", 1: "refuses nothing"}
+    return f"mode {mode}: {says[mode]}"
+
+
+def not_for_data_section(host: Mapping[str, Any]) -> Section:
+    """Return what takes memory besides data."""
+    managed = managed_pages(host["memory"], host["kernel_reserve"])
+    min_pages = host_watermarks(host).min_pages
+    data = (managed - min_pages) * TABLE_ENTRIES // (TABLE_ENTRIES + 1)
+    tables_per_gib = page_table_pages(GIB // PAGE_BYTES) * PAGE_BYTES
+    return Section(
+        "What of the memory is not for data",
+        (
+            (
+                "kernel",
+                f"{format_bytes(host['kernel_reserve'])}: page structures, text, slab (assumed, "
+                "unless the scenario says otherwise)",
+            ),
+            ("min watermark", f"{pages_text(min_pages)}: short of memory below it"),
+            (
+                "page tables",
+                f"{format_bytes(tables_per_gib)} per GiB of data in every process that maps it",
+            ),
+            ("kernel stacks", f"{format_bytes(host['kernel_stack'])} a process"),
+            ("left for data", f"{format_bytes(data * PAGE_BYTES)} if one process had it all"),
+        ),
+    )
+
+
+def watermarks_section(host: Mapping[str, Any]) -> Section:
+    """Return the watermarks, and what the per-CPU lists may hold."""
+    marks = host_watermarks(host)
+    lists = "none: every page comes out of the zone"
+    if host["percpu_batch"]:
+        lists = (
+            f"{host['percpu_batch']} pages at a time, at most {host['percpu_high']:,} a CPU "
+            f"({format_bytes(host['percpu_high'] * host['cpus'] * PAGE_BYTES)} in all)"
+        )
+    return Section(
+        "Free memory",
+        (
+            ("min", pages_text(marks.min_pages)),
+            ("low", f"{pages_text(marks.low_pages)}: background reclaim would wake"),
+            ("high", f"{pages_text(marks.high_pages)}: and sleep again"),
+            ("per-CPU lists", lists),
+        ),
+    )
+
+
+def policies_section(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Section:
+    """Return who decides what."""
+    scheduler = policy["scheduler"]
+    tick_ns = S // host["hz"]
+    slice_ns = -(-scheduler["quantum"] // tick_ns) * tick_ns
+    scheduling = scheduler["kind"]
+    if scheduling != "fifo":
+        quantum = format_duration(scheduler["quantum"])
+        scheduling += f", quantum {quantum}, in ticks {format_duration(slice_ns)}"
+    memory = {"oom": "a process is killed", "wait": "processes wait in line"}[policy["memory"]]
+    fork = {
+        "cow": "pages are shared until written",
+        "eager": "all pages are copied at once",
+        "on_demand": "leaf page tables are shared until changed, pages until written",
+        "async": "the child copies the leaf page tables; pages are shared until written",
+    }
+    zeroing = {"demand": "at first touch", "eager": "when memory is mapped"}
+    return Section(
+        "Who decides",
+        (
+            ("CPU", scheduling),
+            ("short of memory", memory),
+            ("fork", fork[policy["fork"]]),
+            ("frames are taken", zeroing[policy["zeroing"]]),
+        ),
+    )
+
+
+def _sizes(host: Mapping[str, Any]) -> str:
+    sizes = "".join(f", {size} {mode}" for size, mode in host["thp_sizes"].items())
+    return sizes + (", khugepaged every 10 s" if host["khugepaged"] else "")
