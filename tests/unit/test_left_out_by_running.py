@@ -36,7 +36,7 @@ def test_buffers_are_given_back_between_saves():
 @pytest.mark.parametrize("version", ["7.2", "6.2"])
 @pytest.mark.parametrize("value", ["30", "1000", "20000"])
 def test_the_dump_is_in_the_page_cache_as_far_as_was_given(value, version):
-    kind = [f"processes.redis.version={version}", f"processes.redis.value={value}"]
+    kind = [f"processes.redis.version={version}", f"processes.redis.value={value}B"]
     before, after = peak(*kind), peak(*kind, "processes.redis.dump_cache=30MiB")
     assert (before["page_cache"], after["page_cache"]) == (0, 30 * MIB)
     more = after["total"] - before["total"]

@@ -21,7 +21,7 @@ def error(*settings, scenario="redis_bgsave"):
     [("40", 2, 10), ("200", 2, 14), ("1000", 2, 6), ("4000", 2, 2), ("600", 2, 14), ("2000", 2, 6)],
 )
 def test_real_servers_copy_more_by_size_of_value(value, low, high):
-    found = error(f"processes.redis.value={value}")
+    found = error(f"processes.redis.value={value}B")
     assert (round(100 * found.low), round(100 * found.high)) == (low, high)
     assert found.unlike == ""
     assert found.part == "cow_copies"
@@ -29,7 +29,7 @@ def test_real_servers_copy_more_by_size_of_value(value, low, high):
 
 def test_what_nobody_compared_is_said():
     assert error("processes.redis.key_distribution=zipf").unlike == "key distribution zipf"
-    assert error("processes.redis.value=10").unlike == "value 10 B"
+    assert error("processes.redis.value=10B").unlike == "value 10 B"
     assert error(scenario="prefork_web") is None
 
 
