@@ -105,9 +105,9 @@ def run(
     as_json: JsonOption = False,
     plugin: PluginOption = None,
 ) -> int:
-    """Run a scenario once and print its metrics.
+    """Run a scenario once; print whether it answers, then its metrics.
 
-    Exit status 1 if it ends in deadlock.
+    Exit status 1 if it does not answer: `validity` says why.
     """
     from sim.cli.running import run_document
 
@@ -127,7 +127,7 @@ def run(
         from sim.cli.show import show_run
 
         show_run(document)
-    return 1 if document["ending"] == "deadlock" else 0
+    return 0 if document["answered"] else 1
 
 
 @app.command()

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _WIDTH_OF_A_FILE: Final = 110
 _MOST_PROCESSES: Final = 20
-_MOST_NAMED: Final = 5
 _FAULTS: Final = (
     "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps",
     "spurious_faults", "major_faults", "segfaults",
@@ -78,14 +77,12 @@ def show_run(document: Mapping[str, Any]) -> None:
             f"replication {provenance['replication']}",
         )
     )
-    if document.get("deadlock"):
-        out.print(Text(str(document["deadlock"]), style="bold"))
-    if cut_short := _cut_short(document["processes"]):
-        out.print(Text(cut_short, style="bold"))
+    show_validity(out, document)
+    cut_off = any(finding["code"] == "need_cut_off" for finding in document["validity"])
     for table in (
         _counts(metrics),
         Group(_latencies(metrics), Text(_price_ranges(document))),
-        _memory(metrics, document.get("host") or {}),
+        _memory(metrics, document.get("host") or {}, cut_off=cut_off),
         _processes(document["processes"]),
     ):
         out.print()
@@ -104,16 +101,16 @@ def _price_ranges(document: Mapping[str, Any]) -> str:
     return f"means with all prices low, and all high: {'; '.join(said)}" if said else ""
 
 
-def _cut_short(processes: Sequence[Mapping[str, Any]]) -> str:
-    """Return which processes did not end of their own accord, or nothing if all did."""
-    found = [
-        f"{process['name']} ({process['ended']})"
-        for process in processes
-        if not process["ended"].startswith(("exit", "running"))
-    ]
-    if len(found) > _MOST_NAMED:
-        found[_MOST_NAMED:] = [f"and {len(found) - _MOST_NAMED:,} more"]
-    return f"cut short: {', '.join(found)}" if found else ""
+def show_validity(out: Console, document: Mapping[str, Any]) -> None:
+    """Say whether a run answers, and everything that was found: a line each, then its remedy."""
+    for finding in document["validity"]:
+        times = f" ({finding['count']:,} times)" if finding["count"] > 1 else ""
+        text = f"{finding['severity']}: {finding['code']}: {finding['where']}: {finding['what']}"
+        out.print(Text(f"{text}{times}", style="bold" if finding["severity"] == "error" else ""))
+        if finding["severity"] != "note":
+            out.print(Text(f"  {finding['remedy']}"))
+    if not document["answered"]:
+        out.print(Text("no answer: the figures below are not what was asked for", style="bold"))
 
 
 def _table(*columns: str) -> Table:
@@ -157,12 +154,13 @@ def _latencies(metrics: Mapping[str, Any]) -> Table | Group:
     return Group(table, Text(f"-: too few values; {needs} are needed"))
 
 
-def _memory(metrics: Mapping[str, Any], host: Mapping[str, Any]) -> Table:
+def _memory(metrics: Mapping[str, Any], host: Mapping[str, Any], *, cut_off: bool) -> Table:
     table = _table("memory", "", "", "shares of time", "")
     table.columns[2].width = 2
     table.columns[3].justify = "left"
     need, free = metrics["memory_need_bytes"], metrics["free_pages"]
-    rows = [("needed at the peak", format_bytes(need["total"]))]
+    least = "more than " if cut_off else ""
+    rows = [("needed at the peak", f"{least}{format_bytes(need['total'])}")]
     rows += [(f"  {_words(part)}", format_bytes(need[part])) for part in _NEED]
     rows += [(f"free, {kind}", _pages(free[kind])) for kind in ("min", "mean", "end")]
     if host:

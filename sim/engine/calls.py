@@ -103,7 +103,9 @@ class MemoryCalls:
         yield self._done
         t = self.system.machine.arrays.tasks[self.row]
         if t.errno != 0:
-            raise Refused(ERRNO[int(t.errno)], call)
+            errno = ERRNO[int(t.errno)]
+            self.system.evidence.refused(cast("Task", self), call, op, errno)
+            raise Refused(errno, call)
         return int(t.result)
 
     def mmap(
@@ -310,6 +312,8 @@ class MemoryCalls:
             fields["arrivals_at"] = store.put(arrivals)
             self._segments.append(fields["arrivals_at"])
         yield from self._do("access", ops.OP_ACCESS, **fields)
+        if arrivals is not None:
+            self.system.evidence.requested(cast("Task", self), -(-count // per_request))
         self.drop_segments()
         return count
 

@@ -58,6 +58,7 @@ class Dispatcher:
         self._account_stall()
         self._stalled.add(self._system.now_ns, 1)
         task.stalled = True
+        self._system.evidence.waited(task)
 
     def unstall(self, task: Task) -> None:
         """Take note that a task waits for memory no more."""

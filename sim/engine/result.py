@@ -39,6 +39,17 @@ class RunResult:
         """How the run ended: ``horizon``, ``idle`` or ``deadlock``."""
         return str(self.document["ending"])
 
+    @property
+    def validity(self) -> list[dict[str, Any]]:
+        """What was found that bears on the answer; see `sim.engine.validity`."""
+        found: list[dict[str, Any]] = self.document["validity"]
+        return found
+
+    @property
+    def answered(self) -> bool:
+        """Whether the run answers its question: nothing was found that is an error."""
+        return bool(self.document["answered"])
+
     def to_json(self) -> dict[str, Any]:
         """Return the document: JSON-able values only."""
         return self.document
@@ -73,6 +84,7 @@ class Measurement:
         pool.peak_total = 0
         m.clock[0].free_min = pool.free
         system.counters.clear()
+        system.evidence.warmed_up()
         system.cpus.queue.restart(system.now_ns)
         system.note_peak()
         self._since_ns = system.now_ns
@@ -93,14 +105,14 @@ class Measurement:
         clock = self._system.machine.arrays.clock[0]
         return int(clock.free_high) * 2**61 + int(clock.free_low)
 
-    def result(self) -> RunResult:
-        """Sum up the run, which has ended."""
+    def result(self) -> dict[str, Any]:
+        """Sum up the run, which has ended, without a judgement of it."""
         system = self._system
         system.bring_up_to_now()
         for task in system.living():
             if task.leader is task:
                 system.take_figures(task)
-        document = {
+        return {
             "schema_version": SCHEMA_VERSION,
             "ending": system.ending,
             "deadlock": system.deadlock,
@@ -121,8 +133,8 @@ class Measurement:
                 for name in ("reads", "pages_read", "writes", "pages_written")
             },
             "host": self._host(),
+            "evidence": system.evidence.to_json(),
         }
-        return RunResult(document)
 
     def _metrics(self) -> dict[str, Any]:
         system = self._system

@@ -11,6 +11,7 @@ from sim.engine.khugepaged import start_khugepaged
 from sim.engine.result import Measurement, RunResult
 from sim.engine.system import System
 from sim.engine.task import Task
+from sim.engine.validity import judged
 from sim.machine.layout import (
     FORK_ASYNC,
     FORK_COW,
@@ -112,10 +113,10 @@ def simulate(
         start_khugepaged(system)
     driver = system.env.process(system.drive())
     system.env.run(until=driver)
-    result = measurement.result()
+    document = measurement.result()
     system.machine.audit()
     system.machine.release()
-    return result
+    return RunResult({**judged(document, resolved), **document})
 
 
 def build_system(
@@ -166,6 +167,12 @@ def _populate(
         program = programs[process["program"]]
         parameters = {key: value for key, value in process.items() if key not in PROCESS_KEYS}
         arguments = keyword_arguments(program, parameters)
+        system.evidence.declare(
+            name,
+            getattr(program, "program_events", {}),
+            arguments,
+            endless=getattr(program, "program_endless", False),
+        )
         for copy in range(process["copies"]):
             task = Task(
                 system,
@@ -173,6 +180,7 @@ def _populate(
                 _first_program(program, arguments, process["start"]),
                 pin=process["cpu"],
                 oom_score_adj=process["oom_score_adj"],
+                origin=name,
             )
             system.born(task)
 

@@ -17,6 +17,7 @@ from simpy.events import EventPriority
 from sim.engine import burst
 from sim.engine.disk import Disk, DiskSpec
 from sim.engine.dispatcher import Dispatcher
+from sim.engine.evidence import Evidence
 from sim.engine.images import Shelf
 from sim.engine.lists import ListStore
 from sim.engine.mmap_lock import LockQueue
@@ -89,6 +90,7 @@ class System:
         self.by_pid: dict[int, Task] = {}
         self.by_row: dict[int, Task] = {}
         self.counters: Counter[str] = Counter()
+        self.evidence = Evidence(self)
         self.marks: list[tuple[int, str, str]] = []
         self.finished: list[Task] = []
         self._daemon: Task | None = None
@@ -262,6 +264,7 @@ class System:
         """Have a task exit wherever it is: its waits are cancelled."""
         if task.killed is not None or task.ending or task.life is None:
             return
+        self.evidence.cut_off(task)
         task.killed = signal
         t = self.machine.arrays.tasks[task.row]
         t.killed = 1

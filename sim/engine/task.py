@@ -77,9 +77,14 @@ class Task(ThreadCalls):
         pin: int | None = None,
         oom_score_adj: int = 0,
         leader: Task | None = None,
+        origin: str | None = None,
     ) -> None:
         self.system = system
         self.name = name
+        if origin is None:
+            near = leader or parent
+            origin = name if near is None else near.origin
+        self.origin: str = origin  # the process of the scenario that it comes from
         self.pid = Pid(system.next_pid())
         self.parent = parent
         self.leader = leader or self  # of whose process this is a task
@@ -146,6 +151,16 @@ class Task(ThreadCalls):
     def mark(self, kind: str) -> None:
         """Note an event of this `kind` now, for time series."""
         self.system.mark(kind, self.name)
+
+    def begin(self, event: str) -> None:
+        """Say that an event of this process begins; see `sim.workload.api.Process.begin`."""
+        self.system.evidence.begin(self, event)
+        self.mark(f"{event}_start")
+
+    def end(self, event: str) -> None:
+        """Say that an event of this process has ended."""
+        self.system.evidence.end(self, event)
+        self.mark(f"{event}_end")
 
     def child_exited(self, child: Child) -> bool:
         """Whether `child` has ended and waits to be reaped."""
@@ -356,6 +371,7 @@ class Task(ThreadCalls):
         except Killed as killed:
             self._die_of(killed.signal)
         except Refused as refused:
+            self.system.evidence.failed(self, refused.call, refused.errno)
             self.leader.ends_with(1, f"failed: {refused.errno.name}")
             self.system.end_threads(self)
         self.ending = True

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from sim.cost.catalogue import FAULTS_WITH_STAGES, PRICE_KEYS
+from sim.engine.validity import Code
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
 from sim.scenario.quantities import (
     KERNEL_SCHEMA,
@@ -229,6 +230,12 @@ class HostProfile(HostFields):
     policy: Policy | None = Field(default=None, description="defaults for the scenario's policy")
 
 
+def _once(codes: list[str]) -> list[str]:
+    if len(set(codes)) < len(codes):
+        raise ValueError("a code stands there twice; write each once")
+    return codes
+
+
 class Run(Closed):
     """How long to simulate, and what to keep."""
 
@@ -244,6 +251,13 @@ class Run(Closed):
     )
     seed: Annotated[int, within(0, 2**64 - 1)] | None = Field(
         default=None, description="root of all random numbers, unless --seed says otherwise"
+    )
+
+    expect: Annotated[list[Code], AfterValidator(_once)] | None = Field(
+        default=None,
+        description="what the run is there to show: such findings are no errors, and one that does "
+        "not occur is",
+        examples=["[killed]"],
     )
 
 

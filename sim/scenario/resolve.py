@@ -199,5 +199,6 @@ def _run(given: Run) -> dict[str, Any]:
         "warmup": own.get("warmup", 0),
         "sample_every": own.get("sample_every", defaults.sample_every_ns(own["horizon"])),
         "burst": own.get("burst", 0),
+        "expect": sorted(own.get("expect", ())),
         "seed": own.get("seed", defaults.SEED),
     }

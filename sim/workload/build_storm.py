@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.errors import Refused
 from sim.units import GIB, MIB, MINUTE, MS, PAGE_BYTES, Range, in_base_units
+from sim.workload.api import program as offered
 from sim.workload.declared import Uncertain
 from sim.workload.patterns import Uniform
 from sim.workload.step_grammar import normal_image
@@ -36,6 +37,7 @@ JOB_CPU: Final = Uncertain(
 )
 
 
+@offered("build_storm", events={"job": "jobs"})
 def build_storm(
     task: Process,
     *,
@@ -85,13 +87,16 @@ def build_storm(
     for _ in range(jobs):
         while running >= concurrency:
             exited = yield from task.wait()
+            task.end("job")
             killed += exited.status != 0
             running -= 1
         before_ns = task.now_ns
+        task.begin("job")
         try:
             yield from spawn(task, method, program, _job, job_heap_bytes, job_cpu_ns)
         except Refused:
             refused += 1
+            task.end("job")
             continue
         task.record("spawn_ns", task.now_ns - before_ns)
         running += 1
@@ -99,6 +104,7 @@ def build_storm(
             yield from task.write(memory, pattern=Uniform(parent_writes))
     for _ in range(running):
         exited = yield from task.wait()
+        task.end("job")
         killed += exited.status != 0
     task.record("spawns_refused", refused)
     task.record("jobs_killed", killed)

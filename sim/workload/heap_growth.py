@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.errors import Refused
 from sim.units import MIB, MINUTE, MS, PAGE_BYTES, Range
+from sim.workload.api import program
 from sim.workload.declared import Uncertain
 from sim.workload.malloc.heap import Block, Heap
 from sim.workload.patterns import Uniform
@@ -32,6 +33,7 @@ STEP_CPU: Final = Uncertain(
 )
 
 
+@program("heap_growth", events={"cycle": "cycles"})
 def heap_growth(
     task: Process,
     *,
@@ -106,6 +108,7 @@ class _Growth:
         refused = 0
         heap = Heap(task)
         for _ in range(self.cycles):
+            task.begin("cycle")
             grown: list[Region | Block] = []
             for _ in range(self.steps):
                 before_ns = task.now_ns
@@ -122,6 +125,7 @@ class _Growth:
                     yield from task.compute(self.step_cpu_ns)
             yield from task.sleep(self.hold_ns)
             yield from self._shrink(task, heap, grown)
+            task.end("cycle")
         task.record("steps_refused", refused)
 
     def _grow(self, task: Process, heap: Heap) -> Generator[Any, Any, Region | Block]:

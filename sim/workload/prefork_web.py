@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.errors import Refused
 from sim.units import MIB, MINUTE, MS, PAGE_BYTES, Range, S
+from sim.workload.api import program
 from sim.workload.arrivals import ArrivalKind, ArrivalStream, arrival_stream
 from sim.workload.declared import Uncertain
 from sim.workload.patterns import HotCold
@@ -51,6 +52,7 @@ COLLECTED: Final = Uncertain(
 )
 
 
+@program("prefork_web", events={"request": "requests_per_s"})
 def prefork_web(
     task: Process,
     *,

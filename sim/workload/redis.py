@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.errors import Refused
 from sim.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S, format_bytes, pages_for
+from sim.workload.api import program
 from sim.workload.arrivals import ArrivalKind, ArrivalStream, arrival_stream
 from sim.workload.declared import HEADROOM, LeftOut, Line, Uncertain, advised_by
 from sim.workload.patterns import Listed
@@ -116,6 +117,7 @@ def _lines(arguments: Mapping[str, Any]) -> list[Line]:
 
 
 @advised_by(_lines)
+@program("redis", events={"save": "saves"})
 @checked_by(_check)
 def redis(
     task: Process,
@@ -315,11 +317,11 @@ def _save(
     """Save by fork while serving; return whether it succeeded."""
     copies_before = task.faults("cow_copy")
     started_ns = task.now_ns
-    task.mark("save_start")
+    task.begin("save")
     try:
         child: Child = yield from task.fork(saver.run)
     except Refused:
-        task.mark("save_end")
+        task.end("save")
         return False
     task.record("fork_ns", task.now_ns - started_ns)
     yield from buffers.begin()
@@ -328,7 +330,7 @@ def _save(
         yield from buffers.fill(2 * (task.now_ns - started_ns) / saver.expected_ns)
     exited = yield from task.wait(child)
     yield from buffers.end()
-    task.mark("save_end")
+    task.end("save")
     task.record("save_ns", task.now_ns - started_ns)
     task.record("cow_pages_during_save", task.faults("cow_copy") - copies_before)
     return exited.status == 0

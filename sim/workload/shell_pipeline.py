@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.errors import Refused
 from sim.units import KIB, MIB, MS, PAGE_BYTES, US, Range, S, in_base_units
+from sim.workload.api import program as offered
 from sim.workload.build_storm import SpawnMethod, spawn
 from sim.workload.declared import Uncertain
 from sim.workload.patterns import Every
@@ -30,6 +31,7 @@ STAGE_HEAP: Final = Uncertain(
 )
 
 
+@offered("shell_pipeline", events={"pipeline": "pipelines"})
 def shell_pipeline(
     task: Process,
     *,
@@ -88,6 +90,7 @@ def shell_pipeline(
     refused = 0
     for _ in range(pipelines):
         started_ns = task.now_ns
+        task.begin("pipeline")
         children: list[Child] = []
         for _ in range(stages):
             try:
@@ -101,6 +104,7 @@ def shell_pipeline(
             children.append(child)
         for child in children:
             yield from task.wait(child)
+        task.end("pipeline")
         task.record("pipeline_ns", task.now_ns - started_ns)
         yield from task.sleep(think_ns)
     task.record("stages_refused", refused)

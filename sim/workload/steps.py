@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from sim.units import in_base_units
-from sim.workload.api import Image
+from sim.workload.api import Image, program
 from sim.workload.arrivals import poisson
 from sim.workload.malloc.heap import Heap
 from sim.workload.malloc.models import MODELS
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["StepsError", "check_steps", "normal_steps", "steps"]
 
 
+@program("steps")
 def steps(
     task: Process,
     *,

@@ -85,7 +85,7 @@ def run(
     if khugepaged_ns:
         start_khugepaged(system, scan_sleep_ns=khugepaged_ns, alloc_sleep_ns=6 * khugepaged_ns)
     system.env.run(until=system.env.process(system.drive()))
-    document = measurement.result().to_json()
+    document = measurement.result()
     document["page_cache_pages_at_end"] = int(box.arrays.pool[0].cache)
     box.audit()
     return document

@@ -190,6 +190,12 @@ class FakeProcess:
     def record(self, key, value):
         self.records.setdefault(key, []).append(value)
 
+    def begin(self, event):
+        self.mark(f"{event}_start")
+
+    def end(self, event):
+        self.mark(f"{event}_end")
+
     def mark(self, kind):
         self.marks.append((self.now_ns, kind))
 

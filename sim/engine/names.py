@@ -1,0 +1,19 @@
+"""What processes are called together."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
+_REPEATED: Final = re.compile(r"\.[0-9]+$")
+
+
+def kind_of(name: str) -> str:
+    """Return what processes that are alike are called together.
+
+    >>> kind_of("web"), kind_of("web.12"), kind_of("web/3.17"), kind_of("master/worker.2")
+    ('web', 'web', 'web/*', 'master/worker')
+    """
+    parts = name.split("/")
+    return "/".join("*" if _NUMBER.fullmatch(part) else _REPEATED.sub("", part) for part in parts)

@@ -1,0 +1,297 @@
+"""Whether a run answers its question: a pure function of what the run says of itself.
+
+A figure of a run in which nothing took place, or that was cut off, is no answer.  `findings` names
+what was found, one line a code and kind of process; `judged` gives the two fields that stand
+beside a run's metrics.  What a scenario is there to show (``run.expect``) is no error.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from sim.engine.names import kind_of
+from sim.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+Severity = Literal["error", "warning", "note"]
+
+Code = Literal[
+    "deadlock",
+    "crashed",
+    "killed",
+    "refused",
+    "need_cut_off",
+    "all_warmup",
+    "nothing_happened",
+    "unfinished",
+    "not_served",
+]
+"""What ``run.expect`` may name."""
+
+CODES: Final = {
+    "deadlock": "processes wait, and nothing can wake them",
+    "crashed": "a process was ended by SIGSEGV",
+    "killed": "the out-of-memory killer ended a process",
+    "refused": "the kernel refused a call",
+    "need_cut_off": "memory ran short, so that more would have been used",
+    "all_warmup": "the run ended before anything was measured",
+    "nothing_happened": "what a program is there to do never took place",
+    "unfinished": "the horizon cut off what was under way",
+    "not_served": "requests arrived faster than they were served",
+    "not_as_expected": "a code of `run.expect` did not occur",
+}
+"""Every code, and what it says; the order of findings."""
+
+CUTS_NEED: Final = ("killed", "refused")
+"""Findings after which memory in use is less than what would have been used."""
+
+MOST_WAITING: Final = 0.05
+"""Share of requests that may wait at the end of a run."""
+
+NO_IDLE_CPU: Final = 0.95
+"""Share of CPU time in use from which no CPU counts as idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that bears on the answer: `where` is a process, or a key of the scenario."""
+
+    code: str
+    severity: Severity
+    what: str
+    where: str
+    remedy: str
+    count: int = 1
+
+
+def judged(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `validity` and `answered` for a run's document and its resolved scenario.
+
+    Pure: nothing else is looked at, and neither argument is changed.
+    """
+    found = findings(document, scenario)
+    return {
+        "answered": all(finding.severity != "error" for finding in found),
+        "validity": [asdict(finding) for finding in found],
+    }
+
+
+def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[Finding]:
+    """Return what was found in a run, in the order of `CODES`, then of processes."""
+    found = [
+        *_deadlock(document),
+        *_ended_badly(document),
+        *_refused(document),
+        *_need_cut_off(document),
+        *_all_warmup(document, scenario),
+        *_nothing_happened(document, scenario),
+        *_unfinished(document),
+        *_not_served(document),
+    ]
+    expected = set(scenario["run"].get("expect", ()))
+    judged = [_as_expected(finding, expected, found) for finding in found]
+    return [*judged, *_missing(expected, found)]
+
+
+def _as_expected(finding: Finding, expected: set[str], found: Iterable[Finding]) -> Finding:
+    """Return a finding, as a note if the scenario is there to show it.
+
+    A need that is cut off follows from kills and refusals: it is expected where they all are.
+    """
+    silent = finding.code in expected
+    if finding.code == "need_cut_off" and not silent:
+        causes = {other.code for other in found if other.code in CUTS_NEED}
+        silent = bool(causes) and causes <= expected
+    return _with_severity(finding, "note") if silent else finding
+
+
+def _with_severity(finding: Finding, severity: Severity) -> Finding:
+    return Finding(**{**asdict(finding), "severity": severity})
+
+
+def _missing(expected: set[str], found: Iterable[Finding]) -> Iterator[Finding]:
+    occurred = {finding.code for finding in found}
+    for code in CODES:
+        if code in expected and code not in occurred:
+            yield Finding(
+                "not_as_expected",
+                "error",
+                f"`{code}` was to be shown and did not occur: {CODES[code]}",
+                "run.expect",
+                f"take `{code}` out of run.expect, or change the scenario until it occurs",
+            )
+
+
+def _deadlock(document: Mapping[str, Any]) -> Iterator[Finding]:
+    if document["ending"] == "deadlock":
+        yield Finding(
+            "deadlock",
+            "error",
+            f"nothing can go on at {format_duration(document['simulated_ns'])}: "
+            f"{document['deadlock']}",
+            "run",
+            "give the host more memory, or let whoever is waited for end",
+        )
+
+
+def _ended_badly(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what was killed and what crashed, with where memory ran out."""
+    said = {
+        "crashed": (
+            "segfault",
+            "ended by SIGSEGV: touched what is not mapped, or may not be touched",
+            "mend the program: it writes or reads outside its regions",
+        ),
+        "killed": (
+            "oom-killed",
+            "killed because memory ran out",
+            "give the host more memory, or let fewer processes use it",
+        ),
+    }
+    for code, (how, what, remedy) in said.items():
+        names = [process["name"] for process in document["processes"] if process["ended"] == how]
+        for where, count in _kinds(names).items():
+            yield Finding(code, "error", what, where, remedy, count)
+
+
+def _kinds(names: Iterable[str]) -> dict[str, int]:
+    """Return how many of each kind of process there are; one alone by its own name."""
+    names = list(names)
+    counts = Counter(kind_of(name) for name in names)
+    alone = {kind_of(name): name for name in names}
+    return {alone[kind] if n == 1 else kind: n for kind, n in counts.items()}
+
+
+def _refused(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield refusals; one that its program handled matters only where it is about memory."""
+    for refusal in document["evidence"]["refusals"]:
+        fatal = refusal["failed"] > 0
+        about_memory = refusal["by"] != "argument"
+        if not fatal and not about_memory:
+            continue
+        what = f"{refusal['call']} was refused with {refusal['errno']}"
+        remedy = "mend the program: its call is not valid"
+        if about_memory:
+            what += (
+                f", by {BY[refusal['by']]}, at {format_duration(refusal['first_ns'])} with "
+                f"Committed_AS {format_bytes(refusal['committed_bytes'])} and "
+                f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
+            )
+            remedy = "give the host more memory, or change host.overcommit"
+        what += "; the process ended" if fatal else "; the process went on without it"
+        count = refusal["count"]
+        yield Finding("refused", "error", what, refusal["process"], remedy, count)
+
+
+BY: Final = {
+    "promise": "overcommit accounting",
+    "limit": "a limit of its address space",
+    "memory": "lack of memory",
+}
+"""What refuses a call, for people."""
+
+
+def _need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
+    evidence = document["evidence"]
+    reasons = []
+    killed = sum(process["ended"] == "oom-killed" for process in document["processes"])
+    if killed:
+        reasons.append(f"{killed:,} killed")
+    refused = sum(r["count"] for r in evidence["refusals"] if r["by"] != "argument")
+    if refused:
+        reasons.append(f"{refused:,} calls refused" if refused > 1 else "1 call refused")
+    waits = sum(evidence["memory_waits"].values())
+    if waits:
+        reasons.append(f"{waits:,} waits for memory" if waits > 1 else "1 wait for memory")
+    if reasons:
+        need = format_bytes(document["metrics"]["memory_need_bytes"]["total"])
+        yield Finding(
+            "need_cut_off",
+            "error",
+            f"the memory needed is more than {need}: {', '.join(reasons)}",
+            "metrics.memory_need_bytes",
+            "measure the need on a host with more memory",
+        )
+
+
+def _all_warmup(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
+    warmup_ns = scenario["run"]["warmup"]
+    if warmup_ns > 0 and document["simulated_ns"] <= warmup_ns:
+        yield Finding(
+            "all_warmup",
+            "error",
+            f"the run ended at {format_duration(document['simulated_ns'])}, within its warm-up "
+            f"of {format_duration(warmup_ns)}: nothing was measured",
+            "run.warmup",
+            "shorten the warm-up, or give the processes more to do",
+        )
+
+
+def _nothing_happened(
+    document: Mapping[str, Any], scenario: Mapping[str, Any]
+) -> Iterator[Finding]:
+    for count in document["evidence"]["events"]:
+        if count["measured"] > 0:
+            continue
+        event, until = count["event"], format_duration(document["simulated_ns"])
+        if count["begun"]:
+            what = f"every {event} ended within the warm-up: none was measured"
+            remedy = "shorten run.warmup"
+        else:
+            what = f"no {event} began before the end of the run, at {until}"
+            remedy = "let it begin earlier, or the run end later (run.horizon)"
+        yield Finding("nothing_happened", "error", what, count["process"], remedy)
+
+
+def _unfinished(document: Mapping[str, Any]) -> Iterator[Finding]:
+    if document["ending"] != "horizon":
+        return
+    endless = set(document["evidence"]["endless"])
+    running: dict[str, int] = Counter(
+        process["name"].split("/")[0]
+        for process in document["processes"]
+        if process["ended"] == "running"
+    )
+    events: dict[str, list[Mapping[str, Any]]] = {}
+    for count in document["evidence"]["events"]:
+        if count["begun"] > count["ended"]:
+            events.setdefault(count["process"], []).append(count)
+    until = format_duration(document["simulated_ns"])
+    for origin in dict.fromkeys([*events, *map(kind_of, running)]):
+        open_events = events.get(origin, [])
+        if not open_events and origin in endless:
+            continue
+        said = [
+            f"{count['begun'] - count['ended']:,} of {count['begun']:,} {count['event']}s begun "
+            f"had not ended"
+            for count in open_events
+        ] or ["it had not reached its end"]
+        yield Finding(
+            "unfinished",
+            "error",
+            f"cut off by the horizon, at {until}: {', '.join(said)}",
+            origin,
+            "leave run.horizon out, or make it longer",
+        )
+
+
+def _not_served(document: Mapping[str, Any]) -> Iterator[Finding]:
+    busy = document["metrics"]["cpu_busy_fraction"]
+    if busy < NO_IDLE_CPU:
+        return
+    for count in document["evidence"]["arrivals"]:
+        begun, waiting = count["begun"], count["waiting"]
+        if waiting > MOST_WAITING * (begun + waiting):
+            yield Finding(
+                "not_served",
+                "error",
+                f"{waiting:,} of {begun + waiting:,} requests that had arrived were not begun at "
+                f"the end, and no CPU was idle: what they would have used is not counted",
+                count["process"],
+                "lower the load, or give the host more CPUs (host.cpus)",
+                waiting,
+            )

@@ -1,0 +1,170 @@
+"""Whether a run answers: each code, what is expected, and that nothing else is looked at."""
+
+import copy
+import json
+
+import pytest
+
+from sim.engine.names import kind_of
+from sim.engine.validity import CODES, findings, judged
+
+GIB = 2**30
+
+
+def process(name="p", ended="exit 0"):
+    return {"name": name, "ended": ended}
+
+
+def document(**changes):
+    """Return a run in which all went well, with `changes`."""
+    evidence = {
+        "events": [],
+        "endless": [],
+        "refusals": [],
+        "memory_waits": {},
+        "arrivals": [],
+        **changes.pop("evidence", {}),
+    }
+    good = {
+        "ending": "idle",
+        "deadlock": None,
+        "simulated_ns": 10**10,
+        "metrics": {"memory_need_bytes": {"total": GIB}, "cpu_busy_fraction": 1.0},
+        "processes": [process()],
+        "evidence": evidence,
+    }
+    return {**good, **changes}
+
+
+def scenario(expect=(), warmup=0):
+    return {"run": {"expect": list(expect), "warmup": warmup, "horizon": 10**10}}
+
+
+def save(begun, ended, measured=None, name="redis"):
+    measured = begun if measured is None else measured
+    return {
+        "process": name, "event": "save", "begun": begun, "ended": ended, "measured": measured
+    }  # fmt: skip
+
+
+def refusal(by="promise", failed=1, count=1):
+    return {
+        "process": "p", "call": "fork", "errno": "ENOMEM", "by": by, "count": count,
+        "failed": failed, "first_ns": 5, "committed_bytes": 3 * GIB, "commit_limit_bytes": 2 * GIB,
+    }  # fmt: skip
+
+
+BAD = {
+    "deadlock": document(ending="deadlock", deadlock="p waits for q"),
+    "crashed": document(processes=[process(ended="segfault")]),
+    "killed": document(processes=[process(ended="oom-killed")]),
+    "refused": document(evidence={"refusals": [refusal()]}),
+    "need_cut_off": document(evidence={"memory_waits": {"p": 2}}),
+    "nothing_happened": document(evidence={"events": [save(0, 0)]}),
+    "unfinished": document(ending="horizon", processes=[process(ended="running")]),
+    "not_served": document(
+        evidence={"arrivals": [{"process": "p", "begun": 90, "waiting": 10}]},
+    ),
+}
+
+
+def codes(run, **of_scenario):
+    return [finding.code for finding in findings(run, scenario(**of_scenario))]
+
+
+def test_a_run_in_which_all_went_well_answers():
+    assert judged(document(), scenario()) == {"answered": True, "validity": []}
+
+
+@pytest.mark.parametrize("code", BAD)
+def test_each_code_is_found_and_is_no_answer(code):
+    found = judged(BAD[code], scenario())
+    assert code in [finding["code"] for finding in found["validity"]]
+    assert not found["answered"]
+    assert all(finding["remedy"] and finding["what"] for finding in found["validity"])
+
+
+@pytest.mark.parametrize("code", BAD)
+def test_what_is_expected_is_no_error(code):
+    found = judged(BAD[code], scenario(expect=[code]))
+    assert found["answered"]
+    assert {finding["severity"] for finding in found["validity"]} == {"note"}
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if code != "not_as_expected"])
+def test_an_expected_code_that_does_not_occur_is_an_error(code):
+    found = judged(document(), scenario(expect=[code]))
+    assert not found["answered"]
+    assert [finding["code"] for finding in found["validity"]] == ["not_as_expected"]
+    assert code in found["validity"][0]["what"]
+
+
+def test_need_cut_off_is_silent_only_if_all_its_causes_are_expected():
+    run = document(
+        processes=[process(ended="oom-killed")], evidence={"refusals": [refusal(failed=0)]}
+    )
+    assert not judged(run, scenario(expect=["killed"]))["answered"]
+    assert judged(run, scenario(expect=["killed", "refused"]))["answered"]
+
+
+def test_warm_up_takes_all():
+    assert codes(document(simulated_ns=5), warmup=5) == ["all_warmup"]
+    assert codes(document(simulated_ns=6), warmup=5) == []
+    assert codes(document(simulated_ns=0), warmup=0) == []
+
+
+def test_an_event_that_ended_within_the_warm_up_was_not_measured():
+    assert codes(document(evidence={"events": [save(3, 3, measured=0)]})) == ["nothing_happened"]
+    assert codes(document(evidence={"events": [save(3, 3, measured=1)]})) == []
+
+
+def test_thousands_killed_are_one_finding_with_a_count():
+    processes = [process(f"web/{n % 8}.{n}", "oom-killed") for n in range(5000)]
+    found = findings(document(processes=processes), scenario())
+    killed = [finding for finding in found if finding.code == "killed"]
+    assert [(finding.where, finding.count) for finding in killed] == [("web/*", 5000)]
+
+
+def test_a_server_without_end_may_be_cut_off_but_not_in_an_event():
+    endless = {"endless": ["redis"]}
+    running = [process("redis", "running"), process("redis/1", "running")]
+    run = {"ending": "horizon", "processes": running}
+    assert codes(document(**run)) == ["unfinished"]
+    assert codes(document(**run, evidence=endless)) == []
+    assert codes(document(**run, evidence={**endless, "events": [save(2, 1)]})) == ["unfinished"]
+
+
+def test_refusals_that_a_program_handles_matter_where_they_are_about_memory():
+    for by, expected in {"argument": [], "promise": ["refused", "need_cut_off"]}.items():
+        assert codes(document(evidence={"refusals": [refusal(by, failed=0)]})) == expected
+    assert codes(document(evidence={"refusals": [refusal("argument", failed=1)]})) == ["refused"]
+
+
+def test_few_that_wait_or_an_idle_cpu_are_served():
+    waiting = [{"process": "p", "begun": 95, "waiting": 5}]
+    assert codes(document(evidence={"arrivals": waiting})) == []
+    idle = {"memory_need_bytes": {"total": 1}, "cpu_busy_fraction": 0.5}
+    assert codes({**BAD["not_served"], "metrics": idle}) == []
+
+
+@pytest.mark.parametrize("code", BAD)
+def test_judging_is_pure(code):
+    run, asked = copy.deepcopy(BAD[code]), scenario(expect=["killed"])
+    before = json.dumps([run, asked], sort_keys=True)
+    first = judged(run, asked)
+    assert judged(json.loads(json.dumps(run)), json.loads(json.dumps(asked))) == first
+    assert json.dumps([run, asked], sort_keys=True) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("web", "web"),
+        ("web.3", "web"),
+        ("web/1", "web/*"),
+        ("a/b.2/3.4", "a/b/*"),
+        ("v1.2x", "v1.2x"),
+    ],
+)
+def test_processes_that_are_alike(name, kind):
+    assert kind_of(name) == kind
