@@ -106,9 +106,10 @@ def show_validity(out: Console, document: Mapping[str, Any]) -> None:
     for finding in document["validity"]:
         times = f" ({finding['count']:,} times)" if finding["count"] > 1 else ""
         text = f"{finding['severity']}: {finding['code']}: {finding['where']}: {finding['what']}"
-        out.print(Text(f"{text}{times}", style="bold" if finding["severity"] == "error" else ""))
+        style = "bold" if finding["severity"] == "error" else ""
+        out.print(Text(f"{text}{times}", style=style), soft_wrap=True)
         if finding["severity"] != "note":
-            out.print(Text(f"  {finding['remedy']}"))
+            out.print(Text(f"  {finding['remedy']}"), soft_wrap=True)
     if not document["answered"]:
         out.print(Text("no answer: the figures below are not what was asked for", style="bold"))
 

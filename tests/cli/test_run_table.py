@@ -3,6 +3,7 @@
 import copy
 
 from sim.cli.show import show_run
+from sim.engine.validity import judged
 
 NOTHING = {"count": 0, **dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"))}
 FAULTS = {
@@ -59,12 +60,15 @@ DOCUMENT = {
     },
     "processes": [PROCESS],
     "host": {"min_pages": 50},
+    "evidence": {
+        "events": [], "endless": [], "refusals": [], "memory_waits": {}, "arrivals": [],
+    },
 }  # fmt: skip
 
 
 def shown(capsys, **changes):
     document = {**copy.deepcopy(DOCUMENT), **changes}
-    show_run(document)
+    show_run({**judged(document, {"run": {"warmup": 0, "expect": []}}), **document})
     return capsys.readouterr().out
 
 
@@ -127,18 +131,27 @@ def test_of_many_processes_the_largest_are_shown(capsys):
     assert "and 30 smaller ones" in out
 
 
-def test_processes_that_were_cut_short_are_named_at_the_top(capsys):
-    assert "cut short" not in shown(capsys)
-    ended = ["exit 1", "failed: ENOMEM", *["oom-killed"] * 6, "running"]
-    many = [{**PROCESS, "name": f"p{n}", "ended": how} for n, how in enumerate(ended)]
-    second = shown(capsys, processes=many).splitlines()[1]
-    killed = ", ".join(f"p{n} (oom-killed)" for n in range(2, 6))
-    assert second == f"cut short: p1 (failed: ENOMEM), {killed}, and 2 more"
-
-
 def test_means_come_with_what_low_and_high_prices_make_of_them(capsys):
     """500 ns of the fault's 700 are its price, 400 to 900; the rest it waited."""
     out = shown(capsys)
     assert "means with all prices low, and all high: fault 600 ns to 1.1 us\n" in out
     assert "fork " not in out.partition("all high")[2].partition("\n")[0]
     assert "all prices" not in shown(capsys, work={})
+
+
+def test_what_bears_on_the_answer_comes_first(capsys):
+    assert "no answer" not in shown(capsys)
+    killed = [{**PROCESS, "name": f"p/{n}", "ended": "oom-killed"} for n in range(6)]
+    lines = shown(capsys, processes=killed).splitlines()
+    assert lines[1] == "error: killed: p/*: killed because memory ran out (6 times)"
+    assert "more than 6 MiB: 6 killed" in lines[3]
+    assert lines[5].startswith("no answer")
+
+
+def test_a_need_that_was_cut_off_is_a_lower_bound(capsys):
+    need = next(line for line in shown(capsys).splitlines() if "needed at the peak" in line)
+    assert "more than" not in need
+    killed = [{**PROCESS, "ended": "oom-killed"}]
+    out = shown(capsys, processes=killed).splitlines()
+    need = next(line for line in out if "needed at the peak" in line)
+    assert "more than 6 MiB" in need

@@ -151,7 +151,8 @@ def test_a_deadlock_is_the_answer_no_and_says_who_waits(here, capsys):
 
 
 def test_a_setting_changes_the_run(here, capsys):
-    document = run_json(capsys, "stuck.yaml", "--set", "policy.memory=oom")
+    setting = ("--set", "policy.memory=oom", "--set", "run.expect=[killed]")
+    document = run_json(capsys, "stuck.yaml", *setting)
     assert document["metrics"]["oom_kills"] == 1
     assert document["ending"] == "idle"
 
