@@ -66,9 +66,12 @@ DOCUMENT = {
 }  # fmt: skip
 
 
-def shown(capsys, **changes):
-    document = {**copy.deepcopy(DOCUMENT), **changes}
+def show(document):
     show_run({**judged(document, {"run": {"warmup": 0, "expect": []}}), **document})
+
+
+def shown(capsys, **changes):
+    show({**copy.deepcopy(DOCUMENT), **changes})
     return capsys.readouterr().out
 
 
@@ -91,7 +94,7 @@ def test_nothing_measured_is_not_zero(capsys):
 def latencies(capsys, count):
     document = copy.deepcopy(DOCUMENT)
     document["metrics"]["fault_latency_ns"]["count"] = count
-    show_run(document)
+    show(document)
     lines = capsys.readouterr().out.splitlines()
     return next(line for line in lines if line.startswith("fault ")).split(maxsplit=2), lines
 
@@ -113,7 +116,7 @@ def test_a_percentile_needs_five_values_beyond_it(capsys):
 def test_nothing_is_said_of_percentiles_where_nothing_was_measured(capsys):
     document = copy.deepcopy(DOCUMENT)
     document["metrics"]["fault_latency_ns"] = NOTHING
-    show_run(document)
+    show(document)
     assert "are needed" not in capsys.readouterr().out
 
 
