@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -157,12 +157,10 @@ def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid
                 format_bytes(row["host_bytes"]),
                 "" if times is None or math.isnan(times) else f"{times:.2f}",
                 format_bytes(row["bound_bytes"]),
-                _with_spread(row["mean_bytes"], row["half_width_bytes"], format_bytes),
+                format_bytes(row["mean_bytes"]),
                 format_bytes(row["cow_copies_bytes"]),
                 format_bytes(row["page_tables_bytes"]),
-                ""
-                if stall is None
-                else _with_spread(stall["fork_ns"], stall["half_width_ns"], format_duration),
+                "" if stall is None else _range(stall["low_ns"], stall["high_ns"]),
                 str(row["n"]),
             )
         )
@@ -180,8 +178,9 @@ def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid
     return Grid(columns, tuple(rows), _classes(len(axes), len(columns)), "need.csv")
 
 
-def _with_spread(mean: float, half_width: float, show: Callable[[float], str]) -> str:
-    return f"{show(mean)} ± {show(half_width)}" if half_width else show(mean)
+def _range(low_ns: float, high_ns: float) -> str:
+    low, high = format_duration(low_ns), format_duration(high_ns)
+    return low if low == high else f"{low} to {high}"
 
 
 def _oom_grid(table: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:
@@ -213,7 +212,8 @@ def _oom_words(table: Any) -> str:
             f"A host whose size is clear of the bounds of the need is run {times}, one where chance"
             f" may decide up to {most} times. "
         )
-    never = table[table["ran_out"] == 0].drop_duplicates("runs").sort_values("runs")
+    own = table[table["part"] == "check"]
+    never = own[own["ran_out"] == 0].drop_duplicates("runs").sort_values("runs")
     bounds = [f"0 of {row['runs']} means {_bound(row['text'])}" for _, row in never.iterrows()]
     return often + (f"Never seen is not never: {'; '.join(bounds)}." if bounds else "")
 

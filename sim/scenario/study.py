@@ -134,9 +134,9 @@ class _NoAxisError(ValueError):
 
 
 class Need(Closed):
-    """Memory needed is measured on a host so roomy that nothing runs short."""
+    """Memory needed is measured on a host so large that nothing runs short."""
 
-    set: dict[KeyPath, Any] = Field(description="what makes the host roomy")
+    set: dict[KeyPath, Any] = Field(description="what makes the host large")
 
 
 class Check(Closed):
@@ -158,6 +158,13 @@ class Check(Closed):
     replications: Replications = Field(
         default=Replications(least=3, most=10),
         description="`most` on hosts where chance decides, `least` on those that are sure",
+    )
+    fresh: int = Field(
+        default=10,
+        ge=0,
+        le=10_000,
+        description="runs of the answer's point on a host of the size it names, with random"
+        " numbers that had no part in the answer: they can refute it",
     )
 
     @field_validator("by", "around")
@@ -199,6 +206,13 @@ class Answer(Closed):
     )
     subject: str = Field(default="a host", description="who is told, as in `a Redis host`")
     event: str = Field(default="runs", description="what the bound covers, as in `saves`")
+    normal_because: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=300,
+        description="the needs of a point are normally distributed, and why; without it, a bound"
+        " claims no more than so many runs support whatever the distribution",
+    )
 
 
 class StudyFile(Closed):
@@ -211,11 +225,18 @@ class StudyFile(Closed):
     set: dict[KeyPath, Any] = Field(default={}, description="changes that hold in every run")
     axes: dict[KeyPath, AxisForm] = Field(min_length=1)
     labels: dict[KeyPath, str] = Field(default={}, description="axis: words for people")
-    replications: Annotated[
-        Annotated[int, Field(ge=1, le=100_000), Tag("int")]
-        | Annotated[Replications, Tag("Replications")],
-        Discriminator(_kind_of_replications),
-    ]
+    replications: (
+        Annotated[
+            Annotated[int, Field(ge=1, le=100_000), Tag("int")]
+            | Annotated[Replications, Tag("Replications")],
+            Discriminator(_kind_of_replications),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="runs a point; default: as many as the bound takes without an assumption about"
+        " the distribution, as far as a minute of work allows, and 10 at least",
+    )
     seed: int = Field(ge=0, lt=2**64)
     baseline: dict[KeyPath, LevelName] | None = None
     need: Need | None = None

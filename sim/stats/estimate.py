@@ -4,7 +4,7 @@ Every figure carries its uncertainty or is refused: nothing here returns NaN, an
 left out silently.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,22 +68,31 @@ def mean_over_replications(values: Sequence[float], *, confidence: float = 0.95)
     return Estimate(float(sample.mean()), half_width, confidence, n)
 
 
-def paired_difference(
-    treatment: Sequence[float], baseline: Sequence[float], *, confidence: float = 0.95
-) -> Estimate:
-    """Estimate the mean of treatment minus baseline, replication by replication.
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Differences of treatment and baseline, pair by pair, and how many of either had no partner.
 
-    Both have shape ``(n,)``, in the same order of replications and over common random numbers:
-    the n-th of one shared its luck with the n-th of the other.  Two separate intervals would
-    throw that away.  See Law (2015), section 10.2.1.
-
-    Raises `ValueError` if the lengths differ, `InsufficientDataError` as
-    `mean_over_replications` does.
+    `differences` has shape ``(n,)``, in order of replication.
     """
-    if len(treatment) != len(baseline):
-        raise ValueError(f"pairs are needed: {len(treatment)} replications against {len(baseline)}")
-    pairs = finite(treatment, at_least=2) - finite(baseline, at_least=2)
-    return mean_over_replications(list(pairs), confidence=confidence)
+
+    differences: NDArray[np.float64]
+    n_lost: int
+
+
+def paired(treatment: Mapping[int, float], baseline: Mapping[int, float]) -> Pairs:
+    """Return treatment minus baseline for every replication that both have.
+
+    Both map the number of a replication to its value, over common random numbers: the n-th of one
+    shared its luck with the n-th of the other, whatever came before it and whatever failed.  Two
+    separate intervals would throw that away; see Law (2015), section 10.2.1.
+
+    >>> paired({0: 5.0, 1: 9.0}, {1: 7.0, 2: 1.0})
+    Pairs(differences=array([2.]), n_lost=2)
+    """
+    both = sorted(treatment.keys() & baseline.keys())
+    differences = finite([treatment[r] for r in both], at_least=0)
+    differences = differences - finite([baseline[r] for r in both], at_least=0)
+    return Pairs(differences, len(treatment.keys() | baseline.keys()) - len(both))
 
 
 def finite(values: Sequence[float], *, at_least: int) -> NDArray[np.float64]:

@@ -2,22 +2,30 @@
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from scipy import special
 
 from sim.errors import InsufficientDataError
 from sim.stats.estimate import check_fraction
 
+REFUTES_AT: Final = 0.05
+"""A claim about a probability is refuted by counts that would be rarer than this if it held."""
+
+POWER: Final = 0.8
+"""What a test would notice is told for this chance that it does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """How often an event was seen, and the interval for its probability.
+    """How often an event was seen, and exact limits for its probability.
 
-    An event that was never seen prints its upper bound, one that was always seen its lower
-    bound; neither is ever printed as 0 % or 100 %.
+    `low` and `high` are one-sided limits, each at `confidence` for itself.  An event that was
+    never seen prints the upper one, one that was always seen the lower one; neither is ever
+    printed as 0 % or 100 %.
 
-    >>> str(wilson(0, 11)), str(wilson(3, 10))
-    ('0 of 11 (below 25.9 % at 95 %)', '3 of 10 (10.8 % to 60.3 % at 95 %)')
+    >>> str(exact_limits(0, 10)), str(exact_limits(3, 10))
+    ('0 of 10 (at most 25.9 % at 95 %)', '3 of 10 (8.7 % to 60.7 %, each limit at 95 %)')
     """
 
     events: int
@@ -32,21 +40,25 @@ class Proportion:
         return self.events / self.trials
 
     def __str__(self) -> str:
+        level = f"at {100 * self.confidence:g} %"
         if self.events == 0:
-            interval = f"below {format_percent(self.high)}"
+            limits = f"at most {format_percent(self.high)} {level}"
         elif self.events == self.trials:
-            interval = f"above {format_percent(self.low)}"
+            limits = f"at least {format_percent(self.low)} {level}"
         else:
-            interval = f"{format_percent(self.low)} to {format_percent(self.high)}"
-        return f"{self.events} of {self.trials} ({interval} at {100 * self.confidence:g} %)"
+            both = f"{format_percent(self.low)} to {format_percent(self.high)}"
+            limits = f"{both}, each limit {level}"
+        return f"{self.events} of {self.trials} ({limits})"
 
 
-def wilson(events: int, trials: int, *, confidence: float = 0.95) -> Proportion:
-    """Return the Wilson score interval for a probability.
+def exact_limits(
+    events: int, trials: int, *, confidence: float = 0.95, looks: int = 1
+) -> Proportion:
+    """Return the one-sided limits of Clopper and Pearson (1934), Biometrika 26, 404-413.
 
-    Unlike the textbook's normal interval it is never empty, stays within [0, 1] and covers about
-    as often as it says for few trials too; see Brown, Cai and DasGupta (2001), Statistical
-    Science 16(2), 101-133.
+    Each is right with probability `confidence` at least, for every probability and number of
+    trials.  Where results decided whether there were more trials, at one of `looks` moments, the
+    level is divided among them (Bonferroni), so that it still holds.
 
     Raises `InsufficientDataError` without trials, `ValueError` for a count out of range.
     """
@@ -55,26 +67,52 @@ def wilson(events: int, trials: int, *, confidence: float = 0.95) -> Proportion:
         raise InsufficientDataError("no trials: nothing is known about the probability")
     if not 0 <= events <= trials:
         raise ValueError(f"events must be in 0 .. {trials}, got {events}")
-    z2 = float(special.ndtri((1 + confidence) / 2)) ** 2
-    share = events / trials
-    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    spread = math.sqrt(z2 * share * (1 - share) / trials + (z2 / (2 * trials)) ** 2)
-    half_width = spread / (1 + z2 / trials)
-    low = 0.0 if events == 0 else max(0.0, centre - half_width)
-    high = 1.0 if events == trials else min(1.0, centre + half_width)
+    level = level_of_a_look(confidence, looks)
+    low = float(special.betaincinv(events, trials - events + 1, 1 - level)) if events else 0.0
+    high = 1.0
+    if events < trials:
+        high = float(special.betaincinv(events + 1, trials - events, level))
     return Proportion(events, trials, low, high, confidence)
 
 
-def trials_needed(limit: float, *, confidence: float = 0.95) -> int:
-    """Return how many trials without an event put the upper bound at `limit` or below.
+def level_of_a_look(confidence: float, looks: int) -> float:
+    """Return the confidence for each of `looks` looks that together keep `confidence`.
 
-    >>> trials_needed(0.01)
-    381
+    >>> level_of_a_look(0.95, 2)
+    0.975
     """
-    check_fraction("limit", limit)
-    check_fraction("confidence", confidence)
-    z2 = float(special.ndtri((1 + confidence) / 2)) ** 2
-    return max(1, math.ceil(z2 * (1 - limit) / limit))
+    if looks < 1:
+        raise ValueError(f"looks must be >= 1, got {looks}")
+    return 1 - (1 - confidence) / looks
+
+
+def refuting_count(trials: int, share: float, *, level: float = REFUTES_AT) -> int:
+    """Return how many events refute that an event has probability `share` at most.
+
+    The smallest count that, if the claim holds, is reached or exceeded with probability `level`
+    at most (the exact binomial test); ``trials + 1`` if no count is.
+
+    >>> refuting_count(10, 0.01), refuting_count(1, 0.01), refuting_count(3, 0.95)
+    (2, 1, 4)
+    """
+    check_fraction("share", share)
+    if trials < 1:
+        raise InsufficientDataError("no trials: nothing can be refuted")
+    at_least = (float(special.bdtrc(count - 1, trials, share)) for count in range(trials + 2))
+    return next(count for count, chance in enumerate(at_least) if chance <= level)
+
+
+def share_noticed(trials: int, count: int, *, power: float = POWER) -> float:
+    """Return the probability of an event that gives `count` or more with probability `power`.
+
+    What a test that is decided at `count` can see; the smaller, the sharper.
+
+    >>> round(share_noticed(10, 2), 3)
+    0.271
+    """
+    if not 1 <= count <= trials:
+        raise ValueError(f"count must be in 1 .. {trials}, got {count}")
+    return float(special.betaincinv(count, trials - count + 1, power))
 
 
 def format_percent(fraction: float) -> str:

@@ -1,13 +1,16 @@
 """When another replication would tell nothing: rules that depend on results only.
 
 Runs are added in fixed rounds (first `least`, then up to `most`), never one by one as they come
-in, so that the number of workers and their speed cannot change which runs are made.
+in, so that the number of workers and their speed cannot change which runs are made.  Results that
+decide whether there are more of them cost confidence: a bound whose number of runs was decided so
+is worked out at ``1 - (1 - confidence) / 2``, so that both looks together keep what is claimed.
 """
 
 from collections.abc import Sequence
 
 from sim.errors import InsufficientDataError
 from sim.stats.estimate import mean_over_replications
+from sim.stats.proportion import level_of_a_look
 from sim.study.need import Need
 
 
@@ -31,24 +34,30 @@ def host_is_sure(
     """
     if not ran_out or len(set(ran_out)) > 1 or need is None:
         return False
-    low = min(need.low_bytes, need.mean.mean * (1 - margin))
-    high = max(need.bound.bound, need.mean.mean * (1 + margin))
+    low = min(need.low_bytes, need.mean_bytes * (1 - margin))
+    high = max(need.bound.bound, need.mean_bytes * (1 + margin))
     return usable_bytes < low if ran_out[0] else usable_bytes > high
 
 
 def need_is_sure(need: Need | None, precision: float) -> bool:
-    """Return whether the bound of a need is at most `precision` of the mean above it.
+    """Return whether a need's bound is at most `precision` of the mean above it.
 
-    With few runs the bound is far above the mean, however alike they are: so where chance hardly
-    matters, few runs tell it, and elsewhere more runs are made.
+    By normal theory the bound of few runs is far above the mean, however alike they are: so where
+    chance hardly matters, few runs tell it, and elsewhere more runs are made.  Runs too few for
+    the share that was asked for are never enough.
     """
-    return need is not None and need.bound.bound - need.mean.mean <= precision * need.mean.mean
+    if need is None or need.bound.method == "largest value":
+        return False
+    return need.bound.bound - need.mean_bytes <= precision * need.mean_bytes
 
 
-def mean_is_sure(values: Sequence[float], *, precision: float, confidence: float) -> bool:
+def mean_is_sure(
+    values: Sequence[float], *, precision: float, confidence: float, looks: int = 1
+) -> bool:
     """Return whether the half-width of the mean is at most `precision` of it."""
     try:
-        estimate = mean_over_replications(values, confidence=confidence)
+        level = level_of_a_look(confidence, looks)
+        estimate = mean_over_replications(values, confidence=level)
     except InsufficientDataError:
         return False
     return estimate.half_width <= precision * abs(estimate.mean)

@@ -12,13 +12,15 @@ from typing import Any, Final
 import sim
 from sim.errors import InsufficientDataError
 from sim.scenario.resolve import RESULTS_VERSION
-from sim.scenario.study import StudyFile, Times
-from sim.study import answer, rests, tables
+from sim.scenario.study import Replications, StudyFile, Times
+from sim.study import answer, rests, tables, trials
+from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
+from sim.study.headline import Headline, at_least, headline
 from sim.study.need import Need, smallest_host_bytes
 from sim.study.plan import MEMORY, Axis, Part, Planner, Point, value_at
 from sim.study.prices import price_list
-from sim.study.records import Failure, Record, metric_text, read_records
+from sim.study.records import Failure, Record, read_records
 from sim.study.store import Store
 
 FINDINGS_VERSION: Final = 1
@@ -55,6 +57,8 @@ def needs_and_hosts(
         len(planner.points),
         content=study.answer.content,
         confidence=study.answer.confidence,
+        normal=study.answer.normal_because is not None,
+        looks=planner.looks,
     )
     hosts = {}
     for point, need in needs.items():
@@ -63,36 +67,6 @@ def needs_and_hosts(
         except InsufficientDataError:
             continue
     return {point: needs[point] for point in hosts}, hosts
-
-
-def answer_point(
-    groups: tables.Groups, planner: Planner, hosts_bytes: Mapping[int, int]
-) -> int | None:
-    """Return the point the answer is about: the one named, or else the largest of all.
-
-    The largest is the one that needs the largest host, or where no need is known, the one with
-    the largest mean of the answer's metric.  None if no such point has a finished run.
-    """
-    part, wanted = planner.main_part, planner.study.answer.at or {}
-    fitting = [
-        point.index
-        for point in planner.points
-        if (part, point.index, 0) in groups
-        and all(
-            str(wanted.get(axis.key, level)) == level
-            for axis, level in zip(planner.axes, point.levels, strict=True)
-        )
-    ]
-    with_host = [point for point in fitting if point in hosts_bytes]
-    if with_host:
-        return max(with_host, key=lambda point: hosts_bytes[point])
-    metric = planner.study.answer.metric
-
-    def mean(point: int) -> float:
-        values = tables.values_of(groups[part, point, 0], metric)
-        return float("-inf") if values is None else sum(values) / len(values)
-
-    return max(fitting, key=mean, default=None)
 
 
 class _Analysis:
@@ -109,8 +83,17 @@ class _Analysis:
         self.records, self.failures = read_records(store)
         self.n_missing = len(store.plan()) - len(self.records) - len(self.failures)
         self.groups = tables.grouped(self.records)
+        self._note_enlarged()
         self.needs, self.hosts = needs_and_hosts(self.records, planner)
         self.data = self._data_bytes()
+
+    def _note_enlarged(self) -> None:
+        """Tell the planner on which hosts points were measured that ran out on the first."""
+        for point in range(len(self.points)) if self.study.need is not None else ():
+            records = self.groups.get((self.part, point, 0))
+            size = records[0].memory_bytes if records else 0
+            if size > self.planner.main_cell(point).memory_bytes:
+                self.planner.measure_on(point, size)
 
     def findings(self) -> Findings:
         confidence = self.study.answer.confidence
@@ -120,15 +103,17 @@ class _Analysis:
                 self.groups, self.part, self.axes, self.points, confidence
             ),
             "need": tables.need_table(self.needs, self.hosts, self.data, self.axes, self.points),
-            "oom": tables.oom_table(
-                self.groups, self.axes, self.points, self._factors(), confidence
+            "oom": trials.oom_table(
+                *(self.groups, self.axes, self.points, self._factors(), confidence),
+                looks=self._looks_at_hosts(),
             ),
-            "fork": tables.fork_table(self.groups, self.part, self.axes, self.points, confidence),
+            "fork": tables.fork_table(self.groups, self.part, self.axes, self.points),
             "stages": tables.stages_table(self.groups, self.part, self.axes, self.points),
             "paired": self._paired(confidence),
         }
-        head = answer_point(self.groups, self.planner, self.hosts)
-        base = None if head is None else self._base(head)
+        told = headline(self.groups, self.planner, self.hosts)
+        head = told.point
+        base = None if head is None or told.kind != "answered" else self._base(head)
         effects = [] if base is None else rests.effects_of(self.planner, self.groups, base)
         frames["inputs"] = rests.effects_table(effects, base)
         facts: dict[str, Any] = {
@@ -137,6 +122,10 @@ class _Analysis:
             "answer": {
                 "sentence": "",
                 "more": [],
+                "kind": told.kind,
+                "reasons": list(told.reasons),
+                "check": None,
+                "precision": None,
                 "point": head,
                 "bound": answer.bound_words(self.study.answer),
                 "where": None if head is None else answer.place_text(self.axes, self.points[head]),
@@ -152,18 +141,27 @@ class _Analysis:
             "provenance": self._provenance(),
             "failures": [_failure_facts(f, self.axes, self.points) for f in self.failures],
         }
-        if head is None:
-            facts["answer"]["sentence"] = "No point of this study has a finished run: no answer."
-        else:
-            self._tell_about(head, facts, frames)
+        if told.kind == "no answer":
+            sentences = answer.no_answer_sentences(told.reasons, facts["answer"]["where"])
+            facts["answer"] |= {"sentence": sentences[0], "more": sentences[1:]}
+        if head is not None and self.groups.get((self.part, head, 0)):
+            self._tell_about(told, head, facts, frames)
         return Findings(facts, frames)
 
-    def _tell_about(self, head: int, facts: dict[str, Any], frames: Mapping[str, Any]) -> None:
+    def _tell_about(
+        self, told: Headline, head: int, facts: dict[str, Any], frames: Mapping[str, Any]
+    ) -> None:
         """Fill in what concerns the point that the answer is about."""
         groups = self.groups
-        sentences = self._sentences(head, frames)
-        facts["answer"] |= {"sentence": sentences[0], "more": sentences[1:]}
-        if head in self.needs:
+        if told.kind != "no answer":
+            judged = self._verdict(head)
+            facts["answer"] |= {
+                "check": None if judged is None else judged.plain(),
+                "precision": self._precision(head),
+            }
+            sentences = self._sentences(told, head, frames, judged)
+            facts["answer"] |= {"sentence": sentences[0], "more": sentences[1:]}
+        if head in self.needs and told.kind == "answered":
             need, host = self.needs[head], self.hosts[head]
             scenario, data = self.planner.on_host(head, host), self.data.get(head)
             event = self.study.answer.event
@@ -179,14 +177,22 @@ class _Analysis:
         facts["prices"] = price_list(resolved)
         facts["scenario"] = resolved
 
-    def _sentences(self, head: int, frames: Mapping[str, Any]) -> list[str]:
+    def _sentences(
+        self,
+        told: Headline,
+        head: int,
+        frames: Mapping[str, Any],
+        judged: trials.Verdict | None,
+    ) -> list[str]:
         where = answer.place_text(self.axes, self.points[head])
+        words = {"subject": self.study.answer.subject, "event": self.study.answer.event}
         sentences = []
-        if head in self.needs:
+        if told.kind == "more than":
+            sentences.append(self._more_than(head, where))
+        elif head in self.needs:
             ratios = {
                 p: self.hosts[p] / self.data[p] for p in sorted(self.needs) if self.data.get(p)
             }
-            words = {"subject": self.study.answer.subject, "event": self.study.answer.event}
             sentences += answer.need_sentences(
                 self.needs[head], self.hosts[head], ratios, self.data.get(head), where, words
             )
@@ -197,23 +203,61 @@ class _Analysis:
             row = fork[fork["point"] == head].iloc[0]
             sentences.append(
                 answer.fork_sentence(
-                    row["fork_ns"], row["half_width_ns"], row["longest_ns"], int(row["n"])
+                    row["fork_ns"], row["low_ns"], row["high_ns"], row["longest_ns"], int(row["n"])
                 )
             )
-        sentences += answer.check_sentences(frames["oom"])
-        return sentences + answer.agreement_sentences(*tables.agreement(self.groups))
+        sentences += answer.outgrown_sentences(trials.outgrown(self.groups, head))
+        if judged is not None:
+            sentences.append(answer.verdict_sentence(judged, words["event"]))
+        return sentences + answer.books_sentences(trials.books(self.groups))
 
     def _metric_sentence(self, head: int, where: str) -> str:
-        metric = self.study.answer.metric
+        metric, confidence = self.study.answer.metric, self.study.answer.confidence
         records = self.groups[self.part, head, 0]
-        estimate = tables.estimate_of(records, metric, self.study.answer.confidence)
-        if estimate is None:
-            values = tables.values_of(records, metric)
-            if values is None or self.study.need is not None:
-                return f"{metric} ({where}) has no value that could be stated; see the runs."
-            return f"{metric} ({where}) is {metric_text(metric, values[0])}, in a single run."
-        level = f"{100 * estimate.confidence:g} % CI, n={estimate.n}"
-        return f"{metric} ({where}) is {tables.estimate_text(metric, estimate)} ({level})."
+        summary = tables.summary_of(records, metric, confidence)
+        if summary is None:
+            return f"{metric} ({where}) has no value that could be stated; see the runs."
+        return answer.metric_sentence(metric, where, summary, confidence)
+
+    def _more_than(self, head: int, where: str) -> str:
+        records = self.groups[self.part, head, 0]
+        more_than = at_least(self.planner, records)
+        cut_off = sum(record.cut_off for record in records)
+        if self.study.need is None:
+            metric = self.study.answer.metric
+            return answer.more_than_sentence(metric, where, more_than, cut_off, len(records))
+        subject = self.study.answer.subject
+        return answer.more_than_host(subject, where, more_than, cut_off, len(records))
+
+    def _verdict(self, head: int) -> trials.Verdict | None:
+        if head not in self.needs:
+            return None
+        planned = sum(run.place.part == "fresh" for run in self.store.plan())
+        fresh = self.groups.get(("fresh", head, 0), [])
+        return trials.verdict(fresh, self.needs[head].bound, planned=planned)
+
+    def _precision(self, head: int) -> dict[str, Any] | None:
+        """Return whether the answer is as precise as was asked for; None if nothing was asked."""
+        asked = self.study.replications
+        if not isinstance(asked, Replications) or asked.most == asked.least:
+            return None
+        if head in self.needs:
+            reached = need_is_sure(self.needs[head], asked.precision)
+        else:
+            values = tables.values_of(self.groups[self.part, head, 0], self.study.answer.metric)
+            reached = mean_is_sure(
+                values or [],
+                precision=asked.precision,
+                confidence=self.study.answer.confidence,
+                looks=self.planner.looks(head),
+            )
+        return {"asked": asked.precision, "reached": reached}
+
+    def _looks_at_hosts(self) -> int:
+        check = self.study.check
+        if check is None or check.replications.least == check.replications.most:
+            return 1
+        return 2
 
     def _base(self, head: int) -> rests.Base | None:
         """Return the answer that inputs move; None if there is no figure."""
@@ -272,7 +316,7 @@ class _Analysis:
             "file": study.model_dump(mode="json", exclude_defaults=True),
             "runs": {
                 part: sum(r.place.part == part for r in self.records)
-                for part in ("runs", "need", "inputs", "check", "around")
+                for part in ("runs", "need", "inputs", "check", "around", "fresh", "outgrown")
                 if any(r.place.part == part for r in self.records)
             },
         }

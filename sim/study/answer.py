@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sim.scenario.study import Answer
-from sim.stats.proportion import format_percent
+from sim.stats.proportion import REFUTES_AT, format_percent
 from sim.study.need import Need
 from sim.study.plan import Axis, Point
+from sim.study.records import metric_text
+from sim.study.tables import Summary, summary_text
+from sim.study.trials import Books, Verdict
 from sim.units import MIB, PAGE_BYTES, format_bytes, format_duration
 
 CHARGED_IN_PAGES: Final = 64
@@ -164,7 +167,7 @@ def need_sentences(
     content = f"{100 * need.bound.content:g} % of {words['event']}"
     confidence = f"at {100 * need.bound.confidence:g} % confidence"
     ratio = f", {host_bytes / data_bytes:.2f} times the data" if data_bytes else ""
-    subject = words["subject"][:1].upper() + words["subject"][1:]
+    subject = _capital(words["subject"])
     sentences = [
         f"{subject} ({where}) needs {format_bytes(host_bytes)} of memory{ratio}: {content} "
         f"stay within {format_bytes(need.bound.bound)} of it, {confidence} ({need.bound.n} runs, "
@@ -176,48 +179,99 @@ def need_sentences(
     return sentences
 
 
-def fork_sentence(mean_ns: float, half_width_ns: float, longest_ns: float, runs: int) -> str:
-    """Return how long the fork stalls its caller."""
-    if not half_width_ns and longest_ns == mean_ns:
-        return f"The fork stalls it for {format_duration(mean_ns)}, the same in all {runs} runs."
+def no_answer_sentences(reasons: Sequence[str], where: str | None) -> list[str]:
+    """Return that there is no answer, and why, one line a reason."""
+    at = f" ({where})" if where else ""
+    return [f"No answer{at}: {reasons[0]}.", *(f"Also: {reason}." for reason in reasons[1:])]
+
+
+def more_than_host(subject: str, where: str, host_bytes: float, cut_off: int, runs: int) -> str:
+    """Return what is known of a need that was cut off by every host it was measured on."""
     return (
-        f"The fork stalls it for {format_duration(mean_ns)} ± {format_duration(half_width_ns)} on "
-        f"average (95 % CI, {runs} runs), {format_duration(longest_ns)} at the longest."
+        f"{_capital(subject)} ({where}) needs more than {format_bytes(host_bytes)} of memory: "
+        f"{cut_off} of {runs} runs ran out of memory on a host of that size."
     )
 
 
-def check_sentences(oom: Any) -> list[str]:
-    """Return how the answer fared on hosts of about its size.
-
-    Points share their random numbers, so the bound quoted is that of a single point.
-    """
-    if oom.empty:
-        return []
-    sentences = []
-    for factor, rows in oom[oom["part"] == "around"].groupby("factor", sort=True):
-        events, runs = int(rows["ran_out"].sum()), int(rows["runs"].sum())
-        host = "exactly that size" if factor == 1 else f"{factor:g} times that size"
-        per_point = f"{int(rows['runs'].min())} at each of {len(rows)} points"
-        if len(rows) == 1:
-            per_point = "one point"
-        bound = ""
-        if events == 0:
-            worst = format_percent(float(rows["high"].max()))
-            bound = f"; so below {worst} at {100 * float(rows['confidence'].max()):g} %"
-            bound += "" if len(rows) == 1 else " for each"
-        sentences.append(
-            f"Tried on hosts of {host}, memory ran out in {events} of {runs} runs "
-            f"({per_point}{bound})."
-        )
-    return sentences
+def more_than_sentence(metric: str, where: str, at_least: float, cut_off: int, runs: int) -> str:
+    """Return what is known of a need that was cut off on the scenario's own host."""
+    return (
+        f"{metric} ({where}) is more than {metric_text(metric, at_least)}: "
+        f"{cut_off} of {runs} runs ran out of memory."
+    )
 
 
-def agreement_sentences(agree: int, runs: int) -> list[str]:
-    """Return whether runs on tight hosts ended as the need of the same replication says."""
-    if not runs:
-        return []
-    how_many = f"all {runs}" if agree == runs else f"{agree} of {runs}"
+def metric_sentence(metric: str, where: str, summary: Summary, confidence: float) -> str:
+    """Return the answer to a question about a metric: its mean, and what is known of it."""
+    if summary.n == 1:
+        return f"{metric} ({where}) is {metric_text(metric, summary.mean)}, in a single run."
+    text = summary_text(metric, summary)
+    if summary.half_width is not None:
+        return f"{metric} ({where}) is {text} ({100 * confidence:g} % CI, n={summary.n})."
+    if summary.low == summary.high:
+        return f"{metric} ({where}) is {text}, the same in all {summary.n} runs."
+    return f"{metric} ({where}) is {text}."
+
+
+def fork_sentence(
+    mean_ns: float, low_ns: float, high_ns: float, longest_ns: float, runs: int
+) -> str:
+    """Return how long the fork stalls its caller; means of runs lie from `low_ns` to `high_ns`."""
+    if low_ns == high_ns == longest_ns:
+        return f"The fork stalls it for {format_duration(mean_ns)}, the same in all {runs} runs."
+    return (
+        f"The fork stalls it for {format_duration(mean_ns)} on average "
+        f"({format_duration(low_ns)} to {format_duration(high_ns)} in {runs} runs), "
+        f"{format_duration(longest_ns)} at the longest."
+    )
+
+
+def outgrown_sentences(hosts: Sequence[tuple[int, int, int]]) -> list[str]:
+    """Return on which hosts the need could not be measured, as memory ran out there."""
     return [
-        f"In {how_many} runs on hosts of chosen sizes, memory ran out exactly if the need that the "
-        "same replication had on a roomy host is more than that host leaves for processes."
+        f"In {cut_off} of {runs} runs on a host of {format_bytes(host)} memory ran out, so the "
+        "need was measured on one of twice that size."
+        for host, cut_off, runs in hosts
     ]
+
+
+def verdict_sentence(verdict: Verdict, event: str) -> str:
+    """Return what fresh runs on a host of the answer's size say about it."""
+    seen = (
+        f"in {verdict.runs} runs with fresh random numbers on a host of exactly that size, "
+        f"{verdict.exceeded} needed more than the bound and memory ran out in {verdict.ran_out}"
+    )
+    level = f"{100 * REFUTES_AT:g} %"
+    lost = f" {verdict.lost} more had no result." if verdict.lost else ""
+    if verdict.noticed is None:
+        text = f"Check: {seen}; so few runs cannot refute a bound on so few {event}."
+    elif verdict.refuted:
+        text = (
+            f"Check: refuted: {seen}; if the bound held, {verdict.refuting} or more would be seen "
+            f"in at most {level} of such checks."
+        )
+    else:
+        text = (
+            f"Check: not refuted: {seen}; {verdict.refuting} or more would have refuted it, which "
+            f"has a chance of {100 * verdict.power:g} % if only "
+            f"{format_percent(1 - verdict.noticed)} of {event} stay within the bound."
+        )
+    return text + lost
+
+
+def books_sentences(books: Books) -> list[str]:
+    """Return whether runs on small hosts ended as the need with the same random numbers says."""
+    if not books.runs:
+        return []
+    agree, runs = books.agree, books.runs
+    how_many = f"all {runs}" if agree == runs else f"{agree} of {runs}"
+    lost = f" {books.lost} more had no run to compare with." if books.lost else ""
+    return [
+        f"In {how_many} trial runs, memory ran out exactly when the need measured with the same "
+        "random numbers exceeded what the trial host had left: a test of the books, not of the "
+        f"bound.{lost}"
+    ]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -46,26 +46,27 @@ def explain_study(path: str | Path, *, jobs: int | None = None) -> list[Section]
 def _runs(planner: Planner, jobs: int) -> list[Line]:
     study = planner.study
     main = planner.main_cells()
-    often = study.replications
-    if isinstance(often, int):
-        often = Replications(least=often, most=often)
-    what = "on a roomy host" if planner.main_part == "need" else "on the scenario's host"
-    lines = [(f"each point {what}", f"{_times(often)}; hosts of {_sizes(main)}")]
-    orders = [(cell, often) for cell in main]
+    what = "on a large host" if planner.main_part == "need" else "on the scenario's host"
+    orders = [(cell, planner.replications(cell)) for cell in main]
+    lines = [(f"each point {what}", f"{_times([r for _, r in orders])}; hosts of {_sizes(main)}")]
     if study.check is not None:
         often, hosts = study.check.replications, planner.check_cells()
         what = f"each point on {len(study.check.by)} hosts"
-        lines.append((what, f"{_times(often)}; hosts of {_sizes(hosts)}"))
+        lines.append((what, f"{_times([often])}; hosts of {_sizes(hosts)}"))
         orders += [(cell, often) for cell in hosts]
+        # What the answer will be is not known yet: the measuring host costs about as much.
+        heaviest = max(main, key=lambda cell: cell.weight)
         if study.check.around:
             factors = ", ".join(f"{factor:g}" for factor in study.check.around)
             whose = "the answer's" if study.check.around_at == "answer" else "each"
             what = f"{whose} point on {len(study.check.around)} more"
-            lines.append((what, f"{_times(often)}; {factors} times the answer"))
-            # What the answer will be is not known yet: a roomy host costs about as much.
-            heaviest = max(main, key=lambda cell: cell.weight)
+            lines.append((what, f"{_times([often])}; {factors} times the answer"))
             tried = [heaviest] if study.check.around_at == "answer" else main
             orders += [(cell, often) for cell in tried for _ in study.check.around]
+        if study.check.fresh:
+            fresh = Replications(least=study.check.fresh, most=study.check.fresh)
+            lines.append(("the answer itself", f"{_times([fresh])}, with fresh random numbers"))
+            orders.append((heaviest, fresh))
     runs = [sum(r.least for _, r in orders), sum(r.most for _, r in orders)]
     work_s = [
         sum(cell.weight * r.least for cell, r in orders),
@@ -78,10 +79,12 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
     return lines
 
 
-def _times(replications: Replications) -> str:
-    if replications.least == replications.most:
-        return f"{replications.least} times"
-    return f"{replications.least} times, up to {replications.most} where chance matters"
+def _times(often: Sequence[Replications]) -> str:
+    least, most = (sorted({getattr(r, name) for r in often}) for name in ("least", "most"))
+    low = f"{least[0]} to {least[-1]}" if least[0] < least[-1] else str(least[0])
+    if least == most:
+        return f"{low} times"
+    return f"{low} times, up to {most[-1]} where chance matters"
 
 
 def _sizes(cells: Sequence[Cell]) -> str:

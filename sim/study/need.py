@@ -1,4 +1,4 @@
-"""Memory needed: a tolerance bound from runs on a roomy host, and the host that can hold it.
+"""Memory needed: a tolerance bound from runs on a large host, and the host that can hold it.
 
 What a workload needs is measured where nothing runs short.  A host must hold that and, besides,
 what the kernel keeps for itself and the free pages below which it counts as short (the min
@@ -7,11 +7,11 @@ own size.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sim.errors import InsufficientDataError
-from sim.stats.estimate import Estimate, mean_over_replications
+from sim.stats.proportion import level_of_a_look
 from sim.stats.tolerance import UpperBound, upper_bound
 from sim.units import MIB, PAGE_BYTES
 
@@ -26,33 +26,54 @@ OnHost = Callable[[int], Mapping[str, Any]]
 class Need:
     """What the workload of one point needs, over independent runs; all figures in bytes.
 
-    `low_bytes` is the mirror image of `bound` below the mean.  `parts_bytes` are means at the
-    moment of the peak.
+    `low_bytes` is the mirror image of `bound`, below the mean.  `mean_bytes`, `seen_bytes` (the
+    smallest and the largest) and `parts_bytes` (means at the moment of the peak) are over the runs
+    whose need is known; of `n_cut_off` more it is known only that it was larger than their host.
     """
 
-    mean: Estimate
+    mean_bytes: float
+    seen_bytes: tuple[float, float]
     bound: UpperBound
     low_bytes: float
     parts_bytes: Mapping[str, float]
+    n_cut_off: int = 0
 
 
 def need_of(
-    needs_bytes: Sequence[Mapping[str, float]], *, content: float, confidence: float
+    needs_bytes: Sequence[Mapping[str, float]],
+    *,
+    content: float,
+    confidence: float,
+    normal: bool = False,
+    n_cut_off: int = 0,
+    looks: int = 1,
 ) -> Need:
     """Return the need of a point from the `memory_need_bytes` of its runs, one a replication.
 
-    Raises `InsufficientDataError` for fewer than two runs.
+    `normal` tells that the needs of a point were declared to be normal, `n_cut_off` how many runs
+    there were besides that memory ran out in.  Where results decided at one of `looks` moments how
+    many runs there are, the level is divided among these.
+
+    Raises `InsufficientDataError` without a run, or if the bound is among the needs cut off.
     """
     totals = [float(need["total"]) for need in needs_bytes]
-    below = upper_bound([-total for total in totals], content=content, confidence=confidence)
+    level = level_of_a_look(confidence, looks)
+    bound = upper_bound(
+        totals, content=content, confidence=level, normal=normal, n_cut_off=n_cut_off
+    )
+    below = upper_bound(
+        [-total for total in totals], content=content, confidence=level, normal=normal
+    )
     n = len(totals)
     return Need(
-        mean=mean_over_replications(totals, confidence=confidence),
-        bound=upper_bound(totals, content=content, confidence=confidence),
+        mean_bytes=sum(totals) / n,
+        seen_bytes=(min(totals), max(totals)),
+        bound=replace(bound, confidence=confidence),
         low_bytes=max(0.0, -below.bound),
         parts_bytes={
             part: sum(float(need.get(part, 0)) for need in needs_bytes) / n for part in PARTS
         },
+        n_cut_off=n_cut_off,
     )
 
 

@@ -2,9 +2,11 @@
 
 A *point* is one combination of the axes' levels.  A *part* of a study runs every point on a
 certain kind of host: `runs` on the scenario's own, `need` on a large one, `check` on multiples of
-the data, `around` on multiples of the answer; `inputs` is one point with one input changed.  A
+the data, `around` on multiples of the answer, `fresh` on the answer itself; `inputs` is one point
+with one input changed; `outgrown` are hosts that were to be large and on which memory ran out.  A
 *cell* is a point on one such host: the unit that is replicated.  Neither point nor part enters a
-seed: all cells share their random numbers.
+seed: cells share their random numbers, all but those of `fresh`, whose replications are numbered
+from `FRESH_FROM` on.
 """
 
 import hashlib
@@ -17,14 +19,23 @@ from typing import Any, Final, Literal, Protocol
 
 from sim.scenario.complaints import suggestion
 from sim.scenario.programs import known_programs
-from sim.scenario.study import Study, Times, ZippedAxis, as_times
+from sim.scenario.study import Replications, Study, Times, ZippedAxis, as_times
+from sim.stats.tolerance import values_needed
 from sim.study.cost import expected_work_s
 from sim.units import PAGE_BYTES, BaseFloat, BaseInt
 
-Part = Literal["runs", "need", "check", "around", "inputs"]
+Part = Literal["runs", "need", "check", "around", "inputs", "fresh", "outgrown"]
 
 MEMORY: Final = "host.memory"
 """The key that sets how large a host is."""
+
+FRESH_FROM: Final = 1_000_000
+"""The first replication of the runs that try an answer: no study makes so many to find it."""
+
+WORK_OF_A_POINT_S: Final = 60.0
+"""Where a study names no replications, a point gets no more of them than take this long."""
+FEWEST: Final = 10
+"""Where a study names no replications, a point gets at least so many."""
 
 
 class Resolve(Protocol):
@@ -158,11 +169,46 @@ class Planner:
         self.points = points_of(self.axes)
         self._resolve = resolve
         self._plain: dict[str, dict[str, Any]] = {}
+        self._enlarged: dict[int, int] = {}
 
     @property
     def main_part(self) -> Part:
-        """The part that figures come from: on a roomy host if the study asks for the need."""
+        """The part that figures come from: on a large host if the study asks for the need."""
         return "runs" if self.study.need is None else "need"
+
+    def looks(self, point: int) -> int:
+        """Return at how many moments results decide whether a point is run again; 1 is the end.
+
+        The only point that the answer may be about is run in full whatever its results.
+        """
+        given = self.study.replications
+        adaptive = isinstance(given, Replications) and given.most > given.least
+        return 2 if adaptive and self.candidates() != [point] else 1
+
+    def replications(self, cell: Cell) -> Replications:
+        """Return how often a cell of the main part is run: a function of the plan alone."""
+        given = self.study.replications
+        if isinstance(given, Replications):
+            return given
+        if given is None:
+            given = FEWEST
+            if self.study.need is not None:
+                answer = self.study.answer
+                wanted = values_needed(content=answer.content, confidence=answer.confidence)
+                given = min(wanted, max(FEWEST, int(WORK_OF_A_POINT_S / cell.weight)))
+        return Replications(least=given, most=given)
+
+    def candidates(self) -> list[int]:
+        """Return the points that the answer may be about: those that `answer.at` leaves."""
+        wanted = self.study.answer.at or {}
+        return [
+            point.index
+            for point in self.points
+            if all(
+                str(wanted.get(axis.key, level)) == level
+                for axis, level in zip(self.axes, point.levels, strict=True)
+            )
+        ]
 
     def main_cells(self) -> list[Cell]:
         """Return one cell a point."""
@@ -170,11 +216,11 @@ class Planner:
 
     def main_cell(self, point: int) -> Cell:
         """Return the cell of a point that figures come from."""
-        return self._cell(self.main_part, self.points[point], 0, self._main_sets())
+        return self._cell(self.main_part, self.points[point], 0, self._main_sets(point))
 
     def input_cell(self, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
         """Return a point's main cell with one input changed; `number` tells such cells apart."""
-        return self._cell("inputs", self.points[point], number, {**self._main_sets(), **sets})
+        return self._cell("inputs", self.points[point], number, {**self._main_sets(point), **sets})
 
     def check_cells(self) -> list[Cell]:
         """Return one cell a point and multiple of the data; none without a `check`."""
@@ -198,6 +244,20 @@ class Planner:
             for host, by in enumerate(check.around)
         ]
 
+    def fresh_cell(self, point: int, host_bytes: int) -> Cell:
+        """Return the cell that tries the answer, a host of `host_bytes`, at its point."""
+        return self._cell("fresh", self.points[point], 0, {MEMORY: _whole_pages(host_bytes)})
+
+    def measure_on(self, point: int, memory_bytes: int) -> Cell:
+        """Return a point's main cell on a host of this size, which it has from now on.
+
+        Raises `ScenarioError` if there can be no such host.
+        """
+        sets = {**self._main_sets(point), MEMORY: _whole_pages(memory_bytes)}
+        cell = self._cell(self.main_part, self.points[point], 0, sets)
+        self._enlarged[point] = cell.memory_bytes
+        return cell
+
     def on_host(
         self, point: int, memory_bytes: int, sets: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
@@ -205,8 +265,11 @@ class Planner:
         cell_sets = {**(sets or {}), MEMORY: _whole_pages(memory_bytes)}
         return self._scenario(self.points[point], cell_sets)
 
-    def _main_sets(self) -> Mapping[str, Any]:
-        return {} if self.study.need is None else self.study.need.set
+    def _main_sets(self, point: int) -> Mapping[str, Any]:
+        sets = {} if self.study.need is None else self.study.need.set
+        if point in self._enlarged:
+            return {**sets, MEMORY: self._enlarged[point]}
+        return sets
 
     def check_metrics(self, known: Collection[str]) -> None:
         """Raise `ScenarioError` if the study asks for a metric that runs do not have."""

@@ -1,8 +1,12 @@
-"""From the store to plain records: what each run said, one row of numbers a run."""
+"""From the store to plain records: what each run said, one row of numbers a run.
+
+A run says in its `validity` whether it answered what it was made for; here that is cut down to
+two facts: the errors that stand in the way, and whether its memory need was cut off.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sim.study.need import kept_bytes
 from sim.study.store import Place, Store
@@ -14,7 +18,9 @@ class Record:
     """One finished run, without its long lists (time series, distributions).
 
     `scalars` are its metrics by dotted name; a metric without samples is None.  `ran_out` tells
-    whether memory ran out: a kill, or a fork that was refused.
+    whether memory ran out: a kill, or a refusal.  `cut_off` tells that its need is known only to be
+    larger than what was measured: somebody was killed, refused, or waited for memory.  `errors`
+    are the findings that make it no answer, as ``{code, what, where, ...}``.
     """
 
     place: Place
@@ -27,6 +33,24 @@ class Record:
     resident_bytes: int
     ran_out: bool
     ending: str
+    cut_off: bool = False
+    errors: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        """Whether nothing stands in the way of its figures."""
+        return not self.errors
+
+    def in_the_way(self, *, of_need: bool) -> list[Mapping[str, Any]]:
+        """Return the errors besides those that a cut-off need explains.
+
+        Where the need is what is asked for (`of_need`), a run that was cut off says at least that
+        it is larger; any other figure such a run has lost if somebody was killed or refused.
+        """
+        explained = {"need_cut_off"}
+        if of_need and self.cut_off:
+            explained = set(CUT_OFF_CODES)
+        return [error for error in self.errors if error["code"] not in explained]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +93,8 @@ def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
                 resident_bytes=_resident_at_fork_bytes(result),
                 ran_out=ran_out(result),
                 ending=result["ending"],
+                cut_off=cut_off(result),
+                errors=errors_of(result),
             )
         )
     return records, failures
@@ -81,6 +107,32 @@ def ran_out(result: Mapping[str, Any]) -> bool:
         return True
     ends = (str(process.get("ended", "")) for process in result.get("processes", ()))
     return any(end == "oom-killed" or "ENOMEM" in end for end in ends)
+
+
+CUT_OFF_CODES: Final = frozenset({"need_cut_off", "killed", "refused", "unfinished", "deadlock"})
+"""Errors that are what a cut-off need looks like; any other is one for itself."""
+
+
+def cut_off(result: Mapping[str, Any]) -> bool:
+    """Return whether a run's memory need is only known to be larger than what was measured."""
+    codes = {finding["code"] for finding in result.get("validity", ())}
+    return "need_cut_off" in codes or ran_out(result)
+
+
+def errors_of(result: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return the findings of a run that make it no answer.
+
+    A result of a version that had no such findings is judged by what it has: whether memory ran
+    out, and a deadlock.
+    """
+    if "validity" in result:
+        return tuple(f for f in result["validity"] if f.get("severity") == "error")
+    errors = []
+    if ran_out(result):
+        errors.append({"code": "need_cut_off", "what": "memory ran out", "where": ""})
+    if result["ending"] == "deadlock":
+        errors.append({"code": "deadlock", "what": "nothing can go on", "where": ""})
+    return tuple(errors)
 
 
 def _resident_at_fork_bytes(result: Mapping[str, Any]) -> int:

@@ -1,33 +1,48 @@
 """The rounds of a study: which runs are made, decided by the study and by results alone.
 
-1. every point `least` times, on its main host and on every host of the check;
+1. every point as often as the study says (`least` times if it leaves that open), on its main host
+   and on every host of the check; where memory ran out on the large host on which a need is to be
+   measured, that host is doubled and the point run again;
 2. points whose mean is still too uncertain, and the one that the answer is about, up to `most`
    times;
 3. the answer's point with each of its inputs at each end of its range, one at a time;
 4. hosts of the check where chance decides, and those around the answer's own need, up to `most`
-   times; those around what other points need `least` times;
-5. of the latter those where chance decides, up to `most` times.
+   times; those around what other points need `least` times; and the answer itself, with random
+   numbers that had no part in it;
+5. of the hosts around the answer those where chance decides, up to `most` times.
 
 A round ends before the next is planned, so neither the number of workers nor their speed can
 change what is run.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
-from sim.scenario.study import Replications
+from sim.errors import ScenarioError
 from sim.study import adaptive, tables
-from sim.study.analyse import answer_point, needs_and_hosts
+from sim.study.analyse import needs_and_hosts
 from sim.study.base import run_key
 from sim.study.executor import Executor, Job
+from sim.study.headline import Headline, headline
 from sim.study.inputs import input_cells, reads_disk
 from sim.study.need import Need, kept_bytes
-from sim.study.plan import Cell, Planner
+from sim.study.plan import FRESH_FROM, Cell, Planner
 from sim.study.progress import Progress
 from sim.study.records import read_records
 from sim.study.store import Place, PlannedRun, Store, pack
 
-Order = tuple[Cell, int]
-"""A cell, and how many replications of it there shall be."""
+MOST_DOUBLINGS: Final = 3
+"""A host on which a need is measured grows to 8 times what the study says, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A cell, and how many replications of it there shall be, numbered from `first` on."""
+
+    cell: Cell
+    replications: int
+    first: int = 0
 
 
 class Rounds:
@@ -42,85 +57,145 @@ class Rounds:
         self._store = store
         self._planner = planner
         self._progress = progress
-        self._main = [cell for cell in cells if cell.part == planner.main_part]
+        self._planned = {cell.point: cell for cell in cells if cell.part == planner.main_part}
+        self._main = dict(self._planned)
         self._check = [cell for cell in cells if cell.part == "check"]
         self._warm = False
         self.n_new = 0
 
     def carry_out(self, executor: Executor) -> None:
         """Run whatever is not in the store yet, round by round."""
-        file, check = self._planner.study, self._planner.study.check
-        main = _replications(file.replications)
-        first = [(cell, main.least) for cell in self._main]
-        if check is not None:
-            first += [(cell, check.replications.least) for cell in self._check]
-        self._round("every point", first, executor)
-        if main.most > main.least:
-            self._in_full(main, executor)
+        check = self._planner.study.check
+        often = {p: self._planner.replications(cell) for p, cell in self._planned.items()}
+        least = {point: replications.least for point, replications in often.items()}
+        first = [] if check is None else [Order(c, check.replications.least) for c in self._check]
+        self._main_round("every point", least, first, executor)
+        most = {p: r.most for p, r in often.items() if r.most > r.least}
+        if most:
+            self._in_full(most, executor)
         self._inputs(executor)
         if check is not None:
-            needs, hosts, head = self._known()
-            least, most = check.replications.least, check.replications.most
-            if check.around_at == "answer":
-                hosts = {point: size for point, size in hosts.items() if point == head}
-            around = self._planner.around_cells(hosts)
-            unsure = self._unsure_hosts(self._check, needs, check.margin)
-            third = [(cell, most) for cell in unsure]
-            third += [(cell, most if cell.point == head else least) for cell in around]
-            self._round("hosts near the answer", third, executor)
-            unsure = self._unsure_hosts(around, needs, check.margin)
-            self._round("hosts where chance decides", [(c, most) for c in unsure], executor)
+            self._try(executor)
+
+    def _try(self, executor: Executor) -> None:
+        """Run the hosts where chance decides, those around the answer, and the answer itself."""
+        check = self._planner.study.check
+        assert check is not None
+        needs, hosts, told = self._known()
+        head = told.point if told.kind == "answered" else None
+        least, most = check.replications.least, check.replications.most
+        near = hosts
+        if check.around_at == "answer":
+            near = {point: size for point, size in hosts.items() if point == head}
+        around = self._planner.around_cells(near)
+        orders = [Order(c, most) for c in self._unsure_hosts(self._check, needs, check.margin)]
+        orders += [Order(cell, most if cell.point == head else least) for cell in around]
+        if head in hosts and check.fresh:
+            cell = self._planner.fresh_cell(head, hosts[head])
+            orders.append(Order(cell, check.fresh, FRESH_FROM))
+        self._round("hosts near the answer", orders, executor)
+        unsure = self._unsure_hosts(around, needs, check.margin)
+        self._round("hosts where chance decides", [Order(c, most) for c in unsure], executor)
 
     def _inputs(self, executor: Executor) -> None:
         """Run the answer's point with one input at a time at an end of its range."""
-        head, often = self._known()[2], self._planner.study.one_at_a_time
-        if head is None or not often:
+        told, often = self._known()[2], self._planner.study.one_at_a_time
+        head = told.point
+        if head is None or told.kind != "answered" or not often:
             return
         groups = tables.grouped(read_records(self._store)[0])
         reads = reads_disk(groups[self._planner.main_part, head, 0])
         cells = [cell for _, _, cell in input_cells(self._planner, head, reads_disk=reads)]
-        self._round("one input at a time", [(cell, often) for cell in cells], executor)
+        self._round("one input at a time", [Order(cell, often) for cell in cells], executor)
 
-    def _known(self) -> tuple[dict[int, Need], dict[int, int], int | None]:
-        """Return needs and hosts by point, and the answer's point, as the results are now."""
+    def _known(self) -> tuple[dict[int, Need], dict[int, int], Headline]:
+        """Return needs and hosts by point, and what the answer is about, as results are now."""
         records, _ = read_records(self._store)
         needs, hosts = needs_and_hosts(records, self._planner)
-        return needs, hosts, answer_point(tables.grouped(records), self._planner, hosts)
+        return needs, hosts, headline(tables.grouped(records), self._planner, hosts)
 
-    def _in_full(self, replications: Replications, executor: Executor) -> None:
+    def _main_round(
+        self, what: str, often: Mapping[int, int], others: Sequence[Order], executor: Executor
+    ) -> None:
+        """Run points as often as told, and `others`; enlarge hosts on which memory ran out."""
+        orders = [Order(self._main[point], n) for point, n in often.items()]
+        self._round(what, [*orders, *others], executor)
+        while larger := self._enlarged(often):
+            orders = []
+            for point, cell in larger.items():
+                orders += [Order(cell, often[point]), Order(self._outgrown(point), often[point])]
+            self._main |= larger
+            self._round("points that ran out of memory, on larger hosts", orders, executor)
+
+    def _outgrown(self, point: int) -> Cell:
+        """Return the cell of a point that needs a larger host; its runs keep a place of theirs."""
+        cell = self._main[point]
+        doublings = (cell.memory_bytes // self._planned[point].memory_bytes).bit_length() - 1
+        return replace(cell, part="outgrown", host=doublings)
+
+    def _enlarged(self, points: Mapping[int, int]) -> dict[int, Cell]:
+        """Return cells on hosts twice as large, for points whose need was cut off.
+
+        A point at which the work did not even begin stays as it is: that host is a mistake.
+        """
+        if self._planner.study.need is None:
+            return {}
+        groups = tables.grouped(read_records(self._store)[0])
+        larger = {}
+        for point in points:
+            records = groups.get((self._planner.main_part, point, 0), [])
+            cut_off = any(record.cut_off for record in records)
+            if not cut_off or any(record.in_the_way(of_need=True) for record in records):
+                continue
+            size = 2 * self._main[point].memory_bytes
+            if size > 2**MOST_DOUBLINGS * self._planned[point].memory_bytes:
+                continue
+            try:
+                larger[point] = self._planner.measure_on(point, size)
+            except ScenarioError:
+                continue
+        return larger
+
+    def _in_full(self, most: Mapping[int, int], executor: Executor) -> None:
         """Run uncertain points and the answer's up to `most` times.
 
         More runs move bounds, and so perhaps the answer to another point: then that one too.
         """
-        chosen = {cell.point for cell in self._unsure_points(replications)}
-        head = self._known()[2]
+        chosen = set(self._unsure_points(most))
+        head = self._known()[2].point
         while True:
-            chosen |= set() if head is None else {head}
-            orders = [(cell, replications.most) for cell in self._main if cell.point in chosen]
-            self._round("uncertain points, and the answer's", orders, executor)
-            head = self._known()[2]
-            if head is None or head in chosen:
+            if head is not None and head in most:
+                chosen.add(head)
+            orders = {point: n for point, n in most.items() if point in chosen}
+            self._main_round("uncertain points, and the answer's", orders, [], executor)
+            head = self._known()[2].point
+            if head is None or head not in most or head in chosen:
                 return
 
-    def _unsure_points(self, replications: Replications) -> list[Cell]:
+    def _unsure_points(self, points: Mapping[int, int]) -> list[int]:
         records, _ = read_records(self._store)
+        often = {point: self._planner.replications(self._planned[point]) for point in points}
         if self._planner.main_part == "need":
             needs, _ = needs_and_hosts(records, self._planner)
             return [
-                cell
-                for cell in self._main
-                if not adaptive.need_is_sure(needs.get(cell.point), replications.precision)
+                point
+                for point in points
+                if not adaptive.need_is_sure(needs.get(point), often[point].precision)
             ]
         groups = tables.grouped(records)
         answer = self._planner.study.answer
         unsure = []
-        for cell in self._main:
-            values = tables.values_of(groups.get((cell.part, cell.point, 0), []), answer.metric)
+        for point in points:
+            part = self._planner.main_part
+            values = tables.values_of(groups.get((part, point, 0), []), answer.metric)
             sure = values is not None and adaptive.mean_is_sure(
-                values, precision=replications.precision, confidence=answer.confidence
+                values,
+                precision=often[point].precision,
+                confidence=answer.confidence,
+                looks=self._planner.looks(point),
             )
             if not sure:
-                unsure.append(cell)
+                unsure.append(point)
         return unsure
 
     def _unsure_hosts(
@@ -144,14 +219,15 @@ class Rounds:
         planned: list[PlannedRun] = []
         jobs: dict[str, Job] = {}
         done = self._store.done_keys()
-        for cell, replications in orders:
-            for replication in range(replications):
+        for order in orders:
+            cell = order.cell
+            for replication in range(order.first, order.first + order.replications):
                 key = run_key(cell.scenario, seed, replication)
                 place = Place(cell.part, cell.point, cell.host, replication)
                 planned.append(PlannedRun(place, key, cell.sha))
                 if key not in done:
                     jobs[key] = Job(key, cell.scenario, seed, replication, cell.weight)
-        scenarios = {cell.sha: pack(cell.scenario) for cell, _ in orders}
+        scenarios = {order.cell.sha: pack(order.cell.scenario) for order in orders}
         self._store.add_to_plan(planned, scenarios)
         heaviest_first = sorted(jobs.values(), key=lambda job: (-job.weight, job.key))
         if not heaviest_first:
@@ -177,9 +253,3 @@ class Rounds:
                 self._store.put_failed(finished.key, finished.reason or "", finished.wall_s)
             self.n_new += 1
             self._progress.advance(weights[finished.key])
-
-
-def _replications(given: int | Replications) -> Replications:
-    if isinstance(given, Replications):
-        return given
-    return Replications(least=given, most=given)

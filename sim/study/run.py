@@ -24,6 +24,7 @@ from sim.study.rounds import Rounds
 from sim.study.store import Store
 
 EXIT_DONE: Final = 0
+EXIT_NO_ANSWER: Final = 1
 EXIT_PARTLY: Final = 3
 STORE_NAME: Final = "runs.sqlite"
 PAGE_NAME: Final = "report.html"
@@ -185,7 +186,7 @@ def _written(
         n_done=provenance["runs_done"],
         n_new=n_new,
         failures=failures,
-        exit_status=EXIT_PARTLY if failures else EXIT_DONE,
+        exit_status=_exit_status(told, failed=bool(failures)),
     )
 
 
@@ -194,3 +195,11 @@ def _differs(path: Path, text: str) -> bool:
         return path.read_bytes() != text.encode()
     except OSError:
         return True
+
+
+def _exit_status(told: Mapping[str, Any], *, failed: bool) -> int:
+    """Return 1 if there is no answer, or one that its check refutes; that goes before failures."""
+    check = told["check"]
+    if told["kind"] != "answered" or (check is not None and check["refuted"]):
+        return EXIT_NO_ANSWER
+    return EXIT_PARTLY if failed else EXIT_DONE

@@ -5,14 +5,15 @@ which the runs came in.  What cannot be estimated is left empty, never guessed.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from sim.errors import InsufficientDataError
-from sim.stats.estimate import Estimate, mean_over_replications, paired_difference
-from sim.stats.proportion import wilson
+from sim.stats.estimate import mean_over_replications, paired
+from sim.study.near_normal import NEAR_NORMAL
 from sim.study.need import PARTS, Need, need_of
 from sim.study.plan import Axis, Part, Point
 from sim.study.records import Record, metric_text
@@ -30,14 +31,16 @@ def grouped(records: Sequence[Record]) -> Groups:
 
 
 def runs_table(records: Sequence[Record], axes: Sequence[Axis], points: Sequence[Point]) -> Any:
-    """Return one row a run: its place, its host, and all its metrics."""
+    """Return one row a run: its place, its host, whether it is an answer, and all its metrics."""
     rows = [
         {
             "part": record.place.part,
-            **_levels(axes, points[record.place.point]),
+            **levels_of(axes, points[record.place.point]),
             "host": record.place.host,
             "replication": record.place.replication,
             "host_memory_bytes": record.memory_bytes,
+            "answered": record.answered,
+            "not_answered_because": " ".join(dict.fromkeys(e["code"] for e in record.errors)),
             "ran_out": record.ran_out,
             "ending": record.ending,
             **record.scalars,
@@ -51,36 +54,63 @@ def runs_table(records: Sequence[Record], axes: Sequence[Axis], points: Sequence
 def points_table(
     groups: Groups, part: Part, axes: Sequence[Axis], points: Sequence[Point], confidence: float
 ) -> Any:
-    """Return one row a point and metric: mean and confidence interval over replications.
+    """Return one row a point and metric: mean and range over replications.
 
-    A metric that lacks a value in some run, or a run that ended in a deadlock, gives no mean.
+    A confidence interval is there where the metric's mean is known to have one
+    (`sim.study.near_normal`).  A metric that lacks a value in some run, or a run that ended in a
+    deadlock, gives no mean.  `not_answered` is how many of the runs are no answer.
     """
     rows = []
     for point in points:
         records = groups.get((part, point.index, 0), [])
         for metric in records[0].scalars if records else ():
-            estimate = estimate_of(records, metric, confidence)
+            summary = summary_of(records, metric, confidence)
             rows.append(
                 {
-                    **_levels(axes, point),
+                    **levels_of(axes, point),
                     "metric": metric,
-                    "mean": None if estimate is None else estimate.mean,
-                    "half_width": None if estimate is None else estimate.half_width,
+                    **_summary_columns(summary),
                     "confidence": confidence,
                     "n": len(records),
-                    "text": "" if estimate is None else estimate_text(metric, estimate),
+                    "not_answered": n_not_answered(records),
+                    "text": text_of(metric, summary, records),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def estimate_of(records: Sequence[Record], metric: str, confidence: float) -> Estimate | None:
-    """Return the mean of a metric over the runs of a cell; None where there is none."""
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A metric over the runs of a cell: its mean, the smallest and the largest value.
+
+    `half_width` is that of the mean's confidence interval, None where none would hold.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    half_width: float | None = None
+
+
+def summary_of(records: Sequence[Record], metric: str, confidence: float) -> Summary | None:
+    """Return a metric over the runs of a cell; None where some run lacks it."""
     values = values_of(records, metric)
-    try:
-        return None if values is None else mean_over_replications(values, confidence=confidence)
-    except InsufficientDataError:
-        return None
+    return None if values is None else summarised(metric, values, confidence)
+
+
+def summarised(metric: str, values: Sequence[float], confidence: float) -> Summary:
+    """Return the summary of values of a metric, one a replication; at least one."""
+    half_width = None
+    if metric in NEAR_NORMAL and len(values) > 1 and min(values) < max(values):
+        half_width = mean_over_replications(values, confidence=confidence).half_width
+    mean = sum(values) / len(values)
+    return Summary(mean, min(values), max(values), len(values), half_width)
+
+
+def _summary_columns(summary: Summary | None) -> dict[str, float | None]:
+    names = ("mean", "half_width", "low", "high")
+    return {name: None if summary is None else getattr(summary, name) for name in names}
 
 
 def values_of(records: Sequence[Record], metric: str) -> list[float] | None:
@@ -92,10 +122,39 @@ def values_of(records: Sequence[Record], metric: str) -> list[float] | None:
     return known if known and len(known) == len(values) else None
 
 
-def estimate_text(metric: str, estimate: Estimate) -> str:
-    """Return an estimate for people, in the metric's unit."""
-    mean, half_width = (metric_text(metric, v) for v in (estimate.mean, estimate.half_width))
-    return mean if estimate.half_width == 0 else f"{mean} ± {half_width}"
+def mean_of(records: Sequence[Record], metric: str) -> float | None:
+    """Return a metric's mean over runs, however they ended; None if a run has no value."""
+    values = [record.scalars.get(metric) for record in records]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def n_not_answered(records: Sequence[Record]) -> int:
+    """Return how many runs are no answer."""
+    return sum(not record.answered for record in records)
+
+
+def summary_text(metric: str, summary: Summary) -> str:
+    """Return a summary for people, in the metric's unit: what is known of the mean, or the range.
+
+    >>> summary_text("cow_copies", Summary(14.0, 12.0, 17.0, 10))
+    '14 (12 to 17 in 10 runs)'
+    """
+    mean = metric_text(metric, summary.mean)
+    if summary.half_width is not None:
+        return f"{mean} ± {metric_text(metric, summary.half_width)}"
+    if summary.low == summary.high:
+        return mean
+    low, high = metric_text(metric, summary.low), metric_text(metric, summary.high)
+    return f"{mean} ({low} to {high} in {summary.n} runs)"
+
+
+def text_of(metric: str, summary: Summary | None, records: Sequence[Record]) -> str:
+    """Return a summary for people, with how many of its runs are no answer."""
+    told = [] if summary is None else [summary_text(metric, summary)]
+    if n_not_answered(records):
+        told.append(f"[{n_not_answered(records)} of {len(records)} runs not answered]")
+    return " ".join(told)
 
 
 def paired_table(
@@ -110,7 +169,7 @@ def paired_table(
     """Return differences from the baseline, replication by replication.
 
     `baseline` names levels of some axes; each point is compared with the one that has these
-    levels and is otherwise like it.
+    levels and is otherwise like it.  `lost` is how many replications one of the two lacks.
     """
     by_levels = {point.levels: point for point in points}
     rows = []
@@ -121,52 +180,79 @@ def paired_table(
         base = by_levels[levels]
         if base.index == point.index:
             continue
+        treated = groups.get((part, point.index, 0), [])
+        control = groups.get((part, base.index, 0), [])
         for metric in metrics:
-            treated = values_of(groups.get((part, point.index, 0), []), metric)
-            control = values_of(groups.get((part, base.index, 0), []), metric)
-            if treated is None or control is None:
+            pairs = paired(by_replication(treated, metric), by_replication(control, metric))
+            if not len(pairs.differences):
                 continue
-            n = min(len(treated), len(control))
-            try:
-                difference = paired_difference(treated[:n], control[:n], confidence=confidence)
-            except InsufficientDataError:
-                continue
+            summary = summarised(metric, [float(d) for d in pairs.differences], confidence)
+            lost = f" [{pairs.n_lost} pairs lost]" if pairs.n_lost else ""
             rows.append(
                 {
-                    **_levels(axes, point),
+                    **levels_of(axes, point),
                     "baseline": " · ".join(levels),
                     "metric": metric,
-                    "difference": difference.mean,
-                    "half_width": difference.half_width,
+                    "difference": summary.mean,
+                    "half_width": summary.half_width,
+                    "low": summary.low,
+                    "high": summary.high,
                     "confidence": confidence,
-                    "n": n,
-                    "text": estimate_text(metric, difference),
+                    "n": summary.n,
+                    "lost": pairs.n_lost,
+                    "not_answered": n_not_answered([*treated, *control]),
+                    "text": text_of(metric, summary, [*treated, *control]) + lost,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def needs_of(
-    groups: Groups, n_points: int, *, content: float, confidence: float
-) -> dict[int, Need]:
-    """Return the memory need of every point whose roomy runs allow one to be stated.
+def by_replication(records: Sequence[Record], metric: str) -> dict[int, float]:
+    """Return a metric's values by the number of the replication, of runs that have one."""
+    return {
+        record.place.replication: value
+        for record in records
+        if record.ending != "deadlock" and (value := record.scalars.get(metric)) is not None
+    }
 
-    A point where memory ran out even on the roomy host, or that got stuck, has none.
+
+def needs_of(
+    groups: Groups,
+    n_points: int,
+    *,
+    content: float,
+    confidence: float,
+    normal: bool,
+    looks: Callable[[int], int],
+) -> dict[int, Need]:
+    """Return the memory need of every point whose runs on a large host allow one to be stated.
+
+    A run whose need was cut off counts as larger than all others; where that leaves no bound, and
+    where a run is no answer for another reason, the point has none.  `looks` tells for a point at
+    how many moments results decided how often it is run.
     """
     needs = {}
     for point in range(n_points):
         records = groups.get(("need", point, 0), [])
-        if any(record.ran_out or record.ending == "deadlock" for record in records):
+        if not records or any(record.in_the_way(of_need=True) for record in records):
             continue
-        totals = [
+        whole = [record for record in records if not record.cut_off]
+        parts = [
             {
                 part: record.scalars.get(f"memory_need_bytes.{part}") or 0.0
                 for part in ("total", *PARTS)
             }
-            for record in records
+            for record in whole
         ]
         try:
-            needs[point] = need_of(totals, content=content, confidence=confidence)
+            needs[point] = need_of(
+                parts,
+                content=content,
+                confidence=confidence,
+                normal=normal,
+                n_cut_off=len(records) - len(whole),
+                looks=looks(point),
+            )
         except InsufficientDataError:
             continue
     return needs
@@ -185,15 +271,18 @@ def need_table(
         data = data_bytes.get(index)
         rows.append(
             {
-                **_levels(axes, points[index]),
+                **levels_of(axes, points[index]),
                 "point": index,
-                "mean_bytes": need.mean.mean,
-                "half_width_bytes": need.mean.half_width,
+                "mean_bytes": need.mean_bytes,
+                "low_bytes": need.seen_bytes[0],
+                "high_bytes": need.seen_bytes[1],
                 "bound_bytes": need.bound.bound,
                 "content": need.bound.content,
                 "confidence": need.bound.confidence,
                 "n": need.bound.n,
+                "cut_off": need.n_cut_off,
                 "method": need.bound.method,
+                "shapiro_p": need.bound.shapiro_p,
                 **{f"{part}_bytes": value for part, value in need.parts_bytes.items()},
                 "host_bytes": hosts_bytes[index],
                 "data_set_bytes": data,
@@ -201,64 +290,6 @@ def need_table(
             }
         )
     return pd.DataFrame(rows)
-
-
-def oom_table(
-    groups: Groups,
-    axes: Sequence[Axis],
-    points: Sequence[Point],
-    factors: Mapping[str, Sequence[float]],
-    confidence: float,
-) -> Any:
-    """Return one row a point and host: how often memory ran out, with Wilson's interval.
-
-    `factors` says, for each part, which multiple of the data or of the answer a host is.
-    """
-    rows = []
-    for (part, point, host), records in sorted(groups.items()):
-        if part not in factors:
-            continue
-        events = sum(record.ran_out for record in records)
-        seen = wilson(events, len(records), confidence=confidence)
-        rows.append(
-            {
-                "part": part,
-                **_levels(axes, points[point]),
-                "point": point,
-                "factor": factors[part][host],
-                "host_memory_bytes": records[0].memory_bytes,
-                "ran_out": events,
-                "runs": len(records),
-                "low": seen.low,
-                "high": seen.high,
-                "confidence": confidence,
-                "text": str(seen),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def agreement(groups: Groups) -> tuple[int, int]:
-    """Return in how many runs of the check memory ran out just when it had to, and of how many.
-
-    It had to when the need that the same replication had on a roomy host is more than the host
-    leaves for processes.
-    """
-    agree = runs = 0
-    for (part, point, _), records in groups.items():
-        if part not in ("check", "around"):
-            continue
-        needs = {
-            record.place.replication: record.scalars.get("memory_need_bytes.total")
-            for record in groups.get(("need", point, 0), [])
-            if not record.ran_out
-        }
-        for record in records:
-            need_bytes = needs.get(record.place.replication)
-            if need_bytes is not None:
-                runs += 1
-                agree += record.ran_out == (need_bytes > record.usable_bytes)
-    return agree, runs
 
 
 def stages_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Sequence[Point]) -> Any:
@@ -273,7 +304,7 @@ def stages_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Seque
             kind, _, stage = name.partition("/")
             rows.append(
                 {
-                    **_levels(axes, point),
+                    **levels_of(axes, point),
                     "point": point.index,
                     "kind": kind,
                     "stage": stage or "all",
@@ -283,34 +314,35 @@ def stages_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Seque
     return pd.DataFrame(rows)
 
 
-def fork_table(
-    groups: Groups,
-    part: Part,
-    axes: Sequence[Axis],
-    points: Sequence[Point],
-    confidence: float,
-) -> Any:
-    """Return one row a point: the forking process's resident set, and how long a fork took."""
+def fork_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Sequence[Point]) -> Any:
+    """Return one row a point: the forking process's resident set, and how long a fork took.
+
+    `fork_ns` is the mean over runs of their means, between `low_ns` and `high_ns`; no interval for
+    it would hold (`sim.study.near_normal`).
+    """
     rows = []
     for point in points:
         records = groups.get((part, point.index, 0), [])
-        mean = estimate_of(records, "fork_latency_ns.mean", confidence)
+        means = values_of(records, "fork_latency_ns.mean")
         longest = values_of(records, "fork_latency_ns.max")
-        if mean is None or longest is None:
+        if means is None or longest is None:
             continue
         rows.append(
             {
-                **_levels(axes, point),
+                **levels_of(axes, point),
                 "point": point.index,
                 "resident_bytes": sum(r.resident_bytes for r in records) / len(records),
-                "fork_ns": mean.mean,
-                "half_width_ns": mean.half_width,
+                "fork_ns": sum(means) / len(means),
+                "low_ns": min(means),
+                "high_ns": max(means),
                 "longest_ns": max(longest),
-                "n": mean.n,
+                "n": len(means),
+                "not_answered": n_not_answered(records),
             }
         )
     return pd.DataFrame(rows)
 
 
-def _levels(axes: Sequence[Axis], point: Point) -> dict[str, str]:
+def levels_of(axes: Sequence[Axis], point: Point) -> dict[str, str]:
+    """Return the levels of a point by the keys of their axes."""
     return {axis.key: name for axis, name in zip(axes, point.levels, strict=True)}

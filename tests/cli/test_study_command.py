@@ -55,7 +55,7 @@ def test_a_study_prints_its_answer_and_where_the_report_is(folder, done):
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stdout.strip().splitlines()
     assert first.startswith("A Redis host (dataset 8 MiB, writes ")
-    assert "99 % of saves stay within" in first
+    assert "36.8 % of saves stay within" in first  # what three runs support
     assert last == "report: out/tiny/report.html"
     page = (folder / "out/tiny/report.html").read_text()
     assert first.replace("%", "%") in page
@@ -156,5 +156,5 @@ def test_ctrl_c_keeps_what_is_finished(folder):
     assert err.endswith("interrupted; everything finished so far is kept\n")
     assert "Traceback" not in err
     again = cowpool("report", "out/long", cwd=folder)
-    assert again.returncode == 0, again.stderr
-    assert "A Redis host" in again.stdout or "no answer" in again.stdout
+    assert again.returncode in (0, 1), again.stderr
+    assert "A Redis host" in again.stdout or "No answer" in again.stdout

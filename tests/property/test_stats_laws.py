@@ -5,11 +5,12 @@ import math
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special
 
 from sim.engine.latency import Latencies
-from sim.stats.estimate import mean_over_replications, paired_difference
+from sim.stats.estimate import mean_over_replications, paired
 from sim.stats.level import Level
-from sim.stats.proportion import wilson
+from sim.stats.proportion import exact_limits, refuting_count
 from sim.stats.quantile import (
     RELATIVE_ERROR,
     bucket_bounds,
@@ -85,19 +86,32 @@ def test_a_mean_moves_with_its_values(sample, shift, confidence):
     assert math.isclose(moved.half_width, plain.half_width, rel_tol=1e-6, abs_tol=1e-3)
 
 
-@given(samples)
-def test_a_difference_from_itself_is_exactly_nought(sample):
-    difference = paired_difference(sample, sample)
-    assert (difference.mean, difference.half_width) == (0.0, 0.0)
+by_replication = st.dictionaries(st.integers(0, 2_000_000), st.integers(-1000, 1000), max_size=30)
+
+
+@given(by_replication, by_replication)
+def test_each_pair_is_of_one_replication_whatever_was_lost(treatment, baseline):
+    pairs = paired(treatment, baseline)
+    both = sorted(set(treatment) & set(baseline))
+    assert list(pairs.differences) == [treatment[r] - baseline[r] for r in both]
+    assert pairs.n_lost == len(set(treatment) ^ set(baseline))
+
+
+@given(st.integers(1, 2000), st.floats(0.001, 0.999))
+def test_a_claim_that_holds_is_refuted_in_one_of_twenty_at_most(trials, share):
+    count = refuting_count(trials, share)
+    assert 1 <= count <= trials + 1
+    assert special.bdtrc(count - 1, trials, share) <= 0.05
+    assert special.bdtrc(count - 2, trials, share) > 0.05
 
 
 @given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_a_wilson_interval_holds_what_was_seen(counts):
+def test_exact_limits_hold_what_was_seen(counts):
     events, trials = counts
-    seen = wilson(events, trials)
+    seen = exact_limits(events, trials)
     assert 0 <= seen.low <= events / trials <= seen.high <= 1
     assert seen.low < seen.high
-    mirror = wilson(trials - events, trials)
+    mirror = exact_limits(trials - events, trials)
     assert math.isclose(mirror.high, 1 - seen.low, abs_tol=1e-12)
     assert " 0 %" not in str(seen)
     assert " 0.0 %" not in str(seen)

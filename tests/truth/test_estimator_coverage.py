@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
 from sim.rng import stream
 from sim.stats.estimate import mean_over_replications
-from sim.stats.proportion import wilson
+from sim.stats.proportion import exact_limits
 from sim.stats.tolerance import normal_bound, normal_factor, order_bound
 
 Z_LIMIT = 4.8916  # two-sided, false alarm 1e-6
@@ -49,50 +49,28 @@ class TestMean:
 
 
 class TestProportion:
-    """Wilson's interval covers 95.4 % of the time on average over p, for n = 20."""
+    """Each exact limit is right with probability 0.95 at least, whatever the probability."""
 
-    TRIALS = 20
-    REPLICATIONS = 40_000
+    P = np.linspace(0.0005, 0.9995, 1999)
 
-    @staticmethod
-    def mean_coverage(low, high, trials):
-        """Return the chance that p, uniform on (0, 1), lies in the interval its count gives.
+    @pytest.mark.parametrize("trials", [1, 2, 3, 5, 10, 30, 100])
+    @pytest.mark.parametrize("looks", [1, 2])
+    def test_each_limit_holds_as_often_as_it_says(self, trials, looks):
+        """By enumeration, so without Monte Carlo error."""
+        limits = [exact_limits(k, trials, looks=looks) for k in range(trials + 1)]
+        for ends in ([x.high >= self.P for x in limits], [x.low <= self.P for x in limits]):
+            covered = sum(
+                stats.binom.pmf(k, trials, self.P) * inside for k, inside in enumerate(ends)
+            )
+            assert covered.min() >= 1 - 0.05 / looks - 1e-9
 
-        With p uniform, p given k successes has a Beta(k + 1, n - k + 1) distribution, and each
-        count from 0 to n is equally likely.
-        """
-        k = np.arange(trials + 1)
-        inside = special.betainc(k + 1, trials - k + 1, high)
-        inside -= special.betainc(k + 1, trials - k + 1, low)
-        return inside.mean()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def draws(cls):
-        generator = stream(1, 0, "coverage of a proportion")
-        p = generator.random(cls.REPLICATIONS)
-        return p, generator.binomial(cls.TRIALS, p)
-
-    def ends(self):
-        intervals = [wilson(k, self.TRIALS) for k in range(self.TRIALS + 1)]
-        return np.array([i.low for i in intervals]), np.array([i.high for i in intervals])
-
-    def test_it_covers_as_often_as_it_says(self, draws):
-        p, events = draws
-        low, high = self.ends()
-        expected = self.mean_coverage(low, high, self.TRIALS)
-        assert expected == pytest.approx(0.95, abs=0.005)
-        covered = int(((low[events] <= p) & (p <= high[events])).sum())
-        assert abs(z_of(covered, self.REPLICATIONS, expected)) < Z_LIMIT
-
-    def test_the_test_can_fail(self, draws):
-        """Negative control: the textbook's interval, which is empty when nothing was seen."""
-        p, events = draws
-        expected = self.mean_coverage(*self.ends(), self.TRIALS)
-        share = events / self.TRIALS
-        half_width = 1.959964 * np.sqrt(share * (1 - share) / self.TRIALS)
-        covered = int((abs(p - share) <= half_width).sum())
-        assert abs(z_of(covered, self.REPLICATIONS, expected)) > Z_LIMIT
+    def test_the_test_can_fail(self):
+        """Negative control: Wilson's upper limit for no event in three, 56.2 %, is too low."""
+        z2 = special.ndtri(0.975) ** 2
+        too_low = (z2 / (2 * 3) + z2 / (2 * 3)) / (1 + z2 / 3)
+        assert too_low == pytest.approx(0.5615, abs=1e-4)
+        assert 1 - (1 - too_low) ** 3 < 0.95
+        assert exact_limits(0, 3).high > too_low
 
 
 class TestNormalTolerance:

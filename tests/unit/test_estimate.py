@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sim.errors import InsufficientDataError
-from sim.stats.estimate import Estimate, mean_over_replications, paired_difference
+from sim.stats.estimate import Estimate, mean_over_replications, paired
 
 
 def test_a_mean_and_its_interval():
@@ -28,10 +28,41 @@ def test_equal_values_have_no_spread():
     assert mean_over_replications([7, 7, 7]).half_width == 0
 
 
+LUCK = [20.0, 0.0, 30.0, 10.0]
+"""In no order: pairs that were sorted, or shifted, would show."""
+
+
 def test_a_paired_difference_ignores_what_the_pairs_share():
-    luck = [0.0, 10.0, 20.0, 30.0]
-    difference = paired_difference([x + 1 for x in luck], luck)
-    assert difference == Estimate(1.0, 0.0, 0.95, 4)
+    pairs = paired(dict(enumerate(x + 1 for x in LUCK)), dict(enumerate(LUCK)))
+    assert list(pairs.differences) == [1.0] * 4
+    assert pairs.n_lost == 0
+
+
+def test_pairs_are_made_by_the_number_of_the_replication():
+    """By place, the loss of replication 0 would pair each value with its neighbour's luck."""
+    control = dict(enumerate(LUCK))
+    del control[0]
+    pairs = paired(dict(enumerate(x + 1 for x in LUCK)), control)
+    assert list(pairs.differences) == [1.0] * 3
+    assert pairs.n_lost == 1
+
+
+def test_pairs_keep_their_own_differences():
+    """Both sides sorted would give 0 three times."""
+    pairs = paired({0: 1.0, 1: 2.0, 2: 3.0}, {0: 3.0, 1: 1.0, 2: 2.0})
+    assert list(pairs.differences) == [-2.0, 1.0, 1.0]
+
+
+def test_the_order_in_which_runs_came_in_does_not_pair_them():
+    pairs = paired({2: 7.0, 0: 5.0}, {0: 1.0, 2: 2.0})
+    assert list(pairs.differences) == [4.0, 5.0]
+
+
+def test_replications_that_only_one_side_has_are_lost():
+    assert paired({0: 1.0, 1: 2.0}, {2: 1.0}).n_lost == 3
+    assert not len(paired({0: 1.0}, {}).differences)
+    with pytest.raises(InsufficientDataError, match="not finite"):
+        paired({0: math.nan}, {0: 1.0})
 
 
 def test_an_estimate_prints_its_level_and_n():
@@ -54,8 +85,6 @@ def test_too_little_is_refused(values, message):
 
 
 def test_misuse_is_refused():
-    with pytest.raises(ValueError, match="pairs are needed: 2 replications against 3"):
-        paired_difference([1, 2], [1, 2, 3])
     with pytest.raises(ValueError, match="confidence must lie between 0 and 1, got 95"):
         mean_over_replications([1, 2], confidence=95)
     with pytest.raises(ValueError, match="one value per replication"):

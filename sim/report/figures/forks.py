@@ -16,19 +16,22 @@ def draw_forks(table: Any, published: Sequence[Mapping[str, Any]], folder: Path)
         return None
     merged = (
         table.groupby("resident_bytes", as_index=False)
-        .agg({"fork_ns": "mean", "half_width_ns": "max", "longest_ns": "max"})
+        .agg({"fork_ns": "mean", "low_ns": "min", "high_ns": "max"})
         .sort_values("resident_bytes")
     )
     with canvas(3.5) as (figure, (axis,)):
         axis.errorbar(
             merged["resident_bytes"],
             merged["fork_ns"],
-            yerr=merged["half_width_ns"],
+            yerr=[
+                (merged["fork_ns"] - merged["low_ns"]).clip(lower=0),
+                (merged["high_ns"] - merged["fork_ns"]).clip(lower=0),
+            ],
             color=BLUE,
             marker="o",
             markersize=5,
             capsize=3,
-            label="simulated, mean and 95 % CI",
+            label="simulated, mean and range of the runs",
             zorder=3,
         )
         for n, (label, points) in enumerate(_published_groups(published)):

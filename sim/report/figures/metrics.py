@@ -37,7 +37,7 @@ def draw_metric(
             axis.errorbar(
                 np.asarray(x, dtype=float) + shift,
                 rows["mean"],
-                yerr=rows["half_width"].fillna(0),
+                yerr=_bars(rows, "mean"),
                 color=PALETTE[n % len(PALETTE)],
                 linestyle=DASHES[n % len(DASHES)] if numeric else "none",
                 marker=MARKERS[n % len(MARKERS)],
@@ -50,19 +50,18 @@ def draw_metric(
         axis.set_xticks(numbers if numeric else range(len(names)), names)
         axis.minorticks_off()
         axis.yaxis.set_major_formatter(FuncFormatter(_formatter(metric)))
-        axis.set_ylim(bottom=min(0.0, float((own["mean"] - own["half_width"].fillna(0)).min())))
+        axis.set_ylim(bottom=min(0.0, float((own["mean"] - _bars(own, "mean")[0]).min())))
         axis.set_xlabel(first["label"])
         axis.set_title(metric)
         if others:
             title = " · ".join(axis_facts["label"] for axis_facts in axes[1:])
             figure.legend(loc="outside lower center", ncols=3, title=title)
-        level = f"{100 * float(own['confidence'].iloc[0]):g} %"
         return drawn(
             figure,
             folder,
             f"metric_{metric.replace('.', '_')}",
             title=metric,
-            caption=f"Mean over replications and {level} confidence interval"
+            caption=f"Mean over replications and {_bar_words(own)}"
             + (f"; the first {MOST_SERIES} lines." if len(series) > MOST_SERIES else "."),
             alt=f"{metric} over {first['label']}: "
             + "; ".join(
@@ -74,7 +73,7 @@ def draw_metric(
 def draw_paired(
     table: Any, metric: str, axes: Sequence[Mapping[str, Any]], folder: Path
 ) -> Drawing | None:
-    """Draw the differences of a metric from the baseline, with their confidence intervals."""
+    """Draw the differences of a metric from the baseline, with what is known of each."""
     if table.empty:
         return None
     own = table[table["metric"] == metric].head(MOST_DIFFERENCES)
@@ -87,7 +86,7 @@ def draw_paired(
         axis.errorbar(
             own["difference"],
             range(len(own)),
-            xerr=own["half_width"],
+            xerr=_bars(own, "difference"),
             linestyle="none",
             marker="o",
             color=PALETTE[0],
@@ -105,9 +104,26 @@ def draw_paired(
             f"paired_{metric.replace('.', '_')}",
             title=f"{metric} against the baseline",
             caption="Paired differences over common random numbers: each run is compared with the "
-            "baseline's run of the same luck.",
+            f"baseline's run with the same random numbers. Mean and {_bar_words(own)}.",
             alt="; ".join(f"{n}: {t}" for n, t in zip(names, own["text"], strict=True)),
         )
+
+
+def _bars(table: Any, mean: str) -> Any:
+    """Return the error bars, shape ``(2, rows)``: confidence intervals if all rows have one.
+
+    Else they reach from the smallest to the largest value of a run.
+    """
+    if table["half_width"].notna().all():
+        return np.array([table["half_width"], table["half_width"]], dtype=float)
+    to_ends = [table[mean] - table["low"], table["high"] - table[mean]]
+    return np.maximum(0.0, np.array(to_ends, dtype=float))
+
+
+def _bar_words(table: Any) -> str:
+    if table["half_width"].notna().all():
+        return f"{100 * float(table['confidence'].iloc[0]):g} % confidence interval"
+    return "the range of the runs, from the smallest to the largest"
 
 
 def _formatter(metric: str) -> Callable[[float, Any], str]:

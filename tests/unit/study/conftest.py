@@ -24,7 +24,7 @@ check:
   by: [1.5, 6]
   around: [0.9, 1.0]
   replications: {least: 2, most: 5}
-answer: {subject: a Redis host, event: saves}
+answer: {subject: a Redis host, event: saves, normal_because: the luck of the stand-in is normal}
 metrics: [fork_latency_ns.mean]
 """
 

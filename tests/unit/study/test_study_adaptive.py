@@ -1,13 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
-from sim.stats.estimate import Estimate
 from sim.stats.tolerance import UpperBound
 from sim.study.adaptive import host_is_sure, mean_is_sure, need_is_sure
 from sim.study.need import Need
 
 NEED = Need(
-    mean=Estimate(1000.0, 5.0, 0.95, 10),
-    bound=UpperBound(1040.0, 0.99, 0.95, 10, 299, "normal theory"),
+    mean_bytes=1000.0,
+    seen_bytes=(970.0, 1030.0),
+    bound=UpperBound(1040.0, 0.99, 0.95, 10, "normal theory"),
     low_bytes=960.0,
     parts_bytes={},
 )
@@ -46,7 +48,27 @@ def test_a_need_is_sure_when_its_bound_is_close_to_its_mean():
     assert not need_is_sure(None, 0.5)
 
 
+def test_a_need_is_not_sure_while_runs_are_too_few_for_the_share_asked_for():
+    """The largest of three runs is close to their mean, but bounds 37 % of all."""
+    few = replace(NEED, bound=UpperBound(1001.0, 0.368, 0.95, 3, "largest value"))
+    assert not need_is_sure(few, 0.05)
+
+
 def test_a_mean_is_sure_when_its_interval_is_narrow():
     assert mean_is_sure([100.0, 101.0, 99.0], precision=0.05, confidence=0.95)
     assert not mean_is_sure([100.0, 180.0, 20.0], precision=0.05, confidence=0.95)
     assert not mean_is_sure([100.0], precision=0.05, confidence=0.95)
+
+
+def test_a_mean_is_sure_from_the_half_width_on_and_not_before():
+    """Half the width is 2.4843 % of the mean: t(0.975, 2) = 4.3027 times 1 / sqrt(3)."""
+    values = [99.0, 100.0, 101.0]
+    assert mean_is_sure(values, precision=0.0249, confidence=0.95)
+    assert not mean_is_sure(values, precision=0.0248, confidence=0.95)
+
+
+def test_two_looks_ask_for_more_than_one():
+    """t(0.9875, 2) = 6.2053: 3.5827 % of the mean."""
+    values = [99.0, 100.0, 101.0]
+    assert mean_is_sure(values, precision=0.0359, confidence=0.95, looks=2)
+    assert not mean_is_sure(values, precision=0.0358, confidence=0.95, looks=2)

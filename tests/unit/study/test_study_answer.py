@@ -1,8 +1,8 @@
+import csv
 import json
 
 import pytest
 
-from sim.stats.estimate import Estimate
 from sim.stats.tolerance import UpperBound
 from sim.study import answer
 from sim.study.executor import InlineExecutor
@@ -19,8 +19,9 @@ MEAN_PARTS = {
 }
 TOTAL = sum(MEAN_PARTS.values())
 NEED = Need(
-    mean=Estimate(TOTAL, 1.0 * MIB, 0.95, 10),
-    bound=UpperBound(TOTAL + 10 * MIB, 0.99, 0.95, 10, 299, "normal theory"),
+    mean_bytes=TOTAL,
+    seen_bytes=(TOTAL - 5 * MIB, TOTAL + 5 * MIB),
+    bound=UpperBound(TOTAL + 10 * MIB, 0.99, 0.95, 10, "normal theory"),
     low_bytes=TOTAL - 10 * MIB,
     parts_bytes=MEAN_PARTS,
 )
@@ -94,7 +95,7 @@ def test_the_smallest_host_holds_the_need_and_one_mib_less_does_not():
 
 def test_a_need_without_spread_is_its_own_bound():
     need = need_of([{"total": 100.0, "data": 90.0}] * 3, content=0.99, confidence=0.95)
-    assert need.bound.bound == need.mean.mean == need.low_bytes == 100.0
+    assert need.bound.bound == need.mean_bytes == need.low_bytes == 100.0
     assert need.parts_bytes["data"] == 90.0
 
 
@@ -120,10 +121,11 @@ def test_the_answer_in_words(facts):
     assert host == "475 MiB"
     assert any(line.startswith("The fork stalls it for 3.") for line in told["more"])
     assert told["more"][-2] == (
-        "Tried on hosts of exactly that size, memory ran out in 0 of 20 runs (5 at each of 4 "
-        "points; so below 43.4 % at 95 % for each)."
+        "Check: not refuted: in 10 runs with fresh random numbers on a host of exactly that size, "
+        "0 needed more than the bound and memory ran out in 0; 2 or more would have refuted it, "
+        "which has a chance of 80 % if only 72.9 % of saves stay within the bound."
     )
-    assert told["more"][-1].startswith("In all 42 runs on hosts of chosen sizes, memory ran out ")
+    assert told["more"][-1].startswith("In all 42 trial runs, memory ran out exactly when ")
 
 
 def test_the_bill_of_a_study_adds_up_to_the_answer(facts):
@@ -134,16 +136,30 @@ def test_a_probability_of_zero_is_never_printed(study_file, tmp_path, facts):
     lines = (tmp_path / "out" / "tables" / "oom.csv").read_text().splitlines()[1:]
     never = [line for line in lines if "0 of 2" in line]
     assert never
-    assert all("below 65.8 % at 95 %" in line for line in never)
+    own = [line for line in never if line.startswith("check,")]
+    assert own
+    assert all("at most 84.2 % at 95 %" in line for line in own)  # 1 - sqrt(0.025): two looks
     assert all("(0 %" not in line for line in lines)
 
 
+def test_hosts_whose_size_came_from_the_same_runs_have_no_limits(tmp_path, facts):
+    rows = read_table(tmp_path / "out" / "tables" / "oom.csv")
+    around = [row for row in rows if row["part"] == "around"]
+    assert around
+    assert all(row["low"] == row["high"] == "" for row in around)
+    assert all("same random numbers as the bound: no estimate" in row["text"] for row in around)
+
+
 def test_differences_are_paired_with_the_baseline(tmp_path, facts):
-    lines = (tmp_path / "out" / "tables" / "paired.csv").read_text().splitlines()
-    header = lines[0].split(",")
-    rows = [dict(zip(header, line.split(","), strict=True)) for line in lines[1:]]
+    rows = read_table(tmp_path / "out" / "tables" / "paired.csv")
     assert {row["processes.redis.writes"] for row in rows} == {"busy"}
     assert {row["baseline"] for row in rows} == {"64 MiB · quiet", "256 MiB · quiet"}
     fork = [row for row in rows if row["metric"] == "fork_latency_ns.mean"]
-    assert [float(row["half_width"]) for row in fork] == [0.0, 0.0]  # common random numbers
-    assert [float(row["difference"]) for row in fork] == [0.0, 0.0]
+    assert [float(row["low"]) for row in fork] == [0.0, 0.0]  # common random numbers
+    assert [float(row["high"]) for row in fork] == [0.0, 0.0]
+    assert [row["lost"] for row in rows] == ["0"] * len(rows)
+
+
+def read_table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -294,15 +294,15 @@ def runs_by_point(out):
 def test_the_point_that_the_answer_is_about_is_run_in_full(study_file, tmp_path, standin):
     """However little chance matters there, and on hosts around what it needs as well."""
     text = study_file.read_text().replace(
-        "replications: 4", "replications: {least: 2, most: 6, precision: 0.9}"
+        "replications: 4", "replications: {least: 3, most: 6, precision: 0.9}"
     )
     study_file.write_text(text)
     outcome = study(study_file, tmp_path / "out", standin.simulate)
     rows = runs_by_point(tmp_path / "out")
     assert {place: row["n"] for place, row in rows.items()} == {
-        ("64 MiB", "quiet"): "2",
-        ("64 MiB", "busy"): "2",
-        ("256 MiB", "quiet"): "2",
+        ("64 MiB", "quiet"): "3",
+        ("64 MiB", "busy"): "3",
+        ("256 MiB", "quiet"): "3",
         ("256 MiB", "busy"): "6",
     }
     assert "(6 runs, normal theory)" in outcome.answer

@@ -1,0 +1,109 @@
+"""Which point a study's answer is about, and whether there is an answer at all.
+
+The point is the one that `answer.at` names, or else the largest of those it leaves.  That is
+decided by the plan and by what the runs showed, never by what could be measured: a point whose need
+was cut off counts as larger than all others, and one without an answer leaves the study without.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sim.study import tables
+from sim.study.plan import Planner
+from sim.study.records import Record
+
+Kind = Literal["answered", "more than", "no answer"]
+
+NEED: Final = "memory_need_bytes"
+"""What a cut-off need cuts off: metrics of this name are lower bounds then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The point an answer is about; None if it could not be chosen.
+
+    ``more than`` tells that what was measured is a lower bound.  Without an answer, `reasons` says
+    why, a line a reason.
+    """
+
+    kind: Kind
+    point: int | None
+    reasons: tuple[str, ...] = ()
+
+
+def headline(groups: tables.Groups, planner: Planner, hosts_bytes: Mapping[int, int]) -> Headline:
+    """Return what a study's answer is about.
+
+    `hosts_bytes` are the points whose need has a bound, and the hosts they need.
+    """
+    part, candidates = planner.main_part, planner.candidates()
+    runs = {point: groups.get((part, point, 0), []) for point in candidates}
+    missing = [point for point in candidates if not runs[point]]
+    if missing:
+        if len(missing) == 1:
+            return Headline("no answer", missing[0], ("no run of it is finished",))
+        reason = f"{len(missing)} of {len(candidates)} points have no finished run"
+        return Headline("no answer", None, (reason,))
+    for point in candidates:
+        reasons = reasons_of(runs[point], of_need=asks_for_need(planner))
+        if reasons:
+            return Headline("no answer", point, reasons)
+    cut = [point for point in candidates if _is_cut_off(point, runs[point], planner, hosts_bytes)]
+    if cut:
+        return Headline("more than", max(cut, key=lambda point: at_least(planner, runs[point])))
+    if planner.study.need is not None:
+        unknown = [point for point in candidates if point not in hosts_bytes]
+        if unknown:
+            return Headline("no answer", unknown[0], ("no host is large enough",))
+        return Headline("answered", max(candidates, key=lambda point: hosts_bytes[point]))
+    metric = planner.study.answer.metric
+    means = {point: tables.mean_of(runs[point], metric) for point in candidates}
+    lacking = [point for point in candidates if means[point] is None]
+    if lacking:
+        return Headline("no answer", lacking[0], (f"{metric} has no value in some run",))
+    return Headline("answered", max(candidates, key=lambda point: means[point] or 0.0))
+
+
+def asks_for_need(planner: Planner) -> bool:
+    """Return whether a study's figure is the memory need: on a large host, or as it is."""
+    return planner.study.need is not None or planner.study.answer.metric.startswith(NEED)
+
+
+def reasons_of(records: Sequence[Record], *, of_need: bool) -> tuple[str, ...]:
+    """Return why runs of a point are no answer, one line a code and place, with a count."""
+    wording: dict[tuple[str, str], str] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for record in records:
+        errors = record.in_the_way(of_need=of_need)
+        own = {(str(e["code"]), str(e.get("where") or "")): e for e in errors}
+        for place, error in own.items():
+            wording.setdefault(place, _words(error))
+            counts[place] = counts.get(place, 0) + 1
+    return tuple(f"{wording[p]} ({n} of {len(records)} runs)" for p, n in counts.items())
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    where = str(error.get("where") or "")
+    what = str(error.get("what") or error["code"])
+    return f"{where}: {what}" if where and where not in what else what
+
+
+def _is_cut_off(
+    point: int, records: Sequence[Record], planner: Planner, hosts_bytes: Mapping[int, int]
+) -> bool:
+    """Return whether what is asked for is known only to be larger than what was measured."""
+    if not asks_for_need(planner) or not any(record.cut_off for record in records):
+        return False
+    return planner.study.need is None or point not in hosts_bytes
+
+
+def at_least(planner: Planner, records: Sequence[Record]) -> float:
+    """Return what the answer's figure of a cut-off point is certainly more than.
+
+    For a need, the largest host on which memory ran out; for a metric, the mean of what was
+    measured, cut off or not.
+    """
+    if planner.study.need is not None:
+        return float(max(record.memory_bytes for record in records if record.cut_off))
+    return tables.mean_of(records, planner.study.answer.metric) or 0.0
