@@ -80,7 +80,7 @@ class Evidence:
         if t.op != ops.OP_ACCESS or t.arrivals == 0:
             return
         per_request = int(t.per_request)
-        begun = -(-(int(t.at) + (t.within > 0)) // per_request)
+        begun = -(-(int(t.at) + int(t.within > 0)) // per_request)
         requests = -(-int(t.count) // per_request)
         counts = self._arrivals.setdefault(task.origin, [0, 0])
         counts[0] += begun
