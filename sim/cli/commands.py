@@ -379,10 +379,14 @@ def _told(outcome: StudyOutcome, as_json: bool) -> int:
     if as_json:
         _print_json(outcome.to_json())
         return outcome.exit_status
+    from sim.cli.show import Page
+
+    page = Page()
     for sentence in outcome.sentences:
-        sys.stdout.write(f"{sentence}\n")
+        page.sentence(sentence)
     runs = f"{outcome.n_done:,} runs, {outcome.n_new:,} of them new, {outcome.n_failed:,} failed"
-    sys.stdout.write(f"{runs}\nreport: {outcome.report}\n")
+    page.sentence(runs)
+    page.lines([f"report: {outcome.report}"])
     return outcome.exit_status
 
 

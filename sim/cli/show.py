@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from rich import box
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
+from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
 from sim.stats.enough import enough_for, percentile_needs
 from sim.units import PAGE_BYTES, format_bytes, format_duration
@@ -44,52 +43,66 @@ _ENDINGS: Final = {
 }
 
 
-def console() -> Console:
-    """Return the console for stdout; a file gets lines of a fixed width."""
-    width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
-    return Console(file=sys.stdout, width=width, highlight=False)
+class Page:
+    """What is printed on stdout: a file gets lines of a fixed width, a terminal those it has."""
+
+    def __init__(self, width: int | None = None) -> None:
+        self.at_terminal = sys.stdout.isatty()
+        self._console = Console(file=sys.stdout, highlight=False)
+        self.width = width or (self._console.width if self.at_terminal else _WIDTH_OF_A_FILE)
+
+    def lines(self, lines: Iterable[str], style: str = "") -> None:
+        """Print lines as they are."""
+        for line in lines:
+            self._console.print(Text(line, style=style), soft_wrap=True)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a paragraph."""
+        self.lines(paragraph(text, self.width), style)
+
+    def sentence(self, text: str, style: str = "", indent: str = "") -> None:
+        """Print a sentence: to a file in one line, so that it can be searched for."""
+        whole = [f"{indent}{text}"]
+        self.lines(paragraph(text, self.width, indent) if self.at_terminal else whole, style)
+
+    def table(self, lines: Sequence[str]) -> None:
+        """Print the lines of a table below an empty one."""
+        self.lines(["", *lines])
 
 
 def show_sections(sections: Iterable[Section]) -> None:
     """Print sections of labels and texts."""
-    out = console()
+    page = Page()
     for section in sections:
-        out.print(Text(section.title, style="bold"))
-        table = Table.grid(padding=(0, 2), pad_edge=True)
-        table.add_column(no_wrap=True)
-        table.add_column()
-        for label, text in section.lines:
-            table.add_row(Text(label), Text(text))
-        out.print(table)
-        out.print()
+        page.say(section.title, "bold")
+        page.lines(labelled(section.lines, page.width))
+        page.lines([""])
 
 
-def show_run(document: Mapping[str, Any]) -> None:
-    """Print the results of one run."""
-    out = console()
+def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
+    """Print the results of one run, in lines of `width`; default: those of the terminal."""
+    page = Page(width)
     metrics, provenance = document["metrics"], document["provenance"]
     name = provenance["scenario"]["name"]
-    out.print(
-        Text.assemble(
-            (name, "bold"),
-            f": {format_duration(document['simulated_ns'])} simulated, "
-            f"{_ENDINGS[document['ending']]}; seed {provenance['seed']}, "
-            f"replication {provenance['replication']}",
-        )
+    page.say(
+        f"{name}: {format_duration(document['simulated_ns'])} simulated, "
+        f"{_ENDINGS[document['ending']]}; seed {provenance['seed']}, "
+        f"replication {provenance['replication']}",
+        "bold",
     )
-    show_validity(out, document)
+    show_validity(page, document)
     cut_off = any(finding["code"] == "need_cut_off" for finding in document["validity"])
-    for table in (
-        _counts(metrics),
-        Group(_latencies(metrics), Text(_price_ranges(document))),
-        _memory(metrics, document.get("host") or {}, cut_off=cut_off),
-        _processes(document["processes"]),
-    ):
-        out.print()
-        out.print(table)
+    page.table(beside(*_counts(metrics), page.width))
+    times, notes = _latencies(metrics)
+    page.table(times.lines(page.width))
+    for note in (*notes, *_price_ranges(document)):
+        page.say(note)
+    memory = _memory(metrics, document.get("host") or {}, cut_off=cut_off)
+    page.table(beside(*memory, page.width))
+    page.table(_processes(document["processes"]).lines(page.width))
 
 
-def _price_ranges(document: Mapping[str, Any]) -> str:
+def _price_ranges(document: Mapping[str, Any]) -> list[str]:
     """Return how far latencies move over the ranges of the prices, where the work done says so."""
     prices = document["provenance"]["scenario"]["host"]["prices"]
     said = []
@@ -98,47 +111,37 @@ def _price_ranges(document: Mapping[str, Any]) -> str:
         if span is not None:
             low, high = (format_duration(round(ns)) for ns in (span.low_ns, span.high_ns))
             said.append(f"{_LATENCIES[name]} {low} to {high}")
-    return f"means with all prices low, and all high: {'; '.join(said)}" if said else ""
+    return [f"means with all prices low, and all high: {'; '.join(said)}"] if said else []
 
 
-def show_validity(out: Console, document: Mapping[str, Any]) -> None:
+def show_validity(page: Page, document: Mapping[str, Any]) -> None:
     """Say whether a run answers, and everything that was found: a line each, then its remedy."""
     for finding in document["validity"]:
         times = f" ({finding['count']:,} times)" if finding["count"] > 1 else ""
         text = f"{finding['severity']}: {finding['code']}: {finding['where']}: {finding['what']}"
-        style = "bold" if finding["severity"] == "error" else ""
-        out.print(Text(f"{text}{times}", style=style), soft_wrap=True)
+        page.sentence(f"{text}{times}", "bold" if finding["severity"] == "error" else "")
         if finding["severity"] != "note":
-            out.print(Text(f"  {finding['remedy']}"), soft_wrap=True)
+            page.sentence(finding["remedy"], indent="  ")
     if not document["answered"]:
-        out.print(Text("no answer: the figures below are not what was asked for", style="bold"))
+        page.say("no answer: the figures below are not what was asked for", "bold")
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    return table
+def _counts(metrics: Mapping[str, Any]) -> tuple[Table, Table]:
+    faults = Table(("faults", "count"))
+    faults.rows.append(("minor faults", _count(metrics["minor_faults"])))
+    faults.rows += [(f"  {_words(name)}", _count(metrics[name])) for name in _FAULTS[:5]]
+    faults.rows += [(_words(name), _count(metrics[name])) for name in _FAULTS[5:]]
+    events = Table(("events", "count"))
+    events.rows += [(_words(name), _count(metrics[name])) for name in _EVENTS]
+    return faults, events
 
 
-def _counts(metrics: Mapping[str, Any]) -> Table:
-    table = _table("faults", "count", "", "events", "count")
-    table.columns[2].width = 2
-    table.columns[3].justify = "left"
-    faults = [("minor faults", metrics["minor_faults"])]
-    faults += [(f"  {_words(name)}", metrics[name]) for name in _FAULTS[:5]]
-    faults += [(_words(name), metrics[name]) for name in _FAULTS[5:]]
-    events = [(_words(name), metrics[name]) for name in _EVENTS]
-    for number in range(max(len(faults), len(events))):
-        left = faults[number] if number < len(faults) else ("", None)
-        right = events[number] if number < len(events) else ("", None)
-        table.add_row(left[0], _count(left[1]), "", right[0], _count(right[1]))
-    return table
+def _latencies(metrics: Mapping[str, Any]) -> tuple[Table, list[str]]:
+    """Return the table of latencies, and what is said of percentiles that too few values support.
 
-
-def _latencies(metrics: Mapping[str, Any]) -> Table | Group:
-    """Return the table of latencies; a percentile that too few values support is left out."""
-    table = _table("time", "count", "mean", *_PERCENTILES, "max")
+    Those are left out.
+    """
+    table = Table(("time", "count", "mean", *_PERCENTILES, "max"))
     left_out = False
     for name, label in _LATENCIES.items():
         row = metrics[name]
@@ -148,53 +151,53 @@ def _latencies(metrics: Mapping[str, Any]) -> Table | Group:
             "-" if row[column] is None or column in few else format_duration(round(row[column]))
             for column in ("mean", *_PERCENTILES, "max")
         ]
-        table.add_row(label, _count(row["count"]), *times)
+        table.rows.append((label, _count(row["count"]), *times))
     if not left_out:
-        return table
+        return table, []
     needs = ", ".join(f"{c} {percentile_needs(p):,}" for c, p in _PERCENTILES.items())
-    return Group(table, Text(f"-: too few values; {needs} are needed"))
+    return table, [f"-: too few values; {needs} are needed"]
 
 
-def _memory(metrics: Mapping[str, Any], host: Mapping[str, Any], *, cut_off: bool) -> Table:
-    table = _table("memory", "", "", "shares of time", "")
-    table.columns[2].width = 2
-    table.columns[3].justify = "left"
+def _memory(
+    metrics: Mapping[str, Any], host: Mapping[str, Any], *, cut_off: bool
+) -> tuple[Table, Table]:
     need, free = metrics["memory_need_bytes"], metrics["free_pages"]
     least = "more than " if cut_off else ""
-    rows = [("needed at the peak", f"{least}{format_bytes(need['total'])}")]
-    rows += [(f"  {_words(part)}", format_bytes(need[part])) for part in _NEED]
-    rows += [(f"free, {kind}", _pages(free[kind])) for kind in ("min", "mean", "end")]
+    memory = Table(("memory", ""))
+    memory.rows.append(("needed at the peak", f"{least}{format_bytes(need['total'])}"))
+    memory.rows += [(f"  {_words(part)}", format_bytes(need[part])) for part in _NEED]
+    memory.rows += [(f"free, {kind}", _pages(free[kind])) for kind in ("min", "mean", "end")]
     if host:
-        rows.append(("min watermark", _pages(host["min_pages"])))
-    shares = [
-        ("CPUs busy", metrics["cpu_busy_fraction"]),
-        ("memory pressure, some", metrics["psi_memory_some"]),
-        ("memory pressure, full", metrics["psi_memory_full"]),
+        memory.rows.append(("min watermark", _pages(host["min_pages"])))
+    shares = Table(("shares of time", ""))
+    shares.rows += [
+        ("CPUs busy", f"{metrics['cpu_busy_fraction']:.2%}"),
+        ("memory pressure, some", f"{metrics['psi_memory_some']:.2%}"),
+        ("memory pressure, full", f"{metrics['psi_memory_full']:.2%}"),
     ]
-    for number, (label, text) in enumerate(rows):
-        if number < len(shares):
-            table.add_row(label, text, "", shares[number][0], f"{shares[number][1]:.2%}")
-        else:
-            table.add_row(label, text)
-    return table
+    return memory, shares
 
 
 def _processes(processes: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("process", "minor faults", "peak RSS", "PSS", "unique", "CPU time", "ended")
+    headings = ("process", "minor faults", "peak RSS", "PSS", "unique", "CPU time", "ended")
+    table = Table(headings)
     ranked = sorted(range(len(processes)), key=lambda n: -processes[n]["peak_rss_bytes"])
     shown = sorted(ranked[:_MOST_PROCESSES])
     for number in shown:
         process = processes[number]
         sizes = (format_bytes(process[f"{kind}_bytes"]) for kind in ("peak_rss", "pss", "unique"))
-        table.add_row(
-            Text(process["name"], overflow="ellipsis"),
-            _count(process["minor_faults"]),
-            *sizes,
-            format_duration(process["cpu_ns"]),
-            Text(process["ended"]),
+        table.rows.append(
+            (
+                process["name"],
+                _count(process["minor_faults"]),
+                *sizes,
+                format_duration(process["cpu_ns"]),
+                process["ended"],
+            )
         )
     if len(processes) > len(shown):
-        table.add_row(f"and {len(processes) - len(shown):,} smaller ones")
+        more = f"and {len(processes) - len(shown):,} smaller ones"
+        table.rows.append((more, *[""] * (len(headings) - 1)))
     return table
 
 

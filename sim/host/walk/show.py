@@ -45,7 +45,17 @@ class Printer:
             self.width = max(40, min(self._console.width, _WIDEST))
 
     def print(self, style: str, text: str) -> None:
-        """Write one line."""
+        """Write one line; on a narrow terminal one with a style goes on below itself."""
+        if self._console is not None and style and len(text) > self.width:
+            indent = " " * (len(text) - len(text.lstrip()) + len(_INDENT))
+            parts = textwrap.wrap(
+                text,
+                self.width,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            text = "\n".join(parts)
         if self._console is None or not style:
             self._out.write(f"{text}\n")
         else:
