@@ -71,12 +71,16 @@ def asks_for_need(planner: Planner) -> bool:
 
 
 def reasons_of(records: Sequence[Record], *, of_need: bool) -> tuple[str, ...]:
-    """Return why runs of a point are no answer, one line a code and place, with a count."""
+    """Return why runs of a point are no answer, one line a code and place, with a count.
+
+    Whatever else was wrong in these runs is told as well: it is often the cause.
+    """
     wording: dict[tuple[str, str], str] = {}
     counts: dict[tuple[str, str], int] = {}
     for record in records:
-        errors = record.in_the_way(of_need=of_need)
-        own = {(str(e["code"]), str(e.get("where") or "")): e for e in errors}
+        if not record.in_the_way(of_need=of_need):
+            continue
+        own = {(str(e["code"]), str(e.get("where") or "")): e for e in record.errors}
         for place, error in own.items():
             wording.setdefault(place, _words(error))
             counts[place] = counts.get(place, 0) + 1

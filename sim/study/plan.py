@@ -268,7 +268,7 @@ class Planner:
     def _main_sets(self, point: int) -> Mapping[str, Any]:
         sets = {} if self.study.need is None else self.study.need.set
         if point in self._enlarged:
-            return {**sets, MEMORY: self._enlarged[point]}
+            return {**sets, MEMORY: _whole_pages(self._enlarged[point])}
         return sets
 
     def check_metrics(self, known: Collection[str]) -> None:
