@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import warnings
 from typing import TYPE_CHECKING, Final
 
 import typer
 
 from sim.cli.commands import app
+from sim.cli.stopping import Stopped, stopping_by_signals, what_is_kept
 from sim.errors import InsufficientDataError, PartlyDoneError, ScenarioError
+from sim.text import printable, shorten_middle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +29,8 @@ BAD_INPUT: Final = 2
 PARTLY_DONE: Final = 3
 DEFECT: Final = 70
 INTERRUPTED: Final = 130
+BY_SIGNAL: Final = 128
+"""Added to the number of the signal that ended a command; 2 is Ctrl-C."""
 
 NOT_OURS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOMEM})
 """What the operating system may refuse through no fault of cowpool's or of its input."""
@@ -34,26 +40,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status.
 
     0 done; 1 the answer is "no"; 2 bad input, told in one line; 3 partly done; 70 a defect of
-    cowpool, its traceback kept in a file that is named; 130 interrupted.
+    cowpool, its traceback kept in a file that is named; 130 interrupted; 143 and 129 ended by
+    SIGTERM and SIGHUP.
     """
+    if arguments is None and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what libraries have to say to programmers
     try:
-        status = typer.main.get_command(app)(
-            args=None if arguments is None else list(arguments),
-            prog_name="cowpool",
-            standalone_mode=False,
-        )
-        sys.stdout.flush()
-        if status == INTERRUPTED:  # what typer makes of Ctrl-C
-            raise KeyboardInterrupt
-        return status if isinstance(status, int) else DONE
+        with stopping_by_signals():
+            return _carried_out(arguments)
     except ScenarioError as error:
-        return _say(str(error), BAD_INPUT)
+        return _say(_in_one_line(error), BAD_INPUT)
     except InsufficientDataError as error:
         return _say(str(error), ANSWER_IS_NO)
     except PartlyDoneError as error:
         return _say(str(error), PARTLY_DONE)
     except (KeyboardInterrupt, typer.Abort):
-        return _say("interrupted; everything finished so far is kept", INTERRUPTED)
+        return _say(f"interrupted{what_is_kept(arguments)}", INTERRUPTED)
+    except Stopped as stopped:
+        name = signal.Signals(stopped.number).name
+        return _say(f"ended by {name}{what_is_kept(arguments)}", BY_SIGNAL + stopped.number)
     except MemoryError:
         return _say("this machine has too little memory; simulate a smaller host", BAD_INPUT)
     except BrokenPipeError:
@@ -75,11 +80,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(error, "format_message"):  # how typer's errors of usage are told apart
             if type(error).__name__ == "NoArgsIsHelpError":
                 return _say(error.format_message(), BAD_INPUT)
-            message = " ".join(error.format_message().split()).rstrip(".")
+            message = shorten_middle(error.format_message()).rstrip(".")
             context = getattr(error, "ctx", None)
             command = "cowpool" if context is None else context.command_path
             return _say(f"{command}: {message}; see `{command} --help`", BAD_INPUT)
         return _defect(error)
+
+
+def _carried_out(arguments: Sequence[str] | None) -> int:
+    status = typer.main.get_command(app)(
+        args=None if arguments is None else list(arguments),
+        prog_name="cowpool",
+        standalone_mode=False,
+    )
+    sys.stdout.flush()
+    if status == INTERRUPTED:  # what typer makes of Ctrl-C
+        raise KeyboardInterrupt
+    return status if isinstance(status, int) else DONE
+
+
+def _in_one_line(error: ScenarioError) -> str:
+    """Return what is wrong, each part of it short, in one line."""
+    file, key = (None if text is None else shorten_middle(text) for text in (error.file, error.key))
+    return str(ScenarioError(shorten_middle(error.message), file, error.line, key))
 
 
 def _defect(error: Exception) -> int:
@@ -95,5 +118,5 @@ def _reader_has_gone() -> int:
 
 
 def _say(message: str, status: int) -> int:
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{printable(message)}\n")
     return status

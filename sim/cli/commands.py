@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from sim.text import printable
 
 if TYPE_CHECKING:
     from sim.study.run import StudyOutcome
@@ -81,8 +84,8 @@ def init(
     from sim.cli.starter import write_starter
 
     for path in write_starter(name):
-        sys.stdout.write(f"wrote {path}\n")
-    sys.stdout.write(f"now: cowpool explain {name}.yaml; cowpool run {name}.yaml\n")
+        sys.stdout.write(printable(f"wrote {path}\n"))
+    sys.stdout.write(printable(f"now: cowpool explain {name}.yaml; cowpool run {name}.yaml\n"))
     return 0
 
 
@@ -372,7 +375,7 @@ def schema(
 def _told(outcome: StudyOutcome, as_json: bool) -> int:
     """Print what came of a study and return the exit status."""
     for failure in outcome.failures[:FAILURES_SHOWN]:
-        sys.stderr.write(f"failed: {failure}\n")
+        sys.stderr.write(printable(f"failed: {failure}\n"))
     if outcome.n_failed > FAILURES_SHOWN:
         more = outcome.n_failed - FAILURES_SHOWN
         sys.stderr.write(f"failed: {more:,} more; the report has them all\n")
@@ -404,7 +407,8 @@ def _plugin(path: Path | None) -> Plugin | None:
         return None
     from sim.workload.plugin import load_plugin
 
-    return load_plugin(path)
+    with redirect_stdout(sys.stderr):  # what it prints is no result
+        return load_plugin(path)
 
 
 def _print_json(document: dict[str, Any]) -> None:

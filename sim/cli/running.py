@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,15 +70,16 @@ def run_document(
     from sim.engine.run import simulate
     from sim.policy.schedulers import SCHEDULERS
 
-    result = simulate(
-        resolved,
-        seed=chosen,
-        replication=replication,
-        burst=burst,
-        check=check,
-        programs=programs,
-        schedulers=None if plugin is None else {**SCHEDULERS, **plugin.schedulers},
-    )
+    with redirect_stdout(sys.stderr):  # what a plug-in prints is no result
+        result = simulate(
+            resolved,
+            seed=chosen,
+            replication=replication,
+            burst=burst,
+            check=check,
+            programs=programs,
+            schedulers=None if plugin is None else {**SCHEDULERS, **plugin.schedulers},
+        )
     digest = plugin.sha256 if plugin is not None else None
     provenance = {
         "version": sim.__version__,

@@ -11,6 +11,7 @@ from rich.text import Text
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
 from sim.stats.enough import enough_for, percentile_needs
+from sim.text import printable
 from sim.units import PAGE_BYTES, format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Page:
     def lines(self, lines: Iterable[str], style: str = "") -> None:
         """Print lines as they are."""
         for line in lines:
-            self._console.print(Text(line, style=style), soft_wrap=True)
+            self._console.print(Text(printable(line), style=style), soft_wrap=True)
 
     def say(self, text: str, style: str = "") -> None:
         """Print a paragraph."""

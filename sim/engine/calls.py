@@ -25,6 +25,7 @@ from sim.machine.layout import (
     KIND_SHMEM,
     NONE,
 )
+from sim.text import shown
 from sim.units import Vpn, pages_for
 from sim.workload.api import Region
 from sim.workload.patterns import SEQUENTIAL, Every, HotCold, Listed, Pattern, Sequential, Uniform
@@ -82,6 +83,10 @@ PATTERN_CODES = {
 }
 
 
+MOST = 1 << 62
+"""Largest number that a call takes: sums of two must not overflow."""
+
+
 class MemoryCalls:
     """The part of `sim.engine.task.Task` that calls the kernel and touches memory."""
 
@@ -96,6 +101,8 @@ class MemoryCalls:
         t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
         t.fault_from_ns = NONE
         for name, value in fields.items():
+            if not -MOST <= value <= MOST:
+                raise ValueError(f"{call}: {shown(value)} is too large")
             t[name] = value
         t.op = op
         self._done = self.system.env.event()
@@ -233,6 +240,7 @@ class MemoryCalls:
     def _range(
         self, call: str, op: int, region: Region, first: int, pages: int | None, **fields: int
     ) -> Verb:
+        _require_region(call, region)
         pages = region.pages - first if pages is None else pages
         if first < 0 or pages < 0 or first + pages > region.pages:
             raise Refused(Errno.EINVAL, call)
@@ -241,6 +249,7 @@ class MemoryCalls:
 
     def mremap(self, region: Region, size_bytes: int) -> Verb:
         """Resize a mapping, moving it if it must; see `sim.workload.api.Process.mremap`."""
+        _require_region("mremap", region)
         pages = pages_for(size_bytes)
         where = {"start": int(region.start_vpn), "pages": region.pages, "count": pages}
         start = yield from self._do("mremap", ops.OP_MREMAP, index=NONE, write=1, **where)
@@ -274,6 +283,9 @@ class MemoryCalls:
         cpu_ns: int = 0,
         drop: bool = False,
     ) -> Verb:
+        _require_region("write" if write else "read", region)
+        if type(pattern) not in PATTERN_CODES:
+            raise TypeError(f"{shown(pattern)} is no pattern; see sim.workload.patterns")
         pages = region.pages - first if pages is None else pages
         count = pages // span if isinstance(pattern, Sequential) else _count(pattern)
         if first < 0 or pages < 0 or first + pages > region.pages or span < 1 or per_request < 1:
@@ -322,6 +334,11 @@ class MemoryCalls:
         for start in self._segments:
             self.system.lists.free(start)
         self._segments.clear()
+
+
+def _require_region(call: str, region: object) -> None:
+    if not isinstance(region, Region):
+        raise TypeError(f"{call} takes a region as mmap returns it, not {shown(region)}")
 
 
 def _count(pattern: Pattern) -> int:

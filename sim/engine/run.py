@@ -25,6 +25,7 @@ from sim.machine.machine import HostSpec, Machine
 from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
 from sim.units import PAGE_BYTES, pages_for, parse_bytes
 from sim.workload import PROGRAMS
+from sim.workload.blame import blaming
 from sim.workload.signature import PROCESS_KEYS, keyword_arguments
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def simulate(
     if resolved["host"]["khugepaged"]:
         start_khugepaged(system)
     driver = system.env.process(system.drive())
-    system.env.run(until=driver)
+    with blaming():
+        system.env.run(until=driver)
     document = measurement.result()
     system.machine.audit()
     system.machine.release()
@@ -181,6 +183,7 @@ def _populate(
                 pin=process["cpu"],
                 oom_score_adj=process["oom_score_adj"],
                 origin=name,
+                source=program,
             )
             system.born(task)
 

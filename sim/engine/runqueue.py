@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from sim.policy.schedulers import SchedulerPolicy
+from sim.policy.schedulers import FOREVER_NS, SchedulerPolicy
 from sim.stats.level import Level
+from sim.text import shown
+from sim.workload.blame import blaming, complaint, is_of_plugin
 
 ANY = -1
 """The queue of tasks that may run on any CPU; others are bound to the CPU of that number."""
@@ -17,7 +20,8 @@ class RunQueue:
     """
 
     def __init__(self, policy: Callable[[int], SchedulerPolicy], quantum_ns: int) -> None:
-        self._make: Callable[[], SchedulerPolicy] = partial(policy, quantum_ns)
+        made = partial(Checked, policy) if is_of_plugin(policy) else policy
+        self._make: Callable[[], SchedulerPolicy] = partial(made, quantum_ns)
         self._policies: dict[int, SchedulerPolicy] = {}
         self._since: dict[int, dict[int, int]] = {}
         self.length = Level(0, 0)
@@ -81,3 +85,41 @@ class RunQueue:
 
     def __len__(self) -> int:
         return sum(len(since) for since in self._since.values())
+
+
+class Checked:
+    """A plug-in's policy, none of whose mistakes is taken for one of ours."""
+
+    def __init__(self, policy: Callable[[int], SchedulerPolicy], quantum_ns: int) -> None:
+        self._source = policy
+        self._waiting: set[int] = set()
+        with blaming(policy):
+            self._policy = policy(quantum_ns)
+
+    def enqueue(self, pid: int, now_ns: int) -> None:
+        """Hand a task to the policy."""
+        self._waiting.add(pid)
+        with blaming(self._source):
+            self._policy.enqueue(pid, now_ns)
+
+    def pick(self, now_ns: int) -> tuple[int, int] | None:
+        """Return what the policy picks, if it can be.
+
+        Raises `ScenarioError` unless it is a task that waits, and a slice of at least 1 ns.
+        """
+        with blaming(self._source):
+            picked: Any = self._policy.pick(now_ns)
+        if picked is None:
+            return None
+        wrong = f"pick returns {shown(picked)}; write `(pid, slice_ns)` or `None`"
+        if not isinstance(picked, tuple) or len(picked) != 2:
+            raise complaint(self._source, wrong)
+        pid, slice_ns = picked
+        if not isinstance(pid, int) or not isinstance(slice_ns, int):
+            raise complaint(self._source, wrong)
+        if pid not in self._waiting:
+            raise complaint(self._source, f"pick returns the task {pid}, which does not wait")
+        if not 1 <= slice_ns <= FOREVER_NS:
+            raise complaint(self._source, f"pick returns a slice of {shown(slice_ns)} ns")
+        self._waiting.remove(pid)
+        return pid, slice_ns

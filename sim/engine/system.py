@@ -18,6 +18,7 @@ from sim.engine import burst
 from sim.engine.disk import Disk, DiskSpec
 from sim.engine.dispatcher import Dispatcher
 from sim.engine.evidence import Evidence
+from sim.engine.foreign import Environment
 from sim.engine.images import Shelf
 from sim.engine.lists import ListStore
 from sim.engine.mmap_lock import LockQueue
@@ -75,7 +76,7 @@ class System:
         check: bool = False,
         disk: DiskSpec | None = None,
     ) -> None:
-        self.env = simpy.Environment(initial_time=0)
+        self.env: simpy.Environment = Environment(initial_time=0)
         self.machine = machine
         self.seed = seed
         self.replication = replication
@@ -250,9 +251,11 @@ class System:
         for member in list(leader.group()):
             self._interrupt(member, signal)
 
-    def new_thread(self, leader: Task, name: str, program: Callable[[Task], Any]) -> Task:
-        """Return a thread of a process that is still to be built."""
-        return Task(self, name, program, pin=leader.pin, leader=leader)
+    def new_thread(
+        self, leader: Task, name: str, program: Callable[[Task], Any], source: Callable[..., Any]
+    ) -> Task:
+        """Return a thread of a process that is still to be built; `source` is its program."""
+        return Task(self, name, program, pin=leader.pin, leader=leader, source=source)
 
     def end_threads(self, task: Task) -> None:
         """End all other tasks of a task's process."""

@@ -6,20 +6,24 @@ it out.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from enum import Enum
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from sim.engine.threads import ThreadCalls
+from sim.engine.foreign import not_an_event
+from sim.engine.threads import ThreadCalls, require_program
 from sim.errors import Errno, Refused
 from sim.kernel import step as ops
 from sim.machine.layout import FORK_ASYNC, NONE
 from sim.rng import stream
+from sim.text import named, shown
 from sim.units import PAGE_BYTES, Pid
 from sim.workload.api import Child, Exited, Image
+from sim.workload.blame import fault_of_plugin
 from sim.workload.image import SPAWN_STACK_PAGES
 
 if TYPE_CHECKING:
@@ -78,9 +82,11 @@ class Task(ThreadCalls):
         oom_score_adj: int = 0,
         leader: Task | None = None,
         origin: str | None = None,
+        source: Callable[..., Any] | None = None,
     ) -> None:
         self.system = system
-        self.name = name
+        self.name = named(name)
+        self.source = source  # what its program is written as
         if origin is None:
             near = leader or parent
             origin = name if near is None else near.origin
@@ -146,20 +152,23 @@ class Task(ThreadCalls):
 
     def record(self, key: str, value: float) -> None:
         """Append `value` to this program's report under `key`."""
-        self.records.setdefault(key, []).append(value)
+        plain = value.item() if hasattr(value, "item") else value  # NumPy's are no JSON
+        if not isinstance(plain, int | float) or not math.isfinite(plain):
+            raise ValueError(f"record: {shown(value)} is no finite number")
+        self.records.setdefault(named(key), []).append(plain)
 
     def mark(self, kind: str) -> None:
         """Note an event of this `kind` now, for time series."""
-        self.system.mark(kind, self.name)
+        self.system.mark(named(kind), self.name)
 
     def begin(self, event: str) -> None:
         """Say that an event of this process begins; see `sim.workload.api.Process.begin`."""
-        self.system.evidence.begin(self, event)
+        self.system.evidence.begin(self, named(event))
         self.mark(f"{event}_start")
 
     def end(self, event: str) -> None:
         """Say that an event of this process has ended."""
-        self.system.evidence.end(self, event)
+        self.system.evidence.end(self, named(event))
         self.mark(f"{event}_end")
 
     def child_exited(self, child: Child) -> bool:
@@ -182,7 +191,7 @@ class Task(ThreadCalls):
 
     def sleep(self, duration_ns: int) -> Verb:
         """Be blocked for `duration_ns`."""
-        self.timer = self.system.env.timeout(duration_ns)
+        self.timer = self.system.env.timeout(int(duration_ns))
         yield from self._wait("a timer", self.timer)
         self.timer = None
 
@@ -202,6 +211,7 @@ class Task(ThreadCalls):
     def _child(
         self, name: str | None, program: Callable[..., Verb], args: Any, kwargs: Any
     ) -> Task:
+        require_program(program)
         leader = self.leader
         leader.n_children += 1
         return Task(
@@ -209,6 +219,7 @@ class Task(ThreadCalls):
             name or f"{leader.name}/{leader.n_children}",
             lambda task: program(task, *args, **kwargs),
             leader,
+            source=program,
             pin=self.pin,
             oom_score_adj=self.oom_score_adj,
         )
@@ -273,6 +284,7 @@ class Task(ThreadCalls):
         """
         stack = yield from self.mmap(SPAWN_STACK_PAGES * PAGE_BYTES)
 
+        @wraps(program)
         def spawned(task: Task) -> Verb:
             yield from task.write(stack, first=SPAWN_STACK_PAGES - 1)
             yield from task.exec(image)
@@ -323,6 +335,8 @@ class Task(ThreadCalls):
 
     def wait(self, child: Child | None = None) -> Verb:
         """Wait for `child`, or for any child, and reap it."""
+        if child is not None and not isinstance(child, Child):
+            raise TypeError(f"wait takes a child as fork returns it, not {shown(child)}")
         children = self.leader.children
         while True:
             if not any(child is None or c.pid == child.pid for c in children):
@@ -361,7 +375,7 @@ class Task(ThreadCalls):
     def _live(self) -> Verb:
         try:
             if self.program is not None:
-                yield from self._drive(self.program(self))
+                yield from self._drive(self._begun(self.program))
             self.ends_with(0, "exit 0")
         except ProgramExit as leave:
             self.leader.ends_with(leave.status, f"exit {leave.status}")
@@ -374,6 +388,11 @@ class Task(ThreadCalls):
             self.system.evidence.failed(self, refused.call, refused.errno)
             self.leader.ends_with(1, f"failed: {refused.errno.name}")
             self.system.end_threads(self)
+        except BaseException as error:
+            fault = fault_of_plugin(error, self.source)
+            if fault is None:
+                raise
+            raise fault from error
         self.ending = True
         self.drop_segments()
         if self.leader is self:
@@ -395,6 +414,13 @@ class Task(ThreadCalls):
         self.gone.succeed()
         self.system.ended(self)
 
+    def _begun(self, program: Callable[[Task], Verb]) -> Verb:
+        """Return a program as it begins to run."""
+        verb = program(self)
+        if not hasattr(verb, "send"):
+            raise TypeError("a program is a generator; enter its verbs with `yield from`")
+        return verb
+
     def ends_with(self, status: int, how: str) -> None:
         """Say how this process ends, for its parent and the report."""
         self.status = status
@@ -414,7 +440,9 @@ class Task(ThreadCalls):
                 event = program.throw(error) if error is not None else program.send(value)
             except StopIteration as stop:
                 return stop.value
-            error = None
+            error = not_an_event(event)
+            if error is not None:
+                continue
             try:
                 value = yield event
             except simpy.Interrupt as interrupt:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.engine.calls import MemoryCalls
 from sim.kernel import step as ops
+from sim.text import shown
 from sim.workload.api import Thread
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from sim.engine.task import Task
 
     Verb = Generator[Any, Any, Any]
+
+
+def require_program(program: object) -> None:
+    """Raise `TypeError` unless a program can be called."""
+    if not callable(program):
+        raise TypeError(f"a program is a generator function, not {shown(program)}")
 
 
 class ThreadCalls(MemoryCalls):
@@ -39,12 +46,14 @@ class ThreadCalls(MemoryCalls):
         self, program: Callable[..., Verb], *args: Any, name: str | None = None, **kwargs: Any
     ) -> Verb:
         """Start a thread of this process; see `sim.workload.api.Process.thread`."""
+        require_program(program)
         leader = self.leader
         leader.n_threads += 1
         started = self.system.new_thread(
             leader,
             name or f"{leader.name}#{leader.n_threads}",
             lambda task: program(task, *args, **kwargs),
+            program,
         )
         yield from self._build("clone", ops.OP_VFORK, started)
         leader.threads.append(started)
@@ -53,6 +62,8 @@ class ThreadCalls(MemoryCalls):
 
     def join(self, thread: Thread) -> Verb:
         """Wait until `thread` of this process has ended."""
+        if not isinstance(thread, Thread):
+            raise TypeError(f"join takes a thread as `thread` returns it, not {shown(thread)}")
         for other in self.leader.threads:
             if other.pid == thread.pid:
                 yield from self._wait(f"its thread {other.name} to end", other.gone, other)

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from sim.errors import ScenarioError
+from sim.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,10 +67,10 @@ class Session:
 
     def _write(self, text: str) -> None:
         if not self._json:
-            self._out.write(text)
+            self._out.write(printable(text))
 
     def _say(self, text: str) -> None:
-        self._err.write(f"{text}\n")
+        self._err.write(f"{printable(text)}\n")
         self._err.flush()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.machine.rules import R_FOLIO_SIZES, rules_of
 from sim.scenario.complaints import suggestion
-from sim.scenario.document import shorten
+from sim.text import shorten
 from sim.units import format_bytes, format_duration
 
 if TYPE_CHECKING:

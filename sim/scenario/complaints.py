@@ -5,11 +5,12 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from sim.scenario.document import Document, Keys, kind_of, shorten
+from sim.scenario.document import Document, Keys, kind_of
+from sim.text import shorten
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sim.errors import ScenarioError
 
 M = TypeVar("M", bound=BaseModel)
+
+_MOST_LISTED: Final = 220
+"""Characters of a list of names: what is said in one line must have room for more."""
 
 
 def checked(model: type[M], document: Document, path: Keys = (), data: object = None) -> M:
@@ -47,11 +51,15 @@ def suggestion(word: str, known: Sequence[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), list(by_lower), n=1)
     if near:
-        return f"did you mean {by_lower[near[0]]!r}?"
+        return f"did you mean {shorten(by_lower[near[0]], 200)!r}?"
     if not known:
         return "there is none to choose from"
-    shown = ", ".join(known[:40])
-    return f"there are: {shown}" + (", …" if len(known) > 40 else "")
+    fit, length = 0, 0
+    while fit < len(known) and length < _MOST_LISTED:
+        length += len(known[fit]) + 2
+        fit += 1
+    shown = ", ".join(shorten(name) for name in known[:fit])
+    return f"there are: {shown}" + (", …" if len(known) > fit else "")
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from ruamel.yaml import events as ev
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from sim.errors import ScenarioError
+from sim.text import MOST_CHARACTERS, is_unfit, shorten, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,12 +173,6 @@ def kind_of(value: object) -> str:
             return f"the number {shorten(str(value))}"
 
 
-def shorten(text: str, limit: int = 60) -> str:
-    """Return text short enough for a message, on one line."""
-    flat = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
-
-
 def _is_empty(event: Any) -> bool:
     """Return whether an event is what stands behind a colon with nothing behind it."""
     return (
@@ -271,6 +266,11 @@ class _Builder:
                 self._refuse(event, "a key must be plain text; write `key: value`")
             self._refuse_tag(event)
             key = str(event.value)
+            if len(key) > MOST_CHARACTERS:
+                what = f"this key has {len(key):,} characters; write at most {MOST_CHARACTERS}"
+                self._refuse(event, what)
+            if any(is_unfit(c) or c in "\n\t" for c in key):
+                self._refuse(event, f"the key {shorten(key)!r} has characters that cannot be shown")
             if key == "<<":
                 self._refuse(event, "merge keys are not supported; write the keys out")
             inner = (*path, key)
@@ -294,6 +294,8 @@ class _Builder:
 
     def _scalar(self, event: Any) -> object:
         text: str = event.value
+        for unfit in filter(is_unfit, text):
+            self._refuse(event, f"holds the character {visible(unfit)}, which cannot be shown")
         if not event.implicit[0]:
             return text
         if text in _NULL:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sim.errors import ScenarioError
 from sim.scenario.complaints import suggestion
-from sim.scenario.document import Document, Keys, Place, dotted, kind_of, parse_value, shorten
+from sim.scenario.document import MAX_DEPTH, Document, Keys, Place, dotted, kind_of, parse_value
+from sim.text import MOST_CHARACTERS, shorten
 
 SET_FILE: Final = "<--set>"
 """What stands in the place of a file's name for a value from the command line."""
@@ -27,7 +28,10 @@ def apply_settings(document: Document, settings: Sequence[str]) -> Document:
         if not equals or not key.strip():
             message = f"{shorten(setting)!r} is not `key.path=value`; write `host.memory=16 GiB`"
             raise ScenarioError(message, SET_FILE, number)
-        path = split_path(key.strip())
+        try:
+            path = split_path(key.strip())
+        except ValueError as error:
+            raise ScenarioError(str(error), SET_FILE, number) from None
         if not text.strip():
             message = "has no value; write one behind `=`, or `null` for the default"
             raise ScenarioError(message, SET_FILE, number, dotted(path))
@@ -59,9 +63,14 @@ def with_value(document: Document, path: Keys, value: object, place: Place) -> D
 def split_path(key: str) -> Keys:
     """Return the parts of a dotted key; a number is an index into a list.
 
+    Raises `ValueError` for a key that is longer or deeper than a document's may be.
+
     >>> split_path("host.zones.0.memory")
     ('host', 'zones', 0, 'memory')
     """
+    if len(key) > MOST_CHARACTERS or key.count(".") > MAX_DEPTH:
+        limits = f"at most {MOST_CHARACTERS} characters and {MAX_DEPTH} levels"
+        raise ValueError(f"{shorten(key)!r} is too long for a key; write {limits}")
     return tuple(int(part) if part.isdecimal() else part for part in key.split("."))
 
 

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
 from pydantic.errors import PydanticUserError
 
 from sim.scenario.complaints import checked, suggestion
-from sim.scenario.document import Document, Keys, kind_of, shorten
+from sim.scenario.document import Document, Keys, kind_of
 from sim.scenario.model import ProcessFields
 from sim.scenario.quantities import (
     BYTE_RATE_SCHEMA,
@@ -28,6 +28,7 @@ from sim.scenario.quantities import (
     plainly,
     within,
 )
+from sim.text import shorten
 from sim.units import (
     Range,
     format_bytes,

@@ -54,7 +54,10 @@ class ScenarioSource:
         """Return the scenario with each ``key.path: value`` of `overrides`, fully resolved."""
         document = self.document
         for key, value in (overrides or {}).items():
-            path = split_path(key)
+            try:
+                path = split_path(key)
+            except ValueError as error:
+                raise ScenarioError(str(error), key=key) from None
             document = with_value(document, path, value, document.place(path))
         return _resolve(document, self.folder, self.programs, self.schedulers)
 

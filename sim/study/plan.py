@@ -22,6 +22,7 @@ from sim.scenario.programs import known_programs
 from sim.scenario.study import Replications, Study, Times, ZippedAxis, as_times
 from sim.stats.tolerance import values_needed
 from sim.study.cost import expected_work_s
+from sim.text import shorten
 from sim.units import PAGE_BYTES, BaseFloat, BaseInt
 
 Part = Literal["runs", "need", "check", "around", "inputs", "fresh", "outgrown"]
@@ -278,7 +279,9 @@ class Planner:
         asked += [(("metrics",), metric) for metric in self.study.metrics]
         for path, metric in asked:
             if metric not in known:
-                message = f"runs have no metric {metric!r}; {suggestion(metric, sorted(known))}"
+                message = (
+                    f"runs have no metric {shorten(metric)!r}; {suggestion(metric, sorted(known))}"
+                )
                 raise self._source.error(message, *path)
 
     def check_uncertain(self) -> None:
@@ -292,7 +295,8 @@ class Planner:
         known = {axis.key: [level.name for level in axis.levels] for axis in self.axes}
         for key, level in levels.items():
             if str(level) not in known[key]:
-                message = f"{str(level)!r} is no level of {key}; there are: {', '.join(known[key])}"
+                instead = suggestion(str(level), known[key])
+                message = f"{shorten(str(level))!r} is no level of {key}; {instead}"
                 path = (where, "at", key) if where == "answer" else (where, key)
                 raise self._source.error(message, *path)
 

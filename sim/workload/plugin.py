@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import traceback
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +16,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import ScenarioError
+from sim.text import told
+from sim.workload.blame import MODULE_PREFIX, fault_of_plugin
 from sim.workload.signature import parameters_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def load_plugin(path: str | Path) -> Plugin:
     except OSError as error:
         raise ScenarioError(f"cannot read the plug-in: {error.strerror}", str(path)) from error
     digest = sha256(content).hexdigest()
-    module = _run(file, content, f"cowpool_plugin_{digest[:16]}")
+    module = _run(file, content, f"{MODULE_PREFIX}{digest[:16]}")
     plugin = Plugin(sha256=digest)
     for value in list(vars(module).values()):
         if getattr(value, "__module__", None) != module.__name__:
@@ -72,15 +73,14 @@ def _run(file: Path, content: bytes, name: str) -> ModuleType:
         exec(compile(content, str(file), "exec"), vars(module))
     except SyntaxError as error:
         raise ScenarioError(f"is not Python: {error.msg}", str(file), error.lineno) from error
-    except (Exception, SystemExit) as error:
-        here = [f.lineno for f in traceback.extract_tb(error.__traceback__) if _same(f, file)]
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ScenarioError(what, str(file), here[-1] if here else None) from error
+    except BaseException as error:
+        fault = fault_of_plugin(error)
+        if fault is None and isinstance(error, Exception):  # before any of its lines
+            fault = ScenarioError(told(error), str(file))
+        if fault is None:
+            raise
+        raise fault from error
     return module
-
-
-def _same(frame: traceback.FrameSummary, file: Path) -> bool:
-    return frame.filename == str(file)
 
 
 def _check_program(function: Program, file: Path) -> None:

@@ -159,7 +159,7 @@ def test_interrupted(monkeypatch, capsys):
 
     monkeypatch.setattr(sim.cli.starter, "write_starter", interrupted)
     assert main(["init", "x"]) == 130
-    assert capsys.readouterr().err == "interrupted; everything finished so far is kept\n"
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_a_reader_that_goes_away_is_no_defect():

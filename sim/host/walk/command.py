@@ -24,6 +24,7 @@ from sim.host.walk.story import (
     tell,
 )
 from sim.host.walk.tale import chapter_json
+from sim.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,7 +100,7 @@ def title_of(path: str | Path) -> str:
             break
     else:
         line = ""
-    comment = line.strip()
+    comment = visible(line.strip())
     return comment.lstrip("# ") if comment.startswith("#") else Path(path).stem
 
 

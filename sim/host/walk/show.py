@@ -19,6 +19,7 @@ from sim.host.walk.tale import (
     what_changed,
     why_lines,
 )
+from sim.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,7 @@ class Printer:
 
     def print(self, style: str, text: str) -> None:
         """Write one line; on a narrow terminal one with a style goes on below itself."""
+        text = printable(text)
         if self._console is not None and style and len(text) > self.width:
             indent = " " * (len(text) - len(text.lstrip()) + len(_INDENT))
             parts = textwrap.wrap(

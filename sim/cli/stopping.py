@@ -1,0 +1,61 @@
+"""How a command ends before its time: signals, and what is said of what was kept."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ENDING: Final = ("SIGTERM", "SIGHUP")
+"""Signals that end a command as Ctrl-C does, where the system has them."""
+
+_KEPT: Final = {
+    "run": "nothing of the run is kept",
+    "study": "everything finished so far is kept",
+}
+
+
+class Stopped(BaseException):
+    """A signal has asked for the end; like `KeyboardInterrupt`, nothing should catch it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def stopping_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP raise `Stopped` in the block, unless they are ignored.
+
+    Only the first: a second one ends the process at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    changed = [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]
+
+    def stop(number: int, frame: Any) -> None:
+        for n in changed:
+            signal.signal(n, signal.SIG_DFL)
+        raise Stopped(number)
+
+    for number in changed:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def what_is_kept(arguments: Sequence[str] | None) -> str:
+    """Return what to add to the word that a command was interrupted."""
+    words = sys.argv[1:] if arguments is None else arguments
+    kept = _KEPT.get(words[0]) if words else None
+    return "" if kept is None else f"; {kept}"
