@@ -120,10 +120,9 @@ def test_a_program_takes_the_faults_that_were_predicted(root: Path, name: str) -
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("name", [n for n in COMMANDS if n not in UNMAP_BUFFERS], indirect=True)
 def test_a_program_has_the_memory_that_was_predicted(root: Path, name: str) -> None:
     """Resident pages, anonymous ones, and tables just before its end."""
-    if name in UNMAP_BUFFERS:
-        pytest.skip("gives memory back before it ends")
     kernel = Kernel(memory_pages=32_768)
 
     @cache

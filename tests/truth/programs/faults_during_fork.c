@@ -6,8 +6,8 @@
  * of low ones (`low`), of high ones that were written before (`high`), or of high ones that never
  * were and get their family now (`new`).  On standard output, for each: which part of the fork's
  * time the longest fault took that met it, in percent, for all tries in order of size.  A fault that
- * waits for the end of the fork takes most of it.  The thread has a real-time priority, so that it
- * hardly ever waits for a CPU.
+ * waits for the end of the fork takes most of it.  Both threads have a real-time priority then, so
+ * that neither waits for a CPU, however many others want one.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -50,13 +50,18 @@ static void on_cpu(int cpu)
         exit(3);
 }
 
+static void be_first(int yes)
+{
+    struct sched_param priority = {.sched_priority = yes};
+    if (sched_setscheduler(0, (yes ? SCHED_FIFO : SCHED_OTHER) | SCHED_RESET_ON_FORK, &priority))
+        exit(3);
+}
+
 static void *touch(void *unused)
 {
-    struct sched_param priority = {.sched_priority = 1};
     (void)unused;
     on_cpu(1);
-    if (sched_setscheduler(0, SCHED_FIFO, &priority))
-        exit(3);
+    be_first(1);
     for (long i = 0; i < AREAS && !atomic_load(&stop); i++) {
         faults[i].began_ns = now_ns();
         target[i * STEP + PAGE] = 1;
@@ -101,11 +106,13 @@ static long try(int is_low, int written)
     pthread_create(&thread, NULL, touch, NULL);
     while (!atomic_load(&going))
         sched_yield();
+    be_first(1);
     long before = now_ns(), longest = 0;
     pid_t pid = fork();
     if (pid == 0)
         _exit(0);
     long after = now_ns();
+    be_first(0);
     atomic_store(&stop, 1);
     pthread_join(thread, NULL);
     waitpid(pid, NULL, 0);
