@@ -6,7 +6,6 @@ Each case is a whole file, or a change of a good one, and what the line must con
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -334,14 +333,12 @@ def test_a_malformed_scenario_gives_one_line(case, here, capsys):
     content, expected = CASES[case]
     raw = content if isinstance(content, bytes) else content.encode()
     (here / "s.yaml").write_bytes(raw)
-    started = time.perf_counter()
     status = main(["run", "s.yaml"])
     out, err = capsys.readouterr()
     assert (status, out) == (2, "")
     assert expected in err
     assert ONE_LINE.fullmatch(err), err
     assert len(err) < 500
-    assert time.perf_counter() - started < 5
 
 
 def test_there_are_more_than_a_hundred_cases():

@@ -3,10 +3,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support.patience import LONGEST_S, wait_until
 
 from sim.cli.commands import _told
 from sim.study.run import StudyOutcome
@@ -127,7 +127,7 @@ def test_hundreds_of_failures_do_not_bury_the_answer(capsys):
 
 def test_ctrl_c_keeps_what_is_finished(folder):
     (folder / "long.yaml").write_text(
-        STUDY.replace("name: tiny", "name: long").replace("replications: 3", "replications: 500")
+        STUDY.replace("name: tiny", "name: long").replace("replications: 3", "replications: 1000")
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "sim", "study", "long.yaml", "--jobs", "1"],
@@ -140,18 +140,16 @@ def test_ctrl_c_keeps_what_is_finished(folder):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     journal = folder / "out/long/runs.sqlite-wal"
-    deadline_s = time.monotonic() + 120
-    size = 0
-    while True:  # the plan is written in one go; what comes after it is finished runs
-        assert time.monotonic() < deadline_s
+    sizes = {0}
+
+    def has_grown_again() -> bool:  # the plan is written in one go; then come finished runs
         assert process.poll() is None, process.communicate()
-        time.sleep(0.2)
-        now = journal.stat().st_size if journal.exists() else 0
-        if 0 < size < now:
-            break
-        size = now
+        sizes.add(journal.stat().st_size if journal.exists() else 0)
+        return len(sizes) > 2
+
+    wait_until(has_grown_again, every_s=0.2)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=LONGEST_S)
     assert process.returncode == 130, (out, err)
     assert err.endswith("interrupted; everything finished so far is kept\n")
     assert "Traceback" not in err

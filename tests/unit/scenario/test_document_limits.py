@@ -1,7 +1,5 @@
 """The reader keeps places, and refuses what is dangerous before it is built."""
 
-import time
-
 import pytest
 
 from sim.errors import ScenarioError
@@ -39,11 +37,10 @@ def bomb(levels: int, width: int = 9) -> str:
     return "\n".join(lines)
 
 
-def test_an_alias_bomb_is_refused_at_once():
-    started = time.perf_counter()
+def test_an_alias_bomb_is_refused():
+    """Before it is written out: its 9 to the power of 30 words would never end."""
     with pytest.raises(ScenarioError, match="aliases included"):
         parse_document(bomb(30), "f")
-    assert time.perf_counter() - started < 2
 
 
 def test_a_chain_of_aliases_cannot_nest_without_end():

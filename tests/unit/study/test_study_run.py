@@ -5,10 +5,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support.patience import wait_until
 
 from sim.errors import PartlyDoneError, ScenarioError
 from sim.study.executor import Finished, InlineExecutor, Job, LokyExecutor, work
@@ -169,10 +169,7 @@ def test_workers_do_not_outlive_a_killed_study():
         process.kill()
     pids = [int(pid) for pid in line.split()[1:]]
     assert len(pids) == 2
-    deadline_s = time.monotonic() + 20
-    while any(_is_alive(pid) for pid in pids):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
+    wait_until(lambda: not any(_is_alive(pid) for pid in pids))
 
 
 def _is_alive(pid):
@@ -196,36 +193,40 @@ import standin
 from sim.study.executor import InlineExecutor
 from sim.study.run import run_study
 
-def slow(scenario, *, seed, replication):
-    time.sleep({sleep_s})
-    with Path({out!r} + ".begun").open("a") as begun:
-        begun.write("x")
+def counted(scenario, *, seed, replication):
+    begun = Path({out!r} + ".begun")
+    with begun.open("a") as file:
+        file.write("x")
+    while begun.stat().st_size == {stop_at}:
+        time.sleep(1)
     return standin.simulate(scenario, seed=seed, replication=replication)
 
-run_study({study!r}, Path({out!r}), quiet=True, executors=lambda n: InlineExecutor(slow))
+run_study({study!r}, Path({out!r}), quiet=True, executors=lambda n: InlineExecutor(counted))
 """
 
 
-def script(study_file, out, sleep_s):
-    return SCRIPT.format(here=str(HERE), study=str(study_file), out=str(out), sleep_s=sleep_s)
+def script(study_file, out, stop_at=0):
+    """Return a program that runs a study; it waits for ever in its run number `stop_at`."""
+    return SCRIPT.format(here=str(HERE), study=str(study_file), out=str(out), stop_at=stop_at)
 
 
 def test_a_killed_process_loses_only_the_run_it_was_at(study_file, tmp_path, standin):
     study(study_file, tmp_path / "whole", standin.simulate)
     out = tmp_path / "out"
-    process = subprocess.Popen([sys.executable, "-c", script(study_file, out, 0.05)])
+    process = subprocess.Popen([sys.executable, "-c", script(study_file, out, stop_at=7)])
     begun = tmp_path / "out.begun"
-    deadline_s = time.monotonic() + 60
-    while not begun.exists() or begun.stat().st_size < 7:
-        assert time.monotonic() < deadline_s
+
+    def has_come_so_far() -> bool:
         assert process.poll() is None
-        time.sleep(0.01)
+        return begun.exists() and begun.stat().st_size == 7
+
+    wait_until(has_come_so_far)
     process.kill()
     process.wait()
     with Store(out / "runs.sqlite") as store:
         kept = len(store.done_keys())
     rest = study(study_file, out, standin.simulate)
-    assert 6 <= kept < rest.n_done
+    assert 6 == kept < rest.n_done
     assert rest.n_new == rest.n_done - kept
     assert results(out) == results(tmp_path / "whole")
 
@@ -235,7 +236,7 @@ def test_the_hash_seed_does_not_show(study_file, tmp_path, standin, hash_seed):
     study(study_file, tmp_path / "here", standin.simulate)
     out = tmp_path / "there"
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-    code = script(study_file, out, 0)
+    code = script(study_file, out)
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert results(out) == results(tmp_path / "here")
 
