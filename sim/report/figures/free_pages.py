@@ -50,7 +50,7 @@ def _free_pages_panel(axis: Any, curve: Mapping[str, Any]) -> None:
     axis.set_yscale("log")
     top = max(int(free.max()), curve["high_pages"])
     axis.set_ylim(floor, top * 4)
-    axis.set_xlim(float(t_s[0]), float(t_s[-1]))
+    axis.set_xlim(float(t_s[0]), max(float(t_s[-1]), float(t_s[0]) + 1e-6))
     levels = [format_bytes(curve[f"{name}_pages"] * PAGE_BYTES) for name in ("min", "low", "high")]
     axis.text(
         0.01,
