@@ -68,31 +68,21 @@ def mean_over_replications(values: Sequence[float], *, confidence: float = 0.95)
     return Estimate(float(sample.mean()), half_width, confidence, n)
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Differences of treatment and baseline, pair by pair, and how many of either had no partner.
-
-    `differences` has shape ``(n,)``, in order of replication.
-    """
-
-    differences: NDArray[np.float64]
-    n_lost: int
-
-
-def paired(treatment: Mapping[int, float], baseline: Mapping[int, float]) -> Pairs:
-    """Return treatment minus baseline for every replication that both have.
+def paired(treatment: Mapping[int, float], baseline: Mapping[int, float]) -> NDArray[np.float64]:
+    """Return treatment minus baseline for every replication that both have, shape ``(n,)``.
 
     Both map the number of a replication to its value, over common random numbers: the n-th of one
     shared its luck with the n-th of the other, whatever came before it and whatever failed.  Two
     separate intervals would throw that away; see Law (2015), section 10.2.1.
 
+    In order of replication.  Raises `InsufficientDataError` for a value that is not finite.
+
     >>> paired({0: 5.0, 1: 9.0}, {1: 7.0, 2: 1.0})
-    Pairs(differences=array([2.]), n_lost=2)
+    array([2.])
     """
     both = sorted(treatment.keys() & baseline.keys())
-    differences = finite([treatment[r] for r in both], at_least=0)
-    differences = differences - finite([baseline[r] for r in both], at_least=0)
-    return Pairs(differences, len(treatment.keys() | baseline.keys()) - len(both))
+    treated, control = ([values[r] for r in both] for values in (treatment, baseline))
+    return finite(treated, at_least=0) - finite(control, at_least=0)
 
 
 def finite(values: Sequence[float], *, at_least: int) -> NDArray[np.float64]:

@@ -16,8 +16,9 @@ from sim.scenario.study import Replications, StudyFile, Times
 from sim.study import answer, rests, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
-from sim.study.headline import Headline, at_least, headline
+from sim.study.headline import Headline, at_least, figure_from, headline
 from sim.study.need import Need, smallest_host_bytes
+from sim.study.percentiles import distributions_of
 from sim.study.plan import MEMORY, Axis, Part, Planner, Point, value_at
 from sim.study.prices import price_list
 from sim.study.records import Failure, Record, read_records
@@ -100,7 +101,8 @@ class _Analysis:
         frames = {
             "runs": tables.runs_table(self.records, self.axes, self.points),
             "points": tables.points_table(
-                self.groups, self.part, self.axes, self.points, confidence
+                *(self.groups, self.part, self.axes, self.points, confidence),
+                distributions=partial(distributions_of, self.store),
             ),
             "need": tables.need_table(self.needs, self.hosts, self.data, self.axes, self.points),
             "oom": trials.oom_table(
@@ -111,7 +113,8 @@ class _Analysis:
             "stages": tables.stages_table(self.groups, self.part, self.axes, self.points),
             "paired": self._paired(confidence),
         }
-        told = headline(self.groups, self.planner, self.hosts)
+        figure = figure_from(self.store, self.study.answer.metric)
+        told = headline(self.groups, self.planner, self.hosts, figure)
         head = told.point
         base = None if head is None or told.kind != "answered" else self._base(head)
         effects = [] if base is None else rests.effects_of(self.planner, self.groups, base)
@@ -214,7 +217,8 @@ class _Analysis:
     def _metric_sentence(self, head: int, where: str) -> str:
         metric, confidence = self.study.answer.metric, self.study.answer.confidence
         records = self.groups[self.part, head, 0]
-        summary = tables.summary_of(records, metric, confidence)
+        latencies = distributions_of(self.store, records)
+        summary = tables.summary_of(records, metric, confidence, latencies)
         if summary is None:
             return f"{metric} ({where}) has no value that could be stated; see the runs."
         return answer.metric_sentence(metric, where, summary, confidence)
@@ -294,11 +298,16 @@ class _Analysis:
 
     def _paired(self, confidence: float) -> Any:
         if not self.study.baseline:
-            return tables.paired_table({}, self.part, [], [], {}, [], confidence)
+            return tables.paired_table({}, self.part, [], [], {}, [], confidence, {})
         baseline = {key: str(level) for key, level in self.study.baseline.items()}
         metrics = list(dict.fromkeys([self.study.answer.metric, *self.study.metrics]))
+        planned: dict[int, set[int]] = {}
+        for run in self.store.plan():
+            if run.place.part == self.part:
+                planned.setdefault(run.place.point, set()).add(run.place.replication)
         return tables.paired_table(
-            self.groups, self.part, self.axes, self.points, baseline, metrics, confidence
+            *(self.groups, self.part, self.axes, self.points, baseline, metrics, confidence),
+            planned=planned,
         )
 
     def _study_facts(self) -> dict[str, Any]:

@@ -75,21 +75,22 @@ def thinned(t_ns: Sequence[int], levels: Sequence[int]) -> tuple[list[int], list
 
 
 def pooled_distributions(store: Store, keys: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Return each latency's distribution function, pooled over the runs `keys`.
-
-    A run tells percentiles (`p` in per cent, `ns`) of `n` times.  The pooled function, `share` at
-    `ns`, is the mean of the runs' functions, each with its weight `n`.
-    """
+    """Return each latency's distribution function, pooled over the runs `keys`."""
     by_kind: dict[str, list[Mapping[str, Any]]] = {}
     for key in keys:
         result = store.result(key) or {}
         for kind, table in result.get("distributions", {}).items():
             if table.get("n"):
                 by_kind.setdefault(kind, []).append(table)
-    return {kind: _pooled(curves) for kind, curves in sorted(by_kind.items())}
+    return {kind: pooled_distribution(curves) for kind, curves in sorted(by_kind.items())}
 
 
-def _pooled(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+def pooled_distribution(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Return the distribution function of the values of several runs; at least one.
+
+    A run tells percentiles (`p` in per cent, `ns`) of `n` times.  The pooled function, `share` at
+    `ns`, is the mean of the runs' functions, each with its weight `n`.
+    """
     grid = np.unique(np.concatenate([np.asarray(run["ns"], dtype=np.float64) for run in runs]))
     share = np.zeros(len(grid))
     for run in runs:

@@ -5,13 +5,16 @@ decided by the plan and by what the runs showed, never by what could be measured
 was cut off counts as larger than all others, and one without an answer leaves the study without.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from sim.errors import InsufficientDataError
 from sim.study import tables
+from sim.study.percentiles import distributions_of, percent_of, pooled_percentile
 from sim.study.plan import Planner
 from sim.study.records import Record
+from sim.study.store import Store
 
 Kind = Literal["answered", "more than", "no answer"]
 
@@ -32,10 +35,31 @@ class Headline:
     reasons: tuple[str, ...] = ()
 
 
-def headline(groups: tables.Groups, planner: Planner, hosts_bytes: Mapping[int, int]) -> Headline:
+Figure = Callable[[Sequence[Record]], float]
+"""Returns the answer's figure for a point's runs; raises `InsufficientDataError` if none is."""
+
+
+def figure_from(store: Store, metric: str) -> Figure:
+    """Return what tells a metric's figure: a percentile of all values, or the mean over runs."""
+
+    def figure(records: Sequence[Record]) -> float:
+        if percent_of(metric) is not None:
+            return pooled_percentile(distributions_of(store, records), records, metric)
+        mean = tables.mean_of(records, metric)
+        if mean is None:
+            raise InsufficientDataError(f"{metric} has no value in some run")
+        return mean
+
+    return figure
+
+
+def headline(
+    groups: tables.Groups, planner: Planner, hosts_bytes: Mapping[int, int], figure: Figure
+) -> Headline:
     """Return what a study's answer is about.
 
-    `hosts_bytes` are the points whose need has a bound, and the hosts they need.
+    `hosts_bytes` are the points whose need has a bound, and the hosts they need; `figure` tells
+    the answer's figure where the question is another.
     """
     part, candidates = planner.main_part, planner.candidates()
     runs = {point: groups.get((part, point, 0), []) for point in candidates}
@@ -57,12 +81,13 @@ def headline(groups: tables.Groups, planner: Planner, hosts_bytes: Mapping[int, 
         if unknown:
             return Headline("no answer", unknown[0], ("no host is large enough",))
         return Headline("answered", max(candidates, key=lambda point: hosts_bytes[point]))
-    metric = planner.study.answer.metric
-    means = {point: tables.mean_of(runs[point], metric) for point in candidates}
-    lacking = [point for point in candidates if means[point] is None]
-    if lacking:
-        return Headline("no answer", lacking[0], (f"{metric} has no value in some run",))
-    return Headline("answered", max(candidates, key=lambda point: means[point] or 0.0))
+    figures = {}
+    for point in candidates:
+        try:
+            figures[point] = figure(runs[point])
+        except InsufficientDataError as error:
+            return Headline("no answer", point, (str(error),))
+    return Headline("answered", max(candidates, key=lambda point: figures[point]))
 
 
 def asks_for_need(planner: Planner) -> bool:

@@ -24,7 +24,7 @@ from sim.study import adaptive, tables
 from sim.study.analyse import needs_and_hosts
 from sim.study.base import run_key
 from sim.study.executor import Executor, Job
-from sim.study.headline import Headline, headline
+from sim.study.headline import Headline, figure_from, headline
 from sim.study.inputs import input_cells, reads_disk
 from sim.study.need import Need, kept_bytes
 from sim.study.plan import FRESH_FROM, Cell, Planner
@@ -112,7 +112,8 @@ class Rounds:
         """Return needs and hosts by point, and what the answer is about, as results are now."""
         records, _ = read_records(self._store)
         needs, hosts = needs_and_hosts(records, self._planner)
-        return needs, hosts, headline(tables.grouped(records), self._planner, hosts)
+        figure = figure_from(self._store, self._planner.study.answer.metric)
+        return needs, hosts, headline(tables.grouped(records), self._planner, hosts, figure)
 
     def _main_round(
         self, what: str, often: Mapping[int, int], others: Sequence[Order], executor: Executor

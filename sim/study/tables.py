@@ -5,8 +5,8 @@ which the runs came in.  What cannot be estimated is left empty, never guessed.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,7 @@ from sim.errors import InsufficientDataError
 from sim.stats.estimate import mean_over_replications, paired
 from sim.study.near_normal import NEAR_NORMAL
 from sim.study.need import PARTS, Need, need_of
+from sim.study.percentiles import BULK, Distributions, percent_of, pooled_percentile
 from sim.study.plan import Axis, Part, Point
 from sim.study.records import Record, metric_text
 
@@ -52,19 +53,27 @@ def runs_table(records: Sequence[Record], axes: Sequence[Axis], points: Sequence
 
 
 def points_table(
-    groups: Groups, part: Part, axes: Sequence[Axis], points: Sequence[Point], confidence: float
+    groups: Groups,
+    part: Part,
+    axes: Sequence[Axis],
+    points: Sequence[Point],
+    confidence: float,
+    distributions: Callable[[Sequence[Record]], Distributions],
 ) -> Any:
     """Return one row a point and metric: mean and range over replications.
 
     A confidence interval is there where the metric's mean is known to have one
     (`sim.study.near_normal`).  A metric that lacks a value in some run, or a run that ended in a
-    deadlock, gives no mean.  `not_answered` is how many of the runs are no answer.
+    deadlock, gives no mean.  A percentile is that of all values of all runs, as far as they are
+    enough (`sim.study.percentiles`); `distributions` reads them.  `not_answered` is how many of the
+    runs are no answer.
     """
     rows = []
     for point in points:
         records = groups.get((part, point.index, 0), [])
+        latencies = distributions(records)
         for metric in records[0].scalars if records else ():
-            summary = summary_of(records, metric, confidence)
+            summary = summary_of(records, metric, confidence, latencies)
             rows.append(
                 {
                     **levels_of(axes, point),
@@ -93,10 +102,23 @@ class Summary:
     half_width: float | None = None
 
 
-def summary_of(records: Sequence[Record], metric: str, confidence: float) -> Summary | None:
-    """Return a metric over the runs of a cell; None where some run lacks it."""
+def summary_of(
+    records: Sequence[Record], metric: str, confidence: float, distributions: Distributions
+) -> Summary | None:
+    """Return a metric over the runs of a cell; None where some run lacks it.
+
+    The `mean` of a percentile is the percentile of all values; None where they are too few.
+    """
     values = values_of(records, metric)
-    return None if values is None else summarised(metric, values, confidence)
+    if values is None:
+        return None
+    summary = summarised(metric, values, confidence)
+    if percent_of(metric) is None:
+        return summary
+    try:
+        return replace(summary, mean=pooled_percentile(distributions, records, metric))
+    except InsufficientDataError:
+        return None
 
 
 def summarised(metric: str, values: Sequence[float], confidence: float) -> Summary:
@@ -152,6 +174,8 @@ def summary_text(metric: str, summary: Summary) -> str:
 def text_of(metric: str, summary: Summary | None, records: Sequence[Record]) -> str:
     """Return a summary for people, with how many of its runs are no answer."""
     told = [] if summary is None else [summary_text(metric, summary)]
+    if summary is None and percent_of(metric) is not None and values_of(records, metric):
+        told = ["too few values"]
     if n_not_answered(records):
         told.append(f"[{n_not_answered(records)} of {len(records)} runs not answered]")
     return " ".join(told)
@@ -165,11 +189,13 @@ def paired_table(
     baseline: Mapping[str, str],
     metrics: Sequence[str],
     confidence: float,
+    planned: Mapping[int, Set[int]],
 ) -> Any:
     """Return differences from the baseline, replication by replication.
 
     `baseline` names levels of some axes; each point is compared with the one that has these
-    levels and is otherwise like it.  `lost` is how many replications one of the two lacks.
+    levels and is otherwise like it.  `planned` are the replications of each point, `lost` how many
+    that both were to have make no pair, because a run failed or has no value.
     """
     by_levels = {point.levels: point for point in points}
     rows = []
@@ -183,11 +209,15 @@ def paired_table(
         treated = groups.get((part, point.index, 0), [])
         control = groups.get((part, base.index, 0), [])
         for metric in metrics:
+            if (percent_of(metric) or 0) > BULK:
+                continue  # no run by itself has values enough
             pairs = paired(by_replication(treated, metric), by_replication(control, metric))
-            if not len(pairs.differences):
+            if not len(pairs):
                 continue
-            summary = summarised(metric, [float(d) for d in pairs.differences], confidence)
-            lost = f" [{pairs.n_lost} pairs lost]" if pairs.n_lost else ""
+            summary = summarised(metric, [float(d) for d in pairs], confidence)
+            n_planned = len(planned.get(point.index, set()) & planned.get(base.index, set()))
+            n_lost = n_planned - summary.n
+            lost = f" [{n_lost} of {n_planned} pairs lost]" if n_lost else ""
             rows.append(
                 {
                     **levels_of(axes, point),
@@ -199,7 +229,7 @@ def paired_table(
                     "high": summary.high,
                     "confidence": confidence,
                     "n": summary.n,
-                    "lost": pairs.n_lost,
+                    "lost": n_lost,
                     "not_answered": n_not_answered([*treated, *control]),
                     "text": text_of(metric, summary, [*treated, *control]) + lost,
                 }

@@ -1,0 +1,100 @@
+"""Percentiles of latencies in a study: of all values of all runs, or refused.
+
+The mean over runs of each run's p999 is no percentile of anything: it was 45 % above that of the
+requests themselves.  So a percentile is that of the pooled distribution, and it is stated only if
+enough independent values lie behind it.  Beyond p99 these are forks, not requests: the slowest
+requests of a run are those that one fork has delayed, however many they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from sim.errors import InsufficientDataError
+from sim.stats.enough import enough_for, percentile_needs
+from sim.study.curves import pooled_distribution
+from sim.study.records import Record
+from sim.study.store import Store
+
+PERCENTS: Final[Mapping[str, float]] = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9}
+
+BULK: Final = 99
+"""Up to this percentile values within a run count one by one."""
+
+_KINDS: Final[Mapping[str, str]] = {
+    "request_latency_ns": "request",
+    "fork_latency_ns": "fork",
+    "vfork_latency_ns": "vfork",
+    "runqueue_wait_ns": "runqueue",
+}
+"""The distribution of a run that a latency is about; that of faults is all the others."""
+
+_CAUSED_BY_FORKS: Final = ("request_latency_ns", "runqueue_wait_ns")
+
+
+def percent_of(metric: str) -> float | None:
+    """Return which percentile a metric is; None if it is none.
+
+    >>> percent_of("request_latency_ns.p999"), percent_of("cow_copies")
+    (99.9, None)
+    """
+    latency, _, name = metric.rpartition(".")
+    return PERCENTS.get(name) if latency.endswith("_ns") else None
+
+
+Distributions = Sequence[Mapping[str, Mapping[str, Any]]]
+"""What each run of a cell says of its latencies, by kind."""
+
+
+def distributions_of(store: Store, records: Sequence[Record]) -> Distributions:
+    """Return what the runs `records` say of their latencies."""
+    return [(store.result(record.key) or {}).get("distributions", {}) for record in records]
+
+
+def pooled_percentile(
+    distributions: Distributions, records: Sequence[Record], metric: str
+) -> float:
+    """Return a percentile, in ns, of all values in the runs `records`.
+
+    Raises `InsufficientDataError`, saying how many independent values there are and are needed.
+    """
+    percent, latency = percent_of(metric), metric.rpartition(".")[0]
+    if percent is None:
+        raise ValueError(f"{metric} is no percentile")
+    unit, n = _independent(records, latency, percent)
+    if not enough_for(percent, n):
+        raise InsufficientDataError(
+            f"{metric} needs {percentile_needs(percent):,} {unit}, {len(records)} runs have {n:,}"
+        )
+    tables = [
+        table
+        for run in distributions
+        for kind, table in run.items()
+        if _is_about(kind, latency) and table.get("n")
+    ]
+    if not tables:
+        raise InsufficientDataError(f"{metric} has no value")
+    pooled = pooled_distribution(tables)
+    shares = np.asarray(pooled["share"])
+    at = int(np.searchsorted(shares, percent / 100 * (1 - 1e-12)))
+    return pooled["ns"][min(at, len(shares) - 1)]
+
+
+def _independent(records: Sequence[Record], latency: str, percent: float) -> tuple[str, int]:
+    """Return what the independent values of a latency are called, and how many there are."""
+    values = _total(records, f"{latency}.count")
+    if percent > BULK and latency in _CAUSED_BY_FORKS:
+        forks = _total(records, "forks")
+        if forks:
+            return "forks", min(values, forks)
+    return "values", values
+
+
+def _total(records: Sequence[Record], metric: str) -> int:
+    return int(sum(record.scalars.get(metric) or 0 for record in records))
+
+
+def _is_about(kind: str, latency: str) -> bool:
+    own = _KINDS.get(latency)
+    return kind == own if own is not None else kind not in _KINDS.values()

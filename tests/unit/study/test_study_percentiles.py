@@ -1,0 +1,88 @@
+"""Percentiles in studies: of all values of all runs, or refused."""
+
+import numpy as np
+import pytest
+
+from sim.errors import InsufficientDataError
+from sim.stats.quantile import histogram, percentiles
+from sim.study.percentiles import percent_of, pooled_percentile
+from sim.study.records import Record
+from sim.study.store import Place
+
+P = [*np.arange(0.1, 100, 0.1), 99.99, 100]
+
+
+def run(values, *, forks=0):
+    """Return a run's record and what it says of its latencies: requests of these times."""
+    table = {"p": P, "ns": percentiles(histogram(values), P), "n": len(values)}
+    record = Record(
+        place=Place("runs", 0, 0, 0),
+        key="",
+        scenario="",
+        memory_bytes=0,
+        usable_bytes=0,
+        scalars={"request_latency_ns.count": len(values), "forks": forks},
+        stages_ns={},
+        resident_bytes=0,
+        ran_out=False,
+        ending="idle",
+    )
+    return record, {"request": table, "fork": {"p": [100], "ns": [7], "n": forks}}
+
+
+def pooled(runs, metric):
+    records, distributions = zip(*runs, strict=True)
+    return pooled_percentile(distributions, records, metric)
+
+
+@pytest.mark.parametrize(
+    ("metric", "percent"),
+    [
+        ("request_latency_ns.p50", 50),
+        ("fork_latency_ns.p999", 99.9),
+        ("request_latency_ns.mean", None),
+        ("request_latency_ns.max", None),
+        ("reports.p99", None),
+    ],
+)
+def test_which_metrics_are_percentiles(metric, percent):
+    assert percent_of(metric) == percent
+
+
+@pytest.mark.parametrize(("name", "percent"), [("p50", 50), ("p90", 90), ("p99", 99)])
+def test_a_percentile_is_that_of_all_values_of_all_runs(name, percent):
+    """Runs that differ: the mean of their own percentiles would be far off."""
+    luck = np.random.default_rng(1)
+    own = [luck.exponential(scale, 2000).astype(int) for scale in (1e4, 1e5, 1e6)]
+    truth = np.percentile(np.concatenate(own), percent)
+    mean = np.mean([np.percentile(values, percent) for values in own])
+    found = pooled([run(values) for values in own], f"request_latency_ns.{name}")
+    assert found == pytest.approx(truth, rel=0.05)
+    assert abs(mean - truth) > 0.2 * truth
+
+
+def test_runs_count_by_their_values():
+    few, many = np.full(600, 10), np.full(6000, 1000)
+    assert pooled([run(few), run(many)], "request_latency_ns.p50") == pytest.approx(1000, rel=0.01)
+
+
+def test_p999_takes_5000_forks_not_requests():
+    values = np.arange(1, 6001)
+    with pytest.raises(InsufficientDataError, match="needs 5,000 forks, 10 runs have 10"):
+        pooled([run(values, forks=1)] * 10, "request_latency_ns.p999")
+    assert pooled([run(values, forks=500)] * 10, "request_latency_ns.p999") == pytest.approx(
+        5994, rel=0.01
+    )
+
+
+def test_where_nothing_forks_requests_count():
+    with pytest.raises(InsufficientDataError, match="needs 5,000 values, 2 runs have 4,998"):
+        pooled([run(np.arange(2499))] * 2, "request_latency_ns.p999")
+    assert pooled([run(np.arange(2500))] * 2, "request_latency_ns.p999") > 2450
+
+
+@pytest.mark.parametrize(("name", "needed"), [("p50", 10), ("p90", 50), ("p99", 500)])
+def test_other_percentiles_take_5_values_beyond_them(name, needed):
+    assert pooled([run(np.arange(needed))], f"request_latency_ns.{name}") > 0
+    with pytest.raises(InsufficientDataError, match=f"needs {needed} values, 1 runs have"):
+        pooled([run(np.arange(needed - 1))], f"request_latency_ns.{name}")
