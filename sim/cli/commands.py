@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sim.cli import completing
 from sim.text import printable
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ app = typer.Typer(
     name="cowpool",
     help="Simulate page by page what fork, page faults and memory pressure cost.",
     no_args_is_help=True,
-    add_completion=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,35 +37,20 @@ ScenarioArgument = Annotated[
     str,
     typer.Argument(
         metavar="SCENARIO",
-        help="A YAML file, `-` for stdin, or the name of a scenario that ships with cowpool.",
-        autocompletion=completing.scenarios,
+        help="A YAML file, or the name of a scenario that ships with cowpool.",
     ),
 ]
 FileArgument = Annotated[
     str,
-    typer.Argument(
-        metavar="FILE",
-        help="A scenario or a study: a YAML file, `-` for stdin, or a name that ships.",
-        autocompletion=completing.either,
-    ),
+    typer.Argument(metavar="FILE", help="A scenario or a study: a YAML file, or a shipped name."),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY.PATH=VALUE",
-        help="Change a value; may be repeated.",
-        autocompletion=completing.settings,
-    ),
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a value; may be repeated."),
 ]
 PluginOption = Annotated[
     Path | None,
-    typer.Option(
-        "--plugin",
-        metavar="FILE",
-        help="A Python file with programs or schedulers.",
-        autocompletion=completing.plugins,
-    ),
+    typer.Option("--plugin", metavar="FILE", help="A Python file with programs or schedulers."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
@@ -83,9 +67,7 @@ def _version(wanted: bool) -> None:
 def cowpool(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", "-V", callback=_version, is_eager=True, help="Print the version."
-        ),
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Simulate page by page what fork, page faults and memory pressure cost."""
@@ -97,24 +79,13 @@ def init(
         str,
         typer.Argument(metavar="NAME", help="What to call it: NAME.yaml and NAME_study.yaml."),
     ],
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="SHIPPED",
-            help="Begin with a scenario or study that ships; `cowpool show` lists them.",
-            autocompletion=completing.either,
-        ),
-    ] = None,
 ) -> int:
-    """Write a commented scenario and a study to edit."""
-    from sim.cli.starter import write_copy, write_starter
+    """Write a commented starter scenario and a study to edit."""
+    from sim.cli.starter import write_starter
 
-    paths = write_starter(name) if start is None else write_copy(name, start)
-    for path in paths:
+    for path in write_starter(name):
         sys.stdout.write(printable(f"wrote {path}\n"))
-    scenario, *_ = paths
-    sys.stdout.write(printable(f"now: cowpool explain {scenario}; cowpool run {scenario}\n"))
+    sys.stdout.write(printable(f"now: cowpool explain {name}.yaml; cowpool run {name}.yaml\n"))
     return 0
 
 
@@ -143,7 +114,7 @@ def run(
     """
     from sim.cli.running import run_document
 
-    loaded = load_if_named(plugin)
+    loaded = _plugin(plugin)
     document = run_document(
         scenario,
         settings or [],
@@ -154,7 +125,7 @@ def run(
         plugin=loaded,
     )
     if as_json:
-        print_json({"schema_version": SCHEMA_VERSION, **document})
+        _print_json({"schema_version": SCHEMA_VERSION, **document})
     else:
         from sim.cli.show import show_run
 
@@ -163,12 +134,7 @@ def run(
 
 
 @app.command()
-def explain(
-    file: FileArgument,
-    settings: SetOption = None,
-    plugin: PluginOption = None,
-    as_json: JsonOption = False,
-) -> int:
+def explain(file: ScenarioArgument, settings: SetOption = None, plugin: PluginOption = None) -> int:
     """Say what a file means in derived numbers, without running it."""
     from sim.cli.running import is_study, known
     from sim.cli.show import show_sections
@@ -181,16 +147,11 @@ def explain(
             raise ScenarioError("is a study; --set and --plugin are for scenarios", file, 1)
         from sim.study.explain import explain_study
 
-        sections = explain_study(file)
-    else:
-        programs, schedulers = known(load_if_named(plugin))
-        resolved = load_scenario(file, settings or [], programs, schedulers)
-        sections = explain_scenario(resolved, programs)
-    if as_json:
-        told = [{"title": section.title, "lines": section.lines} for section in sections]
-        print_json({"schema_version": SCHEMA_VERSION, "sections": told})
-    else:
-        show_sections(sections)
+        show_sections(explain_study(file))
+        return 0
+    programs, schedulers = known(_plugin(plugin))
+    resolved = load_scenario(file, settings or [], programs, schedulers)
+    show_sections(explain_scenario(resolved, programs))
     return 0
 
 
@@ -198,11 +159,7 @@ def explain(
 def study(
     file: Annotated[
         str,
-        typer.Argument(
-            metavar="STUDY",
-            help="A YAML file, `-` for stdin, or the name of a study that ships.",
-            autocompletion=completing.studies,
-        ),
+        typer.Argument(metavar="STUDY", help="A YAML file, or the name of a study that ships."),
     ],
     out: Annotated[
         str | None,
@@ -393,6 +350,28 @@ def walk(
     )
 
 
+@app.command()
+def schema(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KIND]", help="`scenario` or `study`; without it, one schema for both."
+        ),
+    ] = None,
+    plugin: PluginOption = None,
+) -> int:
+    """Print the JSON Schema of scenarios and studies, for editors."""
+    from sim.cli.running import known
+    from sim.errors import ScenarioError
+    from sim.scenario.schema import json_schema
+
+    if kind not in (None, "scenario", "study"):
+        raise ScenarioError(f"{kind!r} has no schema; write `scenario` or `study`")
+    programs, _ = known(_plugin(plugin))
+    _print_json(json_schema(kind, programs))  # type: ignore[arg-type]  # checked above
+    return 0
+
+
 def _told(outcome: StudyOutcome, as_json: bool) -> int:
     """Print what came of a study and return the exit status."""
     for failure in outcome.failures[:FAILURES_SHOWN]:
@@ -401,7 +380,7 @@ def _told(outcome: StudyOutcome, as_json: bool) -> int:
         more = outcome.n_failed - FAILURES_SHOWN
         sys.stderr.write(f"failed: {more:,} more; the report has them all\n")
     if as_json:
-        print_json(outcome.to_json())
+        _print_json(outcome.to_json())
         return outcome.exit_status
     from sim.cli.show import Page
 
@@ -423,8 +402,7 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
-def load_if_named(path: Path | None) -> Plugin | None:
-    """Return the plug-in in the file `path`, if there is one; raises `ScenarioError`."""
+def _plugin(path: Path | None) -> Plugin | None:
     if path is None:
         return None
     from sim.workload.plugin import load_plugin
@@ -433,7 +411,6 @@ def load_if_named(path: Path | None) -> Plugin | None:
         return load_plugin(path)
 
 
-def print_json(document: dict[str, Any]) -> None:
-    """Print one JSON document."""
+def _print_json(document: dict[str, Any]) -> None:
     json.dump(document, sys.stdout, indent=1, allow_nan=False)
     sys.stdout.write("\n")

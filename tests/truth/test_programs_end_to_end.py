@@ -10,10 +10,8 @@ from sim.host.malloc.script import parse_script
 from sim.scenario import resolve
 from sim.stats.theory import distinct_pages_written
 from sim.units import GIB, MIB, MS, S
-from sim.workload import PROGRAMS
-from sim.workload.expect import EXPECTATIONS, saved_copies
+from sim.workload.expect import saved_copies
 from sim.workload.redis_heap import redis_heap
-from sim.workload.signature import keyword_arguments
 
 
 def run(program, *, replication=0, memory=GIB, cpus=4, horizon=60 * S, **keys):
@@ -255,15 +253,6 @@ def test_a_shell_starts_every_stage():
     expected_ns = 16 * MS
     for pipeline_ns in recorded(result, "p", "pipeline_ns"):
         assert expected_ns * 0.9 < pipeline_ns < expected_ns * 1.3
-
-
-@pytest.mark.parametrize("name", EXPECTATIONS)
-def test_expectations_take_a_process_of_a_resolved_scenario(name):
-    scenario = resolve(
-        {"version": 1, "processes": {"p": {"program": name}}, "run": {"horizon": "1 min"}}
-    )
-    process = scenario["processes"]["p"]
-    assert EXPECTATIONS[name](keyword_arguments(PROGRAMS[name], process))
 
 
 def handshake(task):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sim.cost.catalogue import price_specs
 from sim.scenario.explain.fork import forks_section
 from sim.scenario.explain.host import (
     machine_section,
@@ -19,6 +18,7 @@ from sim.scenario.explain.host import (
 from sim.scenario.explain.prices import prices_section
 from sim.scenario.explain.process import process_section
 from sim.scenario.explain.section import Section
+from sim.scenario.forms.setting import setting_of
 from sim.scenario.programs import known_programs
 from sim.units import format_duration
 
@@ -34,19 +34,19 @@ def explain_scenario(
     """Return what a resolved scenario means, section by section."""
     known = known_programs() if programs is None else programs
     host = resolved["host"]
-    specs = {price.name.lower(): spec for price, spec in price_specs(host["prices"]).items()}
+    setting = setting_of(host, resolved["policy"])
     return [
         machine_section(host),
         not_for_data_section(host),
         watermarks_section(host),
         policies_section(resolved["policy"], host),
         *(
-            process_section(name, process, known[process["program"]], specs)
+            process_section(name, process, known[process["program"]], setting)
             for name, process in resolved["processes"].items()
         ),
         _run(resolved["run"]),
-        forks_section(specs, host),
-        prices_section(specs),
+        forks_section(setting, host),
+        prices_section(setting.prices),
     ]
 
 

@@ -1,50 +1,41 @@
-"""How long a fork takes by the prices."""
+"""How long forks take by the prices, explained."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.scenario.explain.section import Section
-from sim.stats.theory import TABLE_ENTRIES
+from sim.scenario.forms.fork import fork_ns
 from sim.units import GIB, format_bytes, format_duration, pages_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sim.cost.catalogue import PriceSpec
+    from sim.scenario.forms.setting import Setting
 
-FORK_AREAS: Final = 5
-"""Areas of a parent in the fork times shown here: data, text, stack and the like."""
+WITHIN: Final = 0.02
+"""How near the times are to those of a run without waiting."""
 
 
-def fork_ns(specs: Mapping[str, PriceSpec], rss_bytes: int) -> float:
-    """Return how long a fork takes on average by the prices, without waiting, in ns.
+def forks_section(setting: Setting, host: Mapping[str, Any]) -> Section:
+    """Return how long forks of parents of some sizes take, beside what was published.
 
-    A parent of `rss_bytes` in 4 KiB pages and `FORK_AREAS` areas; copy-on-write.
+    What was published are forks with copy-on-write of memory in small pages.
     """
-    pages = pages_for(rss_bytes)
-    leaf_tables = -(-pages // TABLE_ENTRIES)
-    return (
-        specs["fork_base"].mean_ns
-        + FORK_AREAS * specs["fork_area"].mean_ns
-        + leaf_tables * specs["fork_table"].mean_ns
-        + pages * (specs["fork_pte"].mean_ns + specs["fork_folio"].mean_ns)
-        + specs["fork_flush"].mean_ns
-    )
-
-
-def forks_section(specs: Mapping[str, PriceSpec], host: Mapping[str, Any]) -> Section:
-    """Return how long forks of some sizes take."""
+    compared = setting.fork == "cow" and not setting.huge and setting.folio_pages == 1
     published = {
         point["rss"]: f"; published {format_duration(point['time'])} ({point['source']})"
         for point in host["published"]
-        if point["kind"] == "fork"
+        if point["kind"] == "fork" and compared
     }
     lines = [
         (
             f"{format_bytes(rss)} resident",
-            format_duration(round(fork_ns(specs, rss))) + published.get(rss, ""),
+            f"{format_duration(round(fork_ns(setting, pages_for(rss))))}, ±{100 * WITHIN:g} %"
+            + published.get(rss, ""),
         )
         for rss in sorted({*published, GIB // 64, GIB, 16 * GIB})
     ]
+    base = format_duration(round(setting.ns("vfork_base")))
+    lines.append(("vfork, posix_spawn", f"{base} whatever the size; the parent waits until exec"))
     return Section("Fork by the prices, without waiting", tuple(lines))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sim.scenario.explain.section import Section, pages_text
-from sim.scenario.hosts import host_watermarks, managed_pages
-from sim.stats.theory import TABLE_ENTRIES, page_table_pages
+from sim.machine.rules import R_GUESS_TOTAL, rules_of
+from sim.scenario.explain.section import Section
+from sim.scenario.forms.figures import pages_text
+from sim.scenario.forms.host import commit_limit_pages, data_pages, largest_request_pages
+from sim.scenario.hosts import host_watermarks
+from sim.stats.theory import page_table_pages
 from sim.units import GIB, PAGE_BYTES, S, format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ def machine_section(host: Mapping[str, Any]) -> Section:
                 "kernel",
                 f"Linux {host['kernel']}, huge pages {host['thp']}{_sizes(host)}",
             ),
-            ("overcommit", _overcommit(host["overcommit"])),
+            ("overcommit", _overcommit(host)),
             ("disk", _disk(host["disk"])),
         ),
     )
@@ -42,19 +45,28 @@ def _disk(disk: Mapping[str, Any]) -> str:
     )
 
 
-def _overcommit(overcommit: Mapping[str, Any]) -> str:
-    mode = overcommit["mode"]
+def _overcommit(host: Mapping[str, Any]) -> str:
+    mode, ratio = host["overcommit"]["mode"], host["overcommit"]["ratio"]
+    largest = largest_request_pages(host)
+    if largest is None:
+        return f"mode {mode}: refuses nothing"
     if mode == 2:
-        return f"mode 2: promises up to {overcommit['ratio']} % of memory"
-    says = {0: "refuses a single request larger than memory", 1: "refuses nothing"}
-    return f"mode {mode}: {says[mode]}"
+        limit = format_bytes(commit_limit_pages(host) * PAGE_BYTES)
+        return (
+            f"mode 2: promises {limit} in all (CommitLimit: {ratio} % of the memory that is not "
+            f"the kernel's), of which {pages_text(largest)} to processes"
+        )
+    if rules_of(host["kernel"]) & R_GUESS_TOTAL:
+        return f"mode 0: refuses a single request of more than {pages_text(largest)}"
+    return (
+        "mode 0: before 5.2 it refuses a request that free memory and the page cache do not hold "
+        f"at that moment: {pages_text(largest)} while nothing else runs"
+    )
 
 
 def not_for_data_section(host: Mapping[str, Any]) -> Section:
     """Return what takes memory besides data."""
-    managed = managed_pages(host["memory"], host["kernel_reserve"])
     min_pages = host_watermarks(host).min_pages
-    data = (managed - min_pages) * TABLE_ENTRIES // (TABLE_ENTRIES + 1)
     tables_per_gib = page_table_pages(GIB // PAGE_BYTES) * PAGE_BYTES
     return Section(
         "What of the memory is not for data",
@@ -70,7 +82,7 @@ def not_for_data_section(host: Mapping[str, Any]) -> Section:
                 f"{format_bytes(tables_per_gib)} per GiB of data in every process that maps it",
             ),
             ("kernel stacks", f"{format_bytes(host['kernel_stack'])} a process"),
-            ("left for data", f"{format_bytes(data * PAGE_BYTES)} if one process had it all"),
+            ("left for data", f"{pages_text(data_pages(host))} if one process had it all, ±1 %"),
         ),
     )
 

@@ -1,8 +1,8 @@
-"""What explaining is made of: headings with lines, and how numbers are written in them."""
+"""What explaining is made of: headings with lines."""
 
 from dataclasses import dataclass
 
-from sim.units import PAGE_BYTES, format_bytes, format_duration
+from sim.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,11 +11,6 @@ class Section:
 
     title: str
     lines: tuple[tuple[str, str], ...]
-
-
-def pages_text(pages: int, word: str = "pages") -> str:
-    """Return a size of `pages` in bytes, and how many there are."""
-    return f"{format_bytes(pages * PAGE_BYTES)} ({pages:,} {word})"
 
 
 def ns_text(duration_ns: float) -> str:

@@ -19,14 +19,14 @@ def test_the_numbers_of_redis():
     assert lines[memory, "kernel"].startswith("256 MiB")
     assert lines[memory, "page tables"].startswith("2.01 MiB per GiB")
     assert lines["Process redis", "writes"] == "5,000/s"
-    assert "33,799 pages" in lines["Process redis", "→ a save copies"]
+    assert "33,911 pages" in lines["Process redis", "→ a save copies"]
     assert "14 ms" in lines["Process redis", "→ its fork takes"]
     assert "published 14 ms" in lines["Fork by the prices, without waiting", "1 GiB resident"]
 
 
 def test_the_fork_takes_the_whole_resident_set():
     lines = told("redis_bgsave", "processes.redis.fragmentation=2.0")
-    assert "28 ms" in lines["Process redis", "→ its fork takes"]
+    assert "27.9 ms" in lines["Process redis", "→ its fork takes"]
 
 
 def test_what_was_chosen_is_said():
@@ -42,7 +42,10 @@ def test_what_was_chosen_is_said():
         "run.burst=7",
     )
     assert lines["Free memory", "per-CPU lists"].startswith("none")
-    assert lines["Machine", "overcommit"] == "mode 2: promises up to 50 % of memory"
+    assert lines["Machine", "overcommit"] == (
+        "mode 2: promises 944 MiB in all (CommitLimit: 50 % of the memory that is not the "
+        "kernel's), of which 936 MiB (239,616 pages) to processes"
+    )
     assert lines["Who decides", "CPU"] == "fifo"
     assert lines["Who decides", "short of memory"] == "processes wait in line"
     assert lines["Process growers", "program"] == (

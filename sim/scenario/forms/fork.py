@@ -1,0 +1,44 @@
+"""How long a fork takes by the prices, without waiting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.stats.theory import TABLE_ENTRIES, page_table_pages
+
+if TYPE_CHECKING:
+    from sim.scenario.forms.setting import Setting
+
+FORK_AREAS: Final = 3
+"""Areas of a parent: its program, its data and its stack."""
+
+LEAST_TABLES: Final = 4
+"""Tables of a parent of next to no data: a leaf of its stack, and those above."""
+
+
+def fork_ns(setting: Setting, pages: int) -> float:
+    """Return how long a fork takes on average, in ns.
+
+    The parent has `pages` pages of data in one area, filled in order, and `FORK_AREAS` areas.
+    """
+    ns = setting.ns
+    huge = setting.huge_entries(pages)
+    small = pages - huge * TABLE_ENTRIES
+    leaves = -(-small // TABLE_ENTRIES)
+    tables = max(LEAST_TABLES, page_table_pages(pages))
+    fixed = ns("fork_base") + FORK_AREAS * ns("fork_area") + ns("fork_flush")
+    if setting.fork == "eager":
+        split = huge * ns("huge_split")
+        copied = pages * (ns("fork_pte") + ns("fork_eager_copy"))
+        return fixed + split + tables * ns("fork_table") + copied
+    if setting.fork in ("on_demand", "async"):
+        lent = leaves * ns("fork_pte")
+        if setting.fork == "on_demand":
+            lent += leaves * ns("fork_folio")
+        above = page_table_pages(pages) - -(-pages // TABLE_ENTRIES) - 1  # the first is fork's own
+        return fixed + (above + huge) * ns("fork_table") + lent + huge * ns("fork_huge")
+    folios = small
+    if setting.counts_folios and setting.folio_pages > 1:
+        folios = -(-small // setting.folio_pages)
+    copied = small * ns("fork_pte") + folios * ns("fork_folio") + huge * ns("fork_huge")
+    return fixed + tables * ns("fork_table") + copied

@@ -1,0 +1,207 @@
+"""What a preloading web server should do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from scipy import stats
+
+from sim.scenario.forms.figures import (
+    BUSY,
+    CHANCE,
+    OTHER_PAGES,
+    OTHER_TABLES,
+    children,
+    first_of,
+    metric,
+    pages_text,
+    resident_pages,
+)
+from sim.scenario.forms.fork import fork_ns
+from sim.scenario.forms.form import Form, no_form
+from sim.stats.theory import page_table_pages
+from sim.units import PAGE_BYTES, S, format_duration, pages_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.scenario.forms.form import Document
+    from sim.scenario.forms.setting import Setting
+
+
+def prefork_forms(arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
+    """Return what closed forms expect of the program with these arguments."""
+    web = _Web(arguments, setting)
+    load = web.load_cpus
+    fork = fork_ns(setting, web.pages)
+    return [
+        Form("shared at the start", pages_text(web.pages), web.pages, resident_pages,
+             holds="about", beside=OTHER_PAGES),
+        Form("its fork takes", f"{format_duration(round(fork))} without waiting", fork,
+             first_of("fork_ns"), holds="about", within=0.02),
+        *_memory(web),
+        Form("offered load", f"{load:.3g} CPUs, besides faults"),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Web:
+    """A server as closed forms see it."""
+
+    arguments: Mapping[str, Any]
+    setting: Setting
+
+    @property
+    def pages(self) -> int:
+        return pages_for(self.arguments["app_bytes"])
+
+    @property
+    def workers(self) -> int:
+        return int(self.arguments["workers"])
+
+    @property
+    def own_pages(self) -> int:
+        """Pages that a worker has for itself at its start, page tables included."""
+        heap = pages_for(self.arguments["worker_heap_bytes"])
+        own = heap + page_table_pages(self.pages) + page_table_pages(heap)
+        return own + (self.pages if self.setting.fork == "eager" else 0)
+
+    @property
+    def requests(self) -> float:
+        """Requests that a worker is offered while the server runs, on average."""
+        return float(self.arguments["requests_per_s"] * self.arguments["duration_ns"] / S)
+
+    @property
+    def recycled(self) -> bool:
+        """Whether workers are replaced, as far as one can tell."""
+        most = self.arguments["max_requests"]
+        return bool(most and self.requests + self.spread * CHANCE >= most)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the requests that a worker is offered."""
+        return 0.0 if self.arguments["arrivals"] == "fixed" else self.requests**0.5
+
+    @property
+    def load_cpus(self) -> float:
+        a_cpu = self.arguments["requests_per_s"] * self.arguments["request_cpu_ns"] / S
+        return float(self.workers * a_cpu)
+
+    def eroded(self, requests: float, *, collects: bool) -> float:
+        """Return the pages that a worker has copied after so many requests.
+
+        Both regions begin at page 0: what collections write is not hit again elsewhere.
+        """
+        keys = ("hot_fraction", "hot_share", "collected_fraction")
+        hot_fraction, hot_share, fraction = (self.arguments[key] for key in keys)
+        writes = requests * self.arguments["eroded_pages"]
+        hot = min(self.pages, max(1, round(self.pages * hot_fraction)))
+        collected = int(self.pages * fraction) if collects else 0
+        cold = self.pages - hot
+        if not cold:
+            return float(collected - (hot - collected) * math.expm1(-writes / hot))
+        hot_left, cold_left = max(0, hot - collected), self.pages - max(hot, collected)
+        found = -hot_left * math.expm1(-writes * hot_share / hot)
+        found -= cold_left * math.expm1(-writes * (1.0 - hot_share) / cold)
+        return float(collected + found)
+
+
+def _memory(web: _Web) -> list[Form]:
+    labels = ("eroded in a worker's life", "memory when eroded")
+    private = f"{pages_text(web.own_pages)} a worker, page tables included"
+    told = [
+        Form("private from the start", private, web.pages + web.workers * web.own_pages * 0.98,
+             metric("memory_need_bytes", "total", per=PAGE_BYTES), holds="at least",
+             beside=web.workers * OTHER_TABLES)
+    ]  # fmt: skip
+    if web.setting.fork == "on_demand":
+        told = []
+    if why := _not_served(web):
+        told += [no_form(label, why) for label in labels]
+    else:
+        told += _erosion(web)
+    most = web.pages + web.workers * (web.own_pages + web.pages)
+    if web.setting.fork == "eager":
+        most -= web.workers * web.pages
+    return [
+        *told,
+        Form("ceiling", pages_text(most), most,
+             metric("memory_need_bytes", "total", per=PAGE_BYTES), holds="at most",
+             beside=(web.workers + 1) * (OTHER_PAGES + OTHER_TABLES)),
+    ]  # fmt: skip
+
+
+def _not_served(web: _Web) -> str:
+    if web.arguments["arrivals"] == "file":
+        return "arrivals come from a file"
+    if web.load_cpus > BUSY * web.setting.cpus:
+        return f"requests take more than {BUSY:.0%} of the CPUs, so they queue"
+    if web.arguments["requests_per_s"] * web.arguments["request_cpu_ns"] / S > BUSY:
+        return f"requests take a worker more than {BUSY:.0%} of its time"
+    if web.setting.whole_copies:
+        return "before 5.8 the first write to a huge page copies all 2 MiB of it"
+    return ""
+
+
+def _erosion(web: _Web) -> list[Form]:
+    """Return the forms of a server that serves what it is offered."""
+    requests, every = web.requests, web.arguments["collect_every"]
+    if web.recycled:
+        requests = min(requests, float(web.arguments["max_requests"]))
+    collects = _share_that_collects(web, requests)
+    eroded = collects * web.eroded(requests, collects=True)
+    eroded += (1.0 - collects) * web.eroded(requests, collects=False)
+    if web.setting.fork == "eager":
+        eroded = 0.0
+    spread = 0.0 if web.requests > requests else max(1.0, web.spread)
+    up = web.eroded(requests + spread, collects=collects > 0.5)
+    down = web.eroded(max(0.0, requests - spread), collects=collects > 0.5)
+    jump = web.pages * (collects * (1.0 - collects)) ** 0.5 if every else 0.0
+    chance = CHANCE * ((up - down) / 2 + jump + max(1.0, eroded) ** 0.5)
+    most = web.requests < requests + CHANCE * max(1.0, web.spread)  # some end early
+    full = web.pages + web.workers * (web.own_pages + eroded)
+    return [
+        Form(
+            "eroded in a worker's life",
+            f"{pages_text(eroded)}, {eroded / web.pages:.1%} of it",
+            eroded,
+            lambda document, name: _eroded_copies(document, name, web),
+            holds="at most" if most and web.recycled else "about",
+            within=0.01,
+            beside=(OTHER_PAGES if web.setting.fork == "eager" else 0) + chance,
+        ),
+        Form(
+            "memory when eroded",
+            pages_text(full),
+            full,
+            metric("memory_need_bytes", "total", per=PAGE_BYTES),
+            holds="at most" if web.recycled or web.setting.fork == "on_demand" else "about",
+            within=0.01,
+            beside=web.workers**0.5 * chance + (web.workers + 1) * (OTHER_PAGES + OTHER_TABLES),
+        ),
+    ]
+
+
+def _share_that_collects(web: _Web, requests: float) -> float:
+    """Return the share of workers that live to their first collection."""
+    every = web.arguments["collect_every"]
+    if not every:
+        return 0.0
+    if web.arguments["max_requests"] and requests >= web.arguments["max_requests"]:
+        return float(requests >= every)
+    if web.arguments["arrivals"] == "fixed":
+        return 0.5 if abs(requests - every) <= 1 else float(requests >= every)
+    return float(stats.poisson.sf(every - 1, requests))
+
+
+def _eroded_copies(document: Document, name: str, web: _Web) -> float:
+    """Return what workers copied on average: those that served all they may, if any did."""
+    records = [document["programs"].get(p["name"], {}) for p in children(document, name)]
+    lives = [(r["requests"][0], r["eroded_copies"][0]) for r in records if "requests" in r]
+    if not lives:
+        raise LookupError("no worker has ended")
+    full = [copies for served, copies in lives if served == web.arguments["max_requests"]]
+    return float(mean(full or [copies for _, copies in lives]))

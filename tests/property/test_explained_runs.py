@@ -1,0 +1,205 @@
+"""What `explain` says before a run is what the run shows, within the tolerance that is printed.
+
+Scenarios are drawn from all programs that ship, host settings, huge pages, releases and fork
+strategies.  A form with chance in it allows five standard deviations: one false alarm in 1.7
+million figures.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.explained import hosts, policies
+from support.samples import sample
+
+from sim.engine.run import simulate
+from sim.scenario.forms import FORMS
+from sim.scenario.forms.form import Form
+from sim.scenario.forms.setting import setting_of
+from sim.scenario.resolve import resolve
+from sim.workload import PROGRAMS
+from sim.workload.signature import keyword_arguments
+
+METHODS = ["fork_exec", "vfork_exec", "posix_spawn"]
+KEYS: dict[str, dict[str, list[Any]]] = {
+    "redis": {
+        "dataset": ["512 KiB", "2 MiB", "8 MiB", "29 MiB"],
+        "value": ["10 B", "100 B", "1000 B", "1900 B", "3900 B", "5000 B", "20000 B"],
+        "writes": ["0/s", "100/s", "3000/s", "10000/s", "60000/s"],
+        "save_every": ["1 ms", "200 ms"],
+        "save_speed": ["4 MiB/s", "20 MiB/s", "200 MiB/s"],
+        "version": ["6.2", "7.0", "7.2"],
+        "key_distribution": ["uniform", "zipf"],
+        "fragmentation": [1.0, 1.3, 2.0],
+        "saves": [0, 1, 1, 2],
+        "arrivals": ["poisson", "fixed"],
+        "client_buffers": ["0 B", "0 B", "1 MiB"],
+        "dump_cache": ["0 B", "0 B", "5 MiB"],
+    },
+    "prefork_web": {
+        "app": ["1 MiB", "5 MiB", "16 MiB"],
+        "workers": [1, 3, 6],
+        "worker_heap": ["0 B", "100 KiB", "3 MiB"],
+        "requests": ["1/s", "20/s", "60/s"],
+        "request_cpu": ["10 us", "3 ms", "50 ms"],
+        "eroded_pages": [1, 20, 100],
+        "hot_fraction": [0.01, 0.1, 0.5, 1.0],
+        "hot_share": [0.0, 0.5, 0.9, 1.0],
+        "collect_every": [0, 0, 10, 50],
+        "collected_fraction": [0.0, 0.2, 0.5, 1.0],
+        "max_requests": [0, 0, 0, 30],
+        "duration": ["500 ms", "2 s"],
+        "arrivals": ["poisson", "fixed"],
+    },
+    "build_storm": {
+        "method": METHODS,
+        "parent": ["0 B", "1 MiB", "10 MiB", "40 MiB"],
+        "jobs": [1, 7, 20],
+        "concurrency": [1, 3],
+        "parent_writes": [0, 5, 64],
+        "job_heap": ["0 B", "1 MiB", "5 MiB"],
+        "job_cpu": ["0 ms", "2 ms"],
+        "image": ["cc1", "sh", "true"],
+    },
+    "heap_growth": {
+        "processes": [1, 3],
+        "method": ["sbrk", "mmap", "malloc"],
+        "step": ["4 KiB", "300 KiB", "3 MiB", "5001 B"],
+        "steps": [1, 5],
+        "cycles": [1, 3],
+        "touched_fraction": [0.0, 0.33, 1.0],
+        "rewrites": [0, 50],
+        "step_cpu": ["0 ms", "1 ms"],
+        "hold": ["0 ms", "20 ms"],
+        "stagger": ["0 ms", "5 ms"],
+    },
+    "shell_pipeline": {
+        "method": METHODS,
+        "shell": ["0 B", "1 MiB", "10 MiB"],
+        "pipelines": [1, 4],
+        "stages": [1, 3],
+        "stream": ["0 B", "100 KiB", "1 MiB"],
+        "block": ["4 KiB", "64 KiB", "70000 B"],
+        "block_every": ["100 us", "1 ms"],
+        "block_cpu": ["0 us", "50 us", "2 ms"],
+        "stage_heap": ["0 B", "1 MiB"],
+        "think": ["0 ms", "5 ms"],
+        "image": ["sort", "cat"],
+    },
+}
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> dict[str, Any]:
+    program = draw(st.sampled_from(sorted(KEYS)))
+    keys = {key: draw(st.sampled_from(values)) for key, values in KEYS[program].items()}
+    return {
+        "version": 1,
+        "host": draw(hosts()),
+        "policy": draw(policies),
+        "processes": {"p": {"program": program, **keys}},
+        "run": {"horizon": "10 min", "seed": draw(st.integers(0, 1000))},
+    }
+
+
+def forms_of(resolved: dict[str, Any]) -> list[Form]:
+    process = resolved["processes"]["p"]
+    arguments = keyword_arguments(PROGRAMS[process["program"]], process)
+    return FORMS[process["program"]](arguments, setting_of(resolved["host"], resolved["policy"]))
+
+
+def disagreements(resolved: dict[str, Any]) -> list[str]:
+    """Return what a run shows otherwise than its forms say."""
+    forms = forms_of(resolved)
+    document = simulate(resolved, seed=resolved["run"]["seed"]).to_json()
+    assert document["ending"] == "idle"
+    return differing(forms, document)
+
+
+def differing(forms: list[Form], document: dict[str, Any]) -> list[str]:
+    found = []
+    for form in forms:
+        if form.value is not None and form.seen is not None:
+            shown = form.seen(document, "p")
+            if not form.agrees(shown):
+                found.append(f"{form.label}: {form.said()} ({form.value:g}), but {shown:g}")
+    return found
+
+
+@settings(
+    max_examples=sample(60, 3000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+@given(scenarios())
+def test_a_run_shows_what_was_expected(document: dict[str, Any]) -> None:
+    assert disagreements(resolve(document)) == []
+
+
+SAVES = {
+    "version": 1,
+    "host": {"memory": "1 GiB", "cpus": 2},
+    "processes": {
+        "p": {"program": "redis", "dataset": "100 MiB", "save_every": "1 ms", "writes": "20000/s",
+              "save_speed": "80 MiB/s"},
+    },
+    "run": {"horizon": "10 min"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", ["a save takes", "a save copies", "page tables", "done"])
+def test_a_form_that_is_wrong_by_a_tenth_is_noticed(label: str) -> None:
+    """Negative control."""
+    resolved = resolve(SAVES)
+    document = simulate(resolved, seed=1).to_json()
+    forms = forms_of(resolved)
+    assert differing(forms, document) == []
+    broken = [
+        replace(form, value=form.value * 1.1) if form.label == label and form.value else form
+        for form in forms
+    ]
+    assert [found.partition(":")[0] for found in differing(broken, document)] == [label]
+
+
+def test_every_program_with_parameters_of_its_own_has_forms() -> None:
+    assert set(FORMS) == set(KEYS) == set(PROGRAMS) - {"steps"}
+
+
+def web(**keys: Any) -> dict[str, Any]:
+    process = {"program": "prefork_web", "app": "16 MiB", "duration": "2 s", **keys}
+    document = {**SAVES, "processes": {"p": process}}
+    return resolve(document)
+
+
+def test_collections_and_requests_hit_the_same_hot_pages() -> None:
+    """Both begin at page 0: as if they were apart, what is copied comes out a tenth too large."""
+    resolved = web(
+        collect_every=10, collected_fraction=0.5, hot_fraction=0.5, hot_share=1.0,
+        requests="60/s", request_cpu="1 ms", eroded_pages=100, workers=3,
+    )  # fmt: skip
+    document = simulate(resolved, seed=1).to_json()
+    forms = forms_of(resolved)
+    assert differing(forms, document) == []
+    (eroded,) = [form for form in forms if form.label.startswith("eroded")]
+    assert eroded.value == 2048
+    assert differing([replace(eroded, value=2048 + 1024)], document)
+
+
+@pytest.mark.parametrize(
+    ("changes", "label", "why"),
+    [
+        ({"host": {"memory": "1 GiB", "cpus": 1}}, "a save copies", "with one CPU"),
+        ({"host": {"memory": "1 GiB", "thp": "always", "kernel": "5.4"}}, "a save copies",
+         "before 5.8"),
+    ],
+)  # fmt: skip
+def test_where_no_form_holds_it_says_so(changes: dict[str, Any], label: str, why: str) -> None:
+    forms = {form.label: form for form in forms_of(resolve({**SAVES, **changes}))}
+    assert forms[label].value is None
+    assert forms[label].said().startswith(f"no closed form: {why}")
+
+
+def test_a_server_that_is_too_busy_has_no_forms_of_its_saves() -> None:
+    process = {**SAVES["processes"]["p"], "writes": "200000/s"}  # type: ignore[index]
+    forms = forms_of(resolve({**SAVES, "processes": {"p": process}}))
+    assert "more than 70% of its time" in next(f.text for f in forms if f.label == "a save copies")
