@@ -33,17 +33,21 @@ class SimError(Exception):
 class Refused(SimError):  # noqa: N818  (not an error of ours: the kernel said no, as it should)
     """The simulated kernel refused a call; raised inside the program that made it.
 
+    `why` says what no program could do, where the error number alone would not: which number is
+    wrong, and what would be right.
+
     >>> str(Refused(Errno.ENOMEM, "fork"))
     'fork: ENOMEM (out of memory)'
     """
 
-    def __init__(self, errno: Errno, call: str) -> None:
-        super().__init__(errno, call)
+    def __init__(self, errno: Errno, call: str, why: str = "") -> None:
+        super().__init__(errno, call, why)
         self.errno = errno
         self.call = call
+        self.why = why
 
     def __str__(self) -> str:
-        return f"{self.call}: {self.errno.name} ({self.errno.value})"
+        return f"{self.call}: {self.errno.name} ({self.why or self.errno.value})"
 
 
 class ScenarioError(SimError):

@@ -24,7 +24,7 @@ from sim.kernel.work import (
 )
 from sim.machine.layout import HEED_QUEUE, NONE, Arrays
 from sim.observe.histogram import REQUEST, RUNQUEUE, observe
-from sim.observe.series import follow_peaks, integrate, sample
+from sim.observe.series import follow_peaks, integrate, run_until, sample
 
 # --- why a burst ended ----------------------------------------------------------------------
 REACHED: Final = 0
@@ -159,6 +159,8 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
             observe_waited(m, task, start, start + ns)
         else:
             observe(m, int(clock.kind), int((clock.fault_ps + 500) // 1000))
+    if clock.stalled > 0:
+        run_until(m, start, start + ns)
     c.next_ns = start + ns
     c.busy_ns += ns
     c.steps += 1
@@ -260,12 +262,13 @@ def switch_to(m: Arrays, cpu: int, task: int, now_ns: int, waited_ns: int, slice
         note(m, CONTEXT_SWITCH, 1)
         ns = (settle(m, task) + 500) // 1000
     observe(m, RUNQUEUE, waited_ns)
+    if clock.stalled > 0:
+        run_until(m, now_ns, now_ns + ns)
     c.task = task
     c.last = task
     c.idle_from_ns = NONE
     c.next_ns = now_ns + ns
     c.busy_ns += ns
-    c.slice_from_ns = now_ns
     tick = int(clock.tick_ns)
     c.slice_end_ns = FOREVER
     if slice_ns < FOREVER:
@@ -281,6 +284,8 @@ def charge(m: Arrays, cpu: int, task: int, line: int) -> None:
     m.clock[0].lines = 0
     note(m, line, 1)
     ns = (settle(m, task) + 500) // 1000
+    if m.clock[0].stalled > 0:
+        run_until(m, int(m.cpus[cpu].next_ns), int(m.cpus[cpu].next_ns) + ns)
     m.cpus[cpu].next_ns += ns
     m.cpus[cpu].busy_ns += ns
     m.tasks[task].cpu_ns += ns
@@ -293,6 +298,21 @@ def bring_up_to(m: Arrays, now_ns: int) -> bool:
         return False
     integrate(m, now_ns)
     return True
+
+
+@compiled
+def stall(m: Arrays, now_ns: int, more: int) -> None:
+    """Take note that `more` tasks more wait for memory from `now_ns` on, or fewer if negative."""
+    clock = m.clock[0]
+    if clock.stalled > 0:
+        run_until(m, now_ns, now_ns)
+    else:
+        clock.ran_until_ns = now_ns
+        for cpu in range(int(m.pool[0].n_cpus)):
+            c = m.cpus[cpu]
+            if c.task != NONE and c.idle_from_ns == NONE and c.next_ns > clock.ran_until_ns:
+                clock.ran_until_ns = c.next_ns
+    clock.stalled += more
 
 
 @compiled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from sim.engine.streams import MOST, stream, whole
 from sim.errors import Errno, Refused
 from sim.kernel import fadvise
 from sim.kernel import step as ops
@@ -28,17 +29,16 @@ from sim.machine.layout import (
 from sim.text import shown
 from sim.units import Vpn, pages_for
 from sim.workload.api import Region
-from sim.workload.patterns import SEQUENTIAL, Every, HotCold, Listed, Pattern, Sequential, Uniform
+from sim.workload.patterns import SEQUENTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    import numpy as np
     import simpy
-    from numpy.typing import NDArray
 
     from sim.engine.system import System
     from sim.engine.task import Task
+    from sim.workload.patterns import Pattern
 
     Verb = Generator[Any, Any, Any]
 
@@ -75,16 +75,6 @@ ADVICE_OPS = {  # what does more than set flags, and how it populates
     "populate_read": (ops.OP_POPULATE, ops.READ),
     "populate_write": (ops.OP_POPULATE, ops.WRITE),
 }
-PATTERN_CODES = {
-    Sequential: ops.SEQUENTIAL,
-    Uniform: ops.UNIFORM,
-    HotCold: ops.HOT_COLD,
-    Listed: ops.LISTED,
-}
-
-
-MOST = 1 << 62
-"""Largest number that a call takes: sums of two must not overflow."""
 
 
 class MemoryCalls:
@@ -101,9 +91,7 @@ class MemoryCalls:
         t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
         t.fault_from_ns = NONE
         for name, value in fields.items():
-            if not -MOST <= value <= MOST:
-                raise ValueError(f"{call}: {shown(value)} is too large")
-            t[name] = value
+            t[name] = whole(call, name, value, -MOST)
         t.op = op
         self._done = self.system.env.event()
         self.system.cpus.submit(cast("Task", self))  # there is no other
@@ -270,64 +258,18 @@ class MemoryCalls:
         return (yield from self._access(region, 1, **how))
 
     def _access(
-        self,
-        region: Region,
-        write: int,
-        *,
-        first: int = 0,
-        pages: int | None = None,
-        pattern: Pattern = SEQUENTIAL,
-        arrivals: NDArray[np.int64] | Every | None = None,
-        span: int = 1,
-        per_request: int = 1,
-        cpu_ns: int = 0,
-        drop: bool = False,
+        self, region: Region, write: int, *, pattern: Pattern = SEQUENTIAL, **how: Any
     ) -> Verb:
-        _require_region("write" if write else "read", region)
-        if type(pattern) not in PATTERN_CODES:
-            raise TypeError(f"{shown(pattern)} is no pattern; see sim.workload.patterns")
-        pages = region.pages - first if pages is None else pages
-        count = pages // span if isinstance(pattern, Sequential) else _count(pattern)
-        if first < 0 or pages < 0 or first + pages > region.pages or span < 1 or per_request < 1:
-            raise Refused(Errno.EINVAL, "access")
-        if count == 0 or pages < span:
-            return 0
-        fields = {
-            "start": region.start_vpn + first,
-            "pages": pages,
-            "count": count,
-            "write": write,
-            "span": span,
-            "per_request": per_request,
-            "drop": int(drop),
-            "access_cpu_ns": cpu_ns,
-            "pattern": PATTERN_CODES[type(pattern)],
-            "arrivals": 0,
-        }
-        store = self.system.lists
-        if isinstance(pattern, HotCold):
-            hot = pattern.hot_pages(pages)
-            fields["hot_pages"] = hot
-            fields["hot_share"] = round(pattern.hot_share * 2**32) if hot < pages else 2**32
-        elif isinstance(pattern, Listed):
-            fields["pages_at"] = store.put(pattern.pages)
-            fields["start"] = int(region.start_vpn)
-            self._segments.append(fields["pages_at"])
-        if isinstance(arrivals, Every):
-            fields["arrivals"] = 1
-            fields["arrival_first"] = arrivals.first_ns
-            fields["arrival_every"] = arrivals.interval_ns
-        elif arrivals is not None:
-            if len(arrivals) * per_request < count:
-                raise Refused(Errno.EINVAL, "access")
-            fields["arrivals"] = 2
-            fields["arrivals_at"] = store.put(arrivals)
-            self._segments.append(fields["arrivals_at"])
-        yield from self._do("access", ops.OP_ACCESS, **fields)
-        if arrivals is not None:
-            self.system.evidence.requested(cast("Task", self), -(-count // per_request))
-        self.drop_segments()
-        return count
+        call = "write" if write else "read"
+        _require_region(call, region)
+        fields, self._segments = stream(self.system.lists, call, region, pattern=pattern, **how)
+        if fields["count"] > 0:
+            yield from self._do(call, ops.OP_ACCESS, write=write, **fields)
+            if fields["arrivals"] != 0:
+                requests = -(-fields["count"] // fields["per_request"])
+                self.system.evidence.requested(cast("Task", self), requests)
+            self.drop_segments()
+        return fields["count"]
 
     def drop_segments(self) -> None:
         """Give back the page numbers and arrival times of the stream that has ended."""
@@ -339,7 +281,3 @@ class MemoryCalls:
 def _require_region(call: str, region: object) -> None:
     if not isinstance(region, Region):
         raise TypeError(f"{call} takes a region as mmap returns it, not {shown(region)}")
-
-
-def _count(pattern: Pattern) -> int:
-    return len(pattern.pages) if isinstance(pattern, Listed) else getattr(pattern, "count", 0)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from sim.engine import burst
 from sim.errors import KernelPanicError
 from sim.machine.layout import NONE
-from sim.stats.level import Level
 
 if TYPE_CHECKING:
     from sim.engine.runqueue import RunQueue
@@ -22,9 +21,8 @@ class Dispatcher:
         self._system = system
         self.queue = queue
         self.running: list[Task | None] = [None] * system.machine.host.cpus
-        self._stalled = Level(0, 0)
+        self._stalled = 0
         self._stalled_some_ns = 0
-        self._stalled_full_ns = 0
         self._stall_changed_ns = 0
 
     def submit(self, task: Task) -> None:
@@ -55,8 +53,7 @@ class Dispatcher:
         task.waits_for = f"memory: {need} {frames}, with {free} free"
         task.holder = holder
         self.vacate(cpu)
-        self._account_stall()
-        self._stalled.add(self._system.now_ns, 1)
+        self._change_stalled(1)
         task.stalled = True
         self._system.evidence.waited(task)
 
@@ -64,8 +61,7 @@ class Dispatcher:
         """Take note that a task waits for memory no more."""
         if task.stalled:
             task.stalled = False
-            self._account_stall()
-            self._stalled.add(self._system.now_ns, -1)
+            self._change_stalled(-1)
 
     def block(self, task: Task, cpu: int, what: str, holder: Task | None) -> None:
         """Take the CPU from a task that waits for something other than memory."""
@@ -85,24 +81,23 @@ class Dispatcher:
 
     def stalled_now(self) -> tuple[int, int]:
         """Return for how long some task, and every task, was stalled on memory, in ns."""
-        self._account_stall()
-        return self._stalled_some_ns, self._stalled_full_ns
+        self._change_stalled(0)
+        return self._stalled_some_ns, int(self._system.machine.arrays.clock[0].full_ns)
 
-    def _account_stall(self) -> None:
-        """Add the time since the last change to what was lost to memory shortage."""
-        elapsed_ns = self._system.end_ns() - self._stall_changed_ns
-        self._stall_changed_ns = self._system.end_ns()
-        if self._stalled.value > 0:
-            self._stalled_some_ns += elapsed_ns
-            if not any(self.running):
-                self._stalled_full_ns += elapsed_ns
+    def _change_stalled(self, more: int) -> None:
+        """Let `more` tasks more be stalled from now on, and account for the time up to now."""
+        now_ns = self._system.end_ns()
+        if self._stalled > 0:
+            self._stalled_some_ns += now_ns - self._stall_changed_ns
+        self._stall_changed_ns = now_ns
+        burst.stall(self._system.machine.arrays, now_ns, more)
+        self._stalled += more
 
     def vacate(self, cpu: int) -> None:
         """Take the CPU from its task, if it has one."""
         task = self.running[cpu]
         if task is None:
             return
-        self._account_stall()
         self.running[cpu] = None
         self._system.machine.arrays.cpus[cpu].task = NONE
         self._system.machine.arrays.tasks[task.row].cpu = NONE
@@ -130,7 +125,6 @@ class Dispatcher:
             m.clock[0].runnable -= 1
             if not task.busy:  # its call was cancelled while it queued, and it waits for others
                 continue
-            self._account_stall()
             self.running[cpu] = task
             burst.switch_to(m, cpu, task.row, self._system.now_ns, waited_ns, slice_ns)
             return

@@ -77,7 +77,7 @@ class Measurement:
         m = system.machine.arrays
         system.cpus.sample()
         system.bring_up_to_now()
-        m.counts[:] = 0
+        system.restart_faults()
         m.spent_ps[:] = 0
         forget_latencies(m)
         pool = m.pool[0]

@@ -192,33 +192,48 @@ class System:
         counts = self.machine.arrays.counts[task.row]
         return sum(int(counts[line]) for line in FAULT_KINDS[kind])
 
+    def faults_so_far(self, task: Task) -> Counter[str]:
+        """Count the faults of a task since its birth, major ones among them."""
+        found = Counter({kind: self.fault_count(task, kind) for kind in FAULT_KINDS})
+        found["major"] = int(self.machine.arrays.counts[task.row, work.MAJOR_FAULT])
+        return found
+
+    def measured_faults(self, task: Task) -> Counter[str]:
+        """Count the faults of a task since the end of warm-up."""
+        return self.faults_so_far(task) - task.faults_before
+
+    def restart_faults(self) -> None:
+        """Let the faults of all processes count from now on: the end of warm-up."""
+        for task in self.by_pid.values():
+            task.faults_before = self.faults_so_far(task)
+            task.group_faults.clear()
+        for task in (*self.finished, *self.by_pid.values()):
+            if task.figures is not None:  # taken just before its exit
+                task.figures |= {"faults": dict.fromkeys(FAULT_KINDS, 0)}
+                task.figures |= {"minor_faults": 0, "major_faults": 0}
+
     def take_figures(self, task: Task) -> None:
         """Keep what a process held and did, just before its exit or at the end of the run.
 
         What a thread did counts as its process's.
         """
         m = self.machine.arrays
+        if task.leader is not task:
+            task.leader.group_faults += self.measured_faults(task)
+            task.leader.group_cpu_ns += int(m.tasks[task.row].cpu_ns)
+            return
         space = self.space_of(task)
         resident, pss, unique, peak = 0, 0, 0, 0
         if space != NONE:
             resident, pss, unique = footprint(m, space)
             peak = int(m.spaces[space].peak_rss)
-        if task.leader is not task:
-            for kind in FAULT_KINDS:
-                task.leader.group_faults[kind] += self.fault_count(task, kind)
-            task.leader.group_faults["major"] += int(m.counts[task.row, work.MAJOR_FAULT])
-            task.leader.group_cpu_ns += int(m.tasks[task.row].cpu_ns)
-            return
         group = list(task.group())
-        major = sum(int(m.counts[t.row, work.MAJOR_FAULT]) for t in group)
-        faults = {
-            kind: task.group_faults[kind] + sum(self.fault_count(t, kind) for t in group)
-            for kind in FAULT_KINDS
-        }
+        counted = sum((self.measured_faults(t) for t in group), task.group_faults)
+        faults = {kind: counted[kind] for kind in FAULT_KINDS}
         task.figures = {
             "faults": faults,
             "minor_faults": sum(faults.values()),
-            "major_faults": task.group_faults["major"] + major,
+            "major_faults": counted["major"],
             "peak_rss_bytes": peak * PAGE_BYTES,
             "rss_bytes": resident * PAGE_BYTES,
             "pss_bytes": int(pss),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from sim.engine.foreign import not_an_event
+from sim.engine.streams import whole
 from sim.engine.threads import ThreadCalls, require_program
 from sim.errors import Errno, Refused
 from sim.kernel import step as ops
@@ -97,7 +98,8 @@ class Task(ThreadCalls):
         self.threads: list[Task] = []
         self.n_threads = 0
         self.gone = system.env.event()  # has ended, as `ended` says
-        self.group_faults: Counter[str] = Counter()  # of threads that have ended
+        self.group_faults: Counter[str] = Counter()  # of threads that have ended, since warm-up
+        self.faults_before: Counter[str] = Counter()  # its own, up to the end of warm-up
         self.group_cpu_ns = 0
         self.program = program
         self.children: list[Task] = []
@@ -186,7 +188,7 @@ class Task(ThreadCalls):
 
     def compute(self, cpu_ns: int) -> Verb:
         """Use the CPU for `cpu_ns`."""
-        if cpu_ns > 0:
+        if whole("compute", "cpu_ns", cpu_ns) > 0:
             yield from self._do("compute", ops.OP_COMPUTE, demand_ns=cpu_ns)
 
     def sleep(self, duration_ns: int) -> Verb:
@@ -221,7 +223,7 @@ class Task(ThreadCalls):
             leader,
             source=program,
             pin=self.pin,
-            oom_score_adj=self.oom_score_adj,
+            oom_score_adj=leader.oom_score_adj,
         )
 
     def _build(self, call: str, op: int, child: Task) -> Verb:
@@ -386,7 +388,8 @@ class Task(ThreadCalls):
             self._die_of(killed.signal)
         except Refused as refused:
             self.system.evidence.failed(self, refused.call, refused.errno)
-            self.leader.ends_with(1, f"failed: {refused.errno.name}")
+            why = f" ({refused.call}: {refused.why})" if refused.why else ""
+            self.leader.ends_with(1, f"failed: {refused.errno.name}{why}")
             self.system.end_threads(self)
         except BaseException as error:
             fault = fault_of_plugin(error, self.source)

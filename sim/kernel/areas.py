@@ -20,6 +20,7 @@ from sim.machine.areas import (
     insert_area,
     is_free,
     map_file,
+    may_lie,
     merge_area,
     place,
 )
@@ -72,7 +73,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     start = int(t.start)
     if start == NONE:
         start = place(m, space, int(t.pages), int(t.kind), int(t.bits), int(t.index))
-    elif not is_free(m, space, start, start + int(t.pages)):
+    elif not may_lie(m, space, start, int(t.pages)):
         start = NONE
     if start == NONE:
         t.errno = ENOMEM

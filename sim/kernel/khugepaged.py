@@ -86,7 +86,7 @@ def area_to_look_at(m: Arrays, space: int, vpn: int) -> int:
 @compiled
 def next_space(m: Arrays, space: int) -> int:
     """Return the next address space in use, or NONE."""
-    for other in range(space + 1, int(m.pool[0].used_spaces)):
+    for other in range(space + 1, int(m.pool[0].room_spaces)):
         if m.spaces[other].users > 0 and m.spaces[other].leaving == 0:
             return other
     return NONE

@@ -28,6 +28,7 @@ from sim.machine.areas import (
     insert_area,
     is_free,
     map_file,
+    may_lie,
     merge_area,
     place,
 )
@@ -116,7 +117,7 @@ def begin_mremap(m: Arrays, task: int) -> int:
     target = int(t.index)
     if target == NONE and t.write == 1:
         target = place(m, space, int(t.count), int(a.kind), int(a.bits), int(a.offset))
-    elif target != NONE and not is_free(m, space, target, target + int(t.count)):
+    elif target != NONE and not may_lie(m, space, target, int(t.count)):
         target = NONE
     if target == NONE:
         t.errno = ENOMEM
@@ -192,6 +193,9 @@ def move_step(m: Arrays, cpu: int, task: int) -> int:
         m.spaces[space].generation += 1
         t.at = upto
         return MORE
+    if not area_room(m, 2):
+        return GROW
+    split_edges(m, space, start, end)  # the new place may have merged with the old one
     t.at = start
     t.stage = 1
     return MORE

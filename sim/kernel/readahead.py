@@ -61,8 +61,9 @@ def request_room(m: Arrays, pages: int) -> bool:
 
 @compiled
 def window_room(m: Arrays, file: int) -> bool:
-    """Whether there is room for the requests of any window of `file`."""
-    return request_room(m, max(int(m.files[file].ra_pages), int(m.pool[0].largest_read)) + 2)
+    """Whether there is room for the requests of any window of `file`: at most one a page."""
+    most = max(int(m.files[file].ra_pages), int(m.pool[0].largest_read), 2 * HUGE_PAGES)
+    return request_room(m, most + 2)
 
 
 @compiled
@@ -106,11 +107,17 @@ def may_read(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) ->
 
     Read-ahead is not worth waiting, or killing, for.
     """
+    absent = frames_to_read(m, cpu, task, file, first, end)
+    if absent > 0:
+        note(m, CACHE_FILL, absent)
+    return absent > 0
+
+
+@compiled
+def frames_to_read(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) -> int:
+    """Secure the frames that reading [first, end) takes, and return how many; 0 as `may_read`."""
     absent = absent_pages(m, file, first, end)
-    if absent == 0 or not secure(m, cpu, task, absent):
-        return False
-    note(m, CACHE_FILL, absent)
-    return True
+    return absent if absent > 0 and secure(m, cpu, task, absent) else 0
 
 
 @compiled
@@ -184,11 +191,16 @@ def force_read(m: Arrays, cpu: int, task: int, file: int, first: int, pages: int
     f = m.files[file]
     pages = min(pages, max(int(f.ra_pages), int(m.pool[0].largest_read)))
     end = min(first + pages, int(f.pages))
+    read = 0
     while first < end:
         chunk = min(CHUNK_PAGES, end - first)
-        if may_read(m, cpu, task, file, first, first + chunk):
+        absent = frames_to_read(m, cpu, task, file, first, first + chunk)
+        if absent > 0:
             read_pages(m, cpu, file, first, chunk, 0)
+        read += absent
         first += chunk
+    if read > 0:
+        note(m, CACHE_FILL, read)
 
 
 # --- how much is read ahead --------------------------------------------------------------------

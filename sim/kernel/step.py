@@ -88,7 +88,7 @@ def choose_page(m: Arrays, task: int, ahead: int) -> int:
     groups = int(t.pages) // span
     first = 0
     if t.pattern == HOT_COLD:
-        hot = int(t.hot_pages) // span
+        hot = int(t.hot_groups)
         if peek(m, task, DRAW_HOT, ahead) < t.hot_share:
             groups = hot
         else:

@@ -6,8 +6,8 @@ order.
 
 from typing import Final
 
-from sim.jit import inlined
-from sim.machine.layout import Arrays
+from sim.jit import compiled, inlined
+from sim.machine.layout import RECEIPT_LINES, Arrays
 
 # --- how a step ended ---------------------------------------------------------------------
 MORE: Final = 0
@@ -97,11 +97,28 @@ DRAW_PAGE: Final = 42
 DRAW_HOT: Final = 43
 
 
+@compiled
+def add_up(m: Arrays, line: int, units: int) -> None:
+    """Add units to the row of their kind behind the first `RECEIPT_LINES` rows of the receipt."""
+    clock = m.clock[0]
+    at = RECEIPT_LINES
+    while at < clock.lines and m.receipt[at, 0] != line:
+        at += 1
+    if at == clock.lines:
+        m.receipt[at, 0] = line
+        m.receipt[at, 1] = 0
+        clock.lines = at + 1
+    m.receipt[at, 1] += units
+
+
 @inlined
 def note(m: Arrays, line: int, units: int) -> None:
     """Add a line to the receipt of the step under way."""
     clock = m.clock[0]
     at = int(clock.lines)
+    if at >= RECEIPT_LINES:
+        add_up(m, line, units)
+        return
     m.receipt[at, 0] = line
     m.receipt[at, 1] = units
     clock.lines = at + 1

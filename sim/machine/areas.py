@@ -9,6 +9,7 @@ from sim.machine.layout import (
     KIND_FILE,
     NONE,
     TABLE_MASK,
+    VPN_BITS,
     Arrays,
 )
 from sim.machine.rules import R_ALIGN_FILES, R_ALIGN_LARGE, R_ALIGN_WHOLE, R_MERGE_EITHER
@@ -301,3 +302,10 @@ def is_free(m: Arrays, space: int, start: int, end: int) -> bool:
     """Whether no area overlaps [start, end)."""
     area = find_area(m, space, start)
     return area == NONE or bool(m.areas[area].start >= end)
+
+
+@compiled
+def may_lie(m: Arrays, space: int, start: int, pages: int) -> bool:
+    """Whether a mapping of `pages` pages may begin at page `start`: free, in the address space."""
+    last = (1 << VPN_BITS) - pages
+    return bool(0 <= start <= last) and is_free(m, space, start, start + pages)

@@ -295,7 +295,7 @@ TASK = np.dtype(
             "page",  # first page of this access
             "drop",
             "pattern",
-            "hot_pages",
+            "hot_groups",  # of `span` pages each, from the start
             "hot_share",
             "pages_at",  # first of its page numbers in `lists`
             "arrivals",  # 0 unpaced, 1 regular, 2 listed
@@ -341,7 +341,6 @@ CPU = np.dtype(
             "last",  # the task it ran before
             "next_ns",  # end of the step under way: when its next step may start
             "slice_end_ns",
-            "slice_from_ns",
             "contended",  # 1 while another task could use this CPU
             "idle_from_ns",  # paced task waits for its arrival since then, or NONE
             "busy_ns",
@@ -449,8 +448,10 @@ CLOCK = np.dtype(
             "lines",
             "kind",  # fault kind of this step, or NONE
             "fault_ps",
-            "fault_ns",
-            "switched",
+            # memory pressure
+            "stalled",  # tasks that wait for memory
+            "ran_until_ns",  # while some do: when the last step so far ends
+            "full_ns",  # how long some waited and nobody ran
         )
     ]
 )
@@ -470,9 +471,12 @@ LATENCY = np.dtype(
     ]
 )
 
-RECEIPT_LINES: Final = 16
 N_LINES: Final = 42
 """Kinds of work, each with a price."""
+RECEIPT_LINES: Final = 16
+"""Lines of a receipt that are kept apart, each priced by a draw of its own."""
+RECEIPT_ROWS: Final = RECEIPT_LINES + N_LINES
+"""Rows of a receipt: lines behind the first are added up by kind, so it cannot run over."""
 N_DRAWS: Final = N_LINES + 2
 """Purposes of random draws: one a price, and two that choose pages."""
 N_LATENCIES: Final = N_LINES + 3

@@ -21,7 +21,7 @@ from sim.machine.layout import (
     N_LATENCIES,
     N_LINES,
     NONE,
-    RECEIPT_LINES,
+    RECEIPT_ROWS,
     TASK,
     THP_ALWAYS,
     THP_MADVISE,
@@ -126,7 +126,7 @@ class Machine:
         rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
         rows |= {"pool": 1, "clock": 1, "samples": max(1, samples), "lists": 1, "cached": 1}
         rows |= {"requests": _FIRST_REQUESTS}
-        rows |= {"receipt": RECEIPT_LINES, "prices": N_LINES, "spent_ps": N_LINES}
+        rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
         self.arrays = Arrays(rows)
         self.arrays.prices[:] = prices
@@ -296,7 +296,7 @@ class Machine:
             m.grow("spaces")
         if m.clock[0].samples + 1 > len(m.samples):
             m.grow("samples")
-        most = max(int(m.files["ra_pages"].max()), int(pool.largest_read)) + 4
+        most = max(int(m.files["ra_pages"].max()), int(pool.largest_read), 2 * HUGE_PAGES) + 4
         while len(m.requests) < pool.requests + most:
             m.grow("requests")
         self._take_note_of_room()

@@ -46,7 +46,8 @@ class HotCold:
 
     The first `hot_fraction` of the range's pages (at least one) are hot.  Each access goes
     with probability `hot_share` to a page drawn uniformly from the hot ones, otherwise to
-    one drawn uniformly from the rest; where there is no rest, every access is hot.
+    one drawn uniformly from the rest; where there is no rest, every access is hot.  Where an
+    access spans several pages, all this is said of aligned groups of that many.
 
     Raises `ValueError` if `count` is negative, `hot_fraction` is not in (0, 1], or
     `hot_share` is not in [0, 1].
@@ -102,6 +103,9 @@ class Every:
     interval_ns: int
 
     def __post_init__(self) -> None:
+        for name in ("first_ns", "interval_ns"):
+            if not isinstance(getattr(self, name), (int, np.integer)):
+                raise ValueError(f"{name} must be a whole number, got {getattr(self, name)!r}")
         if self.first_ns < 0:
             raise ValueError(f"first_ns must be >= 0, got {self.first_ns}")
         if self.interval_ns < 1:
@@ -132,6 +136,8 @@ Pattern = Sequential | Uniform | HotCold | Listed
 
 
 def _check_count(who: str, count: int) -> None:
+    if not isinstance(count, (int, np.integer)):
+        raise ValueError(f"{who} count must be a whole number, got {count!r}")
     if count < 0:
         raise ValueError(f"{who} count must be >= 0, got {count}")
 

@@ -1,0 +1,168 @@
+"""An access stream as a task's row describes it: checked, and its lists put where the burst sees.
+
+Whatever a program hands to `read` or `write` is looked at here, before anything of it reaches
+compiled code: a number that is out of range is refused with EINVAL, and named.
+"""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.errors import Errno, Refused
+from sim.kernel import step as ops
+from sim.text import shown
+from sim.workload.patterns import (
+    Every,
+    HotCold,
+    Listed,
+    Pattern,
+    Sequential,
+    Uniform,
+    check_arrivals,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sim.engine.lists import ListStore
+    from sim.workload.api import Region
+
+MOST: Final = 1 << 60
+"""Largest number that a call takes: sums of a few must not overflow."""
+PATTERN_CODES: Final[dict[type, int]] = {
+    Sequential: ops.SEQUENTIAL,
+    Uniform: ops.UNIFORM,
+    HotCold: ops.HOT_COLD,
+    Listed: ops.LISTED,
+}
+
+
+def whole(call: str, name: str, value: Any, low: int = 0, high: int = MOST) -> int:
+    """Return `value` as a whole number from `low` to `high`, or refuse `call`.
+
+    Raises `TypeError` and `ValueError` for what no kernel could even be asked: that is a mistake in
+    the program, not a result.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{call}: {name} must be a whole number, not {shown(value)}") from None
+    if not -MOST <= number <= MOST:
+        raise ValueError(f"{call}: {name}: {shown(number)} is too large")
+    if not low <= number <= high:
+        least = f">= {low}" if number < low else f"<= {high}"
+        raise Refused(Errno.EINVAL, call, f"{name} must be {least}, got {number}")
+    return number
+
+
+def stream(
+    store: ListStore,
+    call: str,
+    region: Region,
+    *,
+    first: int = 0,
+    pages: int | None = None,
+    pattern: Pattern,
+    arrivals: NDArray[np.int64] | Every | None = None,
+    span: int = 1,
+    per_request: int = 1,
+    cpu_ns: int = 0,
+    drop: bool = False,
+) -> tuple[dict[str, int], list[int]]:
+    """Return the columns of an access stream, and the segments of `store` that it uses.
+
+    `count` is 0 if there is nothing to do.  Raises `Refused`, and then uses nothing of `store`.
+    """
+    first = whole(call, "first", first, 0, region.pages)
+    most = region.pages - first
+    pages = most if pages is None else whole(call, "pages", pages, 0, most)
+    span = whole(call, "span", span, 1)
+    per_request = whole(call, "per_request", per_request, 1)
+    fields = {
+        "start": region.start_vpn + first,
+        "pages": pages,
+        "span": span,
+        "per_request": per_request,
+        "drop": int(bool(drop)),
+        "access_cpu_ns": whole(call, "cpu_ns", cpu_ns),
+        "arrivals": 0,
+    }
+    fields |= _pattern_fields(call, pattern, region, pages, span)
+    if fields["count"] == 0:
+        return fields, []
+    if arrivals is not None:
+        fields |= _arrival_fields(call, arrivals, -(-fields["count"] // per_request))
+    segments = []
+    if isinstance(pattern, Listed):
+        fields["pages_at"] = store.put(pattern.pages)
+        segments.append(fields["pages_at"])
+    if fields["arrivals"] == 2 and arrivals is not None and not isinstance(arrivals, Every):
+        fields["arrivals_at"] = store.put(arrivals)
+        segments.append(fields["arrivals_at"])
+    return fields, segments
+
+
+def _pattern_fields(
+    call: str, pattern: Pattern, region: Region, pages: int, span: int
+) -> dict[str, int]:
+    """Return how many accesses a pattern makes, and what says where they go."""
+    if type(pattern) not in PATTERN_CODES:
+        known = ", ".join(kind.__name__ for kind in PATTERN_CODES)
+        raise TypeError(f"{call}: pattern must be one of {known}, not {shown(pattern)}")
+    fields = {"pattern": PATTERN_CODES[type(pattern)]}
+    groups = pages // span
+    if isinstance(pattern, Sequential):
+        return fields | {"count": groups}
+    if isinstance(pattern, Listed):
+        _check_listed(call, pattern, region, span)
+        return fields | {"count": len(pattern.pages), "start": int(region.start_vpn)}
+    count = whole(call, "count", pattern.count)
+    if groups == 0:
+        if count > 0 and pages > 0:
+            why = f"an access spans {span} pages, in a range of {pages}"
+            raise Refused(Errno.EINVAL, call, why)
+        return fields | {"count": 0}
+    if isinstance(pattern, HotCold):
+        hot = pattern.hot_pages(groups)
+        fields["hot_groups"] = hot
+        fields["hot_share"] = round(pattern.hot_share * 2**32) if hot < groups else 2**32
+    return fields | {"count": count}
+
+
+def _check_listed(call: str, pattern: Listed, region: Region, span: int) -> None:
+    """Refuse page numbers that reach out of their region."""
+    if not pattern.pages.size:
+        return
+    largest = int(pattern.pages.max())
+    if int(pattern.pages.min()) < 0 or largest + span > region.pages:
+        wrong = largest if largest + span > region.pages else int(pattern.pages.min())
+        reach = f" and the {span - 1} behind it" if span > 1 else ""
+        why = f"page {wrong} of the list{reach} is not in a region of {region.pages} pages"
+        raise Refused(Errno.EINVAL, call, why)
+
+
+def _arrival_fields(
+    call: str, arrivals: NDArray[np.int64] | Every, requests: int
+) -> dict[str, int]:
+    """Return how the `requests` requests of a stream arrive."""
+    if isinstance(arrivals, Every):
+        first_ns = whole(call, "first_ns", arrivals.first_ns)
+        every_ns = whole(call, "interval_ns", arrivals.interval_ns, 1)
+        if first_ns + (requests - 1) * every_ns > MOST:
+            why = f"the last of {requests} arrivals is {every_ns} ns x {requests - 1} away"
+            raise Refused(Errno.EINVAL, call, why)
+        return {"arrivals": 1, "arrival_first": first_ns, "arrival_every": every_ns}
+    try:
+        check_arrivals(arrivals)
+    except ValueError as error:
+        raise Refused(Errno.EINVAL, call, str(error)) from None
+    if len(arrivals) < requests:
+        why = f"{requests} requests need as many arrivals, got {len(arrivals)}"
+        raise Refused(Errno.EINVAL, call, why)
+    if int(arrivals[-1]) > MOST:
+        raise Refused(Errno.EINVAL, call, f"arrivals must be <= {MOST} ns, got {arrivals[-1]}")
+    return {"arrivals": 2}
