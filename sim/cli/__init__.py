@@ -18,6 +18,7 @@ import typer
 from sim.cli.commands import app
 from sim.cli.stopping import Stopped, stopping_by_signals, what_is_kept
 from sim.errors import InsufficientDataError, PartlyDoneError, ScenarioError
+from sim.limits import LimitReachedError
 from sim.text import printable, shorten_middle
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(_in_one_line(error), BAD_INPUT)
     except InsufficientDataError as error:
         return _say(str(error), ANSWER_IS_NO)
+    except LimitReachedError as error:
+        return _say(f"{error}{what_is_kept(arguments)}", ANSWER_IS_NO)
     except PartlyDoneError as error:
         return _say(str(error), PARTLY_DONE)
     except (KeyboardInterrupt, typer.Abort):

@@ -52,6 +52,17 @@ PluginOption = Annotated[
     Path | None,
     typer.Option("--plugin", metavar="FILE", help="A Python file with programs or schedulers."),
 ]
+TimeLimitOption = Annotated[
+    str | None,
+    typer.Option("--time-limit", metavar="TIME", help="End a run that takes longer, as 10min."),
+]
+MemoryLimitOption = Annotated[
+    str | None,
+    typer.Option("--memory-limit", metavar="SIZE", help="End a run that holds more, as 4GiB."),
+]
+LargeOption = Annotated[
+    bool, typer.Option("--large", help="Lift the limits on what a slip of the keyboard may start.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
 
@@ -107,11 +118,14 @@ def run(
     check: Annotated[bool, typer.Option("--check", help="Audit the books at every event.")] = False,
     as_json: JsonOption = False,
     plugin: PluginOption = None,
+    time_limit: TimeLimitOption = None,
+    memory_limit: MemoryLimitOption = None,
 ) -> int:
     """Run a scenario once; print whether it answers, then its metrics.
 
     Exit status 1 if it does not answer: `validity` says why.
     """
+    from sim.cli.limiting import limits_of
     from sim.cli.running import run_document
 
     loaded = _plugin(plugin)
@@ -123,6 +137,7 @@ def run(
         burst=burst,
         check=check,
         plugin=loaded,
+        limits=limits_of(time_limit, memory_limit),
     )
     if as_json:
         _print_json({"schema_version": SCHEMA_VERSION, **document})
@@ -134,7 +149,12 @@ def run(
 
 
 @app.command()
-def explain(file: ScenarioArgument, settings: SetOption = None, plugin: PluginOption = None) -> int:
+def explain(
+    file: ScenarioArgument,
+    settings: SetOption = None,
+    plugin: PluginOption = None,
+    large: LargeOption = False,
+) -> int:
     """Say what a file means in derived numbers, without running it."""
     from sim.cli.running import is_study, known
     from sim.cli.show import show_sections
@@ -147,7 +167,7 @@ def explain(file: ScenarioArgument, settings: SetOption = None, plugin: PluginOp
             raise ScenarioError("is a study; --set and --plugin are for scenarios", file, 1)
         from sim.study.explain import explain_study
 
-        show_sections(explain_study(file))
+        show_sections(explain_study(file, large=large))
         return 0
     programs, schedulers = known(_plugin(plugin))
     resolved = load_scenario(file, settings or [], programs, schedulers)
@@ -169,17 +189,24 @@ def study(
         int | None, typer.Option("--jobs", min=1, help="Runs at a time; default: one a CPU.")
     ] = None,
     as_json: JsonOption = False,
+    time_limit: TimeLimitOption = None,
+    memory_limit: MemoryLimitOption = None,
+    large: LargeOption = False,
 ) -> int:
     """Carry out a study, or go on with it, and write its report.
 
     Every finished run is kept: the same command goes on where it was.  Exit status 3 if some runs
     failed.
     """
+    from sim.cli.limiting import limits_of
+
+    folder = None if out is None else _folder(out)
+    limits = limits_of(time_limit, memory_limit)
     from sim.report.page import write_report
     from sim.study.run import run_study
 
-    folder = None if out is None else _folder(out)
-    return _told(run_study(file, folder, jobs=jobs, report=write_report), as_json)
+    outcome = run_study(file, folder, jobs=jobs, report=write_report, limits=limits, large=large)
+    return _told(outcome, as_json)
 
 
 @app.command()
@@ -241,6 +268,7 @@ def conform(
         ),
     ] = None,
     as_json: JsonOption = False,
+    large: LargeOption = False,
 ) -> int:
     """Predict page faults of scripts; compare them with the kernel.
 
@@ -270,6 +298,7 @@ def conform(
         folio=folio or [],
         time=time,
         as_json=as_json,
+        large=large,
     )
 
 
@@ -325,6 +354,7 @@ def walk(
         typer.Option("--as-kernel", metavar="VERSION", help="Whose rules to follow, as 5.10."),
     ] = None,
     as_json: JsonOption = False,
+    large: LargeOption = False,
 ) -> int:
     """Tell a script step by step: what each line did, and why.
 
@@ -347,6 +377,7 @@ def walk(
         zeroing=zeroing,
         as_kernel=as_kernel,
         as_json=as_json,
+        large=large,
     )
 
 

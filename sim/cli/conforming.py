@@ -27,6 +27,7 @@ def conform_scripts(
     folio: Sequence[str],
     time: bool,
     as_json: bool,
+    large: bool,
 ) -> int:
     """Predict scripts at the prices of `costs`, compare if asked, and return the exit status."""
     from sim.cli.effort import plain_if_small
@@ -70,6 +71,7 @@ def conform_scripts(
         folios=folios,
         time=time,
         as_json=as_json,
+        large=large,
     )
 
 

@@ -12,6 +12,7 @@ import sim
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sim.limits import Limits
     from sim.workload.plugin import Plugin
 
 
@@ -53,9 +54,12 @@ def run_document(
     burst: int | None,
     check: bool,
     plugin: Plugin | None,
+    limits: Limits,
 ) -> dict[str, Any]:
     """Carry out one run and return its results with their provenance, as JSON-able values."""
+    from sim.cli.limiting import progress_of_a_run
     from sim.errors import ScenarioError
+    from sim.limits import within
     from sim.scenario.resolve import RESULTS_VERSION, load_scenario, scenario_sha256
 
     if is_study(scenario):
@@ -70,7 +74,11 @@ def run_document(
     from sim.engine.run import simulate
     from sim.policy.schedulers import SCHEDULERS
 
-    with redirect_stdout(sys.stderr):  # what a plug-in prints is no result
+    with (
+        redirect_stdout(sys.stderr),  # what a plug-in prints is no result
+        within(limits),
+        progress_of_a_run(resolved["run"]["horizon"]) as tell,
+    ):
         result = simulate(
             resolved,
             seed=chosen,
@@ -79,6 +87,7 @@ def run_document(
             check=check,
             programs=programs,
             schedulers=None if plugin is None else {**SCHEDULERS, **plugin.schedulers},
+            tell=tell,
         )
     digest = plugin.sha256 if plugin is not None else None
     provenance = {

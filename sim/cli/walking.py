@@ -33,6 +33,7 @@ def walk_script(
     zeroing: str,
     as_kernel: str | None,
     as_json: bool,
+    large: bool,
 ) -> int:
     """Tell a script step by step and return the exit status."""
     for option, value in (("policy", policy), ("fork", fork), ("zeroing", zeroing)):
@@ -47,7 +48,7 @@ def walk_script(
     from sim.cli.effort import plain_if_small
     from sim.host.validity import load_script
 
-    operations = load_script(script)
+    operations = load_script(script, large=large)
     plain_if_small([operations])
     from sim.host.walk.command import Wishes, require_frames, run_walk
     from sim.host.walk.story import MachineChoice

@@ -9,6 +9,7 @@ from sim.engine.burst import FOREVER
 from sim.engine.disk import DiskSpec
 from sim.engine.khugepaged import start_khugepaged
 from sim.engine.result import Measurement, RunResult
+from sim.engine.room import require_room
 from sim.engine.system import System
 from sim.engine.task import Task
 from sim.engine.validity import judged
@@ -88,15 +89,19 @@ def simulate(
     check: bool = False,
     programs: Mapping[str, Callable[..., Any]] | None = None,
     schedulers: Mapping[str, Callable[[int], SchedulerPolicy]] | None = None,
+    tell: Callable[[int], None] | None = None,
 ) -> RunResult:
     """Carry out one run of a resolved scenario and return its result.
 
     `burst` is the most steps between two SimPy events (0: no limit; None: as the scenario says); it
     changes nothing but the speed.  `check` audits the machine at every event.  `programs` and
-    `schedulers` are those a scenario may name, by default those that ship.
+    `schedulers` are those a scenario may name, by default those that ship.  `tell` is called now
+    and then with the simulated time.
 
-    Raises `KernelPanicError` if the books do not balance: the result would be worthless.
+    Raises `ScenarioError` if this machine has no room for it, or for what a plug-in has done, and
+    `KernelPanicError` if the books do not balance: the result would be worthless.
     """
+    require_room(resolved)
     system = build_system(
         resolved,
         seed=seed,
@@ -105,6 +110,7 @@ def simulate(
         check=check,
         schedulers=schedulers,
     )
+    system.tell = tell
     measurement = Measurement(system, resolved["host"]["stages"])
     warmup_ns = resolved["run"]["warmup"]
     if warmup_ns > 0:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 LATE: Final = EventPriority(2)
 """SimPy priority of the driver: behind NORMAL (1) and URGENT (0)."""
 
+LONGEST_BURST: Final = 1_000_000
+"""Steps after which compiled code comes back in any case, so that a run can be stopped."""
+
 KEY_ORDER: Final = (*range(36), work.DRAW_PAGE, work.DRAW_HOT, *range(36, N_LINES))
 """Purposes of random draws in the order in which they get their keys.
 
@@ -80,7 +83,8 @@ class System:
         self.machine = machine
         self.seed = seed
         self.replication = replication
-        self.burst_steps = burst_steps if burst_steps > 0 else -1
+        self.burst_steps = burst_steps if burst_steps > 0 else LONGEST_BURST
+        self.tell: Callable[[int], None] | None = None
         self.horizon_ns = burst.FOREVER if horizon_ns is None else horizon_ns
         self.check = check
         self.lists = ListStore(machine)
@@ -377,6 +381,8 @@ class System:
                 until_ns = min(until_ns, int(upcoming))
             m = self.machine.arrays
             reason, cpu, at_ns = burst.advance(m, until_ns, self.burst_steps)
+            if self.tell is not None:
+                self.tell(self.now_ns)
             if self.check:
                 self.machine.audit()
             if reason == burst.ROOM:

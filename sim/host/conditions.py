@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.cache import cache_folder
 from sim.host.script import MAPPING_VERBS, Operation, Verb
+from sim.limits import group_limit_bytes, meminfo_bytes
 from sim.machine.rules import (
     CHECKED,
     NEWEST,
@@ -70,15 +71,6 @@ def read_setting(path: Path | str) -> str | None:
     return text
 
 
-def meminfo_bytes(key: str) -> int:
-    """Return one line of ``/proc/meminfo``, in bytes; 0 if there is no such line."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(":")
-        if name == key:
-            return int(value.split()[0]) * 1024
-    return 0
-
-
 def file_system_of(folder: Path) -> str:
     """Return the type of the file system that `folder` lies on, by ``/proc/self/mounts``."""
     best, kind = "", "unknown"
@@ -129,26 +121,6 @@ def compiler() -> str | None:
         if name and shutil.which(name):
             return name
     return None
-
-
-def group_limit_bytes() -> int | None:
-    """Return the tightest memory limit of our control group and those above it, if any."""
-    limits = []
-    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            root, name = Path("/sys/fs/cgroup"), "memory.max"
-        elif "memory" in controllers.split(","):
-            root, name = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
-        else:
-            continue
-        folder = root / path.lstrip("/")
-        while folder == root or root in folder.parents:
-            value = read_setting(folder / name)
-            if value is not None and value.isdigit():
-                limits.append(int(value))
-            folder = folder.parent
-    return min(limits, default=None)
 
 
 def cannot_run() -> str | None:

@@ -59,6 +59,7 @@ def run_conform(
     folios: Collection[int] = (),
     time: bool = False,
     as_json: bool = False,
+    large: bool = False,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> int:
@@ -85,6 +86,8 @@ def run_conform(
         Sizes of folios, in pages, that advised regions get: set in the kernel while it is asked.
     time
         Print ` ns=N` as well, where the predictor gives it.
+    large
+        Scripts may have more pages than `sim.host.validity.MOST_STATE_BYTES`.
 
     Returns
     -------
@@ -105,7 +108,7 @@ def run_conform(
         )
     session = _Session(predictor, tuple(folios), time, as_json, out, err)
     require_work(paths, random, seed)
-    scripts = [(str(path), load_script(path)) for path in paths]
+    scripts = [(str(path), load_script(path, large=large)) for path in paths]
     if prepare is not None and not random:
         prepare([script for _, script in scripts])
     session.state_rules(release, kernel)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from sim.host.compare import DIFFERENT as DIFFERENCE
 from sim.host.compare import SAME
-from sim.host.conditions import cannot_run, host_conditions, meminfo_bytes
+from sim.host.conditions import cannot_run, host_conditions
 from sim.host.kernel import HostError
 from sim.host.script import Verb
 from sim.host.session import DIFFERENT, DONE, RUNS_UNTIL_BELIEVED, UNCHECKED
@@ -24,6 +24,7 @@ from sim.host.spawn import (
     some_touches,
 )
 from sim.host.spawn_run import SpawnRunner
+from sim.limits import meminfo_bytes
 from sim.units import GIB, MIB, PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:

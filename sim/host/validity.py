@@ -34,6 +34,8 @@ ACCESS_OF_MODE: Final = {"none": NO_ACCESS, "r": READABLE, "rw": WRITABLE}
 
 PAGES_PER_TABLE: Final = 512
 MAX_SCRIPT_BYTES: Final = 4 << 20
+MOST_STATE_BYTES: Final = 1 << 30
+"""What is kept of a script at most, a byte a page of each process, unless it may be `large`."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,8 @@ class World:
         default_factory=lambda: {FIRST_PROCESS: ProcessView()}
     )
     ended: dict[str, str] = field(default_factory=dict)
+    most_bytes: int | None = MOST_STATE_BYTES
+    _taken_bytes: int = 0
 
     def able(self) -> list[str]:
         """Return the processes that can be told to do something, in order of birth."""
@@ -107,6 +111,7 @@ class World:
             if operation.region == process.heap:
                 raise ValueError(f"{operation.region} is the heap; give the region another name")
             pages = operation.pages
+            self._take(pages)
             room = _take_room(operation, process) if operation.behind else _room(pages)
             access = bytearray([WRITABLE]) * pages
             process.regions[operation.region] = RegionView(verb, access, pages, room)
@@ -179,11 +184,26 @@ class World:
                 )
             view = ProcessView(process.regions, operation.process)
         else:
+            self._take(sum(v.pages for v in process.regions.values() if not v.dontfork))
             view = ProcessView(
                 {name: v.copy() for name, v in process.regions.items() if not v.dontfork}
             )
         self.ended.pop(child, None)
         self.processes[child] = view
+
+    def _take(self, n_bytes: int) -> None:
+        """Count what is to be kept; raise `ValueError` if that is too much."""
+        self._taken_bytes += n_bytes
+        if self.most_bytes is None or self._taken_bytes <= self.most_bytes:
+            return
+        own = [view.regions for view in self.processes.values() if not view.lender]
+        held = sum(region.pages for regions in own for region in regions.values())
+        self._taken_bytes = held + n_bytes  # some has been given back since
+        if self._taken_bytes > self.most_bytes:
+            raise ValueError(
+                f"the processes have {self._taken_bytes:,} pages; keep to {self.most_bytes:,},"
+                " or add --large"
+            )
 
     def _brk(self, operation: Operation, process: ProcessView) -> None:
         heap = process.heap
@@ -193,7 +213,9 @@ class World:
             process.regions[operation.region] = RegionView(Verb.BRK, bytearray(), 0, MAX_PAGES)
         elif heap != operation.region:
             raise ValueError(f"the heap of {operation.process} is {heap}, not {operation.region}")
-        _set_pages(process.regions[operation.region], operation.pages)
+        view = process.regions[operation.region]
+        self._take(max(0, operation.pages - view.pages))
+        _set_pages(view, operation.pages)
 
     def _resize(self, operation: Operation, view: RegionView) -> None:
         if view.made_by is not Verb.MAP:
@@ -203,6 +225,7 @@ class World:
             raise ValueError(
                 f"{operation.region} has room for {view.room} pages, up to the next 2 MiB boundary"
             )
+        self._take(max(0, operation.pages - view.pages))
         _set_pages(view, operation.pages, view.access[0])
 
     def _end(self, name: str, how: str) -> None:
@@ -279,9 +302,14 @@ def _require_intact(operation: Operation, view: RegionView) -> None:
         )
 
 
-def check_script(operations: Iterable[Operation], *, file: str | None = None) -> None:
-    """Raise `ScenarioError`, with file and line, at the first operation that cannot happen."""
-    world = World()
+def check_script(
+    operations: Iterable[Operation], *, file: str | None = None, large: bool = False
+) -> None:
+    """Raise `ScenarioError`, with file and line, at the first operation that cannot happen.
+
+    Unless it may be `large`, one that takes more than `MOST_STATE_BYTES` cannot.
+    """
+    world = World(most_bytes=None if large else MOST_STATE_BYTES)
     for operation in operations:
         try:
             world.apply(operation)
@@ -298,26 +326,28 @@ def is_valid(operations: Iterable[Operation]) -> bool:
     return True
 
 
-def parse_script(text: str, *, file: str | None = None) -> list[Operation]:
+def parse_script(text: str, *, file: str | None = None, large: bool = False) -> list[Operation]:
     """Return the operations of a script; raise `ScenarioError` at the first bad line."""
     operations = []
     for number, line in enumerate(text.splitlines(), start=1):
         operation = parse_line(line, file=file, line=number)
         if operation is not None:
             operations.append(operation)
-    check_script(operations, file=file)
+    check_script(operations, file=file, large=large)
     return operations
 
 
-def load_script(path: str | Path) -> list[Operation]:
+def load_script(path: str | Path, *, large: bool = False) -> list[Operation]:
     """Read and parse the script at `path`; raise `ScenarioError` if it cannot be."""
-    file = Path(path)
     try:
-        if file.stat().st_size > MAX_SCRIPT_BYTES:
-            raise ScenarioError("too long for a script (over 4 MiB)", str(path))
-        text = file.read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:
+            raw = file.read(MAX_SCRIPT_BYTES + 1)
     except OSError as error:
         raise ScenarioError(f"cannot be read: {error.strerror}", str(path)) from None
+    if len(raw) > MAX_SCRIPT_BYTES:
+        raise ScenarioError("too long for a script (over 4 MiB)", str(path))
+    try:
+        text = raw.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
         raise ScenarioError("is not UTF-8 text; write a script", str(path)) from None
-    return parse_script(text, file=str(path))
+    return parse_script(text, file=str(path), large=large)

@@ -14,8 +14,10 @@ from sim.scenario.study import Study, parsed_study
 from sim.study.plan import Planner
 
 
-def planner_of(study: Study) -> tuple[Planner, dict[str, Any]]:
+def planner_of(study: Study, *, large: bool = False) -> tuple[Planner, dict[str, Any]]:
     """Return a study's planner, and what the store has to keep to make it again.
+
+    A study beyond the limits of `sim.study.limits` is refused unless `large`.
 
     The base is a path relative to the study's file, or the name of a scenario that ships.
     Raises `ScenarioError` if there is no such base.
@@ -39,7 +41,7 @@ def planner_of(study: Study) -> tuple[Planner, dict[str, Any]]:
         "base_file": source.document.file,
         "base_folder": str(source.folder.resolve()),
     }
-    return Planner(study, _Resolver(study, source), source.programs), kept
+    return Planner(study, _Resolver(study, source), source.programs, large=large), kept
 
 
 def planner_again(kept: Mapping[str, Any]) -> Planner:
@@ -47,7 +49,7 @@ def planner_again(kept: Mapping[str, Any]) -> Planner:
     study = parsed_study(Document(kept["study"], kept["file"]), Path())
     document = Document(kept["base"], kept["base_file"])
     source = ScenarioSource(document, Path(kept["base_folder"]), known_programs())
-    return Planner(study, _Resolver(study, source), source.programs)
+    return Planner(study, _Resolver(study, source), source.programs, large=True)
 
 
 class _Resolver:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Any, Final, Protocol
 
+from sim.errors import ScenarioError
+from sim.limits import LimitReachedError, Limits, within
 from sim.study.store import pack
 
 RUNS_IN_FLIGHT_PER_WORKER: Final = 2
@@ -76,6 +78,21 @@ def simulate_once(scenario: Mapping[str, Any], *, seed: int, replication: int) -
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """Runs the simulator once within limits; what it reaches them for is in the run's reason."""
+
+    simulate: Simulate
+    limits: Limits
+
+    def __call__(
+        self, scenario: Mapping[str, Any], *, seed: int, replication: int
+    ) -> Mapping[str, Any]:
+        """Return the result as JSON-able values."""
+        with within(self.limits):
+            return self.simulate(scenario, seed=seed, replication=replication)
+
+
 def work(simulate: Simulate, job: Job) -> Finished:
     """Carry out `job` in this process; a failure is a result too, with its traceback."""
     start_s = time.perf_counter()
@@ -83,6 +100,8 @@ def work(simulate: Simulate, job: Job) -> Finished:
     try:
         result = simulate(job.scenario, seed=job.seed, replication=job.replication)
         body = pack(result)
+    except (ScenarioError, LimitReachedError) as error:  # told in one line
+        reason = str(error)
     except Exception:
         reason = traceback.format_exc()
     return Finished(job.key, body, reason, time.perf_counter() - start_s)
@@ -106,11 +125,17 @@ class InlineExecutor:
 class LokyExecutor:
     """Carries out jobs in `n_workers` processes of this machine."""
 
-    def __init__(self, n_workers: int, simulate: Simulate = simulate_once) -> None:
+    def __init__(
+        self,
+        n_workers: int,
+        simulate: Simulate = simulate_once,
+        *,
+        limits: Limits | None = None,
+    ) -> None:
         if n_workers < 1:
             raise ValueError(f"n_workers must be >= 1, got {n_workers}")
         self._n_workers = n_workers
-        self._simulate = simulate
+        self._simulate = Limited(simulate, limits) if limits else simulate
         self._pool: Any = None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Finished]:

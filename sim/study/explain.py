@@ -13,13 +13,15 @@ from sim.units import S, format_bytes, format_duration
 Line = tuple[str, str]
 
 
-def explain_study(path: str | Path, *, jobs: int | None = None) -> list[Section]:
+def explain_study(
+    path: str | Path, *, jobs: int | None = None, large: bool = False
+) -> list[Section]:
     """Return what the study in the file `path` would run, section by section.
 
     Every scenario of the study is resolved, so what cannot be is refused here already, with a
     `ScenarioError`.  `jobs` is how many runs go on at a time; default one a CPU.
     """
-    planner, _ = planner_of(load_study(path))
+    planner, _ = planner_of(load_study(path), large=large)
     planner.check_uncertain()
     study = planner.study
     question = [("question", study.question)] if study.question else []

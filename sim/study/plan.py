@@ -22,6 +22,7 @@ from sim.scenario.programs import known_programs
 from sim.scenario.study import Replications, Study, Times, ZippedAxis, as_times
 from sim.stats.tolerance import values_needed
 from sim.study.cost import expected_work_s
+from sim.study.limits import require_moderate_size
 from sim.text import shorten
 from sim.units import PAGE_BYTES, BaseFloat, BaseInt
 
@@ -160,6 +161,8 @@ class Planner:
         study: Study,
         resolve: Resolve,
         programs: Mapping[str, Callable[..., Any]] | None = None,
+        *,
+        large: bool = False,
     ) -> None:
         self.study = study.file
         self.programs = known_programs() if programs is None else programs
@@ -167,6 +170,8 @@ class Planner:
         self._source = study
         for name, levels in (("baseline", self.study.baseline), ("answer", self.study.answer.at)):
             self._check_levels(levels or {}, name)
+        if not large:
+            require_moderate_size(study, self.axes)
         self.points = points_of(self.axes)
         self._resolve = resolve
         self._plain: dict[str, dict[str, Any]] = {}

@@ -10,11 +10,14 @@ import shlex
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from sim.engine.room import machine_bytes, require_room
 from sim.errors import PartlyDoneError, ScenarioError
 from sim.files import CannotWriteError, require_places, stage
+from sim.limits import Limits
 from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
 from sim.study.base import planner_again, planner_of
@@ -82,7 +85,9 @@ def run_study(
     jobs: int | None = None,
     report: Report | None = None,
     quiet: bool = False,
-    executors: RunFactory = LokyExecutor,
+    limits: Limits | None = None,
+    large: bool = False,
+    executors: RunFactory | None = None,
 ) -> StudyOutcome:
     """Carry out the study in the file `path`, or go on with it, and say what came of it.
 
@@ -96,6 +101,10 @@ def run_study(
         What writes the report from the findings; without it, only tables are written.
     quiet
         Show no progress.
+    limits
+        What one run may take of this machine; one that takes more has failed.
+    large
+        Carry it out although it is beyond the limits of `sim.study.limits`.
     executors
         Makes what carries out the runs, for a number of them at a time.
 
@@ -103,8 +112,9 @@ def run_study(
     then.  Raises `PartlyDoneError` if the disk gives out later: what was finished is kept.
     """
     study = load_study(path)
-    planner, kept = planner_of(study)
+    planner, kept = planner_of(study, large=large)
     cells = [*planner.main_cells(), *planner.check_cells()]
+    require_room(max((cell.scenario for cell in cells), key=machine_bytes))
     planner.check_uncertain()
     folder = DEFAULT_OUT / study.file.name if out is None else out
     n_jobs = available_cpus() if jobs is None else jobs
@@ -115,7 +125,7 @@ def run_study(
         with Store(folder / STORE_NAME) as store, bar as progress:
             store.start_plan({**kept, "command": command})
             rounds = Rounds(store, planner, cells, progress)
-            executor = executors(n_jobs)
+            executor = (executors or partial(LokyExecutor, limits=limits))(n_jobs)
             try:
                 rounds.carry_out(executor)
             finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from sim.files import write_file
 from sim.host.compare import count_differences
-from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions, meminfo_bytes
+from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions
 from sim.host.kernel import HostError
 from sim.host.malloc.compare import EXACT, agree, compare, totals
 from sim.host.malloc.predict import predict
@@ -25,6 +25,7 @@ from sim.host.session import (
     verdict,
     worst,
 )
+from sim.limits import meminfo_bytes
 from sim.units import format_bytes
 
 if TYPE_CHECKING:

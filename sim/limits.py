@@ -1,0 +1,160 @@
+"""What a run may take of the machine that it is carried out on: time and memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.errors import ScenarioError, SimError
+from sim.units import PAGE_BYTES, S, format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOOK_EVERY_S: Final = 0.2
+"""How often a run looks at what it has taken."""
+
+
+class LimitReachedError(SimError):
+    """A run has taken the time or the memory that it may; it has no result."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that one run may take; ``None`` is no limit.
+
+    `memory_bytes` is of the whole process (`VmRSS`), the interpreter and its libraries included.
+    """
+
+    time_ns: int | None = None
+    memory_bytes: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.time_ns is not None or self.memory_bytes is not None
+
+
+@contextmanager
+def within(limits: Limits) -> Iterator[None]:
+    """Raise `LimitReachedError` in the block as soon as a limit is reached.
+
+    Only in the main thread of a process, and where there are timers (not on Windows); else raises
+    `ScenarioError` at once, so that no limit is taken for kept.
+    """
+    if not limits:
+        yield
+        return
+    if not hasattr(signal, "setitimer"):
+        raise ScenarioError("runs cannot be limited on this system; leave the limits out")
+    began_s = time.monotonic()
+
+    def look(number: int, frame: Any) -> None:
+        reached = _reached(limits, time.monotonic() - began_s)
+        if reached is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)  # once is enough
+            raise LimitReachedError(reached)
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY_S, LOOK_EVERY_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _reached(limits: Limits, spent_s: float) -> str | None:
+    """Return which limit is reached."""
+    if limits.time_ns is not None and spent_s * S >= limits.time_ns:
+        return f"the time limit of {format_duration(limits.time_ns)} is over"
+    if limits.memory_bytes is not None and (held := resident_bytes()) > limits.memory_bytes:
+        limit = format_bytes(limits.memory_bytes)
+        return f"holds {format_bytes(held)}, over the memory limit of {limit}"
+    return None
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds now; its peak where that is not to be had."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
+    except OSError:
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def real_memory_bytes() -> int | None:
+    """Return what memory this process could get at most; ``None`` if nobody says.
+
+    The machine's with its swap, the control group's limit, or the process's own (`ulimit -v`).
+    """
+    found = []
+    total = meminfo_bytes("MemTotal")
+    if total:
+        found.append(total + meminfo_bytes("SwapTotal"))
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    group = group_limit_bytes()
+    if group is not None:
+        found.append(group)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return min(found, default=None)
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        limit, _ = resource.getrlimit(kind)
+        if limit != resource.RLIM_INFINITY:
+            found.append(limit)
+    return min(found, default=None)
+
+
+def meminfo_bytes(key: str) -> int:
+    """Return one line of ``/proc/meminfo``, in bytes; 0 if there is no such line."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name == key:
+            return int(value.split()[0]) * 1024
+    return 0
+
+
+def group_limit_bytes() -> int | None:
+    """Return the tightest memory limit of our control group and those above it, if any."""
+    limits = []
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, name = Path("/sys/fs/cgroup"), "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+        else:
+            continue
+        folder = root / path.lstrip("/")
+        while folder == root or root in folder.parents:
+            limits += _number_in(folder / name)
+            folder = folder.parent
+    return min(limits, default=None)
+
+
+def _number_in(path: Path) -> list[int]:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return []
+    return [int(text)] if text.isdigit() else []
