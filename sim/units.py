@@ -5,6 +5,7 @@ Every quantity is an ``int`` in one base unit, and its name ends in that unit: `
 own type so that mypy keeps them apart.  Nothing here knows what a quantity is used for.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -196,6 +197,19 @@ def format_bytes(size_bytes: float) -> str:
     """
     steps = [(1, "B"), (KIB, "KiB"), (MIB, "MiB"), (GIB, "GiB"), (TIB, "TiB")]
     return _format(size_bytes, steps)
+
+
+def format_bytes_up(size_bytes: float) -> str:
+    """Return a size for people that is no smaller than `size_bytes`: for what has to suffice.
+
+    >>> format_bytes_up(21.42 * GIB), format_bytes_up(16 * GIB), format_bytes_up(1023.5 * MIB)
+    ('21.5 GiB', '16 GiB', '1 GiB')
+    """
+    scale = next(s for s in (TIB, GIB, MIB, KIB, 1) if size_bytes >= s or s == 1)
+    value = size_bytes / scale
+    decimals = 2 - len(str(int(value))) + (value >= 1)
+    factor = 10 ** max(decimals, 0)
+    return format_bytes(math.ceil(value * factor * (1 - 1e-12)) / factor * scale)
 
 
 def format_duration(duration_ns: float) -> str:

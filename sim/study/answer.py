@@ -14,7 +14,7 @@ from sim.study.plan import Axis, Point
 from sim.study.records import metric_text
 from sim.study.tables import Summary, summary_text
 from sim.study.trials import Books, Verdict
-from sim.units import MIB, PAGE_BYTES, format_bytes, format_duration
+from sim.units import MIB, PAGE_BYTES, format_bytes, format_bytes_up, format_duration
 
 CHARGED_IN_PAGES: Final = 64
 """A control group is charged in batches of this many pages a CPU."""
@@ -169,9 +169,9 @@ def need_sentences(
     ratio = f", {host_bytes / data_bytes:.2f} times the data" if data_bytes else ""
     subject = _capital(words["subject"])
     sentences = [
-        f"{subject} ({where}) needs {format_bytes(host_bytes)} of memory{ratio}: {content} "
-        f"stay within {format_bytes(need.bound.bound)} of it, {confidence} ({need.bound.n} runs, "
-        f"{need.bound.method}); the rest is for the kernel."
+        f"{subject} ({where}) needs {format_bytes_up(host_bytes)} of memory{ratio}: {content} "
+        f"stay within {format_bytes_up(need.bound.bound)} of it, {confidence} "
+        f"({need.bound.n} runs, {need.bound.method}); the rest is for the kernel."
     ]
     if len(times_data) > 1:
         low, high = min(times_data.values()), max(times_data.values())

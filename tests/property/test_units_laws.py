@@ -3,7 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.units import format_bytes, format_duration, parse_bytes, parse_duration, parse_rate
+from sim.units import (
+    format_bytes,
+    format_bytes_up,
+    format_duration,
+    parse_bytes,
+    parse_duration,
+    parse_rate,
+)
 
 sizes = st.integers(0, 2**53)
 
@@ -33,3 +40,13 @@ def test_any_text_is_read_or_refused_with_a_remedy(text, parse):
     except ValueError as error:
         refusal = str(error)
     assert not refusal or "write e.g. `" in refusal
+
+
+@given(st.floats(1, 2**45))
+def test_a_size_rounded_up_suffices_and_is_close(size):
+    number, unit = format_bytes_up(size).replace(",", "").split()
+    shown = float(number) * SIZE_UNITS[unit]
+    assert size * (1 - 1e-9) <= shown <= size * 1.011 + 1
+
+
+SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
