@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sim.cli import completing
 from sim.text import printable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ app = typer.Typer(
     name="cowpool",
     help="Simulate page by page what fork, page faults and memory pressure cost.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,20 +38,35 @@ ScenarioArgument = Annotated[
     str,
     typer.Argument(
         metavar="SCENARIO",
-        help="A YAML file, or the name of a scenario that ships with cowpool.",
+        help="A YAML file, `-` for stdin, or the name of a scenario that ships with cowpool.",
+        autocompletion=completing.scenarios,
     ),
 ]
 FileArgument = Annotated[
     str,
-    typer.Argument(metavar="FILE", help="A scenario or a study: a YAML file, or a shipped name."),
+    typer.Argument(
+        metavar="FILE",
+        help="A scenario or a study: a YAML file, `-` for stdin, or a name that ships.",
+        autocompletion=completing.either,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a value; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY.PATH=VALUE",
+        help="Change a value; may be repeated.",
+        autocompletion=completing.settings,
+    ),
 ]
 PluginOption = Annotated[
     Path | None,
-    typer.Option("--plugin", metavar="FILE", help="A Python file with programs or schedulers."),
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="A Python file with programs or schedulers.",
+        autocompletion=completing.plugins,
+    ),
 ]
 TimeLimitOption = Annotated[
     str | None,
@@ -78,7 +94,9 @@ def _version(wanted: bool) -> None:
 def cowpool(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", "-V", callback=_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Simulate page by page what fork, page faults and memory pressure cost."""
@@ -90,13 +108,24 @@ def init(
         str,
         typer.Argument(metavar="NAME", help="What to call it: NAME.yaml and NAME_study.yaml."),
     ],
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="SHIPPED",
+            help="Begin with a scenario or study that ships; `cowpool show` lists them.",
+            autocompletion=completing.either,
+        ),
+    ] = None,
 ) -> int:
-    """Write a commented starter scenario and a study to edit."""
-    from sim.cli.starter import write_starter
+    """Write a commented scenario and a study to edit."""
+    from sim.cli.starter import write_copy, write_starter
 
-    for path in write_starter(name):
+    paths = write_starter(name) if start is None else write_copy(name, start)
+    for path in paths:
         sys.stdout.write(printable(f"wrote {path}\n"))
-    sys.stdout.write(printable(f"now: cowpool explain {name}.yaml; cowpool run {name}.yaml\n"))
+    scenario, *_ = paths
+    sys.stdout.write(printable(f"now: cowpool explain {scenario}; cowpool run {scenario}\n"))
     return 0
 
 
@@ -128,7 +157,7 @@ def run(
     from sim.cli.limiting import limits_of
     from sim.cli.running import run_document
 
-    loaded = _plugin(plugin)
+    loaded = load_if_named(plugin)
     document = run_document(
         scenario,
         settings or [],
@@ -140,7 +169,7 @@ def run(
         limits=limits_of(time_limit, memory_limit),
     )
     if as_json:
-        _print_json({"schema_version": SCHEMA_VERSION, **document})
+        print_json({"schema_version": SCHEMA_VERSION, **document})
     else:
         from sim.cli.show import show_run
 
@@ -150,10 +179,11 @@ def run(
 
 @app.command()
 def explain(
-    file: ScenarioArgument,
+    file: FileArgument,
     settings: SetOption = None,
     plugin: PluginOption = None,
     large: LargeOption = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Say what a file means in derived numbers, without running it."""
     from sim.cli.running import is_study, known
@@ -167,11 +197,16 @@ def explain(
             raise ScenarioError("is a study; --set and --plugin are for scenarios", file, 1)
         from sim.study.explain import explain_study
 
-        show_sections(explain_study(file, large=large))
-        return 0
-    programs, schedulers = known(_plugin(plugin))
-    resolved = load_scenario(file, settings or [], programs, schedulers)
-    show_sections(explain_scenario(resolved, programs))
+        sections = explain_study(file, large=large)
+    else:
+        programs, schedulers = known(load_if_named(plugin))
+        resolved = load_scenario(file, settings or [], programs, schedulers)
+        sections = explain_scenario(resolved, programs)
+    if as_json:
+        told = [{"title": section.title, "lines": section.lines} for section in sections]
+        print_json({"schema_version": SCHEMA_VERSION, "sections": told})
+    else:
+        show_sections(sections)
     return 0
 
 
@@ -179,7 +214,11 @@ def explain(
 def study(
     file: Annotated[
         str,
-        typer.Argument(metavar="STUDY", help="A YAML file, or the name of a study that ships."),
+        typer.Argument(
+            metavar="STUDY",
+            help="A YAML file, `-` for stdin, or the name of a study that ships.",
+            autocompletion=completing.studies,
+        ),
     ],
     out: Annotated[
         str | None,
@@ -381,28 +420,6 @@ def walk(
     )
 
 
-@app.command()
-def schema(
-    kind: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[KIND]", help="`scenario` or `study`; without it, one schema for both."
-        ),
-    ] = None,
-    plugin: PluginOption = None,
-) -> int:
-    """Print the JSON Schema of scenarios and studies, for editors."""
-    from sim.cli.running import known
-    from sim.errors import ScenarioError
-    from sim.scenario.schema import json_schema
-
-    if kind not in (None, "scenario", "study"):
-        raise ScenarioError(f"{kind!r} has no schema; write `scenario` or `study`")
-    programs, _ = known(_plugin(plugin))
-    _print_json(json_schema(kind, programs))  # type: ignore[arg-type]  # checked above
-    return 0
-
-
 def _told(outcome: StudyOutcome, as_json: bool) -> int:
     """Print what came of a study and return the exit status."""
     for failure in outcome.failures[:FAILURES_SHOWN]:
@@ -411,7 +428,7 @@ def _told(outcome: StudyOutcome, as_json: bool) -> int:
         more = outcome.n_failed - FAILURES_SHOWN
         sys.stderr.write(f"failed: {more:,} more; the report has them all\n")
     if as_json:
-        _print_json(outcome.to_json())
+        print_json(outcome.to_json())
         return outcome.exit_status
     from sim.cli.show import Page
 
@@ -433,7 +450,8 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
-def _plugin(path: Path | None) -> Plugin | None:
+def load_if_named(path: Path | None) -> Plugin | None:
+    """Return the plug-in in the file `path`, if there is one; raises `ScenarioError`."""
     if path is None:
         return None
     from sim.workload.plugin import load_plugin
@@ -442,6 +460,7 @@ def _plugin(path: Path | None) -> Plugin | None:
         return load_plugin(path)
 
 
-def _print_json(document: dict[str, Any]) -> None:
+def print_json(document: dict[str, Any]) -> None:
+    """Print one JSON document."""
     json.dump(document, sys.stdout, indent=1, allow_nan=False)
     sys.stdout.write("\n")

@@ -34,11 +34,11 @@ def is_study(path: str) -> bool:
     """
     from sim.errors import ScenarioError
     from sim.resources import shipped
-    from sim.scenario.document import read_document
+    from sim.scenario.document import STDIN, read_document
 
     file = Path(path)
     try:
-        if not file.is_file():
+        if path != STDIN and not file.is_file():
             return path in shipped("studies") and path not in shipped("scenarios")
         return "base" in read_document(file, path).data
     except (ScenarioError, OSError):

@@ -8,15 +8,19 @@ from typing import Final
 
 from sim.errors import ScenarioError
 from sim.files import write_file
+from sim.resources import config_path, shipped
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,50}")
+
+_NAME_LINE: Final = re.compile(r"^name: .*$", re.MULTILINE)
+_BASE: Final = re.compile(r"^base: (\S+)$", re.MULTILINE)
 
 SCENARIO: Final = """\
 # A scenario: everything that determines a run, apart from the seed.
 #   cowpool explain {name}.yaml    what it means, in derived numbers
 #   cowpool run {name}.yaml        run it
 # Sizes take B, KiB, MiB, GiB; times ns, us, ms, s, min, h; rates /s, /min.
-# `cowpool schema` prints a JSON Schema with every key, for an editor that completes them.
+# `cowpool keys` says what may be written, `cowpool schema` says so to an editor.
 version: 1
 name: {name}
 
@@ -77,15 +81,46 @@ def write_starter(name: str) -> list[Path]:
 
     Raises `ScenarioError` if either exists, cannot be written, or has an unsuitable name.
     """
+    folder, stem = _folder_and_stem(name)
+    return _write(
+        {
+            folder / f"{stem}.yaml": SCENARIO.format(name=stem),
+            folder / f"{stem}_study.yaml": STUDY.format(name=stem),
+        }
+    )
+
+
+def write_copy(name: str, start: str) -> list[Path]:
+    """Write what ships as `start` under another name, scenario first; return the paths.
+
+    Of a scenario ``NAME.yaml``; of a study ``NAME_study.yaml`` and the scenario that it is about.
+    Raises `ScenarioError` as `write_starter` does, and where no scenario or study is called so.
+    """
+    folder, stem = _folder_and_stem(name)
+    named = start.removesuffix(".yaml")
+    texts = {}
+    if named in shipped("studies"):
+        study = config_path("studies", named).read_text(encoding="utf-8")
+        named = _BASE.search(study)[1]  # type: ignore[index]  # every study has one
+        study = _BASE.sub(f"base: {stem}.yaml", _NAME_LINE.sub(f"name: {stem}", study))
+        study = study.replace(f"cowpool study {start}", f"cowpool study {stem}_study.yaml")
+        texts[folder / f"{stem}_study.yaml"] = study
+    scenario = config_path("scenarios", named).read_text(encoding="utf-8")
+    scenario = _NAME_LINE.sub(f"name: {stem}", scenario)
+    scenario = scenario.replace(f"cowpool run {named}", f"cowpool run {stem}.yaml")
+    return _write({folder / f"{stem}.yaml": scenario, **texts})
+
+
+def _folder_and_stem(name: str) -> tuple[Path, str]:
     folder, stem = Path(name).parent, Path(name).name.removesuffix(".yaml")
     if not _NAME.fullmatch(stem):
         raise ScenarioError(
             f"{stem!r} will not do as a name; use lower-case letters, digits, `_` and `-`"
         )
-    texts = {
-        folder / f"{stem}.yaml": SCENARIO.format(name=stem),
-        folder / f"{stem}_study.yaml": STUDY.format(name=stem),
-    }
+    return folder, stem
+
+
+def _write(texts: dict[Path, str]) -> list[Path]:
     for path in texts:
         if path.exists():
             raise ScenarioError("exists already; choose another name or remove it", str(path), 1)

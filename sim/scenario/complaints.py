@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union, get_arg
 from pydantic import BaseModel, ValidationError
 
 from sim.scenario.document import Document, Keys, kind_of
+from sim.scenario.synonyms import meant
 from sim.text import shorten
 
 if TYPE_CHECKING:
@@ -62,9 +63,16 @@ def suggestion(word: str, known: Sequence[str]) -> str:
     return f"there are: {shown}" + (", …" if len(known) > fit else "")
 
 
-def unknown_key(key: str, known: Sequence[str]) -> str:
-    """Return the complaint about a key that is not in the schema."""
-    return f"unknown key {shorten(key)!r}; {suggestion(key, known)}"
+def unknown_key(key: str, known: Sequence[str], parts: Sequence[str] = ()) -> str:
+    """Return the complaint about a key that is not in the schema.
+
+    `parts` are the tables of synonyms to look in, besides the `known` keys.
+    """
+    said = next((word for part in parts if (word := meant(part, key))), None)
+    hint = suggestion(key, known)
+    if said:
+        hint = f"did you mean {said!r}?" if said in known else f"write `{said}`"
+    return f"unknown key {shorten(key)!r}; {hint}"
 
 
 def _order(error: ScenarioError) -> int:
@@ -80,7 +88,7 @@ def _complaint(
     where = (*path, *steps)
     if details["type"] == "extra_forbidden":
         known = _fields(annotation)
-        return document.error(where, unknown_key(str(where[-1]), known))
+        return document.error(where, unknown_key(str(where[-1]), known, _parts(annotation)))
     if details["type"] == "missing" and not isinstance(details["input"], Mapping):
         return document.error(where[:-1], f"{kind_of(details['input'])} is not a mapping")
     cause = details.get("ctx", {}).get("error")
@@ -119,9 +127,11 @@ def _plain(annotation: Any) -> Any:
 
 
 def _members(annotation: Any) -> list[Any]:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [_plain(arg) for arg in get_args(annotation) if arg is not type(None)]
-    return [annotation]
+    """Return the types of a union, and of unions in it; else the type alone."""
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return [annotation]
+    others = (_plain(arg) for arg in get_args(annotation) if arg is not type(None))
+    return [member for other in others for member in _members(other)]
 
 
 def _child(members: list[Any], part: int | str) -> Any:
@@ -140,6 +150,17 @@ def _fields(annotation: Any) -> list[str]:
     for member in _members(_plain(annotation)):
         if isinstance(member, type) and issubclass(member, BaseModel):
             names += [field.alias or name for name, field in member.model_fields.items()]
+    return names
+
+
+def _parts(annotation: Any) -> list[str]:
+    """Return the tables of synonyms that a type's keys are in: a process has two."""
+    names: list[str] = []
+    for member in _members(_plain(annotation)):
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            names.append(member.__name__)
+            if "program" in member.model_fields:
+                names.append("process")
     return names
 
 

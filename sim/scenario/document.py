@@ -12,8 +12,10 @@ from __future__ import annotations
 import io
 import math
 import re
+import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO
+from weakref import WeakKeyDictionary
 
 from ruamel.yaml import YAML
 from ruamel.yaml import events as ev
@@ -63,6 +65,11 @@ class WrittenNumber(float):
         return type(self), (self.text,)
 
 
+STDIN: Final = "-"
+"""The path that stands for standard input."""
+
+_STDIN_READ: Final[WeakKeyDictionary[TextIO, bytes]] = WeakKeyDictionary()
+
 Keys = tuple[str | int, ...]
 """Where a value stands in a document: the keys and indices that lead to it."""
 
@@ -108,6 +115,8 @@ def read_document(path: Path, shown: str | None = None) -> Document:
     read, is not YAML, or goes beyond what a document may hold.
     """
     name = shown or str(path)
+    if str(path) == STDIN:
+        return _decoded(_read_stdin(), "<stdin>")
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -118,6 +127,18 @@ def read_document(path: Path, shown: str | None = None) -> Document:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ScenarioError(f"cannot be read ({reason}); check the path", name, 1) from None
+    return _decoded(raw, name)
+
+
+def _read_stdin() -> bytes:
+    """Return what stands on stdin, the same bytes whoever asks again."""
+    if sys.stdin not in _STDIN_READ:
+        _STDIN_READ[sys.stdin] = sys.stdin.buffer.read(MAX_BYTES + 1)
+    return _STDIN_READ[sys.stdin]
+
+
+def _decoded(raw: bytes, name: str) -> Document:
+    """Return the document that the bytes of a file hold."""
     if len(raw) > MAX_BYTES:
         message = "larger than 1 MiB; a scenario or study has a few hundred lines"
         raise ScenarioError(message, name, 1)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.errors import ScenarioError
-from sim.resources import config_path
+from sim.resources import Kind, config_path, shipped
 from sim.scenario.complaints import checked
-from sim.scenario.document import Keys, read_document
+from sim.scenario.document import STDIN, Keys, read_document
 from sim.scenario.model import HostProfile
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sim.scenario.document import Document
 
 DEFAULT_PROFILE: Final = "generic"
@@ -23,6 +22,19 @@ _MOST_EXTENDED: Final = 8
 def is_path(name: str) -> bool:
     """Return whether a profile or scenario is named by its file rather than by a shipped name."""
     return "/" in name or "\\" in name or name.endswith((".yaml", ".yml"))
+
+
+def names_a_file(text: str, kind: Kind) -> bool:
+    """Return whether a scenario or a study is named by its file rather than as one that ships.
+
+    ``-`` is standard input.  Raises `ScenarioError` for ``redis_bgsave.yaml`` where there is no
+    such file but something of that name ships.
+    """
+    path = Path(text)
+    if path.name == text and path.suffix and path.stem in shipped(kind) and not path.exists():
+        message = f"there is no such file here; what ships is called `{path.stem}`"
+        raise ScenarioError(message, text, 1)
+    return text == STDIN or is_path(text) or path.exists()
 
 
 def load_profile(name: str, document: Document, path: Keys, folder: Path) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def resolve_process(
     if not isinstance(name, str):
         raise document.error((*path, "program"), f"{kind_of(name)} is no name; write one program")
     if name not in programs:
-        message = f"no program called {name!r}; {suggestion(name, sorted(programs))}"
+        message = f"no program called {name!r}; {_instead(name, sorted(programs))}"
         raise document.error((*path, "program"), message)
     try:
         model = process_model(programs[name])
@@ -107,6 +107,12 @@ def resolve_process(
     except ValueError as error:
         raise document.error(path, f"{shorten(str(error), 200)}; change one of them") from None
     return process
+
+
+def _instead(name: str, known: list[str]) -> str:
+    """Return what to write for a program that nobody knows: one in a plug-in may be meant."""
+    near = suggestion(name, known)
+    return near if near.startswith("did") else f"{near}; one of a file of yours needs --plugin FILE"
 
 
 @lru_cache(maxsize=256)

@@ -19,11 +19,17 @@ from sim.resources import config_path
 from sim.scenario import defaults
 from sim.scenario.checks import check_host, check_processes, check_run, check_scheduler
 from sim.scenario.complaints import checked
-from sim.scenario.document import Document, Place, read_document
+from sim.scenario.document import STDIN, Document, Place, read_document
 from sim.scenario.hosts import resolve_host
 from sim.scenario.model import Policy, Run, Scenario
 from sim.scenario.overrides import apply_settings, split_path, with_value
-from sim.scenario.profiles import DEFAULT_PROFILE, is_path, load_profile, merged
+from sim.scenario.profiles import (
+    DEFAULT_PROFILE,
+    is_path,
+    load_profile,
+    merged,
+    names_a_file,
+)
 from sim.scenario.programs import known_programs, resolve_process
 from sim.units import in_base_units
 
@@ -75,7 +81,7 @@ def open_scenario(
     """
     text = str(path_or_name)
     path = Path(text)
-    if is_path(text) or path.exists():
+    if names_a_file(text, "scenarios"):
         document = read_document(path, text)
         folder = path.parent
     else:
@@ -89,7 +95,8 @@ def open_scenario(
         document.data = in_base_units(document.data)
     document = apply_settings(document, overrides)
     if document.data.get("name") is None and isinstance(document.data, dict):
-        document.data = {"name": path.stem[:64], **document.data}
+        name = "stdin" if text == STDIN else path.stem[:64]
+        document.data = {"name": name, **document.data}
     known = known_programs() if programs is None else programs
     return ScenarioSource(document, folder, known, tuple(schedulers))
 

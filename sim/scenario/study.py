@@ -26,7 +26,7 @@ from sim.resources import config_path
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.document import Document, WrittenNumber, read_document
 from sim.scenario.model import Closed
-from sim.scenario.profiles import is_path
+from sim.scenario.profiles import names_a_file
 
 KeyPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -313,7 +313,7 @@ def load_study(path_or_name: str | Path) -> Study:
     """
     text = str(path_or_name)
     path = Path(text)
-    if is_path(text) or path.exists():
+    if names_a_file(text, "studies"):
         return parsed_study(read_document(path, text), path.parent)
     try:
         path = config_path("studies", text)

@@ -1,6 +1,8 @@
 """What a person types besides a scenario: help, init, schema; and how cowpool ends."""
 
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,8 @@ import pytest
 
 import sim.cli.starter
 from sim.cli import main
+from sim.cli.shelf import KINDS, find, names, summaries
+from sim.resources import shipped
 from sim.scenario import load_scenario
 from sim.scenario.study import load_study
 
@@ -44,7 +48,18 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["init"], ["run"], ["explain"], ["study"], ["report"], ["schema"], ["conform"], ["walk"]],
+    [
+        [],
+        ["init"],
+        ["run"],
+        ["explain"],
+        ["study"],
+        ["report"],
+        ["schema"],
+        ["conform"],
+        ["walk"],
+        ["show"],
+    ],
 )
 def test_every_command_has_help(command, capsys):
     assert main([*command, "--help"]) == 0
@@ -57,7 +72,7 @@ def test_without_a_command_its_help_is_printed_as_it_is(capsys):
     assert main([]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "  walk     Tell a script" in err.splitlines()[-2]
+    assert "  walk     Tell a script" in err
 
 
 def test_what_is_missing_points_to_the_help_of_its_command(capsys):
@@ -66,8 +81,9 @@ def test_what_is_missing_points_to_the_help_of_its_command(capsys):
     assert said == "cowpool walk: Missing argument 'SCRIPT'; see `cowpool walk --help`\n"
 
 
-def test_the_version(capsys):
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_the_version(option, capsys):
+    assert main([option]) == 0
     assert capsys.readouterr().out == f"cowpool {sim.__version__}\n"
 
 
@@ -82,6 +98,135 @@ def test_init_writes_what_loads(here, capsys):
     out = capsys.readouterr().out
     assert "Study mine" in out
     assert "4, every combination" in out
+
+
+@pytest.mark.parametrize("name", shipped("scenarios"))
+def test_init_from_a_scenario_that_ships(name, here, capsys):
+    assert main(["init", "mine", "--from", name]) == 0
+    assert capsys.readouterr().out.endswith(
+        "now: cowpool explain mine.yaml; cowpool run mine.yaml\n"
+    )
+    mine, shipped_one = load_scenario("mine.yaml"), load_scenario(name)
+    assert mine["name"] == "mine"
+    assert {**mine, "name": shipped_one["name"]} == shipped_one
+    assert name not in Path("mine.yaml").read_text().partition("version:")[0]
+
+
+@pytest.mark.parametrize("name", shipped("studies"))
+def test_init_from_a_study_that_ships_brings_its_scenario(name, here):
+    assert main(["init", "mine", "--from", name]) == 0
+    study = load_study("mine_study.yaml")
+    assert (study.file.name, study.file.base) == ("mine", "mine.yaml")
+    assert main(["explain", "mine_study.yaml"]) == 0
+    assert "cowpool study mine_study.yaml" in Path("mine_study.yaml").read_text()
+
+
+def test_init_from_what_does_not_ship(here, capsys):
+    assert main(["init", "mine", "--from", "prefork"]) == 2
+    assert "did you mean 'prefork_web'" in capsys.readouterr().err
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_ships_is_shown_as_it_is(name, capsys):
+    assert main(["show", name]) == 0
+    (first, *_) = find(name)
+    assert capsys.readouterr().out == first.read_text()
+    assert main(["show", "--path", name]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == str(first)
+
+
+def test_show_lists_what_ships_and_every_file_says_what_it_is(capsys):
+    assert main(["show"]) == 0
+    out = capsys.readouterr().out
+    for kind in KINDS:
+        for name in shipped(kind):
+            assert f"  {name}  " in out
+    assert all(text for described in summaries().values() for _, text in described)
+
+
+def test_show_says_that_a_study_has_the_same_name(capsys):
+    assert main(["show", "redis_bgsave"]) == 0
+    assert capsys.readouterr().err == (
+        "also studies/redis_bgsave: see `cowpool show studies/redis_bgsave`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("redis_bgsav", "nothing that ships is called 'redis_bgsav'; did you mean 'redis_bgsave'?"),
+        ("hosts/ec2", "none of the hosts that ship with cowpool is called 'ec2'"),
+        ("nodes/x", "no kind of file is called 'nodes'; there are: scenarios, studies, hosts"),
+    ],
+)
+def test_show_of_what_does_not_ship(name, told, capsys):
+    assert main(["show", name]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "explain"])
+def test_a_scenario_from_standard_input(command, here, monkeypatch, capsys):
+    text = find("steps_demo")[0].read_bytes().replace(b"name: steps_demo\n", b"")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert main([command, "-", "--set", "host.cpus=2", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    if command == "run":
+        assert document["provenance"]["scenario"]["name"] == "stdin"
+        assert document["provenance"]["scenario"]["host"]["cpus"] == 2
+
+
+def test_a_study_from_standard_input(here, monkeypatch, capsys):
+    text = find("studies/redis_bgsave")[0].read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert main(["explain", "-"]) == 0
+    assert "Study redis_bgsave" in capsys.readouterr().out
+
+
+def test_what_is_wrong_on_standard_input_has_its_line(here, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"version: 1\nhosts: {}\n")))
+    assert main(["run", "-"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "<stdin>:2: hosts: unknown key 'hosts'; did you mean 'host'"
+    )
+
+
+def test_the_file_name_of_what_ships(here, capsys):
+    assert main(["run", "redis_bgsave.yaml"]) == 2
+    told = "there is no such file here; what ships is called `redis_bgsave`"
+    assert told in capsys.readouterr().err
+
+
+def test_an_explanation_as_json(capsys):
+    assert main(["explain", "redis_bgsave", "--json"]) == 0
+    sections = json.loads(capsys.readouterr().out)["sections"]
+    process = next(section for section in sections if section["title"] == "Process redis")
+    assert ["dataset", "1 GiB"] in process["lines"]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("cowpool run redis", {"redis_bgsave"}),
+        ("cowpool run mi", {"mine.yaml"}),
+        ("cowpool study re", {"redis_bgsave"}),
+        ("cowpool show hosts/e", {"hosts/ec2_hvm"}),
+        ("cowpool run x --set host.k", {"host.kernel=", "host.kernel_reserve=", "host.khugepaged=",
+                                        "host.kernel_stack="}),
+        ("cowpool run x --plugin pl", {"plug.py"}),
+        ("cowpool ex", {"explain"}),
+    ],
+)  # fmt: skip
+def test_tab_completes(words, offered, here):
+    for name in ("mine.yaml", "plug.py", "notes.txt"):
+        Path(name).touch()
+    count = str(len(words.split()) - 1)
+    env = {"_COWPOOL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
+    done = subprocess.run(
+        [sys.executable, "-c", "from sim.cli import main; main()"],
+        env={**os.environ, **env}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert set(done.stdout.split()) == offered, done.stderr
 
 
 def test_a_setting_cannot_change_a_study(here, capsys):

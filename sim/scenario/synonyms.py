@@ -1,0 +1,176 @@
+"""What others call the keys of a scenario: an unknown word leads to the key that is meant.
+
+One table for each part of a scenario and for each program.  A word is looked up without regard to
+case, hyphens, underscores and a leading ``vm.``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SYNONYMS: Final[dict[str, dict[str, str]]] = {
+    "Scenario": {
+        "machine": "host",
+        "server": "host",
+        "hosts": "host",
+        "workload": "processes",
+        "workloads": "processes",
+        "programs": "processes",
+        "tasks": "processes",
+        "duration": "run.horizon",
+        "horizon": "run.horizon",
+        "seed": "run.seed",
+        "memory": "host.memory",
+        "cpus": "host.cpus",
+        "kernel": "host.kernel",
+        "scheduler": "policy.scheduler",
+        "policies": "policy",
+    },
+    "Host": {
+        "ram": "memory",
+        "mem": "memory",
+        "memorysize": "memory",
+        "totalmemory": "memory",
+        "cpu": "cpus",
+        "cores": "cpus",
+        "vcpus": "cpus",
+        "ncpus": "cpus",
+        "linux": "kernel",
+        "kernelversion": "kernel",
+        "release": "kernel",
+        "version": "kernel",
+        "overcommitmemory": "overcommit: {mode: 1}",
+        "overcommitratio": "overcommit: {ratio: 50}",
+        "overcommitmode": "overcommit: {mode: 1}",
+        "minfreekbytes": "min_free",
+        "transparenthugepage": "thp",
+        "transparenthugepages": "thp",
+        "hugepages": "thp",
+        "hugepagesizes": "thp_sizes",
+        "mthp": "thp_sizes",
+        "confighz": "hz",
+        "tick": "hz",
+        "reserved": "kernel_reserve",
+        "readaheadkb": "disk.read_ahead",
+        "costs": "prices",
+        "percpupagelists": "percpu_high",
+    },
+    "Overcommit": {"overcommitmemory": "mode", "memory": "mode", "overcommitratio": "ratio"},
+    "Policy": {
+        "oom": "memory: oom",
+        "outofmemory": "memory",
+        "cow": "fork: cow",
+        "zerofill": "zeroing",
+        "sched": "scheduler",
+    },
+    "Scheduler": {"policy": "kind", "name": "kind", "timeslice": "quantum", "slice": "quantum"},
+    "Run": {
+        "duration": "horizon",
+        "end": "horizon",
+        "until": "horizon",
+        "time": "horizon",
+        "length": "horizon",
+        "sampling": "sample_every",
+        "interval": "sample_every",
+        "randomseed": "seed",
+    },
+    "process": {
+        "count": "copies",
+        "instances": "copies",
+        "replicas": "copies",
+        "command": "program",
+        "exe": "program",
+        "oomadj": "oom_score_adj",
+        "affinity": "cpu",
+        "taskset": "cpu",
+        "delay": "start",
+    },
+    "redis": {
+        "keys": "dataset",
+        "maxmemory": "dataset",
+        "usedmemory": "dataset",
+        "data": "dataset",
+        "datasize": "dataset",
+        "memory": "dataset",
+        "valuesize": "value",
+        "valuelength": "value",
+        "datalen": "value",
+        "keysize": "key",
+        "rate": "writes",
+        "sets": "writes",
+        "ops": "writes",
+        "opspersec": "writes",
+        "writerate": "writes",
+        "qps": "writes",
+        "memfragmentationratio": "fragmentation",
+        "bgsaveevery": "save_every",
+        "saveinterval": "save_every",
+        "bgsaves": "saves",
+        "rdbspeed": "save_speed",
+        "bandwidth": "save_speed",
+        "zipf": "key_distribution: zipf",
+        "distribution": "key_distribution",
+    },
+    "prefork_web": {
+        "processes": "workers",
+        "children": "workers",
+        "maxchildren": "workers",
+        "preload": "app",
+        "application": "app",
+        "rss": "app",
+        "heap": "worker_heap",
+        "rate": "requests",
+        "rps": "requests",
+        "gc": "collect_every",
+        "gcfreeze": "collect_every: 0",
+        "gunicorn": "workers",
+        "maxrequestsjitter": "max_requests",
+    },
+    "build_storm": {
+        "heap": "job_heap",
+        "parallel": "concurrency",
+        "j": "concurrency",
+        "memory": "parent",
+        "rss": "parent",
+        "spawn": "method",
+        "compiler": "image",
+    },
+    "shell_pipeline": {
+        "memory": "shell",
+        "commands": "stages",
+        "stream": "stream",
+        "sleep": "think",
+        "pipe": "block",
+    },
+    "heap_growth": {
+        "workers": "processes",
+        "touched": "touched_fraction",
+        "size": "step",
+        "malloc": "method: malloc",
+    },
+    "steps": {"script": "steps", "operations": "steps", "do": "steps", "allocator": "malloc"},
+    "StudyFile": {
+        "scenario": "base",
+        "parameters": "axes",
+        "sweep": "axes",
+        "vary": "axes",
+        "grid": "axes",
+        "runs": "replications",
+        "repeat": "replications",
+        "repeats": "replications",
+        "objective": "answer",
+        "title": "question",
+        "fixed": "set",
+    },
+}
+"""By part of a scenario or program: what people write, and the key that is meant."""
+
+
+def meant(part: str, word: str) -> str | None:
+    """Return what to write for a word that `part` does not have; None where nobody says.
+
+    >>> meant("redis", "maxmemory"), meant("Host", "vm.overcommit_memory"), meant("redis", "x")
+    ('dataset', 'overcommit: {mode: 1}', None)
+    """
+    plain = word.lower().removeprefix("vm.").replace("_", "").replace("-", "")
+    return SYNONYMS.get(part, {}).get(plain)
