@@ -35,6 +35,13 @@ def shown(incomplete: str) -> list[str]:
     return _going_on(incomplete, names())
 
 
+def parts(incomplete: str) -> list[str]:
+    """Return what `cowpool keys` takes."""
+    from sim.scenario.keys import parts as all_parts
+
+    return _going_on(incomplete, all_parts())
+
+
 def plugins(incomplete: str) -> list[str]:
     """Return Python files."""
     return _going_on(incomplete, _files(incomplete, (".py",)))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sim.cli.commands import PluginOption, app, load_if_named, print_json
-from sim.cli.completing import shown
+from sim.cli.completing import parts, shown
 
 
 @app.command()
@@ -48,6 +48,36 @@ def show(
     for other in others:
         kind = other.parent.name
         sys.stderr.write(f"also {kind}/{name}: see `cowpool show {kind}/{name}`\n")
+    return 0
+
+
+@app.command()
+def keys(
+    part: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PART]",
+            help="host, policy, process, run, study, prices, steps, or a program; none: list them.",
+            autocompletion=parts,
+        ),
+    ] = None,
+    plugin: PluginOption = None,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the whole reference as a Markdown page.")
+    ] = False,
+) -> int:
+    """Say what may be written in scenarios and studies: keys, units, verbs of steps, programs."""
+    from sim.cli.lookup import show_part, show_parts
+    from sim.cli.running import known
+    from sim.scenario.keys import markdown
+
+    programs, _ = known(load_if_named(plugin))
+    if as_markdown:
+        sys.stdout.write(markdown(programs))
+    elif part is None:
+        show_parts(programs)
+    else:
+        show_part(part, programs)
     return 0
 
 

@@ -80,8 +80,10 @@ Stages = create_model(
 class Zone(Closed):
     """A zone of physical memory, in order of address."""
 
-    name: Name
-    memory: Annotated[WholePages, size(PAGE_BYTES, MOST_MEMORY_BYTES)]
+    name: Name = Field(description="what it is called")
+    memory: Annotated[WholePages, size(PAGE_BYTES, MOST_MEMORY_BYTES)] = Field(
+        description="its part of the host's memory"
+    )
 
 
 class Overcommit(Closed):
@@ -126,13 +128,13 @@ class Disk(Closed):
 class PublishedPoint(Closed):
     """A published measurement that the profile's prices are to reproduce."""
 
-    kind: Literal["fork", "fork_by_folio"]
+    kind: Literal["fork", "fork_by_folio"] = Field(description="what was timed")
     rss: Bytes = Field(description="resident memory of the parent")
-    time: PositiveDuration
+    time: PositiveDuration = Field(description="how long it took")
     folio: Annotated[WholePages, size(PAGE_BYTES, 2 * MIB)] = Field(
         default=PAGE_BYTES, description="size of the pieces in which the parent's memory came"
     )
-    source: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)] = Field(description="where it was published")
 
 
 class HostFields(Closed):
@@ -153,7 +155,9 @@ class HostFields(Closed):
         default=None, description="memory the kernel keeps: page structures, text, slab"
     )
     min_free: Bytes | None = Field(default=None, description="vm.min_free_kbytes, as a size")
-    watermark_scale_factor: Annotated[int, within(0, 3000)] | None = None
+    watermark_scale_factor: Annotated[int, within(0, 3000)] | None = Field(
+        default=None, description="distance of the watermarks (vm.watermark_scale_factor)"
+    )
     percpu_batch: Annotated[int, within(0, 10_000)] | None = Field(
         default=None, description="pages a per-CPU list takes at once; 0: no per-CPU lists"
     )
@@ -182,7 +186,10 @@ class HostFields(Closed):
     disk: Disk | None = None
     swap: Bytes | None = Field(default=None, description="swap space; 0, the only value so far")
     prices: Prices | None = None
-    stages: Stages | None = None
+    stages: Stages | None = Field(
+        default=None,
+        description="shares of a fault's time, by kind of fault: `{zero_fill: {trap: 0.4, ...}}`",
+    )
     published: list[PublishedPoint] | None = None
 
 
@@ -264,12 +271,16 @@ class Run(Closed):
 class ProcessFields(Closed):
     """What every process has, whatever its program."""
 
-    program: str = Field(examples=["redis"])
+    program: str = Field(
+        examples=["redis"], description="what it does: `cowpool keys` lists the programs"
+    )
     start: Duration = Field(default=0, description="simulated time at which it starts")
     cpu: Annotated[int, within(0, MOST_CPUS - 1)] | None = Field(
         default=None, description="the only CPU it may run on"
     )
-    oom_score_adj: Annotated[int, within(-1000, 1000)] = 0
+    oom_score_adj: Annotated[int, within(-1000, 1000)] = Field(
+        default=0, description="how much more likely the out-of-memory killer takes it"
+    )
     copies: Annotated[int, within(1, 100_000)] = Field(
         default=1, description="how many alike are started"
     )
@@ -284,13 +295,15 @@ def _some(processes: dict[str, Any]) -> dict[str, Any]:
 class Scenario(Closed):
     """Everything that determines a run, apart from the seed."""
 
-    version: Literal[1] = Field(examples=["1"])
+    version: Literal[1] = Field(examples=["1"], description="of the format; every file begins so")
     resolved: Literal[True] | None = Field(
         default=None,
         description="numbers are in base units (bytes, ns, per second), as in what `run --json` "
         "prints; a file written by hand leaves it out",
     )
-    name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="what it is called in output; default: the file's name"
+    )
     host: Host = Host()
     policy: Policy = Policy()
     processes: Annotated[dict[Name, dict[str, Any]], AfterValidator(_some)]

@@ -26,6 +26,7 @@ _TIME: Final = {"anyOf": [{"const": 0}, {"type": "string"}]}
 
 PRICE_SCHEMA: Final[dict[str, Any]] = {
     "description": "a price: `850 ns`, or a value, lognormal or quantiles with its source",
+    "$comment": "a price",
     "anyOf": [
         _TIME,
         {

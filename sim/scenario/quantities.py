@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -35,13 +35,16 @@ _NUMBER: Final = r"^\s*[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*"
 _SIZES: Final = f"({'|'.join(sorted(BYTE_UNITS, key=len, reverse=True))})"
 _TIMES: Final = f"({'|'.join(sorted(TIME_UNITS, key=len, reverse=True))})"
 
+_NO_BOUND: Final = 2**50
+
 FOLIO_BYTES: Final = tuple(PAGE_BYTES << order for order in range(2, 9))
 """Sizes of folios between a page and a huge page."""
 
 
 def _quantity_schema(bare: dict[str, Any], pattern: str, description: str) -> dict[str, Any]:
+    """Return the schema of a quantity; its comment stays where a key's own text is put instead."""
     either = [bare, {"type": "string", "pattern": f"{_NUMBER}{pattern}\\s*$"}]
-    return {"anyOf": either, "description": description}
+    return {"anyOf": either, "description": description, "$comment": description}
 
 
 BYTES_SCHEMA: Final = _quantity_schema({"const": 0}, _SIZES, "a size, e.g. `16 GiB`")
@@ -106,7 +109,25 @@ def within(
             raise ValueError(f"{show(value)} is too large; write at most {show(high)}")
         return value
 
+    if low is not None and high is not None and high < _NO_BOUND:
+        check.bounds = f"{show(low)} to {show(high)}"  # type: ignore[attr-defined]
+    elif low is not None or high is not None:  # what only has to fit 64 bits has no upper bound
+        least = f"at least {show(low)}" if low is not None else f"at most {show(high)}"
+        check.bounds = least  # type: ignore[attr-defined]
     return AfterValidator(check)
+
+
+def bounds_of(annotation: Any) -> str:
+    """Return what `within` says of a type, in words; empty where it has no bounds.
+
+    >>> bounds_of(Annotated[int, within(1, 8)] | None)
+    '1 to 8'
+    """
+    for item in getattr(annotation, "__metadata__", ()):
+        found = getattr(getattr(item, "func", None), "bounds", "")
+        if found:
+            return str(found)
+    return next((found for arg in get_args(annotation) if (found := bounds_of(arg))), "")
 
 
 Bytes = Annotated[int, BeforeValidator(or_nothing(parse_bytes)), WithJsonSchema(BYTES_SCHEMA)]
@@ -146,7 +167,8 @@ KERNEL_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [
         {"type": "number"},
         {"type": "string", "pattern": r"^[0-9]{1,2}\.[0-9]{1,3}([.+-].*)?$"},
-    ]
+    ],
+    "$comment": "a release, e.g. `6.12`",
 }
 
 

@@ -6,12 +6,25 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.scenario.model import Scenario
 from sim.scenario.programs import known_programs, process_model
+from sim.scenario.step_schema import STEPS_REF, image_schema, steps_schema
+from sim.workload.redis import read_version
+from sim.workload.signature import parameters_of
+from sim.workload.step_grammar import normal_image, normal_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sim.workload.signature import Parameter
+
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REF: Final = "#/$defs/{model}"
+
+READ: Final[Mapping[Any, Callable[[], dict[str, Any]]]] = {
+    normal_steps: lambda: dict(STEPS_REF),
+    normal_image: image_schema,
+    read_version: lambda: {"type": ["number", "string"]},
+}
+"""What functions among the metadata of parameters read."""
 
 SchemaKind = Literal["scenario", "study"]
 
@@ -67,8 +80,11 @@ def scenario_schema(programs: Mapping[str, Callable[..., Any]] | None = None) ->
         definitions.update(process.pop("$defs", {}))
         process["title"] = name
         process["properties"]["program"] = {"const": name}
+        for parameter in parameters_of(program):
+            process["properties"][parameter.key] |= _read_by(parameter, schema=process)
         definitions[f"program_{name}"] = process
         choices.append({"$ref": f"#/$defs/program_{name}"})
+    definitions["Steps"] = steps_schema()
     schema["properties"]["processes"] = {
         "description": "processes by name, started in this order",
         "type": "object",
@@ -77,6 +93,17 @@ def scenario_schema(programs: Mapping[str, Callable[..., Any]] | None = None) ->
         "additionalProperties": {"oneOf": choices},
     }
     return schema
+
+
+def _read_by(parameter: Parameter, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of what a parameter's own function reads, without its description."""
+    for item in getattr(parameter.annotation, "__metadata__", ()):
+        if item in READ:
+            old = schema["properties"][parameter.key]
+            for key in ("type", "items", "anyOf"):
+                old.pop(key, None)
+            return READ[item]()
+    return {}
 
 
 def study_schema() -> dict[str, Any]:

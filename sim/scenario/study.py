@@ -57,7 +57,7 @@ def as_times(value: object) -> Times | None:
 class Replications(Closed):
     """How often each point is run: at least, and at most where it matters."""
 
-    least: int = Field(ge=1, le=100_000)
+    least: int = Field(ge=1, le=100_000, description="at least so often")
     most: int = Field(
         ge=1, le=100_000, description="where chance matters, and at the point the answer is about"
     )
@@ -143,7 +143,7 @@ class Check(Closed):
     """Hosts of chosen sizes on which the answer is tried."""
 
     times: KeyPath = Field(description="the key whose multiples are tried as host.memory")
-    by: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    by: list[Annotated[float, Field(gt=0)]] = Field(min_length=1, description="the multiples")
     around: list[Annotated[float, Field(gt=0)]] = Field(
         default=[], description="multiples of the memory that a point turns out to need"
     )
@@ -200,7 +200,7 @@ class Answer(Closed):
 
     metric: str = Field(default="memory_need_bytes.total", description="a metric, dotted")
     content: Fraction = Field(default=0.99, description="share of events the bound must cover")
-    confidence: Fraction = Field(default=0.95)
+    confidence: Fraction = Field(default=0.95, description="how sure the answer has to be")
     at: dict[str, LevelName] | None = Field(
         default=None, description="the point that the sentence is about; default: the largest"
     )
@@ -218,12 +218,19 @@ class Answer(Closed):
 class StudyFile(Closed):
     """A study: `base` changed by `set`, once for every combination of `axes`."""
 
-    version: Literal[1]
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)
-    question: str = ""
+    version: Literal[1] = Field(description="of the format; every file begins so")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64, description="its results are in `out/NAME`"
+    )
+    question: str = Field(default="", description="what is to be found out, in a sentence")
     base: str = Field(description="a scenario that ships with cowpool, or a path")
     set: dict[KeyPath, Any] = Field(default={}, description="changes that hold in every run")
-    axes: dict[KeyPath, AxisForm] = Field(min_length=1)
+    axes: dict[KeyPath, AxisForm] = Field(
+        min_length=1,
+        description="key paths and their levels: a list; a mapping of names to values; or "
+        "`{zip: {key: [...], key: [...]}}` for keys that change together. Every combination is a "
+        "point",
+    )
     labels: dict[KeyPath, str] = Field(default={}, description="axis: words for people")
     replications: (
         Annotated[
@@ -237,8 +244,10 @@ class StudyFile(Closed):
         description="runs a point; default: as many as the bound takes without an assumption about"
         " the distribution, as far as a minute of work allows, and 10 at least",
     )
-    seed: int = Field(ge=0, lt=2**64)
-    baseline: dict[KeyPath, LevelName] | None = None
+    seed: int = Field(ge=0, lt=2**64, description="root of the random numbers of every run")
+    baseline: dict[KeyPath, LevelName] | None = Field(
+        default=None, description="the point that others are compared with"
+    )
     need: Need | None = None
     check: Check | None = None
     uncertain: dict[KeyPath, UncertainInput] = Field(

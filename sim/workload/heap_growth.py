@@ -72,6 +72,10 @@ def heap_growth(
         CPU time after each step.
     hold_ns
         How long the full heap is kept idle.
+    stagger_ns
+        How long after one another the processes start.
+    stagger_ns
+        How long after one another the processes start.
 
     Notes
     -----

@@ -92,7 +92,7 @@ def prefork_web(
         What each worker writes for itself when it starts.
     requests_per_s
         Offered rate to **each** worker.
-    arrivals
+    arrivals, arrivals_file, arrivals_sha256
         ``poisson``, ``fixed`` distances, or ``file``: the times in `arrivals_file`, counted
         from the first fork on, the same to each worker; its SHA-256 is `arrivals_sha256`.
     request_cpu_ns
@@ -101,7 +101,7 @@ def prefork_web(
         Writes of a request to the preloaded application, to pages drawn with replacement.
     hot_fraction, hot_share
         Which pages: the first `hot_fraction` of them take `hot_share` of the writes.
-    collect_every
+    collect_every, collected_fraction
         Requests between two full garbage collections, each of which writes to the first
         `collected_fraction` of the application; 0: frozen before the fork, or none.
     max_requests

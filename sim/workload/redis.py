@@ -173,7 +173,7 @@ def redis(
         leave untouched of their size class.
     writes_per_s
         Offered rate of SETs, from the end of loading on.
-    arrivals
+    arrivals, arrivals_file, arrivals_sha256
         ``poisson``, ``fixed`` distances, or ``file``: the times in `arrivals_file`, counted
         from the end of loading, whose SHA-256 is `arrivals_sha256`.
     key_distribution, zipf_exponent

@@ -44,12 +44,28 @@ class _Scope:
 ADVICE: Final = ("normal", "random", "sequential")
 """What may be said of how a mapping of a file will be read."""
 
-Reader: TypeAlias = Callable[[Any, Path, _Scope], Any]
-"""Checks one argument and returns it in base units."""
+_Read: TypeAlias = Callable[[Any, Path, _Scope], Any]
 
 
 @dataclass(frozen=True)
-class _Verb:
+class Reader:
+    """Checks one argument and returns it in base units; `kind` is what may be written."""
+
+    kind: str
+    read: _Read
+
+    def __call__(self, value: Any, path: Path, scope: _Scope) -> Any:
+        """Return `value` in base units; raises `StepsError`, with its place, if it cannot be."""
+        return self.read(value, path, scope)
+
+
+def _reads(kind: str) -> Callable[[_Read], Reader]:
+    """Make a function the reader of what may be written as `kind`."""
+    return lambda read: Reader(kind, read)
+
+
+@dataclass(frozen=True)
+class Verb:
     """The arguments of a verb, and the one that may stand bare."""
 
     readers: Mapping[str, Reader]
@@ -104,7 +120,7 @@ def _read_step(step: Any, path: Path, scope: _Scope) -> dict[str, dict[str, Any]
     return {name: arguments}
 
 
-def _read_arguments(verb: _Verb, said: Any, path: Path, scope: _Scope) -> dict[str, Any]:
+def _read_arguments(verb: Verb, said: Any, path: Path, scope: _Scope) -> dict[str, Any]:
     bare = said is not None and not isinstance(said, Mapping)
     if said is None:
         said = {}
@@ -246,7 +262,8 @@ def _check_accesses(arguments: dict[str, Any], path: Path, size: int) -> None:
 # -- readers of single arguments --------------------------------------------------------
 
 
-def _quantity(parse: Callable[[Any], Any], low: int) -> Reader:
+def _quantity(kind: str, parse: Callable[[Any], Any], low: int) -> Reader:
+    @_reads(kind)
     def read(value: Any, path: Path, _scope: _Scope) -> Any:
         try:
             parsed = parse(value)
@@ -260,6 +277,9 @@ def _quantity(parse: Callable[[Any], Any], low: int) -> Reader:
 
 
 def _whole(low: int, high: int = 2**40) -> Reader:
+    @_reads(
+        f"a whole number, {low} to {high}" if high < 2**40 else f"a whole number, at least {low}"
+    )
     def read(value: Any, path: Path, _scope: _Scope) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise StepsError(path, f"must be a whole number in {low} .. {high}, got {value!r}")
@@ -268,6 +288,7 @@ def _whole(low: int, high: int = 2**40) -> Reader:
     return read
 
 
+@_reads("a number, 0 to 1")
 def _share(value: Any, path: Path, _scope: _Scope) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0.0 <= value <= 1.0:
@@ -275,64 +296,75 @@ def _share(value: Any, path: Path, _scope: _Scope) -> float:
     return float(value)
 
 
+@_reads("true or false")
 def _flag(value: Any, path: Path, _scope: _Scope) -> bool:
     if not isinstance(value, bool):
         raise StepsError(path, f"must be true or false, got {value!r}")
     return value
 
 
+@_reads("a name")
 def _name(value: Any, path: Path, _scope: _Scope) -> str:
     if not isinstance(value, str) or not value.replace("_", "a").replace("-", "a").isalnum():
         raise StepsError(path, f"a name is letters, digits, `-` and `_`, got {value!r}")
     return str(value)
 
 
+@_reads("advice")
 def _advice(value: Any, path: Path, _scope: _Scope) -> str:
     if value not in ADVICE:
         raise StepsError(path, unknown("advice", str(value), ADVICE))
     return str(value)
 
 
+@_reads("a region")
 def _region(value: Any, path: Path, scope: _Scope) -> str:
-    name = _name(value, path, scope)
+    name: str = _name(value, path, scope)
     if name not in scope.regions:
         raise StepsError(path, unknown("region", name, scope.regions))
     return name
 
 
+@_reads("a block")
 def _block(value: Any, path: Path, scope: _Scope) -> str:
-    name = _name(value, path, scope)
+    name: str = _name(value, path, scope)
     if name not in scope.blocks:
         raise StepsError(path, unknown("block", name, scope.blocks))
     return name
 
 
+@_reads("a child")
 def _child(value: Any, path: Path, scope: _Scope) -> str:
-    name = _name(value, path, scope)
+    name: str = _name(value, path, scope)
     if name not in scope.children:
         raise StepsError(path, unknown("child", name, scope.children))
     return name
 
 
+@_reads("a thread")
 def _thread(value: Any, path: Path, scope: _Scope) -> str:
-    name = _name(value, path, scope)
+    name: str = _name(value, path, scope)
     if name not in scope.threads:
         raise StepsError(path, unknown("thread", name, scope.threads))
     return name
 
 
+@_reads("steps")
 def _child_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
     return _read_steps(value, path, scope.inherited())
 
 
+@_reads("steps")
 def _thread_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
     return _read_steps(value, path, scope.inherited(is_thread=True))
 
 
+@_reads("steps")
 def _spawned_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
     return _read_steps(value, path, _Scope(depth=scope.depth + 1))
 
 
+@_reads("steps")
 def _repeated_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
     scope.depth += 1
     steps = _read_steps(value, path, scope)
@@ -340,10 +372,12 @@ def _repeated_steps(value: Any, path: Path, scope: _Scope) -> list[Any]:
     return steps
 
 
+@_reads("an image")
 def _image(value: Any, path: Path, scope: _Scope) -> dict[str, Any]:
     return _settle_image(_read_arguments(VERBS["exec"], value, path, scope), path)
 
 
+@_reads("a program")
 def _program(value: Any, path: Path, _scope: _Scope) -> str:
     """Read the name of a program that ships; YAML takes an unquoted `true` for a truth value."""
     name = "true" if value is True else value
@@ -352,12 +386,14 @@ def _program(value: Any, path: Path, _scope: _Scope) -> str:
     return name
 
 
+@_reads("text")
 def _file(value: Any, path: Path, _scope: _Scope) -> str:
     if not isinstance(value, str) or not value:
         raise StepsError(path, f"a file has a name, got {value!r}")
     return value
 
 
+@_reads("a pattern")
 def _pattern(value: Any, path: Path, scope: _Scope) -> Any:
     if value == "sequential":
         return "sequential"
@@ -374,13 +410,14 @@ def _pattern(value: Any, path: Path, scope: _Scope) -> Any:
     if kind == "listed":
         return {"listed": _list_of(_COUNT)(said, path, scope)}
     if kind == "hot_cold":
-        arguments = _read_arguments(_HOT_COLD, said, path, scope)
+        arguments = _read_arguments(HOT_COLD, said, path, scope)
         if arguments["hot_fraction"] == 0.0:
             raise StepsError((*path, "hot_fraction"), "must be more than 0")
         return {"hot_cold": arguments}
     raise StepsError(path, unknown("pattern", str(kind), ("uniform", "hot_cold", "listed")))
 
 
+@_reads("arrivals")
 def _arrivals(value: Any, path: Path, scope: _Scope) -> dict[str, Any]:
     if not isinstance(value, Mapping) or len(value) != 1:
         raise StepsError(
@@ -391,14 +428,14 @@ def _arrivals(value: Any, path: Path, scope: _Scope) -> dict[str, Any]:
     kind, said = next(iter(value.items()))
     path = (*path, str(kind))
     if kind == "every":
-        return {"every": _quantity(parse_duration, 1)(said, path, scope)}
+        return {"every": _quantity("a duration", parse_duration, 1)(said, path, scope)}
     if kind == "poisson":
-        rate = _quantity(parse_rate, 0)(said, path, scope)
+        rate = _quantity("a rate", parse_rate, 0)(said, path, scope)
         if not 0 < rate <= 1e9:
             raise StepsError(path, f"must be more than 0/s and at most 1e9/s, got {said}")
         return {"poisson": rate}
     if kind == "at":
-        times = _list_of(_quantity(parse_duration, 0))(said, path, scope)
+        times = _list_of(_quantity("a duration", parse_duration, 0))(said, path, scope)
         if times != sorted(times):
             raise StepsError(path, "times must not decrease")
         return {"at": times}
@@ -406,6 +443,7 @@ def _arrivals(value: Any, path: Path, scope: _Scope) -> dict[str, Any]:
 
 
 def _list_of(reader: Reader) -> Reader:
+    @_reads(f"a list, each {reader.kind}")
     def read(value: Any, path: Path, scope: _Scope) -> list[Any]:
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise StepsError(path, f"must be a list, got {kind_of(value)}")
@@ -414,22 +452,22 @@ def _list_of(reader: Reader) -> Reader:
     return read
 
 
-def _keys(verb: _Verb) -> str:
+def _keys(verb: Verb) -> str:
     return ", ".join(f"`{key}`" for key in verb.readers)
 
 
 # -- the grammar ------------------------------------------------------------------------
 
 _COUNT: Final = _whole(0)
-_BYTES: Final = _quantity(parse_bytes, 1)
-_ANY_BYTES: Final = _quantity(parse_bytes, 0)
-_DURATION: Final = _quantity(parse_duration, 0)
+_BYTES: Final = _quantity("a size", parse_bytes, 1)
+_ANY_BYTES: Final = _quantity("a size", parse_bytes, 0)
+_DURATION: Final = _quantity("a duration", parse_duration, 0)
 _RANGE: Final[dict[str, Reader]] = {"region": _region, "first": _COUNT, "pages": _COUNT}
-_HOT_COLD: Final = _Verb(
+HOT_COLD: Final = Verb(
     {"count": _COUNT, "hot_fraction": _share, "hot_share": _share},
     required=("count", "hot_fraction", "hot_share"),
 )
-_ACCESS: Final = _Verb(
+_ACCESS: Final = Verb(
     {
         **_RANGE,
         "pattern": _pattern,
@@ -450,12 +488,12 @@ _ACCESS: Final = _Verb(
     },
     bare="region",
 )
-_ON_RANGE: Final = _Verb(_RANGE, required=("region",), defaults={"first": 0}, bare="region")
-_BRANCH: Final = _Verb({"name": _name, "steps": _child_steps}, required=("steps",), bare="steps")
+_ON_RANGE: Final = Verb(_RANGE, required=("region",), defaults={"first": 0}, bare="region")
+_BRANCH: Final = Verb({"name": _name, "steps": _child_steps}, required=("steps",), bare="steps")
 
-_ALLOCATE: Final = _Verb({"name": _name, "size": _BYTES}, required=("name", "size"))
+_ALLOCATE: Final = Verb({"name": _name, "size": _BYTES}, required=("name", "size"))
 
-_FILE_RANGE: Final = _Verb(
+_FILE_RANGE: Final = Verb(
     {"file": _name, "first": _COUNT, "pages": _whole(1)},
     required=("file", "pages"),
     defaults={"first": 0},
@@ -465,38 +503,38 @@ _NO_IMAGE: Final = {"text": 0, "data": 0, "bss": 0, "stack": 0, "touched": 1.0}
 
 HEAP_VERBS: Final = ("malloc", "calloc", "realloc", "free", "malloc_trim")
 
-VERBS: Final[dict[str, _Verb]] = {
-    "mmap": _Verb(
+VERBS: Final[dict[str, Verb]] = {
+    "mmap": Verb(
         {"name": _name, "size": _BYTES, "file": _name, "shared": _flag, "cold": _flag},
         required=("name", "size"),
     ),
-    "advise": _Verb(
+    "advise": Verb(
         {**_RANGE, "advice": _advice}, required=("region", "advice"), defaults={"first": 0}
     ),
     "read_file": _FILE_RANGE,
     "write_file": _FILE_RANGE,
-    "fsync": _Verb({"file": _name}, required=("file",), bare="file"),
-    "drop": _Verb({"file": _name, "program": _program}, bare="file"),
+    "fsync": Verb({"file": _name}, required=("file",), bare="file"),
+    "drop": Verb({"file": _name, "program": _program}, bare="file"),
     "munmap": _ON_RANGE,
-    "sbrk": _Verb({"name": _name, "grow": _BYTES, "shrink": _BYTES}),
+    "sbrk": Verb({"name": _name, "grow": _BYTES, "shrink": _BYTES}),
     "malloc": _ALLOCATE,
     "calloc": _ALLOCATE,
-    "realloc": _Verb({"block": _block, "size": _BYTES}, required=("block", "size")),
-    "free": _Verb({"block": _block}, required=("block",), bare="block"),
-    "malloc_trim": _Verb({}),
+    "realloc": Verb({"block": _block, "size": _BYTES}, required=("block", "size")),
+    "free": Verb({"block": _block}, required=("block",), bare="block"),
+    "malloc_trim": Verb({}),
     "dontneed": _ON_RANGE,
     "read": _ACCESS,
     "write": _ACCESS,
-    "compute": _Verb({"cpu": _DURATION}, required=("cpu",), bare="cpu"),
-    "sleep": _Verb({"time": _DURATION}, required=("time",), bare="time"),
-    "sleep_until": _Verb({"time": _DURATION}, required=("time",), bare="time"),
+    "compute": Verb({"cpu": _DURATION}, required=("cpu",), bare="cpu"),
+    "sleep": Verb({"time": _DURATION}, required=("time",), bare="time"),
+    "sleep_until": Verb({"time": _DURATION}, required=("time",), bare="time"),
     "fork": _BRANCH,
     "vfork": _BRANCH,
-    "posix_spawn": _Verb(
+    "posix_spawn": Verb(
         {"name": _name, "program": _program, "image": _image, "steps": _spawned_steps},
         defaults={"steps": []},
     ),
-    "exec": _Verb(
+    "exec": Verb(
         {
             "program": _program,
             **dict.fromkeys(("text", "data", "bss", "stack"), _ANY_BYTES),
@@ -505,11 +543,11 @@ VERBS: Final[dict[str, _Verb]] = {
         },
         bare="program",
     ),
-    "wait": _Verb({"child": _child}, bare="child"),
-    "thread": _Verb({"name": _name, "steps": _thread_steps}, required=("steps",), bare="steps"),
-    "join": _Verb({"thread": _thread}, required=("thread",), bare="thread"),
-    "exit": _Verb({"status": _whole(0, 255)}, defaults={"status": 0}, bare="status"),
-    "repeat": _Verb({"times": _whole(0), "steps": _repeated_steps}, required=("times", "steps")),
-    "mark": _Verb({"kind": _name}, required=("kind",), bare="kind"),
+    "wait": Verb({"child": _child}, bare="child"),
+    "thread": Verb({"name": _name, "steps": _thread_steps}, required=("steps",), bare="steps"),
+    "join": Verb({"thread": _thread}, required=("thread",), bare="thread"),
+    "exit": Verb({"status": _whole(0, 255)}, defaults={"status": 0}, bare="status"),
+    "repeat": Verb({"times": _whole(0), "steps": _repeated_steps}, required=("times", "steps")),
+    "mark": Verb({"kind": _name}, required=("kind",), bare="kind"),
 }
 """Every verb of a list of steps, with its arguments."""

@@ -59,6 +59,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code):
         ["conform"],
         ["walk"],
         ["show"],
+        ["keys"],
     ],
 )
 def test_every_command_has_help(command, capsys):
