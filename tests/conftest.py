@@ -86,20 +86,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Report a difference as unchecked where the host is not as recorded in what decides it."""
     report = yield
     row = kernel_row(item)
+    report.asks_the_kernel = row is not None
     if row is not None and report.failed and call.excinfo is not None:
         depends.judge(report, row, str(call.excinfo.value))
     return report
-
-
-def kernel_counts(stats: dict[str, list[Any]]) -> Counter[str]:
-    """Count the tests that asked the running kernel: held, unchecked, red."""
-    seen: dict[str, str] = {}
-    worst = {"passed": "held", "skipped": "unchecked", "failed": "red", "error": "red"}
-    for outcome, verdict in worst.items():
-        for report in stats.get(outcome, []):
-            if "kernel" in report.keywords and (outcome != "passed" or report.when == "call"):
-                seen[report.nodeid] = verdict
-    return Counter(seen.values())
 
 
 def too_few_held(config: pytest.Config, counts: Counter[str]) -> bool:
@@ -112,7 +102,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or session.exitstatus != pytest.ExitCode.OK:
         return
-    if too_few_held(session.config, kernel_counts(reporter.stats)):
+    if too_few_held(session.config, depends.verdicts(reporter.stats)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -132,7 +122,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             for name, value in report.user_properties:
                 if name == "fresh seed" and report.when == "call":
                     terminalreporter.write_line(f"fresh seed {value}: {report.nodeid}")
-    counts = kernel_counts(terminalreporter.stats)
+    counts = depends.verdicts(terminalreporter.stats)
     if counts:
         said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("held", "unchecked", "red"))
         terminalreporter.write_line(f"against the running kernel: {said}", bold=True)

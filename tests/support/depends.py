@@ -10,6 +10,7 @@ of it, which then has that row alone.
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,3 +171,18 @@ def judge(report: Any, row: Row, said: str, host: Callable[[], Host] = this_host
         path, line, _ = report.location
         report.outcome = "skipped"
         report.longrepr = (path, line or 0, f"Skipped: unchecked: {reason}; it differs: {said}")
+
+
+def verdicts(stats: dict[str, list[Any]]) -> Counter[str]:
+    """Count the tests that asked the running kernel: held, unchecked, red.
+
+    `stats` are reports by outcome, as the terminal reporter has them.
+    """
+    seen: dict[str, str] = {}
+    words = {"passed": "held", "skipped": "unchecked", "failed": "red", "error": "red"}
+    for outcome, word in words.items():
+        for report in stats.get(outcome, []):
+            asked = getattr(report, "asks_the_kernel", False)  # a report of collection has none
+            if asked and (outcome != "passed" or report.when == "call"):
+                seen[report.nodeid] = word
+    return Counter(seen.values())

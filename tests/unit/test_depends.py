@@ -98,3 +98,17 @@ def test_a_compiler_that_cannot_compile_is_missing(monkeypatch):
 
     monkeypatch.setattr(needs, "driver_path", refuses)
     assert needs.driver.__wrapped__() == "`cc` cannot compile it: no such file: stdio.h"
+
+
+def told(nodeid: str, when: str = "call", asks: bool = True) -> SimpleNamespace:
+    return SimpleNamespace(nodeid=nodeid, when=when, asks_the_kernel=asks)
+
+
+def test_what_asked_the_kernel_is_counted_once_and_nothing_else():
+    stats = {
+        "passed": [told("a"), told("b"), told("b", "teardown"), told("c"), told("d", asks=False)],
+        "skipped": [told("e", "setup"), SimpleNamespace(nodeid="collected")],
+        "failed": [told("f")],
+        "error": [told("c", "teardown"), told("g", "setup")],
+    }
+    assert depends.verdicts(stats) == {"held": 2, "unchecked": 1, "red": 3}
