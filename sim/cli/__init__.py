@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -34,6 +35,9 @@ INTERRUPTED: Final = 130
 BY_SIGNAL: Final = 128
 """Added to the number of the signal that ended a command; 2 is Ctrl-C."""
 
+RECORDS: Final = Path("/run/cowpool")
+"""Is there while settings of the kernel are changed, and after (`sim.host.settings`)."""
+
 NOT_OURS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOMEM})
 """What the operating system may refuse through no fault of cowpool's or of its input."""
 
@@ -49,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")  # what libraries have to say to programmers
     try:
         with stopping_by_signals():
+            _put_back_settings()
             return _carried_out(arguments)
     except ScenarioError as error:
         return _say(_in_one_line(error), BAD_INPUT)
@@ -89,6 +94,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command = "cowpool" if context is None else context.command_path
             return _say(f"{command}: {message}; see `{command} --help`", BAD_INPUT)
         return _defect(error)
+
+
+def _put_back_settings() -> None:
+    """Put back what a killed `conform` has left changed in this kernel: only root can."""
+    if not RECORDS.is_dir() or os.geteuid() != 0:
+        return
+    from sim.host.settings import put_back_what_was_left
+
+    for name in put_back_what_was_left():
+        _say(f"cowpool: put back {name}, which one that was killed had changed", DONE)
 
 
 def _carried_out(arguments: Sequence[str] | None) -> int:

@@ -195,15 +195,15 @@ class LokyExecutor:
         """Hand `job` to the pool; None if the pool has broken."""
         from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                n_workers,
-                timeout=_IDLE_WORKER_S,
-                initializer=_ready_worker,
-                initargs=(os.getpid(),),
-            )
         try:
             with _interrupts_held():
+                if self._pool is None:
+                    self._pool = ProcessPoolExecutor(
+                        n_workers,
+                        timeout=_IDLE_WORKER_S,
+                        initializer=_ready_worker,
+                        initargs=(os.getpid(),),
+                    )
                 future: Future[Finished] = self._pool.submit(work, self._simulate, job)
         except BrokenProcessPool:
             return None
@@ -227,13 +227,18 @@ def _result_of(future: Future[Finished]) -> Finished | None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back: processes that start meanwhile are deaf to it from the very beginning."""
+    """Hold back Ctrl-C and SIGHUP, which go to all processes of a terminal.
+
+    Processes that start meanwhile are deaf to them from the very beginning, whoever cleans up
+    behind the workers included.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # which lets signals in again when it has to start
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
+        resource_tracker.ensure_running()  # which lets Ctrl-C in again when it has to start
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
