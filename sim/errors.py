@@ -38,13 +38,17 @@ class Refused(SimError):  # noqa: N818  (not an error of ours: the kernel said n
 
     >>> str(Refused(Errno.ENOMEM, "fork"))
     'fork: ENOMEM (out of memory)'
+
+    `by` is what it was refused by: ``promise`` (overcommit accounting), ``limit`` (no addresses are
+    free), ``memory`` (no frames are), or ``argument`` for all that is not about memory.
     """
 
-    def __init__(self, errno: Errno, call: str, why: str = "") -> None:
-        super().__init__(errno, call, why)
+    def __init__(self, errno: Errno, call: str, why: str = "", by: str = "argument") -> None:
+        super().__init__(errno, call, why, by)
         self.errno = errno
         self.call = call
         self.why = why
+        self.by = by
 
     def __str__(self) -> str:
         return f"{self.call}: {self.errno.name} ({self.why or self.errno.value})"

@@ -43,7 +43,7 @@ processes:                 # by name, started in this order
     saves: 1
 
 run:
-  horizon: 20 s            # the run ends here, or when nothing is left to do
+  # horizon: 5 min         # a run ends when its work has; with this, then at the latest
   warmup: 0 s              # initial part that is not measured
   seed: 1
 """

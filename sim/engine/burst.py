@@ -218,8 +218,8 @@ def advance(m: Arrays, until_ns: int, limit: int) -> tuple[int, int, int]:
             if left == 0:
                 return LENGTH, cpu, now
             c.idle_from_ns = NONE
-            if m.clock[0].sample_next_ns <= now and not sample(m, now):
-                return ROOM, cpu, now
+            if m.clock[0].sample_next_ns <= now:
+                sample(m, now)
             status = carry_out(m, cpu, task)
             if m.pool[0].free != m.clock[0].level_free:
                 integrate(m, now)
@@ -292,12 +292,10 @@ def charge(m: Arrays, cpu: int, task: int, line: int) -> None:
 
 
 @compiled
-def bring_up_to(m: Arrays, now_ns: int) -> bool:
+def bring_up_to(m: Arrays, now_ns: int) -> None:
     """Sample and integrate up to `now_ns`, at the end of a run or of its warm-up."""
-    if not sample(m, now_ns):
-        return False
+    sample(m, now_ns)
     integrate(m, now_ns)
-    return True
 
 
 @compiled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from sim.engine.evidence import REFUSED_BY
 from sim.engine.streams import MOST, stream, whole
 from sim.errors import Errno, Refused
 from sim.kernel import fadvise
@@ -89,6 +90,7 @@ class MemoryCalls:
         """Have the burst carry out one operation; return its result or raise `Refused`."""
         t = self.system.machine.arrays.tasks[self.row]
         t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
+        t.refused_by = t.refused_pages = t.refused_with = 0
         t.fault_from_ns = NONE
         for name, value in fields.items():
             t[name] = whole(call, name, value, -MOST)
@@ -99,8 +101,9 @@ class MemoryCalls:
         t = self.system.machine.arrays.tasks[self.row]
         if t.errno != 0:
             errno = ERRNO[int(t.errno)]
-            self.system.evidence.refused(cast("Task", self), call, op, errno)
-            raise Refused(errno, call)
+            refused = Refused(errno, call, by=REFUSED_BY[int(t.refused_by)])
+            self.system.evidence.refused(cast("Task", self), refused)
+            raise refused
         return int(t.result)
 
     def mmap(

@@ -41,9 +41,8 @@ class Dispatcher:
     def sample(self) -> None:
         """Write the samples that are due before a level changes outside the burst."""
         m = self._system.machine.arrays
-        while int(m.clock[0].sample_next_ns) <= self._system.now_ns:
-            if not burst.bring_up_to(m, self._system.now_ns):
-                self._system.machine.make_room()
+        if int(m.clock[0].sample_next_ns) <= self._system.now_ns:
+            burst.bring_up_to(m, self._system.now_ns)
 
     def stall(self, task: Task, cpu: int, holder: Task | None) -> None:
         """Block a task that waits for memory."""

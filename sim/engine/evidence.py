@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sim.engine.names import kind_of
-from sim.errors import Errno
 from sim.kernel import step as ops
-from sim.kernel.overcommit import may_commit
+from sim.kernel.work import BY_LIMIT, BY_MEMORY, BY_PROMISE
 from sim.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -22,9 +21,13 @@ if TYPE_CHECKING:
 
     from sim.engine.system import System
     from sim.engine.task import Task
+    from sim.errors import Refused
 
 REQUEST: Final = "request"
 """The event that reads and writes with arrivals count by themselves."""
+
+REFUSED_BY: Final = {0: "argument", BY_PROMISE: "promise", BY_LIMIT: "limit", BY_MEMORY: "memory"}
+"""What a call is refused by; all but the first are about memory."""
 
 
 @dataclass(slots=True)
@@ -109,45 +112,43 @@ class Evidence:
         for count in self._events.values():
             count.at_warmup = count.ended
 
-    def refused(self, task: Task, call: str, op: int, errno: Errno) -> None:
-        """Take note that the kernel refuses a call, and of what it has promised by then."""
-        self._refusal(task, call, errno, self._by(task, op, errno))["count"] += 1
+    def refused(self, task: Task, refused: Refused) -> None:
+        """Take note that the kernel refuses a call, by what, and what it has promised by then."""
+        self._refusal(task, refused.call, refused.errno.name, refused.by)["count"] += 1
 
-    def failed(self, task: Task, call: str, errno: Errno) -> None:
+    def failed(self, task: Task, refused: Refused) -> None:
         """Take note that a process ends because a call was refused and it did not expect that."""
-        kind = kind_of(task.name)
-        known = [key for key in self._refusals if key[:3] == (kind, call, errno.name)]
-        found = self._refusal(task, call, errno, known[-1][3] if known else "argument")
+        found = self._refusal(task, refused.call, refused.errno.name, refused.by)
         found["failed"] += 1
         found["count"] = max(found["count"], found["failed"])
 
-    def _refusal(self, task: Task, call: str, errno: Errno, by: str) -> dict[str, Any]:
-        key = (kind_of(task.name), call, errno.name, by)
+    def crashed(self, task: Task) -> None:
+        """Take note that a task is ended by SIGSEGV, if that is because of a promise refused."""
+        t = self._system.machine.arrays.tasks[task.row]
+        if t.refused_by != 0:
+            call = "exec" if t.op == ops.OP_EXEC else "growing its stack"
+            found = self._refusal(task, call, "SIGSEGV", REFUSED_BY[int(t.refused_by)])
+            found["count"] += 1
+            found["failed"] += 1
+
+    def _refusal(self, task: Task, call: str, errno: str, by: str) -> dict[str, Any]:
+        m = self._system.machine.arrays
+        t = m.tasks[task.row]
+        key = (kind_of(task.name), call, errno, by)
         if key not in self._refusals:
-            pool = self._system.machine.arrays.pool[0]
             self._refusals[key] = {
                 "process": key[0],
                 "call": call,
-                "errno": errno.name,
+                "errno": errno,
                 "by": by,
                 "count": 0,
                 "failed": 0,
                 "first_ns": task.now_ns,
-                "committed_bytes": int(pool.committed) * PAGE_BYTES,
-                "commit_limit_bytes": int(pool.commit_limit) * PAGE_BYTES,
+                "asked_bytes": int(t.refused_pages) * PAGE_BYTES,
+                "committed_bytes": int(t.refused_with) * PAGE_BYTES,
+                "commit_limit_bytes": int(m.pool[0].commit_limit) * PAGE_BYTES,
             }
         return self._refusals[key]
-
-    def _by(self, task: Task, op: int, errno: Errno) -> str:
-        """Return what a call was refused by: a promise, or a limit of the address space."""
-        if errno not in (Errno.ENOMEM, Errno.E2BIG):
-            return "argument"
-        m = self._system.machine.arrays
-        t = m.tasks[task.row]
-        pages = max(int(t.pages), int(t.count), 1)
-        if op in (ops.OP_FORK, ops.OP_EXEC) or not may_commit(m, int(t.space), pages):
-            return "promise"
-        return "limit"
 
     def _count_requests(self) -> None:
         for (origin, event), count in self._events.items():

@@ -12,7 +12,7 @@ from sim.engine.result import Measurement, RunResult
 from sim.engine.room import require_room
 from sim.engine.system import System
 from sim.engine.task import Task
-from sim.engine.validity import judged
+from sim.engine.validity import LONGEST_RUN_NS, judged
 from sim.machine.layout import (
     FORK_ASYNC,
     FORK_COW,
@@ -150,7 +150,7 @@ def build_system(
         seed=seed,
         replication=replication,
         burst_steps=run["burst"] if burst is None else burst,
-        horizon_ns=run["horizon"],
+        horizon_ns=LONGEST_RUN_NS if run["horizon"] is None else run["horizon"],
         check=check,
         disk=DiskSpec(
             latency_ns=resolved["host"]["disk"]["latency"],

@@ -343,8 +343,7 @@ class System:
 
     def bring_up_to_now(self) -> None:
         """Bring samples and integrals up to now."""
-        while not burst.bring_up_to(self.machine.arrays, self.end_ns()):
-            self.machine.make_room()
+        burst.bring_up_to(self.machine.arrays, self.end_ns())
 
     def note_peak(self) -> None:
         """Take the memory in use now as its peak."""
@@ -435,6 +434,7 @@ class System:
             pass  # they have been taken already, whatever else there was to do
         elif reason == burst.INVALID:
             self.charge(task, cpu, work.SEGFAULT)
+            self.evidence.crashed(task)
             self.kill(task, Signal.SEGFAULT)
         elif reason == burst.GIVES_WAY:
             self.cpus.give_way(cpu)

@@ -387,7 +387,7 @@ class Task(ThreadCalls):
         except Killed as killed:
             self._die_of(killed.signal)
         except Refused as refused:
-            self.system.evidence.failed(self, refused.call, refused.errno)
+            self.system.evidence.failed(self, refused)
             why = f" ({refused.call}: {refused.why})" if refused.why else ""
             self.leader.ends_with(1, f"failed: {refused.errno.name}{why}")
             self.system.end_threads(self)

@@ -12,10 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.engine.names import kind_of
-from sim.units import format_bytes, format_duration
+from sim.units import S, format_bytes, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+LONGEST_RUN_NS: Final = 1000 * 3600 * S
+"""When a run that has no horizon is cut off: simulated time that nothing should take."""
 
 Severity = Literal["error", "warning", "note"]
 
@@ -85,7 +88,7 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
     found = [
         *_deadlock(document),
         *_ended_badly(document),
-        *_refused(document),
+        *_refused(document, scenario),
         *_need_cut_off(document),
         *_all_warmup(document, scenario),
         *_nothing_happened(document, scenario),
@@ -166,33 +169,47 @@ def _kinds(names: Iterable[str]) -> dict[str, int]:
     return {alone[kind] if n == 1 else kind: n for kind, n in counts.items()}
 
 
-def _refused(document: Mapping[str, Any]) -> Iterator[Finding]:
+def _refused(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield refusals; one that its program handled matters only where it is about memory."""
+    mode = scenario["host"]["overcommit"]["mode"]
     for refusal in document["evidence"]["refusals"]:
         fatal = refusal["failed"] > 0
-        about_memory = refusal["by"] != "argument"
-        if not fatal and not about_memory:
+        if not fatal and refusal["by"] == "argument":
             continue
-        what = f"{refusal['call']} was refused with {refusal['errno']}"
-        remedy = "mend the program: its call is not valid"
-        if about_memory:
-            what += (
-                f", by {BY[refusal['by']]}, at {format_duration(refusal['first_ns'])} with "
-                f"Committed_AS {format_bytes(refusal['committed_bytes'])} and "
-                f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
-            )
-            remedy = "give the host more memory, or change host.overcommit"
-        what += "; the process ended" if fatal else "; the process went on without it"
-        count = refusal["count"]
-        yield Finding("refused", "error", what, refusal["process"], remedy, count)
+        end = "the process ended" if fatal else "the process went on without"
+        what = f"{refusal['call']} was refused with {refusal['errno']} {_by(refusal, mode)}; {end}"
+        remedy = REMEDIES[refusal["by"] if refusal["by"] != "promise" else f"mode {mode}"]
+        yield Finding("refused", "error", what, refusal["process"], remedy, refusal["count"])
 
 
-BY: Final = {
-    "promise": "overcommit accounting",
-    "limit": "a limit of its address space",
-    "memory": "lack of memory",
+def _by(refusal: Mapping[str, Any], mode: int) -> str:
+    """Say what a call was refused by, with what was promised then and how much may be."""
+    at = f"at {format_duration(refusal['first_ns'])}"
+    if refusal["by"] == "argument":
+        return f"because of its arguments, {at}"
+    sizes = (
+        f"asked for {format_bytes(refusal['asked_bytes'])}, "
+        f"Committed_AS {format_bytes(refusal['committed_bytes'])}, "
+        f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
+    )
+    by = {
+        "promise": f"by overcommit accounting (vm.overcommit_memory {mode})",
+        "limit": "because no addresses are free where they are wanted",
+        "memory": "because no frames were free",
+    }
+    return f"{by[refusal['by']]}, {at} ({sizes})"
+
+
+REMEDIES: Final = {
+    "argument": "mend the program: the call is not valid",
+    "mode 0": "give the host more memory: one request is larger than it (or set "
+    "`host.overcommit: {mode: 1}`)",
+    "mode 2": "raise CommitLimit (`host.overcommit: {mode: 2, ratio: ...}`, host.memory), or set "
+    "`host.overcommit: {mode: 1}`",
+    "limit": "map less at a time, or elsewhere",
+    "memory": "give the host more memory",
 }
-"""What refuses a call, for people."""
+"""What helps against a refusal."""
 
 
 def _need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:

@@ -2,10 +2,11 @@
 
 from sim.jit import compiled
 from sim.kernel.filemap import fill_step
-from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.overcommit import commit, promised, refuse
 from sim.kernel.unmap import remove_areas, split_edges, zap_next
 from sim.kernel.work import (
     BRK_CALL,
+    BY_LIMIT,
     DONE,
     EINVAL,
     ENOMEM,
@@ -65,9 +66,9 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     if not area_room(m, 1):
         return GROW
     note(m, MMAP_CALL, 1)
-    promised = promised_to_file(m, task)
-    wanted = promised + (int(t.pages) if t.bits & A_ACCOUNT != 0 else 0)
-    if wanted > 0 and not may_commit(m, space, wanted):
+    to_file = promised_to_file(m, task)
+    wanted = to_file + (int(t.pages) if t.bits & A_ACCOUNT != 0 else 0)
+    if wanted > 0 and not promised(m, task, space, wanted):
         t.errno = ENOMEM
         return DONE
     start = int(t.start)
@@ -76,15 +77,15 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     elif not may_lie(m, space, start, int(t.pages)):
         start = NONE
     if start == NONE:
-        t.errno = ENOMEM
+        refuse(m, task, BY_LIMIT, int(t.pages))
         return DONE
     offset = start if t.kind == KIND_ANON else int(t.index)
     area = insert_area(m, space, start, start + int(t.pages), offset, int(t.bits))
     map_file(m, area, int(t.kind), int(t.file))
     merge_area(m, area)
-    if promised > 0:
-        m.files[int(t.file)].committed = promised
-        m.pool[0].committed += promised
+    if to_file > 0:
+        m.files[int(t.file)].committed = to_file
+        m.pool[0].committed += to_file
     if t.bits & A_ACCOUNT != 0:
         commit(m, space, int(t.pages))
     t.start = start
@@ -141,8 +142,12 @@ def brk_step(m: Arrays, cpu: int, task: int) -> int:
     t.result = brk
     if pages == 0:
         return DONE
-    if not may_commit(m, space, pages) or not is_free(m, space, brk, brk + pages):
+    if not promised(m, task, space, pages):
         t.errno = ENOMEM
+        t.result = NONE
+        return DONE
+    if not is_free(m, space, brk, brk + pages):
+        refuse(m, task, BY_LIMIT, pages)
         t.result = NONE
         return DONE
     extend_heap(m, space, pages)

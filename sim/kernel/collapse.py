@@ -24,13 +24,14 @@ from sim.jit import compiled
 from sim.kernel.folio import make_folio, take_block
 from sim.kernel.huge import put_aside
 from sim.kernel.mappers import drop_mapper
+from sim.kernel.overcommit import refuse
 from sim.kernel.pages import count_resident, forget_page, join_twins
 from sim.kernel.ranges import area_ahead
 from sim.kernel.work import (
+    BY_MEMORY,
     COLLAPSE,
     DONE,
     EINVAL,
-    ENOMEM,
     FRAME_FREE,
     MADVISE_CALL,
     MORE,
@@ -189,7 +190,7 @@ def collapse_block(m: Arrays, cpu: int, task: int) -> bool:
         return True
     block = take_block(m, task, HUGE_ORDER)
     if block == NONE:
-        t.errno = ENOMEM
+        refuse(m, task, BY_MEMORY, 1 << HUGE_ORDER)
         return False
     collapse_leaf(m, cpu, int(t.space), int(t.area), base, block)
     return True

@@ -24,7 +24,7 @@ from typing import Final
 from sim.jit import compiled
 from sim.kernel.fault import access
 from sim.kernel.filemap import evict_step, fill_step
-from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.overcommit import commit, may_commit, promised
 from sim.kernel.process import leave_space
 from sim.kernel.task import space_room, take_stack
 from sim.kernel.work import DONE, E2BIG, ENOMEM, EXEC_BASE, GROW, MORE, SEGV, SHORT, note
@@ -129,7 +129,7 @@ def begin_exec(m: Arrays, cpu: int, task: int) -> int:
         take_stack(m, cpu, task)
     stack_pages = max(int(t.stack_pages), 1)
     space = new_space(m, cpu)
-    if not may_commit(m, space, stack_pages):
+    if not promised(m, task, space, stack_pages):
         t.errno = E2BIG if may_commit(m, space, 1) else ENOMEM
         free_space(m, cpu, space)
         return DONE
@@ -160,7 +160,7 @@ def map_image(m: Arrays, task: int) -> bool:
     s = m.spaces[space]
     image = m.images[int(t.image)]
     s.mmap_top = MMAP_TOP_VPN
-    if not may_commit(m, space, STACK_SPARE_PAGES):
+    if not promised(m, task, space, STACK_SPARE_PAGES):
         return False
     commit(m, space, STACK_SPARE_PAGES)
     stack = m.areas[find_area(m, space, STACK_TOP_VPN - 1)]
@@ -171,7 +171,7 @@ def map_image(m: Arrays, task: int) -> bool:
     if t.image == 0:
         s.heap_start = TEXT_VPN + t.pages
         if t.pages > 0:
-            if not may_commit(m, space, int(t.pages)):
+            if not promised(m, task, space, int(t.pages)):
                 return False
             bits = A_READ | A_WRITE | A_ACCOUNT
             insert_area(m, space, TEXT_VPN, TEXT_VPN + int(t.pages), TEXT_VPN, bits)
@@ -184,7 +184,7 @@ def map_image(m: Arrays, task: int) -> bool:
         in_file = segment.file != NONE
         offset = int(segment.offset) if in_file else start
         if segment.bits & A_ACCOUNT != 0:
-            if not may_commit(m, space, end - start):
+            if not promised(m, task, space, end - start):
                 return False
             commit(m, space, end - start)
         area = insert_area(m, space, start, end, offset, int(segment.bits))

@@ -27,7 +27,7 @@ from sim.kernel.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.lend import frames_to_own, is_lent, own_leaf
 from sim.kernel.lock import must_wait
 from sim.kernel.mappers import drop_mapper
-from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
 from sim.kernel.work import (
     ACCESS,
@@ -99,7 +99,7 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
         if before != NONE and m.areas[before].end + gap_above(m, before) > vpn:
             return False
         pages = int(a.start - vpn)
-        if not may_commit(m, space, pages):
+        if not promised(m, task, space, pages):
             return False
         commit(m, space, pages)
         s.pages += pages

@@ -18,7 +18,7 @@ from sim.kernel.lend import (
 )
 from sim.kernel.lock import lock_up_to
 from sim.kernel.mappers import add_mapper
-from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.task import drop_reserve, space_room, spare_frames, take_stack, use_reserve
 from sim.kernel.unmap import committed_by
@@ -117,7 +117,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
             pages = committed_by(m, area)
             if m.areas[area].bits & A_DONTFORK == 0 and pages > 0:
                 total = total + pages if pool.overcommit == 2 else pages
-                if not may_commit(m, space, total):
+                if not promised(m, task, space, total):
                     t.errno = ENOMEM
                     t.result = NONE
                     note(m, FORK_BASE, 1)

@@ -7,9 +7,10 @@ from typing import Final
 
 from sim.jit import compiled
 from sim.kernel.huge import huge_entry, move_huge, split_huge
-from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.overcommit import commit, promised, refuse
 from sim.kernel.unmap import split_edges, unmap_step
 from sim.kernel.work import (
+    BY_LIMIT,
     DONE,
     EFAULT,
     EINVAL,
@@ -102,7 +103,7 @@ def begin_mremap(m: Arrays, task: int) -> int:
     if t.index == NONE and extra <= 0:
         t.result = start
         return shrink(m, task, start + int(t.count), end) if extra < 0 else DONE
-    if a.bits & A_ACCOUNT != 0 and not may_commit(m, space, extra):
+    if a.bits & A_ACCOUNT != 0 and not promised(m, task, space, extra):
         t.errno = ENOMEM
         return DONE
     if t.index == NONE and a.end == end and is_free(m, space, end, end + extra):
@@ -120,7 +121,7 @@ def begin_mremap(m: Arrays, task: int) -> int:
     elif target != NONE and not may_lie(m, space, target, int(t.count)):
         target = NONE
     if target == NONE:
-        t.errno = ENOMEM
+        refuse(m, task, BY_LIMIT, int(t.count))
         return DONE
     split_edges(m, space, start, end)
     copy_area_to(m, space, find_area(m, space, start), target, int(t.count))

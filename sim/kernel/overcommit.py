@@ -1,6 +1,7 @@
 """What the kernel promises: `Committed_AS`, and when a promise is refused."""
 
 from sim.jit import compiled
+from sim.kernel.work import BY_PROMISE, ENOMEM
 from sim.machine.layout import Arrays
 from sim.machine.rules import R_GUESS_TOTAL
 
@@ -33,6 +34,28 @@ def may_commit(m: Arrays, space: int, pages: int) -> bool:
     allowed = pool.commit_limit - pool.admin_reserve
     allowed -= min(m.spaces[space].pages // 32, pool.user_reserve)
     return bool(pool.committed + pages < allowed)
+
+
+@compiled
+def promised(m: Arrays, task: int, space: int, pages: int) -> bool:
+    """As `may_commit`; where the kernel refuses, the task keeps what it was refused, and when."""
+    if may_commit(m, space, pages):
+        return True
+    t = m.tasks[task]
+    t.refused_by = BY_PROMISE
+    t.refused_pages = pages
+    t.refused_with = m.pool[0].committed
+    return False
+
+
+@compiled
+def refuse(m: Arrays, task: int, by: int, pages: int) -> None:
+    """Refuse the call of a task that asked for `pages`, for lack of memory or addresses: ENOMEM."""
+    t = m.tasks[task]
+    t.errno = ENOMEM
+    t.refused_by = by
+    t.refused_pages = pages
+    t.refused_with = m.pool[0].committed
 
 
 @compiled

@@ -7,7 +7,7 @@ mprotect stops at the first hole, madvise goes on behind it; both then say ENOME
 
 from sim.jit import compiled
 from sim.kernel.huge import huge_entry, split_across, split_huge
-from sim.kernel.overcommit import commit, may_commit
+from sim.kernel.overcommit import commit, promised
 from sim.kernel.populate import WRITE, populate_page
 from sim.kernel.ranges import area_ahead
 from sim.kernel.work import (
@@ -154,14 +154,14 @@ def protect_area(m: Arrays, task: int, end: int) -> int:
         return MORE if limit < end else DONE
     if not area_room(m, 2):
         return GROW
-    promised = limit - start
+    extra = limit - start
     if bits & A_ACCOUNT > a.bits & A_ACCOUNT:
-        if not may_commit(m, space, promised):
+        if not promised(m, task, space, extra):
             t.errno = ENOMEM
             return DONE
-        commit(m, space, promised)
+        commit(m, space, extra)
     elif bits & A_ACCOUNT < a.bits & A_ACCOUNT:
-        commit(m, space, -promised)
+        commit(m, space, -extra)
     private_locked = a.bits & (A_WRITE | A_SHARED | A_LOCKED) == A_LOCKED
     t.write = 1 if private_locked and bits & A_WRITE != 0 else 0
     t.page = start

@@ -38,6 +38,14 @@ EAGAIN: Final = 11
 EFAULT: Final = 14
 EINVAL: Final = 22
 
+# --- what refuses memory ----------------------------------------------------------------------
+BY_PROMISE: Final = 1
+"""Overcommit accounting (`sim.kernel.overcommit`)."""
+BY_LIMIT: Final = 2
+"""The address space: no addresses are free where they are wanted."""
+BY_MEMORY: Final = 3
+"""The pool: a call that does not wait found no frames."""
+
 # --- kinds of work ----------------------------------------------------------------------------
 ACCESS: Final = 0
 ZERO_FILL: Final = 1

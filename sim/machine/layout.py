@@ -320,6 +320,9 @@ TASK = np.dtype(
             "reserved",  # frames set aside for it
             "result",
             "errno",
+            "refused_by",  # what the last refusal was by: BY_PROMISE, BY_LIMIT, BY_MEMORY
+            "refused_pages",  # that were asked for
+            "refused_with",  # pages promised to everybody (Committed_AS) at that moment
             "need",  # frames it was short of
             "fault_page",  # the address of the last invalid access
             # caches, good while `cached_generation` is that of the address space
@@ -442,7 +445,6 @@ CLOCK = np.dtype(
             "sample_next_ns",
             "sample_every_ns",
             "samples",
-            "room_samples",
             "runnable",  # tasks that wait for a CPU
             # the receipt of the step under way
             "lines",
@@ -471,6 +473,8 @@ LATENCY = np.dtype(
     ]
 )
 
+MOST_SAMPLES: Final = 1000
+"""Most rows of a time series; an even number."""
 N_LINES: Final = 42
 """Kinds of work, each with a price."""
 RECEIPT_LINES: Final = 16

@@ -18,6 +18,7 @@ from sim.machine.layout import (
     FORK_EAGER,
     HUGE_ORDER,
     HUGE_PAGES,
+    MOST_SAMPLES,
     N_LATENCIES,
     N_LINES,
     NONE,
@@ -114,7 +115,6 @@ class Machine:
         host: HostSpec,
         *,
         prices: NDArray[np.int64],
-        samples: int = 1,
     ) -> None:
         self.host = host
         n_tables = min(_FIRST_TABLES + host.memory_pages // 256, host.memory_pages + 8)
@@ -124,7 +124,7 @@ class Machine:
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
-        rows |= {"pool": 1, "clock": 1, "samples": max(1, samples), "lists": 1, "cached": 1}
+        rows |= {"pool": 1, "clock": 1, "samples": MOST_SAMPLES, "lists": 1, "cached": 1}
         rows |= {"requests": _FIRST_REQUESTS}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
@@ -281,7 +281,6 @@ class Machine:
         m.pool[0].room_areas = len(m.areas)
         m.pool[0].room_spaces = len(m.spaces)
         m.pool[0].room_requests = len(m.requests)
-        m.clock[0].room_samples = len(m.samples)
 
     def make_room(self) -> None:
         """Double whichever arrays are nearly full, so that the step refused may be made again."""
@@ -294,8 +293,6 @@ class Machine:
             m.grow("areas")
         if pool.used_spaces + 8 > len(m.spaces):
             m.grow("spaces")
-        if m.clock[0].samples + 1 > len(m.samples):
-            m.grow("samples")
         most = max(int(m.files["ra_pages"].max()), int(pool.largest_read), 2 * HUGE_PAGES) + 4
         while len(m.requests) < pool.requests + most:
             m.grow("requests")

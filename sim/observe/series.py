@@ -6,7 +6,7 @@ A level changes at the start of a step only, so it is enough to bring integrals 
 from typing import Final
 
 from sim.jit import compiled, inlined
-from sim.machine.layout import Arrays
+from sim.machine.layout import MOST_SAMPLES, Arrays
 
 _LIMIT: Final = 1 << 61
 _STRETCH_NS: Final = 1 << 33
@@ -14,14 +14,17 @@ _STRETCH_NS: Final = 1 << 33
 
 
 @compiled
-def sample(m: Arrays, until_ns: int) -> bool:
-    """Write a row for every sampling time up to `until_ns`; False if the series is full."""
+def sample(m: Arrays, until_ns: int) -> None:
+    """Write a row for every sampling time up to `until_ns`.
+
+    When the series is full every second row goes, and rows are twice as far apart from then on.
+    """
     clock = m.clock[0]
     pool = m.pool[0]
     while clock.sample_next_ns <= until_ns:
+        if clock.samples == MOST_SAMPLES:
+            drop_every_second(m)
         at = int(clock.samples)
-        if at >= clock.room_samples:
-            return False
         row = m.samples[at]
         row.t_ns = clock.sample_next_ns
         row.free = pool.free
@@ -33,7 +36,25 @@ def sample(m: Arrays, until_ns: int) -> bool:
         row.runnable = clock.runnable
         clock.samples = at + 1
         clock.sample_next_ns += clock.sample_every_ns
-    return True
+
+
+@compiled
+def drop_every_second(m: Arrays) -> None:
+    """Thin out a full series: the rows that stay are twice as far apart, as later ones will be."""
+    clock = m.clock[0]
+    clock.samples = MOST_SAMPLES // 2
+    clock.sample_every_ns *= 2
+    for kept in range(MOST_SAMPLES // 2):
+        old = m.samples[2 * kept]  # field by field: compiled code cannot assign a whole row
+        row = m.samples[kept]
+        row.t_ns = old.t_ns
+        row.free = old.free
+        row.anon = old.anon
+        row.table = old.table
+        row.stack = old.stack
+        row.cache = old.cache
+        row.copies = old.copies
+        row.runnable = old.runnable
 
 
 @compiled

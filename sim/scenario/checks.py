@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from sim.scenario.document import Document
 
-MOST_SAMPLES: Final = 100_000
 MOST_PROCESSES: Final = 100_000
 
 
@@ -59,20 +58,32 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
 
 
 def check_run(run: Mapping[str, Any], document: Document) -> None:
-    """Refuse a run in which nothing is measured, or in which the time series has no end."""
+    """Refuse a run in which nothing is measured."""
     horizon = run["horizon"]
-    if run["warmup"] >= horizon:
+    if horizon is not None and run["warmup"] >= horizon:
         raise document.error(
             ("run", "warmup"),
             f"{format_duration(run['warmup'])} leaves nothing of the horizon "
             f"({format_duration(horizon)}) to measure; shorten it",
         )
-    if horizon // run["sample_every"] > MOST_SAMPLES:
-        raise document.error(
-            ("run", "sample_every"),
-            f"{format_duration(run['sample_every'])} makes {horizon // run['sample_every']:,} "
-            f"points; write at least {format_duration(-(-horizon // MOST_SAMPLES))}",
-        )
+
+
+def check_end(
+    processes: Mapping[str, Mapping[str, Any]],
+    run: Mapping[str, Any],
+    programs: Mapping[str, Any],
+    document: Document,
+) -> None:
+    """Refuse a run without an end: a program that serves for ever, and no horizon."""
+    if run["horizon"] is not None:
+        return
+    for name, process in processes.items():
+        if getattr(programs[process["program"]], "program_endless", False):
+            raise document.error(
+                ("processes", name),
+                f"{process['program']} has no end of its own; give the run one, as in "
+                "`run: {horizon: 60 s}`",
+            )
 
 
 def check_scheduler(
@@ -107,7 +118,7 @@ def check_processes(
                 (*path, "cpu"),
                 f"there is no CPU {cpu}; with {cpus} of them, write 0 to {cpus - 1}",
             )
-        if process["start"] >= run["horizon"]:
+        if run["horizon"] is not None and process["start"] >= run["horizon"]:
             raise document.error(
                 (*path, "start"),
                 f"{format_duration(process['start'])} is not before the end of the run "

@@ -25,6 +25,9 @@ DISK: Final = {
 }
 """Read-ahead and largest request are Linux's (VM_READAHEAD_PAGES, BLK_DEF_MAX_SECTORS)."""
 
+SAMPLE_EVERY_NS: Final = MS
+"""Distance of the first points of a time series; it doubles whenever there are 1,000."""
+
 CFS_SLICE_NS: Final = 3 * MS
 """Half of CFS's latency on one CPU, which grows alike: the slice of each of two busy tasks."""
 
@@ -54,8 +57,3 @@ def quantum_ns(cpus: int, kernel: str = "6.12") -> int:
     """
     one_cpu_ns = BASE_SLICE_NS if rules_of(kernel) & R_EEVDF else CFS_SLICE_NS
     return one_cpu_ns * min(cpus, 8).bit_length()
-
-
-def sample_every_ns(horizon_ns: int) -> int:
-    """Return the distance of time-series points: about 500 of them, at least 1 ms apart."""
-    return max(MS, horizon_ns // 500)

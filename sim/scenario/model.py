@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from sim.cost.catalogue import FAULTS_WITH_STAGES, PRICE_KEYS
-from sim.engine.validity import Code
+from sim.engine.validity import LONGEST_RUN_NS, Code
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
 from sim.scenario.quantities import (
     KERNEL_SCHEMA,
@@ -35,7 +35,7 @@ from sim.scenario.quantities import (
     size,
     within,
 )
-from sim.units import GIB, MIB, PAGE_BYTES, TIB, S, format_duration
+from sim.units import GIB, MIB, PAGE_BYTES, TIB, format_duration
 
 LEAST_MEMORY_BYTES: Final = 16 * PAGE_BYTES
 MOST_MEMORY_BYTES: Final = 4 * TIB
@@ -244,14 +244,19 @@ def _once(codes: list[str]) -> list[str]:
 
 
 class Run(Closed):
-    """How long to simulate, and what to keep."""
+    """When a run ends, and what to keep.  Without a horizon it ends when its work has."""
 
-    horizon: Annotated[Duration, within(1, 1000 * 3600 * S, format_duration)] = Field(
-        description="simulated time at which the run ends", examples=["60 s"]
+    horizon: Annotated[Duration, within(1, LONGEST_RUN_NS, format_duration)] | None = Field(
+        default=None,
+        description="simulated time at which the run is cut off; by default it ends when its "
+        "processes have",
+        examples=["60 s"],
     )
     warmup: Duration | None = Field(default=None, description="initial part that is not measured")
     sample_every: PositiveDuration | None = Field(
-        default=None, description="distance of the points of time series"
+        default=None,
+        description="distance of the points of time series, 1 ms by default; it doubles whenever "
+        "there are 1,000",
     )
     burst: Annotated[int, within(0, 2**62)] | None = Field(
         default=None, description="most steps between two events; 0: no limit. No result changes"
@@ -307,4 +312,4 @@ class Scenario(Closed):
     host: Host = Host()
     policy: Policy = Policy()
     processes: Annotated[dict[Name, dict[str, Any]], AfterValidator(_some)]
-    run: Run = Field(examples=["{horizon: 60 s}"])
+    run: Run = Field(default=Run(), examples=["{horizon: 60 s}"])

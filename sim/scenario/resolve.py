@@ -17,7 +17,7 @@ from sim.errors import ScenarioError
 from sim.policy.schedulers import SCHEDULERS as REGISTRY
 from sim.resources import config_path
 from sim.scenario import defaults
-from sim.scenario.checks import check_host, check_processes, check_run, check_scheduler
+from sim.scenario.checks import check_end, check_host, check_processes, check_run, check_scheduler
 from sim.scenario.complaints import checked
 from sim.scenario.document import STDIN, Document, Place, read_document
 from sim.scenario.hosts import resolve_host
@@ -173,6 +173,7 @@ def _resolve(
         for name, raw in scenario.processes.items()
     }
     check_processes(processes, host, run, document)
+    check_end(processes, run, programs, document)
     policy = _policy(scenario.policy, default_policy, host)
     check_scheduler(policy, schedulers, document)
     return {
@@ -205,9 +206,9 @@ def _policy(
 def _run(given: Run) -> dict[str, Any]:
     own = given.model_dump(exclude_none=True)
     return {
-        "horizon": own["horizon"],
+        "horizon": own.get("horizon"),
         "warmup": own.get("warmup", 0),
-        "sample_every": own.get("sample_every", defaults.sample_every_ns(own["horizon"])),
+        "sample_every": own.get("sample_every", defaults.SAMPLE_EVERY_NS),
         "burst": own.get("burst", 0),
         "expect": sorted(own.get("expect", ())),
         "seed": own.get("seed", defaults.SEED),

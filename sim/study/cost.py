@@ -4,6 +4,7 @@ The heaviest runs start first, so that no worker is left with one at the end.  B
 costs time, never a result.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -28,11 +29,15 @@ def expected_work_s(scenario: Mapping[str, Any]) -> float:
     as long as its durations add up to, and as it takes to go through its sizes at its speeds.
     """
     seconds = RUN_S + scenario["host"]["memory"] / PAGE_BYTES / HOST_PAGES_PER_S
-    horizon_s = scenario["run"]["horizon"] / S
+    horizon_ns = scenario["run"]["horizon"]
+    horizon_s = math.inf if horizon_ns is None else horizon_ns / S
     for process in scenario["processes"].values():
         sizes, rates, speeds = (_values(process, unit) for unit in _UNITS)
         lasts_s = sum(_values(process, "ns")) / S
-        lasts_s += sum(sizes) / min(speeds) if speeds else horizon_s
+        if speeds:
+            lasts_s += sum(sizes) / min(speeds)
+        elif horizon_ns is not None:
+            lasts_s += horizon_s
         accesses = sum(rates) * min(lasts_s, horizon_s)
         work_s = sum(sizes) / PAGE_BYTES / PAGES_PER_S + accesses / ACCESSES_PER_S
         seconds += process.get("copies", 1) * work_s

@@ -66,8 +66,11 @@ DOCUMENT = {
 }  # fmt: skip
 
 
+SCENARIO = {"run": {"warmup": 0, "expect": []}, "host": {"overcommit": {"mode": 0}}}
+
+
 def show(document):
-    show_run({**judged(document, {"run": {"warmup": 0, "expect": []}}), **document})
+    show_run({**judged(document, SCENARIO), **document})
 
 
 def shown(capsys, **changes):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.machine.layout import MOST_SAMPLES
 from sim.scenario.explain.fork import forks_section
 from sim.scenario.explain.host import (
     machine_section,
@@ -51,14 +52,20 @@ def explain_scenario(
 
 
 def _run(run: Mapping[str, Any]) -> Section:
-    samples = run["horizon"] // run["sample_every"]
+    horizon = "none: it ends when its processes have"
+    if run["horizon"] is not None:
+        horizon = format_duration(run["horizon"])
+    every = format_duration(run["sample_every"])
     burst = f"{run['burst']:,} steps" if run["burst"] else "no limit"
     return Section(
         "Run",
         (
-            ("horizon", format_duration(run["horizon"])),
+            ("horizon", horizon),
             ("warm-up", format_duration(run["warmup"])),
-            ("time series", f"{samples:,} points, {format_duration(run['sample_every'])} apart"),
+            (
+                "time series",
+                f"a point every {every}, twice that whenever {MOST_SAMPLES:,} are full",
+            ),
             ("longest burst", burst),
             ("seed", str(run["seed"])),
         ),

@@ -37,7 +37,8 @@ def document(**changes):
 
 
 def scenario(expect=(), warmup=0):
-    return {"run": {"expect": list(expect), "warmup": warmup, "horizon": 10**10}}
+    run = {"expect": list(expect), "warmup": warmup, "horizon": 10**10}
+    return {"run": run, "host": {"overcommit": {"mode": 2}}}
 
 
 def save(begun, ended, measured=None, name="redis"):
@@ -50,7 +51,8 @@ def save(begun, ended, measured=None, name="redis"):
 def refusal(by="promise", failed=1, count=1):
     return {
         "process": "p", "call": "fork", "errno": "ENOMEM", "by": by, "count": count,
-        "failed": failed, "first_ns": 5, "committed_bytes": 3 * GIB, "commit_limit_bytes": 2 * GIB,
+        "failed": failed, "first_ns": 5, "asked_bytes": GIB, "committed_bytes": 3 * GIB,
+        "commit_limit_bytes": 2 * GIB,
     }  # fmt: skip
 
 
