@@ -43,7 +43,7 @@ def _parsed(option: str, parse: Callable[[str], int], text: str | None) -> int |
 
 
 @contextmanager
-def progress_of_a_run(horizon_ns: int) -> Iterator[Callable[[int], None]]:
+def progress_of_a_run(horizon_ns: int | None) -> Iterator[Callable[[int], None]]:
     """Yield what is to be told the simulated time now and then; it shows it on standard error.
 
     On a terminal in a line that is overwritten and wiped out in the end, elsewhere in a line every
@@ -61,10 +61,8 @@ def progress_of_a_run(horizon_ns: int) -> Iterator[Callable[[int], None]]:
         if now_s < due_s:
             return
         due_s = now_s + every_s
-        line = (
-            f"{format_duration(now_ns)} simulated, at most {format_duration(horizon_ns)};"
-            f" {now_s - began_s:.0f} s so far"
-        )
+        most = "" if horizon_ns is None else f", at most {format_duration(horizon_ns)}"
+        line = f"{format_duration(now_ns)} simulated{most}; {now_s - began_s:.0f} s so far"
         sys.stderr.write(f"\r{line.ljust(shown)}" if live else f"{line}\n")
         sys.stderr.flush()
         shown = len(line)

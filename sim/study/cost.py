@@ -36,7 +36,7 @@ def expected_work_s(scenario: Mapping[str, Any]) -> float:
         lasts_s = sum(_values(process, "ns")) / S
         if speeds:
             lasts_s += sum(sizes) / min(speeds)
-        elif horizon_ns is not None:
+        elif horizon_ns is not None:  # without one, it lasts as long as its durations
             lasts_s += horizon_s
         accesses = sum(rates) * min(lasts_s, horizon_s)
         work_s = sum(sizes) / PAGE_BYTES / PAGES_PER_S + accesses / ACCESSES_PER_S
