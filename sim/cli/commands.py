@@ -188,18 +188,16 @@ def explain(
     """Say what a file means in derived numbers, without running it."""
     from sim.cli.running import is_study, known
     from sim.cli.show import show_sections
-    from sim.errors import ScenarioError
     from sim.scenario import load_scenario
     from sim.scenario.explain import explain_scenario
 
+    loaded = load_if_named(plugin)
     if is_study(file):
-        if settings or plugin is not None:
-            raise ScenarioError("is a study; --set and --plugin are for scenarios", file, 1)
         from sim.study.explain import explain_study
 
-        sections = explain_study(file, large=large)
+        sections = explain_study(file, settings or [], large=large, plugin=loaded)
     else:
-        programs, schedulers = known(load_if_named(plugin))
+        programs, schedulers = known(loaded)
         resolved = load_scenario(file, settings or [], programs, schedulers)
         sections = explain_scenario(resolved, programs)
     if as_json:
@@ -227,6 +225,12 @@ def study(
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Runs at a time; default: one a CPU.")
     ] = None,
+    settings: SetOption = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=MOST_SEED, help="Root of all random numbers; default the study's."),
+    ] = None,
+    plugin: PluginOption = None,
     as_json: JsonOption = False,
     time_limit: TimeLimitOption = None,
     memory_limit: MemoryLimitOption = None,
@@ -234,8 +238,9 @@ def study(
 ) -> int:
     """Carry out a study, or go on with it, and write its report.
 
-    Every finished run is kept: the same command goes on where it was.  Exit status 3 if some runs
-    failed.
+    --set changes a key of the study (replications=5) or of its scenario in every run (host.cpus=4);
+    an axis that is set has that level alone.  Every finished run is kept: the same command goes on
+    where it was.  Exit status 1 if the question was not answered, 3 if some runs failed.
     """
     from sim.cli.limiting import limits_of
 
@@ -244,7 +249,16 @@ def study(
     from sim.report.page import write_report
     from sim.study.run import run_study
 
-    outcome = run_study(file, folder, jobs=jobs, report=write_report, limits=limits, large=large)
+    outcome = run_study(
+        file,
+        folder,
+        jobs=jobs,
+        report=write_report,
+        settings=[*(settings or []), *([] if seed is None else [f"seed={seed}"])],
+        plugin=load_if_named(plugin),
+        limits=limits,
+        large=large,
+    )
     return _told(outcome, as_json)
 
 
@@ -253,13 +267,15 @@ def report(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder that `cowpool study` wrote.")
     ],
+    plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Write the report of a study again, from its store."""
     from sim.report.page import write_report
     from sim.study.run import report_again
 
-    return _told(report_again(folder, report=write_report), as_json)
+    loaded = load_if_named(plugin)
+    return _told(report_again(folder, report=write_report, plugin=loaded), as_json)
 
 
 @app.command()

@@ -90,6 +90,15 @@ class Document:
     file: str | None = None
     places: dict[Keys, Place] = field(default_factory=dict)
 
+    def to_json(self) -> Any:
+        """Return the data as JSON values that `from_json` reads as what was written."""
+        return _kept(self.data)
+
+    @classmethod
+    def from_json(cls, kept: Any, file: str | None) -> Self:
+        """Return the document whose data `to_json` gave, without the places of its values."""
+        return cls(_again(kept), file)
+
     def place(self, path: Keys) -> Place:
         """Return where `path` was written, or else the nearest thing around it."""
         for length in range(len(path), -1, -1):
@@ -101,6 +110,34 @@ class Document:
         """Return the error that says `message` about the value at `path`."""
         place = self.place(path)
         return ScenarioError(message, place.file, place.line, dotted(path) or None)
+
+
+_WRITTEN: Final = "\0written"
+"""A key that no document has, for what JSON has no word for."""
+
+
+def _kept(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _kept(inner) for key, inner in value.items()}
+        case list():
+            return [_kept(inner) for inner in value]
+        case WrittenNumber():
+            return {_WRITTEN: value.text}
+        case _:
+            return value
+
+
+def _again(value: Any) -> Any:
+    match value:
+        case {"\0written": str(text)}:
+            return WrittenNumber(text)
+        case dict():
+            return {key: _again(inner) for key, inner in value.items()}
+        case list():
+            return [_again(inner) for inner in value]
+        case _:
+            return value
 
 
 def dotted(path: Keys) -> str:

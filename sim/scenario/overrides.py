@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sim.errors import ScenarioError
@@ -18,10 +18,17 @@ _MAIN_KEYS: Final[Mapping[Keys, str]] = {("host", "overcommit"): "mode"}
 """What a plain value for a mapping sets of it; the rest of the mapping stays."""
 
 
-def apply_settings(document: Document, settings: Sequence[str]) -> Document:
+Meant = Callable[[Document, str, Any], tuple[Keys, Any]]
+"""Where a setting goes in a document, and what goes there; raises `ValueError` if it cannot."""
+
+
+def apply_settings(
+    document: Document, settings: Sequence[str], meant: Meant | None = None
+) -> Document:
     """Return `document` with each ``key.path=value`` of `settings` applied, in order.
 
-    A value is read as YAML.  The n-th setting counts as line n of ``<--set>`` in messages.
+    `meant` says where a key goes; by default where its path leads.  A value is read as YAML.  The
+    n-th setting counts as line n of ``<--set>`` in messages.
     """
     for number, setting in enumerate(settings, start=1):
         key, equals, text = setting.partition("=")
@@ -36,6 +43,11 @@ def apply_settings(document: Document, settings: Sequence[str]) -> Document:
             message = "has no value; write one behind `=`, or `null` for the default"
             raise ScenarioError(message, SET_FILE, number, dotted(path))
         value, places = parse_value(text, SET_FILE, number)
+        if meant is not None:
+            try:
+                path, value = meant(document, key.strip(), value)
+            except ValueError as error:
+                raise ScenarioError(str(error), SET_FILE, number, dotted(path)) from None
         here = Place(SET_FILE, number)
         document = with_value(document, path, value, here)
         document.places.update({(*path, *inner): here for inner in places})

@@ -6,10 +6,10 @@ business.  A key path is written as on the command line: ``processes.redis.datas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -24,8 +24,9 @@ from pydantic import (
 from sim.errors import ScenarioError
 from sim.resources import config_path
 from sim.scenario.complaints import checked, suggestion
-from sim.scenario.document import Document, WrittenNumber, read_document
+from sim.scenario.document import Document, Keys, WrittenNumber, read_document
 from sim.scenario.model import Closed
+from sim.scenario.overrides import apply_settings, split_path
 from sim.scenario.profiles import names_a_file
 
 KeyPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")]
@@ -100,9 +101,17 @@ class ZippedAxis(Closed):
         return len(next(iter(self.zip.values())))
 
 
+def level_name(value: object) -> str:
+    """Return a level as its axis names it: as it was written.
+
+    >>> level_name(False), level_name(4), level_name("1 GiB")
+    ('false', '4', '1 GiB')
+    """
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _level_name(value: object) -> object:
-    """Return a level as its axis names it: a kernel 5.10 is not 5.1."""
-    return str(value) if isinstance(value, WrittenNumber) else value
+    return level_name(value) if isinstance(value, bool | WrittenNumber) else value
 
 
 LevelName = Annotated[str | int | float, BeforeValidator(_level_name)]
@@ -315,20 +324,64 @@ class Study:
         return ("check", "by") if file.check is not None and key == "host.memory" else None
 
 
-def load_study(path_or_name: str | Path) -> Study:
+def load_study(path_or_name: str | Path, settings: Sequence[str] = ()) -> Study:
     """Read a study: a path to a file, or the name of one that ships with cowpool.
+
+    `settings` are changes as on the command line: of a key of the study (``replications=5``,
+    ``answer.content=0.9``), or of its scenario, in every run (``host.cpus=4``).  An axis that is
+    set has this level alone, or those of a list.
 
     Raises `ScenarioError` for whatever is wrong with it by itself; its base is not looked at.
     """
     text = str(path_or_name)
     path = Path(text)
     if names_a_file(text, "studies"):
-        return parsed_study(read_document(path, text), path.parent)
-    try:
-        path = config_path("studies", text)
-    except ScenarioError as error:
-        raise ScenarioError(f"there is no such file, and {error.message}", text) from None
-    return parsed_study(read_document(path, f"{text}.yaml"), path.parent)
+        document = read_document(path, text)
+    else:
+        try:
+            path = config_path("studies", text)
+        except ScenarioError as error:
+            raise ScenarioError(f"there is no such file, and {error.message}", text) from None
+        document = read_document(path, f"{text}.yaml")
+    if settings and "base" in document.data:
+        document = apply_settings(document, settings, _study_setting)
+    return parsed_study(document, path.parent)
+
+
+_BY_KEY_PATH: Final = (
+    ("axes",), ("set",), ("labels",), ("baseline",), ("uncertain",), ("need", "set"),
+    ("answer", "at"),
+)  # fmt: skip
+"""Mappings of a study whose keys are key paths of its scenario."""
+
+
+def _study_setting(document: Document, key: str, value: Any) -> tuple[Keys, Any]:
+    """Return where a setting goes in a study, and what goes there.
+
+    Raises `ValueError`, with what would be right, for what would have no effect.
+    """
+    path = split_path(key)
+    for prefix in _BY_KEY_PATH:
+        if path[: len(prefix)] == prefix and len(path) > len(prefix):
+            return (*prefix, key.removeprefix(f"{'.'.join(prefix)}.")), value
+    if key == "run.seed":
+        return ("seed",), value
+    if path[0] in StudyFile.model_fields:
+        return path, value
+    axes = document.data.get("axes")
+    if isinstance(axes, Mapping):
+        if key in axes:
+            return ("axes", key), value if isinstance(value, list) else [value]
+        for name, axis in axes.items():
+            if isinstance(axis, Mapping) and key in (axis.get("zip") or {}):
+                raise ValueError(f"the axis {name!r} sets it; write `--set axes.{name}={{...}}`")
+    need = document.data.get("need")
+    if isinstance(need, Mapping) and key in (need.get("set") or {}):
+        raise ValueError(
+            "need.set makes the host that the need is measured on; "
+            f"write `--set need.set.{key}=...` to change that"
+        )
+    return ("set", key), value
 
 
 def parsed_study(document: Document, folder: Path) -> Study:

@@ -9,15 +9,26 @@ from sim.resources import config_path
 from sim.scenario.document import Document
 from sim.scenario.profiles import is_path
 from sim.scenario.programs import known_programs
-from sim.scenario.resolve import RESULTS_VERSION, ScenarioSource, open_scenario, scenario_sha256
+from sim.scenario.resolve import (
+    RESULTS_VERSION,
+    SCHEDULERS,
+    ScenarioSource,
+    open_scenario,
+    scenario_sha256,
+)
 from sim.scenario.study import Study, parsed_study
 from sim.study.plan import Planner
+from sim.units import in_base_units
+from sim.workload.plugin import Plugin
 
 
-def planner_of(study: Study, *, large: bool = False) -> tuple[Planner, dict[str, Any]]:
+def planner_of(
+    study: Study, *, large: bool = False, plugin: Plugin | None = None
+) -> tuple[Planner, dict[str, Any]]:
     """Return a study's planner, and what the store has to keep to make it again.
 
-    A study beyond the limits of `sim.study.limits` is refused unless `large`.
+    A study beyond the limits of `sim.study.limits` is refused unless `large`.  `plugin` has
+    programs and schedulers besides those that ship.
 
     The base is a path relative to the study's file, or the name of a scenario that ships.
     Raises `ScenarioError` if there is no such base.
@@ -25,7 +36,7 @@ def planner_of(study: Study, *, large: bool = False) -> tuple[Planner, dict[str,
     name = study.file.base
     path = study.folder / name
     if path.is_file():
-        source = open_scenario(path)
+        source = open_scenario(path, (), *_known(plugin))
     elif is_path(name):
         raise study.error(f"there is no file {name!r} here; check the path", "base")
     else:
@@ -33,23 +44,69 @@ def planner_of(study: Study, *, large: bool = False) -> tuple[Planner, dict[str,
             config_path("scenarios", name)
         except ScenarioError as error:
             raise study.error(error.message, "base") from None
-        source = open_scenario(name)
+        source = open_scenario(name, (), *_known(plugin))
     kept = {
-        "study": study.document.data,
+        "study": study.document.to_json(),
         "file": study.document.file,
-        "base": source.document.data,
+        "base": source.document.to_json(),
         "base_file": source.document.file,
         "base_folder": str(source.folder.resolve()),
+        "plugin": None if plugin is None else plugin.path,
+        "plugin_sha256": _digest(plugin),
     }
-    return Planner(study, _Resolver(study, source), source.programs, large=large), kept
+    return _planner(study, source, plugin, large=large), kept
 
 
-def planner_again(kept: Mapping[str, Any]) -> Planner:
-    """Return the planner of a study that the store has kept."""
-    study = parsed_study(Document(kept["study"], kept["file"]), Path())
-    document = Document(kept["base"], kept["base_file"])
-    source = ScenarioSource(document, Path(kept["base_folder"]), known_programs())
-    return Planner(study, _Resolver(study, source), source.programs, large=True)
+def planner_again(kept: Mapping[str, Any], plugin: Plugin | None = None) -> Planner:
+    """Return the planner of a study that the store has kept.
+
+    Raises `ScenarioError` if it was carried out with another plug-in than `plugin`, or without.
+    """
+    needed = kept.get("plugin_sha256")
+    if needed != _digest(plugin):
+        raise ScenarioError(_other_plugin(kept, plugin), key="--plugin")
+    study = parsed_study(Document.from_json(kept["study"], kept["file"]), Path())
+    document = Document.from_json(kept["base"], kept["base_file"])
+    if document.data.get("resolved") is True:
+        document.data = in_base_units(document.data)
+    programs, schedulers = _known(plugin)
+    source = ScenarioSource(document, Path(kept["base_folder"]), programs, schedulers)
+    return _planner(study, source, plugin, large=True)
+
+
+def _planner(
+    study: Study, source: ScenarioSource, plugin: Plugin | None, *, large: bool
+) -> Planner:
+    return Planner(
+        study,
+        _Resolver(study, source),
+        source.programs,
+        large=large,
+        plugin_sha256=_digest(plugin),
+    )
+
+
+def _known(plugin: Plugin | None) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return the programs and the names of the schedulers that a study may use."""
+    if plugin is None:
+        return known_programs(), SCHEDULERS
+    programs = {**known_programs(), **plugin.programs}
+    return programs, tuple(sorted({*SCHEDULERS, *plugin.schedulers}))
+
+
+def _digest(plugin: Plugin | None) -> str | None:
+    return None if plugin is None else plugin.sha256
+
+
+def _other_plugin(kept: Mapping[str, Any], plugin: Plugin | None) -> str:
+    """Return what is wrong with the plug-in that a kept study is to be read with."""
+    needed = kept.get("plugin_sha256")
+    if needed is None:
+        return "the study was carried out without a plug-in; leave it out"
+    its_own = f"{kept['plugin']} (SHA-256 {needed[:12]}…)"
+    if plugin is None:
+        return f"the study needs its plug-in {its_own}; add `--plugin FILE`"
+    return f"not the plug-in of the study, {its_own}; name that one, or run the study again"
 
 
 class _Resolver:
@@ -76,6 +133,8 @@ class _Resolver:
         return None
 
 
-def run_key(scenario: Mapping[str, Any], seed: int, replication: int) -> str:
+def run_key(
+    scenario: Mapping[str, Any], seed: int, replication: int, plugin_sha256: str | None = None
+) -> str:
     """Return what a run is known by."""
-    return scenario_sha256(scenario, seed, replication, RESULTS_VERSION)
+    return scenario_sha256(scenario, seed, replication, RESULTS_VERSION, plugin_sha256)

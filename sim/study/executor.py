@@ -18,12 +18,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import resource_tracker
 from typing import Any, Final, Protocol
 
 from sim.errors import ScenarioError
 from sim.limits import LimitReachedError, Limits, within
 from sim.study.store import pack
+from sim.workload.plugin import Plugin, load_plugin
 
 RUNS_IN_FLIGHT_PER_WORKER: Final = 2
 """One at work and one waiting, so that no worker idles while the store is written."""
@@ -76,6 +78,38 @@ def simulate_once(scenario: Mapping[str, Any], *, seed: int, replication: int) -
     result: Mapping[str, Any] = simulate(scenario, seed=seed, replication=replication).to_json()
     gc.collect()  # a machine is large, and its parts refer to one another
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class WithPlugin:
+    """Runs the simulator once with what a plug-in offers: in any process, from the same bytes."""
+
+    path: str
+    content: bytes
+
+    def __call__(
+        self, scenario: Mapping[str, Any], *, seed: int, replication: int
+    ) -> Mapping[str, Any]:
+        """Return the result as JSON-able values."""
+        from sim.engine.run import simulate
+        from sim.policy.schedulers import SCHEDULERS
+        from sim.workload import PROGRAMS
+
+        plugin = _plugin(self.path, self.content)
+        result: Mapping[str, Any] = simulate(
+            scenario,
+            seed=seed,
+            replication=replication,
+            programs={**PROGRAMS, **plugin.programs},
+            schedulers={**SCHEDULERS, **plugin.schedulers},
+        ).to_json()
+        gc.collect()
+        return result
+
+
+@lru_cache(maxsize=4)
+def _plugin(path: str, content: bytes) -> Plugin:
+    return load_plugin(path, content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,25 @@ from sim.study.base import planner_of
 from sim.study.executor import available_cpus
 from sim.study.plan import Cell, Planner
 from sim.units import S, format_bytes, format_duration
+from sim.workload.plugin import Plugin
 
 Line = tuple[str, str]
 
 
 def explain_study(
-    path: str | Path, *, jobs: int | None = None, large: bool = False
+    path: str | Path,
+    settings: Sequence[str] = (),
+    *,
+    jobs: int | None = None,
+    large: bool = False,
+    plugin: Plugin | None = None,
 ) -> list[Section]:
     """Return what the study in the file `path` would run, section by section.
 
     Every scenario of the study is resolved, so what cannot be is refused here already, with a
     `ScenarioError`.  `jobs` is how many runs go on at a time; default one a CPU.
     """
-    planner, _ = planner_of(load_study(path), large=large)
+    planner, _ = planner_of(load_study(path, settings), large=large, plugin=plugin)
     planner.check_uncertain()
     study = planner.study
     question = [("question", study.question)] if study.question else []
@@ -32,7 +38,10 @@ def explain_study(
         else study.answer.metric
     )
     axes = [
-        (axis.label, f"{len(axis.levels)} levels: {', '.join(level.name for level in axis.levels)}")
+        (
+            axis.label,
+            f"{_levels(len(axis.levels))}: {', '.join(level.name for level in axis.levels)}",
+        )
         for axis in planner.axes
     ]
     labels = [axis.label for axis in planner.axes]
@@ -41,7 +50,7 @@ def explain_study(
         Section("Points", (*axes, ("points", f"{len(planner.points)}, every combination"))),
         Section("Runs", tuple(_runs(planner, available_cpus() if jobs is None else jobs))),
         Section("The first point", tuple(zip(labels, planner.points[0].levels, strict=True))),
-        *explain_scenario(planner.main_cells()[0].scenario),
+        *explain_scenario(planner.main_cells()[0].scenario, planner.programs),
     ]
 
 
@@ -79,6 +88,10 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
     between = " to ".join(dict.fromkeys(spent))
     lines.append(("time", f"very roughly {between}, {jobs} at a time"))
     return lines
+
+
+def _levels(n: int) -> str:
+    return "1 level" if n == 1 else f"{n} levels"
 
 
 def _times(often: Sequence[Replications]) -> str:

@@ -13,13 +13,13 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from sim.scenario.complaints import suggestion
 from sim.scenario.programs import known_programs
-from sim.scenario.study import Replications, Study, Times, ZippedAxis, as_times
+from sim.scenario.study import Replications, Study, Times, ZippedAxis, as_times, level_name
 from sim.stats.tolerance import values_needed
 from sim.study.cost import expected_work_s
 from sim.study.limits import require_moderate_size
@@ -113,9 +113,26 @@ def axes_of(study: Study) -> list[Axis]:
             message = f"{twice} is an axis and set besides; keep one of them"
             raise study.error(message, *_at(key))
         other += levels[0].sets
-        label = file.labels.get(key, key.rsplit(".", 1)[-1].replace("_", " "))
-        axes.append(Axis(key, label, levels))
+        axes.append(Axis(key, file.labels.get(key) or label_of(key, file.axes), levels))
     return axes
+
+
+def label_of(key: str, others: Iterable[str] = ()) -> str:
+    """Return what people may call a key path: its last word, or enough of them to be told apart.
+
+    `others` are paths that it stands beside.
+
+    >>> label_of("processes.redis.dataset"), label_of("processes.m.steps.2.repeat.times")
+    ('dataset', 'repeat times')
+    >>> label_of("processes.a.dataset", ["processes.b.dataset"])
+    'a dataset'
+    """
+    words = [part for part in key.split(".") if not part.isdecimal()]
+    n_words = 2 if "steps" in words[:-1] else 1
+    beside = [[part for part in o.split(".") if not part.isdecimal()] for o in others if o != key]
+    while n_words < len(words) and any(other[-n_words:] == words[-n_words:] for other in beside):
+        n_words += 1
+    return " ".join(words[-n_words:]).replace("_", " ")
 
 
 def _at(key: str) -> tuple[str, str]:
@@ -126,14 +143,14 @@ def _levels(key: str, axis: Any) -> Iterator[Level]:
     if isinstance(axis, ZippedAxis):
         for n in range(axis.n_levels):
             sets = {k: values[n] for k, values in axis.zip.items()}
-            named = axis.names[n] if axis.names else " · ".join(str(v) for v in sets.values())
+            named = axis.names[n] if axis.names else " · ".join(map(level_name, sets.values()))
             yield Level(named, sets)
     elif isinstance(axis, Mapping):
         for name, value in axis.items():
             yield Level(str(name), {key: value})
     else:
         for value in axis:
-            yield Level(str(value), {key: value})
+            yield Level(level_name(value), {key: value})
 
 
 def points_of(axes: Sequence[Axis]) -> list[Point]:
@@ -161,11 +178,13 @@ class Planner:
         study: Study,
         resolve: Resolve,
         programs: Mapping[str, Callable[..., Any]] | None = None,
+        plugin_sha256: str | None = None,
         *,
         large: bool = False,
     ) -> None:
         self.study = study.file
         self.programs = known_programs() if programs is None else programs
+        self.plugin_sha256 = plugin_sha256
         self.axes = axes_of(study)
         self._source = study
         for name, levels in (("baseline", self.study.baseline), ("answer", self.study.answer.at)):

@@ -223,7 +223,7 @@ class Rounds:
         for order in orders:
             cell = order.cell
             for replication in range(order.first, order.first + order.replications):
-                key = run_key(cell.scenario, seed, replication)
+                key = run_key(cell.scenario, seed, replication, self._planner.plugin_sha256)
                 place = Place(cell.part, cell.point, cell.host, replication)
                 planned.append(PlannedRun(place, key, cell.sha))
                 if key not in done:

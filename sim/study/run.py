@@ -7,7 +7,7 @@ them was faster.
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +21,17 @@ from sim.limits import Limits
 from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
 from sim.study.base import planner_again, planner_of
-from sim.study.executor import LokyExecutor, RunFactory, available_cpus
+from sim.study.executor import (
+    LokyExecutor,
+    RunFactory,
+    WithPlugin,
+    available_cpus,
+    simulate_once,
+)
 from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
 from sim.study.store import Store
+from sim.workload.plugin import Plugin
 
 EXIT_DONE: Final = 0
 EXIT_NO_ANSWER: Final = 1
@@ -85,6 +92,8 @@ def run_study(
     jobs: int | None = None,
     report: Report | None = None,
     quiet: bool = False,
+    settings: Sequence[str] = (),
+    plugin: Plugin | None = None,
     limits: Limits | None = None,
     large: bool = False,
     executors: RunFactory | None = None,
@@ -101,6 +110,10 @@ def run_study(
         What writes the report from the findings; without it, only tables are written.
     quiet
         Show no progress.
+    settings
+        Changes as on the command line, ``key.path=value``; see `sim.scenario.study`.
+    plugin
+        Programs and schedulers besides those that ship; its digest is part of each run's key.
     limits
         What one run may take of this machine; one that takes more has failed.
     large
@@ -111,21 +124,23 @@ def run_study(
     Raises `ScenarioError` for a study that cannot be carried out; nothing has run or been written
     then.  Raises `PartlyDoneError` if the disk gives out later: what was finished is kept.
     """
-    study = load_study(path)
-    planner, kept = planner_of(study, large=large)
+    study = load_study(path, settings)
+    planner, kept = planner_of(study, large=large, plugin=plugin)
     cells = [*planner.main_cells(), *planner.check_cells()]
     require_room(max((cell.scenario for cell in cells), key=machine_bytes))
     planner.check_uncertain()
     folder = DEFAULT_OUT / study.file.name if out is None else out
     n_jobs = available_cpus() if jobs is None else jobs
     bar = nullcontext(Silent()) if quiet else ProgressBar()
-    command = f"cowpool study {shlex.quote(str(path))}"
+    command = _command(path, settings, plugin)
     _require_writable(folder)
     try:
         with Store(folder / STORE_NAME) as store, bar as progress:
             store.start_plan({**kept, "command": command})
             rounds = Rounds(store, planner, cells, progress)
-            executor = (executors or partial(LokyExecutor, limits=limits))(n_jobs)
+            simulate = WithPlugin(plugin.path, plugin.content) if plugin else simulate_once
+            usual = partial(LokyExecutor, simulate=simulate, limits=limits)
+            executor = (executors or usual)(n_jobs)
             try:
                 rounds.carry_out(executor)
             finally:
@@ -138,10 +153,20 @@ def run_study(
         raise PartlyDoneError(message) from error
 
 
-def report_again(out: Path, *, report: Report | None = None) -> StudyOutcome:
+def _command(path: str | Path, settings: Sequence[str], plugin: Plugin | None) -> str:
+    """Return what repeats a study."""
+    words = ["cowpool", "study", str(path)]
+    words += [word for setting in settings for word in ("--set", setting)]
+    words += ["--plugin", plugin.path] if plugin else []
+    return shlex.join(words)
+
+
+def report_again(
+    out: Path, *, report: Report | None = None, plugin: Plugin | None = None
+) -> StudyOutcome:
     """Write the report of the study in the folder `out` again, from its store.
 
-    Raises `ScenarioError` if there is none.
+    Raises `ScenarioError` if there is none, or if it was carried out with another plug-in.
     """
     path = out / STORE_NAME
     if not path.exists():
@@ -149,7 +174,7 @@ def report_again(out: Path, *, report: Report | None = None) -> StudyOutcome:
     _require_writable(out)
     with Store(path) as store:
         kept = store.study()
-        findings = analyse(store, planner_again(kept), kept["command"])
+        findings = analyse(store, planner_again(kept, plugin), kept["command"])
         return _written(findings, out, report, n_new=0, again=True)
 
 

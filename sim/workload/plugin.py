@@ -28,27 +28,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """What a file offers, by name, and the SHA-256 of its bytes."""
+    """What a file offers, by name; where it is, its bytes and their SHA-256."""
 
     programs: dict[str, Program] = field(default_factory=dict)
     schedulers: dict[str, Callable[..., Any]] = field(default_factory=dict)
     sha256: str = ""
+    path: str = ""
+    content: bytes = b""
 
 
-def load_plugin(path: str | Path) -> Plugin:
+def load_plugin(path: str | Path, content: bytes | None = None) -> Plugin:
     """Run the file `path` and return what it offers.
+
+    `content` is what the file held earlier: then it is not read again.
 
     Raises `ScenarioError`, one line with file and line, if the file cannot be read or run,
     offers nothing, offers one name twice, or a program whose parameters have no type.
     """
     file = Path(path)
     try:
-        content = file.read_bytes()
+        content = file.read_bytes() if content is None else content
     except OSError as error:
         raise ScenarioError(f"cannot read the plug-in: {error.strerror}", str(path)) from error
     digest = sha256(content).hexdigest()
     module = _run(file, content, f"{MODULE_PREFIX}{digest[:16]}")
-    plugin = Plugin(sha256=digest)
+    plugin = Plugin(sha256=digest, path=str(path), content=content)
     for value in list(vars(module).values()):
         if getattr(value, "__module__", None) != module.__name__:
             continue

@@ -230,12 +230,6 @@ def test_tab_completes(words, offered, here):
     assert set(done.stdout.split()) == offered, done.stderr
 
 
-def test_a_setting_cannot_change_a_study(here, capsys):
-    assert main(["init", "mine"]) == 0
-    assert main(["explain", "mine_study.yaml", "--set", "seed=2"]) == 2
-    assert "--set and --plugin are for scenarios" in capsys.readouterr().err
-
-
 def test_init_overwrites_nothing(here, capsys):
     Path("mine_study.yaml").write_text("precious")
     assert main(["init", "mine"]) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.scenario.explain.section import Section
 from sim.scenario.forms import FORMS
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sim.scenario.forms.setting import Setting
+    from sim.workload.signature import Unit
+
+_MOST_ITEMS: Final = 12
 
 
 def process_section(
@@ -27,11 +30,19 @@ def process_section(
     lines = [("program", _how_started(process))]
     for parameter in parameters_of(program):
         value = process[parameter.key]
-        shown = f"{len(value)} of them" if isinstance(value, list) else value
-        if shown not in ("", None):
-            lines.append((parameter.key, show_value(parameter.unit, shown)))
+        if value not in ("", None):
+            lines.append((parameter.key, _shown(value, parameter.unit)))
     lines += _expected(process["program"], arguments, setting)
     return Section(f"Process {name}", tuple(lines))
+
+
+def _shown(value: Any, unit: Unit | None) -> str:
+    """Return the value of a parameter; of steps the verbs, of a list its first items."""
+    if not isinstance(value, list):
+        return show_value(unit, value)
+    items = [next(iter(v)) if isinstance(v, dict) and v else show_value(unit, v) for v in value]
+    more = f", and {len(items) - _MOST_ITEMS:,} more" if len(items) > _MOST_ITEMS else ""
+    return f"{', '.join(items[:_MOST_ITEMS])}{more}" if items else "none"
 
 
 def _how_started(process: Mapping[str, Any]) -> str:
