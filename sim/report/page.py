@@ -2,14 +2,18 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from markupsafe import Markup, escape
+
 from sim.report.figures.bill import COLOURS, draw_bill, draw_bills
 from sim.report.figures.forks import draw_forks
 from sim.report.figures.free_pages import draw_free_pages
+from sim.report.figures.inputs import draw_inputs
 from sim.report.figures.latency import draw_latencies, draw_stages
 from sim.report.figures.maps import draw_need, draw_oom
 from sim.report.figures.metrics import draw_metric, draw_paired
@@ -17,6 +21,7 @@ from sim.report.style import FAINT, Drawing
 from sim.units import format_bytes, format_duration
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+_LKML: Final = re.compile(r"\bLKML ([0-9][\w.-]*[\w])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     classes: tuple[str, ...]
     file: str
+    title: str = ""
 
 
 def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], page: Path) -> None:
@@ -59,12 +65,22 @@ def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], page: Path
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["linked"] = linked
+    sections = _sections(facts, tables, axes, folder)
+    tornado = draw_inputs(facts["inputs"], facts["answer"], folder)
     text = environment.get_template("report.html.j2").render(
         facts=facts,
         bill=bill,
         bill_rows=[{**item, "colour": COLOURS.get(item["name"], FAINT)} for item in facts["bill"]],
         bill_total=format_bytes(sum(item["bytes"] for item in facts["bill"])),
-        sections=_sections(facts, tables, axes, folder),
+        sections=sections,
+        contents=_contents(facts, sections),
+        tornado=tornado,
+        inputs=input_rows(facts["inputs"]),
+        fixed_inputs=[each for each in facts["inputs"] if not each["ends"]],
+        latencies=_latency_grid(facts["latencies"]),
+        latency_words=LATENCY_WORDS,
+        rules=_rules(facts["scenario"]),
         prices=_price_grid(facts["prices"]),
         n_assumed=sum(price["assumed"] for price in facts["prices"]),
         scenario=_scenario_text(facts["scenario"]),
@@ -72,6 +88,90 @@ def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], page: Path
         runs=", ".join(f"{n} {part}" for part, n in facts["study"]["runs"].items()),
     )
     page.write_text(text, encoding="utf-8")
+
+
+def linked(text: object) -> Markup:
+    """Return a text with its references to the kernel's mailing list as links."""
+    shown = str(escape(str(text)))
+    return Markup(_LKML.sub(_lkml_link, shown))  # escaped above
+
+
+def _lkml_link(found: re.Match[str]) -> str:
+    address = f"https://lore.kernel.org/all/?q={found[1]}"
+    return f'LKML <a href="{address}">{found[1]}</a>'
+
+
+def _contents(facts: Mapping[str, Any], sections: Sequence[Section]) -> list[tuple[str, str]]:
+    """Return the sections of the page: anchor and title."""
+    first = [
+        ("inputs", "What the answer rests on", facts["inputs"]),
+        ("latencies", "How long things take", facts["latencies"]),
+        ("bill", "The bill", facts["bill"]),
+        ("settings", "Lines to set", facts["settings"]),
+        *((section.id, section.title, True) for section in sections),
+        ("method", "Method", True),
+        ("prices", "Prices", facts["prices"]),
+        ("files", "Study and scenario", True),
+    ]
+    return [(anchor, title) for anchor, title, there in first if there]
+
+
+def _rules(scenario: Mapping[str, Any] | None) -> str:
+    if scenario is None:
+        return "no run"
+    host = scenario["host"]
+    return f"the rules of Linux {host['kernel']}, prices of {host['profile'] or 'a file'}"
+
+
+def input_rows(inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the rows of the table of inputs that were varied."""
+    return [
+        {
+            "label": each["label"],
+            "text": each["text"],
+            "evidence": each["evidence"],
+            "known": "given, varied by the study" if each["asked"] else each["evidence"],
+            "source": each["source"],
+            "effect": "; ".join(f"{end['value']}: {_effect(end)}" for end in each["ends"]),
+            "measure": each["measure"],
+        }
+        for each in inputs
+        if each["ends"]
+    ]
+
+
+def _effect(end: Mapping[str, Any]) -> str:
+    if end["relative"] is None:
+        return str(end["text"])
+    if abs(end["relative"]) < SEEN_FROM:
+        return "no difference"
+    return f"{end['text']} ({100 * end['relative']:+.1f} %)"
+
+
+SEEN_FROM: Final = 0.0005
+"""Relative change of an answer from which it is told in numbers."""
+
+LATENCY_WORDS: Final = (
+    "Times are as good as the prices they are made of. Low and high: what the same work takes with "
+    "all prices at the low ends, and at the high ends, of their ranges; for requests, runs were "
+    "made with such prices."
+)
+
+
+def _latency_grid(rows: Sequence[Mapping[str, Any]]) -> Grid:
+    columns = ("time", "low prices", "middle prices", "high prices", "how it is known")
+    shown = tuple(
+        (
+            row["name"],
+            *("" if row[key] is None else format_duration(row[key]) for key in _LATENCY_ENDS),
+            row["how"],
+        )
+        for row in rows
+    )
+    return Grid(columns, shown, ("k", "n", "n", "n", "w"), "")
+
+
+_LATENCY_ENDS: Final = ("low_ns", "middle_ns", "high_ns")
 
 
 def _bill_words(facts: Mapping[str, Any]) -> str:
@@ -106,7 +206,7 @@ def _sections(
         Section("paired", "Against the baseline", _some(dict.fromkeys(paired))),
         Section(
             "need",
-            "Memory needed",
+            "Memory at every point",
             _some([draw_need(need, axes, answer["bound"], folder), draw_bills(need, axes, folder)]),
             _need_grid(need, tables["fork"], axes),
         ),
@@ -166,10 +266,10 @@ def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid
         )
     columns = (
         *(axis["label"] for axis in axes),
-        "host needed",
+        "host",
         "× data",
-        "bound",
-        "mean need",
+        "of it for processes",
+        "mean of the peaks",
         "copies",
         "page tables",
         "fork",
@@ -236,7 +336,7 @@ def _published_grid(published: Sequence[Mapping[str, Any]]) -> Grid | None:
     )
     rows = tuple(dict.fromkeys(rows))  # a point may stand for two things
     columns = ("resident set", "fork", "folio", "published in")
-    return Grid(columns, rows, ("n", "n", "n", "w"), "")
+    return Grid(columns, rows, ("n", "n", "n", "w"), "", "Published fork times of such a host")
 
 
 def _price_grid(prices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

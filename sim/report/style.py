@@ -113,6 +113,14 @@ def drawn(
 
 
 def ink_on(colour: Any) -> str:
-    """Return black or white, whichever is readable on `colour`."""
-    red, green, blue = mpl.colors.to_rgb(colour)
-    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else INK
+    """Return black or white, whichever has the higher contrast on `colour` (WCAG 2.1)."""
+    behind = _luminance(colour)
+    on_white = 1.05 / (behind + 0.05)
+    on_ink = (behind + 0.05) / (_luminance(INK) + 0.05)
+    return "white" if on_white > on_ink else INK
+
+
+def _luminance(colour: Any) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+              for c in mpl.colors.to_rgb(colour)]  # fmt: skip
+    return float(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])

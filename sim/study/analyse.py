@@ -13,15 +13,17 @@ import sim
 from sim.errors import InsufficientDataError
 from sim.scenario.resolve import RESULTS_VERSION
 from sim.scenario.study import Replications, StudyFile, Times
-from sim.study import answer, rests, tables, trials
+from sim.study import answer, bill, doubts, rests, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.headline import Headline, at_least, figure_from, headline
+from sim.study.inputs import omissions_of
+from sim.study.latencies import latencies_of
 from sim.study.need import Need, smallest_host_bytes
 from sim.study.percentiles import distributions_of
 from sim.study.plan import MEMORY, Axis, Part, Planner, Point, value_at
 from sim.study.prices import price_list
-from sim.study.records import Failure, Record, read_records
+from sim.study.records import Failure, Record, metric_text, read_records
 from sim.study.store import Store
 
 FINDINGS_VERSION: Final = 1
@@ -68,6 +70,15 @@ def needs_and_hosts(
         except InsufficientDataError:
             continue
     return {point: needs[point] for point in hosts}, hosts
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What the answer rests on: its figure, if it is one, and how its inputs move it."""
+
+    base: rests.Base | None
+    effects: Sequence[rests.Effect]
+    latencies: list[dict[str, Any]]
 
 
 class _Analysis:
@@ -118,6 +129,7 @@ class _Analysis:
         head = told.point
         base = None if head is None or told.kind != "answered" else self._base(head)
         effects = [] if base is None else rests.effects_of(self.planner, self.groups, base)
+        rest = Rest(base, effects, self._latencies(told, effects))
         frames["inputs"] = rests.effects_table(effects, base)
         facts: dict[str, Any] = {
             "findings_version": FINDINGS_VERSION,
@@ -130,10 +142,14 @@ class _Analysis:
                 "check": None,
                 "precision": None,
                 "point": head,
+                "figure": None if base is None else base.figure,
+                "metric": None if base is None else base.metric,
+                "text": None if base is None else metric_text(base.metric, base.figure),
                 "bound": answer.bound_words(self.study.answer),
                 "where": None if head is None else answer.place_text(self.axes, self.points[head]),
             },
             "inputs": [] if base is None else rests.effect_facts(effects, base),
+            "latencies": [],
             "bill": [],
             "settings": [],
             "curves": [],
@@ -148,31 +164,30 @@ class _Analysis:
             sentences = answer.no_answer_sentences(told.reasons, facts["answer"]["where"])
             facts["answer"] |= {"sentence": sentences[0], "more": sentences[1:]}
         if head is not None and self.groups.get((self.part, head, 0)):
-            self._tell_about(told, head, facts, frames)
+            self._tell_about(told, head, facts, rest)
         return Findings(facts, frames)
 
-    def _tell_about(
-        self, told: Headline, head: int, facts: dict[str, Any], frames: Mapping[str, Any]
-    ) -> None:
+    def _tell_about(self, told: Headline, head: int, facts: dict[str, Any], rest: Rest) -> None:
         """Fill in what concerns the point that the answer is about."""
         groups = self.groups
+        resolved = self.store.scenario(groups[self.part, head, 0][0].scenario)
+        facts["latencies"] = rest.latencies
         if told.kind != "no answer":
             judged = self._verdict(head)
             facts["answer"] |= {
                 "check": None if judged is None else judged.plain(),
                 "precision": self._precision(head),
             }
-            sentences = self._sentences(told, head, frames, judged)
+            sentences = self._sentences(told, head, rest, judged)
             facts["answer"] |= {"sentence": sentences[0], "more": sentences[1:]}
         if head in self.needs and told.kind == "answered":
             need, host = self.needs[head], self.hosts[head]
             scenario, data = self.planner.on_host(head, host), self.data.get(head)
             event = self.study.answer.event
-            items = answer.bill(need, host, scenario, data, event)
+            omissions = omissions_of(resolved, self.planner.programs)
+            items = bill.bill(need, host, scenario, data, event, omissions)
             facts["bill"] = [item.plain() for item in items]
-            facts["settings"] = answer.settings(need, host, scenario, data)
-        first = groups[self.part, head, 0][0]
-        resolved = self.store.scenario(first.scenario)
+            facts["settings"] = bill.settings(need, host, scenario, self.planner.programs)
         facts["curves"] = free_pages_curves(self.store, groups, self.part, head)
         keys = [record.key for record in groups[self.part, head, 0]]
         facts["distributions"] = pooled_distributions(self.store, keys)
@@ -184,11 +199,16 @@ class _Analysis:
         self,
         told: Headline,
         head: int,
-        frames: Mapping[str, Any],
+        rest: Rest,
         judged: trials.Verdict | None,
     ) -> list[str]:
         where = answer.place_text(self.axes, self.points[head])
-        words = {"subject": self.study.answer.subject, "event": self.study.answer.event}
+        base, effects = rest.base, rest.effects
+        words = {
+            "subject": self.study.answer.subject,
+            "event": self.study.answer.event,
+            "condition": "" if base is None else doubts.condition(effects, base),
+        }
         sentences = []
         if told.kind == "more than":
             sentences.append(self._more_than(head, where))
@@ -201,18 +221,20 @@ class _Analysis:
             )
         else:
             sentences.append(self._metric_sentence(head, where))
-        fork = frames["fork"]
-        if not fork.empty and (fork["point"] == head).any():
-            row = fork[fork["point"] == head].iloc[0]
-            sentences.append(
-                answer.fork_sentence(
-                    row["fork_ns"], row["low_ns"], row["high_ns"], row["longest_ns"], int(row["n"])
-                )
-            )
+        if base is not None:
+            sentences[1:1] = doubts.ignorance_sentences(effects, base)
+            sentences += doubts.other_sentences(self.planner, head, self.needs.get(head))
+        sentences += doubts.price_sentences(rest.latencies)
         sentences += answer.outgrown_sentences(trials.outgrown(self.groups, head))
         if judged is not None:
             sentences.append(answer.verdict_sentence(judged, words["event"]))
         return sentences + answer.books_sentences(trials.books(self.groups))
+
+    def _latencies(self, told: Headline, effects: Sequence[rests.Effect]) -> list[dict[str, Any]]:
+        if told.point is None or told.kind == "no answer":
+            return []
+        records = self.groups[self.part, told.point, 0]
+        return latencies_of(self.store, records, rests.price_runs(effects))
 
     def _metric_sentence(self, head: int, where: str) -> str:
         metric, confidence = self.study.answer.metric, self.study.answer.confidence
@@ -267,12 +289,16 @@ class _Analysis:
         """Return the answer that inputs move; None if there is no figure."""
         if head in self.needs:
             bound, host = self.needs[head].bound.bound, float(self.hosts[head])
-            return rests.Base(head, host, rests.NEED_METRIC, bound)
-        metric = self.study.answer.metric
-        values = tables.values_of(self.groups[self.part, head, 0], metric)
-        if values is None or self.study.need is not None:
+            of_need = figure_from(self.store, rests.NEED_METRIC)
+            return rests.Base(head, host, rests.NEED_METRIC, bound, of_need)
+        if self.study.need is not None:
             return None
-        return rests.Base(head, sum(values) / len(values), metric, None)
+        figure_of = figure_from(self.store, self.study.answer.metric)
+        try:
+            figure = figure_of(self.groups[self.part, head, 0])
+        except InsufficientDataError:
+            return None
+        return rests.Base(head, figure, self.study.answer.metric, None, figure_of)
 
     def _data_bytes(self) -> dict[int, int]:
         """Return each point's data set: the key whose multiples the study's hosts are."""

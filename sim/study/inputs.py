@@ -17,7 +17,7 @@ from sim.scenario.programs import show_value
 from sim.scenario.study import StudyFile, UncertainInput
 from sim.study.plan import Axis, Cell, Planner, value_at
 from sim.study.records import Record
-from sim.units import format_bytes, format_duration, in_base_units
+from sim.units import KIB, format_bytes, format_duration, in_base_units
 from sim.workload.declared import LeftOut, Uncertain, mark_of
 from sim.workload.signature import Parameter, parameters_of
 
@@ -28,6 +28,9 @@ PRICES: Final = "host.prices"
 
 HOST_SHOWN: Final = ("kernel", "cpus", "thp")
 """Keys of the host that are shown as inputs although nothing is said of how sure they are."""
+
+_FEW_BYTES: Final = 100 * KIB
+"""Below this a size that is no multiple of 1 KiB was given in bytes."""
 
 _HOST_TEXT: Final[Mapping[str, Callable[[Any], str]]] = {
     "disk.latency": format_duration,
@@ -170,8 +173,16 @@ def _of_parameter(
         study,
         axes,
         default=None if parameter.required else parameter.default,
-        show=lambda other: show_value(parameter.unit, other),
+        show=lambda other: _shown(parameter, other),
     )
+
+
+def _shown(parameter: Parameter, value: Any) -> str:
+    """Return a parameter's value as people write it: 2,000 B, not 1.95 KiB."""
+    few_bytes = parameter.unit == "bytes" and isinstance(value, int) and value < _FEW_BYTES
+    if few_bytes and value % KIB:
+        return f"{value:,} B"
+    return show_value(parameter.unit, value)
 
 
 def _of_host(

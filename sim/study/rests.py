@@ -8,18 +8,19 @@ leaves the difference alone; the answer is then moved by the mean difference.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from sim.errors import InsufficientDataError
+from sim.study.headline import NEED, Figure
 from sim.study.inputs import PRICES, End, Input, input_cells, inputs_of, reads_disk
 from sim.study.need import smallest_host_bytes
 from sim.study.plan import Planner
 from sim.study.records import Record, metric_text
 from sim.study.tables import Groups
 
-NEED_METRIC = "memory_need_bytes.total"
+NEED_METRIC: Final = f"{NEED}.total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Moved:
     """What the answer is with an input at one of its ends.
 
     `figure` is in the unit of the answer, None if no run tells; `at_least` says that runs were cut
-    off, so that it is more than that.  `n` runs were compared.
+    off, so that it is more than that.  `n` runs were compared; `records` are those that answered.
     """
 
     end: End
@@ -53,13 +54,16 @@ class Effect:
 class Base:
     """The answer that inputs move: its point, its figure, what it was made from.
 
-    `bound_bytes` is what a host of `figure` bytes has to hold; None if the answer is no host.
+    `figure_of` tells the figure of some runs in the unit of `metric`, and raises
+    `InsufficientDataError` if they have none.  `bound_bytes` is what a host of `figure` bytes has
+    to hold; None if the answer is no host.
     """
 
     point: int
     figure: float
     metric: str
     bound_bytes: float | None
+    figure_of: Figure
 
 
 def effects_of(planner: Planner, groups: Groups, base: Base) -> list[Effect]:
@@ -80,28 +84,27 @@ def effects_of(planner: Planner, groups: Groups, base: Base) -> list[Effect]:
 def _moved(
     planner: Planner, base: Base, end: End, own: Sequence[Record], records: Sequence[Record]
 ) -> Moved:
-    unchanged = {record.place.replication: record.scalars.get(base.metric) for record in own}
-    pairs = [
-        (changed, before)
-        for record in records
-        if (changed := record.scalars.get(base.metric)) is not None
-        and (before := unchanged.get(record.place.replication)) is not None
-    ]
-    cut_off = any(record.ran_out or record.ending == "deadlock" for record in records)
+    told = [r for r in records if not r.in_the_way(of_need=base.metric.startswith(NEED))]
+    numbers = {record.place.replication for record in own}
+    changed = [record for record in told if record.place.replication in numbers]
+    shared = {record.place.replication for record in changed}
+    before = [record for record in own if record.place.replication in shared]
     figure = None
-    if pairs:
-        figure = _figure(planner, base, end, sum(a - b for a, b in pairs) / len(pairs))
-    return Moved(end, figure, cut_off, len(pairs), tuple(records))
+    if changed:
+        try:
+            difference = base.figure_of(changed) - base.figure_of(before)
+            figure = _figure(planner, base, end, difference)
+        except InsufficientDataError:
+            figure = None
+    cut_off = any(record.cut_off for record in changed)
+    return Moved(end, figure, cut_off, len(changed), tuple(changed))
 
 
-def _figure(planner: Planner, base: Base, end: End, difference: float) -> float | None:
+def _figure(planner: Planner, base: Base, end: End, difference: float) -> float:
     if base.bound_bytes is None:
         return base.figure + difference
     on_host = partial(planner.on_host, base.point, sets=end.sets)
-    try:
-        return smallest_host_bytes(base.bound_bytes + difference, on_host)
-    except InsufficientDataError:
-        return None
+    return smallest_host_bytes(base.bound_bytes + difference, on_host)
 
 
 def range_of(effects: Sequence[Effect], base: Base) -> tuple[float, float, bool]:

@@ -6,10 +6,12 @@ them was faster.
 """
 
 import json
+import platform
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +33,7 @@ from sim.study.executor import (
 from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
 from sim.study.store import Store
+from sim.units import S, format_duration
 from sim.workload.plugin import Plugin
 
 EXIT_DONE: Final = 0
@@ -147,7 +150,7 @@ def run_study(
                 executor.close()
             progress.note("writing the report")
             findings = analyse(store, planner, command)
-            return _written(findings, folder, report, n_new=rounds.n_new)
+            return _written(findings, folder, report, n_new=rounds.n_new, wall_s=store.wall_s())
     except CannotWriteError as error:
         message = f"{error}; everything finished so far is kept, the same command goes on with it"
         raise PartlyDoneError(message) from error
@@ -175,7 +178,7 @@ def report_again(
     with Store(path) as store:
         kept = store.study()
         findings = analyse(store, planner_again(kept, plugin), kept["command"])
-        return _written(findings, out, report, n_new=0, again=True)
+        return _written(findings, out, report, n_new=0, wall_s=store.wall_s(), again=True)
 
 
 def _require_writable(out: Path) -> None:
@@ -184,27 +187,40 @@ def _require_writable(out: Path) -> None:
 
 
 def _written(
-    findings: Findings, out: Path, report: Report | None, *, n_new: int, again: bool = False
+    findings: Findings,
+    out: Path,
+    report: Report | None,
+    *,
+    n_new: int,
+    wall_s: float,
+    again: bool = False,
 ) -> StudyOutcome:
     """Write tables, findings and report; return what came of the study.
+
+    `wall_s` is how long all its runs took, one after the other.
 
     A report of the same findings that is there already is left alone, unless it is asked for
     `again`.
     """
     facts = json.dumps(findings.facts, indent=1, sort_keys=True, allow_nan=False)
     texts = {FINDINGS_NAME: facts + "\n"}
+    empty = [name for name, frame in findings.tables.items() if frame.empty]
     for name, frame in findings.tables.items():
-        texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
+        if name not in empty:
+            texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
     page = out / PAGE_NAME
     if again or not page.is_file() or any(_differs(out / n, text) for n, text in texts.items()):
         with stage(out, FINDINGS_NAME) as made:
             if report is None:  # a page of other findings would be taken for theirs
                 page.unlink(missing_ok=True)
+            for name in empty:  # an empty file would be taken for a result
+                (out / "tables" / f"{name}.csv").unlink(missing_ok=True)
             (made / "tables").mkdir()
             for name, text in texts.items():
                 (made / name).write_text(text, encoding="utf-8")
             if report is not None:
-                report(findings.facts, findings.tables, made / PAGE_NAME)
+                facts_now = {**findings.facts, "made": _made(wall_s)}
+                report(facts_now, findings.tables, made / PAGE_NAME)
     told, provenance = findings.facts["answer"], findings.facts["provenance"]
     failures = tuple(
         f"{f['part']} ({f['where']}), host {f['host']}, run {f['replication']}: {f['reason']}"
@@ -223,6 +239,16 @@ def _written(
         failures=failures,
         exit_status=_exit_status(told, failed=bool(failures)),
     )
+
+
+def _made(wall_s: float) -> dict[str, str]:
+    """Return when and where a report was made, which no finding depends on."""
+    machine = f"{platform.system()} {platform.release()} ({platform.machine()})"
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "duration": format_duration(round(wall_s * S)),
+        "machine": f"{machine}, {available_cpus()} CPUs, Python {platform.python_version()}",
+    }
 
 
 def _differs(path: Path, text: str) -> bool:

@@ -85,11 +85,10 @@ def test_the_studys_answer_is_about_a_point_of_the_study():
     """Rates and sizes that the study no longer has would give an old answer away."""
     planner, _ = planner_of(load_study("redis_bgsave"))
     places = {place_text(planner.axes, point) for point in planner.points}
-    (shown,) = re.findall(r"^A Redis host \((.*?)\) needs", PAGE, re.MULTILINE)
+    (shown,) = re.findall(r"a Redis host \((.*?)\) needs about", " ".join(PAGE.split()))
     assert shown in places
-    for factor in planner.study.check.around:
-        size = "exactly that size" if factor == 1 else f"{factor:g} times that size"
-        assert f"Tried on hosts of {size}, memory ran out in" in PAGE
+    for key, given in planner.study.uncertain.items():
+        assert given.likely is None or f"{key.rpartition('.')[2]} {given.likely}" in PAGE
 
 
 @pytest.mark.slow
@@ -101,12 +100,17 @@ def test_the_studys_answer_is_what_its_runs_say():
     asked, seed = planner.study.answer, planner.study.seed
     needs = [
         simulate(scenario, seed=seed, replication=n).to_json()["metrics"]["memory_need_bytes"]
-        for n in range(planner.study.replications.most)
+        for n in range(planner.study.replications)
     ]
-    need = need_of(needs, content=asked.content, confidence=asked.confidence)
+    need = need_of(
+        needs,
+        content=asked.content,
+        confidence=asked.confidence,
+        normal=asked.normal_because is not None,
+    )
     host_bytes = smallest_host_bytes(need.bound.bound, partial(planner.on_host, point.index))
     data_bytes = scenario["processes"]["redis"]["dataset"]
-    words = {"subject": asked.subject, "event": asked.event}
+    words = {"subject": asked.subject, "event": asked.event, "condition": ", "}
     where = place_text(planner.axes, point)
     sentence, *_ = need_sentences(need, host_bytes, {}, data_bytes, where, words)
     assert sentence in " ".join(PAGE.split())

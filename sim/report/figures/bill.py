@@ -47,6 +47,8 @@ POINT_PARTS: Final = (
 """Items of the bills of all points, the last one being what is left."""
 MOST_POINTS: Final = 30
 
+SEEN_FROM: Final = 0.005
+"""Share of a bar from which a part of it can be seen, and so is in the legend."""
 LABEL_FITS_FROM: Final = 0.12
 """Share of the bar from which an item's label fits inside it."""
 LABEL_WORTH_FROM: Final = 0.01
@@ -102,12 +104,14 @@ def draw_bill(items: Sequence[Mapping[str, Any]], where: str, folder: Path) -> D
         axis.set_xlabel(unit_name)
         axis.set_title(f"{format_bytes(total)} for {where}")
         listed = ", ".join(f"{item['name']} {item['text']}" for item in items)
+        small = [i["name"] for i in items if 0 < i["bytes"] < LABEL_WORTH_FROM * total]
         return drawn(
             figure,
             folder,
             "bill",
             title="The bill",
-            caption=f"What {format_bytes(total)} are for, from the data set to the memory needed.",
+            caption=f"What {format_bytes(total)} are for."
+            + (f" Too narrow to be seen: {', '.join(small)}." if small else ""),
             alt=f"Stacked bar of {format_bytes(total)}: {listed}.",
         )
 
@@ -123,7 +127,8 @@ def draw_bills(table: Any, axes: Sequence[Mapping[str, Any]], folder: Path) -> D
     with canvas(1.15 + 0.24 * len(own)) as (figure, (axis,)):
         for name, column, colour in POINT_PARTS:
             width = own[column] / own["data_set_bytes"] if column else own["times_data"] - left
-            if not (width > 0).any():
+            if not (width >= SEEN_FROM * own["times_data"]).any():
+                left = left + width
                 continue
             axis.barh(
                 range(len(own)),

@@ -34,7 +34,7 @@ def draw_free_pages(curves: Sequence[Mapping[str, Any]], folder: Path) -> Drawin
             title="Free pages over time",
             caption="Free pages of one run on each host, on a logarithmic scale; the band reaches "
             "from the min to the high watermark, the dashed line is low. Below min, someone is "
-            "killed.",
+            "OOM-killed.",
             alt=f"Free pages over time on hosts of {sizes}, with watermarks, forks and exits.",
         )
 
@@ -50,7 +50,9 @@ def _free_pages_panel(axis: Any, curve: Mapping[str, Any]) -> None:
     axis.set_yscale("log")
     top = max(int(free.max()), curve["high_pages"])
     axis.set_ylim(floor, top * 4)
-    axis.set_xlim(float(t_s[0]), max(float(t_s[-1]), float(t_s[0]) + 1e-6))
+    first_s, last_s = float(t_s[0]), float(t_s[-1])
+    # A little further, so that the end is not on the frame.
+    axis.set_xlim(first_s, max(last_s + 0.03 * (last_s - first_s), first_s + 1e-6))
     levels = [format_bytes(curve[f"{name}_pages"] * PAGE_BYTES) for name in ("min", "low", "high")]
     axis.text(
         0.01,

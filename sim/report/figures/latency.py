@@ -111,7 +111,7 @@ def draw_stages(table: Any, point: int, folder: Path) -> Drawing | None:
         axis.grid(visible=False, axis="y")
         axis.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %", decimals=0))
         axis.set_xlabel("share of the time spent in faults of that kind")
-        axis.set_title("Where the time of a fault went")
+        axis.set_title("Where the time of a fault went: assumed shares")
         figure.legend(loc="outside lower center", ncols=min(len(stages), 5), handlelength=1.2)
         listed = ", ".join(
             f"{k.replace('_', ' ')} {format_duration(float(totals[k]))}" for k in kinds
@@ -121,8 +121,9 @@ def draw_stages(table: Any, point: int, folder: Path) -> Drawing | None:
             folder,
             "fault_stages",
             title="Stages of a fault",
-            caption="Which stage of a fault the time went to; below each kind, the time spent in "
-            "it, all runs together.",
+            caption="An illustration, not a measurement: the shares of the stages are assumed, and "
+            "stated by the host's profile. Below each kind, the time spent in it, all runs "
+            "together: that was simulated.",
             alt=f"Time by kind of fault: {listed}.",
         )
 

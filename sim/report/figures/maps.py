@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import seaborn as sns
 
-from sim.report.style import INK, Drawing, canvas, drawn
+from sim.report.style import INK, Drawing, canvas, drawn, ink_on
 from sim.units import format_bytes
 
 CELL_IN = 0.46
@@ -46,17 +46,17 @@ def draw_need(
             yticklabels=rows[::-1],
             ax=axis,
         )
-        _finish(axis, second["label"], first["label"])
-        axis.set_title("Memory of the host")
+        _finish(axis, second["label"], first["label"], len(columns))
+        axis.set_title("Memory of the host" + (", and times the data" if relative else ""))
         best, worst = table[colour].min(), table[colour].max()
         return drawn(
             figure,
             folder,
             "memory_needed",
-            title="Memory needed",
+            title="Memory of the host",
             caption=f"The smallest host for each point: what covers {bound}, plus what the kernel "
             "and the min watermark keep."
-            + (" Below it, as a multiple of the data." if relative else ""),
+            + (" The second figure is that host over the data." if relative else ""),
             alt=f"Heat map of memory needed over {first['label']} and {second['label']}, from "
             f"{best:.3g} to {worst:.3g} {'times the data' if relative else 'bytes'}.",
         )
@@ -120,7 +120,12 @@ def _oom_map(
             x = float(np.searchsorted(factors, times - 1e-9))
             y = len(rows) - 1 - row_index
             axis.plot([x, x], [y + 0.04, y + 0.96], color=INK, linewidth=3, clip_on=False)
-        _finish(axis, "memory of the host, as a multiple of the data", axis_facts["label"])
+        _finish(
+            axis,
+            "memory of the host, as a multiple of the data",
+            axis_facts["label"],
+            len(factors),
+        )
         axis.set_title(words or "Runs in which memory ran out")
         events, runs = int(table["ran_out"].sum()), int(table["runs"].sum())
         return drawn(
@@ -139,11 +144,19 @@ def _place(axes: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[int
     return tuple(_names(axis).index(name) for axis, name in zip(axes, names, strict=True))
 
 
-def _finish(axis: Any, x_label: str, y_label: str) -> None:
+def _finish(axis: Any, x_label: str, y_label: str, n_columns: int) -> None:
+    """Label a heat map's axes, and write on each cell in the colour that is read best there."""
     axis.grid(visible=False)
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
     axis.tick_params(axis="both", length=0, rotation=0)
+    for mesh in axis.collections[:1]:
+        colours = mesh.get_facecolors()
+        for text in axis.texts:
+            column, row = (int(place) for place in text.get_position())
+            at = row * n_columns + column
+            if at < len(colours):
+                text.set_color(ink_on(colours[at]))
 
 
 def _names(axis_facts: Mapping[str, Any]) -> list[str]:

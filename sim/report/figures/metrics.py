@@ -1,14 +1,13 @@
 """Any metric over the axes of a study, with its confidence interval, and paired differences."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter
 
+from sim.report.axes import metric_words, quantity_axis
 from sim.report.style import DASHES, INK, MARKERS, PALETTE, Drawing, canvas, drawn
-from sim.units import format_bytes, format_duration
 
 MOST_SERIES = 8
 MOST_DIFFERENCES = 24
@@ -49,10 +48,10 @@ def draw_metric(
             axis.set_xscale("log")
         axis.set_xticks(numbers if numeric else range(len(names)), names)
         axis.minorticks_off()
-        axis.yaxis.set_major_formatter(FuncFormatter(_formatter(metric)))
+        quantity_axis(axis.yaxis, metric)
         axis.set_ylim(bottom=min(0.0, float((own["mean"] - _bars(own, "mean")[0]).min())))
         axis.set_xlabel(first["label"])
-        axis.set_title(metric)
+        axis.set_title(metric_words(metric))
         if others:
             title = " · ".join(axis_facts["label"] for axis_facts in axes[1:])
             figure.legend(loc="outside lower center", ncols=3, title=title)
@@ -60,8 +59,8 @@ def draw_metric(
             figure,
             folder,
             f"metric_{metric.replace('.', '_')}",
-            title=metric,
-            caption=f"Mean over replications and {_bar_words(own)}"
+            title=metric_words(metric),
+            caption=f"{metric}: mean over replications and {_bar_words(own)}"
             + (f"; the first {MOST_SERIES} lines." if len(series) > MOST_SERIES else "."),
             alt=f"{metric} over {first['label']}: "
             + "; ".join(
@@ -94,15 +93,13 @@ def draw_paired(
         )
         axis.set_yticks(range(len(own)), names)
         axis.set_ylim(len(own) - 0.5, -0.5)
-        axis.xaxis.set_major_formatter(FuncFormatter(_formatter(metric)))
-        axis.xaxis.set_major_locator(axis.xaxis.get_major_locator())
-        axis.locator_params(axis="x", nbins=5)
-        axis.set_title(f"{metric}: difference from the baseline")
+        quantity_axis(axis.xaxis, metric, n_ticks=5)
+        axis.set_title(f"{metric_words(metric)}: difference from the baseline")
         return drawn(
             figure,
             folder,
             f"paired_{metric.replace('.', '_')}",
-            title=f"{metric} against the baseline",
+            title=f"{metric_words(metric)} against the baseline",
             caption="Paired differences over common random numbers: each run is compared with the "
             f"baseline's run with the same random numbers. Mean and {_bar_words(own)}.",
             alt="; ".join(f"{n}: {t}" for n, t in zip(names, own["text"], strict=True)),
@@ -124,13 +121,3 @@ def _bar_words(table: Any) -> str:
     if table["half_width"].notna().all():
         return f"{100 * float(table['confidence'].iloc[0]):g} % confidence interval"
     return "the range of the runs, from the smallest to the largest"
-
-
-def _formatter(metric: str) -> Callable[[float, Any], str]:
-    if "_ns" in metric and not metric.endswith(".count"):
-        return lambda value, _: format_duration(value)
-    if "_bytes" in metric:
-        return lambda value, _: format_bytes(value)
-    if "fraction" in metric or metric.startswith("psi_"):
-        return lambda value, _: f"{100 * value:g} %"
-    return lambda value, _: f"{value:,.6g}"

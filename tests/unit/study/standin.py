@@ -16,9 +16,9 @@ S = 1_000_000_000
 def simulate(scenario: Mapping[str, Any], *, seed: int, replication: int) -> dict[str, Any]:
     luck = random.Random(f"{seed}/{replication}")
     host, redis = scenario["host"], scenario["processes"]["redis"]
-    data_pages = int(redis["dataset"] * redis.get("slack", 1.1)) // PAGE
+    data_pages = int(redis["dataset"] * redis.get("slack", 1.1) * redis["fragmentation"]) // PAGE
     tables = data_pages // 512 + 5
-    save_s = redis["dataset"] / 200e6
+    save_s = redis["dataset"] / (200e6 * redis["save_speed"] / (200 << 20))
     writes = redis["writes"] * save_s
     copies = data_pages * -math.expm1(-writes / data_pages)
     copies = int(copies + luck.gauss(0, 1) * math.sqrt(copies + 1))
@@ -85,6 +85,10 @@ def simulate(scenario: Mapping[str, Any], *, seed: int, replication: int) -> dic
             {"name": "redis", "pid": 1, "peak_rss_bytes": data_pages * PAGE, "ended": "running"},
             {"name": "redis/1", "pid": 2, "ended": "oom-killed" if killed else "exit 0"},
         ],
+        "work": {
+            "fork_base": {"units": 1, "ns": 50_000},
+            "fork_pte": {"units": data_pages, "ns": fork_ns - 50_000},
+        },
         "stages": {
             **{f"zero_fill/{s}": data_pages * n for s, n in ZERO_FILL.items()},
             **{f"cow_copy/{s}": copies * n for s, n in COW_COPY.items()},

@@ -1,14 +1,18 @@
 import csv
 import json
+import re
 
 import pytest
 
 from sim.stats.tolerance import UpperBound
-from sim.study import answer
+from sim.study import bill
 from sim.study.executor import InlineExecutor
+from sim.study.inputs import Omission
 from sim.study.need import Need, need_of, smallest_host_bytes
 from sim.study.run import run_study
-from sim.units import GIB, MIB
+from sim.units import GIB, MIB, format_bytes, format_bytes_up
+from sim.workload import PROGRAMS
+from sim.workload.signature import parameters_of
 
 MEAN_PARTS = {
     "data": 1100.0 * MIB,
@@ -33,7 +37,7 @@ SCENARIO = {
 
 
 def test_the_bill_adds_up_to_the_host():
-    items = answer.bill(NEED, HOST_BYTES, SCENARIO, GIB, "saves")
+    items = bill.bill(NEED, HOST_BYTES, SCENARIO, GIB, "saves")
     assert sum(item.size_bytes for item in items) == HOST_BYTES
     assert [item.name for item in items] == [
         "data set",
@@ -52,28 +56,67 @@ def test_the_bill_adds_up_to_the_host():
 
 
 def test_a_bill_without_a_data_set_has_no_slack():
-    items = answer.bill(NEED, HOST_BYTES, SCENARIO, None, "runs")
+    items = bill.bill(NEED, HOST_BYTES, SCENARIO, None, "runs")
     assert [item.name for item in items][:2] == ["data", "copies"]
     assert sum(item.size_bytes for item in items) == HOST_BYTES
 
 
-def test_the_lines_to_set():
-    lines = {
-        line["where"]: line["text"] for line in answer.settings(NEED, 1500 * MIB, SCENARIO, GIB)
-    }
-    assert lines["Memory of the host"] == "1500 MiB"
-    limit_mib = -(-int(NEED.bound.bound + 2 * 64 * 4096) // MIB)
-    assert f"--memory={limit_mib}m" in lines["Limit of the container"]
-    assert f"MemoryMax={limit_mib}M" in lines["Limit of the container"]
-    assert f"memory: {limit_mib}Mi" in lines["Limit of the container"]
-    assert lines["redis.conf"] == "maxmemory 1024mb"
-    assert lines["/etc/sysctl.conf"] == "vm.overcommit_memory = 1"
-    assert lines["Alert, outside a save"].startswith("node_memory_MemAvailable_bytes < ")
+def test_what_was_left_out_has_a_line_of_its_own_and_nothing_is_counted_twice():
+    omissions = [
+        Omission("processes.cache.client_buffers", "client buffers", "data", 20 * MIB, "here"),
+        Omission("processes.cache.aof_buffers", "AOF buffers", "data", 0, "there"),
+        Omission("processes.cache.dump_cache", "page cache of the dump", "page_cache", 0, "there"),
+    ]
+    items = bill.bill(NEED, HOST_BYTES, SCENARIO, GIB, "saves", omissions)
+    assert sum(item.size_bytes for item in items) == HOST_BYTES
+    texts = {item.name: item.plain()["text"] for item in items}
+    assert texts["client buffers"] == "20 MiB"
+    assert texts["AOF buffers"] == texts["page cache of the dump"] == "0, not given"
+    assert {item.name: item.size_bytes for item in items}["slack"] == 56 * MIB
 
 
-def test_maxmemory_is_for_redis_only():
+def lines_of(scenario, data_bytes=GIB):
+    scenario = {**scenario, "processes": {**scenario["processes"]}}
+    for process in scenario["processes"].values():
+        program = PROGRAMS[process["program"]]
+        given = {p.key: p.default for p in parameters_of(program)}
+        process |= given | ({"dataset": data_bytes} if "dataset" in given else {})
+    return {line["where"]: line for line in bill.settings(NEED, 1500 * MIB, scenario, PROGRAMS)}
+
+
+def test_lines_to_paste_leave_the_headroom_that_they_name():
+    lines = lines_of(SCENARIO)
+    assert lines["Memory of the host"]["text"] == "1500 MiB"
+    assert "without headroom" in lines["Memory of the host"]["why"]
+    charged = NEED.bound.bound + 2 * 64 * 4096
+    limit_mib = -(-int(1.1 * charged) // MIB)
+    container = lines["Limit of the container"]
+    assert f"--memory={limit_mib}m" in container["text"]
+    assert f"MemoryMax={limit_mib}M\n" in container["text"]  # systemd takes a comment for a value
+    assert container["text"].endswith(f"memory: {limit_mib}Mi")
+    assert "10 % headroom (132 MiB)" in container["why"]
+    assert lines["redis.conf"]["text"].splitlines()[-1] == "maxmemory 1024mb"
+    assert (
+        "10 % headroom for growth is left while used_memory is below 931 MiB"
+        in (lines["redis.conf"]["why"])
+    )
+    assert lines["/etc/sysctl.conf"]["text"] == "vm.overcommit_memory = 1"
+    alert = lines["Alert, before a fork"]
+    beyond_the_data = NEED.bound.bound - MEAN_PARTS["data"] * (1 + 1 / 512)
+    limit = int(re.fullmatch(r"node_memory_MemAvailable_bytes < (\d+)", alert["text"])[1])
+    assert 0 <= limit - 1.1 * beyond_the_data < MIB
+    assert "10 % headroom" in alert["why"]
+
+
+def test_no_line_to_paste_has_a_comment_behind_a_value():
+    for line in lines_of(SCENARIO).values():
+        for text in line["text"].splitlines():
+            assert text.startswith("#") or "#" not in text
+
+
+def test_only_redis_is_told_about_maxmemory():
     other = SCENARIO | {"processes": {"web": {"program": "prefork_web"}}}
-    assert "redis.conf" not in {line["where"] for line in answer.settings(NEED, GIB, other, GIB)}
+    assert "redis.conf" not in lines_of(other)
 
 
 def test_the_smallest_host_holds_the_need_and_one_mib_less_does_not():
@@ -111,21 +154,83 @@ def facts(study_file, tmp_path, standin):
 
 
 def test_the_answer_in_words(facts):
+    """Condition, figure, chance; ignorance and what to measure; the model; prices; the check."""
     told = facts["answer"]
     host = next(line["text"] for line in facts["settings"])
     assert told["sentence"] == (
-        "A Redis host (data set 256 MiB, writes busy) needs 475 MiB of memory, 1.86 times the "
-        "data: 99 % of saves stay within 435 MiB of it, at 95 % confidence (4 runs, normal "
-        "theory); the rest is for the kernel."
+        "With save speed 200 MiB/s and fragmentation 1.0 (assumed), a Redis host (data set 256 "
+        "MiB, writes busy) needs about 475 MiB of memory, 1.86 times the data; chance moves that "
+        "by 4.05 MiB (99 % of simulated saves, 95 % confidence, 4 runs, normal theory, not "
+        "contradicted: Shapiro-Wilk p 0.49)."
     )
     assert host == "475 MiB"
-    assert any(line.startswith("The fork stalls it for 3.") for line in told["more"])
-    assert told["more"][-2] == (
+    more = told["more"]
+    assert more[0] == (
+        "With one input at a time at an end of its range it is 409 MiB to 551 MiB (save speed 100 "
+        "MiB/s to 400 MiB/s; fragmentation 1.0 to 1.2; 4 more inputs move it less; one run each)."
+    )
+    assert more[1] == (
+        "Measure rdb_last_bgsave_time_sec of INFO persistence first: save speed decides most."
+    )
+    assert more[2] == "Processes may use 435 MiB of it; the rest is the kernel's."
+    assert more[4].startswith(
+        "A real redis had 2 to 6 % more pages copied during a save than the model (value 1,000 B):"
+    )
+    assert more[5].startswith("Not given, so taken as 0: client buffers, replica buffers, ")
+    fork = next(line for line in more if line.startswith("The fork stalls its caller for "))
+    assert re.fullmatch(r".* for [\d.]+ ms to [\d.]+ ms, 3.\d+ ms with the middle prices.", fork)
+    assert more[-2] == (
         "Check: not refuted: in 10 runs with fresh random numbers on a host of exactly that size, "
         "0 needed more than the bound and memory ran out in 0; 2 or more would have refuted it, "
         "which has a chance of 80 % if only 72.9 % of saves stay within the bound."
     )
-    assert told["more"][-1].startswith("In all 42 trial runs, memory ran out exactly when ")
+    assert more[-1].startswith("In all 42 trial runs, memory ran out exactly when ")
+
+
+def test_the_sentences_say_what_the_tables_say(facts, tmp_path):
+    rows = read_table(tmp_path / "out" / "tables" / "inputs.csv")
+    figures = [
+        float(row["answer"])
+        for row in rows
+        if row["answer"] and row["part_of_the_question"] == "False"
+    ]
+    reach = f"{format_bytes(min(figures))} to {format_bytes_up(max(figures))}"
+    assert f"at an end of its range it is {reach} (" in facts["answer"]["more"][0]
+    need = next(
+        row
+        for row in read_table(tmp_path / "out" / "tables" / "need.csv")
+        if int(row["point"]) == facts["answer"]["point"]
+    )
+    assert format_bytes_up(float(need["host_bytes"])) in facts["answer"]["sentence"]
+    margin = format_bytes(float(need["bound_bytes"]) - float(need["mean_bytes"]))
+    assert f"chance moves that by {margin} (" in facts["answer"]["sentence"]
+    copies = float(need["cow_copies_bytes"])
+    error = f"{format_bytes(0.02 * copies)} to {format_bytes(0.06 * copies)}, not in the figure"
+    assert any(error in line for line in facts["answer"]["more"])
+
+
+def test_a_study_that_measured_its_inputs_assumes_nothing(study_file, tmp_path, standin):
+    keys = ("save_speed", "fragmentation", "value", "key_distribution")
+    known = "".join(f"  processes.redis.{key}: {{source: 'measured: here'}}\n" for key in keys)
+    study_file.write_text(f"{study_file.read_text()}uncertain:\n{known}")
+    outcome = run_study(
+        *(study_file, tmp_path / "out"),
+        quiet=True,
+        executors=lambda n: InlineExecutor(standin.simulate),
+    )
+    assert outcome.answer.startswith("A Redis host (data set 256 MiB, writes busy) needs about ")
+    assert "assumed" not in outcome.answer
+    assert outcome.sentences[1] == "No input moves it by 0.5 %: not host and prices (one run each)."
+
+
+def test_a_study_that_does_not_try_its_inputs_says_so(study_file, tmp_path, standin):
+    study_file.write_text(f"{study_file.read_text()}one_at_a_time: 0\n")
+    outcome = run_study(
+        *(study_file, tmp_path / "out"),
+        quiet=True,
+        executors=lambda n: InlineExecutor(standin.simulate),
+    )
+    assert outcome.sentences[1] == "How far the answer moves with its inputs was not tried."
 
 
 def test_the_bill_of_a_study_adds_up_to_the_answer(facts):

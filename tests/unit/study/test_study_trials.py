@@ -227,7 +227,7 @@ def test_a_study_that_names_no_replications_gets_those_its_bound_takes(
     study_file.write_text(text)
     outcome, facts = carry_out(study_file, tmp_path / "out", standin.simulate)
     assert facts["study"]["runs"]["need"] == 4 * 16  # ceil(ln 0.2 / ln 0.9)
-    assert "90 % of saves" in outcome.answer
+    assert "90 % of simulated saves" in outcome.answer
     assert "(16 runs, order statistic)" in outcome.answer
 
 
