@@ -20,7 +20,8 @@ class Record:
     `scalars` are its metrics by dotted name; a metric without samples is None.  `ran_out` tells
     whether memory ran out: a kill, or a refusal.  `cut_off` tells that its need is known only to be
     larger than what was measured: somebody was killed, refused, or waited for memory.  `errors`
-    are the findings that make it no answer, as ``{code, what, where, ...}``.
+    are the findings that make it no answer, as ``{code, what, where, ...}``.  `programs` are those
+    of its scenario.
     """
 
     place: Place
@@ -35,6 +36,7 @@ class Record:
     ending: str
     cut_off: bool = False
     errors: tuple[Mapping[str, Any], ...] = ()
+    programs: frozenset[str] = frozenset()
 
     @property
     def answered(self) -> bool:
@@ -68,7 +70,7 @@ def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
     A run that was never started is in neither.
     """
     records, failures = [], []
-    hosts: dict[str, tuple[int, int]] = {}
+    hosts: dict[str, tuple[int, int, frozenset[str]]] = {}
     for run in store.plan():
         result = store.result(run.key)
         if result is None:
@@ -79,8 +81,8 @@ def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
         if run.scenario not in hosts:
             scenario = store.scenario(run.scenario)
             memory = int(scenario["host"]["memory"])
-            hosts[run.scenario] = (memory, memory - kept_bytes(scenario))
-        memory_bytes, usable_bytes = hosts[run.scenario]
+            hosts[run.scenario] = (memory, memory - kept_bytes(scenario), _programs(scenario))
+        memory_bytes, usable_bytes, programs = hosts[run.scenario]
         records.append(
             Record(
                 place=run.place,
@@ -95,9 +97,15 @@ def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
                 ending=result["ending"],
                 cut_off=cut_off(result),
                 errors=errors_of(result),
+                programs=programs,
             )
         )
     return records, failures
+
+
+def _programs(scenario: Mapping[str, Any]) -> frozenset[str]:
+    processes = scenario["processes"].items()
+    return frozenset(str(process.get("program", name)) for name, process in processes)
 
 
 def ran_out(result: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sim.errors import InsufficientDataError
 from sim.stats.estimate import mean_over_replications, paired
-from sim.study.near_normal import NEAR_NORMAL
+from sim.study.near_normal import has_interval
 from sim.study.need import PARTS, Need, need_of
 from sim.study.percentiles import BULK, Distributions, percent_of, pooled_percentile
 from sim.study.plan import Axis, Part, Point
@@ -112,7 +112,7 @@ def summary_of(
     values = values_of(records, metric)
     if values is None:
         return None
-    summary = summarised(metric, values, confidence)
+    summary = summarised(metric, values, confidence, programs_of(records))
     if percent_of(metric) is None:
         return summary
     try:
@@ -121,10 +121,17 @@ def summary_of(
         return None
 
 
-def summarised(metric: str, values: Sequence[float], confidence: float) -> Summary:
+def programs_of(records: Sequence[Record]) -> frozenset[str]:
+    """Return the programs of runs' scenarios, all together."""
+    return frozenset().union(*(record.programs for record in records))
+
+
+def summarised(
+    metric: str, values: Sequence[float], confidence: float, programs: Set[str]
+) -> Summary:
     """Return the summary of values of a metric, one a replication; at least one."""
     half_width = None
-    if metric in NEAR_NORMAL and len(values) > 1 and min(values) < max(values):
+    if has_interval(metric, programs, values):
         half_width = mean_over_replications(values, confidence=confidence).half_width
     mean = sum(values) / len(values)
     return Summary(mean, min(values), max(values), len(values), half_width)
@@ -214,7 +221,8 @@ def paired_table(
             pairs = paired(by_replication(treated, metric), by_replication(control, metric))
             if not len(pairs):
                 continue
-            summary = summarised(metric, [float(d) for d in pairs], confidence)
+            programs = programs_of([*treated, *control])
+            summary = summarised(metric, [float(d) for d in pairs], confidence, programs)
             n_planned = len(planned.get(point.index, set()) & planned.get(base.index, set()))
             n_lost = n_planned - summary.n
             lost = f" [{n_lost} of {n_planned} pairs lost]" if n_lost else ""
