@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from sim.cli.answering import answer_of, done_in
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
 from sim.stats.enough import enough_for, percentile_needs
@@ -85,13 +86,18 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
     page = Page(width)
     metrics, provenance = document["metrics"], document["provenance"]
     name = provenance["scenario"]["name"]
+    show_validity(page, document)
+    answer = answer_of(document)
+    for sentence in answer:
+        page.sentence(sentence, "bold")
+    if answer:
+        page.lines([""])
+    done = done_in(document)
     page.say(
         f"{name}: {format_duration(document['simulated_ns'])} simulated, "
-        f"{_ENDINGS[document['ending']]}; seed {provenance['seed']}, "
-        f"replication {provenance['replication']}",
-        "bold",
+        f"{f'{done}, ' if done else ''}{_ENDINGS[document['ending']]}; seed {provenance['seed']}, "
+        f"replication {provenance['replication']}"
     )
-    show_validity(page, document)
     cut_off = any(finding["code"] == "need_cut_off" for finding in document["validity"])
     page.table(beside(*_counts(metrics), page.width))
     times, notes = _latencies(metrics)
@@ -118,7 +124,9 @@ def _price_ranges(document: Mapping[str, Any]) -> list[str]:
 def show_validity(page: Page, document: Mapping[str, Any]) -> None:
     """Say whether a run answers, and everything that was found: a line each, then its remedy."""
     for finding in document["validity"]:
-        times = f" ({finding['count']:,} times)" if finding["count"] > 1 else ""
+        n = f"{finding['count']:,}"
+        told = finding["count"] == 1 or n in finding["what"]
+        times = "" if told else f" ({n} times)"
         text = f"{finding['severity']}: {finding['code']}: {finding['where']}: {finding['what']}"
         page.sentence(f"{text}{times}", "bold" if finding["severity"] == "error" else "")
         if finding["severity"] != "note":

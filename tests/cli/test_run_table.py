@@ -149,9 +149,9 @@ def test_what_bears_on_the_answer_comes_first(capsys):
     assert "no answer" not in shown(capsys)
     killed = [{**PROCESS, "name": f"p/{n}", "ended": "oom-killed"} for n in range(6)]
     lines = shown(capsys, processes=killed).splitlines()
-    assert lines[1] == "error: killed: p/*: killed because memory ran out (6 times)"
-    assert "more than 6 MiB: 6 killed" in lines[3]
-    assert lines[5].startswith("no answer")
+    assert lines[0] == "error: killed: p/*: killed because memory ran out (6 times)"
+    assert "more than 6 MiB: 6 killed" in lines[2]
+    assert lines[4].startswith("no answer")
 
 
 def test_a_need_that_was_cut_off_is_a_lower_bound(capsys):

@@ -1,0 +1,92 @@
+"""What a run says in sentences, before its tables: how much memory, how long forks and requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.cost.bounds import PRICED, mean_range
+from sim.stats.enough import enough_for
+from sim.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PARTS: Final = {
+    "data": "data",
+    "cow_copies": "copies",
+    "page_tables": "page tables",
+    "kernel_stacks": "kernel stacks",
+    "page_cache": "page cache and shared memory",
+}
+_LEAST_SHARE: Final = 0.001
+"""Parts of the need that are smaller than this share of it are not worth a word."""
+
+
+def answer_of(document: Mapping[str, Any]) -> list[str]:
+    """Return what a run answers, a sentence each; nothing where it answers nothing.
+
+    Whether it does is the run's `answered`; a need that was cut off is a lower bound.
+    """
+    if not document["answered"]:
+        return []
+    said = (_need(document), _forks(document), _requests(document))
+    return [sentence for sentence in said if sentence]
+
+
+def _need(document: Mapping[str, Any]) -> str:
+    need = document["metrics"]["memory_need_bytes"]
+    total = need["total"]
+    if not total:
+        return ""
+    cut_off = any(finding["code"] == "need_cut_off" for finding in document["validity"])
+    parts = sorted(_PARTS, key=lambda part: -need[part])
+    shown = [part for part in parts if need[part] >= _LEAST_SHARE * total and need[part] > 0]
+    bill = ", ".join(f"{format_bytes(need[part])} of {_PARTS[part]}" for part in shown)
+    scenario = document["provenance"]["scenario"]
+    when = " after its warm-up" if scenario.get("run", {}).get("warmup") else ""
+    least = "more than " if cut_off else ""
+    needs = f"{scenario['name']} needs {least}{format_bytes(total)} of memory"
+    return f"{needs} at its peak{when}: {bill}."
+
+
+def _forks(document: Mapping[str, Any]) -> str:
+    forks = document["metrics"]["fork_latency_ns"]
+    if not forks["count"]:
+        return ""
+    mean, over = format_duration(round(forks["mean"])), _over_prices(document, "fork_latency_ns")
+    if forks["count"] == 1:
+        return f"Its fork takes {mean}{over}."
+    longest = format_duration(round(forks["max"]))
+    return f"Its {forks['count']:,} forks take {mean} on average{over}, the longest {longest}."
+
+
+def _over_prices(document: Mapping[str, Any], name: str) -> str:
+    """Return how far a mean moves over the ranges of the prices, where the work done says so."""
+    prices = document["provenance"]["scenario"]["host"]["prices"]
+    span = mean_range(document["metrics"][name], document["work"], prices, PRICED[name])
+    if span is None:
+        return ""
+    low, high = (format_duration(round(ns)) for ns in (span.low_ns, span.high_ns))
+    return f" ({low} to {high} over the ranges of the prices)"
+
+
+def _requests(document: Mapping[str, Any]) -> str:
+    requests = document["metrics"]["request_latency_ns"]
+    count = requests["count"]
+    if not count:
+        return ""
+    mean, slowest = (format_duration(round(requests[key])) for key in ("mean", "max"))
+    if count == 1:
+        return f"Its request takes {mean}."
+    most = ""
+    if enough_for(99.0, count):
+        most = f", 99 % of them at most {format_duration(round(requests['p99']))}"
+    return f"{count:,} requests take {mean} on average{most}, the slowest {slowest}."
+
+
+def done_in(document: Mapping[str, Any]) -> str:
+    """Return how many of the events ended that the programs are there for; empty if none did."""
+    ended: dict[str, int] = {}
+    for event in document.get("evidence", {}).get("events", ()):
+        ended[event["event"]] = ended.get(event["event"], 0) + event["ended"]
+    return ", ".join(f"{n:,} {name}{'s' if n != 1 else ''}" for name, n in ended.items() if n)
