@@ -269,8 +269,7 @@ class MemoryCalls:
         if fields["count"] > 0:
             yield from self._do(call, ops.OP_ACCESS, write=write, **fields)
             if fields["arrivals"] != 0:
-                requests = -(-fields["count"] // fields["per_request"])
-                self.system.evidence.requested(cast("Task", self), requests)
+                self.system.evidence.requested(cast("Task", self))
             self.drop_segments()
         return fields["count"]
 

@@ -6,7 +6,7 @@ Unlike metrics, evidence is of the whole run: nothing of it is forgotten at the 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.engine.system import System
     from sim.engine.task import Task
     from sim.errors import Refused
+    from sim.workload.arrivals import ArrivalStream
 
 REQUEST: Final = "request"
 """The event that reads and writes with arrivals count by themselves."""
@@ -40,6 +41,24 @@ class EventCount:
     """Of those begun, how many had ended before anything was measured."""
 
 
+@dataclass(slots=True)
+class Load:
+    """The requests that arrived for a process of the scenario; times of those begun or waiting."""
+
+    begun: int = 0
+    waiting: int = 0
+    """Arrived, and not begun when the run ended, or when the program that should serve them did."""
+    first_ns: int = -1
+    last_ns: int = -1
+    late_ns: int = 0
+    """How long after it had arrived the last of them was done with."""
+
+    def note(self, first_ns: int, last_ns: int) -> None:
+        """Widen the time of arrivals."""
+        self.first_ns = first_ns if self.first_ns < 0 else min(self.first_ns, first_ns)
+        self.last_ns = max(self.last_ns, last_ns)
+
+
 class Evidence:
     """Collects the evidence of one run."""
 
@@ -49,7 +68,8 @@ class Evidence:
         self._endless: set[str] = set()
         self._refusals: dict[tuple[str, str, str, str], dict[str, Any]] = {}
         self._waits: Counter[str] = Counter()
-        self._arrivals: dict[str, list[int]] = {}
+        self._loads: dict[str, Load] = {}
+        self._offers: list[tuple[Task, ArrivalStream, int | None]] = []
 
     def declare(
         self,
@@ -73,9 +93,36 @@ class Evidence:
         """Count an event that ends."""
         self._events.setdefault((task.origin, event), EventCount()).ended += 1
 
-    def requested(self, task: Task, begun: int) -> None:
-        """Count requests that were begun by an access that is over."""
-        self._arrivals.setdefault(task.origin, [0, 0])[0] += begun
+    def offers(self, task: Task, stream: ArrivalStream, until_ns: int | None) -> None:
+        """Take note that requests arrive for a task as `stream` says, before `until_ns`."""
+        self._offers.append((task, stream, until_ns))
+
+    def left(self, task: Task) -> None:
+        """Count what had arrived and was not begun when the program of a task ended by itself."""
+        self._count_offers(task)
+        self._offers = [offer for offer in self._offers if offer[0] is not task]
+
+    def _count_offers(self, task: Task) -> None:
+        load = self._loads.setdefault(task.origin, Load())
+        for other, stream, until_ns in self._offers:
+            if other is task:
+                end_ns = self._system.end_ns()
+                end_ns = end_ns if until_ns is None else min(end_ns, until_ns)
+                waiting = stream.due(end_ns)
+                if waiting:
+                    load.waiting += waiting
+                    load.note(end_ns, end_ns)
+
+    def requested(self, task: Task) -> None:
+        """Count the requests of an access that is over, and when they arrived."""
+        t = self._system.machine.arrays.tasks[task.row]
+        requests = -(-int(t.count) // int(t.per_request))
+        first_ns, last_ns = (self._arrival_ns(task, n) for n in (0, requests - 1))
+        load = self._loads.setdefault(task.origin, Load())
+        load.begun += requests
+        if last_ns >= load.last_ns:
+            load.late_ns = task.now_ns - last_ns
+        load.note(first_ns, last_ns)
 
     def cut_off(self, task: Task) -> None:
         """Count the requests of the access under way, if any: begun, and those that wait."""
@@ -85,22 +132,34 @@ class Evidence:
         per_request = int(t.per_request)
         begun = -(-(int(t.at) + int(t.within > 0)) // per_request)
         requests = -(-int(t.count) // per_request)
-        counts = self._arrivals.setdefault(task.origin, [0, 0])
-        counts[0] += begun
+        load = self._loads.setdefault(task.origin, Load())
+        load.begun += begun
         if task.killed is None:
-            counts[1] += self._due(task) - begun if begun < requests else 0
+            arrived = self._arrived(task, requests)
+            load.waiting += max(0, arrived - begun)
+            if arrived:
+                load.note(self._arrival_ns(task, 0), self._arrival_ns(task, arrived - 1))
 
-    def _due(self, task: Task) -> int:
+    def _arrival_ns(self, task: Task, number: int) -> int:
+        """Return when a request of the access under way, or just over, arrives."""
+        m = self._system.machine.arrays
+        t = m.tasks[task.row]
+        if t.arrivals == 1:
+            return int(t.arrival_first + number * t.arrival_every)
+        return int(m.lists[int(t.arrivals_at) + number])
+
+    def _arrived(self, task: Task, requests: int) -> int:
         """Return how many requests of the access under way have arrived by now."""
         m = self._system.machine.arrays
         t = m.tasks[task.row]
-        requests = -(-int(t.count) // int(t.per_request))
         end_ns = self._system.end_ns()
         if t.arrivals == 1:
-            due = (end_ns - int(t.arrival_first)) // max(1, int(t.arrival_every)) + 1
-            return max(0, min(requests, due))
-        at = int(t.arrivals_at)
-        return int(np.searchsorted(m.lists[at : at + requests], end_ns, side="right"))
+            every_ns = int(t.arrival_every)
+            if end_ns < t.arrival_first or every_ns == 0:
+                return requests if end_ns >= t.arrival_first else 0
+            return min(requests, (end_ns - int(t.arrival_first)) // every_ns + 1)
+        times_ns = m.lists[int(t.arrivals_at) : int(t.arrivals_at) + requests]
+        return int(np.searchsorted(times_ns, end_ns, side="right"))
 
     def waited(self, task: Task) -> None:
         """Take note that a task has to wait for memory."""
@@ -153,12 +212,15 @@ class Evidence:
     def _count_requests(self) -> None:
         for (origin, event), count in self._events.items():
             if event == REQUEST:
-                count.begun = count.ended = self._arrivals.get(origin, [0, 0])[0]
+                load = self._loads.get(origin, Load())
+                count.begun = count.ended = load.begun
 
     def to_json(self) -> dict[str, Any]:
         """Return the evidence as JSON-able values."""
         for task in self._system.living():
             self.cut_off(task)
+            if task.killed is None:
+                self._count_offers(task)
         self._count_requests()
         return {
             "events": [
@@ -175,7 +237,9 @@ class Evidence:
             "refusals": list(self._refusals.values()),
             "memory_waits": dict(self._waits),
             "arrivals": [
-                {"process": origin, "begun": begun, "waiting": waiting}
-                for origin, (begun, waiting) in self._arrivals.items()
+                {"process": origin, **asdict(load)}
+                for origin, load in self._loads.items()
+                if load.begun or load.waiting
             ],
+            "cpu_ns": [int(cpu.busy_ns) for cpu in self._system.machine.arrays.cpus],
         }

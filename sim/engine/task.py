@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from sim.engine.system import System
     from sim.workload.api import Process
+    from sim.workload.arrivals import ArrivalStream
 
     Verb = Generator[Any, Any, Any]
 
@@ -162,6 +163,10 @@ class Task(ThreadCalls):
     def mark(self, kind: str) -> None:
         """Note an event of this `kind` now, for time series."""
         self.system.mark(named(kind), self.name)
+
+    def offers(self, stream: ArrivalStream, until_ns: int | None = None) -> None:
+        """Say when requests arrive for this process; see `sim.workload.api.Process.offers`."""
+        self.system.evidence.offers(self, stream, until_ns)
 
     def begin(self, event: str) -> None:
         """Say that an event of this process begins; see `sim.workload.api.Process.begin`."""
@@ -396,6 +401,8 @@ class Task(ThreadCalls):
             if fault is None:
                 raise
             raise fault from error
+        if self.killed is None:
+            self.system.evidence.left(self)
         self.ending = True
         self.drop_segments()
         if self.leader is self:

@@ -55,6 +55,8 @@ CUTS_NEED: Final = ("killed", "refused")
 MOST_WAITING: Final = 0.05
 """Share of requests that may wait at the end of a run."""
 
+NO_CPU_IDLE: Final = "no CPU was idle"
+
 NO_IDLE_CPU: Final = 0.95
 """Share of CPU time in use from which no CPU counts as idle."""
 
@@ -93,7 +95,7 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
         *_all_warmup(document, scenario),
         *_nothing_happened(document, scenario),
         *_unfinished(document),
-        *_not_served(document),
+        *_not_served(document, scenario),
     ]
     expected = set(scenario["run"].get("expect", ()))
     judged = [_as_expected(finding, expected, found) for finding in found]
@@ -296,19 +298,66 @@ def _unfinished(document: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _not_served(document: Mapping[str, Any]) -> Iterator[Finding]:
-    busy = document["metrics"]["cpu_busy_fraction"]
-    if busy < NO_IDLE_CPU:
-        return
-    for count in document["evidence"]["arrivals"]:
-        begun, waiting = count["begun"], count["waiting"]
-        if waiting > MOST_WAITING * (begun + waiting):
-            yield Finding(
-                "not_served",
-                "error",
-                f"{waiting:,} of {begun + waiting:,} requests that had arrived were not begun at "
-                f"the end, and no CPU was idle: what they would have used is not counted",
-                count["process"],
-                "lower the load, or give the host more CPUs (host.cpus)",
-                waiting,
+def _not_served(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield loads that were not served, or late, where that is for want of CPU time."""
+    for load in document["evidence"]["arrivals"]:
+        full = _without_idle_cpu(document, scenario, load["process"])
+        waiting, arrived = load["waiting"], load["begun"] + load["waiting"]
+        took_ns = load["last_ns"] - load["first_ns"]
+        behind = waiting > MOST_WAITING * arrived
+        if not full or not (behind or load["late_ns"] > MOST_WAITING * took_ns > 0):
+            continue
+        rate_per_s = arrived * S / max(took_ns, 1)
+        rate = f" ({rate_per_s:,.4g}/s)" if took_ns > 0 else ""
+        if full == NO_CPU_IDLE:
+            full += _cpus_needed(document, scenario, load["begun"], rate_per_s)
+        what = (
+            f"{arrived:,} requests arrived{rate} faster than they were served: the last was done "
+            f"{format_duration(load['late_ns'])} after it had come; {full}"
+        )
+        if behind:
+            what = (
+                f"{waiting:,} of {arrived:,} requests that had arrived{rate} were not begun at the "
+                f"end, and what they would have used is not counted; {full}"
             )
+        yield Finding(
+            "not_served",
+            "error" if behind else "warning",
+            what,
+            load["process"],
+            "lower the load, or give it more CPU time (host.cpus, more processes)",
+        )
+
+
+def _without_idle_cpu(
+    document: Mapping[str, Any], scenario: Mapping[str, Any], origin: str
+) -> str | None:
+    """Say which CPU time was all in use for a process of the scenario, or nothing if some was not.
+
+    One thread can use one CPU, and a process that is bound to a CPU no other.
+    """
+    elapsed_ns = max(1, document["simulated_ns"])
+    shares = [ns / elapsed_ns for ns in document["evidence"]["cpu_ns"]]
+    if sum(shares) >= NO_IDLE_CPU * len(shares):
+        return NO_CPU_IDLE
+    bound = scenario["processes"][origin]["cpu"]
+    if bound is not None and shares[bound] >= NO_IDLE_CPU:
+        return f"CPU {bound}, to which it is bound, was never idle"
+    for process in document["processes"]:
+        if process["name"].split("/")[0].split(".")[0] != origin:
+            continue
+        ended_ns = process["ended_ns"]
+        lived_ns = (elapsed_ns if ended_ns is None else ended_ns) - process["started_ns"]
+        if process["cpu_ns"] >= NO_IDLE_CPU * lived_ns > 0:
+            return f"{process['name']} was never off its CPU"
+    return None
+
+
+def _cpus_needed(
+    document: Mapping[str, Any], scenario: Mapping[str, Any], begun: int, rate_per_s: float
+) -> str:
+    """Say how many CPUs requests at this rate would keep busy, by what those served took."""
+    if begun == 0:
+        return ""
+    cpus = sum(document["evidence"]["cpu_ns"]) / begun * rate_per_s / S
+    return f": about {cpus:,.3g} CPUs of work for {scenario['host']['cpus']}"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sim.units import Pid, Vpn
+    from sim.workload.arrivals import ArrivalStream
     from sim.workload.patterns import Every, Pattern
 
 T = TypeVar("T")
@@ -353,6 +354,13 @@ class Process(Protocol):
 
     def mark(self, kind: str) -> None:
         """Note an event of this `kind` now, for time series."""
+
+    def offers(self, stream: ArrivalStream, until_ns: int | None = None) -> None:
+        """Say that requests arrive for this process as `stream` says, before `until_ns`.
+
+        Those that have arrived when it ends, or the run does, and that nobody has taken from the
+        stream, were not served.
+        """
 
     def begin(self, event: str) -> None:
         """Say that an `event` begins that this program is there to do: see `program`.

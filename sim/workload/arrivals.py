@@ -94,6 +94,13 @@ class ArrivalStream:
         taken, self._rest = self._rest[:due], self._rest[due:]
         return taken
 
+    def due(self, until_ns: int) -> int:
+        """Return how many arrivals before `until_ns` have not been handed out; they are now."""
+        count = 0
+        while taken := self.take(until_ns).size:
+            count += taken
+        return count
+
 
 def arrival_stream(
     kind: ArrivalKind,

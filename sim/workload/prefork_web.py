@@ -130,6 +130,8 @@ def prefork_web(
         )
         for slot in range(workers)
     ]
+    for stream in streams:
+        task.offers(stream, end_ns)
     life = _Life(
         heap_bytes=worker_heap_bytes,
         write_cpu_ns=request_cpu_ns // eroded_pages,

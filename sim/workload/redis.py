@@ -225,6 +225,7 @@ def redis(
         path=arrivals_file,
         sha256=arrivals_sha256,
     )
+    task.offers(requests)
     keys = KeyStream(task.rng("keys"), heap.keys, key_distribution, zipf_exponent)
     server = _Server(task, data, heap, requests, keys, request_cpu_ns)
     buffers = _Buffers(task, client_buffers_bytes + replica_buffers_bytes + aof_buffers_bytes)

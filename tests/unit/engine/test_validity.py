@@ -12,7 +12,16 @@ GIB = 2**30
 
 
 def process(name="p", ended="exit 0"):
-    return {"name": name, "ended": ended}
+    return {
+        "name": name, "ended": ended, "started_ns": 0, "ended_ns": 10**10, "cpu_ns": 10**9
+    }  # fmt: skip
+
+
+def load(begun, waiting, late_ns=0):
+    return {
+        "process": "p", "begun": begun, "waiting": waiting, "first_ns": 0, "last_ns": 10**9,
+        "late_ns": late_ns,
+    }  # fmt: skip
 
 
 def document(**changes):
@@ -23,6 +32,7 @@ def document(**changes):
         "refusals": [],
         "memory_waits": {},
         "arrivals": [],
+        "cpu_ns": [10**10, 10**10],
         **changes.pop("evidence", {}),
     }
     good = {
@@ -38,7 +48,8 @@ def document(**changes):
 
 def scenario(expect=(), warmup=0):
     run = {"expect": list(expect), "warmup": warmup, "horizon": 10**10}
-    return {"run": run, "host": {"overcommit": {"mode": 2}}}
+    host = {"cpus": 2, "overcommit": {"mode": 2}}
+    return {"run": run, "host": host, "processes": {"p": {"cpu": None}}}
 
 
 def save(begun, ended, measured=None, name="redis"):
@@ -65,7 +76,7 @@ BAD = {
     "nothing_happened": document(evidence={"events": [save(0, 0)]}),
     "unfinished": document(ending="horizon", processes=[process(ended="running")]),
     "not_served": document(
-        evidence={"arrivals": [{"process": "p", "begun": 90, "waiting": 10}]},
+        evidence={"arrivals": [load(90, 10)]},
     ),
 }
 
@@ -143,10 +154,23 @@ def test_refusals_that_a_program_handles_matter_where_they_are_about_memory():
 
 
 def test_few_that_wait_or_an_idle_cpu_are_served():
-    waiting = [{"process": "p", "begun": 95, "waiting": 5}]
-    assert codes(document(evidence={"arrivals": waiting})) == []
-    idle = {"memory_need_bytes": {"total": 1}, "cpu_busy_fraction": 0.5}
-    assert codes({**BAD["not_served"], "metrics": idle}) == []
+    assert codes(document(evidence={"arrivals": [load(95, 5)]})) == []
+    idle = {"arrivals": [load(5, 95)], "cpu_ns": [10**10, 10**9]}
+    assert codes(document(evidence=idle)) == []
+
+
+def test_a_thread_that_is_never_off_its_cpu_has_none_idle():
+    idle = {"arrivals": [load(5, 95)], "cpu_ns": [10**10, 0]}
+    busy = {**process(), "cpu_ns": 10**10}
+    assert codes(document(evidence=idle)) == []
+    assert codes(document(evidence=idle, processes=[busy])) == ["not_served"]
+
+
+def test_what_is_served_late_is_a_warning():
+    found = judged(document(evidence={"arrivals": [load(100, 0, late_ns=10**9)]}), scenario())
+    assert found["answered"]
+    assert [finding["severity"] for finding in found["validity"]] == ["warning"]
+    assert codes(document(evidence={"arrivals": [load(100, 0, late_ns=10**7)]})) == []
 
 
 @pytest.mark.parametrize("code", BAD)

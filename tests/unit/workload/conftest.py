@@ -190,6 +190,9 @@ class FakeProcess:
     def record(self, key, value):
         self.records.setdefault(key, []).append(value)
 
+    def offers(self, stream, until_ns=None):
+        pass
+
     def begin(self, event):
         self.mark(f"{event}_start")
 
