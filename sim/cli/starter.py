@@ -63,6 +63,13 @@ axes:                      # every combination of these is a point
 replications: 5            # runs a point, with the same random numbers in all points
 seed: 1
 
+# What you have measured: the answer rests on it.  Without this the preset's own value and range are
+# assumed.  Each input is run at both ends of its range, one at a time.
+# uncertain:
+#   processes.redis.save_speed:
+#     {{low: 140 MiB/s, likely: 150 MiB/s, high: 160 MiB/s, source: "measured: three saves"}}
+#   processes.redis.fragmentation: {{likely: 1.08, source: "measured: INFO memory"}}
+
 need:                      # memory needed is measured on a host where nothing runs short
   set:
     host.memory: {{times: processes.redis.dataset, by: 3}}

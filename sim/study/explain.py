@@ -7,6 +7,7 @@ from sim.scenario.explain import Section, explain_scenario
 from sim.scenario.study import Replications, load_study
 from sim.study.base import planner_of
 from sim.study.executor import available_cpus
+from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
 from sim.units import S, format_bytes, format_duration
 from sim.workload.plugin import Plugin
@@ -60,20 +61,26 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
     what = "on a large host" if planner.main_part == "need" else "on the scenario's host"
     orders = [(cell, planner.replications(cell)) for cell in main]
     lines = [(f"each point {what}", f"{_times([r for _, r in orders])}; hosts of {_sizes(main)}")]
+    # What the answer will be is not known yet: it is taken for the heaviest point it may be about.
+    heaviest = max((main[point] for point in planner.candidates()), key=lambda cell: cell.weight)
+    if study.one_at_a_time:
+        once = Replications(least=study.one_at_a_time, most=study.one_at_a_time)
+        tried = input_cells(planner, heaviest.point, reads_disk=False)
+        names = ", ".join(dict.fromkeys(each.label for each, _, _ in tried))
+        lines.append(("one input at a time", f"{len(tried)} runs of the answer's point: {names}"))
+        orders += [(cell, once) for _, _, cell in tried]
     if study.check is not None:
         often, hosts = study.check.replications, planner.check_cells()
         what = f"each point on {len(study.check.by)} hosts"
         lines.append((what, f"{_times([often])}; hosts of {_sizes(hosts)}"))
         orders += [(cell, often) for cell in hosts]
-        # What the answer will be is not known yet: the measuring host costs about as much.
-        heaviest = max(main, key=lambda cell: cell.weight)
         if study.check.around:
             factors = ", ".join(f"{factor:g}" for factor in study.check.around)
             whose = "the answer's" if study.check.around_at == "answer" else "each"
             what = f"{whose} point on {len(study.check.around)} more"
             lines.append((what, f"{_times([often])}; {factors} times the answer"))
-            tried = [heaviest] if study.check.around_at == "answer" else main
-            orders += [(cell, often) for cell in tried for _ in study.check.around]
+            near = [heaviest] if study.check.around_at == "answer" else main
+            orders += [(cell, often) for cell in near for _ in study.check.around]
         if study.check.fresh:
             fresh = Replications(least=study.check.fresh, most=study.check.fresh)
             lines.append(("the answer itself", f"{_times([fresh])}, with fresh random numbers"))

@@ -14,6 +14,7 @@ FROM_WORK: Final = {"fork_latency_ns": "fork, mean", "fault_latency_ns": "page f
 """Latencies whose range follows from the work of the runs, and what people call them."""
 
 FROM_RUNS: Final = {
+    "vfork_latency_ns.mean": "vfork or posix_spawn, mean",
     "request_latency_ns.mean": "request, mean",
     "request_latency_ns.p99": "request, p99",
 }

@@ -1,5 +1,7 @@
+import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from support.patience import LONGEST_S, wait_until
 
 from sim.cli.commands import _told
 from sim.study.run import StudyOutcome
+from sim.units import format_bytes, format_bytes_up, parse_duration
 
 STUDY = """\
 version: 1
@@ -61,6 +64,76 @@ def test_a_study_prints_its_answer_and_where_the_report_is(folder, done):
     assert first in page
     assert (folder / "out/tiny/tables/need.csv").is_file()
     assert (folder / "out/tiny/figures/bill.png").is_file()
+
+
+def rows_of(folder, name):
+    with (folder / f"out/tiny/tables/{name}.csv").open(newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def test_the_first_sentences_say_what_the_answer_rests_on(folder, done):
+    """Condition, figure, chance; range and what to measure; model; omissions; prices."""
+    first, reach, measure, *more = done.stdout.splitlines()
+    condition = re.match(
+        r"With (.*?) \((?:all )?assumed\), a Redis host \(.*?\) needs about ", first
+    )
+    assert "save speed 200 MiB/s" in condition[1]
+    need = max(rows_of(folder, "need"), key=lambda row: float(row["host_bytes"]))
+    assert f"needs about {format_bytes_up(float(need['host_bytes']))} of memory" in first
+    inputs = rows_of(folder, "inputs")
+    own = [row for row in inputs if row["answer"] and row["part_of_the_question"] == "False"]
+    figures = [float(row["answer"]) for row in own] + [float(need["host_bytes"])]
+    low, high = format_bytes(min(figures)), format_bytes_up(max(figures))
+    assert f"it is {low} to {high} (" in reach
+    assert reach.endswith("one run each).")
+    widest = max(own, key=lambda row: abs(float(row["answer"]) - float(need["host_bytes"])))
+    assert measure.startswith(f"Measure {widest['measure']} first: ")
+    copies = float(need["cow_copies_bytes"])
+    error = f"{format_bytes(0.02 * copies)} to {format_bytes(0.06 * copies)}, not in the figure."
+    assert any(
+        line.startswith("A real redis had 2 to 6 % more ") and error in line for line in more
+    )
+    assert any(line.startswith("Not given, so taken as 0: client buffers, ") for line in more)
+
+
+def test_a_latency_is_never_without_the_range_of_its_prices(folder, done):
+    text = next(line for line in done.stdout.splitlines() if line.startswith("The fork stalls"))
+    low, high, middle = (
+        parse_duration(found) for found in re.findall(r"[\d.]+ (?:ns|us|ms|s)\b", text)
+    )
+    assert low < middle < high
+    assert "the same in all" not in done.stdout
+    runs = [row for row in rows_of(folder, "runs") if row["part"] == "inputs"]
+    # The runs with all prices low and high are the last two; forks there take what was said.
+    forks = [float(row["fork_latency_ns.mean"]) for row in runs]
+    assert forks[-2:] == [pytest.approx(low, rel=0.01), pytest.approx(high, rel=0.01)]
+
+
+def test_each_input_was_run_at_each_of_its_ends_and_no_other(folder, done):
+    tried = {row["input"]: [] for row in rows_of(folder, "inputs")}
+    for row in rows_of(folder, "inputs"):
+        tried[row["input"]] += [row["instead"]] if row["instead"] else []
+    assert tried["processes.redis.save_speed"] == ["100 MiB/s", "400 MiB/s"]
+    assert tried["processes.redis.key_distribution"] == ["zipf"]
+    assert tried["host.prices"] == ["all low", "all high"]
+    assert tried["processes.redis.saves"] == []
+    runs = [row for row in rows_of(folder, "runs") if row["part"] == "inputs"]
+    assert len(runs) == sum(len(ends) for ends in tried.values())
+
+
+def test_a_study_without_an_answer_has_no_range_either(folder):
+    """Negative control: the same study, cut before any save."""
+    (folder / "cut.yaml").write_text(
+        STUDY.replace("name: tiny", "name: cut").replace("set: {", "set: {run.horizon: 50 ms, ")
+    )
+    cut = cowpool("study", "cut.yaml", "--jobs", "2", cwd=folder)
+    assert cut.returncode == 1
+    assert cut.stdout.startswith("No answer ")
+    assert not re.search(r"needs about|an end of its range|Measure|stalls its caller", cut.stdout)
+    facts = json.loads((folder / "out/cut/findings.json").read_text())
+    assert facts["inputs"] == facts["latencies"] == facts["bill"] == []
+    assert not (folder / "out/cut/tables/inputs.csv").exists()
+    assert 'id="inputs"' not in (folder / "out/cut/report.html").read_text()
 
 
 def test_progress_goes_to_standard_error(done):
