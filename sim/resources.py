@@ -23,12 +23,12 @@ def shipped(kind: Kind) -> list[str]:
 
 
 def config_path(kind: Kind, name: str) -> Path:
-    """Return the file called `name`, with or without its suffix.
+    """Return the file called `name`, with or without its suffix, or its kind before it.
 
     Raises `ScenarioError`, which suggests the nearest name, if no such file ships.
     """
     names = shipped(kind)
-    stem = name.removesuffix(_suffix(kind))
+    stem = name.removeprefix(f"{kind}/").removesuffix(_suffix(kind))
     if stem in names:
         return _root() / kind / f"{stem}{_suffix(kind)}"
     near = get_close_matches(stem, names, n=1)

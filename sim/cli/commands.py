@@ -70,14 +70,16 @@ PluginOption = Annotated[
 ]
 TimeLimitOption = Annotated[
     str | None,
-    typer.Option("--time-limit", metavar="TIME", help="End a run that takes longer, as 10min."),
+    typer.Option("--time-limit", metavar="TIME", help="Stop a run that takes longer, e.g. 10min."),
 ]
 MemoryLimitOption = Annotated[
     str | None,
-    typer.Option("--memory-limit", metavar="SIZE", help="End a run that holds more, as 4GiB."),
+    typer.Option(
+        "--memory-limit", metavar="SIZE", help="Stop a run that needs more memory, e.g. 4GiB."
+    ),
 ]
 LargeOption = Annotated[
-    bool, typer.Option("--large", help="Lift the limits on what a slip of the keyboard may start.")
+    bool, typer.Option("--large", help="Allow what is beyond the limits against typing errors.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
@@ -135,16 +137,19 @@ def run(
     settings: SetOption = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=MOST_SEED, help="Root of all random numbers; default run.seed."),
+        typer.Option(min=0, max=MOST_SEED, help="Seed of all random numbers; default: run.seed."),
     ] = None,
     replication: Annotated[
-        int, typer.Option(min=0, max=MOST_REPLICATION, help="Number of the replication.")
+        int, typer.Option(min=0, max=MOST_REPLICATION, help="Which replication to run.")
     ] = 0,
     burst: Annotated[
         int | None,
-        typer.Option(min=0, help="Most steps between two events, 0: no limit; changes no result."),
+        typer.Option(min=0, help="Most steps between two events; 0: no limit. Changes no result."),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Audit the books at every event.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Check after every event that all frames are accounted for."),
+    ] = False,
     as_json: JsonOption = False,
     plugin: PluginOption = None,
     time_limit: TimeLimitOption = None,
@@ -185,7 +190,7 @@ def explain(
     large: LargeOption = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Say what a file means in derived numbers, without running it."""
+    """Show what a scenario or study means, in derived numbers, without running it."""
     from sim.cli.running import is_study, known
     from sim.cli.show import show_sections
     from sim.scenario import load_scenario
@@ -223,12 +228,15 @@ def study(
         typer.Option("--out", metavar="DIR", help="Folder of store and report; default out/NAME."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Runs at a time; default: one a CPU.")
+        int | None,
+        typer.Option("--jobs", min=1, help="How many runs at once; default: one per CPU."),
     ] = None,
     settings: SetOption = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=MOST_SEED, help="Root of all random numbers; default the study's."),
+        typer.Option(
+            min=0, max=MOST_SEED, help="Seed of all random numbers; default: the study's."
+        ),
     ] = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
@@ -236,11 +244,11 @@ def study(
     memory_limit: MemoryLimitOption = None,
     large: LargeOption = False,
 ) -> int:
-    """Carry out a study, or go on with it, and write its report.
+    """Run a study, or resume it, and write its report.
 
     --set changes a key of the study (replications=5) or of its scenario in every run (host.cpus=4);
-    an axis that is set has that level alone.  Every finished run is kept: the same command goes on
-    where it was.  Exit status 1 if the question was not answered, 3 if some runs failed.
+    an axis that is set has that level alone.  Every finished run is kept: the same command
+    resumes the study.  Exit status 1 if the question was not answered, 3 if some runs failed.
     """
     from sim.cli.limiting import limits_of
 
@@ -270,7 +278,7 @@ def report(
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Write the report of a study again, from its store."""
+    """Rewrite the report of a study from its stored runs."""
     from sim.report.page import write_report
     from sim.study.run import report_again
 
@@ -282,50 +290,64 @@ def report(
 def conform(
     scripts: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="SCRIPT", help="Scripts of memory operations; one a file."),
+        typer.Argument(metavar="SCRIPT", help="Scripts of memory operations, one per file."),
     ] = None,
     kernel: Annotated[
-        bool, typer.Option("--kernel", help="Run them for real as well, and compare.")
+        bool, typer.Option("--kernel", help="Also run them on this kernel, and compare.")
     ] = False,
     random: Annotated[
         int | None,
-        typer.Option("--random", metavar="N", min=1, help="Draw N random scripts as well."),
+        typer.Option("--random", metavar="N", min=1, help="Add N random scripts."),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="S", min=0, max=MOST_SEED, help="What they are drawn from."),
+        typer.Option(
+            "--seed", metavar="S", min=0, max=MOST_SEED, help="Seed of the random scripts."
+        ),
     ] = None,
     all_verbs: Annotated[
         bool,
-        typer.Option("--all-verbs", help="Draw them from every verb, not the first set only."),
+        typer.Option("--all-verbs", help="Random scripts use every verb, not only the basic ones."),
     ] = False,
     spawn: Annotated[
         bool,
-        typer.Option("--spawn", help="fork + exec, vfork + exec, posix_spawn, by parent size."),
+        typer.Option(
+            "--spawn", help="Compare fork + exec, vfork + exec and posix_spawn by parent size."
+        ),
     ] = False,
     costs: Annotated[
         Path | None,
-        typer.Option("--costs", metavar="FILE", help="A host profile: what operations cost."),
+        typer.Option(
+            "--costs", metavar="FILE", help="A host profile with the prices of operations."
+        ),
     ] = None,
     as_kernel: Annotated[
         str | None,
-        typer.Option("--as-kernel", metavar="VERSION", help="Whose rules to predict by, as 5.10."),
+        typer.Option(
+            "--as-kernel",
+            metavar="VERSION",
+            help="Predict by the rules of this release, e.g. 5.10.",
+        ),
     ] = None,
     folio: Annotated[
         list[str] | None,
-        typer.Option("--folio", metavar="SIZE", help="Folios that `hugepage` brings, as 64K."),
+        typer.Option(
+            "--folio", metavar="SIZE", help="Sizes of folios that `hugepage` allows, e.g. 64K."
+        ),
     ] = None,
-    time: Annotated[bool, typer.Option("--time", help="Print simulated time as well.")] = False,
+    time: Annotated[bool, typer.Option("--time", help="Also print simulated time.")] = False,
     malloc: Annotated[
         str | None,
         typer.Option(
-            "--malloc", metavar="LIBRARY", help="Scripts of malloc and free, by this library."
+            "--malloc",
+            metavar="LIBRARY",
+            help="The scripts are of malloc and free, of this library.",
         ),
     ] = None,
     as_json: JsonOption = False,
     large: LargeOption = False,
 ) -> int:
-    """Predict page faults of scripts; compare them with the kernel.
+    """Predict the page faults of scripts and compare them with the kernel.
 
     Exit status 1 if a prediction and the kernel differ, 3 if the kernel could not be asked.
     """
@@ -363,20 +385,26 @@ def walk(
         Path, typer.Argument(metavar="SCRIPT", help="A script of memory operations.")
     ],
     why: Annotated[
-        bool, typer.Option("--why", help="Say why: the rule, the kernel's function, the frames.")
+        bool,
+        typer.Option(
+            "--why", help="Explain each line: the rule, the kernel's function, the frames."
+        ),
     ] = False,
     draw: Annotated[
-        bool, typer.Option("--draw", help="Draw page tables, references and pool at each line.")
+        bool,
+        typer.Option(
+            "--draw", help="Draw page tables, references and free frames after each line."
+        ),
     ] = False,
     svg: Annotated[
         Path | None,
-        typer.Option("--svg", metavar="FILE", help="Write the pictures to one SVG file as well."),
+        typer.Option("--svg", metavar="FILE", help="Also write the pictures to an SVG file."),
     ] = None,
     ask: Annotated[
-        bool, typer.Option("--ask", help="Ask first: answers are held back until asked for.")
+        bool, typer.Option("--ask", help="Hide each answer until you give yours.")
     ] = False,
     answers: Annotated[
-        bool, typer.Option("--answers", help="With --ask: print the answers as well.")
+        bool, typer.Option("--answers", help="With --ask: print the answers too.")
     ] = False,
     seed: Annotated[
         int | None,
@@ -385,16 +413,18 @@ def walk(
             metavar="S",
             min=0,
             max=MOST_SEED,
-            help="With --ask: which questions; default 0.",
+            help="With --ask: seed that picks the questions; default 0.",
         ),
     ] = None,
     frames: Annotated[
         int | None,
-        typer.Option("--frames", metavar="N", help="A machine of N frames, 10 to 4096."),
+        typer.Option("--frames", metavar="N", help="Simulate a machine of N frames, 10 to 4096."),
     ] = None,
     policy: Annotated[
         str,
-        typer.Option("--policy", metavar="oom|wait", help="Who is short of memory: kill or wait."),
+        typer.Option(
+            "--policy", metavar="oom|wait", help="When memory runs out: kill a process, or wait."
+        ),
     ] = "oom",
     fork: Annotated[
         str,
@@ -402,19 +432,25 @@ def walk(
     ] = "cow",
     zeroing: Annotated[
         str,
-        typer.Option("--zeroing", metavar="demand|eager", help="When new memory gets its frames."),
+        typer.Option(
+            "--zeroing",
+            metavar="demand|eager",
+            help="Give new memory its frames at first touch, or at once.",
+        ),
     ] = "demand",
     as_kernel: Annotated[
         str | None,
-        typer.Option("--as-kernel", metavar="VERSION", help="Whose rules to follow, as 5.10."),
+        typer.Option(
+            "--as-kernel", metavar="VERSION", help="Follow the rules of this release, e.g. 5.10."
+        ),
     ] = None,
     as_json: JsonOption = False,
     large: LargeOption = False,
 ) -> int:
-    """Tell a script step by step: what each line did, and why.
+    """Walk through a script: what each line does, and why.
 
-    Pictures are of a machine of 64 frames, or of 2,048 for a script that asks for huge pages,
-    unless --frames says otherwise; without either, memory cannot run out.
+    Pictures show a machine of 64 frames (2,048 if the script asks for huge pages) unless --frames
+    says otherwise.  Without pictures and --frames, memory cannot run out.
     """
     from sim.cli.walking import walk_script
 

@@ -66,7 +66,7 @@ def keys(
         bool, typer.Option("--markdown", help="Print the whole reference as a Markdown page.")
     ] = False,
 ) -> int:
-    """Say what may be written in scenarios and studies: keys, units, verbs of steps, programs."""
+    """Show what scenarios and studies may contain: keys, units, verbs of steps, programs."""
     from sim.cli.lookup import show_part, show_parts
     from sim.cli.running import known
     from sim.scenario.keys import markdown

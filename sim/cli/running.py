@@ -39,6 +39,8 @@ def is_study(path: str) -> bool:
     file = Path(path)
     try:
         if path != STDIN and not file.is_file():
+            if path.startswith("studies/"):
+                return path.removeprefix("studies/") in shipped("studies")
             return path in shipped("studies") and path not in shipped("scenarios")
         return "base" in read_document(file, path).data
     except (ScenarioError, OSError):

@@ -79,7 +79,7 @@ class Dispatcher:
         self.make_runnable(task)
 
     def stalled_now(self) -> tuple[int, int]:
-        """Return for how long some task, and every task, was stalled on memory, in ns."""
+        """Return how long at least one task, and how long all, were stalled on memory, in ns."""
         self._change_stalled(0)
         return self._stalled_some_ns, int(self._system.machine.arrays.clock[0].full_ns)
 

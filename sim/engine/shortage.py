@@ -96,7 +96,7 @@ class Killer:
             self._stalled.remove(task)
 
     def ended(self, task: Task) -> None:
-        """Let everybody try again who was stalled, once the last of those dying has ended."""
+        """When the last dying task has ended, retry all stalled tasks."""
         self._dying.discard(task.pid)
         if not self._dying:
             stalled, self._stalled = self._stalled, []

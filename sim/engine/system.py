@@ -155,7 +155,7 @@ class System:
         task.start()
 
     def _end_daemon(self) -> None:
-        """Take the kernel's thread off the clock if nothing is left that it could do it for."""
+        """Stop the kernel thread's timer when no task is left."""
         timer = self._daemon.timer if self._daemon is not None else None
         events = self.env._queue
         alone = len(events) == 1 and events[0][-1] is timer and self.cpus.at_rest()
@@ -303,7 +303,7 @@ class System:
         task.life.interrupt(signal)
 
     def cancel_timer(self, task: Task) -> None:
-        """Take off the clock what would have woken a task: the run must not go on for it."""
+        """Cancel the timer that would have woken a task: the run must not wait for it."""
         event, task.timer = task.timer, None
         if event is not None:
             queue = self.env._queue

@@ -74,4 +74,4 @@ def at_once(work: Work) -> Ended:
     except StopIteration as done:
         ended: Ended = done.value
         return ended
-    raise KernelPanicError("a roomy machine ran out of memory")
+    raise KernelPanicError("a large machine ran out of memory")

@@ -1,4 +1,4 @@
-"""Predictions: conformance scripts on the simulated machine, roomy and with nobody else on it."""
+"""Predictions: conformance scripts on a simulated machine, large and otherwise idle."""
 
 from __future__ import annotations
 

@@ -282,4 +282,4 @@ class _Machine:
         self._faults[row] += faults
         self._ps += ps
         if ending:
-            raise KernelPanicError(f"operation {op} ended with {ending} on a roomy machine")
+            raise KernelPanicError(f"operation {op} ended with {ending} on a large machine")

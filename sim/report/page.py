@@ -315,7 +315,9 @@ def _oom_words(table: Any) -> str:
     own = table[table["part"] == "check"]
     never = own[own["ran_out"] == 0].drop_duplicates("runs").sort_values("runs")
     bounds = [f"0 of {row['runs']} means {_bound(row['text'])}" for _, row in never.iterrows()]
-    return often + (f"Never seen is not never: {'; '.join(bounds)}." if bounds else "")
+    return often + (
+        f"That it never happened does not rule it out: {'; '.join(bounds)}." if bounds else ""
+    )
 
 
 def _bound(text: str) -> str:

@@ -27,10 +27,12 @@ def is_path(name: str) -> bool:
 def names_a_file(text: str, kind: Kind) -> bool:
     """Return whether a scenario or a study is named by its file rather than as one that ships.
 
-    ``-`` is standard input.  Raises `ScenarioError` for ``redis_bgsave.yaml`` where there is no
-    such file but something of that name ships.
+    ``-`` is standard input, ``studies/redis_bgsave`` a study that ships.  Raises `ScenarioError`
+    for ``redis_bgsave.yaml`` where there is no such file but something of that name ships.
     """
     path = Path(text)
+    if text.removeprefix(f"{kind}/") in shipped(kind) and not path.exists():
+        return False
     if path.name == text and path.suffix and path.stem in shipped(kind) and not path.exists():
         message = f"there is no such file here; what ships is called `{path.stem}`"
         raise ScenarioError(message, text, 1)

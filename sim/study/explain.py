@@ -26,7 +26,7 @@ def explain_study(
     """Return what the study in the file `path` would run, section by section.
 
     Every scenario of the study is resolved, so what cannot be is refused here already, with a
-    `ScenarioError`.  `jobs` is how many runs go on at a time; default one a CPU.
+    `ScenarioError`.  `jobs` is how many runs go on at a time; default one per CPU.
     """
     planner, _ = planner_of(load_study(path, settings), large=large, plugin=plugin)
     planner.check_uncertain()

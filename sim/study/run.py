@@ -108,7 +108,7 @@ def run_study(
     out
         Folder of its store, tables and report; default ``out/NAME``.
     jobs
-        How many runs at a time; default one a CPU that this process may use.
+        How many runs at once; default one per CPU that this process may use.
     report
         What writes the report from the findings; without it, only tables are written.
     quiet

@@ -73,7 +73,7 @@ def test_without_a_command_its_help_is_printed_as_it_is(capsys):
     assert main([]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "  walk     Tell a script" in err
+    assert "  walk     Walk through a script" in err
 
 
 def test_what_is_missing_points_to_the_help_of_its_command(capsys):
@@ -190,6 +190,16 @@ def test_what_is_wrong_on_standard_input_has_its_line(here, monkeypatch, capsys)
     assert capsys.readouterr().err.startswith(
         "<stdin>:2: hosts: unknown key 'hosts'; did you mean 'host'"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "title"), [("studies/redis_bgsave", "Study"), ("scenarios/redis_bgsave", "Machine")]
+)
+def test_a_scenario_and_a_study_of_one_name_are_told_apart(name, title, here, capsys):
+    assert main(["explain", name]) == 0
+    assert capsys.readouterr().out.startswith(title)
+    assert main(["run", "studies/redis_bgsave"]) == 2
+    assert "is a study; carry it out with" in capsys.readouterr().err
 
 
 def test_the_file_name_of_what_ships(here, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.cli import main
 from sim.engine.run import simulate
 from sim.scenario.study import load_study
 from sim.study.answer import need_sentences, place_text
@@ -114,6 +115,29 @@ def test_the_studys_answer_is_what_its_runs_say():
     where = place_text(planner.axes, point)
     sentence, *_ = need_sentences(need, host_bytes, {}, data_bytes, where, words)
     assert sentence in " ".join(PAGE.split())
+
+
+QUESTIONS = [
+    command
+    for row in re.findall(r"^\| [^|]*\? \| (.*) \|$", PAGE, re.MULTILINE)
+    for command in re.findall(r"`(cowpool [^`]*)`", row)
+]
+
+
+@pytest.mark.parametrize("command", QUESTIONS)
+def test_a_command_that_answers_a_question_is_taken(command, tmp_path, monkeypatch, capsys):
+    """Explained instead of run, which would take minutes."""
+    monkeypatch.chdir(tmp_path)
+    _, name, *rest = command.split()
+    kinds = {"run": "scenarios", "study": "studies"}
+    if name in kinds:
+        name, rest = "explain", [f"{kinds[name]}/{rest[0]}", *rest[1:]]
+    assert main([name, *rest]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_there_are_questions_with_commands():
+    assert len(QUESTIONS) > 8
 
 
 def test_everything_linked_is_there():

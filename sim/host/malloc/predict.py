@@ -1,6 +1,6 @@
 """Predictions of scripts of malloc and free: a model of the library on the simulated machine.
 
-The machine is roomy and has nobody else on it.  Each process has a CPU of its own.
+The machine is large and otherwise idle.  Each process has a CPU of its own.
 """
 
 from __future__ import annotations

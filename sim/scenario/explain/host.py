@@ -81,7 +81,7 @@ def not_for_data_section(host: Mapping[str, Any]) -> Section:
                 "page tables",
                 f"{format_bytes(tables_per_gib)} per GiB of data in every process that maps it",
             ),
-            ("kernel stacks", f"{format_bytes(host['kernel_stack'])} a process"),
+            ("kernel stacks", f"{format_bytes(host['kernel_stack'])} per task"),
             ("left for data", f"{pages_text(data_pages(host))} if one process had it all, ±1 %"),
         ),
     )
