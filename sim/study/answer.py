@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sim.scenario.study import Answer
 from sim.stats.proportion import REFUTES_AT, format_percent
+from sim.stats.tolerance import GUARD_LEVEL
 from sim.study.need import Need
 from sim.study.plan import Axis, Point
 from sim.study.records import metric_text
@@ -60,6 +61,9 @@ def _bound_words(need: Need, words: Mapping[str, str]) -> str:
     how: str = bound.method
     if bound.shapiro_p is not None and how == "normal theory":
         how += f", not contradicted: Shapiro-Wilk p {bound.shapiro_p:.2g}"
+    elif bound.shapiro_p is not None and bound.shapiro_p < GUARD_LEVEL:
+        against = f"Shapiro-Wilk p {bound.shapiro_p:.2g}" if bound.shapiro_p else "all runs equal"
+        how += f": normal theory was declared and is contradicted, {against}"
     return (
         f"{100 * bound.content:g} % of simulated {words['event']}, "
         f"{100 * bound.confidence:g} % confidence, {bound.n} run{'s' * (bound.n > 1)}, {how}"

@@ -134,7 +134,7 @@ CASES = {
         CPUS,
         NEED + THREE + "answer: {normal_because: I hope so}",
         0,
-        r"\(36.8 % of simulated runs, .* largest value\)",
+        r"\(36.8 % of simulated runs, .* largest value: normal theory was declared and is contrad",
     ),
     "the horizon cuts the work off": (
         scenario(run="horizon: 2 ms"),

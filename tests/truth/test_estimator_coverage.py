@@ -13,18 +13,26 @@ import numpy as np
 import pytest
 from scipy import special, stats
 from support import pools
+from support.coverage import (
+    RATIOS,
+    TRUTHS,
+    exceeded,
+    half_widths,
+    normal_bounds,
+    normal_hits,
+    supported_hits,
+    two_look_hits,
+)
 from support.samples import sample
 
 from sim.rng import stream
 from sim.stats.estimate import mean_over_replications
-from sim.stats.proportion import exact_limits, level_of_a_look
+from sim.stats.proportion import exact_limits
 from sim.stats.tolerance import (
     GUARD_LEVEL,
     normal_bound,
-    normal_factor,
     order_rank,
     shapiro_p,
-    supported_content,
     upper_bound,
 )
 from sim.study.answer import need_sentences
@@ -53,32 +61,6 @@ def two_sided(hits, expected):
     k, n = int(hits.sum()), hits.size
     tail = min(stats.binom.cdf(k, n, expected), stats.binom.sf(k - 1, n, expected))
     return tail >= FALSE_ALARM / 2
-
-
-def half_widths(samples, confidence=0.95):
-    n = samples.shape[1]
-    t = special.stdtrit(n - 1, (1 + confidence) / 2)
-    return t * samples.std(axis=1, ddof=1) / math.sqrt(n)
-
-
-def normal_bounds(samples, content=0.99, confidence=0.95):
-    k = normal_factor(samples.shape[1], content=content, confidence=confidence)
-    return samples.mean(axis=1) + k * samples.std(axis=1, ddof=1)
-
-
-TRUTHS = {
-    "normal": (lambda g, size: g.normal(size=size), stats.norm.cdf),
-    "uniform": (lambda g, size: g.random(size), stats.uniform.cdf),
-    "gumbel": (lambda g, size: g.gumbel(size=size), stats.gumbel_r.cdf),
-    "lognormal": (lambda g, size: np.exp(g.normal(size=size)), stats.lognorm(1).cdf),
-    "exponential": (lambda g, size: g.exponential(size=size), stats.expon.cdf),
-    "t5": (lambda g, size: g.standard_t(5, size=size), stats.t(5).cdf),
-    "rare": (
-        lambda g, size: g.normal(size=size) + 20 * (g.random(size) < 0.02),
-        lambda x: 0.98 * stats.norm.cdf(x) + 0.02 * stats.norm.cdf(np.asarray(x) - 20),
-    ),
-}
-"""How to draw values, and their distribution function; the last has 2 % of them 20 sd higher."""
 
 
 class TestMean:
@@ -191,11 +173,7 @@ class TestTolerance:
     @pytest.mark.parametrize("truth", TRUTHS)
     @pytest.mark.parametrize("n", [1, 3, 10, 30])
     def test_without_an_assumption_it_holds_for_any_distribution(self, truth, n):
-        draw, cdf = TRUTHS[truth]
-        samples = draw(stream(1, 0, "tolerance", truth, n), (R, n))
-        content = supported_content(n, confidence=0.95)
-        rank = order_rank(n, content=content, confidence=0.95)
-        assert holds(cdf(np.sort(samples, axis=1)[:, rank - 1]) >= content)
+        assert holds(supported_hits(truth, R, n))
 
     @pytest.mark.parametrize("n", [299, 473])
     def test_with_enough_values_it_holds_for_the_share_asked_for(self, n):
@@ -209,8 +187,7 @@ class TestTolerance:
 
     @pytest.mark.parametrize("n", [2, 3, 10, 30])
     def test_normal_theory_holds_for_normal_values(self, n):
-        samples = stream(1, 0, "normal tolerance bound", n).normal(size=(R, n))
-        assert two_sided(stats.norm.cdf(normal_bounds(samples)) >= 0.99, 0.95)
+        assert two_sided(normal_hits("normal", R, n), 0.95)
 
     def test_what_is_vectorised_here_is_what_the_functions_do(self):
         samples = stream(1, 0, "tolerance").normal(size=(200, 10))
@@ -234,51 +211,33 @@ class TestTolerance:
         hits = np.sort(stream(1, 0, "rank").random((1000, n)), axis=1)[:, rank - 1] >= 0.99
         assert not holds(hits)
 
-    @pytest.mark.parametrize("truth", ["lognormal", "exponential", "rare"])
+    @pytest.mark.parametrize("truth", ["lognormal, s = 1", "exponential", "+20 sd in 2 % of runs"])
     def test_normal_theory_is_an_assumption(self, truth):
         """Negative control: where the values are others, it does not hold."""
-        draw, cdf = TRUTHS[truth]
-        samples = draw(stream(1, 0, "wrong", truth), (R, 10))
-        assert not holds(cdf(normal_bounds(samples)) >= 0.99)
+        assert not holds(normal_hits(truth, R, 10))
 
 
 class TestTwoLooks:
     """Three runs, up to ten if the bound is not within `precision`: the level is kept."""
 
-    RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.74, 1.0, 1.3, 2.0)
-    """What the precision asks for, in units of what three runs' bound adds on average."""
-
-    def hits(self, ratio, looks):
-        level = level_of_a_look(0.95, looks)
-        samples = stream(1, 0, "two looks").normal(size=(R, 10))
-        first = samples[:, :3]
-        allowed = ratio * normal_factor(3, content=0.99, confidence=0.95)
-        early, late = (normal_bounds(x, confidence=level) for x in (first, samples))
-        bounds = np.where(early - first.mean(axis=1) <= allowed, early, late)
-        return stats.norm.cdf(bounds) >= 0.99
-
     @pytest.mark.parametrize("ratio", RATIOS)
     def test_it_holds_as_often_as_it_says(self, ratio):
-        assert holds(self.hits(ratio, looks=2))
+        assert holds(two_look_hits(ratio, R, looks=2))
 
     def test_the_test_can_fail(self):
         """Negative control: factors for a fixed number of runs; 91.2 % instead of 95 %."""
-        assert not holds(self.hits(0.3, looks=1))
+        assert not holds(two_look_hits(0.3, R, looks=1))
 
 
 class TestCheck:
     """Ten fresh runs against a bound made from ten others."""
 
-    def exceeded(self, truth):
-        draw, _ = TRUTHS[truth]
-        generator = stream(1, 0, "check", truth)
-        bounds = normal_bounds(draw(generator, (R, 10)))
-        return (draw(generator, (R, 10)) > bounds[:, None]).sum(axis=1)
-
-    @pytest.mark.parametrize(("truth", "share"), [("lognormal", 0.286), ("rare", 0.164)])
+    @pytest.mark.parametrize(
+        ("truth", "share"), [("lognormal, s = 1", 0.286), ("+20 sd in 2 % of runs", 0.164)]
+    )
     def test_a_wrong_assumption_is_seen_in_fresh_runs(self, truth, share):
         """One run of ten or more above the bound; the same ten runs never are (Samuelson 1968)."""
-        seen = (self.exceeded(truth) > 0).mean()
+        seen = (exceeded(truth, R) > 0).mean()
         error = math.sqrt(share * (1 - share) / R)
         assert abs(seen - share) < 4.9 * error + 0.0005  # `share` has three digits
         draw, _ = TRUTHS[truth]
@@ -287,7 +246,7 @@ class TestCheck:
 
     def test_a_claim_that_holds_is_refuted_in_5_per_cent_at_most(self):
         """Also where the bound is too low by chance, as one in twenty is."""
-        refuted = self.exceeded("normal") >= judged(10, 0, content=0.99).refuting
+        refuted = exceeded("normal", R) >= judged(10, 0, content=0.99).refuting
         assert refuted.mean() <= 0.05
 
     @pytest.mark.parametrize("content", [0.741, 0.9, 0.95, 0.99])
@@ -325,10 +284,9 @@ class TestChain:
         needs = [{"total": total} for total in totals]
         need = need_of(needs, content=0.99, confidence=0.95, normal=normal)
         words = {"subject": "a host", "event": "saves", "condition": ""}
-        sentence = need_sentences(need, 2**40, {}, None, "here", words)[0]
-        share = re.search(r"([\d.]+) % of saves", sentence)[1]
-        sizes = re.findall(r"([\d.,]+) ([KMG]iB)", sentence.partition("% of saves")[2])
-        size, unit = sizes[0]
+        text = " ".join(need_sentences(need, 2**40, {}, None, "here", words))
+        share = re.search(r"([\d.]+) % of simulated saves", text)[1]
+        size, unit = re.search(r"Processes may use ([\d.,]+) ([KMG]iB) of it", text).groups()
         return float(share) / 100, float(size.replace(",", "")) * UNITS[unit]
 
     def hits(self, name, n, *, normal):
