@@ -57,16 +57,20 @@ def mean_range(
     `latency` is one of a run's (``count`` and ``mean``), `work` is the run's, units and ns by
     line, `prices` are the resolved scenario's ``host.prices``, and `lines` is the work that the
     latency consists of.  What it took beyond that was spent waiting for a CPU, a lock or a device,
-    which is in no price: it is kept.  None if nothing was done, or without a price.
+    which is in no price: it is kept.  Where more of such work was done than the latency has (the
+    child's part of an Async-fork), it has its share of it.  None if nothing was done.
     """
     count, mean_ns = latency["count"], latency["mean"]
     own = [line for line in lines if line in work]
     if not count or mean_ns is None or not own:
         return None
     spent_ns = sum(work[line]["ns"] for line in own)
+    if not spent_ns:
+        return None
+    share = min(1.0, mean_ns * count / spent_ns)
     waited_ns = max(0.0, mean_ns - spent_ns / count)
     low, high = (
-        sum(work[line]["units"] * prices[line][key] for line in own) / 1000 / count
+        share * sum(work[line]["units"] * prices[line][key] for line in own) / 1000 / count
         for key in ("low_ps", "high_ps")
     )
     return Span(waited_ns + low, waited_ns + high)

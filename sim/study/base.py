@@ -82,6 +82,7 @@ def _planner(
         _Resolver(study, source),
         source.programs,
         large=large,
+        written=source.document.data,
         plugin_sha256=_digest(plugin),
     )
 

@@ -4,7 +4,7 @@ Kept in files (``configs/comparisons``), by program, each figure with its source
 and no ignorance of inputs, so it is told as a line of its own and never added to either.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -65,11 +65,16 @@ class ModelError:
     sources: tuple[tuple[str, str], ...]
 
 
-def model_error(scenario: Mapping[str, Any]) -> ModelError | None:
-    """Return the model's error for the first process of a scenario; None if nobody compared it."""
+def model_error(
+    scenario: Mapping[str, Any], programs: Mapping[str, Callable[..., Any]] = PROGRAMS
+) -> ModelError | None:
+    """Return the model's error for the first process of a scenario; None if nobody compared it.
+
+    A plug-in's program is another one, even if it has the name of one that ships.
+    """
     process = next(iter(scenario["processes"].values()))
     name = process["program"]
-    if name not in shipped("comparisons"):
+    if name not in shipped("comparisons") or programs[name] is not PROGRAMS[name]:
         return None
     comparison = read_comparison(name)
     value = process[comparison.by]

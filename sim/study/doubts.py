@@ -36,6 +36,10 @@ def ignorance_sentences(effects: Sequence[Effect], base: Base) -> list[str]:
     tried = [e for e in effects if not e.input.asked and _n_runs(e)]
     if not tried:
         return ["How far the answer moves with its inputs was not tried."]
+    unknown = [
+        f"{e.input.label} {moved.end.text}" for e in effects for moved in e.moved if not moved.n
+    ]
+    lacking = [f"With {listed(unknown)} no run has an answer."] if unknown else []
     low, high, more = range_of(effects, base)
     up = format_bytes_up(high) if base.bound_bytes is not None else metric_text(base.metric, high)
     reach = f"{metric_text(base.metric, low)} to {'more than ' if more else ''}{up}"
@@ -44,7 +48,7 @@ def ignorance_sentences(effects: Sequence[Effect], base: Base) -> list[str]:
     runs = f"{'one run' if most == 1 else f'{most} runs'} each"
     if not visible:
         names = listed([each.input.label for each in tried[:MOST_NAMED]])
-        return [f"No input moves it by {100 * VISIBLE_FROM:g} %: not {names} ({runs})."]
+        return [f"No input moves it by {100 * VISIBLE_FROM:g} %: not {names} ({runs}).", *lacking]
     named = [_range_words(each.input) for each in visible[:MOST_NAMED]]
     rest = len(tried) - len(named)
     also = f"; {rest} more inputs move it less" if rest else ""
@@ -56,7 +60,7 @@ def ignorance_sentences(effects: Sequence[Effect], base: Base) -> list[str]:
     if first is not None:
         what = "decides most" if first is visible[0] else "is the largest that is not measured"
         sentences.append(f"Measure {first.input.measure} first: {first.input.label} {what}.")
-    return sentences
+    return sentences + lacking
 
 
 def other_sentences(planner: Planner, point: int, need: Need | None) -> list[str]:
@@ -65,7 +69,7 @@ def other_sentences(planner: Planner, point: int, need: Need | None) -> list[str
     program = next(iter(scenario["processes"].values()))["program"]
     parts = None if need is None else need.parts_bytes
     return [
-        model_sentence(model_error(scenario), program, parts),
+        model_sentence(model_error(scenario, planner.programs), program, parts),
         *omission_sentences(omissions_of(scenario, planner.programs)),
     ]
 

@@ -84,10 +84,12 @@ def inputs_of(
     axes: Sequence[Axis],
     *,
     reads_disk: bool,
+    written: Mapping[str, Any] | None = None,
 ) -> list[Input]:
     """Return the inputs of a resolved scenario of a study, processes first, then the host.
 
-    `reads_disk` tells whether its runs do: else nothing is said of the disk.
+    `reads_disk` tells whether its runs do: else nothing is said of the disk.  `written` is the base
+    scenario as it was written: what it does not say of the host, nobody gave.
     """
     found = [
         _of_parameter(name, process, parameter, study, axes)
@@ -99,7 +101,8 @@ def inputs_of(
     for key in (*marks, *HOST_SHOWN):
         value = value_at(scenario, f"host.{key}")
         if value is not None:
-            found.append(_of_host(key, value, marks.get(key), study, axes))
+            given = f"host.{key}" in study.set or value_at(written or {}, f"host.{key}") is not None
+            found.append(_of_host(key, value, marks.get(key), study, axes, given=given))
     found.append(_of_prices(scenario["host"]["prices"], study))
     known = {each.key for each in found}
     for key in study.uncertain:
@@ -109,22 +112,31 @@ def inputs_of(
     return found
 
 
+def inputs_at(planner: Planner, point: int, *, reads_disk: bool) -> list[Input]:
+    """Return the inputs of a point of a study."""
+    return inputs_of(
+        planner.main_cell(point).scenario,
+        planner.programs,
+        planner.study,
+        planner.axes,
+        reads_disk=reads_disk,
+        written=planner.written,
+    )
+
+
 def input_cells(planner: Planner, point: int, *, reads_disk: bool) -> list[tuple[Input, End, Cell]]:
     """Return the runs of a point with each input at each of its ends, all else as it was.
 
     An end of a program's own range that cannot be here, because other inputs forbid it, is left
     out; a `ScenarioError` about one that the study itself gives is raised.
     """
-    scenario = planner.main_cell(point).scenario
-    study = planner.study
-    inputs = inputs_of(scenario, planner.programs, study, planner.axes, reads_disk=reads_disk)
     found: list[tuple[Input, End, Cell]] = []
-    for each in inputs:
+    for each in inputs_at(planner, point, reads_disk=reads_disk):
         for end in each.ends:
             try:
                 cell = planner.input_cell(point, len(found), end.sets)
             except ScenarioError:
-                if each.key in study.uncertain:
+                if each.key in planner.study.uncertain:
                     raise
                 continue
             found.append((each, end, cell))
@@ -186,10 +198,16 @@ def _shown(parameter: Parameter, value: Any) -> str:
 
 
 def _of_host(
-    key: str, value: Any, mark: Uncertain | None, study: StudyFile, axes: Sequence[Axis]
+    key: str,
+    value: Any,
+    mark: Uncertain | None,
+    study: StudyFile,
+    axes: Sequence[Axis],
+    *,
+    given: bool,
 ) -> Input:
-    show = _HOST_TEXT.get(key, str)
-    return _input(f"host.{key}", value, mark, study, axes, default=None, show=show)
+    show, default = _HOST_TEXT.get(key, str), None if given else value
+    return _input(f"host.{key}", value, mark, study, axes, default=default, show=show)
 
 
 def _input(

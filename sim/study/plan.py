@@ -181,8 +181,10 @@ class Planner:
         plugin_sha256: str | None = None,
         *,
         large: bool = False,
+        written: Mapping[str, Any] | None = None,
     ) -> None:
         self.study = study.file
+        self.written = written or {}
         self.programs = known_programs() if programs is None else programs
         self.plugin_sha256 = plugin_sha256
         self.axes = axes_of(study)

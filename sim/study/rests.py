@@ -14,7 +14,7 @@ import pandas as pd
 
 from sim.errors import InsufficientDataError
 from sim.study.headline import NEED, Figure
-from sim.study.inputs import PRICES, End, Input, input_cells, inputs_of, reads_disk
+from sim.study.inputs import PRICES, End, Input, input_cells, inputs_at, reads_disk
 from sim.study.need import smallest_host_bytes
 from sim.study.plan import Planner
 from sim.study.records import Record, metric_text
@@ -74,9 +74,7 @@ def effects_of(planner: Planner, groups: Groups, base: Base) -> list[Effect]:
     for number, (each, end, _) in enumerate(input_cells(planner, base.point, reads_disk=reads)):
         records = groups.get(("inputs", base.point, number), [])
         moved.setdefault(each.key, []).append(_moved(planner, base, end, own, records))
-    scenario = planner.main_cell(base.point).scenario
-    study, axes = planner.study, planner.axes
-    inputs = inputs_of(scenario, planner.programs, study, axes, reads_disk=reads)
+    inputs = inputs_at(planner, base.point, reads_disk=reads)
     effects = [Effect(each, tuple(moved.get(each.key, ()))) for each in inputs]
     return sorted(effects, key=lambda effect: -effect.swing(base.figure))
 
@@ -137,7 +135,7 @@ def effect_facts(effects: Sequence[Effect], base: Base) -> list[dict[str, Any]]:
 
 
 def _moved_facts(moved: Moved, base: Base) -> dict[str, Any]:
-    figure, text = moved.figure, "no run"
+    figure, text = moved.figure, "no answer"
     if figure is not None:
         text = metric_text(base.metric, figure)
         text = f"more than {text}" if moved.at_least else text

@@ -49,3 +49,14 @@ def test_the_fork_of_a_large_process_has_the_range_that_its_prices_have():
     mean = sum(line["ns"] for line in work.values())
     told = mean_range({"count": 1, "mean": mean}, work, prices, PRICED["fork_latency_ns"])
     assert [round(ns / 1e6) for ns in (told.low_ns, mean, told.high_ns)] == [135, 248, 616]
+
+
+@pytest.mark.parametrize("fork", ["cow", "eager", "on_demand", "async"])
+def test_a_mean_lies_within_its_range_whoever_does_the_work(fork):
+    """The child of an Async-fork copies most tables: that is work, and no stall of its parent."""
+    resolved = load_scenario("redis_bgsave", [*SETTINGS, f"policy.fork={fork}"])
+    document = run(resolved)
+    for name, lines in PRICED.items():
+        latency = document["metrics"][name]
+        told = mean_range(latency, document["work"], resolved["host"]["prices"], lines)
+        assert told.low_ns < latency["mean"] < told.high_ns

@@ -33,6 +33,12 @@ def test_what_nobody_compared_is_said():
     assert error(scenario="prefork_web") is None
 
 
+def test_a_plug_in_of_the_same_name_is_another_program():
+    scenario = load_scenario("redis_bgsave")
+    assert model_error(scenario, {**PROGRAMS, "redis": PROGRAMS["heap_growth"]}) is None
+    assert model_error(scenario, {**PROGRAMS}) is not None
+
+
 def test_between_two_comparisons_it_may_be_either():
     rows = [Row(at="1 KiB", times=1.1), Row(at="4 KiB", times=1.3), Row(at="2 KiB", times=1.2)]
     assert factors_at(rows, 2048) == (1.2,)

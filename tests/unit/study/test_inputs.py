@@ -6,7 +6,7 @@ from sim.errors import ScenarioError
 from sim.scenario.programs import known_programs
 from sim.scenario.study import load_study
 from sim.study.base import planner_of
-from sim.study.inputs import PRICES, input_cells, inputs_of
+from sim.study.inputs import PRICES, input_cells, inputs_at
 from sim.workload.declared import Uncertain, mark_of
 from sim.workload.signature import parameters_of
 
@@ -17,9 +17,7 @@ def planned(study_file, text=""):
 
 
 def inputs(planner, point=3):
-    scenario = planner.main_cell(point).scenario
-    found = inputs_of(scenario, planner.programs, planner.study, planner.axes, reads_disk=False)
-    return {each.key: each for each in found}
+    return {each.key: each for each in inputs_at(planner, point, reads_disk=False)}
 
 
 def ends(each):
@@ -35,6 +33,8 @@ def test_every_input_has_its_value_as_people_write_it_and_says_how_it_is_known(s
     assert found["processes.redis.save_every"].evidence == "given"
     assert found["processes.redis.dataset"].text == "256 MiB"
     assert found["host.profile"].text == "xeon_4210r"
+    # The scenario says how many CPUs; which kernel, only the profile.
+    assert (found["host.cpus"].evidence, found["host.kernel"].evidence) == ("given", "assumed")
     keys = found["processes.redis.key_distribution"]
     assert (keys.is_choice, ends(keys)) == (True, ["zipf"])
 

@@ -223,6 +223,47 @@ def test_a_study_that_measured_its_inputs_assumes_nothing(study_file, tmp_path, 
     assert outcome.sentences[1] == "No input moves it by 0.5 %: not host and prices (one run each)."
 
 
+def told_by(simulate, study_file, tmp_path):
+    outcome = run_study(
+        *(study_file, tmp_path / "out"),
+        quiet=True,
+        executors=lambda n: InlineExecutor(simulate),
+    )
+    return outcome.sentences
+
+
+def test_an_end_without_an_answer_is_named_and_moves_nothing(study_file, tmp_path, standin):
+    def crashes(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        if scenario["processes"]["redis"]["key_distribution"] == "zipf":
+            result["metrics"]["memory_need_bytes"]["total"] *= 9
+            result["validity"] = [
+                {"code": "crashed", "severity": "error", "what": "it crashed", "where": "redis"}
+            ]
+        return result
+
+    sentences = told_by(crashes, study_file, tmp_path)
+    assert "With keys zipf no run has an answer." in sentences
+    assert "at an end of its range it is 409 MiB to 551 MiB (" in sentences[1]
+
+
+def test_an_end_at_which_memory_ran_out_is_more_than_that(study_file, tmp_path, standin):
+    def runs_out(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        if scenario["processes"]["redis"]["save_speed"] == 100 * MIB:
+            result["metrics"]["oom_kills"] = 1
+            result["validity"] = [
+                {"code": code, "severity": "error", "what": "killed", "where": "redis"}
+                for code in ("killed", "need_cut_off")
+            ]
+        return result
+
+    sentences = told_by(runs_out, study_file, tmp_path)
+    assert re.search(r"it is 409 MiB to more than \d+ MiB \(", sentences[1])
+    rows = read_table(tmp_path / "out" / "tables" / "inputs.csv")
+    assert [row["instead"] for row in rows if row["at_least"] == "True"] == ["100 MiB/s"]
+
+
 def test_a_study_that_does_not_try_its_inputs_says_so(study_file, tmp_path, standin):
     study_file.write_text(f"{study_file.read_text()}one_at_a_time: 0\n")
     outcome = run_study(
