@@ -19,6 +19,7 @@ from sim.scenario.explain.host import (
 from sim.scenario.explain.prices import prices_section
 from sim.scenario.explain.process import process_section
 from sim.scenario.explain.section import Section
+from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.forms.setting import setting_of
 from sim.scenario.programs import known_programs
 from sim.units import format_duration
@@ -36,7 +37,9 @@ def explain_scenario(
     known = known_programs() if programs is None else programs
     host = resolved["host"]
     setting = setting_of(host, resolved["policy"])
+    warnings = warnings_section(resolved, known)
     return [
+        *([] if warnings is None else [warnings]),
         machine_section(host),
         not_for_data_section(host),
         watermarks_section(host),

@@ -1,0 +1,89 @@
+"""What `explain` warns of: what it says at least is never more than what a run shows."""
+
+import pytest
+
+from sim.engine.run import simulate
+from sim.scenario import load_scenario, resolve
+from sim.scenario.explain.warnings import warnings_section
+from sim.scenario.forms.outlook import outlook_of
+from sim.scenario.programs import known_programs
+from sim.units import MIB, S
+
+PROGRAMS = known_programs()
+
+
+def labels(scenario):
+    section = warnings_section(scenario, PROGRAMS)
+    return [] if section is None else [label for label, _ in section.lines]
+
+
+SHIPPED = (
+    "build_storm", "cold_start", "heap_growth", "prefork_web", "redis_bgsave", "shell_pipeline",
+    "steps_demo",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_nothing_is_wrong_with_what_ships(name):
+    assert labels(load_scenario(name)) == []
+    assert load_scenario(name)["run"]["horizon"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("redis_bgsave", ["run.horizon=3 s"], ["redis is cut off"]),
+        ("redis_bgsave", ["run.horizon=7.2 s"], []),
+        ("redis_bgsave", ["run.horizon=9 s", "processes.redis.start=2 s"], ["redis is cut off"]),
+        ("redis_bgsave", ["processes.redis.dataset=5 GiB"], ["redis does not fit"]),
+        ("redis_bgsave", ["processes.redis.copies=4"], ["redis does not fit"]),
+        ("redis_bgsave", ["processes.redis.writes=150000/s"], ["redis is overloaded"]),
+        ("prefork_web", ["processes.web.requests=50/s"], ["the CPUs are overloaded"]),
+        ("prefork_web", ["processes.web.requests=24/s"], []),
+        ("prefork_web", ["processes.web.requests=50/s", "host.cpus=8"], []),
+        ("prefork_web", ["processes.web.workers=2", "processes.web.requests=70/s"],
+         ["web is overloaded"]),
+        ("heap_growth", ["host.memory=64 MiB"], ["growers does not fit"]),
+        ("build_storm", ["run.horizon=500 ms"], ["make is cut off"]),
+        ("shell_pipeline", ["run.horizon=1 s"], ["sh is cut off"]),
+        ("tests/cli/answers/overload_base.yaml", [], ["the CPUs are overloaded"]),
+        ("tests/cli/answers/overload_base.yaml", ["host.cpus=41"], []),
+    ],
+)  # fmt: skip
+def test_what_is_warned_of(name, settings, expected, pytestconfig):
+    if name.endswith(".yaml"):
+        name = str(pytestconfig.rootpath / name)
+    assert labels(load_scenario(name, settings)) == expected
+
+
+SMALL = {
+    "redis": {"dataset": "4 MiB", "writes": "1000/s", "save_every": "50 ms", "saves": 2,
+              "save_speed": "40 MiB/s"},
+    "prefork_web": {"app": "4 MiB", "workers": 2, "worker_heap": "1 MiB", "duration": "200 ms"},
+    "build_storm": {"parent": "2 MiB", "jobs": 7, "concurrency": 3, "job_heap": "64 KiB"},
+    "heap_growth": {"processes": 2, "step": "256 KiB", "cycles": 2, "touched_fraction": 0.37},
+    "shell_pipeline": {"pipelines": 3, "stream": "1 MiB"},
+    "steps": {"steps": [
+        {"mmap": {"name": "A", "size": "1 MiB"}},
+        {"write": {"region": "A", "cpu": "10 us"}},
+        {"repeat": {"times": 3, "steps": [{"sleep": "5 ms"}, {"fork": [{"compute": "2 ms"}]}]}},
+        {"sleep_until": "60 ms"},
+        {"compute": "3 ms"},
+    ]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", SMALL)
+def test_an_outlook_is_never_more_than_a_run_shows(program):
+    scenario = resolve({
+        "version": 1,
+        "host": {"memory": "256 MiB", "cpus": 4},
+        "processes": {"p": {"program": program, **SMALL[program]}},
+    })  # fmt: skip
+    outlook = outlook_of(scenario["processes"]["p"], PROGRAMS[program])
+    document = simulate(scenario, seed=1).document
+    assert document["answered"], document["validity"]
+    ended_ns = document["processes"][0]["ended_ns"]
+    assert 0 < outlook.lasts_ns <= ended_ns <= outlook.lasts_ns + S
+    assert outlook.data_bytes <= document["metrics"]["memory_need_bytes"]["total"]
+    assert outlook.data_bytes >= MIB // 2 or program == "steps"
