@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.cache import cache_folder
 from sim.errors import SimError
-from sim.host.conditions import THP_FOLDER, cannot_run, compiler, file_folder
+from sim.host.conditions import FILE_VERBS, THP_FOLDER, cannot_run, compiler, file_folder
 from sim.host.conditions import read_setting as read_kernel_setting
 from sim.host.record import COUNTS, Figures, OpRecord
 from sim.host.script import FIRST_PROCESS, Operation, Verb
@@ -108,6 +108,8 @@ class KernelRunner:
         `ending` is what the process saw; `minflt` includes the driver's own faults except for
         reads and writes.
         """
+        if self._folder is None and any(operation.verb in FILE_VERBS for operation in script):
+            raise HostError("there is no disk file system for mapped files; set TMPDIR to one")
         names, program = encode(script)
         return decode(script, names, self._run_driver(program, script))
 

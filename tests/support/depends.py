@@ -128,7 +128,7 @@ TABLE: dict[str, Row] = {
     "truth/test_mappings_of_the_kernel.py::test_mappings_of_files_begin_where_the_simulated_machine_"
     "puts_them": Row((needs.disk_files, needs.huge_pages), (RELEASE, FILES)),
     "truth/test_other_kernels.py": Row(
-        (needs.driver, needs.static_library, needs.root, needs.two_cpus), (RELEASE, QUIET)
+        (needs.driver, needs.static_library, needs.real_time, needs.two_cpus), (RELEASE, QUIET)
     ),
     "truth/test_program_images.py": Row(
         (needs.driver, needs.calm, needs.root, needs.fixed_addresses, needs.disk_files),

@@ -70,6 +70,16 @@ def root() -> str:
 
 
 @cache
+def real_time() -> str:
+    """A real-time priority, for a thread that must not wait for a CPU."""
+    if reason := linux():
+        return reason
+    ask = "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=False)
+    return "a real-time priority may not be taken" if done.returncode else ""
+
+
+@cache
 def two_cpus() -> str:
     if reason := linux():
         return reason

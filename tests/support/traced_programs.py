@@ -47,10 +47,13 @@ def stops(root: Path, command: Sequence[str], *, every_call: bool = False) -> It
     """
     pid = os.fork()
     if pid == 0:
-        _libc.ptrace(PTRACE_TRACEME, 0, 0, 0)
+        if _libc.ptrace(PTRACE_TRACEME, 0, 0, 0) < 0:
+            os._exit(1)  # nobody would wake us
         os.kill(os.getpid(), signal.SIGSTOP)
         become(root, command)
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
+    if not os.WIFSTOPPED(status):
+        raise PermissionError("nothing may be traced here")
     _libc.ptrace(PTRACE_SETOPTIONS, pid, 0, TRACE_EXEC | TRACE_EXIT | KILL_WITH_US)
     started = False
     while True:
