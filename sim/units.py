@@ -85,7 +85,10 @@ _TIME_EXAMPLE: Final = "write e.g. `850 ns`, `1.5 ms` or `2 s`"
 _RATE_EXAMPLE: Final = "write e.g. `20000/s` or `3/min`"
 
 _QUANTITY: Final = re.compile(
-    r"(?P<number>[0-9][0-9_]{0,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?)\s*(?P<unit>[^\s0-9]*)"
+    r"(?P<number>"
+    r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,8}|[0-9][0-9_]{0,30}|(?=\.))"  # thousands as they are printed
+    r"(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?"
+    r")\s*(?P<unit>[^\s0-9]*)"
 )
 
 
@@ -175,8 +178,8 @@ def parse_rate(value: object) -> float:
     Raises `ValueError`, with a remedy in the message, for anything that is not a rate, and for a
     negative one.
 
-    >>> parse_rate("20000/s"), parse_rate("3/min"), parse_rate(0.5)
-    (20000, 0.05, 0.5)
+    >>> parse_rate("20000/s"), parse_rate("3/min"), parse_rate(0.5), parse_rate("5,000/s")
+    (20000, 0.05, 0.5, 5000)
     """
     if not isinstance(value, str):
         rate = _parse(value, {}, _RATE_EXAMPLE)
@@ -268,7 +271,7 @@ def _parse(value: object, units: Mapping[str, int], example: str, shown: object 
         if match is None:
             raise ValueError(f"{shown!r} is not a quantity; {example}")
         scale = _unit(match["unit"], units, example, shown)
-        quantity = Fraction(match["number"].replace("_", "")) * scale
+        quantity = Fraction(match["number"].replace("_", "").replace(",", "")) * scale
     else:
         if value != value or value in (float("inf"), float("-inf")):
             raise ValueError(f"{shown!r} is not finite; {example}")

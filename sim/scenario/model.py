@@ -99,6 +99,10 @@ class Overcommit(Closed):
 
 def _mode_alone(value: object) -> object:
     """Let ``overcommit: 1`` stand for ``overcommit: {mode: 1}``."""
+    if isinstance(value, str):
+        raise ValueError(
+            f"{value!r} is no mode; write 0 (the default), 1 (refuses nothing) or 2 (a limit)"
+        )
     return {"mode": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 

@@ -31,7 +31,7 @@ from sim.units import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NUMBER: Final = r"^\s*[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*"
+_NUMBER: Final = r"^\s*([0-9][0-9_,]*(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
 _SIZES: Final = f"({'|'.join(sorted(BYTE_UNITS, key=len, reverse=True))})"
 _TIMES: Final = f"({'|'.join(sorted(TIME_UNITS, key=len, reverse=True))})"
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from sim.units import PAGE_BYTES, parse_bytes, parse_duration, parse_rate
 from sim.workload.presets import preset_names
 from sim.workload.step_errors import Path, StepsError, kind_of, unknown
+from sim.workload.step_words import ELSEWHERE
 
 DEEPEST: Final = 40
 """How many lists of steps may lie in one another."""
@@ -113,7 +114,11 @@ def _read_step(step: Any, path: Path, scope: _Scope) -> dict[str, dict[str, Any]
     name, said = next(iter(step.items()))
     verb = VERBS.get(name) if isinstance(name, str) else None
     if verb is None:
-        raise StepsError((*path, str(name)), unknown("verb", str(name), VERBS))
+        said = str(name)
+        told = unknown("verb", said, VERBS)
+        if said.lower() in ELSEWHERE:
+            told = f"unknown verb {said!r}; write `{ELSEWHERE[said.lower()]}`"
+        raise StepsError((*path, said), told)
     path = (*path, name)
     arguments = _read_arguments(verb, said, path, scope)
     _take_note(name, arguments, path, scope)

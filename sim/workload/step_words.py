@@ -37,6 +37,37 @@ VERB_TEXTS: Final[dict[str, str]] = {
 }
 """What each verb does."""
 
+ELSEWHERE: Final[dict[str, str]] = {
+    "alloc": "malloc",
+    "allocate": "malloc",
+    "brk": "sbrk",
+    "call": "repeat",
+    "clone": "fork",
+    "close": "munmap",
+    "cpu": "compute",
+    "delay": "sleep",
+    "execve": "exec",
+    "fadvise": "advise",
+    "for": "repeat",
+    "loop": "repeat",
+    "madvise": "advise, or dontneed",
+    "map": "mmap",
+    "nanosleep": "sleep",
+    "pread": "read_file",
+    "pthread_create": "thread",
+    "pthread_join": "join",
+    "pwrite": "write_file",
+    "run": "exec",
+    "spawn": "posix_spawn",
+    "stop": "exit",
+    "touch": "write",
+    "unmap": "munmap",
+    "usleep": "sleep",
+    "waitpid": "wait",
+    "work": "compute",
+}
+"""Verbs as others call them, and what they are here."""
+
 ARGUMENT_TEXTS: Final[dict[str, str]] = {
     "name": "what later steps call it",
     "size": "how much",

@@ -6,7 +6,8 @@ from sim.errors import ScenarioError
 from sim.units import KIB, MS, in_base_units
 from sim.workload.api import Image
 from sim.workload.patterns import Every, HotCold, Listed, Uniform
-from sim.workload.step_grammar import normal_image
+from sim.workload.step_grammar import VERBS, normal_image
+from sim.workload.step_words import ELSEWHERE
 from sim.workload.steps import StepsError, check_steps, normal_steps, said_image, steps
 
 A = {"mmap": {"name": "A", "size": "8 KiB"}}
@@ -176,6 +177,17 @@ def test_what_cannot_be_run_is_refused_by_name(wrong, path, message):
     assert isinstance(refused.value, ValueError)
     if path is not None:
         assert refused.value.args[0] == path
+
+
+@pytest.mark.parametrize(("word", "verb"), [("touch", "write"), ("spawn", "posix_spawn")])
+def test_verbs_that_others_have_lead_to_ours(word, verb):
+    with pytest.raises(StepsError, match=f"unknown verb '{word}'; write `{verb}`"):
+        check_steps([{word: "A"}])
+
+
+def test_no_verb_of_ours_is_hidden_and_every_one_that_is_meant_exists():
+    assert not ELSEWHERE.keys() & VERBS.keys()
+    assert {verb for said in ELSEWHERE.values() for verb in said.split(", or ")} <= VERBS.keys()
 
 
 def test_steps_may_not_lie_in_one_another_without_end():
