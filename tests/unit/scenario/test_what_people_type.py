@@ -85,7 +85,10 @@ def test_it_is_read_as_it_is_meant(file, setting, key, value):
         ("host.cpus=1.5", "host.cpus: a host has whole CPUs, not 1.5; write e.g. `2`"),
         ("host.kernel=6", "host.kernel: '6' is not a kernel version; write e.g."),
         ("host.kernel=latest", "host.kernel: 'latest' is not a kernel version"),
-        ("host.overcommit=never", "host.overcommit: 'never' is no mode; write 0 (the default)"),
+        (
+            "host.overcommit=never",
+            "overcommit.mode: the text 'never' is not one of them; write 0, 1 or 2",
+        ),
         ("host.memory=8,5 GiB", "host.memory: '8,5 GiB' is not a quantity; write e.g. `16 GiB`"),
         ("host.overcommit=3", "host.overcommit.mode: the number 3 is not one of them; write 0"),
         ("processes.p.steps.0.mmap.size=4096", "mmap.size: 4096 has no unit; write e.g."),
@@ -96,6 +99,11 @@ def test_what_cannot_be_meant_is_told(file, setting, told):
         load_scenario(file, [setting])
     assert told in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_word_for_the_mode_of_overcommit_is_told_its_numbers():
+    with pytest.raises(ScenarioError, match="'never' is no mode; write 0 "):
+        load_scenario("redis_bgsave", ["host.overcommit=never"])
 
 
 def test_a_resolved_scenario_loads_from_its_file_and_its_settings_need_units(file, tmp_path):
