@@ -222,10 +222,10 @@ def _need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
         reasons.append(f"{killed:,} killed")
     refused = sum(r["count"] for r in evidence["refusals"] if r["by"] != "argument")
     if refused:
-        reasons.append(f"{refused:,} calls refused" if refused > 1 else "1 call refused")
+        reasons.append(f"{_counted(refused, 'call')} refused")
     waits = sum(evidence["memory_waits"].values())
     if waits:
-        reasons.append(f"{waits:,} waits for memory" if waits > 1 else "1 wait for memory")
+        reasons.append(f"{_counted(waits, 'wait')} for memory")
     if reasons:
         need = format_bytes(document["metrics"]["memory_need_bytes"]["total"])
         yield Finding(
@@ -260,10 +260,21 @@ def _nothing_happened(
         if count["begun"]:
             what = f"every {event} ended within the warm-up: none was measured"
             remedy = "shorten run.warmup"
+        elif died := _died(document, count["process"]):
+            what, remedy = f"no {event} began: {died}", "mend what ended it"
         else:
             what = f"no {event} began before the end of the run, at {until}"
             remedy = "let it begin earlier, or the run end later (run.horizon)"
         yield Finding("nothing_happened", "error", what, count["process"], remedy)
+
+
+def _died(document: Mapping[str, Any], origin: str) -> str:
+    """Say how the process of the scenario ended, if it did not end well."""
+    for process in document["processes"]:
+        well = process["ended"] == "running" or process["ended"].startswith("exit")
+        if kind_of(process["name"]) == origin and not well:
+            return f"{process['name']} ended at {format_duration(process['ended_ns'])}"
+    return ""
 
 
 def _unfinished(document: Mapping[str, Any]) -> Iterator[Finding]:
@@ -285,8 +296,8 @@ def _unfinished(document: Mapping[str, Any]) -> Iterator[Finding]:
         if not open_events and origin in endless:
             continue
         said = [
-            f"{count['begun'] - count['ended']:,} of {count['begun']:,} {count['event']}s begun "
-            f"had not ended"
+            f"{_counted(count['begun'] - count['ended'], count['event'])} under way, "
+            f"{count['ended']:,} done"
             for count in open_events
         ] or ["it had not reached its end"]
         yield Finding(
@@ -296,6 +307,10 @@ def _unfinished(document: Mapping[str, Any]) -> Iterator[Finding]:
             origin,
             "leave run.horizon out, or make it longer",
         )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _not_served(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
