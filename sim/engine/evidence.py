@@ -90,8 +90,14 @@ class Evidence:
         self._events.setdefault((task.origin, event), EventCount()).begun += 1
 
     def end(self, task: Task, event: str) -> None:
-        """Count an event that ends."""
-        self._events.setdefault((task.origin, event), EventCount()).ended += 1
+        """Count an event that ends.
+
+        Raises `ValueError` if none is under way: that is a mistake in the program.
+        """
+        count = self._events.get((task.origin, event), EventCount())
+        if count.ended >= count.begun:
+            raise ValueError(f"end: no {event} is under way; call begin first")
+        count.ended += 1
 
     def offers(self, task: Task, stream: ArrivalStream, until_ns: int | None) -> None:
         """Take note that requests arrive for a task as `stream` says, before `until_ns`."""

@@ -24,6 +24,7 @@ from sim.rng import stream
 from sim.text import named, shown
 from sim.units import PAGE_BYTES, Pid
 from sim.workload.api import Child, Exited, Image
+from sim.workload.arrivals import ArrivalStream
 from sim.workload.blame import fault_of_plugin
 from sim.workload.image import SPAWN_STACK_PAGES
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from sim.engine.system import System
     from sim.workload.api import Process
-    from sim.workload.arrivals import ArrivalStream
 
     Verb = Generator[Any, Any, Any]
 
@@ -166,6 +166,10 @@ class Task(ThreadCalls):
 
     def offers(self, stream: ArrivalStream, until_ns: int | None = None) -> None:
         """Say when requests arrive for this process; see `sim.workload.api.Process.offers`."""
+        if not isinstance(stream, ArrivalStream):
+            raise TypeError(f"offers: an ArrivalStream says when, not {shown(stream)}")
+        if until_ns is not None:
+            until_ns = whole("offers", "until_ns", until_ns)
         self.system.evidence.offers(self, stream, until_ns)
 
     def begin(self, event: str) -> None:

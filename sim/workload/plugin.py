@@ -96,9 +96,17 @@ def _check_program(function: Program, file: Path) -> None:
             line,
         )
     try:
-        parameters_of(function)
+        known = [parameter.name for parameter in parameters_of(function)]
     except TypeError as error:
         raise ScenarioError(str(error), str(file), line) from error
+    for event, parameter in getattr(function, "program_events", {}).items():
+        if parameter is not None and parameter not in known:
+            raise ScenarioError(
+                f"{function.__name__}: the event {event!r} names {parameter!r}, which is no "
+                "parameter of the program",
+                str(file),
+                line,
+            )
 
 
 def _offer(offered: dict[str, Any], name: str, value: Any, file: Path) -> None:
