@@ -77,7 +77,7 @@ def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], page: Path
         contents=_contents(facts, sections),
         tornado=tornado,
         inputs=input_rows(facts["inputs"]),
-        fixed_inputs=[each for each in facts["inputs"] if not each["ends"]],
+        fixed_inputs=_fixed_words(facts["inputs"]),
         latencies=_latency_grid(facts["latencies"]),
         latency_words=LATENCY_WORDS,
         rules=_rules(facts["scenario"]),
@@ -138,6 +138,15 @@ def input_rows(inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         for each in inputs
         if each["ends"]
     ]
+
+
+def _fixed_words(inputs: Sequence[Mapping[str, Any]]) -> str:
+    """Return the inputs that were not varied, by how they are known."""
+    groups: dict[str, list[str]] = {}
+    for each in inputs:
+        if not each["ends"]:
+            groups.setdefault(each["evidence"], []).append(f"{each['label']} {each['text']}")
+    return "; ".join(f"{known}: {', '.join(words)}" for known, words in sorted(groups.items()))
 
 
 def _effect(end: Mapping[str, Any]) -> str:
@@ -337,6 +346,11 @@ def _published_grid(published: Sequence[Mapping[str, Any]]) -> Grid | None:
         for point in published
     )
     rows = tuple(dict.fromkeys(rows))  # a point may stand for two things
+    above = ("", *(row[-1] for row in rows))
+    rows = tuple(
+        (*row[:-1], "as above" if row[-1] == source else row[-1])
+        for row, source in zip(rows, above, strict=False)
+    )
     columns = ("resident set", "fork", "folio", "published in")
     return Grid(columns, rows, ("n", "n", "n", "w"), "", "Published fork times of such a host")
 

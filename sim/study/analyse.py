@@ -23,7 +23,7 @@ from sim.study.need import Need, smallest_host_bytes
 from sim.study.percentiles import distributions_of
 from sim.study.plan import MEMORY, Axis, Part, Planner, Point, value_at
 from sim.study.prices import price_list
-from sim.study.records import Failure, Record, metric_text, read_records
+from sim.study.records import Failure, Record, read_records
 from sim.study.store import Store
 
 FINDINGS_VERSION: Final = 1
@@ -144,7 +144,7 @@ class _Analysis:
                 "point": head,
                 "figure": None if base is None else base.figure,
                 "metric": None if base is None else base.metric,
-                "text": None if base is None else metric_text(base.metric, base.figure),
+                "text": None if base is None else base.text(base.figure),
                 "bound": answer.bound_words(self.study.answer),
                 "where": None if head is None else answer.place_text(self.axes, self.points[head]),
             },
@@ -157,7 +157,7 @@ class _Analysis:
             "published": [],
             "prices": [],
             "scenario": None,
-            "provenance": self._provenance(),
+            "provenance": self._provenance(head),
             "failures": [_failure_facts(f, self.axes, self.points) for f in self.failures],
         }
         if told.kind == "no answer":
@@ -369,12 +369,13 @@ class _Analysis:
             levels.append({"name": level.name, "value": number})
         return {"key": axis.key, "label": axis.label, "levels": levels}
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self, head: int | None) -> dict[str, Any]:
         return {
             "software": "cowpool",
             "version": sim.__version__,
             "results_version": RESULTS_VERSION,
             "command": self.command,
+            "run_command": None if head is None else self.planner.run_command(head),
             "seed": self.study.seed,
             "runs_done": len(self.records),
             "runs_failed": len(self.failures),

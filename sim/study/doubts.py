@@ -10,9 +10,8 @@ from sim.study.comparisons import ModelError, model_error
 from sim.study.inputs import Input, Omission, omissions_of
 from sim.study.need import Need
 from sim.study.plan import Planner
-from sim.study.records import metric_text
 from sim.study.rests import Base, Effect, range_of
-from sim.units import format_bytes, format_bytes_up
+from sim.units import format_bytes
 
 VISIBLE_FROM: Final = 0.005
 """Share of the answer by which an input must move it to be named in a sentence."""
@@ -41,8 +40,7 @@ def ignorance_sentences(effects: Sequence[Effect], base: Base) -> list[str]:
     ]
     lacking = [f"With {listed(unknown)} no run has an answer."] if unknown else []
     low, high, more = range_of(effects, base)
-    up = format_bytes_up(high) if base.bound_bytes is not None else metric_text(base.metric, high)
-    reach = f"{metric_text(base.metric, low)} to {'more than ' if more else ''}{up}"
+    reach = f"{base.text(low)} to {'more than ' if more else ''}{base.text(high)}"
     visible = [each for each in _visible(effects, base) if not each.input.asked]
     most = max(moved.n for each in tried for moved in each.moved)
     runs = f"{'one run' if most == 1 else f'{most} runs'} each"

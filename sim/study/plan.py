@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import math
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
@@ -245,6 +246,22 @@ class Planner:
         """Return the cell of a point that figures come from."""
         return self._cell(self.main_part, self.points[point], 0, self._main_sets(point))
 
+    def run_command(self, point: int) -> str | None:
+        """Return what carries out one run of a point's main cell; None if no command line can."""
+        sets = {**self._common_sets(), **self.points[point].sets, **self._main_sets(point)}
+        memory = self.main_cell(point).memory_bytes
+        if self.plugin_sha256 is not None or any(
+            self._times(key, value) for key, value in sets.items() if key != MEMORY
+        ):
+            return None
+        texts = {
+            key: value if isinstance(value, str) else json.dumps(value, default=str)
+            for key, value in sets.items()
+        }
+        texts |= {MEMORY: f"{memory}B"} if MEMORY in sets else {}
+        settings = " ".join(f"--set {shlex.quote(f'{k}={v}')}" for k, v in texts.items())
+        return f"cowpool run {self.study.base} {settings} --seed {self.study.seed}"
+
     def input_cell(self, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
         """Return a point's main cell with one input changed; `number` tells such cells apart."""
         return self._cell("inputs", self.points[point], number, {**self._main_sets(point), **sets})
@@ -298,6 +315,15 @@ class Planner:
             return {**sets, MEMORY: _whole_pages(self._enlarged[point])}
         return sets
 
+    def _common_sets(self) -> Mapping[str, Any]:
+        """Return what holds in every run: what the study sets, and what it thinks likely."""
+        likely = {
+            key: given.likely
+            for key, given in self.study.uncertain.items()
+            if given.likely is not None
+        }
+        return {**self.study.set, **likely}
+
     def check_metrics(self, known: Collection[str]) -> None:
         """Raise `ScenarioError` if the study asks for a metric that runs do not have."""
         asked: list[tuple[tuple[str, ...], str]]
@@ -334,12 +360,7 @@ class Planner:
 
     def _scenario(self, point: Point, extra: Mapping[str, Any]) -> dict[str, Any]:
         """Resolve a point: plain values first, then those that are multiples of others."""
-        likely = {
-            key: given.likely
-            for key, given in self.study.uncertain.items()
-            if given.likely is not None
-        }
-        sets = {"run.seed": self.study.seed, **self.study.set, **likely, **point.sets, **extra}
+        sets = {"run.seed": self.study.seed, **self._common_sets(), **point.sets, **extra}
         derived = {key: times for key, value in sets.items() if (times := self._times(key, value))}
         plain = {key: value for key, value in sets.items() if key not in derived}
         if not derived:

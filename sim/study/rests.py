@@ -19,6 +19,7 @@ from sim.study.need import smallest_host_bytes
 from sim.study.plan import Planner
 from sim.study.records import Record, metric_text
 from sim.study.tables import Groups
+from sim.units import format_bytes_up
 
 NEED_METRIC: Final = f"{NEED}.total"
 
@@ -64,6 +65,12 @@ class Base:
     metric: str
     bound_bytes: float | None
     figure_of: Figure
+
+    def text(self, figure: float) -> str:
+        """Return an answer for people; a host is rounded up, as it has to suffice."""
+        if self.bound_bytes is not None:
+            return format_bytes_up(figure)
+        return metric_text(self.metric, figure)
 
 
 def effects_of(planner: Planner, groups: Groups, base: Base) -> list[Effect]:
@@ -137,8 +144,7 @@ def effect_facts(effects: Sequence[Effect], base: Base) -> list[dict[str, Any]]:
 def _moved_facts(moved: Moved, base: Base) -> dict[str, Any]:
     figure, text = moved.figure, "no answer"
     if figure is not None:
-        text = metric_text(base.metric, figure)
-        text = f"more than {text}" if moved.at_least else text
+        text = f"{'more than ' if moved.at_least else ''}{base.text(figure)}"
     relative = None if figure is None or not base.figure else figure / base.figure - 1
     return {
         "value": moved.end.text,

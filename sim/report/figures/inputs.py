@@ -8,7 +8,7 @@ from sim.report.axes import quantity_axis
 from sim.report.style import BLUE, INK, ORANGE, Drawing, canvas, drawn
 
 MOST_BARS: Final = 10
-WORTH_FROM: Final = 0.0005
+WORTH_FROM: Final = 0.002
 """Share of the answer from which a movement can be seen."""
 
 

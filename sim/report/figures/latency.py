@@ -111,7 +111,7 @@ def draw_stages(table: Any, point: int, folder: Path) -> Drawing | None:
         axis.grid(visible=False, axis="y")
         axis.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %", decimals=0))
         axis.set_xlabel("share of the time spent in faults of that kind")
-        axis.set_title("Where the time of a fault went: assumed shares")
+        axis.set_title("Stages of a fault (assumed shares)")
         figure.legend(loc="outside lower center", ncols=min(len(stages), 5), handlelength=1.2)
         listed = ", ".join(
             f"{k.replace('_', ' ')} {format_duration(float(totals[k]))}" for k in kinds

@@ -194,7 +194,7 @@ def test_the_sentences_say_what_the_tables_say(facts, tmp_path):
         for row in rows
         if row["answer"] and row["part_of_the_question"] == "False"
     ]
-    reach = f"{format_bytes(min(figures))} to {format_bytes_up(max(figures))}"
+    reach = f"{format_bytes_up(min(figures))} to {format_bytes_up(max(figures))}"
     assert f"at an end of its range it is {reach} (" in facts["answer"]["more"][0]
     need = next(
         row
