@@ -1,4 +1,4 @@
-"""Writing files so that a name never stands for half a file, nor for half of several.
+"""Reading files or standard input; writing files so that no name stands for half of one.
 
 Everything is written under another name in the same folder, brought to the disk, and renamed.  A
 full disk or a kill leaves what was there before.
@@ -6,20 +6,48 @@ full disk or a kill leaves what was there before.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
+from weakref import WeakKeyDictionary
 
 from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+STDIN: Final = "-"
+"""The path that stands for standard input."""
+
+_STDIN_READ: Final[WeakKeyDictionary[TextIO, bytes]] = WeakKeyDictionary()
+
 STAGE_PREFIX: Final = ".cowpool-new-"
 """Begins the names of files and folders that are not finished."""
+
+
+def read_at_most(path: Path | str, limit: int) -> bytes:
+    """Return the first `limit` bytes of a file, or of standard input for ``-``.
+
+    Standard input gives the same bytes whoever asks again.  Raises `OSError`.
+    """
+    if str(path) != STDIN:
+        with Path(path).open("rb") as file:
+            return file.read(limit)
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "there is no standard input")
+    if sys.stdin not in _STDIN_READ:
+        _STDIN_READ[sys.stdin] = sys.stdin.buffer.read(limit)
+    return _STDIN_READ[sys.stdin][:limit]
+
+
+def shown_path(path: Path | str) -> str:
+    """Return what a file is called in messages."""
+    return "<stdin>" if str(path) == STDIN else str(path)
 
 
 class CannotWriteError(ScenarioError):

@@ -290,7 +290,9 @@ def report(
 def conform(
     scripts: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="SCRIPT", help="Scripts of memory operations, one per file."),
+        typer.Argument(
+            metavar="SCRIPT", help="Scripts of memory operations, one per file; `-` for stdin."
+        ),
     ] = None,
     kernel: Annotated[
         bool, typer.Option("--kernel", help="Also run them on this kernel, and compare.")
@@ -382,7 +384,7 @@ def conform(
 @app.command()
 def walk(
     script: Annotated[
-        Path, typer.Argument(metavar="SCRIPT", help="A script of memory operations.")
+        Path, typer.Argument(metavar="SCRIPT", help="A script of memory operations; `-` for stdin.")
     ],
     why: Annotated[
         bool,

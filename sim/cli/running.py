@@ -33,8 +33,9 @@ def is_study(path: str) -> bool:
     What cannot be read is left to whoever reads it next, to say so.
     """
     from sim.errors import ScenarioError
+    from sim.files import STDIN
     from sim.resources import shipped
-    from sim.scenario.document import STDIN, read_document
+    from sim.scenario.document import read_document
 
     file = Path(path)
     try:

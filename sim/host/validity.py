@@ -8,10 +8,10 @@ script that lets a process die knows that it did: later lines may not speak of i
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.errors import ScenarioError
+from sim.files import read_at_most, shown_path
 from sim.host.script import (
     FIRST_PROCESS,
     MAPPING_VERBS,
@@ -25,6 +25,7 @@ from sim.host.script import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 UNMAPPED: Final = 0
 NO_ACCESS: Final = 1
@@ -340,8 +341,7 @@ def parse_script(text: str, *, file: str | None = None, large: bool = False) -> 
 def load_script(path: str | Path, *, large: bool = False) -> list[Operation]:
     """Read and parse the script at `path`; raise `ScenarioError` if it cannot be."""
     try:
-        with Path(path).open("rb") as file:
-            raw = file.read(MAX_SCRIPT_BYTES + 1)
+        raw = read_at_most(path, MAX_SCRIPT_BYTES + 1)
     except OSError as error:
         raise ScenarioError(f"cannot be read: {error.strerror}", str(path)) from None
     if len(raw) > MAX_SCRIPT_BYTES:
@@ -350,4 +350,4 @@ def load_script(path: str | Path, *, large: bool = False) -> list[Operation]:
         text = raw.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
         raise ScenarioError("is not UTF-8 text; write a script", str(path)) from None
-    return parse_script(text, file=str(path), large=large)
+    return parse_script(text, file=shown_path(path), large=large)

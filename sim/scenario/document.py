@@ -12,16 +12,15 @@ from __future__ import annotations
 import io
 import math
 import re
-import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TextIO
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from ruamel.yaml import YAML
 from ruamel.yaml import events as ev
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from sim.errors import ScenarioError
+from sim.files import STDIN, read_at_most, shown_path
 from sim.text import MOST_CHARACTERS, is_unfit, shorten, visible
 
 if TYPE_CHECKING:
@@ -64,11 +63,6 @@ class WrittenNumber(float):
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:
         return type(self), (self.text,)
 
-
-STDIN: Final = "-"
-"""The path that stands for standard input."""
-
-_STDIN_READ: Final[WeakKeyDictionary[TextIO, bytes]] = WeakKeyDictionary()
 
 Keys = tuple[str | int, ...]
 """Where a value stands in a document: the keys and indices that lead to it."""
@@ -151,12 +145,9 @@ def read_document(path: Path, shown: str | None = None) -> Document:
     `shown` is the file's name in messages.  Raises `ScenarioError` for anything that cannot be
     read, is not YAML, or goes beyond what a document may hold.
     """
-    name = shown or str(path)
-    if str(path) == STDIN:
-        return _decoded(_read_stdin(), "<stdin>")
+    name = shown_path(path) if shown in (None, STDIN) else shown
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = read_at_most(path, MAX_BYTES + 1)
     except FileNotFoundError:
         raise ScenarioError("there is no such file; check the path", name, 1) from None
     except IsADirectoryError:
@@ -165,13 +156,6 @@ def read_document(path: Path, shown: str | None = None) -> Document:
         reason = getattr(error, "strerror", None) or str(error)
         raise ScenarioError(f"cannot be read ({reason}); check the path", name, 1) from None
     return _decoded(raw, name)
-
-
-def _read_stdin() -> bytes:
-    """Return what stands on stdin, the same bytes whoever asks again."""
-    if sys.stdin not in _STDIN_READ:
-        _STDIN_READ[sys.stdin] = sys.stdin.buffer.read(MAX_BYTES + 1)
-    return _STDIN_READ[sys.stdin]
 
 
 def _decoded(raw: bytes, name: str) -> Document:

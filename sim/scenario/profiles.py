@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.errors import ScenarioError
+from sim.files import STDIN
 from sim.resources import Kind, config_path, shipped
 from sim.scenario.complaints import checked
-from sim.scenario.document import STDIN, Keys, read_document
+from sim.scenario.document import Keys, read_document
 from sim.scenario.model import HostProfile
 
 if TYPE_CHECKING:

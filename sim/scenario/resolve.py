@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from sim.errors import ScenarioError
+from sim.files import STDIN
 from sim.policy.schedulers import SCHEDULERS as REGISTRY
 from sim.resources import config_path
 from sim.scenario import defaults
 from sim.scenario.checks import check_end, check_host, check_processes, check_run, check_scheduler
 from sim.scenario.complaints import checked
-from sim.scenario.document import STDIN, Document, Place, read_document
+from sim.scenario.document import Document, Place, read_document
 from sim.scenario.hosts import resolve_host
 from sim.scenario.model import Policy, Run, Scenario
 from sim.scenario.overrides import apply_settings, split_path, with_value

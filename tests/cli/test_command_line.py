@@ -184,6 +184,25 @@ def test_a_study_from_standard_input(here, monkeypatch, capsys):
     assert "Study redis_bgsave" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["walk", "conform"])
+def test_a_script_from_standard_input(command, here, monkeypatch, capsys):
+    script = b"P map A 4\nP write A 0 4\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(script)))
+    assert main([command, "-"]) == 0
+    assert "write A 0 4" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"P mop A 4\n")))
+    assert main([command, "-"]) == 2
+    assert capsys.readouterr().err.startswith("<stdin>:1: ")
+
+
+def test_no_standard_input_is_told_in_one_line(here, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["run", "-"]) == 2
+    assert capsys.readouterr().err == (
+        "<stdin>:1: cannot be read (there is no standard input); check the path\n"
+    )
+
+
 def test_what_is_wrong_on_standard_input_has_its_line(here, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"version: 1\nhosts: {}\n")))
     assert main(["run", "-"]) == 2

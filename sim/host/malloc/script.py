@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.errors import ScenarioError
+from sim.files import read_at_most, shown_path
 from sim.host.script import FIRST_PROCESS, verb_named
 from sim.units import GIB, parse_bytes
 from sim.workload.malloc.glibc import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 MAX_BYTES: Final = 16 * GIB
 """Largest allocation: a slip of the keyboard should not fill the host."""
@@ -202,8 +203,7 @@ def check_script(operations: Iterable[Operation], file: str | None = None) -> li
 def load_script(path: Path | str) -> list[Operation]:
     """Read and check a script.  Raises `ScenarioError`, with file and line."""
     try:
-        with Path(path).open("rb") as stream:
-            data = stream.read(MAX_SCRIPT_BYTES + 1)
+        data = read_at_most(path, MAX_SCRIPT_BYTES + 1)
         text = data.decode("utf-8")
     except OSError as error:
         raise ScenarioError(f"cannot be read: {error.strerror}", str(path)) from None
@@ -211,7 +211,7 @@ def load_script(path: Path | str) -> list[Operation]:
         raise ScenarioError("is not a text file", str(path)) from None
     if len(data) > MAX_SCRIPT_BYTES:
         raise ScenarioError("is larger than 4 MiB; split it", str(path))
-    return parse_script(text, str(path))
+    return parse_script(text, shown_path(path))
 
 
 def parse_script(text: str, file: str | None = None) -> list[Operation]:
