@@ -39,6 +39,12 @@ class Silent:
         """Ignore it."""
 
 
+_BAR: Final = 30
+_LEAST_BAR: Final = 5
+_FIGURES: Final = len("  0:00:00 left 0:00:00 ") + 1
+"""Width of what stands behind the number of runs, and of the gaps."""
+
+
 class ProgressBar:
     """A bar on a terminal, or a line now and then elsewhere; a context manager."""
 
@@ -48,9 +54,10 @@ class ProgressBar:
 
         self._console = Console(file=sys.stderr if stream is None else stream)
         self._live = self._console.is_terminal
+        self._column = progress.BarColumn(bar_width=_BAR)
         self._bar = progress.Progress(
             progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=30),
+            self._column,
             progress.TextColumn("{task.fields[runs]}"),
             progress.TimeElapsedColumn(),
             progress.TextColumn("left"),
@@ -83,7 +90,12 @@ class ProgressBar:
         self._done, self._total = 0, n_runs
         self._work_done, self._work = 0.0, work
         self._began_s = self._said_s = time.monotonic()
-        self._task = self._bar.add_task(what, total=work, runs=self._runs())
+        room = self._console.width - _FIGURES - len(f"{n_runs} of {n_runs} runs")
+        beside = len(what) + _LEAST_BAR < room
+        self._column.bar_width = max(_LEAST_BAR, min(_BAR, room - len(what) * beside))
+        if self._live and not beside:  # what it is about stands above the bar: no figure is cut
+            self._say(what)
+        self._task = self._bar.add_task(what if beside else "", total=work, runs=self._runs())
         if not self._live:
             self._say(f"{what}: {n_runs} run{'s' if n_runs != 1 else ''}")
 

@@ -16,10 +16,11 @@ from sim.cli import main
 from sim.cli.show import show_run, show_sections
 from sim.cli.tables import LEAST_WIDTH, Table, beside, labelled, paragraph
 from sim.scenario.explain import Section
+from sim.study.progress import ProgressBar
 from sim.units import format_bytes, format_duration
 
 WIDTHS = (60, 80, 120)
-ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 UNIT = r"(?:[KMGT]iB|B|ns|us|ms|s|min|h|pages|frames)"
 BROKEN = re.compile(rf"\d$|^ *{UNIT}\b")
 """A line that ends in a number, and one that begins with a unit."""
@@ -173,6 +174,28 @@ def test_what_is_wide_at_120_columns_is_the_same_text_at_60(at_a_terminal):
         words_of(at_a_terminal(columns, lambda: show_sections([section]))) for columns in WIDTHS
     }
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+@pytest.mark.parametrize("runs", [1, 12_345, 100_000])
+@pytest.mark.parametrize(
+    "what", ["every point", "hosts where chance decides, and the answer's own"]
+)
+def test_the_progress_of_a_study_cuts_nothing(columns, runs, what, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "50")
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Terminal()
+    with ProgressBar(screen) as bar:
+        bar.begin(what, runs, 1.0)
+        for _ in range(min(runs, 3)):
+            bar.advance(1 / runs)
+    said = ESCAPES.sub("", screen.getvalue())
+    assert what in said
+    assert f"0 of {runs} runs" in said
+    assert f"{min(runs, 3)} of {runs} runs" in said
+    assert "…" not in said
+    assert all(len(line) <= columns for line in re.split(r"[\r\n]+", said))
 
 
 def test_a_file_gets_no_escapes_and_json_is_no_table(capsys):
