@@ -96,6 +96,7 @@ class MemoryCalls:
             t[name] = whole(call, name, value, -MOST)
         t.op = op
         self._done = self.system.env.event()
+        self.system.count("operations")
         self.system.cpus.submit(cast("Task", self))  # there is no other
         yield self._done
         t = self.system.machine.arrays.tasks[self.row]

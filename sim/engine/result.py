@@ -122,6 +122,7 @@ class Measurement:
             "programs": {t.name: t.records for t in system.everybody() if t.records},
             "stages": self._stages(),
             "work": self._spent(),
+            "operations": system.counters["operations"],
             "series": self._series(),
             "marks": [
                 {"t_ns": t_ns, "kind": kind, "name": name} for t_ns, kind, name in system.marks

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from sim.scenario.complaints import suggestion
+from sim.scenario.effort import expected_work_s
 from sim.scenario.programs import known_programs
 from sim.scenario.study import Replications, Study, Times, ZippedAxis, as_times, level_name
 from sim.stats.tolerance import values_needed
-from sim.study.cost import expected_work_s
 from sim.study.limits import require_moderate_size
 from sim.text import shorten
 from sim.units import PAGE_BYTES, BaseFloat, BaseInt

@@ -22,7 +22,7 @@ def forks_section(setting: Setting, host: Mapping[str, Any]) -> Section:
 
     What was published are forks with copy-on-write of memory in small pages.
     """
-    compared = setting.fork == "cow" and not setting.huge and setting.folio_pages == 1
+    compared = setting.fork == "cow" and not setting.huge and not setting.folio_sizes
     published = {
         point["rss"]: f"; published {format_duration(point['time'])} ({point['source']})"
         for point in host["published"]

@@ -38,7 +38,7 @@ def fork_ns(setting: Setting, pages: int) -> float:
         above = page_table_pages(pages) - -(-pages // TABLE_ENTRIES) - 1  # the first is fork's own
         return fixed + (above + huge) * ns("fork_table") + lent + huge * ns("fork_huge")
     folios = small
-    if setting.counts_folios and setting.folio_pages > 1:
-        folios = -(-small // setting.folio_pages)
+    if setting.counts_folios:
+        folios = setting.folios(pages)
     copied = small * ns("fork_pte") + folios * ns("fork_folio") + huge * ns("fork_huge")
     return fixed + tables * ns("fork_table") + copied

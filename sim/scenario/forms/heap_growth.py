@@ -30,7 +30,7 @@ def growth_forms(arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
 
 def _zero_fills(arguments: Mapping[str, Any], setting: Setting, pages: int) -> Form:
     label = "zero-fills"
-    if setting.huge or setting.folio_pages > 1:
+    if setting.huge or setting.folio_sizes:
         return no_form(label, "a fault fills a large folio")
     if arguments["method"] == "malloc":
         return no_form(label, "glibc keeps and gives back as its thresholds say")
@@ -48,7 +48,7 @@ def _full(arguments: Mapping[str, Any], setting: Setting, pages: int) -> Form:
     label = "frames when all are full"
     if arguments["method"] == "malloc":
         return no_form(label, "glibc keeps and gives back as its thresholds say")
-    if setting.huge or setting.folio_pages > 1:
+    if setting.huge or setting.folio_sizes:
         return no_form(label, "a page touched takes a large folio")
     return Form(
         label,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def prefork_forms(arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
     """Return what closed forms expect of the program with these arguments."""
-    web = _Web(arguments, setting)
+    web = Web(arguments, setting)
     load = web.load_cpus
     fork = fork_ns(setting, web.pages)
     return [
@@ -48,7 +48,7 @@ def prefork_forms(arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Web:
+class Web:
     """A server as closed forms see it."""
 
     arguments: Mapping[str, Any]
@@ -56,10 +56,12 @@ class _Web:
 
     @property
     def pages(self) -> int:
+        """Pages of the preloaded application."""
         return pages_for(self.arguments["app_bytes"])
 
     @property
     def workers(self) -> int:
+        """How many workers are kept."""
         return int(self.arguments["workers"])
 
     @property
@@ -87,6 +89,7 @@ class _Web:
 
     @property
     def load_cpus(self) -> float:
+        """CPUs that all requests keep busy, besides their faults."""
         a_cpu = self.arguments["requests_per_s"] * self.arguments["request_cpu_ns"] / S
         return float(self.workers * a_cpu)
 
@@ -109,7 +112,7 @@ class _Web:
         return float(collected + found)
 
 
-def _memory(web: _Web) -> list[Form]:
+def _memory(web: Web) -> list[Form]:
     labels = ("eroded in a worker's life", "memory when eroded")
     private = f"{pages_text(web.own_pages)} a worker, page tables included"
     told = [
@@ -134,7 +137,7 @@ def _memory(web: _Web) -> list[Form]:
     ]  # fmt: skip
 
 
-def _not_served(web: _Web) -> str:
+def _not_served(web: Web) -> str:
     if web.arguments["arrivals"] == "file":
         return "arrivals come from a file"
     if web.load_cpus > BUSY * web.setting.cpus:
@@ -146,7 +149,7 @@ def _not_served(web: _Web) -> str:
     return ""
 
 
-def _erosion(web: _Web) -> list[Form]:
+def _erosion(web: Web) -> list[Form]:
     """Return the forms of a server that serves what it is offered."""
     requests, every = web.requests, web.arguments["collect_every"]
     if web.recycled:
@@ -185,7 +188,7 @@ def _erosion(web: _Web) -> list[Form]:
     ]
 
 
-def _share_that_collects(web: _Web, requests: float) -> float:
+def _share_that_collects(web: Web, requests: float) -> float:
     """Return the share of workers that live to their first collection."""
     every = web.arguments["collect_every"]
     if not every:
@@ -197,7 +200,7 @@ def _share_that_collects(web: _Web, requests: float) -> float:
     return float(stats.poisson.sf(every - 1, requests))
 
 
-def _eroded_copies(document: Document, name: str, web: _Web) -> float:
+def _eroded_copies(document: Document, name: str, web: Web) -> float:
     """Return what workers copied on average: those that served all they may, if any did."""
     records = [document["programs"].get(p["name"], {}) for p in children(document, name)]
     lives = [(r["requests"][0], r["eroded_copies"][0]) for r in records if "requests" in r]

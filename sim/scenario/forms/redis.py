@@ -171,7 +171,7 @@ def _copies(save: _Save) -> Form:
         return Form(label, text, 0.0, seen, holds="about", beside=OTHER_PAGES)
     if setting.whole_copies:
         return no_form(label, "before 5.8 the first write to a huge page copies all 2 MiB of it")
-    large = setting.huge or setting.folio_pages > 1
+    large = setting.huge or setting.folio_sizes
     uneven = save.arguments["key_distribution"] != "uniform"
     copies = saved_copies(
         heap,

@@ -14,7 +14,7 @@ from sim.machine.rules import (
     rules_of,
 )
 from sim.stats.theory import TABLE_ENTRIES
-from sim.units import PAGE_BYTES, parse_bytes
+from sim.units import PAGE_BYTES, S, parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,12 +36,16 @@ class Setting:
         The strategy: ``cow``, ``eager``, ``on_demand`` or ``async``.
     huge
         Whether memory that a program maps is in huge pages of 2 MiB where it can be.
-    folio_pages
-        Pages of the folios that memory is in otherwise.
+    folio_sizes
+        Sizes of the folios that memory is in otherwise, in pages, largest first.
     cpus
         How many.
     fills
         Whether memory is filled when it is mapped.
+    slice_ns
+        How long a task runs while others wait: the quantum, in whole ticks.
+    read_ahead_pages
+        Pages of a file that are read at a time, in sequence.
     rules
         The release's, as bits of `sim.machine.rules`.
     """
@@ -49,9 +53,11 @@ class Setting:
     prices: Mapping[str, PriceSpec]
     fork: str = "cow"
     huge: bool = False
-    folio_pages: int = 1
+    folio_sizes: tuple[int, ...] = ()
     cpus: int = 2
     fills: bool = False
+    slice_ns: int = 4_000_000
+    read_ahead_pages: int = 32
     rules: int = 0
 
     def ns(self, price: str) -> float:
@@ -68,20 +74,45 @@ class Setting:
         """Whether fork raises the counts of a folio once (since 6.9)."""
         return bool(self.rules & R_FORK_BATCH)
 
-    def huge_entries(self, pages: int) -> int:
-        """Return how many huge pages the first region that a program maps has, of `pages` pages.
+    def first_region(self, pages: int) -> tuple[int, int]:
+        """Return where the first region of `pages` that a program maps begins and ends, in pages.
 
         It lies below the stack's gap, aligned to 2 MiB where the release says so.
         """
-        if not self.huge:
-            return 0
         start = MMAP_TOP_VPN - pages
         aligned = self.rules & R_ALIGN_LARGE and pages >= HUGE_PAGES
         if self.rules & R_ALIGN_WHOLE and pages % HUGE_PAGES:
             aligned = 0
         if aligned:
             start -= start % HUGE_PAGES
-        return max(0, (start + pages) // HUGE_PAGES - -(-start // HUGE_PAGES))
+        return start, start + pages
+
+    def huge_entries(self, pages: int) -> int:
+        """Return how many huge pages the first region has, of `pages` pages."""
+        return _blocks(*self.first_region(pages), HUGE_PAGES) if self.huge else 0
+
+    def folios(self, pages: int) -> int:
+        """Return how many folios the small pages of the first region are in."""
+        sizes = (HUGE_PAGES, *self.folio_sizes) if self.huge else self.folio_sizes
+        return _folios(*self.first_region(pages), sizes) - self.huge_entries(pages)
+
+
+def _blocks(start: int, end: int, size: int) -> int:
+    """Return how many aligned blocks of `size` pages lie in [start, end)."""
+    return max(0, end // size - -(-start // size))
+
+
+def _folios(start: int, end: int, sizes: tuple[int, ...]) -> int:
+    """Return how many folios of these sizes, largest first, fill [start, end) in order."""
+    if not sizes or start >= end:
+        return max(0, end - start)
+    size, smaller = sizes[0], sizes[1:]
+    blocks = _blocks(start, end, size)
+    if not blocks:
+        return _folios(start, end, smaller)
+    first = -(-start // size) * size
+    rest = _folios(start, first, smaller) + _folios(first + blocks * size, end, smaller)
+    return blocks + rest
 
 
 def setting_of(host: Mapping[str, Any], policy: Mapping[str, Any]) -> Setting:
@@ -91,8 +122,10 @@ def setting_of(host: Mapping[str, Any], policy: Mapping[str, Any]) -> Setting:
         prices={price.name.lower(): spec for price, spec in price_specs(host["prices"]).items()},
         fork=policy["fork"],
         huge=host["thp"] == "always",
-        folio_pages=max(sizes, default=PAGE_BYTES) // PAGE_BYTES,
+        folio_sizes=tuple(sorted((size // PAGE_BYTES for size in sizes), reverse=True)),
         cpus=host["cpus"],
         fills=policy["zeroing"] == "eager",
+        slice_ns=-(-policy["scheduler"]["quantum"] * host["hz"] // S) * S // host["hz"],
+        read_ahead_pages=max(1, host["disk"]["read_ahead"] // PAGE_BYTES),
         rules=rules_of(host["kernel"]),
     )

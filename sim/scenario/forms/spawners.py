@@ -108,7 +108,7 @@ def _start(method: str, setting: Setting, pages: int, record: str) -> list[Form]
 
 
 def _zero_fills(label: str, setting: Setting, own: int, started: int) -> Form:
-    if setting.huge or setting.folio_pages > 1:
+    if setting.huge or setting.folio_sizes:
         return no_form(label, "a fault fills a large folio")
     return Form(
         label,
@@ -120,7 +120,7 @@ def _zero_fills(label: str, setting: Setting, own: int, started: int) -> Form:
 
 
 def _memory(label: str, setting: Setting, own: int, started: int) -> Form:
-    if setting.huge or setting.folio_pages > 1:
+    if setting.huge or setting.folio_sizes:
         return no_form(label, "a page touched takes a large folio")
     if setting.fork == "eager":
         return no_form(label, "a fork copies all pages until exec")

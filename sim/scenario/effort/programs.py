@@ -1,0 +1,200 @@
+"""What the programs that ship will have done when they end."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.scenario.effort.amount import Amount
+from sim.scenario.forms.prefork_web import Web
+from sim.units import S, pages_for
+from sim.workload.expect import saved_copies
+from sim.workload.prefork_web import BATCH
+from sim.workload.presets import program_image
+from sim.workload.redis import CHUNK_PAGES, CRON_NS, HEAP_PARAMETERS, SAVER_STRETCHES
+from sim.workload.redis_heap import GIVES_BACK_SINCE, redis_heap
+from sim.workload.step_grammar import normal_image
+from sim.workload.steps import said_image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.scenario.forms.setting import Setting
+
+LIFE: Final = Amount(processes=1, operations=3, dispatches=1)
+"""A process is born, is reaped and exits."""
+
+MALLOC_OPERATIONS: Final = 6.3
+"""Operations a step of `heap_growth` with glibc's malloc: it writes what it keeps of blocks."""
+
+
+def redis_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: int) -> Amount:
+    """Return the work of a server that loads, serves and saves."""
+    heap = redis_heap(**{name: arguments[name] for name in HEAP_PARAMETERS})
+    pages, saves = heap.pages, arguments["saves"]
+    load = Amount(fills=pages, accesses=pages, removed=pages) + LIFE
+    if not saves:
+        return load
+    save_ns = heap.used_bytes * S / arguments["save_speed_bytes_per_s"] + pages * setting.ns(
+        "access"
+    )
+    lasts_ns = saves * (arguments["save_every_ns"] + save_ns + CRON_NS / 2)
+    share = min(1.0, horizon_ns / lasts_ns) if lasts_ns else 1.0
+    rate = arguments["writes_per_s"] / S
+    requests = rate * lasts_ns
+    gives_back = arguments["version"] >= GIVES_BACK_SINCE and heap.values.mean_whole_pages > 0
+    copies = saved_copies(
+        heap,
+        writes=rate * save_ns,
+        gives_back=gives_back,
+        distribution=arguments["key_distribution"],
+        s=arguments["zipf_exponent"],
+    )
+    looks = -save_ns / CRON_NS * math.expm1(-rate * CRON_NS)  # those that find something to serve
+    if setting.cpus == 1:  # each arrival takes the CPU from the child, or waits for a tick
+        looks += min(rate * save_ns, 2 * save_ns / setting.slice_ns)
+    buffers = sum(pages_for(arguments[f"{kind}_buffers_bytes"])
+                  for kind in ("client", "replica", "aof"))  # fmt: skip
+    dump = pages_for(arguments["dump_cache_bytes"])
+    length = -(-heap.values.pages // SAVER_STRETCHES) if gives_back or dump else pages
+    stretches = -(-heap.values.pages // max(1, length))
+    reads = float(stretches)
+    if gives_back:  # one for pages that it keeps, one for those that it gives back
+        whole = min(1.0, heap.values.mean_whole_pages * heap.values.count / heap.values.pages)
+        reads *= 2.0 - whole**length - (1.0 - whole) ** length
+    a_save = LIFE + _forked(pages, setting) + Amount(
+        fills=buffers,
+        copies=copies if setting.fork != "eager" else 0.0,
+        accesses=pages + buffers,
+        removed=buffers,
+        cached=dump,
+        operations=looks + reads + min(stretches, dump) + 2,
+        dispatches=0.8 * looks + 3,
+    )  # fmt: skip
+    accesses = requests * heap.pages_per_set
+    served = Amount(requests=requests, accesses=accesses, operations=accesses / CHUNK_PAGES)
+    return load + (served + a_save.times(saves)).times(share)
+
+
+def prefork_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: int) -> Amount:
+    """Return the work of a master and all its workers."""
+    pages, heap = (pages_for(arguments[key]) for key in ("app_bytes", "worker_heap_bytes"))
+    workers = arguments["workers"]
+    duration_ns = min(arguments["duration_ns"], horizon_ns)
+    requests = workers * arguments["requests_per_s"] * duration_ns / S
+    need = arguments["requests_per_s"] * workers * arguments["request_cpu_ns"] / S
+    if need > setting.cpus and horizon_ns < arguments["duration_ns"] * need / setting.cpus:
+        requests *= max(setting.cpus / need, horizon_ns / arguments["duration_ns"] / need)
+    lives = float(workers)
+    if arguments["max_requests"]:
+        lives += requests / arguments["max_requests"]
+    a_life = requests / lives
+    writes = requests * arguments["eroded_pages"]
+    collections = requests // arguments["collect_every"] if arguments["collect_every"] else 0
+    collected = collections * int(pages * arguments["collected_fraction"])
+    web = Web(arguments, setting)
+    every = arguments["collect_every"]
+    eroded = web.eroded(a_life, collects=bool(every and a_life >= every))
+    served = Amount(
+        requests=requests,
+        accesses=writes + collected,
+        copies=0.0 if setting.fork == "eager" else lives * eroded,
+        operations=2 * collections + requests / BATCH,
+        dispatches=requests * _dispatches(workers, need / setting.cpus, arguments, setting),
+    )
+    a_worker = LIFE + _forked(pages, setting) + _written(heap) + Amount(operations=3)
+    master = Amount(fills=pages, accesses=pages, removed=pages) + LIFE
+    return master + a_worker.times(lives) + served
+
+
+def _dispatches(workers: int, load: float, arguments: Mapping[str, Any], setting: Setting) -> float:
+    """Return how often a request is given a CPU, at a load of so much of all CPUs.
+
+    A worker keeps the CPU that it idles on, as long as there are CPUs for all.  A request that
+    waits (as often as in a queue with so many servers, Sakasegawa 1977) is served in slices.
+    """
+    if workers + 1 < setting.cpus:
+        return 0.0
+    if workers <= setting.cpus:  # its own CPU, but for the moments that the master needs one
+        return 0.15 if workers < setting.cpus else 0.3
+    waits = min(1.0, load) ** (2 * (setting.cpus + 1)) ** 0.5
+    slices = arguments["request_cpu_ns"] / setting.slice_ns  # it is left between two writes
+    slices = max(1.0, min(float(slices), float(arguments["eroded_pages"])))
+    moves = max(0.3, 1 - setting.cpus / (workers + 1))
+    return float((1 - waits) * moves + waits * slices)
+
+
+def growth_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: int) -> Amount:
+    """Return the work of heaps that grow and shrink."""
+    processes = arguments["processes"]
+    share = 1.0 if setting.fills else arguments["touched_fraction"]
+    touched = int(pages_for(arguments["step_bytes"]) * share)
+    steps = processes * arguments["cycles"] * arguments["steps"]
+    malloc = arguments["method"] == "malloc"
+    step = _written(touched) + Amount(
+        accesses=arguments["rewrites"] if touched else 0,
+        operations=(MALLOC_OPERATIONS - 2 if malloc else 1 + (arguments["method"] == "mmap"))
+        + bool(touched) + bool(arguments["step_cpu_ns"]) + bool(arguments["rewrites"]),
+        dispatches=0.2,
+    )  # fmt: skip
+    if malloc and arguments["step_bytes"] < 128 * 1024:
+        step = _written(touched).times(1.0) + Amount(operations=MALLOC_OPERATIONS, dispatches=0.2)
+    cpu_ns = arguments["step_cpu_ns"] + touched * setting.ns("zero_fill")
+    cycle_ns = arguments["steps"] * cpu_ns
+    busy = processes * cycle_ns / max(1.0, cycle_ns + arguments["hold_ns"])
+    if busy > setting.cpus:
+        step += Amount(dispatches=cpu_ns / setting.slice_ns)
+    return LIFE.times(processes) + step.times(steps)
+
+
+def build_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: int) -> Amount:
+    """Return the work of a parent and its jobs."""
+    pages, heap = (pages_for(arguments[key]) for key in ("parent_bytes", "job_heap_bytes"))
+    writes = arguments["parent_writes"] if pages else 0
+    job = _child(arguments, setting, pages) + _written(heap) + Amount(
+        accesses=writes,
+        operations=bool(heap) * 2 + bool(arguments["job_cpu_ns"]) + bool(writes),
+        dispatches=1,
+    )  # fmt: skip
+    return LIFE + _written(pages) + job.times(arguments["jobs"])
+
+
+def pipeline_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: int) -> Amount:
+    """Return the work of a shell and the stages of its pipelines."""
+    pages, heap = (pages_for(arguments[key]) for key in ("shell_bytes", "stage_heap_bytes"))
+    blocks = -(-arguments["stream_bytes"] // arguments["block_bytes"])
+    block = pages_for(arguments["block_bytes"]) if blocks else 0
+    crowded = arguments["stages"] / setting.cpus
+    stage = _child(arguments, setting, pages) + _written(heap) + _written(block) + Amount(
+        requests=blocks,
+        accesses=(blocks - 1) * block if blocks else 0,
+        operations=bool(heap) * 2 + bool(blocks) + blocks,
+        dispatches=1 + blocks * min(1.0, max(0.2, 0.4 * crowded)),
+    )  # fmt: skip
+    pipeline = stage.times(arguments["stages"])
+    return LIFE + _written(pages) + pipeline.times(arguments["pipelines"])
+
+
+def _written(pages: float) -> Amount:
+    """Return pages that are filled, and given back at the end."""
+    return Amount(fills=pages, accesses=pages, removed=pages)
+
+
+def _forked(pages: float, setting: Setting) -> Amount:
+    """Return what a child of a parent of `pages` costs besides its life: copied, and removed.
+
+    Tables that it shares at first are soon written to, and then its own.
+    """
+    return Amount(copies=pages if setting.fork == "eager" else 0.0, removed=pages)
+
+
+def _child(arguments: Mapping[str, Any], setting: Setting, pages: int) -> Amount:
+    """Return a child that execs: its life, its image, and what it had of its parent."""
+    image = program_image(said_image(normal_image(arguments["image"])))
+    touched = Amount(cached=4 * len(image.touches), accesses=len(image.touches),
+                     removed=4 * len(image.touches))  # fmt: skip
+    life = LIFE + touched + Amount(operations=2)
+    if arguments["method"] == "fork_exec":
+        shared = setting.fork == "on_demand"  # until exec, and nothing is written before
+        return life + (Amount(removed=pages / 512) if shared else _forked(pages, setting))
+    return life + Amount(operations=3 if arguments["method"] == "posix_spawn" else 0, dispatches=1)
