@@ -41,10 +41,13 @@ def need_sentences(
     ratio = f", {host_bytes / data_bytes:.2f} times the data" if data_bytes else ""
     subject = words["subject"]
     begins = f"{words['condition']}{subject}" if words["condition"] else _capital(subject)
-    margin = format_bytes(need.bound.bound - need.mean_bytes)
+    margin = need.bound.bound - need.mean_bytes
+    chance = f"chance moves that by {format_bytes(margin)}"
+    if not margin:
+        chance = "all its runs agree"
     sentences = [
-        f"{begins} ({where}) needs about {format_bytes_up(host_bytes)} of memory{ratio}; chance "
-        f"moves that by {margin} ({_bound_words(need, words)})."
+        f"{begins} ({where}) needs about {format_bytes_up(host_bytes)} of memory{ratio}; {chance} "
+        f"({_bound_words(need, words)})."
     ]
     sentences.append(
         f"Processes may use {format_bytes_up(need.bound.bound)} of it; the rest is the kernel's."
@@ -145,7 +148,7 @@ def books_sentences(books: Books) -> list[str]:
     how_many = f"all {runs}" if agree == runs else f"{agree} of {runs}"
     lost = f" {books.lost} more had no run to compare with." if books.lost else ""
     return [
-        f"In {how_many} trial runs, memory ran out exactly when the need measured with the same "
+        f"In {how_many} trial runs, memory ran out exactly when the peak measured with the same "
         "random numbers exceeded what the trial host had left: a test of the books, not of the "
         f"bound.{lost}"
     ]

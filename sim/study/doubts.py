@@ -56,8 +56,8 @@ def ignorance_sentences(effects: Sequence[Effect], base: Base) -> list[str]:
     ]
     first = next((e for e in visible if e.input.measure and e.input.evidence != "measured"), None)
     if first is not None:
-        what = "decides most" if first is visible[0] else "is the largest that is not measured"
-        sentences.append(f"Measure {first.input.measure} first: {first.input.label} {what}.")
+        what = "decides most" if first is visible[0] else "decides most of what is not measured"
+        sentences.append(f"Measure first: {first.input.measure} ({first.input.label} {what}).")
     return sentences + lacking
 
 
@@ -78,8 +78,8 @@ def model_sentence(
     """Return how the model compares with real programs, and what that is of the answer."""
     if error is None:
         return (
-            f"The model's own error is not known: nobody has held {program} beside a real program "
-            "of its kind."
+            f"The model's own error is not known: nobody has compared {program} with a real "
+            "program."
         )
     low, high = (f"{100 * share:.0f}" for share in (error.low, error.high))
     share = f"{high} %" if low == high else f"{low} to {high} %"

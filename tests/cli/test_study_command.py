@@ -88,7 +88,7 @@ def test_the_first_sentences_say_what_the_answer_rests_on(folder, done):
     assert f"it is {low} to {high} (" in reach
     assert reach.endswith("one run each).")
     widest = max(own, key=lambda row: abs(float(row["answer"]) - float(need["host_bytes"])))
-    assert measure.startswith(f"Measure {widest['measure']} first: ")
+    assert measure.startswith(f"Measure first: {widest['measure']} (")
     copies = float(need["cow_copies_bytes"])
     error = f"{format_bytes(0.02 * copies)} to {format_bytes(0.06 * copies)}, not in the figure."
     assert any(

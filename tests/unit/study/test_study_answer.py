@@ -6,6 +6,7 @@ import pytest
 
 from sim.stats.tolerance import UpperBound
 from sim.study import bill
+from sim.study.answer import need_sentences
 from sim.study.executor import InlineExecutor
 from sim.study.inputs import Omission
 from sim.study.need import Need, need_of, smallest_host_bytes
@@ -142,6 +143,16 @@ def test_a_need_without_spread_is_its_own_bound():
     assert need.parts_bytes["data"] == 90.0
 
 
+def test_runs_that_agree_are_not_said_to_move_by_nothing():
+    need = need_of([{"total": 100.0 * MIB}] * 3, content=0.99, confidence=0.95)
+    words = {"subject": "a host", "event": "runs", "condition": ""}
+    first, *_ = need_sentences(need, 120 * MIB, {}, None, "cpus 2", words)
+    assert first == (
+        "A host (cpus 2) needs about 120 MiB of memory; all its runs agree (36.8 % of simulated "
+        "runs, 95 % confidence, 3 runs, largest value)."
+    )
+
+
 @pytest.fixture
 def facts(study_file, tmp_path, standin):
     run_study(
@@ -170,7 +181,7 @@ def test_the_answer_in_words(facts):
         "MiB/s to 400 MiB/s; fragmentation 1.0 to 1.2; 4 more inputs move it less; one run each)."
     )
     assert more[1] == (
-        "Measure rdb_last_bgsave_time_sec of INFO persistence first: save speed decides most."
+        "Measure first: rdb_last_bgsave_time_sec of INFO persistence (save speed decides most)."
     )
     assert more[2] == "Processes may use 435 MiB of it; the rest is the kernel's."
     assert more[4].startswith(

@@ -228,7 +228,7 @@ def test_a_study_that_names_no_replications_gets_those_its_bound_takes(
     outcome, facts = carry_out(study_file, tmp_path / "out", standin.simulate)
     assert facts["study"]["runs"]["need"] == 4 * 16  # ceil(ln 0.2 / ln 0.9)
     assert "90 % of simulated saves" in outcome.answer
-    assert "(16 runs, order statistic)" in outcome.answer
+    assert "16 runs, order statistic)" in outcome.answer
 
 
 def test_the_precision_that_was_asked_for_is_told_of(study_file, tmp_path, standin):
