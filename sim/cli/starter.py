@@ -60,7 +60,7 @@ axes:                      # every combination of these is a point
   processes.redis.dataset: [256 MiB, 512 MiB]
   processes.redis.writes: [500/s, 2000/s]
 
-replications: 5            # runs a point, with the same random numbers in all points
+replications: 16           # runs a point: 90 % with 80 % confidence take so many
 seed: 1
 
 # What you have measured: the answer rests on it.  Without this the preset's own value and range are

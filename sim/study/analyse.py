@@ -16,7 +16,7 @@ from sim.scenario.study import Replications, StudyFile, Times
 from sim.study import answer, bill, doubts, rests, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
-from sim.study.headline import Headline, at_least, figure_from, headline
+from sim.study.headline import Headline, at_least, figure_from, headline, unanswered
 from sim.study.inputs import omissions_of
 from sim.study.latencies import latencies_of
 from sim.study.need import Need, smallest_host_bytes
@@ -165,6 +165,16 @@ class _Analysis:
             facts["answer"] |= {"sentence": sentences[0], "more": sentences[1:]}
         if head is not None and self.groups.get((self.part, head, 0)):
             self._tell_about(told, head, facts, rest)
+        without = unanswered(self.groups, self.planner, self.hosts)
+        frames["unanswered"] = tables.unanswered_table(without, self.axes, self.points)
+        others = {
+            answer.place_text(self.axes, self.points[point]): reasons
+            for point, reasons in without.items()
+            if point != head
+        }
+        if head is not None:
+            said = answer.unanswered_sentences(others, len(self.points))
+            facts["answer"]["more"] = [*said, *facts["answer"]["more"]]
         return Findings(facts, frames)
 
     def _tell_about(self, told: Headline, head: int, facts: dict[str, Any], rest: Rest) -> None:
@@ -217,7 +227,8 @@ class _Analysis:
                 p: self.hosts[p] / self.data[p] for p in sorted(self.needs) if self.data.get(p)
             }
             sentences += answer.need_sentences(
-                self.needs[head], self.hosts[head], ratios, self.data.get(head), where, words
+                *(self.needs[head], self.hosts[head], ratios, self.data.get(head), where, words),
+                n_points=len(self.points),
             )
         else:
             sentences.append(self._metric_sentence(head, where))

@@ -4,6 +4,7 @@ Every figure here comes from the tables; nothing is estimated anew.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sim.scenario.study import Answer
 from sim.stats.proportion import REFUTES_AT, format_percent
@@ -33,10 +34,12 @@ def need_sentences(
     data_bytes: int | None,
     where: str,
     words: Mapping[str, str],
+    n_points: int | None = None,
 ) -> list[str]:
     """Return the answer to "how much memory": the figure, what chance does, how far it reaches.
 
-    `words` are the subject, the event and the condition that the answer begins with.
+    `words` are the subject, the event and the condition that the answer begins with; `n_points`
+    is how many points the study has.
     """
     ratio = f", {host_bytes / data_bytes:.2f} times the data" if data_bytes else ""
     subject = words["subject"]
@@ -54,7 +57,9 @@ def need_sentences(
     )
     if len(times_data) > 1:
         low, high = min(times_data.values()), max(times_data.values())
-        sentences.append(f"Over the whole study it needs {low:.2f} to {high:.2f} times its data.")
+        everywhere = n_points is None or n_points == len(times_data)
+        over = "the whole study" if everywhere else f"the {len(times_data)} points measured"
+        sentences.append(f"Over {over} it needs {low:.2f} to {high:.2f} times its data.")
     return sentences
 
 
@@ -77,6 +82,21 @@ def no_answer_sentences(reasons: Sequence[str], where: str | None) -> list[str]:
     """Return that there is no answer, and why, one line a reason."""
     at = f" ({where})" if where else ""
     return [f"No answer{at}: {reasons[0]}.", *(f"Also: {reason}." for reason in reasons[1:])]
+
+
+def unanswered_sentences(points: Mapping[str, Sequence[str]], n_points: int) -> list[str]:
+    """Return which other points have no answer, by where they stand; the first few with why."""
+    if not points:
+        return []
+    named = [f"{where}: {reasons[0]}" for where, reasons in points.items()][:MOST_NAMED]
+    rest = len(points) - len(named)
+    more = f"; and {rest} more, see tables/unanswered.csv" if rest else ""
+    others = "1 more point has" if len(points) == 1 else f"{len(points)} more points have"
+    return [f"Of {n_points} points, {others} no answer ({'; '.join(named)}{more})."]
+
+
+MOST_NAMED: Final = 3
+"""So many points without an answer are named in a sentence."""
 
 
 def more_than_host(subject: str, where: str, host_bytes: float, cut_off: int, runs: int) -> str:

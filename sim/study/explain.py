@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sim.scenario.explain import Section, explain_scenario
 from sim.scenario.study import Replications, load_study
+from sim.stats.tolerance import supported_content, values_needed
 from sim.study.base import planner_of
 from sim.study.executor import available_cpus
 from sim.study.inputs import input_cells
@@ -32,12 +33,9 @@ def explain_study(
     planner.check_uncertain()
     study = planner.study
     question = [("question", study.question)] if study.question else []
-    asked = f"{100 * study.answer.content:g} % of {study.answer.event}"
-    answer = (
-        f"{study.answer.metric}, as a bound for {asked}"
-        if study.need is not None
-        else study.answer.metric
-    )
+    answer = study.answer.metric
+    if study.need is not None:
+        answer = f"{answer}, as a bound for {_bounded(planner)}"
     axes = [
         (
             axis.label,
@@ -53,6 +51,20 @@ def explain_study(
         Section("The first point", tuple(zip(labels, planner.points[0].levels, strict=True))),
         *explain_scenario(planner.main_cells()[0].scenario, planner.programs),
     ]
+
+
+def _bounded(planner: Planner) -> str:
+    """Return what share of events the bound will cover, and why no more."""
+    answer = planner.study.answer
+    share, level = 100 * answer.content, f"at {100 * answer.confidence:g} % confidence"
+    needed = values_needed(content=answer.content, confidence=answer.confidence)
+    n = min(planner.replications(cell).most for cell in planner.main_cells())
+    if n >= needed:
+        return f"{share:g} % of {answer.event} {level}"
+    if answer.normal_because is not None:
+        return f"{share:g} % of {answer.event} {level}, declared normal: {answer.normal_because}"
+    less = 100 * supported_content(n, confidence=answer.confidence)
+    return f"{less:g} % of {answer.event} {level}: {share:g} % would take {needed} runs"
 
 
 def _runs(planner: Planner, jobs: int) -> list[Line]:

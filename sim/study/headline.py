@@ -90,6 +90,24 @@ def headline(
     return Headline("answered", max(candidates, key=lambda point: figures[point]))
 
 
+def unanswered(
+    groups: tables.Groups, planner: Planner, hosts_bytes: Mapping[int, int]
+) -> dict[int, tuple[str, ...]]:
+    """Return the points of a study that have no answer, or only "more than", and why."""
+    found = {}
+    for point in range(len(planner.points)):
+        runs = groups.get((planner.main_part, point, 0), [])
+        reasons = reasons_of(runs, of_need=asks_for_need(planner))
+        if not runs:
+            reasons = ("no run of it is finished",)
+        elif not reasons and _is_cut_off(point, runs, planner, hosts_bytes):
+            cut_off = sum(record.cut_off for record in runs)
+            reasons = (f"memory ran out in {cut_off} of {len(runs)} runs, it needs more",)
+        if reasons:
+            found[point] = reasons
+    return found
+
+
 def asks_for_need(planner: Planner) -> bool:
     """Return whether a study's figure is the memory need: on a large host, or as it is."""
     return planner.study.need is not None or planner.study.answer.metric.startswith(NEED)

@@ -330,6 +330,18 @@ def need_table(
     return pd.DataFrame(rows)
 
 
+def unanswered_table(
+    reasons: Mapping[int, Sequence[str]], axes: Sequence[Axis], points: Sequence[Point]
+) -> Any:
+    """Return one row a point without an answer and reason."""
+    rows = [
+        {**levels_of(axes, points[point]), "point": point, "reason": reason}
+        for point, own in sorted(reasons.items())
+        for reason in own
+    ]
+    return pd.DataFrame(rows)
+
+
 def stages_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Sequence[Point]) -> Any:
     """Return one row a point, kind of fault and stage: the time that went there, all runs."""
     rows = []
@@ -347,6 +359,7 @@ def stages_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Seque
                     "kind": kind,
                     "stage": stage or "all",
                     "time_ns": spent_ns,
+                    "not_answered": n_not_answered(groups.get((part, point.index, 0), [])),
                 }
             )
     return pd.DataFrame(rows)

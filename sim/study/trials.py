@@ -48,6 +48,10 @@ def oom_table(
         events = sum(record.ran_out for record in records)
         seen = exact_limits(events, len(records), confidence=confidence, looks=looks)
         own = part == "check"
+        text = str(seen) if own else f"{events} of {len(records)} ({SAME_LUCK})"
+        idle = sum(bool(record.in_the_way(of_need=True)) for record in records)
+        if idle:
+            text += f" [{idle} of {len(records)} runs not answered]"
         rows.append(
             {
                 "part": part,
@@ -60,7 +64,8 @@ def oom_table(
                 "low": seen.low if own else None,
                 "high": seen.high if own else None,
                 "confidence": confidence,
-                "text": str(seen) if own else f"{events} of {len(records)} ({SAME_LUCK})",
+                "not_answered": idle,
+                "text": text,
             }
         )
     return pd.DataFrame(rows)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from sim.study.answer import unanswered_sentences
 from sim.study.executor import InlineExecutor
 from sim.study.run import run_study
 
@@ -169,6 +170,27 @@ def test_a_point_elsewhere_does_not_matter_if_the_plan_names_one(carried_out, st
     runs = rows_of(tmp_path, "runs")
     assert {row["answered"] for row in runs} == {"True", "False"}
     assert {row["not_answered_because"] for row in runs} == {"", "unfinished"}
+    assert outcome.sentences[1] == (
+        "Of 3 points, 1 more point has no answer (writes 40000/s: redis: something unfinished "
+        "(3 of 3 runs))."
+    )
+    assert [row["reason"] for row in rows_of(tmp_path, "unanswered")] == [
+        "redis: something unfinished (3 of 3 runs)"
+    ]
+
+
+def test_many_points_without_an_answer_are_counted_and_listed(carried_out, standin, tmp_path):
+    outcome, _ = carried_out(cut_off_at(standin.simulate, 20000, 1 << 40), at=AT.format("1000/s"))
+    assert outcome.exit_status == 0
+    assert outcome.sentences[1] == (
+        "Of 3 points, 1 more point has no answer (writes 20000/s: memory ran out in 3 of 3 runs, "
+        "it needs more)."
+    )
+    assert not any("Over the whole study" in sentence for sentence in outcome.sentences)
+    assert unanswered_sentences({f"point {n}": ["why"] for n in range(5)}, 9) == [
+        "Of 9 points, 5 more points have no answer (point 0: why; point 1: why; point 2: why; and "
+        "2 more, see tables/unanswered.csv)."
+    ]
 
 
 def test_no_answer_goes_before_failed_runs(carried_out, standin):
