@@ -10,10 +10,12 @@ from typing import Final
 import pytest
 from support.kernel import DONE, READ_WRITE, Kernel
 
+from sim.engine.run import host_spec
 from sim.kernel import step as ops
 from sim.kernel.work import ENOMEM
 from sim.machine.layout import NONE
 from sim.policy.oom import Candidate, badness_pages
+from sim.scenario import resolve
 from sim.units import MIB, PAGE_BYTES
 
 MEMINFO: Final = Path("/proc/meminfo")
@@ -63,6 +65,28 @@ def granted_by_the_model(total: int, pages: int) -> bool:
 def test_the_largest_request_is_memory_and_swap(more: int) -> None:
     total = total_pages()
     assert granted(total + more) == granted_by_the_model(total, total + more) == (more <= 0)
+
+
+def test_commit_limit_is_that_of_meminfo() -> None:
+    """What a run says of refusals in mode 2 is what Linux shows (`vm_commit_limit`)."""
+    ratio = int(Path("/proc/sys/vm/overcommit_ratio").read_text())
+    lines = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
+    kib = {name: int(text.split()[0]) for name, text in lines.items()}
+    kbytes = Path("/proc/sys/vm/overcommit_kbytes")
+    if kib.get("Hugetlb") or (kbytes.exists() and kbytes.read_text().strip() != "0"):
+        pytest.skip("unchecked: huge pages are set aside, or the limit is set in kB")
+    reserve = 64 * MIB
+    scenario = resolve({
+        "version": 1,
+        "host": {
+            "memory": kib["MemTotal"] * 1024 + reserve,
+            "kernel_reserve": reserve,
+            "overcommit": {"mode": 2, "ratio": ratio},
+        },
+        "processes": {"p": {"program": "redis"}},
+    })  # fmt: skip
+    limit_kib = host_spec(scenario).commit_limit_pages * PAGE_BYTES // 1024
+    assert limit_kib == kib["CommitLimit"] - kib["SwapTotal"]
 
 
 @pytest.fixture
