@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.engine.names import kind_of
 from sim.units import S, format_bytes, format_duration
+from sim.workload import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -94,7 +95,7 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
         *_need_cut_off(document),
         *_all_warmup(document, scenario),
         *_nothing_happened(document, scenario),
-        *_unfinished(document),
+        *_unfinished(document, scenario),
         *_not_served(document, scenario),
     ]
     expected = set(scenario["run"].get("expect", ()))
@@ -277,7 +278,7 @@ def _died(document: Mapping[str, Any], origin: str) -> str:
     return ""
 
 
-def _unfinished(document: Mapping[str, Any]) -> Iterator[Finding]:
+def _unfinished(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
     if document["ending"] != "horizon":
         return
     endless = set(document["evidence"]["endless"])
@@ -305,8 +306,16 @@ def _unfinished(document: Mapping[str, Any]) -> Iterator[Finding]:
             "error",
             f"cut off by the horizon, at {until}: {', '.join(said)}",
             origin,
-            "leave run.horizon out, or make it longer",
+            _longer(scenario["processes"][origin]["program"]),
         )
+
+
+def _longer(program: str) -> str:
+    """Say how to let a program reach its end; one that does not ship may have none."""
+    remedy = "leave run.horizon out, or make it longer"
+    if program in PROGRAMS:
+        return remedy
+    return f"{remedy}; if {program} serves without end, @program(..., endless=True) says so"
 
 
 def _counted(number: int, what: str) -> str:

@@ -150,6 +150,19 @@ def test_a_deadlock_is_the_answer_no_and_says_who_waits(here, capsys):
     assert err == ""
 
 
+def test_a_run_that_does_not_answer_ends_with_1_and_says_why_first(here, capsys):
+    cut = ["run", "small.yaml", "--set", "run.horizon=100 us"]
+    assert main(cut) == 1
+    out, _ = capsys.readouterr()
+    assert out.startswith("error: unfinished: parent: cut off by the horizon, at 100 us")
+    assert main([*cut, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert not document["answered"]
+    assert [finding["code"] for finding in document["validity"]] == ["unfinished"]
+    assert main([*cut, "--set", "run.expect=[unfinished]"]) == 0
+    assert capsys.readouterr().out.startswith("note: unfinished")
+
+
 def test_a_setting_changes_the_run(here, capsys):
     setting = ("--set", "policy.memory=oom", "--set", "run.expect=[killed]")
     document = run_json(capsys, "stuck.yaml", *setting)

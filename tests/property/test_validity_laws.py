@@ -84,7 +84,10 @@ def scenarios(draw, expect=True):
             "expect": draw(st.lists(CODE, unique=True, max_size=3)) if expect else [],
         },
         "host": {"cpus": 2, "overcommit": {"mode": draw(st.sampled_from([0, 2]))}},
-        "processes": {"web": {"cpu": None}, "db": {"cpu": 1}},
+        "processes": {
+            "web": {"cpu": None, "program": "prefork_web"},
+            "db": {"cpu": 1, "program": "mine"},
+        },
     }
 
 
@@ -168,7 +171,7 @@ GOOD = {
                  "cpu_ns": [0, 0]},
 }  # fmt: skip
 PLAIN = {"run": {"warmup": 0, "expect": []}, "host": {"cpus": 2, "overcommit": {"mode": 0}},
-         "processes": {"web": {"cpu": None}, "db": {"cpu": None}}}  # fmt: skip
+         "processes": {"web": {"cpu": None, "program": "steps"}, "db": {"cpu": None, "program": "redis"}}}  # fmt: skip
 VICTIM = {"name": "web/1", "started_ns": 0, "ended_ns": 5, "cpu_ns": 1}
 SAVE = {"process": "db", "event": "save", "begun": 1, "ended": 1, "measured": 1}
 BROKEN = {

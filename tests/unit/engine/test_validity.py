@@ -49,7 +49,11 @@ def document(**changes):
 def scenario(expect=(), warmup=0):
     run = {"expect": list(expect), "warmup": warmup, "horizon": 10**10}
     host = {"cpus": 2, "overcommit": {"mode": 2}}
-    return {"run": run, "host": host, "processes": {"p": {"cpu": None}}}
+    return {
+        "run": run,
+        "host": host,
+        "processes": {name: {"cpu": None, "program": "redis"} for name in ("p", "redis")},
+    }
 
 
 def save(begun, ended, measured=None, name="redis"):
