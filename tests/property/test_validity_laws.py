@@ -171,7 +171,8 @@ GOOD = {
                  "cpu_ns": [0, 0]},
 }  # fmt: skip
 PLAIN = {"run": {"warmup": 0, "expect": []}, "host": {"cpus": 2, "overcommit": {"mode": 0}},
-         "processes": {"web": {"cpu": None, "program": "steps"}, "db": {"cpu": None, "program": "redis"}}}  # fmt: skip
+         "processes": {"web": {"cpu": None, "program": "steps"},
+                       "db": {"cpu": None, "program": "redis"}}}  # fmt: skip
 VICTIM = {"name": "web/1", "started_ns": 0, "ended_ns": 5, "cpu_ns": 1}
 SAVE = {"process": "db", "event": "save", "begun": 1, "ended": 1, "measured": 1}
 BROKEN = {
