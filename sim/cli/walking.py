@@ -11,6 +11,9 @@ from sim.errors import ScenarioError
 if TYPE_CHECKING:
     from pathlib import Path
 
+MOST_PAGES: Final = 200_000
+"""Pages of all lines of a script together, which are told in some seconds."""
+
 _CHOICES: Final = {
     "policy": ("oom", "wait"),
     "fork": ("cow", "eager", "on_demand", "async"),
@@ -45,10 +48,13 @@ def walk_script(
         raise ScenarioError("--answers and --seed are for questions; add --ask")
     if ask and svg is not None:
         raise ScenarioError("--ask holds answers back, --svg would show them; leave one out")
-    from sim.cli.effort import plain_if_small
+    from sim.cli.effort import named_pages, plain_if_small
     from sim.host.validity import load_script
 
     operations = load_script(script, large=large)
+    if not large and (pages := named_pages(operations)) > MOST_PAGES:
+        message = f"names {pages:,} pages, and each is told; keep to {MOST_PAGES:,}, or add --large"
+        raise ScenarioError(message, str(script))
     plain_if_small([operations])
     from sim.host.walk.command import Wishes, require_frames, run_walk
     from sim.host.walk.story import MachineChoice

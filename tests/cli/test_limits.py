@@ -274,3 +274,10 @@ def test_progress_on_a_terminal_leaves_nothing_behind(monkeypatch, capsys):
     err = capsys.readouterr().err
     assert "\n" not in err
     assert err.split("\r")[-2].strip() == err.split("\r")[-1] == ""
+
+
+def test_a_walk_of_more_pages_than_can_be_told_is_refused(here, capsys):
+    script(here, ["P shmap A 1024 populate"] * 300)
+    assert main(["walk", "x.txt"]) == 2
+    err = capsys.readouterr().err
+    assert err == "x.txt: names 307,500 pages, and each is told; keep to 200,000, or add --large\n"
