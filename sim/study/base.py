@@ -17,6 +17,7 @@ from sim.scenario.resolve import (
     scenario_sha256,
 )
 from sim.scenario.study import Study, parsed_study
+from sim.study.metric_names import METRICS
 from sim.study.plan import Planner
 from sim.units import in_base_units
 from sim.workload.plugin import Plugin
@@ -54,7 +55,9 @@ def planner_of(
         "plugin": None if plugin is None else plugin.path,
         "plugin_sha256": _digest(plugin),
     }
-    return _planner(study, source, plugin, large=large), kept
+    planner = _planner(study, source, plugin, large=large)
+    planner.check_metrics(METRICS)
+    return planner, kept
 
 
 def planner_again(kept: Mapping[str, Any], plugin: Plugin | None = None) -> Planner:

@@ -24,6 +24,7 @@ from sim.scenario.programs import known_programs
 from sim.scenario.study import Replications, Study, Times, ZippedAxis, as_times, level_name
 from sim.stats.tolerance import values_needed
 from sim.study.limits import require_moderate_size
+from sim.study.metric_names import meant_metric
 from sim.text import shorten
 from sim.units import PAGE_BYTES, BaseFloat, BaseInt
 
@@ -331,10 +332,9 @@ class Planner:
         asked += [(("metrics",), metric) for metric in self.study.metrics]
         for path, metric in asked:
             if metric not in known:
-                message = (
-                    f"runs have no metric {shorten(metric)!r}; {suggestion(metric, sorted(known))}"
-                )
-                raise self._source.error(message, *path)
+                meant = meant_metric(metric)
+                hint = f"did you mean {meant!r}?" if meant else suggestion(metric, sorted(known))
+                raise self._source.error(f"runs have no metric {shorten(metric)!r}; {hint}", *path)
 
     def check_uncertain(self) -> None:
         """Raise `ScenarioError` if an end of a range that the study gives cannot be."""

@@ -38,4 +38,4 @@ def forks_section(setting: Setting, host: Mapping[str, Any]) -> Section:
     ]
     base = format_duration(round(setting.ns("vfork_base")))
     lines.append(("vfork, posix_spawn", f"{base} whatever the size; the parent waits until exec"))
-    return Section("Fork by the prices, without waiting", tuple(lines))
+    return Section("Fork times at these prices, without waiting", tuple(lines))

@@ -69,7 +69,7 @@ def not_for_data_section(host: Mapping[str, Any]) -> Section:
     min_pages = host_watermarks(host).min_pages
     tables_per_gib = page_table_pages(GIB // PAGE_BYTES) * PAGE_BYTES
     return Section(
-        "What of the memory is not for data",
+        "Memory that is not for data",
         (
             (
                 "kernel",
@@ -97,7 +97,7 @@ def watermarks_section(host: Mapping[str, Any]) -> Section:
             f"({format_bytes(host['percpu_high'] * host['cpus'] * PAGE_BYTES)} in all)"
         )
     return Section(
-        "Free memory",
+        "Watermarks and per-CPU lists",
         (
             ("min", pages_text(marks.min_pages)),
             ("low", f"{pages_text(marks.low_pages)}: background reclaim would wake"),
@@ -125,7 +125,7 @@ def policies_section(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Sect
     }
     zeroing = {"demand": "at first touch", "eager": "when memory is mapped"}
     return Section(
-        "Who decides",
+        "Policies",
         (
             ("CPU", scheduling),
             ("short of memory", memory),

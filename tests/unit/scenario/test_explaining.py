@@ -14,14 +14,16 @@ def told(name: str, *settings: str) -> dict[tuple[str, str], str]:
 
 def test_the_numbers_of_redis():
     lines = told("redis_bgsave")
-    memory = "What of the memory is not for data"
+    memory = "Memory that is not for data"
     assert lines["Machine", "memory"] == "4 GiB (1,048,576 frames)"
     assert lines[memory, "kernel"].startswith("256 MiB")
     assert lines[memory, "page tables"].startswith("2.01 MiB per GiB")
     assert lines["Process redis", "writes"] == "5,000/s"
     assert "33,911 pages" in lines["Process redis", "→ a save copies"]
     assert "14 ms" in lines["Process redis", "→ its fork takes"]
-    assert "published 14 ms" in lines["Fork by the prices, without waiting", "1 GiB resident"]
+    assert (
+        "published 14 ms" in lines["Fork times at these prices, without waiting", "1 GiB resident"]
+    )
 
 
 def test_the_fork_takes_the_whole_resident_set():
@@ -41,13 +43,13 @@ def test_what_was_chosen_is_said():
         "processes.growers.oom_score_adj=-5",
         "run.burst=7",
     )
-    assert lines["Free memory", "per-CPU lists"].startswith("none")
+    assert lines["Watermarks and per-CPU lists", "per-CPU lists"].startswith("none")
     assert lines["Machine", "overcommit"] == (
         "mode 2: promises 944 MiB in all (CommitLimit: 50 % of the memory that is not the "
         "kernel's), of which 936 MiB (239,616 pages) to processes"
     )
-    assert lines["Who decides", "CPU"] == "fifo"
-    assert lines["Who decides", "short of memory"] == "processes wait in line"
+    assert lines["Policies", "CPU"] == "fifo"
+    assert lines["Policies", "short of memory"] == "processes wait in line"
     assert lines["Process growers", "program"] == (
         "heap_growth, 3 of them, from 1 ms on, on CPU 1 only, oom_score_adj -5"
     )

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from sim.engine.run import simulate
 from sim.errors import ScenarioError
+from sim.scenario import load_scenario
 from sim.scenario.document import Document, parse_document
 from sim.scenario.study import load_study
 from sim.study.base import planner_again, planner_of, run_key
 from sim.study.executor import InlineExecutor, WithPlugin
+from sim.study.metric_names import METRICS
 from sim.study.plan import label_of
+from sim.study.records import flatten
 from sim.study.run import report_again, run_study
 from sim.units import GIB, MIB
 from sim.workload.plugin import load_plugin
@@ -194,6 +198,23 @@ def test_a_study_without_a_plug_in_takes_none(file, tmp_path):
     Path("mine.py").write_text(PLUGIN)
     with pytest.raises(ScenarioError, match="without a plug-in; leave it out"):
         planner_again(kept, load_plugin("mine.py"))
+
+
+def test_a_metric_that_no_run_has_is_told_before_anything_runs(file):
+    for asked, meant in (
+        ("memory_need", "memory_need_bytes.total"),
+        ("fork_latency_ns", "fork_latency_ns.mean"),
+        ("oom_kill", "oom_kills"),
+    ):
+        with pytest.raises(ScenarioError) as refusal:
+            planner_of(load_study(file, [f"answer.metric={asked}"]))
+        assert f"runs have no metric {asked!r}; did you mean {meant!r}?" in str(refusal.value)
+        assert str(refusal.value).startswith("<--set>:1: answer.metric: ")
+
+
+def test_the_names_of_metrics_are_those_of_a_run():
+    metrics = simulate(load_scenario("steps_demo"), seed=1).metrics
+    assert {name for name, _ in flatten(metrics)} == set(METRICS)
 
 
 def test_axes_are_called_what_people_can_tell_apart():
