@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from sim.scenario.explain import Section, explain_scenario
+from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.study import Replications, load_study
 from sim.stats.tolerance import supported_content, values_needed
+from sim.study.answer import place_text
 from sim.study.base import planner_of
 from sim.study.executor import available_cpus
 from sim.study.inputs import input_cells
@@ -14,6 +17,9 @@ from sim.units import S, format_bytes, format_duration
 from sim.workload.plugin import Plugin
 
 Line = tuple[str, str]
+
+MOST_WARNINGS: Final = 8
+"""Most warnings about points of a study."""
 
 
 def explain_study(
@@ -45,12 +51,28 @@ def explain_study(
     ]
     labels = [axis.label for axis in planner.axes]
     return [
+        *_warnings(planner),
         Section(f"Study {study.name}", (*question, ("base", study.base), ("answer", answer))),
         Section("Points", (*axes, ("points", f"{len(planner.points)}, every combination"))),
         Section("Runs", tuple(_runs(planner, available_cpus() if jobs is None else jobs))),
         Section("The first point", tuple(zip(labels, planner.points[0].levels, strict=True))),
         *explain_scenario(planner.main_cells()[0].scenario, planner.programs),
     ]
+
+
+def _warnings(planner: Planner) -> list[Section]:
+    """Return what bars an answer at the points behind the first, whose scenario is explained."""
+    lines: list[Line] = []
+    for cell in planner.main_cells()[1:]:
+        section = warnings_section(cell.scenario, planner.programs)
+        where = place_text(planner.axes, planner.points[cell.point])
+        lines += (
+            [] if section is None else [(f"{where}: {what}", why) for what, why in section.lines]
+        )
+    if len(lines) > MOST_WARNINGS:
+        more = len(lines) - MOST_WARNINGS
+        lines[MOST_WARNINGS:] = [(f"and {more:,} more", "at further points")]
+    return [Section("Warnings", tuple(lines))] if lines else []
 
 
 def _bounded(planner: Planner) -> str:
