@@ -11,7 +11,7 @@ from rich.text import Text
 from sim.cli.answering import answer_of, done_in
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
-from sim.stats.enough import enough_for, percentile_needs
+from sim.stats.enough import enough_for, independent_values, percentile_needs
 from sim.text import printable
 from sim.units import PAGE_BYTES, format_bytes, format_duration
 
@@ -30,6 +30,7 @@ _EVENTS: Final = (
     "forks", "vforks", "execs", "exits", "fork_failures", "oom_kills", "direct_reclaims",
     "pages_swapped_in", "pages_swapped_out", "context_switches",
 )  # fmt: skip
+_DELAYED_BY_FORKS: Final = ("request_latency_ns", "runqueue_wait_ns")
 _LATENCIES: Final = {
     "fault_latency_ns": "fault",
     "fork_latency_ns": "fork",
@@ -151,10 +152,16 @@ def _latencies(metrics: Mapping[str, Any]) -> tuple[Table, list[str]]:
     Those are left out.
     """
     table = Table(("time", "count", "mean", *_PERCENTILES, "max"))
-    left_out = False
+    left_out = by_forks = False
     for name, label in _LATENCIES.items():
         row = metrics[name]
-        few = {c for c, percent in _PERCENTILES.items() if not enough_for(percent, row["count"])}
+        forks = metrics["forks"] if name in _DELAYED_BY_FORKS else 0
+        few = {
+            column
+            for column, percent in _PERCENTILES.items()
+            if not enough_for(percent, independent_values(percent, row["count"], forks))
+        }
+        by_forks = by_forks or bool(forks and row["count"])
         left_out = left_out or (row["count"] > 0 and bool(few))
         times = [
             "-" if row[column] is None or column in few else format_duration(round(row[column]))
@@ -164,7 +171,8 @@ def _latencies(metrics: Mapping[str, Any]) -> tuple[Table, list[str]]:
     if not left_out:
         return table, []
     needs = ", ".join(f"{c} {percentile_needs(p):,}" for c, p in _PERCENTILES.items())
-    return table, [f"-: too few values; {needs} are needed"]
+    of_forks = "; for p999 of requests and waits, forks count" if by_forks else ""
+    return table, [f"-: too few values; {needs} are needed{of_forks}"]
 
 
 def _memory(

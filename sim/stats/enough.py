@@ -25,6 +25,22 @@ def percentile_needs(percent: float) -> int:
     return -(-VALUES_BEYOND * 100_000_000 // beyond)
 
 
+BULK: Final = 99
+"""Up to this percentile values within a run count one by one."""
+
+
+def independent_values(percent: float, count: int, forks: int) -> int:
+    """Return how many independent values tell the percentile `percent` of `count` requests.
+
+    Beyond p99 these are the forks, if there are any: the slowest requests of a run are those that
+    one fork has delayed, however many they are.
+
+    >>> [independent_values(percent, 36_000, forks=1) for percent in (50, 99, 99.9)]
+    [36000, 36000, 1]
+    """
+    return min(count, forks) if percent > BULK and forks else count
+
+
 def enough_for(percent: float, count: int) -> bool:
     """Whether `count` independent values are enough for the percentile `percent`.
 

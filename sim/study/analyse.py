@@ -237,6 +237,7 @@ class _Analysis:
             sentences += doubts.other_sentences(self.planner, head, self.needs.get(head))
         sentences += doubts.price_sentences(rest.latencies)
         sentences += answer.outgrown_sentences(trials.outgrown(self.groups, head))
+        sentences += answer.precision_sentences(self._precision(head))
         if judged is not None:
             sentences.append(answer.verdict_sentence(judged, words["event"]))
         return sentences + answer.books_sentences(trials.books(self.groups))

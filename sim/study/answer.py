@@ -4,7 +4,7 @@ Every figure here comes from the tables; nothing is estimated anew.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sim.scenario.study import Answer
 from sim.stats.proportion import REFUTES_AT, format_percent
@@ -125,6 +125,14 @@ def metric_sentence(metric: str, where: str, summary: Summary, confidence: float
     if summary.low == summary.high:
         return f"{metric} ({where}) is {text}, the same in all {summary.n} runs."
     return f"{metric} ({where}) is {text}."
+
+
+def precision_sentences(precision: Mapping[str, Any] | None) -> list[str]:
+    """Return whether the answer is as precise as the study asked for; nothing if it did not."""
+    if precision is None:
+        return []
+    reached = "was reached" if precision["reached"] else "was not reached: allow more runs (most)"
+    return [f"The precision asked for, {100 * precision['asked']:g} % of the mean, {reached}."]
 
 
 def outgrown_sentences(hosts: Sequence[tuple[int, int, int]]) -> list[str]:

@@ -12,15 +12,12 @@ from typing import Any, Final
 import numpy as np
 
 from sim.errors import InsufficientDataError
-from sim.stats.enough import enough_for, percentile_needs
+from sim.stats.enough import BULK, enough_for, independent_values, percentile_needs
 from sim.study.curves import pooled_distribution
 from sim.study.records import Record
 from sim.study.store import Store
 
 PERCENTS: Final[Mapping[str, float]] = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9}
-
-BULK: Final = 99
-"""Up to this percentile values within a run count one by one."""
 
 _KINDS: Final[Mapping[str, str]] = {
     "request_latency_ns": "request",
@@ -30,7 +27,7 @@ _KINDS: Final[Mapping[str, str]] = {
 }
 """The distribution of a run that a latency is about; that of faults is all the others."""
 
-_CAUSED_BY_FORKS: Final = ("request_latency_ns", "runqueue_wait_ns")
+_DELAYED_BY_FORKS: Final = ("request_latency_ns", "runqueue_wait_ns")
 
 
 def percent_of(metric: str) -> float | None:
@@ -84,11 +81,9 @@ def pooled_percentile(
 def _independent(records: Sequence[Record], latency: str, percent: float) -> tuple[str, int]:
     """Return what the independent values of a latency are called, and how many there are."""
     values = _total(records, f"{latency}.count")
-    if percent > BULK and latency in _CAUSED_BY_FORKS:
-        forks = _total(records, "forks")
-        if forks:
-            return "forks", min(values, forks)
-    return "values", values
+    forks = _total(records, "forks") if latency in _DELAYED_BY_FORKS else 0
+    unit = "forks" if forks and percent > BULK else "values"
+    return unit, independent_values(percent, values, forks)
 
 
 def _total(records: Sequence[Record], metric: str) -> int:

@@ -161,3 +161,15 @@ def test_a_need_that_was_cut_off_is_a_lower_bound(capsys):
     out = shown(capsys, processes=killed).splitlines()
     need = next(line for line in out if "needed at the peak" in line)
     assert "more than 6 MiB" in need
+
+
+def test_p999_of_requests_needs_5000_forks(capsys):
+    """The slowest requests are those that one fork delayed, however many they are."""
+    for forks, p999 in ((0, "9 us"), (1, "-"), (4999, "-"), (5000, "9 us")):
+        document = copy.deepcopy(DOCUMENT)
+        document["metrics"] |= {"forks": forks, "request_latency_ns": FAULTS}
+        show(document)
+        out = capsys.readouterr().out
+        row = next(line for line in out.splitlines() if line.startswith("request "))
+        assert " ".join(row.split()[2:]) == f"700 ns 500 ns 900 ns 1.5 us {p999} 12 ms"
+        assert ("forks count" in " ".join(out.split())) == (0 < forks < 5000)

@@ -239,5 +239,7 @@ def test_the_precision_that_was_asked_for_is_told_of(study_file, tmp_path, stand
                 "replications: 4", f"replications: {{least: 3, most: 4, precision: {precision}}}"
             )
         )
-        _, facts = carry_out(study_file, tmp_path / str(precision), standin.simulate)
+        outcome, facts = carry_out(study_file, tmp_path / str(precision), standin.simulate)
         assert facts["answer"]["precision"] == {"asked": precision, "reached": reached}
+        told = next(x for x in outcome.sentences if x.startswith("The precision asked for, "))
+        assert told.endswith("was reached." if reached else "not reached: allow more runs (most).")
