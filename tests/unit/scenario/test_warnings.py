@@ -7,6 +7,7 @@ from sim.scenario import load_scenario, resolve
 from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.forms.outlook import outlook_of
 from sim.scenario.programs import known_programs
+from sim.study.explain import explain_study
 from sim.units import MIB, S
 
 PROGRAMS = known_programs()
@@ -87,3 +88,16 @@ def test_an_outlook_is_never_more_than_a_run_shows(program):
     assert 0 < outlook.lasts_ns <= ended_ns <= outlook.lasts_ns + S
     assert outlook.data_bytes <= document["metrics"]["memory_need_bytes"]["total"]
     assert outlook.data_bytes >= MIB // 2 or program == "steps"
+
+
+def test_a_study_is_warned_of_its_points(tmp_path):
+    study = tmp_path / "s.yaml"
+    study.write_text(
+        "version: 1\nname: s\nbase: redis_bgsave\nseed: 1\nreplications: 1\n"
+        "axes: {processes.redis.dataset: [64 MiB, 5 GiB]}\n"
+    )
+    first = explain_study(study)[0]
+    assert first.title == "Warnings"
+    assert [label for label, _ in first.lines] == ["dataset 5 GiB: redis does not fit"]
+    study.write_text(study.read_text().replace("5 GiB", "65 MiB"))
+    assert all(section.title != "Warnings" for section in explain_study(study))
