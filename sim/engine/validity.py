@@ -50,8 +50,11 @@ CODES: Final = {
 }
 """Every code, and what it says; the order of findings."""
 
-CUTS_NEED: Final = ("killed", "refused")
+CUTS_NEED: Final = ("killed", "refused", "deadlock")
 """Findings after which memory in use is less than what would have been used."""
+
+SHORT: Final = ("promise", "memory")
+"""What refuses a call because there is not enough; one that wants other addresses may get them."""
 
 MOST_WAITING: Final = 0.05
 """Share of requests that may wait at the end of a run."""
@@ -106,7 +109,8 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
 def _as_expected(finding: Finding, expected: set[str], found: Iterable[Finding]) -> Finding:
     """Return a finding, as a note if the scenario is there to show it.
 
-    A need that is cut off follows from kills and refusals: it is expected where they all are.
+    A need that is cut off follows from kills, refusals and deadlocks: it is expected where they
+    all are.
     """
     silent = finding.code in expected
     if finding.code == "need_cut_off" and not silent:
@@ -177,7 +181,7 @@ def _refused(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterat
     mode = scenario["host"]["overcommit"]["mode"]
     for refusal in document["evidence"]["refusals"]:
         fatal = refusal["failed"] > 0
-        if not fatal and refusal["by"] == "argument":
+        if not fatal and refusal["by"] not in SHORT:
             continue
         end = "the process ended" if fatal else "the process went on without"
         what = f"{refusal['call']} was refused with {refusal['errno']} {_by(refusal, mode)}; {end}"
@@ -221,7 +225,11 @@ def _need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
     killed = sum(process["ended"] == "oom-killed" for process in document["processes"])
     if killed:
         reasons.append(f"{killed:,} killed")
-    refused = sum(r["count"] for r in evidence["refusals"] if r["by"] != "argument")
+    refused = sum(
+        refusal["count"] if refusal["by"] in SHORT else refusal["failed"]
+        for refusal in evidence["refusals"]
+        if refusal["by"] != "argument"
+    )
     if refused:
         reasons.append(f"{_counted(refused, 'call')} refused")
     waits = sum(evidence["memory_waits"].values())

@@ -152,9 +152,11 @@ def test_a_server_without_end_may_be_cut_off_but_not_in_an_event():
 
 
 def test_refusals_that_a_program_handles_matter_where_they_are_about_memory():
-    for by, expected in {"argument": [], "promise": ["refused", "need_cut_off"]}.items():
+    both = ["refused", "need_cut_off"]
+    for by, expected in {"argument": [], "limit": [], "promise": both, "memory": both}.items():
         assert codes(document(evidence={"refusals": [refusal(by, failed=0)]})) == expected
     assert codes(document(evidence={"refusals": [refusal("argument", failed=1)]})) == ["refused"]
+    assert codes(document(evidence={"refusals": [refusal("limit", failed=1)]})) == both
 
 
 def test_few_that_wait_or_an_idle_cpu_are_served():
