@@ -39,7 +39,7 @@ def predicted(case: str) -> int:
 @pytest.fixture(scope="module")
 def found() -> dict[str, int]:
     ran = subprocess.run(
-        [sys.executable, frames_after_fork.__file__, str(PAGES)],
+        [sys.executable, "-P", frames_after_fork.__file__, str(PAGES)],
         capture_output=True,
         text=True,
         check=True,

@@ -58,7 +58,7 @@ def found(cases: list[Case]) -> list[int]:
     if "stack_guard_gap" in Path("/proc/cmdline").read_text():
         pytest.skip("unchecked: this kernel was told another gap")
     ran = subprocess.run(
-        [sys.executable, stacks.__file__],
+        [sys.executable, "-P", stacks.__file__],
         input=json.dumps(cases),
         capture_output=True,
         text=True,

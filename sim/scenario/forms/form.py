@@ -93,6 +93,6 @@ def _rounded_up(percent: float) -> float:
     [0.04, 1.0, 4.0, 13.0]
     """
     if percent >= 10:
-        return math.ceil(round(percent, 6))
+        return float(math.ceil(round(percent, 6)))
     scale = 10.0 ** math.floor(math.log10(percent)) if percent > 0 else 1.0
     return round(math.ceil(round(percent / scale, 6)) * scale, 12)
