@@ -6,6 +6,7 @@ business.  A key path is written as on the command line: ``processes.redis.datas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,16 +103,18 @@ class ZippedAxis(Closed):
 
 
 def level_name(value: object) -> str:
-    """Return a level as its axis names it: as it was written.
+    """Return a level as its axis names it: as it was written, with a blank before its unit.
 
-    >>> level_name(False), level_name(4), level_name("1 GiB")
-    ('false', '4', '1 GiB')
+    >>> level_name(False), level_name(4), level_name("1GiB"), level_name("5000/s")
+    ('false', '4', '1 GiB', '5000/s')
     """
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return re.sub(r"^([0-9][0-9.,_]*)([A-Za-z]+)$", r"\1 \2", str(value))
 
 
 def _level_name(value: object) -> object:
-    return level_name(value) if isinstance(value, bool | WrittenNumber) else value
+    return level_name(value) if isinstance(value, bool | str | WrittenNumber) else value
 
 
 LevelName = Annotated[str | int | float, BeforeValidator(_level_name)]

@@ -149,7 +149,7 @@ def _levels(key: str, axis: Any) -> Iterator[Level]:
             yield Level(named, sets)
     elif isinstance(axis, Mapping):
         for name, value in axis.items():
-            yield Level(str(name), {key: value})
+            yield Level(level_name(name), {key: value})
     else:
         for value in axis:
             yield Level(level_name(value), {key: value})

@@ -71,9 +71,17 @@ def test_an_axis_that_is_set_has_one_level_or_those_of_a_list(file):
         12 * GIB
     }
     listed = planner(file, "processes.redis.dataset=[3GiB, 4GiB]", "axes.sizes.names=[a, b]")
-    assert [level.name for level in listed.axes[0].levels] == ["3GiB", "4GiB"]
+    assert [level.name for level in listed.axes[0].levels] == ["3 GiB", "4 GiB"]
     whole = planner(file, "axes.processes.redis.writes=[1/s, 2/s]")
     assert len(whole.points) == 8
+
+
+def test_the_point_of_the_answer_is_found_however_its_level_is_written(file):
+    for level in ("2GiB", "2 GiB"):
+        at = planner(file, f"answer.at.processes.redis.dataset={level}").study.answer.at
+        assert at == {"processes.redis.dataset": "2 GiB"}
+    with pytest.raises(ScenarioError, match="'3 GiB' is no level of processes.redis.dataset"):
+        planner(file, "answer.at.processes.redis.dataset=3GiB")
 
 
 def test_the_seed_of_the_runs_is_the_studys(file):
