@@ -20,6 +20,10 @@ Line = tuple[str, str]
 
 MOST_WARNINGS: Final = 8
 """Most warnings about points of a study."""
+KEEP_S: Final = 0.05
+"""Time of a worker to hand over the result of a run, which is stored."""
+START_S: Final = 9.0
+"""Time to start workers that load compiled code, and to write report and figures."""
 
 
 def explain_study(
@@ -121,13 +125,19 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
             orders.append((heaviest, fresh))
     runs = [sum(r.least for _, r in orders), sum(r.most for _, r in orders)]
     work_s = [
-        sum(cell.weight * r.least for cell, r in orders),
-        sum(cell.weight * r.most for cell, r in orders),
+        sum((cell.weight + KEEP_S) * r.least for cell, r in orders),
+        sum((cell.weight + KEEP_S) * r.most for cell, r in orders),
     ]
-    spent = [format_duration(round(seconds * S / jobs)) for seconds in work_s]
+    spent = [format_duration(round((START_S + seconds / jobs) * S, -8)) for seconds in work_s]
     lines.append(("runs altogether", " to ".join(map(str, dict.fromkeys(runs)))))
     between = " to ".join(dict.fromkeys(spent))
-    lines.append(("time", f"very roughly {between}, {jobs} at a time"))
+    lines.append(
+        (
+            "time",
+            f"very roughly {between}, {jobs} at a time, on an idle machine; of which "
+            f"{START_S:g} s to start and to report, and before it the first compilation",
+        )
+    )
     return lines
 
 
