@@ -238,7 +238,9 @@ class _Analysis:
         sentences += doubts.price_sentences(rest.latencies)
         sentences += answer.outgrown_sentences(trials.outgrown(self.groups, head))
         sentences += answer.precision_sentences(self._precision(head))
-        if judged is not None:
+        if judged is None and self._n_fresh():
+            sentences.append(answer.no_verdict_sentence(self._n_fresh()))
+        elif judged is not None:
             sentences.append(answer.verdict_sentence(judged, words["event"]))
         return sentences + answer.books_sentences(trials.books(self.groups))
 
@@ -270,9 +272,12 @@ class _Analysis:
     def _verdict(self, head: int) -> trials.Verdict | None:
         if head not in self.needs:
             return None
-        planned = sum(run.place.part == "fresh" for run in self.store.plan())
         fresh = self.groups.get(("fresh", head, 0), [])
-        return trials.verdict(fresh, self.needs[head].bound, planned=planned)
+        return trials.verdict(fresh, self.needs[head].bound, planned=self._n_fresh())
+
+    def _n_fresh(self) -> int:
+        """Return how many fresh runs there were to be."""
+        return sum(run.place.part == "fresh" for run in self.store.plan())
 
     def _precision(self, head: int) -> dict[str, Any] | None:
         """Return whether the answer is as precise as was asked for; None if nothing was asked."""

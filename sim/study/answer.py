@@ -168,6 +168,11 @@ def verdict_sentence(verdict: Verdict, event: str) -> str:
     return text + lost
 
 
+def no_verdict_sentence(planned: int) -> str:
+    """Return that the answer could not be tried."""
+    return f"Check: not made: none of {planned} runs with fresh random numbers has a result."
+
+
 def books_sentences(books: Books) -> list[str]:
     """Return whether runs on small hosts ended as the need with the same random numbers says."""
     if not books.runs:

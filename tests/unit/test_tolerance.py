@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+from scipy import special
 
 from sim.errors import InsufficientDataError
 from sim.stats.tolerance import (
@@ -111,6 +113,12 @@ def test_equal_values_are_not_normal():
     """Ten equal values say nothing about the rare one that is not."""
     bound = upper_bound([4.0] * 10, content=0.99, confidence=0.95, normal=True)
     assert (bound.bound, bound.content, bound.shapiro_p) == (4.0, 0.741, 0.0)
+
+
+def test_thousands_of_values_can_be_tested():
+    many = special.ndtri((np.arange(12_000) * 7919 % 12_000 + 0.5) / 12_000)
+    assert shapiro_p(many) > 0.05
+    assert shapiro_p(many**3) < 1e-6
 
 
 def test_the_published_shapiro_wilk_test():

@@ -173,6 +173,19 @@ def test_a_check_that_refutes_the_answer_ends_with_1(study_file, tmp_path, stand
     )
 
 
+def test_a_check_without_a_result_says_so(study_file, tmp_path, standin):
+    def breaks(scenario, *, seed, replication):
+        if replication >= FRESH_FROM:
+            raise RuntimeError("no luck")
+        return standin.simulate(scenario, seed=seed, replication=replication)
+
+    outcome, facts = carry_out(study_file, tmp_path / "out", breaks)
+    assert outcome.exit_status == 3
+    assert facts["answer"]["check"] is None
+    told = "Check: not made: none of 10 runs with fresh random numbers has a result."
+    assert told in outcome.sentences
+
+
 def test_one_unlucky_run_does_not_refute_the_answer(study_file, tmp_path, standin):
     def unlucky(scenario, *, seed, replication):
         result = standin.simulate(scenario, seed=seed, replication=replication)
