@@ -1,6 +1,7 @@
 """Probabilities of events, counted: none in a hundred runs is not "never"."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +22,8 @@ class Proportion:
     """How often an event was seen, and exact limits for its probability.
 
     `low` and `high` are one-sided limits, each at `confidence` for itself.  An event that was
-    never seen prints the upper one, one that was always seen the lower one; neither is ever
-    printed as 0 % or 100 %.
+    never seen prints the upper one, one that was always seen the lower one, rounded so that they
+    still hold; neither is ever printed as 0 % or 100 %.
 
     >>> str(exact_limits(0, 10)), str(exact_limits(3, 10))
     ('0 of 10 (at most 25.9 % at 95 %)', '3 of 10 (8.7 % to 60.7 %, each limit at 95 %)')
@@ -42,12 +43,12 @@ class Proportion:
     def __str__(self) -> str:
         level = f"at {100 * self.confidence:g} %"
         if self.events == 0:
-            limits = f"at most {format_percent(self.high)} {level}"
+            limits = f"at most {format_percent(self.high, math.ceil)} {level}"
         elif self.events == self.trials:
-            limits = f"at least {format_percent(self.low)} {level}"
+            limits = f"at least {format_percent(self.low, math.floor)} {level}"
         else:
-            both = f"{format_percent(self.low)} to {format_percent(self.high)}"
-            limits = f"{both}, each limit {level}"
+            low, high = format_percent(self.low, math.floor), format_percent(self.high, math.ceil)
+            limits = f"{low} to {high}, each limit {level}"
         return f"{self.events} of {self.trials} ({limits})"
 
 
@@ -115,8 +116,10 @@ def share_noticed(trials: int, count: int, *, power: float = POWER) -> float:
     return float(special.betaincinv(count, trials - count + 1, power))
 
 
-def format_percent(fraction: float) -> str:
+def format_percent(fraction: float, rounded: Callable[[float], int] = round) -> str:
     """Return a fraction in per cent with as many digits as tell it from 0 % and 100 %.
+
+    `rounded` makes a whole number of the last digit: `math.floor` or `math.ceil` for limits.
 
     >>> format_percent(0.259), format_percent(0.00004), format_percent(0.99996)
     ('25.9 %', '0.0040 %', '99.9960 %')
@@ -126,4 +129,9 @@ def format_percent(fraction: float) -> str:
     if margin <= 0:
         return f"{percent:.0f} %"
     decimals = min(max(1, 1 - math.floor(math.log10(margin))), 15)
-    return f"{percent:.{decimals}f} %"
+    if rounded is round:
+        return f"{percent:.{decimals}f} %"
+    scale = 10**decimals
+    towards = 1 + 1e-12 if rounded is math.floor else 1 - 1e-12  # 95 % is 95.00000000000001
+    text = f"{rounded(percent * scale * towards) / scale:.{decimals}f}"
+    return f"{percent if float(text) in (0, 100) else float(text):.{decimals}f} %"

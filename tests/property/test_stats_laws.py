@@ -1,6 +1,7 @@
 """Laws of the estimators: what holds for all data."""
 
 import math
+import re
 
 import numpy as np
 from hypothesis import given
@@ -112,6 +113,12 @@ def test_exact_limits_hold_what_was_seen(counts):
     assert seen.low < seen.high
     mirror = exact_limits(trials - events, trials)
     assert math.isclose(mirror.high, 1 - seen.low, abs_tol=1e-12)
+    printed = [float(x) / 100 for x in re.findall(r"([\d.]+) %(?= to|,| at)", str(seen))]
+    low, high = (printed[0], printed[-1]) if 0 < events < trials else (0.0, 1.0)
+    low = printed[0] if events == trials else low
+    high = printed[0] if events == 0 else high
+    assert low <= seen.low + 1e-12
+    assert high >= seen.high - 1e-12
     assert " 0 %" not in str(seen)
     assert " 0.0 %" not in str(seen)
     assert "100" not in str(seen).split("(")[1]

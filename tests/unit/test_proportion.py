@@ -42,13 +42,13 @@ def test_the_limits_are_those_of_scipy(events, trials):
     ("events", "trials", "text"),
     [
         (0, 1, "0 of 1 (at most 95.0 % at 95 %)"),
-        (0, 11, "0 of 11 (at most 23.8 % at 95 %)"),
-        (11, 11, "11 of 11 (at least 76.2 % at 95 %)"),
+        (0, 11, "0 of 11 (at most 23.9 % at 95 %)"),
+        (11, 11, "11 of 11 (at least 76.1 % at 95 %)"),
         (1, 1, "1 of 1 (at least 5.0 % at 95 %)"),
-        (1, 20, "1 of 20 (0.26 % to 21.6 %, each limit at 95 %)"),
+        (1, 20, "1 of 20 (0.25 % to 21.7 %, each limit at 95 %)"),
         (0, 1_000_000, "0 of 1000000 (at most 0.00030 % at 95 %)"),
         (1_000_000, 1_000_000, "1000000 of 1000000 (at least 99.99970 % at 95 %)"),
-        (1, 1_000_000, "1 of 1000000 (0.0000051 % to 0.00047 %, each limit at 95 %)"),
+        (1, 1_000_000, "1 of 1000000 (0.0000051 % to 0.00048 %, each limit at 95 %)"),
     ],
 )
 def test_an_interval_is_never_written_as_nought_or_all(events, trials, text):
@@ -57,7 +57,7 @@ def test_an_interval_is_never_written_as_nought_or_all(events, trials, text):
 
 def test_results_that_decide_on_more_trials_cost_confidence():
     assert exact_limits(0, 1, looks=2).high == pytest.approx(0.975)
-    assert str(exact_limits(0, 10, looks=2)) == "0 of 10 (at most 30.8 % at 95 %)"
+    assert str(exact_limits(0, 10, looks=2)) == "0 of 10 (at most 30.9 % at 95 %)"
     assert level_of_a_look(0.95, 1) == pytest.approx(0.95)
 
 
