@@ -4,6 +4,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STUDY := redis_bgsave
+# Plug-ins of other packages that happen to be installed are none of the tests' business.
+PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest
 # Tests that must have held against the running kernel, or `make truth` has proved too little.
 HELD := 150
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -33,13 +35,13 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 truth: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --whole -m kernel --held-at-least $(HELD)
+	$(PYTEST) --whole -m kernel --held-at-least $(HELD)
 
 stress: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --whole -m stress
+	$(PYTEST) --whole -m stress
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest benchmarks --benchmark-only
