@@ -13,6 +13,11 @@ from pathlib import Path
 
 VARIABLE = "COWPOOL_CACHE_DIR"
 """Names the folder; else ``$XDG_CACHE_HOME/cowpool``, else ``~/.cache/cowpool``."""
+CHECKED = os.environ.get("COWPOOL_CHECK") == "indices"
+"""Whether every index into the machine's arrays is checked, in compiled and in plain Python.
+
+Slow; for tests.  Checked and unchecked code never mix: each has a cache of its own.
+"""
 
 
 def wanted_folder() -> Path | None:

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numba.core import types
 
-from sim.cache import VARIABLE, cache_folder, wanted_folder, writable
+from sim.cache import CHECKED, VARIABLE, cache_folder, wanted_folder, writable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,7 +46,8 @@ def compiled_files(package: Path) -> list[Path]:
 
 def source_digest(package: Path) -> str:
     """Return a hash of the compiled sources below `package` and of what compiles them."""
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
+    how = "checked" if CHECKED else ""
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}{how}".encode())
     for path in compiled_files(package):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())

@@ -22,7 +22,7 @@ from sim.kernel.work import (
     UNDER_WAY,
     note,
 )
-from sim.machine.layout import HEED_QUEUE, NONE, Arrays
+from sim.machine.layout import HEED_LOCKS, HEED_QUEUE, NONE, Arrays
 from sim.observe.histogram import REQUEST, RUNQUEUE, observe
 from sim.observe.series import follow_peaks, integrate, run_until, sample
 
@@ -57,6 +57,8 @@ PAGE_WAITED_FOR: Final = 12
 """It needs a page that the device is reading; nothing happened."""
 READS_WANTED: Final = 13
 """It has left requests for the device."""
+LOCK_GIVEN: Final = 14
+"""It goes on, but others may have the mmap lock now, for which they wait."""
 
 FOREVER: Final = 1 << 62
 
@@ -246,6 +248,8 @@ def advance(m: Arrays, until_ns: int, limit: int) -> tuple[int, int, int]:
                         return RELEASED, cpu, now
                 if m.pool[0].requests != 0:
                     return READS_WANTED, cpu, now
+                if m.pool[0].heed & HEED_LOCKS != 0:
+                    return LOCK_GIVEN, cpu, now
 
 
 @compiled

@@ -114,7 +114,7 @@ def simulate(
     measurement = Measurement(system, resolved["host"]["stages"])
     warmup_ns = resolved["run"]["warmup"]
     if warmup_ns > 0:
-        system.env.process(_warm_up(system, measurement, warmup_ns))
+        system.env.process(warm_up(system, measurement, warmup_ns))
     _populate(system, resolved["processes"], PROGRAMS if programs is None else programs)
     if resolved["host"]["khugepaged"]:
         start_khugepaged(system)
@@ -160,7 +160,8 @@ def build_system(
     )
 
 
-def _warm_up(system: System, measurement: Measurement, warmup_ns: int) -> Generator[Any, Any, None]:
+def warm_up(system: System, measurement: Measurement, warmup_ns: int) -> Generator[Any, Any, None]:
+    """Forget what was measured, at the end of the warm-up."""
     yield system.env.timeout(warmup_ns)
     measurement.restart()
 

@@ -396,6 +396,7 @@ class System:
                 self.disk.take_requests()
                 if reason != burst.LENGTH:
                     self._act(reason, cpu)
+                    self.locks.attend()
                     yield self._late(self.now_ns)
 
     def _end(self, reason: int) -> None:
@@ -430,8 +431,8 @@ class System:
             self.locks.refused(task, cpu)
         elif reason == burst.PAGE_WAITED_FOR:
             self.disk.refused(task, cpu)
-        elif reason == burst.READS_WANTED:
-            pass  # they have been taken already, whatever else there was to do
+        elif reason in (burst.READS_WANTED, burst.LOCK_GIVEN):
+            pass  # that is seen to after every burst, whatever else there was to do
         elif reason == burst.INVALID:
             self.charge(task, cpu, work.SEGFAULT)
             self.evidence.crashed(task)

@@ -6,10 +6,10 @@ every region; the faults of other calls are the driver's own as well, and are no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sim.host.record import COUNTS, Figures, OpRecord
+from sim.host.record import COUNTS, Figures, OpRecord, together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -69,12 +69,20 @@ class Comparison:
             if ours is None or theirs is None:
                 values[f"{whose.process} {whose.region}"] = ours is None, theirs is None
                 continue
+            start = f"{whose.process} {whose.region}"
+            values[f"{start} joined"] = ours.joined, theirs.joined
             for name in COUNTS:
-                values[f"{whose.process} {whose.region} {name}"] = (
-                    getattr(ours, name),
+                values[f"{start} {name}"] = (
+                    self._predicted_count(ours, name, theirs),
                     getattr(theirs, name),
                 )
         return values
+
+    def _predicted_count(self, ours: Figures, name: str, theirs: Figures) -> int:
+        """Return what the kernel's count stands for: that of one region, or of all joined ones."""
+        if name not in theirs.summed:
+            return int(getattr(ours, name))
+        return together(self.predicted.figures, replace(ours, joined=theirs.joined), name)
 
     def _regions(self) -> list[tuple[Figures | None, Figures | None]]:
         ours = {(f.process, f.region): f for f in self.predicted.figures}

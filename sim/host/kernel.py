@@ -19,7 +19,7 @@ from sim.cache import cache_folder
 from sim.errors import SimError
 from sim.host.conditions import FILE_VERBS, THP_FOLDER, cannot_run, compiler, file_folder
 from sim.host.conditions import read_setting as read_kernel_setting
-from sim.host.record import COUNTS, Figures, OpRecord
+from sim.host.record import COUNTS, OF_AREAS, Figures, OpRecord
 from sim.host.script import FIRST_PROCESS, Operation, Verb
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ def encode(script: Sequence[Operation]) -> tuple[list[list[str]], str]:
         named.append(list(names))
         lines.append(
             f"{slot} {operation.verb} {operation.region or '-'} {operation.first} {operation.end} "
-            f"{operation.mode or '-'} {child} {operation.behind or '-'}\n"
+            f"{operation.mode or '-'} {child} "
+            f"{operation.behind or operation.below.lower() or '-'}\n"
         )
     return named, "".join(lines)
 
@@ -201,9 +202,11 @@ def decode(
             Figures(
                 by_slot[int(slot)],
                 region,
-                *(int(kb) // KB_PER_PAGE for kb in counts[: len(COUNTS)]),
+                **{n: int(kb) // KB_PER_PAGE for n, kb in zip(COUNTS, counts, strict=False)},
+                joined="" if joined == "-" else joined,
+                summed=() if joined == "-" else OF_AREAS if by_page == "1" else COUNTS,
             )
-            for slot, region, *counts in block.get("figures", [])
+            for slot, region, *counts, joined, by_page in block.get("figures", [])
         )
         [(how, error, minflt, majflt, ns)] = block["op"]
         ending = "SIGSEGV" if how == "segv" else ""

@@ -211,8 +211,11 @@ class _Drawing:
             return None
         region = self.rng.choice("ABCDEFG"[: self.max_regions + 1])
         behind = self._neighbour(verb, region, regions) if self.options else ""
+        below = "" if behind or not self.options else self._upper(verb, region, regions)
         if behind:
             pages = min(pages, regions[behind].room - regions[behind].pages)
+        if below:
+            pages = min(pages, regions[below].below)
         inside = [corner for corner in CORNERS if corner < pages]
         anywhere = [self.rng.randrange(1, pages) for _ in range(2) if pages > 1]
         if self.folios:
@@ -226,7 +229,7 @@ class _Drawing:
         huge = huge or (bool(self.folios) and verb is not Verb.STACK)
         if huge and Verb.HUGEPAGE in self.weights and self.rng.random() < 0.8:
             self.next = Operation(process, Verb.HUGEPAGE, region)
-        return Operation(process, verb, region, 0, pages, mode, behind=behind)
+        return Operation(process, verb, region, 0, pages, mode, behind=behind, below=below)
 
     def _neighbour(self, verb: Verb, region: str, regions: dict[str, RegionView]) -> str:
         """Return a region behind which a new one may lie, to share a leaf table with it, or ""."""
@@ -235,10 +238,18 @@ class _Drawing:
         able = [
             name
             for name, view in sorted(regions.items())
-            if name != region
-            and view.made_by in PLACED_VERBS
-            and not verb is view.made_by is Verb.MAP
-            and view.room > view.pages
+            if name != region and view.made_by in PLACED_VERBS and view.room > view.pages
+        ]
+        return self.rng.choice(able) if able else ""
+
+    def _upper(self, verb: Verb, region: str, regions: dict[str, RegionView]) -> str:
+        """Return a region right below which a new one may lie, to be one area with it, or ""."""
+        if verb is Verb.STACK or self.rng.random() < 0.4:
+            return ""
+        able = [
+            name
+            for name, view in sorted(regions.items())
+            if name != region and view.made_by in PLACED_VERBS and view.below > 0
         ]
         return self.rng.choice(able) if able else ""
 
@@ -346,6 +357,8 @@ class _Shrinker:
         """Yield simpler forms of an operation, the simplest first."""
         if operation.behind:
             yield replace(operation, behind="")
+        if operation.below:
+            yield replace(operation, below="")
         if operation.mode in ("populate", "noreserve"):
             yield replace(operation, mode="")
         if operation.verb in MAPPING_VERBS and operation.verb is not Verb.MAP:
@@ -429,6 +442,7 @@ def tidy_names(script: Sequence[Operation]) -> list[Operation]:
                 child=processes.get(operation.child, ""),
                 region=regions.get(operation.region, ""),
                 behind=regions.get(operation.behind, ""),
+                below=regions.get(operation.below, ""),
             )
         )
     return tidy

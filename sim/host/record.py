@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.host.script import TOUCHING_VERBS, Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,10 @@ class Figures:
 
     `rss` Rss, `anon` Anonymous, `pdirty` Private_Dirty, `sdirty` Shared_Dirty, `swap` Swap, `thp`
     AnonHugePages, each summed over all areas (VMAs) that lie inside the region.
+
+    `joined` names all regions that share areas with this one, itself among them; "" if none does.
+    smaps has one line for what they share: where it was asked, the counts that `summed` names are
+    those of all of them together.
     """
 
     process: str
@@ -27,6 +31,8 @@ class Figures:
     sdirty: int = 0
     swap: int = 0
     thp: int = 0
+    joined: str = ""
+    summed: tuple[str, ...] = ()
 
     def values(self) -> dict[str, int]:
         """Return the counts by name."""
@@ -34,10 +40,32 @@ class Figures:
 
     def __str__(self) -> str:
         counts = " ".join(f"{name}={value}" for name, value in self.values().items())
-        return f"  {self.process} {self.region} {counts}"
+        joined = f" joined={self.joined}" if self.joined else ""
+        return f"  {self.process} {self.region} {counts}{joined}"
 
 
-COUNTS: Final = tuple(field.name for field in fields(Figures))[2:]
+COUNTS: Final = tuple(field.name for field in fields(Figures))[2:-2]
+OF_AREAS: Final = ("pdirty", "sdirty", "swap")
+"""Counts that the kernel tells of areas only, not of single pages."""
+
+
+def together(figures: Sequence[Figures], whose: Figures, count: str) -> int:
+    """Return a count of all regions that are joined with one, itself included."""
+    return sum(
+        int(getattr(f, count))
+        for f in figures
+        if f.process == whose.process and f.region in (whose.joined or whose.region)
+    )
+
+
+def as_told(figures: Sequence[Figures]) -> tuple[Figures, ...]:
+    """Return figures as the kernel tells them: counts of joined regions are those of all."""
+    return tuple(f if f.summed or not f.joined else _summed(figures, f) for f in figures)
+
+
+def _summed(figures: Sequence[Figures], whose: Figures) -> Figures:
+    pdirty, sdirty, swap = (together(figures, whose, name) for name in OF_AREAS)
+    return replace(whose, pdirty=pdirty, sdirty=sdirty, swap=swap, summed=OF_AREAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +118,8 @@ class OpRecord:
             "ns": self.ns,
             "ending": self.ending,
             "figures": [
-                {"process": f.process, "region": f.region, **f.values()} for f in self.figures
+                {"process": f.process, "region": f.region, **f.values(), "joined": f.joined}
+                for f in self.figures
             ],
         }
 

@@ -37,7 +37,7 @@ class Shape(Enum):
     WHOLE_OR_RANGE = "REGION [FIRST END]"
     PROTECT = "REGION FIRST END r|rw|none"
     PAGES = "REGION PAGES"
-    MAP = "REGION PAGES [populate|noreserve] [behind REGION]"
+    MAP = "REGION PAGES [populate|noreserve] [behind|below REGION]"
 
 
 class Verb(StrEnum):
@@ -135,6 +135,7 @@ TOUCHING_VERBS: Final = frozenset({Verb.READ, Verb.WRITE})
 MODES: Final = ("r", "rw", "none")
 MAP_MODES: Final = ("populate", "noreserve")
 BEHIND: Final = "behind"
+BELOW: Final = "below"
 
 _PROCESS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _REGION_NAME = re.compile(r"[A-Z]\Z")
@@ -146,7 +147,8 @@ class Operation:
 
     Pages are half open: ``first <= page < end``.  A mapping verb has its size in `end`; `end` is
     -1 where a verb that may take a range takes the whole region.  A mapping goes right behind the
-    region `behind`.  Fields that a verb does not use keep their defaults.
+    region `behind`, or right below the region `below`.  Fields that a verb does not use keep their
+    defaults.
 
     >>> str(Operation("P", Verb.WRITE, "A", 0, 32))
     'P write A 0 32'
@@ -160,12 +162,18 @@ class Operation:
     mode: str = ""
     child: str = ""
     behind: str = ""
+    below: str = ""
     line: int = field(default=0, compare=False)
 
     @property
     def pages(self) -> int:
         """Size of the range, or of the region that a mapping verb makes."""
         return self.end - self.first
+
+    @property
+    def beside(self) -> str:
+        """The region that a new one is to touch, or ""."""
+        return self.behind or self.below
 
     @property
     def whole(self) -> bool:
@@ -187,6 +195,8 @@ class Operation:
             words.append(self.mode)
         if self.behind:
             words += [BEHIND, self.behind]
+        if self.below:
+            words += [BELOW, self.below]
         return " ".join(map(str, words))
 
 
@@ -241,8 +251,8 @@ def _operation(words: list[str], line: int) -> Operation:
         most = MAX_STACK_PAGES if verb is Verb.STACK else MAX_PAGES
         if not 1 <= pages <= most:
             raise ValueError(f"`{verb}` takes 1 to {most} pages, not {pages}")
-        mode, behind = _map_options(arguments[2:], usage)
-        return Operation(process, verb, region, 0, pages, mode, behind=behind, line=line)
+        mode, beside = _map_options(arguments[2:], usage)
+        return Operation(process, verb, region, 0, pages, mode, line=line, **beside)
     first, end = (_page_number(word, usage) for word in arguments[1:3])
     if first >= end:
         raise ValueError(f"[{first}, {end}) holds no page; write FIRST < END")
@@ -251,17 +261,17 @@ def _operation(words: list[str], line: int) -> Operation:
     )
 
 
-def _map_options(words: list[str], usage: str) -> tuple[str, str]:
-    """Return the mode of a mapping, and behind which region it goes."""
-    behind = ""
-    if len(words) > 1 and words[-2] == BEHIND:
-        behind = words[-1]
-        words = words[:-2]
-        if not _REGION_NAME.match(behind):
-            raise ValueError(f"{behind!r} cannot name a region; write one letter from A to Z")
-    if len(words) > 1 or words == [BEHIND]:
+def _map_options(words: list[str], usage: str) -> tuple[str, dict[str, str]]:
+    """Return the mode of a mapping, and behind or below which region it goes."""
+    beside = {}
+    if len(words) > 1 and words[-2] in (BEHIND, BELOW):
+        *words, where, region = words
+        if not _REGION_NAME.match(region):
+            raise ValueError(f"{region!r} cannot name a region; write one letter from A to Z")
+        beside = {where: region}
+    if len(words) > 1 or words in ([BEHIND], [BELOW]):
         raise ValueError(f"{' '.join(words)!r} is not understood; write {usage}")
-    return _choice(words, MAP_MODES, usage), behind
+    return _choice(words, MAP_MODES, usage), beside
 
 
 def _argument_counts(shape: Shape) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sim.engine.direct import take_step
+from sim.host.joined import joined_regions
 from sim.host.operation import at_once, operate
 from sim.host.record import Figures, OpRecord
 from sim.host.script import FIRST_PROCESS, Operation, Verb
@@ -254,6 +255,8 @@ class Scripted:
         if operation.behind:
             before = process.regions[operation.behind]
             start = before.start + before.pages
+        elif operation.below:
+            start = process.regions[operation.below].start - pages
         else:
             start = self._new_place(pages)
         process.regions[operation.region] = ScriptedRegion(start, pages, file, pages)
@@ -404,10 +407,12 @@ class Scripted:
         found = []
         for name, process in self.processes.items():
             space = self.space(process)
+            joined = joined_regions(self.machine.arrays, space, process.regions)
             for label, region in sorted(process.regions.items()):
                 if self.is_mapped(process, region):
                     rss, anon, pdirty, sdirty, huge = smaps(
                         self.machine.arrays, space, region.start, region.start + region.pages
                     )
-                    found.append(Figures(name, label, rss, anon, pdirty, sdirty, 0, huge))
+                    counts = (rss, anon, pdirty, sdirty, 0, huge)
+                    found.append(Figures(name, label, *counts, joined.get(label, "")))
         return tuple(found)

@@ -43,8 +43,10 @@ MOST_STATE_BYTES: Final = 1 << 30
 class RegionView:
     """What a script can know of a region: how it was made and who may do what with each page.
 
-    It may grow to `room` pages.  `intact`: nothing was ever done to a part of it that could split
-    it into several areas.  `random`: its faults read nothing ahead.
+    It may grow to `room` pages; `below` pages before its first are free for others.  `touches`:
+    another region begins or ends where it ends or begins, or did.  `intact`: nothing was ever done
+    to a part of it that could split it into several areas.  `random`: its faults read nothing
+    ahead.
     """
 
     made_by: Verb
@@ -54,6 +56,8 @@ class RegionView:
     dontfork: bool = False
     intact: bool = True
     random: bool = False
+    below: int = PAGES_PER_TABLE - 1
+    touches: bool = False
 
     @property
     def pages(self) -> int:
@@ -111,11 +115,8 @@ class World:
         elif verb in MAPPING_VERBS:
             if operation.region == process.heap:
                 raise ValueError(f"{operation.region} is the heap; give the region another name")
-            pages = operation.pages
-            self._take(pages)
-            room = _take_room(operation, process) if operation.behind else _room(pages)
-            access = bytearray([WRITABLE]) * pages
-            process.regions[operation.region] = RegionView(verb, access, pages, room)
+            self._take(operation.pages)
+            process.regions[operation.region] = _new_region(operation, process)
         elif verb is Verb.BRK:
             self._brk(operation, process)
         elif verb is Verb.RESIZE:
@@ -157,6 +158,7 @@ class World:
             case Verb.MOVE:
                 _require_intact(operation, view)
                 view.room = _room(view.made_pages)
+                view.below = PAGES_PER_TABLE - 1
             case _:
                 pass
         if verb in SPLITTING_VERBS and end - first < view.pages:
@@ -268,26 +270,33 @@ def _room(pages: int) -> int:
     return -(-pages // PAGES_PER_TABLE) * PAGES_PER_TABLE
 
 
-def _take_room(operation: Operation, process: ProcessView) -> int:
-    """Return how far a region may grow that goes behind another, and keep that one out of there."""
-    if operation.behind == operation.region:
-        raise ValueError(f"{operation.region} cannot lie behind itself; name another region")
-    view = _region(Operation(operation.process, Verb.UNMAP, operation.behind), process)
+def _new_region(operation: Operation, process: ProcessView) -> RegionView:
+    """Return the region that a mapping makes; one that it touches is told so."""
+    pages = operation.pages
+    old = process.regions.get(operation.region)
+    if old is not None and old.touches:
+        raise ValueError(
+            f"{operation.region} touches another region, or did; unmap it before it is mapped again"
+        )
+    made = RegionView(operation.verb, bytearray([WRITABLE]) * pages, pages, _room(pages))
+    if not operation.beside:
+        return made
+    if operation.beside == operation.region:
+        where = "behind" if operation.behind else "below"
+        raise ValueError(f"{operation.region} cannot lie {where} itself; name another region")
+    view = _region(Operation(operation.process, Verb.UNMAP, operation.beside), process)
     if view.made_by not in PLACED_VERBS:
-        raise ValueError(f"{operation.behind} is a heap or a stack: nothing may lie behind it")
-    if operation.verb is Verb.MAP and view.made_by is Verb.MAP:
-        raise ValueError(
-            f"{operation.behind} and {operation.region} are private anonymous memory, and would be "
-            "one; map one of them as something else"
-        )
-    left = view.room - view.pages
-    if operation.pages > left:
-        raise ValueError(
-            f"behind {operation.behind} there is room for {left} pages, up to the next 2 MiB "
-            "boundary"
-        )
-    view.room = view.pages
-    return left
+        raise ValueError(f"{operation.beside} is a heap or a stack: nothing may touch it")
+    left = view.room - view.pages if operation.behind else view.below
+    if pages > left:
+        where = f"behind {operation.behind}" if operation.behind else f"below {operation.below}"
+        raise ValueError(f"{where} there is room for {left} pages, up to the next 2 MiB boundary")
+    if operation.behind:
+        made.room, made.below, view.room = left, 0, view.pages
+    else:
+        made.room, made.below, view.below = pages, left - pages, 0
+    made.touches = view.touches = True
+    return made
 
 
 def _set_pages(view: RegionView, pages: int, access: int = WRITABLE) -> None:

@@ -250,9 +250,12 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
     space = int(t.space)
     s = m.spaces[space]
     if t.cached_generation != s.generation or t.cached_space != space:
-        if s.locked_by != NONE and must_wait(m, task, vpn, write):
+        calm = s.areas_of == NONE and s.lock_waiters == 0
+        if not calm and must_wait(m, task, vpn, write):
+            t.fault_page = vpn
+            t.fault_write = write
             return LOCKED
-        t.cached_generation = s.generation if s.locked_by == NONE else NONE
+        t.cached_generation = s.generation if calm else NONE
         t.cached_space = space
         t.cached_area = NONE
         t.cached_tag = NONE

@@ -11,8 +11,9 @@ Read in Linux 6.12 `mm/memory.c` (`alloc_anon_folio`, `wp_can_reuse_anon_folio`)
 from sim.jit import compiled, inlined
 from sim.kernel.lend import is_lent
 from sim.kernel.mappers import name_mapper
+from sim.kernel.ops import OP_ACCESS
 from sim.kernel.pages import count_resident, family_of
-from sim.kernel.work import FOLIO_PAGE, OP_ACCESS, ZERO_FILL, note, note_fault
+from sim.kernel.work import FOLIO_PAGE, ZERO_FILL, note, note_fault
 from sim.machine.frames import buddy_alloc, folio_row
 from sim.machine.layout import (
     A_HUGEPAGE,

@@ -18,7 +18,7 @@ from sim.kernel.collapse import any_writable, collapse_leaf
 from sim.kernel.folio import maybe_shared, take_block
 from sim.kernel.huge import may_be_huge
 from sim.kernel.lend import is_lent
-from sim.kernel.lock import lock_space
+from sim.kernel.lock import lock_space, may_lock, unlock_space
 from sim.kernel.work import ACCESS, DONE, MORE, note
 from sim.machine.layout import (
     F_LARGE,
@@ -102,8 +102,7 @@ def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
     t = m.tasks[task]
     space = int(t.other)
     if t.stage == 1:  # the lock is given back when the collapse has taken its time
-        if m.spaces[space].locked_by == task:
-            m.spaces[space].locked_by = NONE
+        unlock_space(m, task, space)
         t.result = GOES_ON
         return DONE
     t.result = REST
@@ -112,7 +111,7 @@ def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
     area = NONE
     if space != NONE:
         s = m.spaces[space]
-        if s.users > 0 and s.leaving == 0 and s.locked_by == NONE:
+        if s.users > 0 and s.leaving == 0 and may_lock(m, space):
             area = area_to_look_at(m, space, int(t.start))
     if area == NONE:
         t.other = next_space(m, max(space, 0))

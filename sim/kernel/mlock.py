@@ -6,7 +6,6 @@ Read in Linux 6.12 `mm/mlock.c` (`apply_vma_lock_flags`, `do_mlock`).  How much 
 
 from sim.jit import compiled
 from sim.kernel.areas import STAGE_POPULATE
-from sim.kernel.lock import release
 from sim.kernel.protect import change_flags
 from sim.kernel.work import DONE, ENOMEM, GROW, MADVISE_CALL, MORE, note
 from sim.machine.areas import area_room, find_area
@@ -17,8 +16,7 @@ from sim.machine.layout import A_LOCKED, NONE, Arrays
 def mlock_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of mlock (`bits` is A_LOCKED) or munlock (`drop_bits` is).
 
-    It stops at the first hole with ENOMEM; only if there is none, mlock's `STAGE_POPULATE` follows,
-    for which the mmap lock is given back.
+    It stops at the first hole with ENOMEM; only if there is none, mlock's `STAGE_POPULATE` follows.
     """
     t = m.tasks[task]
     end = int(t.start + t.pages)
@@ -43,7 +41,6 @@ def mlock_step(m: Arrays, cpu: int, task: int) -> int:
         return MORE
     if t.bits & A_LOCKED == 0:
         return DONE
-    release(m, task)
     t.at = 0
     t.stage = STAGE_POPULATE
     return MORE

@@ -138,6 +138,7 @@ def shrink(m: Arrays, task: int, start: int, end: int) -> int:
     split_edges(m, int(t.space), start, end)
     t.start = t.at = start
     t.pages = end - start
+    t.within = 1  # that is all: others may share the lock from now on
     t.stage = 1
     return MORE
 

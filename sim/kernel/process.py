@@ -6,7 +6,8 @@ Read in Linux 6.12 `kernel/fork.c`, `kernel/exit.c`.
 from sim.jit import compiled
 from sim.kernel.filemap import evict_step, release_file
 from sim.kernel.lend import let_go
-from sim.kernel.lock import release
+from sim.kernel.lock import release, tell
+from sim.kernel.ops import NO_LOCK
 from sim.kernel.task import drop_reserve, drop_stack, take_stack
 from sim.kernel.unmap import teardown_step
 from sim.kernel.work import (
@@ -71,7 +72,9 @@ def exit_step(m: Arrays, cpu: int, task: int) -> int:
     t = m.tasks[task]
     if t.stage == 0:
         drop_reserve(m, task)
-        release(m, task)
+        if t.holds != NO_LOCK:
+            release(m, task)
+            tell(m, int(t.space))
         t.at = 0
         t.stage = 1
         note(m, EXIT_BASE, 1)

@@ -13,57 +13,60 @@ from sim.kernel.fork import fork_step
 from sim.kernel.khugepaged import khugepaged_step
 from sim.kernel.lazyfree import free_step
 from sim.kernel.lend import ALL_PAGES, adopt_step, is_lent, own_range_step, own_step
-from sim.kernel.lock import acquire, release
+from sim.kernel.lock import acquire, lock_wanted, release, release_areas, tell
 from sim.kernel.mlock import mlock_step
 from sim.kernel.mremap import STAGE_GROWN, mremap_step
+from sim.kernel.ops import AREA_LOCK, FIRST, NO_LOCK, READ_LOCK, THEN, WRITE_LOCK
+from sim.kernel.ops import OP_ACCESS as OP_ACCESS
+from sim.kernel.ops import OP_ADOPT as OP_ADOPT
+from sim.kernel.ops import OP_BRK as OP_BRK
+from sim.kernel.ops import OP_COLLAPSE as OP_COLLAPSE
+from sim.kernel.ops import OP_COMPUTE as OP_COMPUTE
+from sim.kernel.ops import OP_DONTNEED as OP_DONTNEED
+from sim.kernel.ops import OP_EXEC as OP_EXEC
+from sim.kernel.ops import OP_EXIT as OP_EXIT
+from sim.kernel.ops import OP_FADVISE as OP_FADVISE
+from sim.kernel.ops import OP_FILE_READ as OP_FILE_READ
+from sim.kernel.ops import OP_FILE_WRITE as OP_FILE_WRITE
+from sim.kernel.ops import OP_FORK as OP_FORK
+from sim.kernel.ops import OP_FREE as OP_FREE
+from sim.kernel.ops import OP_FSYNC as OP_FSYNC
+from sim.kernel.ops import OP_KHUGEPAGED as OP_KHUGEPAGED
+from sim.kernel.ops import OP_MADVISE as OP_MADVISE
+from sim.kernel.ops import OP_MLOCK as OP_MLOCK
+from sim.kernel.ops import OP_MMAP as OP_MMAP
+from sim.kernel.ops import OP_MPROTECT as OP_MPROTECT
+from sim.kernel.ops import OP_MREMAP as OP_MREMAP
+from sim.kernel.ops import OP_MSYNC as OP_MSYNC
+from sim.kernel.ops import OP_MUNMAP as OP_MUNMAP
+from sim.kernel.ops import OP_NONE as OP_NONE
+from sim.kernel.ops import OP_POPULATE as OP_POPULATE
+from sim.kernel.ops import OP_REAP as OP_REAP
+from sim.kernel.ops import OP_START as OP_START
+from sim.kernel.ops import OP_VFORK as OP_VFORK
 from sim.kernel.populate import AS_ALLOWED, populate_step
 from sim.kernel.populate import READ as READ
 from sim.kernel.populate import WRITE as WRITE
 from sim.kernel.process import exit_step, vfork_step
 from sim.kernel.protect import advise_step, mprotect_step
 from sim.kernel.unmap import dontneed_step, unmap_step, zap_leaf
-from sim.kernel.work import DONE, DRAW_HOT, DRAW_PAGE, LOCKED, MADVISE_CALL, MORE, WAIT_CALL, note
-from sim.kernel.work import OP_ACCESS as OP_ACCESS
+from sim.kernel.work import (
+    DONE,
+    DRAW_HOT,
+    DRAW_PAGE,
+    LOCKED,
+    MADVISE_CALL,
+    MORE,
+    UNDER_WAY,
+    WAIT_CALL,
+    note,
+)
 from sim.machine.draw import peek
 from sim.machine.layout import NONE, PFN_SHIFT, TABLE_MASK, Arrays
 from sim.machine.native import prefetch
+from sim.machine.rules import R_ADVICE_LOCKS, R_UNMAP_SHARED
 from sim.machine.tables import find_table
 
-OP_NONE: Final = 0
-OP_COMPUTE: Final = 2
-OP_MMAP: Final = 3
-OP_MUNMAP: Final = 4
-OP_BRK: Final = 5
-OP_DONTNEED: Final = 6
-OP_FORK: Final = 7
-OP_VFORK: Final = 8
-OP_EXEC: Final = 9
-OP_EXIT: Final = 10
-OP_REAP: Final = 11
-OP_MPROTECT: Final = 12
-OP_MADVISE: Final = 13
-OP_POPULATE: Final = 14
-OP_ADOPT: Final = 15
-"""What an Async-fork leaves to the child: copying leaf tables."""
-OP_MLOCK: Final = 16
-OP_MREMAP: Final = 17
-OP_FREE: Final = 18
-OP_MSYNC: Final = 19
-OP_FSYNC: Final = 20
-OP_FILE_READ: Final = 21
-OP_FILE_WRITE: Final = 22
-OP_START: Final = 23
-"""What a program touches of its own accord when it starts."""
-OP_FADVISE: Final = 24
-OP_COLLAPSE: Final = 25
-OP_KHUGEPAGED: Final = 26
-
-UNLOCKED: Final = (OP_VFORK, OP_EXEC, OP_EXIT, OP_REAP, OP_ADOPT, OP_START, OP_COMPUTE)
-"""Calls that do without the mmap lock of the address space they start in."""
-FILE_CALLS: Final = (OP_FSYNC, OP_FILE_READ, OP_FILE_WRITE, OP_FADVISE)
-"""Calls that have nothing to do with an address space."""
-READERS: Final = (OP_DONTNEED, OP_POPULATE, OP_FREE, OP_MSYNC)
-"""Calls that hold it for reading only; the others may change areas."""
 ENTRY_CALLS: Final = (OP_MUNMAP, OP_BRK, OP_DONTNEED, OP_MPROTECT, OP_MREMAP, OP_FREE, OP_COLLAPSE)
 """Calls that change entries which are there; new ones come by faults."""
 
@@ -176,19 +179,55 @@ def own_tables(m: Arrays, cpu: int, task: int) -> int:
 
 
 @compiled
-def may_go_on(m: Arrays, task: int) -> bool:
-    """Take the mmap lock if the call under way needs it; False if another task has it."""
+def second_part(m: Arrays, task: int) -> bool:
+    """Whether a call is through with areas, and fills pages or gives them back (`ops.Call`)."""
     t = m.tasks[task]
-    op = int(t.op)
-    s = m.spaces[int(t.space)]
-    if op in UNLOCKED or op in FILE_CALLS:
-        return True
-    if op in (OP_MMAP, OP_MLOCK) and t.stage == STAGE_POPULATE:
-        return True
-    if op in READERS:
-        return bool(s.locked_by in (NONE, task))
+    if t.op == OP_MREMAP:
+        return bool(t.stage == STAGE_GROWN or (t.stage in (1, 2) and t.within == 1))
+    if t.op == OP_MLOCK:
+        return bool(t.stage == STAGE_POPULATE)
+    return bool(t.stage != 0)
+
+
+@compiled
+def unmaps(m: Arrays, task: int) -> bool:
+    """Whether the second part of a call gives pages back, and not fills them."""
+    t = m.tasks[task]
+    return bool(
+        t.op == OP_MUNMAP
+        or (t.op == OP_BRK and t.stage == 2)
+        or (t.op == OP_MREMAP and t.stage != STAGE_GROWN)
+    )
+
+
+@compiled
+def lock_mode(m: Arrays, task: int) -> int:
+    """Return how the call under way holds the mmap lock now, by the rules of the release."""
+    op = int(m.tasks[task].op)
+    rules = m.pool[0].rules
+    mode = FIRST[op]
+    if mode == AREA_LOCK and rules & R_ADVICE_LOCKS == 0:
+        return READ_LOCK
+    if mode == WRITE_LOCK and THEN[op] == READ_LOCK and second_part(m, task):
+        return READ_LOCK if rules & R_UNMAP_SHARED != 0 or not unmaps(m, task) else WRITE_LOCK
+    return mode
+
+
+@compiled
+def take_lock(m: Arrays, task: int, queued: bool) -> bool:
+    """Take the mmap lock as the call under way needs it; False if others have it."""
     start, end = range_of_call(m, task)
-    return acquire(m, task, start, end)
+    return acquire(m, task, lock_mode(m, task), start, end, queued)
+
+
+@compiled
+def waits_for_lock(m: Arrays, task: int) -> bool:
+    """Whether a task that was refused waits for the whole mmap lock, not for one area."""
+    t = m.tasks[task]
+    if t.op == OP_ACCESS:
+        return False
+    start, end = range_of_call(m, task)
+    return lock_wanted(m, task, lock_mode(m, task), start, end) in (READ_LOCK, WRITE_LOCK)
 
 
 @compiled
@@ -197,14 +236,26 @@ def call_step(m: Arrays, cpu: int, task: int) -> int:
 
     Those are threads that share the address space, and khugepaged.
     """
-    space = int(m.tasks[task].space)
-    if space == NONE or (m.spaces[space].users == 1 and m.pool[0].khugepaged == 0):
+    t = m.tasks[task]
+    space = int(t.space)
+    if space == NONE or (
+        m.spaces[space].users == 1 and m.pool[0].khugepaged == 0 and t.holds == NO_LOCK
+    ):
         return dispatch(m, cpu, task)
-    if not may_go_on(m, task):
+    if t.op == OP_COLLAPSE and t.holds == WRITE_LOCK and m.spaces[space].lock_waiters > 0:
+        release(m, task)  # and behind those who wait
+        tell(m, space)
         return LOCKED
+    if FIRST[int(t.op)] != NO_LOCK:
+        if not take_lock(m, task, False):
+            return LOCKED
+        if t.holds == READ_LOCK and not unmaps(m, task):
+            release_areas(m, task)
     status = dispatch(m, cpu, task)
-    if status == DONE:
+    if status == DONE or (status == UNDER_WAY and t.holds == READ_LOCK):
         release(m, task)
+        if status == UNDER_WAY:
+            tell(m, space)
     return status
 
 

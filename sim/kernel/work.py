@@ -28,9 +28,6 @@ UNDER_WAY: Final = 6
 BEGUN: Final = -2
 """In place of a fault's kind: the step has begun a fault that a later step will serve."""
 
-OP_ACCESS: Final = 1
-"""The operation in which a program touches pages itself; the others are in `sim.kernel.step`."""
-
 # --- error numbers of Linux -----------------------------------------------------------------
 E2BIG: Final = 7
 ENOMEM: Final = 12

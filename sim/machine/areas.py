@@ -51,6 +51,11 @@ def new_space(m: Arrays, cpu: int) -> int:
     s.mmap_top = MMAP_TOP_VPN
     s.stack_limit = 2048
     s.locked_by = NONE
+    s.areas_of = NONE
+    s.readers = 0
+    s.area_users = 0
+    s.lock_waiters = 0
+    s.fault_waiters = 0
     s.leaving = 0
     s.lent = 0
     s.heir = NONE

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.machine.memory import grown, zeroed
+from sim.cache import CHECKED
+from sim.machine.memory import checked, grown, zeroed
 from sim.stats.quantile import N_BUCKETS
 
 NONE: Final = -1
@@ -85,6 +86,8 @@ HEED_QUEUE: Final = 1
 """In ``pool.heed``: tasks wait for memory, first come first served."""
 HEED_READS: Final = 2
 """In ``pool.heed``: requests wait for the device to take them."""
+HEED_LOCKS: Final = 4
+"""In ``pool.heed``: some who wait for an mmap lock may have it now, in the middle of a call."""
 
 KIND_ANON: Final = 0
 KIND_FILE: Final = 1
@@ -171,8 +174,15 @@ SPACE = np.dtype(
             "mmap_top",  # mappings are placed below this page
             "stack_limit",  # pages
             "locked_by",  # the task that holds the mmap lock for writing, or NONE
-            "lock_start",  # whose areas, from here
-            "lock_end",  # to here, it has locked
+            "readers",  # tasks that hold it for reading
+            "areas_of",  # the task that has locked areas, or NONE
+            "lock_start",  # from here
+            "lock_end",  # to here
+            "area_users",  # tasks that hold the lock of an area, for reading
+            "area_start",  # all of them from here
+            "area_end",  # to here
+            "lock_waiters",  # calls that wait for the mmap lock
+            "fault_waiters",  # faults, and calls on one area, that wait
             "leaving",  # 1 while it is being torn down
             "lent",  # leaf tables it may not change
             "heir",  # the address space that still copies leaf tables from it, or NONE
@@ -273,6 +283,7 @@ TASK = np.dtype(
             "pin",  # the only CPU it may use, or NONE
             "parent",
             "killed",
+            "holds",  # how it holds the mmap lock, one of the locks of `sim.kernel.ops`
             "stack",  # first frame of the kernel stack (linked by `next`)
             "oom_score_adj",
             "cpu_ns",
@@ -324,7 +335,8 @@ TASK = np.dtype(
             "refused_pages",  # that were asked for
             "refused_with",  # pages promised to everybody (Committed_AS) at that moment
             "need",  # frames it was short of
-            "fault_page",  # the address of the last invalid access
+            "fault_page",  # the page of the last access that was invalid, or has to wait
+            "fault_write",  # 1 if it was a write
             # caches, good while `cached_generation` is that of the address space
             "cached_area",
             "cached_tag",
@@ -569,7 +581,7 @@ class Arrays:
 
     def __init__(self, rows: Mapping[str, int]) -> None:
         """Allocate `rows[name]` zero rows of every array."""
-        self._bases = np.zeros(len(COLUMNS), np.int64)
+        self._bases = np.zeros((len(COLUMNS), 2), np.int64)  # address, rows
         self.address = int(self._bases.ctypes.data)
         for name, (dtype, inner) in COLUMNS.items():
             self.replace(name, zeroed((rows[name], *inner) if inner else rows[name], dtype))
@@ -579,8 +591,9 @@ class Arrays:
         dtype, inner = COLUMNS[name]
         if array.dtype.itemsize != dtype.itemsize or array.shape[1:] != inner:
             raise ValueError(f"{name} cannot be of {array.dtype} {array.shape}")
-        setattr(self, name, np.ascontiguousarray(array) if not dtype.names else array)
-        self._bases[list(COLUMNS).index(name)] = getattr(self, name).ctypes.data
+        rows = np.ascontiguousarray(array) if not dtype.names else array
+        setattr(self, name, checked(rows) if CHECKED else rows)
+        self._bases[list(COLUMNS).index(name)] = rows.ctypes.data, len(rows)
 
     def grow(self, name: str) -> None:
         """Double the rows of the array called `name`."""

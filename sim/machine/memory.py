@@ -62,3 +62,38 @@ def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     larger = zeroed((rows, *array.shape[1:]), array.dtype)
     larger[: len(array)] = array
     return larger
+
+
+class _CheckedRows(np.recarray):
+    """Records whose row must not be negative."""
+
+    def __getitem__(self, index: Any) -> Any:
+        _refuse_negative(index)
+        return super().__getitem__(index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        _refuse_negative(index)
+        super().__setitem__(index, value)
+
+
+class _CheckedNumbers(np.ndarray):
+    """Numbers none of whose indices may be negative."""
+
+    def __getitem__(self, index: Any) -> Any:
+        _refuse_negative(index)
+        return super().__getitem__(index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        _refuse_negative(index)
+        super().__setitem__(index, value)
+
+
+def checked(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view of an array that takes no negative index: Python would count from the end."""
+    return array.view(_CheckedRows if array.dtype.names else _CheckedNumbers)
+
+
+def _refuse_negative(index: Any) -> None:
+    for number in index if isinstance(index, tuple) else (index,):
+        if isinstance(number, int | np.integer) and number < 0:
+            raise IndexError(f"index {number} is negative")

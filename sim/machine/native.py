@@ -4,8 +4,11 @@ Handing twenty NumPy arrays to every compiled function would pass 140 words by v
 references on each; compiling that takes minutes and running it costs more than a page fault.  So
 `Arrays` crosses as the address of a small table of base addresses, and ``m.frames[pfn]`` becomes
 an address.  The source stays what plain Python runs too (``NUMBA_DISABLE_JIT=1``): the attribute is
-then the array itself.  No index is checked or wrapped: the audit and the plain run are there for
-that.
+then the array itself.
+
+No index is checked or wrapped, unless ``COWPOOL_CHECK=indices`` says so (`sim.jit.CHECKED`): then
+an index that is negative or too large raises `IndexError`, in compiled code too.  What is handed
+around for an array is then the address of its row in the table, which has its length as well.
 """
 
 import operator
@@ -33,17 +36,20 @@ from numba.extending import (
 )
 from numba.np import numpy_support
 
+from sim.cache import CHECKED
 from sim.machine.layout import COLUMNS, Arrays
 
 
 class RowsType(types.Type):
     """An array of records or integers, known by the address of its first element."""
 
-    def __init__(self, dtype: np.dtype[Any], inner: tuple[int, ...]) -> None:
+    def __init__(self, column: str, dtype: np.dtype[Any], inner: tuple[int, ...]) -> None:
+        self.column = column
         self.element = numpy_support.from_dtype(dtype)
         self.item_bytes = dtype.itemsize
         self.inner = inner
-        super().__init__(name=f"Rows({self.element}, {inner})")
+        which = f", {column}" if CHECKED else ""  # code for equal elements is the same otherwise
+        super().__init__(name=f"Rows({self.element}, {inner}{which})")
 
 
 class ArraysType(types.Type):
@@ -54,7 +60,8 @@ class ArraysType(types.Type):
 
 
 ARRAYS = ArraysType()
-ROWS = {name: RowsType(dtype, inner) for name, (dtype, inner) in COLUMNS.items()}
+ROWS = {name: RowsType(name, dtype, inner) for name, (dtype, inner) in COLUMNS.items()}
+_WORD_BYTES = 8
 _ORDER = {name: number for number, name in enumerate(COLUMNS)}
 
 
@@ -95,9 +102,11 @@ class _ArraysAttributes(AttributeTemplate):
 
 @lower_getattr_generic(ArraysType)
 def _lower_rows(context: Any, builder: Any, typ: Any, value: Any, attr: str) -> Any:
-    table = builder.inttoptr(value, ir.IntType(64).as_pointer())
-    at = builder.gep(table, [ir.IntType(64)(_ORDER[attr])])
-    return builder.load(at)
+    word = ir.IntType(64)
+    if CHECKED:
+        return builder.add(value, word(_ORDER[attr] * 2 * _WORD_BYTES))
+    table = builder.inttoptr(value, word.as_pointer())
+    return builder.load(builder.gep(table, [word(_ORDER[attr] * 2)]))
 
 
 def _signature(rows: RowsType, index: Any, *rest: Any) -> Any:
@@ -126,9 +135,21 @@ class _SetItem(AbstractTemplate):
 
 
 def _address(
-    context: Any, builder: Any, rows: RowsType, base: Any, index_type: Any, index: Any
+    context: Any,
+    builder: Any,
+    rows: RowsType,
+    base: Any,
+    index_type: Any,
+    index: Any,
+    *,
+    check: bool = CHECKED,
 ) -> Any:
     word = ir.IntType(64)
+    length = word(0)
+    if CHECKED:
+        entry = builder.inttoptr(base, word.as_pointer())
+        base = builder.load(entry)
+        length = builder.load(builder.gep(entry, [word(1)]))
     if isinstance(index_type, types.UniTuple | types.Tuple):
         values = cgutils.unpack_tuple(builder, index)
         kinds = index_type.types
@@ -137,6 +158,12 @@ def _address(
     flat = word(0)
     for position, (value, kind) in enumerate(zip(values, kinds, strict=True)):
         wide = context.cast(builder, value, kind, types.int64)
+        if check:
+            most = word(rows.inner[position - 1]) if position else length
+            beyond = builder.icmp_unsigned(">=", wide, most)  # so is what is negative
+            with builder.if_then(beyond, likely=False):
+                what = f"an index of {rows.column} is out of range"
+                context.call_conv.return_user_exc(builder, IndexError, (what,))
         if position:
             flat = builder.mul(flat, word(rows.inner[position - 1]))
         flat = builder.add(flat, wide)
@@ -179,7 +206,8 @@ def _lower_prefetch(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
     fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    address = _address(context, builder, sig.args[0], args[0], sig.args[1], args[1])
+    where = (sig.args[0], args[0], sig.args[1], args[1])
+    address = _address(context, builder, *where, check=False)  # it is only a hint
     write, keep, data = flag(1), flag(3), flag(1)
     builder.call(fetch, [builder.inttoptr(address, byte), write, keep, data])
     return context.get_dummy_value()

@@ -46,6 +46,8 @@ R_ALIGN_FILES: Final = 16777216
 R_COLLAPSE: Final = 33554432
 R_COLLAPSE_READONLY: Final = 67108864
 R_FREE_WHOLE: Final = 134217728
+R_UNMAP_SHARED: Final = 268435456
+R_ADVICE_LOCKS: Final = 536870912
 
 KERNEL: Final = "running kernel 6.18"
 KERNEL_6_12: Final = "running kernel 6.12"
@@ -78,6 +80,16 @@ class Rule:
 
 
 RULES: Final = (
+    Rule(
+        R_UNMAP_SHARED,
+        (4, 20),
+        "munmap, and brk and mremap that shrink, share the mmap lock with readers in the end",
+        "they hold it for writing to the end",
+        "waits of threads",
+        KERNEL,
+        UNCHECKED,
+        "dd2283f2605e",
+    ),
     Rule(
         R_VICTIM_ITSELF,
         (5, 1),
@@ -334,6 +346,15 @@ RULES: Final = (
         "pages read ahead",
         KERNEL,
         KERNEL_6_12,
+    ),
+    Rule(
+        R_ADVICE_LOCKS,
+        (6, 17),
+        "MADV_DONTNEED and MADV_FREE of one area lock that area only",
+        "they hold the mmap lock for reading",
+        "waits of threads",
+        KERNEL,
+        UNCHECKED,
     ),
     Rule(
         R_FOLIO_AROUND,

@@ -5,7 +5,6 @@ from sim.kernel.huge import huge_entry
 from sim.machine.layout import (
     F_ANON,
     F_DIRTY,
-    HUGE_PAGES,
     NONE,
     PFN_SHIFT,
     PTE_BLANK,
@@ -23,8 +22,8 @@ from sim.machine.tables import find_table, next_present
 def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, int, int]:
     """Return Rss, Anonymous, Private_Dirty, Shared_Dirty and AnonHugePages of [start, end).
 
-    All in pages.  A page is dirty if its entry or its frame is, and private if it is mapped less
-    than twice.
+    All in pages; of a huge page, those in the range.  A page is dirty if its entry or its frame is,
+    and private if it is mapped less than twice.
     """
     rss = 0
     anon = 0
@@ -37,7 +36,7 @@ def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, i
         leaf = find_table(m, space, vpn, 0)
         whole = huge_entry(m, space, vpn) if leaf == NONE else 0
         if whole != 0 and whole & PTE_ZERO == 0:
-            huge += HUGE_PAGES
+            huge += upto - vpn
         for page in range(vpn, upto):
             at = page & TABLE_MASK
             entry = int(m.tables[leaf, at]) if whole == 0 else whole + (at << PFN_SHIFT)

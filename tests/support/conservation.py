@@ -339,7 +339,8 @@ class Conservation(RuleBasedStateMachine):
         """
         m = self.kernel.arrays
         spaces = m.spaces.copy()
-        for of_the_lock in ("locked_by", "lock_start", "lock_end", "generation"):
+        of_locks = ("locked_by", "areas_of", "readers", "lock_start", "lock_end", "generation")
+        for of_the_lock in (*of_locks, "area_users", "area_start", "area_end"):
             spaces[of_the_lock] = 0
         names = ("refs", "maps", "family", "index")
         used = m.frames["refs"] > 0

@@ -12,6 +12,7 @@ from sim.engine.burst import FOREVER
 from sim.engine.disk import DiskSpec
 from sim.engine.khugepaged import start_khugepaged
 from sim.engine.result import Measurement
+from sim.engine.run import warm_up
 from sim.engine.system import System
 from sim.engine.task import Task
 from sim.machine.layout import N_LINES, N_QUANTILES
@@ -59,6 +60,7 @@ def run(
     pins: Mapping[str, int] | None = None,
     disk: DiskSpec | None = None,
     khugepaged_ns: int = 0,
+    warmup_ns: int = 0,
 ) -> dict[str, Any]:
     """Run programs on a small machine, audit it, and return the result document.
 
@@ -80,6 +82,8 @@ def run(
         disk=disk,
     )
     measurement = Measurement(system, {})
+    if warmup_ns:
+        system.env.process(warm_up(system, measurement, warmup_ns))
     for name, program in programs.items():
         system.born(Task(system, name, _with_image(program), pin=(pins or {}).get(name)))
     if khugepaged_ns:

@@ -53,6 +53,9 @@ _simple = st.one_of(
     st.tuples(st.just("mremap"), _region, _pages),
     st.tuples(st.sampled_from(["pread", "pwrite", "fsync"]), st.sampled_from("abcd"), _pages),
     st.tuples(st.just("cold"), _pages, st.booleans(), st.sampled_from("cd")),
+    st.tuples(st.just("cold"), st.sampled_from([150, 400]), st.booleans(), st.sampled_from("cd")),
+    st.tuples(st.just("pread"), st.sampled_from("cde"), st.sampled_from([600, 1500])),
+    st.tuples(st.just("populate"), _pages),
     st.tuples(st.just("drop"), st.sampled_from("abcd")),
     st.tuples(
         st.just("fadvise"),
@@ -109,6 +112,8 @@ def perform(task: Task, steps: list[Step], regions: list[Region]) -> Generator[A
 def _perform(task: Task, verb: str, a: list[Any], regions: list[Region]) -> Any:
     if verb == "mmap":
         regions.append((yield from task.mmap(a[0] * PAGE_BYTES)))
+    elif verb == "populate":
+        regions.append((yield from task.mmap(a[0] * PAGE_BYTES, populate=True)))
     elif verb in ("read", "write", "read_and_drop"):
         yield from _touch(task, verb, a, regions)
     elif verb == "compute":

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sim.host.kernel import KernelRunner
-from sim.host.record import OpRecord, format_records
+from sim.host.record import OpRecord, as_told, format_records
 from sim.host.script import Operation
 from sim.host.validity import load_script
 
@@ -20,9 +20,15 @@ def expected_path(script: Path) -> Path:
 
 
 def comparable(records: list[OpRecord]) -> list[OpRecord]:
-    """Return records without what no two runs share: times, and the driver's faults in calls."""
+    """Return records as the kernel tells them, without what no two runs share.
+
+    That is times, and the driver's faults in calls.
+    """
     nothing = {"minflt": 0, "majflt": 0}
-    return [replace(r, ns=None, **({} if r.is_touch else nothing)) for r in records]
+    return [
+        replace(r, ns=None, figures=as_told(r.figures), **({} if r.is_touch else nothing))
+        for r in records
+    ]
 
 
 def run(runner: KernelRunner, script: list[Operation]) -> str:

@@ -840,8 +840,9 @@ class Space:
         for block in range(start // TABLE, -(-end // TABLE)):
             if block in self.huge:
                 huge = self.huge[block]
-                thp += len(huge.pages)
-                mapped += [(page, huge.dirty) for page in huge.pages]
+                inside = huge.pages[max(0, start - block * TABLE) : end - block * TABLE]
+                thp += len(inside)
+                mapped += [(page, huge.dirty) for page in inside]
         for page, dirty in mapped:
             rss += 1
             anon += page.anonymous
@@ -850,7 +851,27 @@ class Space:
                     pdirty += 1
                 else:
                     sdirty += 1
-        return Figures(process, name, rss, anon, pdirty, sdirty, 0, thp)
+        return Figures(process, name, rss, anon, pdirty, sdirty, 0, thp, self.joined(name))
+
+    def joined(self, name: str) -> str:
+        """Return the names of all regions that share areas with this one, or ""."""
+        group, new = set(), {name}
+        while new:
+            group |= new
+            ours = [
+                area
+                for one in group
+                for area in self.inside(
+                    self.regions[one].start, self.regions[one].start + self.regions[one].pages
+                )
+            ]
+            new = {
+                other
+                for other, region in self.regions.items()
+                for area in ours
+                if area.start < region.start + region.pages and area.end > region.start
+            } - group
+        return "".join(sorted(group)) if len(group) > 1 else ""
 
 
 def clean(page: Page, spaces: list[Space]) -> None:
@@ -985,6 +1006,8 @@ class Machine:
         if operation.behind:
             before = space.regions[operation.behind]
             start = before.start + before.pages
+        elif operation.below:
+            start = space.regions[operation.below].start - pages
         else:
             start = self.new_place(pages)
         flags = {"r", "w"}

@@ -44,6 +44,13 @@ def test_a_region_may_lie_behind_another():
     assert format_script(operations) == BEHIND
 
 
+def test_a_region_may_lie_below_another():
+    text = "P map A 4\nP map B 511 populate below A\nP move A\nP map C 511 below A\n"
+    operations = parse_script(text)
+    assert [operation.below for operation in operations] == ["", "A", "", "A"]
+    assert format_script(operations) == text
+
+
 def test_an_operation_knows_its_line():
     assert parse_script("# first\n\nP map A 4\n")[0].line == 3
 
@@ -60,7 +67,7 @@ def test_every_verb_has_a_shape():
         ("P wriet A 0 1", "unknown verb 'wriet'; did you mean `write`?"),
         (
             "P map",
-            "0 words after `map`; write `P map REGION PAGES [populate|noreserve] [behind REG",
+            "0 words after `map`; write `P map REGION PAGES [populate|noreserve] [behind|bel",
         ),
         ("P map A 4 behind", "'behind' is not understood; write `P map REGION PAGES"),
         ("P map A 4 behind 7", "'7' cannot name a region; write one letter from A to Z"),
@@ -98,8 +105,13 @@ def test_a_malformed_line_says_where_and_what_would_be_right(line, message):
         ("P map A 4\nP read A 0 5", "A has 4 pages; [0, 5) reaches past them"),
         ("P map A 4\nP shmap B 4 behind C", "P has no region C; its regions: A"),
         ("P map A 4\nP shmap A 4 behind A", "A cannot lie behind itself"),
-        ("P map A 4\nP map B 4 behind A", "A and B are private anonymous memory, and would be one"),
-        ("P stack A 4\nP shmap B 4 behind A", "A is a heap or a stack: nothing may lie behind it"),
+        ("P map A 4\nP shmap A 4 below A", "A cannot lie below itself"),
+        ("P map A 4\nP map B 512 below A", "below A there is room for 511 pages, up to"),
+        ("P map A 4\nP map B 4 below A\nP map C 1 below A", "below A there is room for 0 pages"),
+        ("P map A 4\nP map B 4 below A\nP map C 508 below B", "below B there is room for 507"),
+        ("P map A 4\nP map B 4 below A\nP resize B 5", "B has room for 4 pages"),
+        ("P map A 4\nP map B 4 below A\nP map A 4", "A touches another region, or did; unmap it"),
+        ("P stack A 4\nP shmap B 4 behind A", "A is a heap or a stack: nothing may touch it"),
         (
             "P map A 4\nP shmap B 509 behind A",
             "behind A there is room for 508 pages, up to",

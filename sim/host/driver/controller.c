@@ -5,17 +5,19 @@
  *
  * A controller (this process) reads one operation a line,
  *
- *     SLOT VERB REGION FIRST END MODE CHILD BEHIND
+ *     SLOT VERB REGION FIRST END MODE CHILD BESIDE
  *
  * with processes as slot numbers in order of birth, and has it carried out by the process it
  * names, each a real one that was really forked as the script says.  After each operation it
  * prints
  *
  *     op ENDING ERRNO MINFLT MAJFLT NS
- *     figures SLOT REGION RSS ANON PDIRTY SDIRTY SWAP THP PSS LOCKED      (kB; one per region)
+ *     figures SLOT REGION RSS ANON PDIRTY SDIRTY SWAP THP PSS LOCKED JOINED SPLIT     (kB)
  *     tables SLOT VMPTE                         (kB; one per process, if TABLES is not 0)
  *
- * where ENDING is `ok` or `segv`.  process.c is what each process does, figures.c what is printed
+ * where BESIDE is the region that a new one lies right behind, or, in lower case, right below;
+ * ENDING is `ok` or `segv`; JOINED names the regions whose areas the kernel has made one, or is `-`:
+ * their figures are those of all together, and RSS, ANON, THP the region's own if SPLIT is 1.  process.c is what each process does, figures.c what is printed
  * of it.
  */
 #define _GNU_SOURCE
@@ -193,7 +195,10 @@ static int next_operation(int *slot, struct command *command)
     command->protection = protection_of(mode);
     command->map_flags = map_flags_of(mode);
     command->address = cursor;
-    if (behind[0] != '-') {
+    if (behind[0] >= 'a' && behind[0] <= 'z') {
+        struct region *above = &slots[*slot].regions[behind[0] - 'a'];
+        command->address = above->start - command->end * PAGE;
+    } else if (behind[0] != '-') {
         struct region *before = &slots[*slot].regions[behind[0] - 'A'];
         command->address = before->start + before->pages * PAGE;
     } else if (command->verb <= V_STACK)

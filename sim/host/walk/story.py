@@ -205,7 +205,7 @@ class _Teller:
         process = self._scripted.processes[name]
         region = operation.region
         is_new = operation.verb in MAPPING_VERBS or operation.verb is Verb.BRK
-        needed = {operation.behind} if is_new else {region}
+        needed = {operation.beside} if is_new else {region}
         missing = needed - {""} - process.regions.keys()
         return f"{name} has no {missing.pop()}" if missing else ""
 

@@ -90,3 +90,15 @@ def test_b11_a_page_out_of_the_region_is_refused_by_name() -> None:
     assert document["processes"][0]["ended"] == (
         "failed: EINVAL (write: page 5 of the list is not in a region of 4 pages)"
     )
+
+
+def test_b04_mlock_holds_the_lock_for_reading_while_it_populates() -> None:
+    document = run("b04")
+    assert recorded(document, "reader_wait_ns") < 100_000
+    assert recorded(document, "mmap_wait_ns") > 0.9 * recorded(document, "mlock_ns")
+
+
+def test_b05_map_populate_lets_others_fault_and_give_pages_back() -> None:
+    document = run("b05")
+    assert recorded(document, "reader_wait_ns") < 100_000
+    assert recorded(document, "mmap_wait_ns") > 0.9 * recorded(document, "populate_ns")

@@ -1,0 +1,38 @@
+"""Machines to draw, and what a run of drawn programs on one comes to."""
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from support.machines import run
+from support.scripts import perform
+
+hosts = st.fixed_dictionaries(
+    {
+        "memory_pages": st.one_of(st.integers(70, 500), st.integers(2000, 3000)),
+        "cpus": st.integers(1, 3),
+        "kernel_pages": st.integers(1, 20),
+        "min_free_pages": st.integers(0, 20),
+        "percpu_batch_pages": st.sampled_from([0, 1, 7]),
+        "percpu_high_pages": st.sampled_from([1, 20]),
+        "queueing": st.booleans(),
+        "fork_kind": st.sampled_from([0, 0, 1, 2, 3]),
+        "eager_zero": st.sampled_from([False, False, True]),
+        "overcommit": st.sampled_from([0, 1, 2]),
+        "thp": st.sampled_from([0, 1, 2]),
+        "kernel": st.sampled_from(["4.19", "6.3", "6.12", "6.18", "6.18"]),
+        "commit_limit_pages": st.integers(100, 600),
+        "read_ahead_pages": st.sampled_from([0, 4, 32, 32, 600]),
+        "largest_read_pages": st.sampled_from([4, 320, 9000]),
+    }
+)
+
+
+def outcome(programs: list[Any], host: dict[str, Any], **how: Any) -> str:
+    named = {
+        f"p{n}": lambda task, steps=steps: perform(task, steps, [])
+        for n, steps in enumerate(programs)
+    }
+    document = run(named, host=host, sample_every_ns=500_000, horizon_ns=200_000_000, **how)
+    return json.dumps(document, sort_keys=True)

@@ -1,0 +1,123 @@
+"""How calls hold the mmap lock: the table that the machine goes by, asked of the running kernel.
+
+One thread is inside a long call when another makes a short one.  A short call that returns long
+before the long one did not have to wait, and saying so once is proof; one that waits is believed
+when it does every time.
+"""
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from sim.host.kernel import compiled_program
+from sim.kernel import step as ops
+from sim.kernel.ops import AREA_LOCK, BLOCK_LOCK, CALLS, READ_LOCK, WRITE_LOCK, Call
+
+SOURCE = Path(__file__).with_name("mmap_lock.c")
+TRIES = 5
+NAMES = {value: name for name, value in vars(ops).items() if name.startswith("OP_")}
+
+LONG_WRITER, LONG_READER = "mprotect", "populate_write"
+SHORT_WRITER, SHORT_READER, ON_AN_AREA = "mmap", "mincore", "dontneed"
+
+
+def ask(holder: str, probe: str, *, behind: bool = False) -> tuple[bool, list[int]]:
+    """Return whether the short call waits for the long one, and how long it took at most.
+
+    It does not if it was through in the first half of what was left of the long one, just once.
+    """
+    program = compiled_program("mmap_lock", [SOURCE], "-pthread")
+    command = [program, holder, probe, "1", *(["behind"] if behind else [])]
+    took = []
+    for _ in range(TRIES):
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        held_ns, probe_ns, left_ns = map(int, ran.stdout.split()[2:])
+        took.append(probe_ns)
+        if left_ns > held_ns // 5 and left_ns > probe_ns:
+            return False, took
+    return True, took
+
+
+waits = cache(lambda holder, probe: ask(holder, probe)[0])
+
+
+def takes(probe: str) -> int:
+    """Return how a short call takes the lock."""
+    if waits(LONG_READER, probe):
+        return WRITE_LOCK
+    return READ_LOCK if waits(LONG_WRITER, probe) else AREA_LOCK
+
+
+def holds(holder: str) -> int:
+    """Return how a long call holds it for most of its time."""
+    if waits(holder, SHORT_READER):
+        return WRITE_LOCK
+    return READ_LOCK if waits(holder, SHORT_WRITER) else AREA_LOCK
+
+
+PROBES = [(call, probe) for call in CALLS for probe in call.probes]
+HOLDERS = [(call, holder) for call in CALLS for holder in call.holders]
+
+
+def named(value: object) -> str:
+    return NAMES[value.op] if isinstance(value, Call) else str(value)
+
+
+@pytest.mark.kernel
+@pytest.mark.truth
+@pytest.mark.parametrize(("call", "probe"), PROBES, ids=named)
+def test_the_table_is_the_running_kernels(call: Call, probe: str) -> None:
+    assert takes(probe) == (WRITE_LOCK if call.first == BLOCK_LOCK else call.first)
+
+
+@pytest.mark.kernel
+@pytest.mark.truth
+@pytest.mark.parametrize(("call", "holder"), HOLDERS, ids=named)
+def test_long_calls_hold_it_as_the_table_says(call: Call, holder: str) -> None:
+    """A collapse gives the lock up so often that nobody waits for its end."""
+    assert holds(holder) == (AREA_LOCK if call.then == BLOCK_LOCK else call.then)
+
+
+@pytest.mark.kernel
+@pytest.mark.truth
+@pytest.mark.parametrize(
+    ("holder", "probe", "behind", "expected"),
+    [
+        ("mprotect", "fault", False, False),
+        ("mprotect", "read_fault", False, False),
+        ("mprotect", "first_fault", False, True),  # the area gets its family
+        ("populate_write", "first_fault", False, False),
+        ("fork", "fault", False, True),  # fork has locked that area
+        ("fork", "dontneed", False, True),
+        ("munmap", "fault", False, False),
+        ("populate_write", "mincore", True, True),  # behind a writer that waits
+        ("populate_write", "first_fault", True, True),
+        ("populate_write", "fault", True, False),
+        ("populate_write", "dontneed", True, False),
+    ],
+)
+def test_faults_and_who_stands_behind_a_writer(
+    holder: str, probe: str, behind: bool, expected: bool
+) -> None:
+    found, took = ask(holder, probe, behind=behind)
+    assert found == expected, took
+
+
+def test_each_call_that_takes_the_lock_was_asked_for() -> None:
+    """A row without a probe or a holder would be a guess."""
+    assert all(call.probes or call.holders for call in CALLS)
+    assert len({call.op for call in CALLS}) == len(CALLS)
+    source = SOURCE.read_text(encoding="utf-8")
+    for call in CALLS:
+        for name in (*call.probes, *call.holders):
+            assert f'{{"{name}", ' in source
+
+
+@pytest.mark.kernel
+@pytest.mark.truth
+def test_a_wrong_row_is_noticed() -> None:
+    """Negative control: nothing is held by a call that sleeps, and mprotect is no reader."""
+    assert holds("nothing") == AREA_LOCK != READ_LOCK
+    assert takes("mprotect") != READ_LOCK
