@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.errors import KernelPanicError
 from sim.machine.machine import Machine
 
 
@@ -14,7 +15,9 @@ class ListStore:
         self._live: list[tuple[int, int]] = []  # (start, end), in order
 
     def put(self, values: NDArray[np.int64]) -> int:
-        """Copy `values` in and return where they start."""
+        """Copy `values`, at least one, in and return where they start."""
+        if not len(values):
+            raise KernelPanicError("an empty list has no place to be given back by")
         start = 0
         place = 0
         for place, (begin, end) in enumerate(self._live):  # noqa: B007
@@ -36,6 +39,4 @@ class ListStore:
 
     def free(self, start: int) -> None:
         """Give back the segment that starts at `start`."""
-        self._live = [
-            segment for segment in self._live if segment[0] != start or segment[1] == start
-        ]
+        self._live = [segment for segment in self._live if segment[0] != start]

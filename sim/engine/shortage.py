@@ -55,7 +55,9 @@ class Killer:
         )
         if victim is None:
             self._stall(task, cpu)
-            task.waits_for = "memory (out of memory, and no process may be killed)"
+            task.waits_for = (
+                "memory (out of memory, and no process may be killed: Linux would panic)"
+            )
             return
         system.charge(task, cpu, OOM_KILL)
         for sharer in system.sharers(victim):

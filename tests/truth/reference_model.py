@@ -711,9 +711,11 @@ class Space:
         return "" if covered == end - start else "ENOMEM"
 
     def move(self, region: Region, start: int) -> None:
-        """Mremap to another place; the region is one area."""
+        """Mremap to another place; the region lies in one area."""
         old, region.start = region.start, start
         end, delta = old + region.pages, start - old
+        self.split_at(old)
+        self.split_at(end)
         area = self.area_at(old)
         if area.backing is None and area.family is None:
             area.offset = start
@@ -1023,6 +1025,8 @@ class Machine:
         offset = low if backing is None else 0
         space.areas.append(Area(low, start + pages, offset, frozenset(flags), backing))
         space.areas.sort(key=lambda area: area.start)
+        if verb is not Verb.STACK:
+            space.set_flags(low, start + pages, frozenset(flags))  # one with what it touches
         space.regions[operation.region] = Region(start, pages, pages, False, backing)
         if operation.mode == "populate":
             return space.populate(start, start + pages, write=None)[0]

@@ -116,7 +116,7 @@ def test_nobody_may_be_killed() -> None:
 
     document = ending({"p": immortal, "q": immortal}, 2 * OWN + 40, queueing=False)
     assert document["ending"] == "deadlock"
-    whine = "waits for memory (out of memory, and no process may be killed)"
+    whine = "waits for memory (out of memory, and no process may be killed: Linux would panic)"
     assert document["deadlock"] == f"p {whine}; q {whine}"
 
 

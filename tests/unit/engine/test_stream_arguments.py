@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.machines import flat_prices, run
+from support.machines import flat_prices, machine, run
 
+from sim.engine.lists import ListStore
 from sim.engine.task import Task
-from sim.errors import Refused
+from sim.errors import KernelPanicError, Refused
 from sim.units import PAGE_BYTES
 from sim.workload.patterns import Every, HotCold, Listed, Uniform
 
@@ -122,3 +123,14 @@ def test_hot_groups_are_hot() -> None:
 
     document = run({"p": program}, host=HOST, prices=flat_prices())
     assert document["metrics"]["zero_fills"] == 4
+
+
+def test_lists_are_given_back_whatever_their_order() -> None:
+    store = ListStore(machine(memory_pages=64))
+    first, second, third = store.put(times(1, 2)), store.put(times(3)), store.put(times(4))
+    assert (first, second, third) == (0, 2, 3)
+    store.free(second)
+    store.free(first)
+    assert store.put(times(5, 6, 7)) == first
+    with pytest.raises(KernelPanicError, match="an empty list"):
+        store.put(times())
