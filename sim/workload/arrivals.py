@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+MOST_COUNTED: Final = 10_000_000
+"""Arrivals that are drawn only to be counted; see `ArrivalStream.due`."""
+
 CHUNK: Final = 65_536
 """How many arrivals are made, and handed out, at a time."""
 
@@ -95,10 +98,18 @@ class ArrivalStream:
         return taken
 
     def due(self, until_ns: int) -> int:
-        """Return how many arrivals before `until_ns` have not been handed out; they are now."""
-        count = 0
-        while taken := self.take(until_ns).size:
-            count += taken
+        """Return how many arrivals before `until_ns` have not been handed out; they are now.
+
+        Beyond ten million the rest is taken to arrive as fast as those: a server that is so far
+        behind needs no exact count, and drawing it would take longer than the run.
+        """
+        count, first_ns = 0, None
+        while (taken := self.take(until_ns)).size:
+            count += taken.size
+            first_ns = int(taken[0]) if first_ns is None else first_ns
+            passed_ns = int(taken[-1]) - first_ns
+            if count >= MOST_COUNTED and passed_ns > 0:
+                return count + round((until_ns - int(taken[-1])) * count / passed_ns)
         return count
 
 

@@ -6,6 +6,7 @@ import pytest
 from sim.errors import ScenarioError
 from sim.rng import stream
 from sim.units import MS, S
+from sim.workload import arrivals
 from sim.workload.arrivals import ArrivalStream, arrival_stream, fixed, from_file, poisson
 
 
@@ -94,3 +95,16 @@ def test_a_file_that_changed_is_refused(tmp_path):
         next(from_file(str(file), "", 0))
     with pytest.raises(ScenarioError, match="cannot read the arrivals: No such file"):
         next(from_file(str(tmp_path / "none"), digest, 0))
+
+
+@pytest.mark.parametrize("source", [fixed, lambda rate, first: poisson(rng(), rate, first)])
+def test_what_nobody_took_is_counted(source, monkeypatch):
+    """Exactly; and beyond what is drawn to be counted, by the rate of what was."""
+    exact = taken(ArrivalStream(source(100_000, 0)), 5 * S, 10**6).size
+    assert ArrivalStream(source(100_000, 0)).due(5 * S) == exact
+    begun = ArrivalStream(source(100_000, 0))
+    assert begun.take(S, 1000).size + begun.due(5 * S) == exact
+    assert begun.due(5 * S) == 0
+    monkeypatch.setattr(arrivals, "MOST_COUNTED", 70_000)
+    estimate = ArrivalStream(source(100_000, 0)).due(5 * S)
+    assert estimate == pytest.approx(exact, rel=0.01)
