@@ -6,6 +6,7 @@ import json
 import random
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from support.documents import run_document
 
 from sim.cli import main
+from sim.cli.commands import _told
 from sim.cli.show import show_run, show_sections
 from sim.cli.tables import LEAST_WIDTH, Table, beside, labelled, paragraph
 from sim.scenario.explain import Section
 from sim.study.progress import ProgressBar
+from sim.study.run import StudyOutcome
 from sim.units import format_bytes, format_duration
 
 WIDTHS = (60, 80, 120)
@@ -143,6 +146,7 @@ def test_a_run_of_any_size_is_shown_whole(columns, seed, at_a_terminal):
 COMMANDS = [
     ["explain", "redis_bgsave"],
     ["explain", "steps_demo"],
+    ["explain", "studies/redis_bgsave"],
     ["explain", "prefork_web", "--set", "host.profile=ec2_hvm"],
     ["keys"],
     ["keys", "host"],
@@ -166,6 +170,28 @@ def test_a_command_cuts_nothing(command, columns, at_a_terminal):
     for line, following in itertools.pairwise(lines):
         ends, begins = re.search(r"\d$", line), re.match(rf" *{UNIT}\b", following)
         assert not (ends and begins), (line, following)
+
+
+SENTENCES = (
+    "With save speed 200 MiB/s (assumed), a Redis host (data set 16 GiB, writes 12000/s) needs "
+    "about 21.4 GiB of memory, 1.34 times the data; chance moves that by 10.2 MiB (99 % of saves).",
+    "The fork stalls its caller for 209 ms to 308 ms, 235 ms with the middle prices.",
+)
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_what_a_study_answers_keeps_its_units(columns, at_a_terminal):
+    outcome = StudyOutcome(SENTENCES, Path("out"), Path("out/report.html"), 1234, 5, (), 0)
+    lines = at_a_terminal(columns, lambda: _told(outcome, as_json=False))
+    assert all(len(line) <= columns for line in lines)
+    assert words_of(lines).startswith(" ".join(SENTENCES))
+    for line, following in itertools.pairwise(lines):
+        assert not (re.search(r"\d$", line) and re.match(rf" *({UNIT}|%)", following))
+
+
+def test_a_file_has_a_sentence_a_line(capsys):
+    _told(StudyOutcome(SENTENCES, Path("out"), None, 1, 1, (), 0), as_json=False)
+    assert capsys.readouterr().out.splitlines()[:2] == list(SENTENCES)
 
 
 def test_what_is_wide_at_120_columns_is_the_same_text_at_60(at_a_terminal):
