@@ -6,6 +6,7 @@ Needs root, to set what sizes the kernel uses; it is set back.
 import platform
 
 import pytest
+from support.samples import sample
 
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import assumed_release, host_conditions, objections
@@ -34,7 +35,7 @@ P dontneed A 100 101
 P write A 0 1536
 """
 SIZES = [(4,), (16,), (256,), (4, 32, 128)]
-RANDOM_SCRIPTS = 12
+RANDOM_SCRIPTS = sample(10, 50)
 
 
 def differs(runner: KernelRunner, script: list[Operation], **how: object) -> bool:

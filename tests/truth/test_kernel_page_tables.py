@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+from support.samples import sample
 
 from sim.host.kernel import KernelRunner
 from sim.host.predict import predict, roomy_host
@@ -147,12 +148,12 @@ def first_difference(runner: KernelRunner, model: Model, seed: int, scripts: int
 
 @pytest.mark.parametrize("model", MODELS)
 def test_tables_of_random_scripts(runner: KernelRunner, model: Model):
-    hold(first_difference(runner, model, 31, 40), "")
+    hold(first_difference(runner, model, 31, sample(30, 150)), "")
 
 
 def test_tables_of_random_scripts_of_a_fresh_seed(runner: KernelRunner):
     seed = random.SystemRandom().randrange(10**6)
-    hold(first_difference(runner, simulated, seed, 20), "")
+    hold(first_difference(runner, simulated, seed, sample(10, 100)), "")
 
 
 def without_set_aside(script: list[Operation]) -> list[dict[str, int]]:

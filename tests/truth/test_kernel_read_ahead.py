@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from support.samples import sample
 
 from sim.host.conditions import file_folder, read_ahead_pages
 from sim.host.predict import roomy_host
@@ -221,7 +222,7 @@ def differences(
 
 @pytest.mark.parametrize("writes", [False, True], ids=["reads", "writes"])
 @pytest.mark.parametrize("advice", ["normal", "sequential", "random"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(sample(3, 10)))
 def test_the_same_pages_are_read_ahead(advice: str, seed: int, writes: bool):
     window = ahead()
     rng = random.Random(f"{advice} {seed} {writes}")

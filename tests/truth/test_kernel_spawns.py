@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.samples import sample
 
 from sim.host.conditions import compiler
 from sim.host.spawn import Method, Spawn, SpawnedProgram, predict_spawns, some_touches
@@ -23,8 +24,8 @@ from sim.workload.image import ProgramImage, Touch
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 
-CASES = 40
-FRESH_CASES = 20
+CASES = sample(30, 200)
+FRESH_CASES = sample(15, 100)
 SPAWNS = 2
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from support import stacks
 from support.kernel import DONE, READ_WRITE, Kernel
+from support.samples import sample
 
 from sim.machine.layout import A_GROWSDOWN
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 
-CASES = 120
+CASES = sample(120, 600)
 GAP = 256
 TOP_VPN = stacks.TOP // stacks.PAGE
 BELOW = {"rw": READ_WRITE, "none": 0, "stack": READ_WRITE | A_GROWSDOWN}

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from support.samples import sample
 
 from sim.host.compare import count_differences
 from sim.host.kernel import HostError
@@ -23,8 +24,8 @@ from sim.workload.malloc.jemalloc import JemallocMalloc
 pytestmark = pytest.mark.truth
 
 SCRIPTS = sorted(Path(__file__).with_name("malloc_scripts").glob("*.txt"))
-RANDOM_SCRIPTS = 40
-FRESH_SCRIPTS = 10
+RANDOM_SCRIPTS = sample(30, 200)
+FRESH_SCRIPTS = sample(10, 50)
 WITHIN = 0.01
 """By how much faults and RSS may be wrong, where it is not said that they are exact."""
 
