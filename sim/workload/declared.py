@@ -55,6 +55,16 @@ class Uncertain:
     measure: str = ""
     says: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse what is no range: raise `ValueError`."""
+        numbers = [end for end in (self.low, self.high, *(self.times or ())) if end is not None]
+        if not all(isinstance(end, int | float) for end in numbers):
+            raise ValueError("low, high and times of Uncertain are numbers in base units")
+        if self.instead and numbers:
+            raise ValueError("Uncertain has a range or a choice, not both")
+        if self.times is not None and not 0 <= self.times[0] <= 1 <= self.times[1]:
+            raise ValueError("times of Uncertain are a factor up to 1 and one from 1 on")
+
     def ends(self, value: Any) -> tuple[Any, ...]:
         """Return what to try instead of `value`: low and high, or each other choice.
 
@@ -66,6 +76,8 @@ class Uncertain:
         """
         if self.instead:
             return tuple(other for other in self.instead if other != value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return ()
         low, high = self.low, self.high
         if self.times is not None:
             low, high = (value * factor for factor in self.times)

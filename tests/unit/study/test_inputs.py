@@ -121,6 +121,20 @@ def test_ends_are_to_both_sides_of_the_value():
     assert Uncertain("", times=(0.5, 2)).ends(3) == (2, 6)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"low": "1 MiB"}, {"times": (2, 3)}, {"times": (0.5, 0.9)}, {"low": 1, "instead": (2,)}],
+)
+def test_what_is_no_range_is_refused_where_it_is_declared(wrong):
+    with pytest.raises(ValueError, match="Uncertain"):
+        Uncertain("assumed", **wrong)
+
+
+def test_what_is_no_number_has_no_range():
+    assert Uncertain("", times=(0.5, 2)).ends(None) == ()
+    assert Uncertain("", low=0, high=1).ends("uniform") == ()
+
+
 def test_every_preset_says_how_sure_it_is_and_what_to_measure():
     for name, program in known_programs().items():
         marks = [mark for p in parameters_of(program) if (mark := mark_of(p, Uncertain))]
