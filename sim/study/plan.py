@@ -111,6 +111,9 @@ def axes_of(study: Study) -> list[Axis]:
         names = [level.name for level in levels]
         if len(set(names)) < len(names):
             raise study.error("two levels have the same name; name them apart", *_at(key))
+        for name in filter(_is_formula, names):
+            message = f"the level {shorten(name)!r} would be a formula in a spreadsheet; rename it"
+            raise study.error(message, *_at(key))
         for twice in (name for name in levels[0].sets if name in other):
             message = f"{twice} is an axis and set besides; keep one of them"
             raise study.error(message, *_at(key))
@@ -135,6 +138,11 @@ def label_of(key: str, others: Iterable[str] = ()) -> str:
     while n_words < len(words) and any(other[-n_words:] == words[-n_words:] for other in beside):
         n_words += 1
     return " ".join(words[-n_words:]).replace("_", " ")
+
+
+def _is_formula(name: str) -> bool:
+    """Whether a spreadsheet would compute a cell of a table instead of showing it."""
+    return name.startswith(("=", "@", "\t")) or (name[:1] in "+-" and not name[1:2].isdigit())
 
 
 def _at(key: str) -> tuple[str, str]:

@@ -163,3 +163,19 @@ def test_a_full_device_is_no_defect():
     )
     assert done.returncode == 2
     assert done.stderr == "cannot be written (No space left on device); check room there\n"
+
+
+@pytest.mark.parametrize("name", ["=cmd|'/C calc'!A0", "@SUM(1)", "+a", "-a", "=1"])
+def test_a_level_is_no_formula_for_a_spreadsheet(here, capsys, name):
+    text = STUDY.replace("one: 1", f'"{name}": 1')
+    (here / "study.yaml").write_text(text)
+    status, _, err = told(capsys, "explain", "study.yaml")
+    assert status == 2
+    assert "would be a formula in a spreadsheet; rename it" in err
+
+
+@pytest.mark.parametrize("name", ["-5", "+1", "1 = 1", "a@b", "-"])
+def test_a_level_may_be_a_number_with_a_sign(here, capsys, name):
+    (here / "study.yaml").write_text(STUDY.replace("one: 1", f'"{name}": 1'))
+    status = told(capsys, "explain", "study.yaml")[0]
+    assert status == (2 if name == "-" else 0)
