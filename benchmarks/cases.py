@@ -34,7 +34,7 @@ def system_of(memory_bytes: int, cpus: int) -> System:
     """Return a machine with the generic host's heavy-tailed prices, and nothing on it."""
     source = open_scenario("steps_demo")
     resolved = source.resolved(
-        {"host.memory": memory_bytes, "host.cpus": cpus, "run.horizon": 3600 * S}
+        {"host.memory": f"{memory_bytes} B", "host.cpus": cpus, "run.horizon": "3600 s"}
     )
     return build_system(resolved, seed=1)
 
