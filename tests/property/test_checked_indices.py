@@ -25,7 +25,7 @@ WAYS = sample(1, 2)
 def checked(what: str, environment: dict[str, str]) -> Any:
     """Return what `support.checked_runs` says, in a process that checks every index."""
     ran = subprocess.run(
-        [sys.executable, checked_runs.__file__, what],
+        [sys.executable, "-P", checked_runs.__file__, what],
         env={**os.environ, "COWPOOL_CHECK": "indices", "PYTHONPATH": str(TESTS), **environment},
         capture_output=True,
         text=True,
