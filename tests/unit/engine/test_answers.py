@@ -298,3 +298,24 @@ def test_what_is_found(case):
     )
     found, _ = found_in(scenario, PROGRAMS)
     assert found == expected
+
+
+TEXTBOOK = sorted((Path(__file__).parents[3] / "experiments" / "001_textbook").glob("*.yaml"))
+SHOWN = {
+    "2_short_killed": {"killed", "need_cut_off"},
+    "2_short_waits": {"need_cut_off"},
+    "6_no_fresh_page": {"crashed"},
+}
+
+
+@pytest.mark.parametrize("path", TEXTBOOK, ids=lambda path: path.stem)
+def test_a_textbook_experiment_answers_and_says_what_it_is_there_to_show(path):
+    document = simulate(load_scenario(path), seed=1).document
+    assert document["answered"]
+    assert document["ending"] == "idle"
+    assert {finding["code"] for finding in document["validity"]} == SHOWN.get(path.stem, set())
+
+
+@pytest.mark.parametrize("name", ["cold_start", "heap_growth", "shell_pipeline", "steps_demo"])
+def test_a_scenario_that_ships_answers(name):
+    assert found_in(load_scenario(name))[0] == []
