@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from sim.cli import reference  # noqa: F401  # its commands
+from sim.cli import reference, script_commands  # noqa: F401  # their commands
 from sim.cli.commands import app
 from sim.cli.stopping import Stopped, stopping_by_signals, what_is_kept
 from sim.errors import InsufficientDataError, PartlyDoneError, ScenarioError

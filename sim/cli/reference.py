@@ -66,7 +66,7 @@ def keys(
         bool, typer.Option("--markdown", help="Print the whole reference as a Markdown page.")
     ] = False,
 ) -> int:
-    """Show what scenarios and studies may contain: keys, units, verbs of steps, programs."""
+    """Show every key, unit, verb and program that files may contain."""
     from sim.cli.lookup import show_part, show_parts
     from sim.cli.running import known
     from sim.scenario.keys import markdown

@@ -1,0 +1,198 @@
+"""Commands about scripts of memory operations: `conform` and `walk`."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  # typer reads it
+from typing import Annotated
+
+import typer
+
+from sim.cli.commands import MOST_SEED, JsonOption, LargeOption, app
+
+
+@app.command()
+def conform(
+    scripts: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SCRIPT", help="Scripts of memory operations, one per file; `-` for stdin."
+        ),
+    ] = None,
+    kernel: Annotated[
+        bool, typer.Option("--kernel", help="Also run them on this kernel, and compare.")
+    ] = False,
+    random: Annotated[
+        int | None,
+        typer.Option("--random", metavar="N", min=1, help="Add N random scripts."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="S", min=0, max=MOST_SEED, help="Seed of the random scripts."
+        ),
+    ] = None,
+    all_verbs: Annotated[
+        bool,
+        typer.Option("--all-verbs", help="Random scripts use every verb, not only the basic ones."),
+    ] = False,
+    spawn: Annotated[
+        bool,
+        typer.Option(
+            "--spawn", help="Compare fork + exec, vfork + exec and posix_spawn by parent size."
+        ),
+    ] = False,
+    costs: Annotated[
+        Path | None,
+        typer.Option(
+            "--costs", metavar="FILE", help="A host profile with the prices of operations."
+        ),
+    ] = None,
+    as_kernel: Annotated[
+        str | None,
+        typer.Option(
+            "--as-kernel",
+            metavar="VERSION",
+            help="Predict by the rules of this release, e.g. 5.10.",
+        ),
+    ] = None,
+    folio: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--folio", metavar="SIZE", help="Sizes of folios that `hugepage` allows, e.g. 64K."
+        ),
+    ] = None,
+    time: Annotated[bool, typer.Option("--time", help="Also print simulated time.")] = False,
+    malloc: Annotated[
+        str | None,
+        typer.Option(
+            "--malloc",
+            metavar="LIBRARY",
+            help="The scripts are of malloc and free, of this library.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    large: LargeOption = False,
+) -> int:
+    """Predict page faults of scripts; compare them with the kernel.
+
+    Exit status 1 if a prediction and the kernel differ, 3 if the kernel could not be asked.
+    """
+    from sim.cli.conforming import conform_malloc, conform_scripts
+
+    if malloc is not None:
+        return conform_malloc(
+            scripts or [],
+            malloc,
+            kernel=kernel,
+            random=random,
+            seed=seed,
+            priced=time or costs is not None,
+            as_json=as_json,
+        )
+    return conform_scripts(
+        scripts or [],
+        kernel=kernel,
+        random=random,
+        seed=seed,
+        all_verbs=all_verbs,
+        spawn=spawn,
+        costs=costs,
+        as_kernel=as_kernel,
+        folio=folio or [],
+        time=time,
+        as_json=as_json,
+        large=large,
+    )
+
+
+@app.command()
+def walk(
+    script: Annotated[
+        Path, typer.Argument(metavar="SCRIPT", help="A script of memory operations; `-` for stdin.")
+    ],
+    why: Annotated[
+        bool,
+        typer.Option(
+            "--why", help="Explain each line: the rule, the kernel's function, the frames."
+        ),
+    ] = False,
+    draw: Annotated[
+        bool,
+        typer.Option(
+            "--draw", help="Draw page tables, references and free frames after each line."
+        ),
+    ] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE", help="Also write the pictures to an SVG file."),
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Hide each answer until you give yours.")
+    ] = False,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="With --ask: print the answers too.")
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            metavar="S",
+            min=0,
+            max=MOST_SEED,
+            help="With --ask: seed that picks the questions; default 0.",
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option("--frames", metavar="N", help="Simulate a machine of N frames, 10 to 4096."),
+    ] = None,
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy", metavar="oom|wait", help="When memory runs out: kill a process, or wait."
+        ),
+    ] = "oom",
+    fork: Annotated[
+        str,
+        typer.Option("--fork", metavar="KIND", help="cow, eager, on_demand or async."),
+    ] = "cow",
+    zeroing: Annotated[
+        str,
+        typer.Option(
+            "--zeroing",
+            metavar="demand|eager",
+            help="Give new memory its frames at first touch, or at once.",
+        ),
+    ] = "demand",
+    as_kernel: Annotated[
+        str | None,
+        typer.Option(
+            "--as-kernel", metavar="VERSION", help="Follow the rules of this release, e.g. 5.10."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    large: LargeOption = False,
+) -> int:
+    """Walk through a script: what each line does, and why.
+
+    Pictures show a machine of 64 frames (2,048 if the script asks for huge pages) unless --frames
+    says otherwise.  Without pictures and --frames, memory cannot run out.
+    """
+    from sim.cli.walking import walk_script
+
+    return walk_script(
+        script,
+        why=why,
+        draw=draw,
+        svg=svg,
+        ask=ask,
+        answers=answers,
+        seed=seed,
+        frames=frames,
+        policy=policy,
+        fork=fork,
+        zeroing=zeroing,
+        as_kernel=as_kernel,
+        as_json=as_json,
+        large=large,
+    )
