@@ -156,6 +156,15 @@ def _hints(program: Callable[..., Any], name: str) -> dict[str, Any]:
         )
     except NameError as error:
         raise TypeError(f"{name}: {error}; import it outside `if TYPE_CHECKING`") from None
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        SyntaxError,
+        LookupError,
+        ArithmeticError,
+    ) as error:
+        raise TypeError(f"{name}: the type of a parameter cannot be worked out: {error}") from None
 
 
 def keyword_arguments(program: Callable[..., Any], process: Mapping[str, Any]) -> dict[str, Any]:

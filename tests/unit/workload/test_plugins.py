@@ -90,3 +90,23 @@ def test_what_a_file_imports_is_not_what_it_offers(tmp_path):
     plugin = load_plugin(file)
     assert list(plugin.programs) == ["a"]
     assert len(plugin.sha256) == 64
+
+
+WRONG_ANNOTATION = """
+from typing import Annotated
+from sim.workload.api import program
+from sim.workload.declared import Uncertain
+
+@program("grow")
+def grow(task, *, size_bytes: Annotated[int, {mark}] = 1):
+    \"\"\"Grow.\"\"\"
+    yield from task.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("mark", ['Uncertain("assumed", low="1 MiB")', "1 / 0", "{}['x']"])
+def test_a_mistake_in_a_type_is_the_plug_in_s(tmp_path, mark):
+    path = tmp_path / "wrong.py"
+    path.write_text(WRONG_ANNOTATION.replace("{mark}", mark))
+    with pytest.raises(ScenarioError, match=r"grow: the type of a parameter cannot be worked out"):
+        load_plugin(path)
