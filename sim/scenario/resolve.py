@@ -35,7 +35,7 @@ from sim.scenario.programs import known_programs, resolve_process
 from sim.units import in_base_units
 
 VERSION: Final = 1
-RESULTS_VERSION: Final = 4
+RESULTS_VERSION: Final = 5
 """Part of what a run is known by: raised whenever the same run gives other results."""
 
 SCHEDULERS: Final = tuple(sorted(REGISTRY))
