@@ -38,6 +38,7 @@ from sim.units import (
     parse_duration,
     parse_rate,
 )
+from sim.workload.blame import blaming
 from sim.workload.declared import LeftOut, Uncertain
 from sim.workload.signature import (
     Unit,
@@ -101,11 +102,12 @@ def resolve_process(
         raise document.error(
             (*path, "program"), f"cannot be used: {shorten(str(error), 160)}"
         ) from None
-    process = checked(model, document, path, dict(raw)).model_dump()
-    try:
-        check_arguments(programs[name], keyword_arguments(programs[name], process))
-    except ValueError as error:
-        raise document.error(path, f"{shorten(str(error), 200)}; change one of them") from None
+    with blaming(programs[name]):
+        process = checked(model, document, path, dict(raw)).model_dump()
+        try:
+            check_arguments(programs[name], keyword_arguments(programs[name], process))
+        except ValueError as error:
+            raise document.error(path, f"{shorten(str(error), 200)}; change one of them") from None
     return process
 
 

@@ -99,6 +99,9 @@ def _check_program(function: Program, file: Path) -> None:
         known = [parameter.name for parameter in parameters_of(function)]
     except TypeError as error:
         raise ScenarioError(str(error), str(file), line) from error
+    except Exception as error:  # of a type that is written as text, and evaluated only now
+        message = f"{function.__name__}: a type cannot be evaluated: {told(error)}"
+        raise ScenarioError(message, str(file), line) from error
     for event, parameter in getattr(function, "program_events", {}).items():
         if parameter is not None and parameter not in known:
             raise ScenarioError(

@@ -265,3 +265,43 @@ def test_what_is_raised_while_it_is_loaded_is_its_own_too(tmp_path, monkeypatch,
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[-1].startswith("mine.py:3: ")
+
+
+DECLARED = """\
+from __future__ import annotations
+from typing import Annotated
+from sim.workload.api import program
+from sim.workload.signature import checked_by
+
+def turned(value):
+    return 1 // int(value)
+
+def checked(arguments):
+    arguments["nosuch"]
+
+@program("mine")
+{}
+    yield from task.compute(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "line"),
+    [
+        ("def mine(task, *, n: 1 / 0 = 1):", 12),
+        ("def mine(task, *, n: list[nosuch] = 1):", 12),
+        ("def mine(task, *, n: (lambda: [].nosuch)() = 1):", 12),
+        ("def mine(task, *, n: Annotated[str, turned]):", 7),
+        ("@checked_by(checked)\ndef mine(task, *, n: str):", 10),
+    ],
+)
+def test_what_it_declares_is_its_own_too(tmp_path, monkeypatch, capsys, declared, line):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(DECLARED.format(declared))
+    text = (SCENARIO % "fifo").replace("program: mine", 'program: mine, n: "0"')
+    (tmp_path / "s.yaml").write_text(text)
+    assert main(["run", "s.yaml", "--plugin", "mine.py"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"mine.py:{line}: "), err
+    assert err.count("\n") == 1
