@@ -164,15 +164,28 @@ def pipeline_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: 
     pages, heap = (pages_for(arguments[key]) for key in ("shell_bytes", "stage_heap_bytes"))
     blocks = -(-arguments["stream_bytes"] // arguments["block_bytes"])
     block = pages_for(arguments["block_bytes"]) if blocks else 0
-    crowded = arguments["stages"] / setting.cpus
     stage = _child(arguments, setting, pages) + _written(heap) + _written(block) + Amount(
         requests=blocks,
         accesses=(blocks - 1) * block if blocks else 0,
         operations=bool(heap) * 2 + bool(blocks) + blocks,
-        dispatches=1 + blocks * min(1.0, max(0.2, 0.4 * crowded)),
+        dispatches=1 + blocks * _block_dispatches(arguments, setting),
     )  # fmt: skip
     pipeline = stage.times(arguments["stages"])
     return LIFE + _written(pages) + pipeline.times(arguments["pipelines"])
+
+
+def _block_dispatches(arguments: Mapping[str, Any], setting: Setting) -> float:
+    """Return how often a stage is given a CPU for a block.
+
+    A stage keeps the CPU that it idles on if there are enough.  If not, it gives way after each
+    block, unless there is more to do than CPUs: then it goes on until its slice is over.
+    """
+    stages, cpu_ns = arguments["stages"], arguments["block_cpu_ns"]
+    if stages <= setting.cpus:
+        return 0.0
+    if stages * cpu_ns < 0.95 * arguments["block_every_ns"] * setting.cpus:
+        return 0.9
+    return float(min(1.0, 0.1 + cpu_ns / setting.slice_ns))
 
 
 def _written(pages: float) -> Amount:
