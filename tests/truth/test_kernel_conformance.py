@@ -16,7 +16,7 @@ from support.samples import sample
 import sim.machine.machine as simulated
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import assumed_release, host_conditions, objections
-from sim.host.kernel import KernelRunner
+from sim.host.kernel import HostError, KernelRunner
 from sim.host.predict import predict
 from sim.host.random_scripts import (
     ALL_VERBS,
@@ -200,6 +200,15 @@ def test_every_verb_can_be_run(runner: KernelRunner):
     assert {operation.verb for operation in script} == set(Verb)
     endings = {str(record.operation): record.ending for record in runner.run(script)}
     assert set(endings.values()) == {""}
+
+
+@pytest.mark.kernel
+def test_mapped_files_are_refused_where_no_disk_is_there_for_them(monkeypatch):
+    monkeypatch.setattr("sim.host.kernel.file_folder", lambda: None)
+    runner = KernelRunner()
+    with pytest.raises(HostError, match="no disk file system for mapped files; set TMPDIR"):
+        runner.run(parse_script("P mapfile D 4\nP read D 0 4\n"))
+    assert runner.run(parse_script("P map A 4\nP read A 0 4\n"))[-1].minflt == 4
 
 
 def test_records_without_times_compare_equal():
