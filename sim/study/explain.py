@@ -23,7 +23,10 @@ MOST_WARNINGS: Final = 8
 KEEP_S: Final = 0.05
 """Time of a worker to hand over the result of a run, which is stored."""
 START_S: Final = 9.0
-"""Time to start workers that load compiled code, and to write report and figures."""
+"""Time to start workers that load compiled code, and to write report and figures.
+
+Set, as `KEEP_S`, by nine small studies with one worker: by their CPU time, as the machine was busy.
+"""
 
 
 def explain_study(

@@ -59,8 +59,10 @@ WORK_NS: Final = Amount(
     reads=150e3,
     dispatches=97e3,
 )
-"""Worker time of each, in ns: fitted to the CPU time of 59 runs of all programs, each of which it
-gives within a factor of 1.3 (a virtual machine on an AMD EPYC, compilation apart)."""
+"""Worker time of each, in ns: fitted to the CPU time of 55 runs of the programs, one after another
+in one process (a busy virtual machine on an AMD EPYC, compilation apart).  The fit gives 52 of them
+within a factor of 1.4; the others were the first of their process on a host that large, and took
+2.4 to 6.8 times as long.  `reads` is not fitted but set by one run with 2,011 of them."""
 
 FRAME_NS: Final = 5.0
 """Worker time a frame of the host: it is set up, and audited at the end."""
