@@ -6,6 +6,7 @@ random moments of the real report; and full disks (which take root: a file syste
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -97,11 +98,19 @@ def carried_out(folder, which=0, kind="quick"):
     return process.returncode, out, err
 
 
+MADE = re.compile(rb'<dd class="made">.*?</dd>')
+"""When, how long and on what: the one thing that differs between reports of the same findings."""
+
+
 def report_in(folder):
     """Return the files of a report: all but the store, and what is not finished."""
     out = folder / "out"
     paths = (p for p in out.rglob("*") if p.is_file() and "sqlite" not in p.name)
-    return {str(p.relative_to(out)): p.read_bytes() for p in paths if STAGE_PREFIX not in str(p)}
+    return {
+        str(p.relative_to(out)): MADE.sub(b"", p.read_bytes())
+        for p in paths
+        if STAGE_PREFIX not in str(p)
+    }
 
 
 def write_study(folder, replications):
