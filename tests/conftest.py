@@ -55,10 +55,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    samples.take_whole_lists(config.getoption("--whole"))
-    # Nothing is timed: an example may take as long as it does on a busy machine.
+    whole = bool(config.getoption("--whole"))
+    samples.take_whole_lists(whole)
+    # Nothing is timed: an example may take as long as it does on a busy machine.  A sample is the
+    # same on every machine and every day; what is new is looked for in the whole lists.
     hypothesis.settings.register_profile(
-        "cowpool", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+        "cowpool",
+        deadline=None,
+        derandomize=not whole,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("cowpool")
 
