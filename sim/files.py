@@ -100,6 +100,12 @@ def require_places(folder: Path, files: tuple[str, ...], folders: tuple[str, ...
             raise CannotWriteError("may not be written; check the rights there", str(place))
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote to `folder` has left there."""
+    for left in folder.glob(f"{STAGE_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 @contextmanager
 def stage(folder: Path, last: str) -> Iterator[Path]:
     """Yield an empty folder whose files replace those of `folder` at the end, `last` in the end.
@@ -108,12 +114,11 @@ def stage(folder: Path, last: str) -> Iterator[Path]:
     beside it belong to it, whatever interrupts this.  Left alone if the block raises; other files
     of `folder` stay.  Raises `CannotWriteError`, also for any `OSError` of the block.
 
-    Only one process may do this to a folder at a time; what a killed one left is removed.
+    Only one process may do this to a folder at a time.
     """
     made: Path | None = None
     try:
-        for left in folder.glob(f"{STAGE_PREFIX}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        remove_unfinished(folder)
         made = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=folder))
         yield made
         _replace_all(made, folder, last)

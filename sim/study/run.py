@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from sim.engine.room import machine_bytes, require_room
 from sim.errors import PartlyDoneError, ScenarioError
-from sim.files import CannotWriteError, require_places, stage
+from sim.files import CannotWriteError, remove_unfinished, require_places, stage
 from sim.limits import Limits
 from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
@@ -209,6 +209,7 @@ def _written(
         if name not in empty:
             texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
     page = out / PAGE_NAME
+    remove_unfinished(out)
     if again or not page.is_file() or any(_differs(out / n, text) for n, text in texts.items()):
         with stage(out, FINDINGS_NAME) as made:
             if report is None:  # a page of other findings would be taken for theirs
