@@ -68,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("cowpool")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, and all that ask the running kernel in one.
 

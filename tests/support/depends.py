@@ -128,7 +128,8 @@ TABLE: dict[str, Row] = {
     "truth/test_mappings_of_the_kernel.py::test_mappings_of_files_begin_where_the_simulated_machine_"
     "puts_them": Row((needs.disk_files, needs.huge_pages), (RELEASE, FILES)),
     "truth/test_mmap_lock.py": Row(
-        (needs.driver, needs.two_cpus, needs.huge_pages), (RELEASE, QUIET)
+        (needs.driver, needs.two_cpus, needs.huge_pages, needs.root, needs.real_time),
+        (RELEASE, QUIET),
     ),
     "truth/test_other_kernels.py": Row(
         (needs.driver, needs.static_library, needs.real_time, needs.two_cpus), (RELEASE, QUIET)
