@@ -6,8 +6,6 @@ BIN := $(VENV)/bin
 STUDY := redis_bgsave
 # Plug-ins of other packages that happen to be installed are none of the tests' business.
 PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest
-# Two at a time; those that ask the running kernel are one another's neighbours (tests/conftest.py).
-PARALLEL := -p xdist.plugin -n 2 --dist loadgroup
 # Tests that must have held against the running kernel, or `make truth` has proved too little.
 HELD := 150
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -37,7 +35,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) $(PARALLEL)
+	$(PYTEST)
 
 truth: $(VENV)/.installed-dev
 	$(PYTEST) --whole -m kernel --held-at-least $(HELD)

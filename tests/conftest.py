@@ -68,17 +68,6 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("cowpool")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and all that ask the running kernel in one.
-
-    They change its settings and count what the machine does, so they would disturb each other.
-    """
-    for item in items:
-        asks = item.get_closest_marker("kernel") is not None
-        item.add_marker(pytest.mark.xdist_group("kernel" if asks else str(item.path)))
-
-
 def kernel_row(item: pytest.Item) -> depends.Row | None:
     """Return what a test that asks the running kernel depends on; ``None`` for any other test."""
     if item.get_closest_marker("kernel") is None:
