@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STUDY := redis_bgsave
 # Plug-ins of other packages that happen to be installed are none of the tests' business.
 PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest
+# A process a core, four at most; which tests share one is said in tests/conftest.py.
+PARALLEL := -p xdist.plugin -n auto --maxprocesses 4
 # Tests that must have held against the running kernel, or `make truth` has proved too little.
 HELD := 150
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -35,7 +37,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST)
+	$(PYTEST) $(PARALLEL)
 
 truth: $(VENV)/.installed-dev
 	$(PYTEST) --whole -m kernel --held-at-least $(HELD)

@@ -68,6 +68,22 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("cowpool")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests in one process, and all that ask the running kernel in one.
+
+    They change its settings and count what the machine does, so they would disturb each other.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            name = nodeid.removeprefix(f"{TESTS.name}/")
+            return "kernel" if depends.row_of(name) else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
+
+
 def kernel_row(item: pytest.Item) -> depends.Row | None:
     """Return what a test that asks the running kernel depends on; ``None`` for any other test."""
     if item.get_closest_marker("kernel") is None:
