@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from sim.base.units import GIB, PAGE_BYTES, S
 from sim.engine.run import build_system
 from sim.engine.system import System
 from sim.engine.task import Task
 from sim.scenario.resolve import open_scenario
-from sim.units import GIB, PAGE_BYTES, S
 from sim.workload.patterns import Every, Listed, Uniform
 
 FAMILY_BYTES = 4 * GIB

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cases
 from simplest import run_simplest
 
-from sim.units import GIB
+from sim.base.units import GIB
 
 ROUNDS = 5
 SIMPLEST_PAGES = 200_000

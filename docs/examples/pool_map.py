@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from sim.units import MIB, MS, Range
+from sim.base.units import MIB, MS, Range
 from sim.workload.api import program
 from sim.workload.patterns import HotCold
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from sim.base.errors import InsufficientDataError, PartlyDoneError, ScenarioError
+from sim.base.limits import LimitReachedError
+from sim.base.text import printable, shorten_middle
 from sim.cli import reference, script_commands  # noqa: F401  # their commands
 from sim.cli.commands import app
 from sim.cli.stopping import Stopped, stopping_by_signals, what_is_kept
-from sim.errors import InsufficientDataError, PartlyDoneError, ScenarioError
-from sim.limits import LimitReachedError
-from sim.text import printable, shorten_middle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
 from sim.stats.enough import enough_for
-from sim.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sim.base.text import printable
 from sim.cli import completing
-from sim.text import printable
 
 if TYPE_CHECKING:
     from sim.study.run import StudyOutcome
@@ -309,7 +309,7 @@ def _told(outcome: StudyOutcome, as_json: bool) -> int:
 
 def _folder(text: str) -> Path:
     """Return the folder that an option names: an empty one would be where we are."""
-    from sim.errors import ScenarioError
+    from sim.base.errors import ScenarioError
 
     if not text.strip():
         raise ScenarioError("has no value; name a folder, or `.` for this one", key="--out")

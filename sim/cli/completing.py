@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 def scenarios(incomplete: str) -> list[str]:
     """Return scenarios that ship, and YAML files, whose names go on from `incomplete`."""
-    from sim.resources import shipped
+    from sim.base.resources import shipped
 
     return _going_on(incomplete, [*shipped("scenarios"), *_files(incomplete, (".yaml", ".yml"))])
 
 
 def studies(incomplete: str) -> list[str]:
     """Return studies that ship, and YAML files, whose names go on from `incomplete`."""
-    from sim.resources import shipped
+    from sim.base.resources import shipped
 
     return _going_on(incomplete, [*shipped("studies"), *_files(incomplete, (".yaml", ".yml"))])
 

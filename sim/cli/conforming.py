@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ def conform_malloc(
     as_json: bool,
 ) -> int:
     """Predict scripts of malloc and free, compare if asked, and return the exit status."""
-    from sim.errors import ScenarioError
+    from sim.base.errors import ScenarioError
     from sim.workload.malloc.models import MODELS
 
     if library not in MODELS:
@@ -110,8 +110,8 @@ def _spawn(prices: dict[str, Any] | None, *, kernel: bool, as_json: bool) -> int
 
 
 def _folio_pages(text: str) -> int:
+    from sim.base.units import PAGE_BYTES
     from sim.scenario.quantities import folio_bytes
-    from sim.units import PAGE_BYTES
 
     try:
         return folio_bytes(f"{text}iB" if text[-1:] in ("K", "M") else text) // PAGE_BYTES
@@ -131,7 +131,7 @@ def asked_release(text: str) -> str:
 
 def host_prices(profile: Path | None) -> dict[str, Any]:
     """Return the prices of a host profile, by default those of the profile that is the default."""
-    from sim.errors import ScenarioError
+    from sim.base.errors import ScenarioError
     from sim.scenario.resolve import resolve
 
     host = {} if profile is None else {"profile": _name_of(profile)}

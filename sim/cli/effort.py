@@ -25,6 +25,6 @@ def plain_if_small(scripts: Iterable[Sequence[Operation]]) -> None:
     it.  The decision is for the whole process: it is the command line's, not the library's.
     """
     if sum(named_pages(script) for script in scripts) <= PLAIN_PAGES:
-        from sim.jit import stay_plain
+        from sim.base.jit import stay_plain
 
         stay_plain()

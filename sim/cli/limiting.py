@@ -7,9 +7,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from sim.errors import ScenarioError
-from sim.limits import Limits
-from sim.units import format_duration, parse_bytes, parse_duration
+from sim.base.errors import ScenarioError
+from sim.base.limits import Limits
+from sim.base.units import format_duration, parse_bytes, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.base.errors import ScenarioError
 from sim.cli.show import Page
 from sim.cli.tables import labelled, paragraph
-from sim.errors import ScenarioError
 from sim.scenario.complaints import suggestion
 from sim.scenario.keys import UNITS, Key, parts
 

@@ -96,8 +96,8 @@ def schema(
     plugin: PluginOption = None,
 ) -> int:
     """Print the JSON Schema of scenarios and studies, for editors."""
+    from sim.base.errors import ScenarioError
     from sim.cli.running import known
-    from sim.errors import ScenarioError
     from sim.scenario.schema import json_schema
 
     if kind not in (None, "scenario", "study"):

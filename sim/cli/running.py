@@ -12,7 +12,7 @@ import sim
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sim.limits import Limits
+    from sim.base.limits import Limits
     from sim.workload.plugin import Plugin
 
 
@@ -32,9 +32,9 @@ def is_study(path: str) -> bool:
 
     What cannot be read is left to whoever reads it next, to say so.
     """
-    from sim.errors import ScenarioError
-    from sim.files import STDIN
-    from sim.resources import shipped
+    from sim.base.errors import ScenarioError
+    from sim.base.files import STDIN
+    from sim.base.resources import shipped
     from sim.scenario.document import read_document
 
     file = Path(path)
@@ -60,9 +60,9 @@ def run_document(
     limits: Limits,
 ) -> dict[str, Any]:
     """Carry out one run and return its results with their provenance, as JSON-able values."""
+    from sim.base.errors import ScenarioError
+    from sim.base.limits import within
     from sim.cli.limiting import progress_of_a_run
-    from sim.errors import ScenarioError
-    from sim.limits import within
     from sim.scenario.resolve import RESULTS_VERSION, load_scenario, scenario_sha256
 
     if is_study(scenario):

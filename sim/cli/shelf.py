@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from sim.errors import ScenarioError
-from sim.resources import Kind, config_path, shipped
+from sim.base.errors import ScenarioError
+from sim.base.resources import Kind, config_path, shipped
 
 if TYPE_CHECKING:
     from pathlib import Path

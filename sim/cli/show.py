@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from sim.base.text import printable
+from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.cli.answering import answer_of, done_in
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
 from sim.stats.enough import enough_for, independent_values, percentile_needs
-from sim.text import printable
-from sim.units import PAGE_BYTES, format_bytes, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

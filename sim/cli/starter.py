@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-from sim.errors import ScenarioError
-from sim.files import write_file
-from sim.resources import config_path, shipped
+from sim.base.errors import ScenarioError
+from sim.base.files import write_file
+from sim.base.resources import config_path, shipped
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,50}")
 

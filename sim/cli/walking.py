@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sim.base.errors import ScenarioError
 from sim.cli.conforming import asked_release
-from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,7 @@
 Where the knots of a table lie is told in `sim.cost.quantiles`.
 """
 
-from sim.jit import inlined
+from sim.base.jit import inlined
 from sim.kernel.work import ACCESS
 from sim.machine.draw import draw
 from sim.machine.layout import N_QUANTILES, Arrays

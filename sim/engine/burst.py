@@ -7,8 +7,8 @@ its length) leaves no trace in the machine, so bursts of any length give the sam
 
 from typing import Final
 
+from sim.base.jit import compiled, inlined
 from sim.cost.draw import settle
-from sim.jit import compiled, inlined
 from sim.kernel.step import OP_ACCESS, OP_COMPUTE, OP_NONE, access_step, call_step
 from sim.kernel.work import (
     BEGUN,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from sim.base.errors import Errno, Refused
+from sim.base.text import shown
+from sim.base.units import Vpn, pages_for
 from sim.engine.evidence import REFUSED_BY
 from sim.engine.streams import MOST, stream, whole
-from sim.errors import Errno, Refused
 from sim.kernel import fadvise
 from sim.kernel import step as ops
 from sim.kernel.work import E2BIG, EAGAIN, EFAULT, EINVAL, ENOMEM
@@ -27,8 +29,6 @@ from sim.machine.layout import (
     KIND_SHMEM,
     NONE,
 )
-from sim.text import shown
-from sim.units import Vpn, pages_for
 from sim.workload.api import Region
 from sim.workload.patterns import SEQUENTIAL
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from sim.base.units import PAGE_BYTES, S
 from sim.kernel.readahead import arrived, is_under_way, written
 from sim.machine.layout import HEED_READS
-from sim.units import PAGE_BYTES, S
 
 if TYPE_CHECKING:
     from sim.engine.system import System

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.base.errors import KernelPanicError
 from sim.engine import burst
-from sim.errors import KernelPanicError
 from sim.machine.layout import NONE
 
 if TYPE_CHECKING:

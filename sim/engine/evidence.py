@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.names import kind_of
 from sim.kernel import step as ops
 from sim.kernel.work import BY_LIMIT, BY_MEMORY, BY_PROMISE
-from sim.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sim.base.errors import Refused
     from sim.engine.system import System
     from sim.engine.task import Task
-    from sim.errors import Refused
     from sim.workload.arrivals import ArrivalStream
 
 REQUEST: Final = "request"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from sim.text import shown
+from sim.base.text import shown
 from sim.workload.blame import MODULE_PREFIX, blaming
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sim.base.units import pages_for
 from sim.machine.images import SegmentRow
 from sim.machine.layout import A_ACCOUNT, A_READ, A_WRITE, NONE
-from sim.units import pages_for
 from sim.workload.presets import program_image
 
 if TYPE_CHECKING:

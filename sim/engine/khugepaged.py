@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import MS
 from sim.engine.task import Task
 from sim.kernel import step as ops
 from sim.kernel.khugepaged import NO_BLOCK, REST
-from sim.units import MS
 
 if TYPE_CHECKING:
     from collections.abc import Generator

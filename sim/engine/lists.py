@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.errors import KernelPanicError
+from sim.base.errors import KernelPanicError
 from sim.machine.machine import Machine
 
 

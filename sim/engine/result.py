@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.latency import forget_latencies, latencies
 from sim.engine.system import FAULT_KINDS
 from sim.kernel import work
 from sim.machine.layout import N_LINES
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE
-from sim.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sim.errors import ScenarioError
-from sim.limits import real_memory_bytes
+from sim.base.errors import ScenarioError
+from sim.base.limits import real_memory_bytes
+from sim.base.units import PAGE_BYTES, format_bytes
 from sim.machine.layout import COLUMNS
-from sim.units import PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

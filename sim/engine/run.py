@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import PAGE_BYTES, pages_for, parse_bytes
 from sim.cost.catalogue import price_array
 from sim.engine.burst import FOREVER
 from sim.engine.disk import DiskSpec
@@ -24,7 +25,6 @@ from sim.machine.layout import (
 )
 from sim.machine.machine import HostSpec, Machine
 from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
-from sim.units import PAGE_BYTES, pages_for, parse_bytes
 from sim.workload import PROGRAMS
 from sim.workload.blame import blaming
 from sim.workload.signature import PROCESS_KEYS, keyword_arguments

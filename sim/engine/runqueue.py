@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from sim.base.text import shown
 from sim.policy.schedulers import FOREVER_NS, SchedulerPolicy
 from sim.stats.level import Level
-from sim.text import shown
 from sim.workload.blame import blaming, complaint, is_of_plugin
 
 ANY = -1

@@ -9,9 +9,9 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.errors import Errno, Refused
+from sim.base.errors import Errno, Refused
+from sim.base.text import shown
 from sim.kernel import step as ops
-from sim.text import shown
 from sim.workload.patterns import (
     Every,
     HotCold,

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import simpy
 from simpy.events import EventPriority
 
+from sim.base.errors import KernelPanicError
+from sim.base.rng import key_words
+from sim.base.units import PAGE_BYTES
 from sim.engine import burst
 from sim.engine.disk import Disk, DiskSpec
 from sim.engine.dispatcher import Dispatcher
@@ -25,14 +28,11 @@ from sim.engine.mmap_lock import LockQueue
 from sim.engine.runqueue import RunQueue
 from sim.engine.shortage import Killer, Queue, Shortage
 from sim.engine.task import Signal, Task
-from sim.errors import KernelPanicError
 from sim.kernel import step as ops
 from sim.kernel import work
 from sim.machine.layout import KIND_FILE, N_DRAWS, N_LINES, NONE
 from sim.observe.footprint import footprint
 from sim.observe.histogram import FORK, observe_one
-from sim.rng import key_words
-from sim.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from sim.base.errors import Errno, Refused
+from sim.base.rng import stream
+from sim.base.text import named, shown
+from sim.base.units import PAGE_BYTES, Pid
 from sim.engine.foreign import not_an_event
 from sim.engine.streams import whole
 from sim.engine.threads import ThreadCalls, require_program
-from sim.errors import Errno, Refused
 from sim.kernel import step as ops
 from sim.machine.layout import FORK_ASYNC, NONE
-from sim.rng import stream
-from sim.text import named, shown
-from sim.units import PAGE_BYTES, Pid
 from sim.workload.api import Child, Exited, Image
 from sim.workload.arrivals import ArrivalStream
 from sim.workload.blame import fault_of_plugin

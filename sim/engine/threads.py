@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.base.text import shown
 from sim.engine.calls import MemoryCalls
 from sim.kernel import step as ops
-from sim.text import shown
 from sim.workload.api import Thread
 
 if TYPE_CHECKING:

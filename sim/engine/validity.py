@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from sim.base.units import S, format_bytes, format_duration
 from sim.engine.names import kind_of
-from sim.units import S, format_bytes, format_duration
 from sim.workload import PROGRAMS
 
 if TYPE_CHECKING:

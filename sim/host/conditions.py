@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sim.cache import cache_folder
+from sim.base.cache import cache_folder
+from sim.base.limits import group_limit_bytes, meminfo_bytes
+from sim.base.units import GIB, KIB, PAGE_BYTES, format_bytes
 from sim.host.script import MAPPING_VERBS, Operation, Verb
-from sim.limits import group_limit_bytes, meminfo_bytes
 from sim.machine.rules import (
     CHECKED,
     NEWEST,
@@ -27,7 +28,6 @@ from sim.machine.rules import (
     release_name,
     rules_of,
 )
-from sim.units import GIB, KIB, PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

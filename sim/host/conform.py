@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from sim.files import write_file
+from sim.base.files import write_file
 from sim.host.compare import Comparison, compare, count_differences
 from sim.host.conditions import (
     assumed_release,

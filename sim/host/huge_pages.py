@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sim.base.units import PAGE_BYTES
 from sim.host.conditions import THP_FOLDER
 from sim.host.settings import changed_settings
-from sim.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

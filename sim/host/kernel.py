@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sim.cache import cache_folder
-from sim.errors import SimError
+from sim.base.cache import cache_folder
+from sim.base.errors import SimError
 from sim.host.conditions import FILE_VERBS, THP_FOLDER, cannot_run, compiler, file_folder
 from sim.host.conditions import read_setting as read_kernel_setting
 from sim.host.record import COUNTS, OF_AREAS, Figures, OpRecord

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final
 
+from sim.base.errors import Errno, KernelPanicError
 from sim.engine.direct import carry_out
-from sim.errors import Errno, KernelPanicError
 from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, SEGV, SHORT
 from sim.machine.layout import NONE
 

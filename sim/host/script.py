@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

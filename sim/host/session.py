@@ -6,8 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from sim.errors import ScenarioError
-from sim.text import printable
+from sim.base.errors import ScenarioError
+from sim.base.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.files import write_file
+from sim.base.files import write_file
 from sim.host.conditions import read_setting
 from sim.host.kernel import HostError
 

@@ -13,8 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.errors import KernelPanicError
+from sim.base.units import PAGE_BYTES
 from sim.engine.images import install
-from sim.errors import KernelPanicError
 from sim.host.operation import at_once, operate
 from sim.kernel import step as ops
 from sim.machine.layout import (
@@ -29,7 +30,6 @@ from sim.machine.layout import (
     THP_MADVISE,
 )
 from sim.machine.machine import HostSpec, Machine
-from sim.units import PAGE_BYTES
 from sim.workload.image import SPAWN_STACK_PAGES, ProgramImage, Segment, Touch
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from sim.base.limits import meminfo_bytes
+from sim.base.units import GIB, MIB, PAGE_BYTES, format_bytes
 from sim.host.compare import DIFFERENT as DIFFERENCE
 from sim.host.compare import SAME
 from sim.host.conditions import cannot_run, host_conditions
@@ -24,8 +26,6 @@ from sim.host.spawn import (
     some_touches,
 )
 from sim.host.spawn_run import SpawnRunner
-from sim.limits import meminfo_bytes
-from sim.units import GIB, MIB, PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

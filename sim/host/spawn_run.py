@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sim.base.units import PAGE_BYTES
 from sim.host.conditions import file_folder
 from sim.host.kernel import HostError, compiled_program
 from sim.host.spawn import (
@@ -22,7 +23,6 @@ from sim.host.spawn import (
     exec_stack_pages,
     own_touches,
 )
-from sim.units import PAGE_BYTES
 from sim.workload.elf import entry_vpn, read_elf
 
 if TYPE_CHECKING:

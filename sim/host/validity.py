@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from sim.errors import ScenarioError
-from sim.files import read_at_most, shown_path
+from sim.base.errors import ScenarioError
+from sim.base.files import read_at_most, shown_path
 from sim.host.script import (
     FIRST_PROCESS,
     MAPPING_VERBS,

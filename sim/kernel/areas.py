@@ -1,6 +1,6 @@
 """Calls that lay out an address space: mmap, brk."""
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.filemap import fill_step
 from sim.kernel.overcommit import commit, promised, refuse
 from sim.kernel.unmap import remove_areas, split_edges, zap_next

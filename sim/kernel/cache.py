@@ -1,6 +1,6 @@
 """Pages of the page cache: how they get into it, and what maps them."""
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.machine.frames import take
 from sim.machine.layout import (
     F_DIRTY,

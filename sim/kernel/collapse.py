@@ -20,7 +20,7 @@ not matter.  Read in Linux 6.1 `mm/khugepaged.c` (`madvise_collapse`, `hpage_col
 `collapse_huge_page`), 6.18 by running it.
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.folio import make_folio, take_block
 from sim.kernel.huge import put_aside
 from sim.kernel.mappers import drop_mapper

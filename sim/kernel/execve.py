@@ -21,7 +21,7 @@ Linux counts the faults that the kernel takes for a process as the process's own
 
 from typing import Final
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.fault import access
 from sim.kernel.filemap import evict_step, fill_step
 from sim.kernel.overcommit import commit, may_commit, promised

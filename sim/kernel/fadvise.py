@@ -5,7 +5,7 @@ Read in Linux 6.12 `mm/fadvise.c` and `mm/truncate.c` (`mapping_try_invalidate`)
 
 from typing import Final
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.fileio import file_call_is_sound
 from sim.kernel.readahead import force_read, window_room
 from sim.kernel.work import DONE, FRAME_FREE, GROW, MADVISE_CALL, MORE, note

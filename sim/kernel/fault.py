@@ -20,7 +20,7 @@ Read in Linux 6.12 `mm/memory.c` (`do_anonymous_page`, `do_wp_page`) and `mm/mma
 made again; only a stack stays extended.
 """
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.kernel.filemap import bring_in, file_fault, write_cached
 from sim.kernel.folio import fill_folio, may_reuse
 from sim.kernel.huge import SMALL, SPLIT, huge_fault

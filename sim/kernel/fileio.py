@@ -7,7 +7,7 @@ it: clean and read-only, so that the file system hears of the next write.  Read 
 (`sim.kernel.readahead`), and writes what is dirty: fsync and msync wait for that.
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.cache import cache_page, dirty_folio
 from sim.kernel.filemap import FILL_PAGES
 from sim.kernel.ranges import area_ahead

@@ -20,7 +20,7 @@ for the device is made again when the page has come: major if it found the page 
 `mm/filemap.c`: `filemap_map_pages`, `filemap_fault`.
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.cache import cache_page, count_cached, dirty_folio, map_cached
 from sim.kernel.pages import count_resident, family_of, fresh_page
 from sim.kernel.readahead import (

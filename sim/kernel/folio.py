@@ -8,7 +8,7 @@ Read in Linux 6.12 `mm/memory.c` (`alloc_anon_folio`, `wp_can_reuse_anon_folio`)
 (`__wp_can_reuse_large_anon_folio`).
 """
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.kernel.lend import is_lent
 from sim.kernel.mappers import name_mapper
 from sim.kernel.ops import OP_ACCESS

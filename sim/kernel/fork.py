@@ -4,7 +4,7 @@ Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range
 `vma_needs_copy`).
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.cache import count_cached
 from sim.kernel.folio import folio_runs
 from sim.kernel.huge import copy_huge, split_huge

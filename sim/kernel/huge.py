@@ -19,7 +19,7 @@ Read in Linux 6.12 `mm/huge_memory.c`.
 
 from typing import Final
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.folio import make_folio, mark_written, maybe_shared, take_block
 from sim.kernel.mappers import add_mapper, drop_mapper
 from sim.kernel.pages import (

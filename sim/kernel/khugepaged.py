@@ -13,7 +13,7 @@ Read in Linux 6.1 `mm/khugepaged.c` (`khugepaged_scan_mm_slot`, `hpage_collapse_
 
 from typing import Final
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.collapse import any_writable, collapse_leaf
 from sim.kernel.folio import maybe_shared, take_block
 from sim.kernel.huge import may_be_huge

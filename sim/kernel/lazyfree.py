@@ -16,7 +16,7 @@ Read in Linux 6.18 `mm/madvise.c` (`madvise_free_pte_range`), `mm/huge_memory.c`
 (`madvise_free_huge_pmd`) and `mm/migrate.c` (`try_to_map_unused_to_zeropage`).
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.folio import folio_pages, maybe_shared
 from sim.kernel.huge import huge_entry, maybe_shared_whole, split_huge
 from sim.kernel.pages import forget_page

@@ -11,7 +11,7 @@ latency-sensitive applications" (EuroSys 2021), and Pang et al.: "Async-fork: mi
 latency spikes incurred by the fork-based snapshot mechanism from the OS level" (VLDB 2023).
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.mappers import add_mapper
 from sim.kernel.pages import count_resident
 from sim.kernel.work import (

@@ -16,7 +16,7 @@ Read in Linux 6.12 `include/linux/mm.h` (`vma_start_write`, `vma_start_read`), `
 (`dup_mmap`), and `mm/memory.c` (`lock_vma_under_rcu`).
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.huge import huge_entry
 from sim.kernel.lend import is_lent
 from sim.kernel.ops import (

@@ -17,7 +17,7 @@ counts once, small or huge.  Read in Linux 6.18 `include/linux/rmap.h`
 nothing is here.
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.machine.frames import folio_row
 from sim.machine.layout import NONE, Arrays
 

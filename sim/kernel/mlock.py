@@ -4,7 +4,7 @@ Read in Linux 6.12 `mm/mlock.c` (`apply_vma_lock_flags`, `do_mlock`).  How much 
 (`RLIMIT_MEMLOCK`) is not limited here.
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.areas import STAGE_POPULATE
 from sim.kernel.protect import change_flags
 from sim.kernel.work import DONE, ENOMEM, GROW, MADVISE_CALL, MORE, note

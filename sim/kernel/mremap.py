@@ -5,7 +5,7 @@ Read in Linux 6.12 `mm/mremap.c` (`move_page_tables`, `move_vma`) and `mm/vma.c`
 
 from typing import Final
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.huge import huge_entry, move_huge, split_huge
 from sim.kernel.overcommit import commit, promised, refuse
 from sim.kernel.unmap import split_edges, unmap_step

@@ -1,6 +1,6 @@
 """What the kernel promises: `Committed_AS`, and when a promise is refused."""
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.work import BY_PROMISE, ENOMEM
 from sim.machine.layout import Arrays
 from sim.machine.rules import R_GUESS_TOTAL

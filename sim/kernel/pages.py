@@ -1,6 +1,6 @@
 """Anonymous pages: their family, their frames, their twins, and the resident set they count in."""
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.machine.frames import give_back, take
 from sim.machine.layout import F_ANON, F_EXCLUSIVE, NONE, Arrays
 

@@ -6,7 +6,7 @@ MAP_POPULATE, MADV_POPULATE_READ and _WRITE, mlock, and mprotect of locked memor
 
 from typing import Final
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.fault import access
 from sim.kernel.huge import huge_entry
 from sim.kernel.lend import is_lent

@@ -3,7 +3,7 @@
 Read in Linux 6.12 `kernel/fork.c`, `kernel/exit.c`.
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.filemap import evict_step, release_file
 from sim.kernel.lend import let_go
 from sim.kernel.lock import release, tell

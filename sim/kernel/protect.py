@@ -5,7 +5,7 @@ mprotect stops at the first hole, madvise goes on behind it; both then say ENOME
 6.12 `mm/mprotect.c` (`mprotect_fixup`, `change_pte_range`) and `mm/madvise.c`.
 """
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.huge import huge_entry, split_across, split_huge
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.populate import WRITE, populate_page

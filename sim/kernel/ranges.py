@@ -1,6 +1,6 @@
 """Calls over a range of pages that may have holes: madvise, msync."""
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.work import ENOMEM
 from sim.machine.areas import find_area
 from sim.machine.layout import NONE, Arrays

@@ -23,7 +23,7 @@ Read in Linux `mm/readahead.c` and `mm/filemap.c` (`do_sync_mmap_readahead`,
 
 from typing import Final
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.cache import cache_page
 from sim.kernel.work import CACHE_FILL, note
 from sim.machine.frames import secure

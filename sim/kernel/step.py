@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
 from sim.kernel.collapse import collapse_step
 from sim.kernel.execve import exec_step, start_step

@@ -1,6 +1,6 @@
 """What a task holds besides its address space: a kernel stack, and frames set aside for a fork."""
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.machine.frames import give_back, take
 from sim.machine.layout import F_STACK, NONE, Arrays
 

@@ -4,7 +4,7 @@ Entries are removed one leaf table a step, as `zap_pte_range` does; page tables 
 use them any more (`free_pgd_range`).
 """
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.kernel.filemap import evict_step, release_file, unmap_cached
 from sim.kernel.huge import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.lend import disinherit, drop_lent

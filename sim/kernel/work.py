@@ -6,7 +6,7 @@ order.
 
 from typing import Final
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.machine.layout import RECEIPT_LINES, Arrays
 
 # --- how a step ended ---------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Areas (VMAs) and address spaces: slots, the address-ordered list, split and merge."""
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.machine.layout import (
     A_GROWSDOWN,
     A_SHARED,

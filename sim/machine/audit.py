@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.errors import KernelPanicError
-from sim.jit import compiled
+from sim.base.errors import KernelPanicError
+from sim.base.jit import compiled
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.audit_folios import audit_folios
 from sim.machine.layout import (

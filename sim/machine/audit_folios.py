@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.errors import KernelPanicError
-from sim.jit import compiled
+from sim.base.errors import KernelPanicError
+from sim.base.jit import compiled
 from sim.machine.frames import folio_row
 from sim.machine.layout import (
     F_LARGE,

@@ -5,7 +5,7 @@ as 1, 2, 3, SC'11, table 2: passes BigCrush).  Only additions, shifts and masks 
 2**62, so that compiled and plain Python agree to the bit.
 """
 
-from sim.jit import inlined
+from sim.base.jit import inlined
 from sim.machine.layout import Arrays
 
 _MASK = 0xFFFFFFFF

@@ -7,7 +7,7 @@ before memory is declared short.
 
 from typing import Any
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.layout import (
     F_BUDDY,

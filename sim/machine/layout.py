@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.cache import CHECKED
+from sim.base.cache import CHECKED
 from sim.machine.memory import checked, grown, zeroed
 from sim.stats.quantile import N_BUCKETS
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.errors import KernelPanicError
+from sim.base.errors import KernelPanicError
+from sim.base.units import PAGE_BYTES
 from sim.machine.audit import audit
 from sim.machine.frames import add_free_range
 from sim.machine.images import ImageStore
@@ -37,7 +38,6 @@ from sim.machine.watermarks import (
     percpu_high,
     zone_watermarks,
 )
-from sim.units import PAGE_BYTES
 
 _FIRST_TABLES: Final = 1024
 """Page tables there is room for at first, besides those that map all memory twice over."""

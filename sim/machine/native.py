@@ -6,9 +6,10 @@ references on each; compiling that takes minutes and running it costs more than 
 an address.  The source stays what plain Python runs too (``NUMBA_DISABLE_JIT=1``): the attribute is
 then the array itself.
 
-No index is checked or wrapped, unless ``COWPOOL_CHECK=indices`` says so (`sim.jit.CHECKED`): then
-an index that is negative or too large raises `IndexError`, in compiled code too.  What is handed
-around for an array is then the address of its row in the table, which has its length as well.
+No index is checked or wrapped, unless ``COWPOOL_CHECK=indices`` says so (`sim.base.cache.CHECKED`):
+then an index that is negative or too large raises `IndexError`, in compiled code too.  What is
+handed around for an array is then the address of its row in the table, which has its length as
+well.
 """
 
 import operator
@@ -36,7 +37,7 @@ from numba.extending import (
 )
 from numba.np import numpy_support
 
-from sim.cache import CHECKED
+from sim.base.cache import CHECKED
 from sim.machine.layout import COLUMNS, Arrays
 
 

@@ -4,7 +4,7 @@ An entry of an upper level holds the arena slot of the next table; a leaf entry 
 flags.  Leaf tables belong to the address space and are shared by all areas in their 2 MiB.
 """
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.machine.frames import give_back, take
 from sim.machine.layout import (
     F_TABLE,

@@ -1,6 +1,6 @@
 """What one address space holds: resident, proportional and unique memory, as in smaps_rollup."""
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.huge import huge_entry
 from sim.machine.layout import (
     NONE,

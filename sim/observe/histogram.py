@@ -6,7 +6,7 @@ The layout of buckets is that of `sim.stats.quantile`.  A sum is kept in two wor
 
 from typing import Final
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.machine.layout import N_LINES, Arrays
 
 REQUEST: Final = N_LINES

@@ -5,7 +5,7 @@ A level changes at the start of a step only, so it is enough to bring integrals 
 
 from typing import Final
 
-from sim.jit import compiled, inlined
+from sim.base.jit import compiled, inlined
 from sim.machine.layout import MOST_SAMPLES, Arrays
 
 _LIMIT: Final = 1 << 61

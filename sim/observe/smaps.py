@@ -1,6 +1,6 @@
 """What ``/proc/PID/smaps`` says of a range: resident, anonymous, dirty and huge pages."""
 
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.kernel.huge import huge_entry
 from sim.machine.layout import (
     F_ANON,

@@ -7,7 +7,7 @@ as JSON-able facts and tidy tables, and shows it.
 import logging
 import os
 
-from sim.cache import cache_folder
+from sim.base.cache import cache_folder
 
 if "MPLCONFIGDIR" not in os.environ:
     # Matplotlib keeps its list of fonts there.  It would complain where the home is read-only, and

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from sim.units import GIB, HOUR, KIB, MIB, MINUTE, TIB, format_bytes, format_duration
+from sim.base.units import GIB, HOUR, KIB, MIB, MINUTE, TIB, format_bytes, format_duration
 
 _UPPER: Final = {"oom": "OOM", "cow": "COW", "cpu": "CPU", "psi": "PSI"}
 _STEPS: Final = [1, 2, 2.5, 5, 10]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
+from sim.base.units import format_bytes, format_duration
 from sim.report.figures.bill import COLOURS, draw_bill, draw_bills
 from sim.report.figures.forks import draw_forks
 from sim.report.figures.free_pages import draw_free_pages
@@ -18,7 +19,6 @@ from sim.report.figures.latency import draw_latencies, draw_stages
 from sim.report.figures.maps import draw_need, draw_oom
 from sim.report.figures.metrics import draw_metric, draw_paired
 from sim.report.style import FAINT, Drawing
-from sim.units import format_bytes, format_duration
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 _LKML: Final = re.compile(r"\bLKML ([0-9][\w.-]*[\w])")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.text import shorten
+from sim.base.units import format_bytes, format_duration
 from sim.machine.rules import R_FOLIO_SIZES, rules_of
 from sim.scenario.complaints import suggestion
-from sim.text import shorten
-from sim.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union, get_arg
 
 from pydantic import BaseModel, ValidationError
 
+from sim.base.text import shorten
 from sim.scenario.document import Document, Keys, kind_of
 from sim.scenario.synonyms import meant
-from sim.text import shorten
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from sim.errors import ScenarioError
+    from sim.base.errors import ScenarioError
 
 M = TypeVar("M", bound=BaseModel)
 

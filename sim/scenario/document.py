@@ -19,9 +19,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml import events as ev
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from sim.errors import ScenarioError
-from sim.files import STDIN, read_at_most, shown_path
-from sim.text import MOST_CHARACTERS, is_unfit, shorten, visible
+from sim.base.errors import ScenarioError
+from sim.base.files import STDIN, read_at_most, shown_path
+from sim.base.text import MOST_CHARACTERS, is_unfit, shorten, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

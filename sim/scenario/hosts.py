@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import KIB, PAGE_BYTES
 from sim.cost.catalogue import PRICE_KEYS
 from sim.machine import watermarks
 from sim.scenario import defaults
 from sim.scenario.profiles import DEFAULT_PROFILE, merged
-from sim.units import KIB, PAGE_BYTES
 from sim.workload.declared import Uncertain
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from sim.base.units import Range
 from sim.cost.catalogue import PRICE_KEYS
 from sim.scenario import model, study
 from sim.scenario.programs import known_programs, process_model, show_value
 from sim.scenario.quantities import bounds_of
-from sim.units import Range
 from sim.workload.signature import Parameter, parameters_of
 from sim.workload.step_grammar import VERBS, Verb
 from sim.workload.step_words import (

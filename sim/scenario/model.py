@@ -18,6 +18,7 @@ from pydantic import (
     create_model,
 )
 
+from sim.base.units import GIB, MIB, PAGE_BYTES, TIB, format_duration
 from sim.cost.catalogue import FAULTS_WITH_STAGES, PRICE_KEYS
 from sim.engine.validity import LONGEST_RUN_NS, Code
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
@@ -35,7 +36,6 @@ from sim.scenario.quantities import (
     size,
     within,
 )
-from sim.units import GIB, MIB, PAGE_BYTES, TIB, format_duration
 
 LEAST_MEMORY_BYTES: Final = 16 * PAGE_BYTES
 MOST_MEMORY_BYTES: Final = 4 * TIB

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
+from sim.base.text import MOST_CHARACTERS, shorten
 from sim.scenario.complaints import suggestion
 from sim.scenario.document import MAX_DEPTH, Document, Keys, Place, dotted, kind_of, parse_value
-from sim.text import MOST_CHARACTERS, shorten
 
 SET_FILE: Final = "<--set>"
 """What stands in the place of a file's name for a value from the command line."""

@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.errors import ScenarioError
-from sim.files import STDIN
-from sim.resources import Kind, config_path, shipped
+from sim.base.errors import ScenarioError
+from sim.base.files import STDIN
+from sim.base.resources import Kind, config_path, shipped
 from sim.scenario.complaints import checked
 from sim.scenario.document import Keys, read_document
 from sim.scenario.model import HostProfile

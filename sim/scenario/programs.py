@@ -15,6 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_or
 from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
 from pydantic.errors import PydanticUserError
 
+from sim.base.text import shorten
+from sim.base.units import (
+    Range,
+    format_bytes,
+    format_duration,
+    format_rate,
+    parse_bytes,
+    parse_duration,
+    parse_rate,
+)
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.document import Document, Keys, kind_of
 from sim.scenario.model import ProcessFields
@@ -27,16 +37,6 @@ from sim.scenario.quantities import (
     parse_byte_rate,
     plainly,
     within,
-)
-from sim.text import shorten
-from sim.units import (
-    Range,
-    format_bytes,
-    format_duration,
-    format_rate,
-    parse_bytes,
-    parse_duration,
-    parse_rate,
 )
 from sim.workload.blame import blaming
 from sim.workload.declared import LeftOut, Uncertain

@@ -2,7 +2,7 @@
 
 Each is an `Annotated` type: pydantic reads it, checks it and describes it in the JSON schema.
 A size or a duration needs its unit, except in a resolved scenario, whose numbers are in base units
-(`sim.units.in_base_units`), so that it is itself a scenario.
+(`sim.base.units.in_base_units`), so that it is itself a scenario.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from sim.machine.rules import known_release
-from sim.units import (
+from sim.base.units import (
     BYTE_UNITS,
     PAGE_BYTES,
     TIME_UNITS,
@@ -27,6 +26,7 @@ from sim.units import (
     parse_duration,
     parse_rate,
 )
+from sim.machine.rules import known_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sim.errors import ScenarioError
-from sim.files import STDIN
+from sim.base.errors import ScenarioError
+from sim.base.files import STDIN
+from sim.base.resources import config_path
+from sim.base.units import in_base_units
 from sim.policy.schedulers import SCHEDULERS as REGISTRY
-from sim.resources import config_path
 from sim.scenario import defaults
 from sim.scenario.checks import check_end, check_host, check_processes, check_run, check_scheduler
 from sim.scenario.complaints import checked
@@ -32,7 +33,6 @@ from sim.scenario.profiles import (
     names_a_file,
 )
 from sim.scenario.programs import known_programs, resolve_process
-from sim.units import in_base_units
 
 VERSION: Final = 1
 RESULTS_VERSION: Final = 5

@@ -22,8 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from sim.errors import ScenarioError
-from sim.resources import config_path
+from sim.base.errors import ScenarioError
+from sim.base.resources import config_path
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.document import Document, Keys, WrittenNumber, read_document
 from sim.scenario.model import Closed

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 
 
 @dataclass(frozen=True, slots=True)

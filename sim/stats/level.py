@@ -1,6 +1,6 @@
 """Quantities that change in steps, such as free pages or busy CPUs, averaged over time."""
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 
 
 class Level:

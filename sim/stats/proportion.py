@@ -7,7 +7,7 @@ from typing import Final
 
 from scipy import special
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.estimate import check_fraction
 
 REFUTES_AT: Final = 0.05

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 
 N_BUCKETS: Final = (56 << 6) + 128
 """Buckets of a histogram: 3,712 reach up to 2**63 - 1."""

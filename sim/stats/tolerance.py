@@ -16,7 +16,7 @@ from typing import Final, Literal
 import numpy as np
 from scipy import special
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.estimate import check_fraction, finite
 
 Method = Literal["order statistic", "normal theory", "largest value"]

@@ -8,7 +8,7 @@ is worked out at ``1 - (1 - confidence) / 2``, so that both looks together keep 
 
 from collections.abc import Sequence
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.estimate import mean_over_replications
 from sim.stats.proportion import level_of_a_look
 from sim.study.need import Need

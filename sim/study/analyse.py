@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 import sim
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.scenario.resolve import RESULTS_VERSION
 from sim.scenario.study import Replications, StudyFile, Times
 from sim.study import answer, bill, doubts, rests, tables, trials

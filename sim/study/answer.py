@@ -6,6 +6,7 @@ Every figure here comes from the tables; nothing is estimated anew.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sim.base.units import format_bytes, format_bytes_up
 from sim.scenario.study import Answer
 from sim.stats.proportion import REFUTES_AT, format_percent
 from sim.stats.tolerance import GUARD_LEVEL
@@ -14,7 +15,6 @@ from sim.study.plan import Axis, Point
 from sim.study.records import metric_text
 from sim.study.tables import Summary, summary_text
 from sim.study.trials import Books, Verdict
-from sim.units import format_bytes, format_bytes_up
 
 
 def bound_words(asked: Answer) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sim.errors import ScenarioError
-from sim.resources import config_path
+from sim.base.errors import ScenarioError
+from sim.base.resources import config_path
+from sim.base.units import in_base_units
 from sim.scenario.document import Document
 from sim.scenario.profiles import is_path
 from sim.scenario.programs import known_programs
@@ -19,7 +20,6 @@ from sim.scenario.resolve import (
 from sim.scenario.study import Study, parsed_study
 from sim.study.metric_names import METRICS
 from sim.study.plan import Planner
-from sim.units import in_base_units
 from sim.workload.plugin import Plugin
 
 

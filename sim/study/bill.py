@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sim.base.units import MIB, PAGE_BYTES, format_bytes
 from sim.study.inputs import Omission
 from sim.study.need import Need
-from sim.units import MIB, PAGE_BYTES, format_bytes
 from sim.workload.declared import HEADROOM, Line, advice_of
 from sim.workload.signature import keyword_arguments
 

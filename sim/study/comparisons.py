@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sim.resources import config_path, shipped
+from sim.base.resources import config_path, shipped
+from sim.base.units import parse_bytes
 from sim.scenario.complaints import checked
 from sim.scenario.document import read_document
 from sim.scenario.model import Closed
 from sim.scenario.programs import show_value
-from sim.units import parse_bytes
 from sim.workload import PROGRAMS
 from sim.workload.signature import parameters_of
 

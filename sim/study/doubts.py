@@ -6,12 +6,12 @@ Each is a sentence of its own; none is added to another, nor to chance.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sim.base.units import format_bytes
 from sim.study.comparisons import ModelError, model_error
 from sim.study.inputs import Input, Omission, omissions_of
 from sim.study.need import Need
 from sim.study.plan import Planner
 from sim.study.rests import Base, Effect, range_of
-from sim.units import format_bytes
 
 VISIBLE_FROM: Final = 0.005
 """Share of the answer by which an input must move it to be named in a sentence."""

@@ -22,8 +22,8 @@ from functools import lru_cache
 from multiprocessing import resource_tracker
 from typing import Any, Final, Protocol
 
-from sim.errors import ScenarioError
-from sim.limits import LimitReachedError, Limits, within
+from sim.base.errors import ScenarioError
+from sim.base.limits import LimitReachedError, Limits, within
 from sim.study.store import pack
 from sim.workload.plugin import Plugin, load_plugin
 

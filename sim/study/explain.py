@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from sim.base.units import S, format_bytes, format_duration
 from sim.scenario.explain import Section, explain_scenario
 from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.study import Replications, load_study
@@ -13,7 +14,6 @@ from sim.study.base import planner_of
 from sim.study.executor import available_cpus
 from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
-from sim.units import S, format_bytes, format_duration
 from sim.workload.plugin import Plugin
 
 Line = tuple[str, str]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.study import tables
 from sim.study.percentiles import distributions_of, percent_of, pooled_percentile
 from sim.study.plan import Planner

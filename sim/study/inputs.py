@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from sim.base.errors import ScenarioError
+from sim.base.units import KIB, format_bytes, format_duration, in_base_units
 from sim.cost.bounds import prices_at
-from sim.errors import ScenarioError
 from sim.scenario.hosts import DISK_UNCERTAIN, HOST_UNCERTAIN
 from sim.scenario.programs import show_value
 from sim.scenario.study import StudyFile, UncertainInput
 from sim.study.plan import Axis, Cell, Planner, value_at
 from sim.study.records import Record
-from sim.units import KIB, format_bytes, format_duration, in_base_units
 from sim.workload.declared import LeftOut, Uncertain, mark_of
 from sim.workload.signature import Parameter, parameters_of
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
+from sim.base.errors import InsufficientDataError
+from sim.base.units import format_duration
 from sim.cost.bounds import PRICED, mean_range
-from sim.errors import InsufficientDataError
 from sim.study.headline import Figure, figure_from
 from sim.study.records import Record
 from sim.study.store import Store
-from sim.units import format_duration
 
 FROM_WORK: Final = {"fork_latency_ns": "fork, mean", "fault_latency_ns": "page fault, mean"}
 """Latencies whose range follows from the work of the runs, and what people call them."""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
+from sim.base.units import MIB, PAGE_BYTES
 from sim.stats.proportion import level_of_a_look
 from sim.stats.tolerance import UpperBound, upper_bound
-from sim.units import MIB, PAGE_BYTES
 
 PARTS: Final = ("data", "cow_copies", "page_tables", "kernel_stacks", "page_cache")
 """The parts of `memory_need_bytes`, in the order of a bill."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.enough import BULK, enough_for, independent_values, percentile_needs
 from sim.study.curves import pooled_distribution
 from sim.study.records import Record

@@ -18,6 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
+from sim.base.text import shorten
+from sim.base.units import PAGE_BYTES, BaseFloat, BaseInt
 from sim.scenario.complaints import suggestion
 from sim.scenario.effort import expected_work_s
 from sim.scenario.programs import known_programs
@@ -25,8 +27,6 @@ from sim.scenario.study import Replications, Study, Times, ZippedAxis, as_times,
 from sim.stats.tolerance import values_needed
 from sim.study.limits import require_moderate_size
 from sim.study.metric_names import meant_metric
-from sim.text import shorten
-from sim.units import PAGE_BYTES, BaseFloat, BaseInt
 
 Part = Literal["runs", "need", "check", "around", "inputs", "fresh", "outgrown"]
 

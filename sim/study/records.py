@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sim.base.units import format_bytes, format_duration
 from sim.study.need import kept_bytes
 from sim.study.store import Place, Store
-from sim.units import format_bytes, format_duration
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.study import adaptive, tables
 from sim.study.analyse import needs_and_hosts
 from sim.study.base import run_key

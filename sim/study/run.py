@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.base.files import CannotWriteError, remove_unfinished, require_places, stage
+from sim.base.limits import Limits
+from sim.base.units import S, format_duration
 from sim.engine.room import machine_bytes, require_room
-from sim.errors import PartlyDoneError, ScenarioError
-from sim.files import CannotWriteError, remove_unfinished, require_places, stage
-from sim.limits import Limits
 from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
 from sim.study.base import planner_again, planner_of
@@ -33,7 +34,6 @@ from sim.study.executor import (
 from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
 from sim.study.store import Store
-from sim.units import S, format_duration
 from sim.workload.plugin import Plugin
 
 EXIT_DONE: Final = 0

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sim.errors import ScenarioError
-from sim.files import CannotWriteError
+from sim.base.errors import ScenarioError
+from sim.base.files import CannotWriteError
 
 SCHEMA_VERSION: Final = 1
 

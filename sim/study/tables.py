@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.enough import BULK
 from sim.stats.estimate import mean_over_replications, paired
 from sim.study.near_normal import has_interval

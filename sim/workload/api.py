@@ -5,7 +5,7 @@ the C program it stands for.  Each verb is itself a generator and is entered wit
 ``yield from``; a program may also ``yield`` any SimPy event.  `Process` is the whole
 interface: `sim.engine` implements it, a test may do so with a list.
 
-A refused call raises `sim.errors.Refused` inside the program; a program that does not
+A refused call raises `sim.base.errors.Refused` inside the program; a program that does not
 catch it ends as ``failed: ENOMEM`` (or whatever was refused).
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sim.units import Pid, Vpn
+    from sim.base.units import Pid, Vpn
     from sim.workload.arrivals import ArrivalStream
     from sim.workload.patterns import Every, Pattern
 

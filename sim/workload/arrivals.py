@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from sim.errors import ScenarioError
-from sim.units import BaseInt, S, parse_duration
+from sim.base.errors import ScenarioError
+from sim.base.units import BaseInt, S, parse_duration
 from sim.workload.patterns import check_arrivals
 
 if TYPE_CHECKING:

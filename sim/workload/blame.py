@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.errors import Refused, ScenarioError, SimError
-from sim.text import told
+from sim.base.errors import Refused, ScenarioError, SimError
+from sim.base.text import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

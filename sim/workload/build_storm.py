@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from sim.errors import Refused
-from sim.units import GIB, MIB, MINUTE, MS, PAGE_BYTES, Range, in_base_units
+from sim.base.errors import Refused
+from sim.base.units import GIB, MIB, MINUTE, MS, PAGE_BYTES, Range, in_base_units
 from sim.workload.api import program as offered
 from sim.workload.declared import Uncertain
 from sim.workload.patterns import Uniform

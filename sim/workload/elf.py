@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from sim.units import PAGE_BYTES
+from sim.base.units import PAGE_BYTES
 from sim.workload.image import ProgramImage, Segment
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from sim.errors import Refused
-from sim.units import MIB, MINUTE, MS, PAGE_BYTES, Range
+from sim.base.errors import Refused
+from sim.base.units import MIB, MINUTE, MS, PAGE_BYTES, Range
 from sim.workload.api import program
 from sim.workload.declared import Uncertain
 from sim.workload.malloc.heap import Block, Heap

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sim.units import PAGE_BYTES
+from sim.base.units import PAGE_BYTES
 
 TEXT_VPN: Final = 0x400
 """Where a static program's first segment lies, as the linker has it: 4 MiB."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from sim.units import KIB, PAGE_BYTES
+from sim.base.units import KIB, PAGE_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

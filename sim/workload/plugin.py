@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sim.errors import ScenarioError
-from sim.text import told
+from sim.base.errors import ScenarioError
+from sim.base.text import told
 from sim.workload.blame import MODULE_PREFIX, fault_of_plugin
 from sim.workload.signature import parameters_of
 

@@ -11,8 +11,8 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.resources import config_path, shipped
-from sim.units import PAGE_BYTES, pages_for
+from sim.base.resources import config_path, shipped
+from sim.base.units import PAGE_BYTES, pages_for
 from sim.workload.image import STACK_BYTES, TEXT_VPN, ProgramImage, Segment, Touch
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
 
-from sim.errors import Refused
-from sim.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S, format_bytes, pages_for
+from sim.base.errors import Refused
+from sim.base.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S, format_bytes, pages_for
 from sim.workload.api import program
 from sim.workload.arrivals import ArrivalKind, ArrivalStream, arrival_stream
 from sim.workload.declared import HEADROOM, LeftOut, Line, Uncertain, advised_by

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sim.units import PAGE_BYTES
+from sim.base.units import PAGE_BYTES
 from sim.workload.jemalloc import Places, layout, size_class
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from sim.errors import Refused
-from sim.units import KIB, MIB, MS, PAGE_BYTES, US, Range, S, in_base_units
+from sim.base.errors import Refused
+from sim.base.units import KIB, MIB, MS, PAGE_BYTES, US, Range, S, in_base_units
 from sim.workload.api import program as offered
 from sim.workload.build_storm import SpawnMethod, spawn
 from sim.workload.declared import Uncertain

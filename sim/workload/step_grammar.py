@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from sim.units import PAGE_BYTES, parse_bytes, parse_duration, parse_rate
+from sim.base.units import PAGE_BYTES, parse_bytes, parse_duration, parse_rate
 from sim.workload.presets import preset_names
 from sim.workload.step_errors import Path, StepsError, kind_of, unknown
 from sim.workload.step_words import ELSEWHERE

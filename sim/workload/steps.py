@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from sim.units import in_base_units
+from sim.base.units import in_base_units
 from sim.workload.api import Image, program
 from sim.workload.arrivals import poisson
 from sim.workload.malloc.heap import Heap

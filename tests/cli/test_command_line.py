@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import sim.cli.starter
+from sim.base.resources import shipped
 from sim.cli import main
 from sim.cli.shelf import KINDS, find, names, summaries
-from sim.resources import shipped
 from sim.scenario import load_scenario
 from sim.scenario.study import load_study
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.host import conform
 from sim.host.conditions import Condition, cannot_run, objections, rules_condition
 from sim.host.conform import run_conform

@@ -5,12 +5,12 @@ import json
 
 import pytest
 
+from sim.base.units import MIB
 from sim.cli import main
 from sim.host import spawn_conform
 from sim.host.kernel import HostError
 from sim.host.spawn import Spawn
 from sim.host.spawn_conform import run_spawns
-from sim.units import MIB
 
 
 def run(**options):

@@ -11,14 +11,14 @@ import pytest
 
 import sim.cli.limiting
 import sim.engine.room
+from sim.base.limits import LimitReachedError, Limits, real_memory_bytes, within
+from sim.base.units import GIB
 from sim.cli import main
 from sim.engine.room import machine_bytes
-from sim.limits import LimitReachedError, Limits, real_memory_bytes, within
 from sim.scenario import load_scenario
 from sim.scenario.study import load_study
 from sim.study.base import planner_of
 from sim.study.limits import MOST_RUNS, most_runs
-from sim.units import GIB
 
 SCENARIO = """\
 version: 1

@@ -6,9 +6,9 @@ import random
 import pytest
 from support.documents import run_document
 
+from sim.base.units import GIB, MIB, MS, US, S
 from sim.cli.answering import answer_of, done_in
 from sim.cli.show import show_run
-from sim.units import GIB, MIB, MS, US, S
 
 NOTHING = {"count": 0, **dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"))}
 

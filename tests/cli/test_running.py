@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sim.base.resources import shipped
 from sim.cli import main
-from sim.resources import shipped
 from sim.scenario import resolve
 from sim.scenario.resolve import RESULTS_VERSION, scenario_sha256
 

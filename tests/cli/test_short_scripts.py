@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import sim.jit
+import sim.base.jit
 from sim.cli import main
 from sim.cli.effort import PLAIN_PAGES, named_pages, plain_if_small
 from sim.host.validity import load_script
@@ -43,7 +43,9 @@ def test_a_short_script_compiles_nothing_and_says_the_same(command, tmp_path, ca
 
 def test_what_is_compiled_would_be_seen(tmp_path):
     program = tmp_path / "tiny.py"
-    program.write_text("from sim.jit import compiled\n@compiled\ndef one():\n    return 1\none()\n")
+    program.write_text(
+        "from sim.base.jit import compiled\n@compiled\ndef one():\n    return 1\none()\n"
+    )
     subprocess.run(
         [sys.executable, str(program)],
         env=with_cache(tmp_path / "cache") | {"PYTHONPATH": str(Path(sim.__file__).parents[1])},
@@ -53,7 +55,7 @@ def test_what_is_compiled_would_be_seen(tmp_path):
 
 
 def test_a_process_that_began_to_compile_goes_on():
-    assert not sim.jit.stay_plain()
+    assert not sim.base.jit.stay_plain()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_how_many_pages_are_few(pages, plain, tmp_path, monkeypatch):
     script = tmp_path / "script.txt"
     script.write_text(f"P map A {pages}\nP write A 0 {pages}\n")
     asked = []
-    monkeypatch.setattr(sim.jit, "stay_plain", lambda: asked.append(True))
+    monkeypatch.setattr(sim.base.jit, "stay_plain", lambda: asked.append(True))
     operations = load_script(script)
     plain_if_small([operations])
     assert (bool(asked), named_pages(operations)) == (plain, 2 * pages + 2)

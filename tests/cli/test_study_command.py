@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from support.patience import LONGEST_S, wait_until
 
+from sim.base.units import format_bytes, format_bytes_up, parse_duration
 from sim.cli.commands import _told
 from sim.study.run import StudyOutcome
-from sim.units import format_bytes, format_bytes_up, parse_duration
 
 STUDY = """\
 version: 1

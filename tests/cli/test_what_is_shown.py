@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from sim.base.text import is_unfit
 from sim.cli import main
-from sim.text import is_unfit
 
 SCENARIO = """\
 version: 1

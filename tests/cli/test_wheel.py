@@ -60,7 +60,7 @@ def test_an_unpacked_wheel_finds_its_configurations(wheel, tmp_path):
         archive.extractall(tmp_path)
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
-        "from sim.resources import shipped; import sim; "
+        "from sim.base.resources import shipped; import sim; "
         "print(sim.__file__, *shipped('hosts'))"
     )
     output = subprocess.run(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.documents import run_document
 
+from sim.base.units import format_bytes, format_duration
 from sim.cli import main
 from sim.cli.commands import _told
 from sim.cli.show import show_run, show_sections
@@ -20,7 +21,6 @@ from sim.cli.tables import LEAST_WIDTH, Table, beside, labelled, paragraph
 from sim.scenario.explain import Section
 from sim.study.progress import ProgressBar
 from sim.study.run import StudyOutcome
-from sim.units import format_bytes, format_duration
 
 WIDTHS = (60, 80, 120)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

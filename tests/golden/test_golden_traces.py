@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from support.machines import flat_prices, run
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.system import System
 from sim.engine.task import Task
-from sim.units import PAGE_BYTES
 from sim.workload.api import Region
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ import pytest
 from support import checked_runs
 from support.samples import sample
 
-from sim.jit import source_digest
+from sim.base.jit import source_digest
 
 TESTS = Path(__file__).parents[1]
 PLAIN = {"NUMBA_DISABLE_JIT": "1"}
@@ -60,7 +60,7 @@ def test_checked_and_unchecked_code_never_mix() -> None:
 
 
 def checked_digest(package: Path) -> str:
-    ask = "import sys; from pathlib import Path; from sim.jit import source_digest; "
+    ask = "import sys; from pathlib import Path; from sim.base.jit import source_digest; "
     ran = subprocess.run(
         [sys.executable, "-c", ask + "print(source_digest(Path(sys.argv[1])))", str(package)],
         env={**os.environ, "COWPOOL_CHECK": "indices", **PLAIN},

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from support.explained import scenarios
 from support.samples import sample
 
+from sim.base.resources import shipped
 from sim.engine.run import simulate
-from sim.resources import shipped
 from sim.scenario.effort import expected_work, expected_work_s
 from sim.scenario.effort.amount import Amount, done, work_s
 from sim.scenario.resolve import open_scenario, resolve

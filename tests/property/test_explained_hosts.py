@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.explained import hosts, policies
 from support.samples import sample
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.run import build_system, simulate
 from sim.machine.areas import MMAP_TOP_VPN
 from sim.scenario.explain.fork import WITHIN
@@ -17,7 +18,6 @@ from sim.scenario.forms.host import commit_limit_pages, data_pages, largest_requ
 from sim.scenario.hosts import host_watermarks
 from sim.scenario.resolve import resolve
 from sim.stats.theory import page_table_pages
-from sim.units import PAGE_BYTES
 
 START_PAGES = 64
 """More than what a process has mapped and promised itself before its first request."""

@@ -15,6 +15,8 @@ import pytest
 from support.mutations import ODD_VALUES, mutated
 from support.samples import sample
 
+from sim.base.limits import Limits, within
+from sim.base.text import is_unfit
 from sim.cli import main
 from sim.cli.starter import SCENARIO, STUDY
 from sim.host.malloc.random_scripts import random_script as random_malloc
@@ -22,8 +24,6 @@ from sim.host.malloc.random_scripts import script_generator as malloc_generator
 from sim.host.malloc.script import format_script as format_malloc
 from sim.host.random_scripts import ALL_VERBS, random_script, script_generator
 from sim.host.script import format_script
-from sim.limits import Limits, within
-from sim.text import is_unfit
 
 pytestmark = pytest.mark.stress
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.samples import sample
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.scenario import resolve
 from sim.scenario.document import parse_document
 from sim.scenario.explain import explain_scenario

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.units import in_base_units
+from sim.base.units import in_base_units
 from sim.workload.step_grammar import VERBS
 from sim.workload.steps import StepsError, normal_steps
 

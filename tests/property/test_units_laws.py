@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.units import (
+from sim.base.units import (
     format_bytes,
     format_bytes_up,
     format_duration,

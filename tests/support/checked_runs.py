@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from sim.cache import CHECKED
-from sim.jit import compiled
+from sim.base.cache import CHECKED
+from sim.base.jit import compiled
 from sim.kernel import work
 from sim.machine.layout import NONE, RECEIPT_ROWS, Arrays
 from support.conservation import Conservation

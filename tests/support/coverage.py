@@ -11,7 +11,7 @@ import sys
 import numpy as np
 from scipy import special, stats
 
-from sim.rng import stream
+from sim.base.rng import stream
 from sim.stats.proportion import level_of_a_look, refuting_count
 from sim.stats.tolerance import (
     GUARD_LEVEL,

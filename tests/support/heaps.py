@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sim.errors import Errno, Refused
+from sim.base.errors import Errno, Refused
 from sim.workload.malloc.calls import Brk, Call, Mmap, Mremap, Operation, Touch
 
 BREAK = 0x5555_0000_0000

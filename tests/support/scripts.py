@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from sim.base.errors import Refused
+from sim.base.units import PAGE_BYTES
 from sim.engine.task import Task
-from sim.errors import Refused
-from sim.units import PAGE_BYTES
 from sim.workload.api import Image, Region
 from sim.workload.patterns import Every, HotCold, Uniform
 

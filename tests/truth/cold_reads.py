@@ -12,8 +12,8 @@ import sys
 import tempfile
 from collections import Counter
 
+from sim.base.units import PAGE_BYTES
 from sim.host.conditions import file_folder
-from sim.units import PAGE_BYTES
 
 
 def cold_read(pages: int, *, random: bool) -> tuple[int, int]:

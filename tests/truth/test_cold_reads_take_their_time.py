@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from support.machines import flat_prices, run
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.disk import DiskSpec
 from sim.engine.task import Task
-from sim.units import PAGE_BYTES
 from sim.workload.patterns import Listed
 
 pytestmark = pytest.mark.truth

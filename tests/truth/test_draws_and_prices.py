@@ -8,16 +8,16 @@ import pytest
 from scipy import stats
 from support.machines import machine, run
 
+from sim.base.jit import compiled
+from sim.base.rng import key_words
 from sim.cost import quantiles
 from sim.cost.catalogue import Price
 from sim.cost.draw import price_at_ps, settle
 from sim.engine.task import Task
-from sim.jit import compiled
 from sim.kernel import work
 from sim.kernel.work import ZERO_FILL, note
 from sim.machine.draw import draw, threefry
 from sim.machine.layout import N_LINES, N_QUANTILES, Arrays
-from sim.rng import key_words
 from sim.stats.quantile import bucket_of
 
 pytestmark = pytest.mark.truth

@@ -25,7 +25,7 @@ from support.coverage import (
 )
 from support.samples import sample
 
-from sim.rng import stream
+from sim.base.rng import stream
 from sim.stats.estimate import mean_over_replications
 from sim.stats.proportion import exact_limits
 from sim.stats.tolerance import (

@@ -9,8 +9,8 @@ value's pages are written together, which moves no mean.
 import numpy as np
 import pytest
 
-from sim.rng import stream
-from sim.units import MIB
+from sim.base.rng import stream
+from sim.base.units import MIB
 from sim.workload.expect import saved_copies
 from sim.workload.redis_heap import redis_heap
 from sim.workload.zipf import KeyStream

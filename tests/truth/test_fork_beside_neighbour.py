@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from support.machines import Program, flat_prices, run
 
+from sim.base.units import GIB, MS, PAGE_BYTES, US
 from sim.engine.task import Task
 from sim.scenario.defaults import quantum_ns
-from sim.units import GIB, MS, PAGE_BYTES, US
 
 pytestmark = pytest.mark.truth
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from support.kernel import Kernel
 
+from sim.base.units import PAGE_BYTES
 from sim.host.conditions import compiler
-from sim.units import PAGE_BYTES
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from support.samples import sample
 
+from sim.base.units import PAGE_BYTES
 from sim.host.kernel import KernelRunner
 from sim.host.predict import predict, roomy_host
 from sim.host.random_scripts import random_script, script_generator
@@ -19,7 +20,6 @@ from sim.host.scripted import HEAP_VPN, Scripted
 from sim.host.validity import parse_script
 from sim.machine.layout import NONE
 from sim.machine.tables import find_table
-from sim.units import PAGE_BYTES
 from tests.truth.reference_model import Machine
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]

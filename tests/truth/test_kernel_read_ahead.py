@@ -20,12 +20,12 @@ from dataclasses import replace
 import pytest
 from support.samples import sample
 
+from sim.base.units import PAGE_BYTES
 from sim.host.conditions import file_folder, read_ahead_pages
 from sim.host.predict import roomy_host
 from sim.host.script import Verb
 from sim.host.scripted import Scripted
 from sim.host.validity import parse_script
-from sim.units import PAGE_BYTES
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from support.samples import sample
 
+from sim.base.units import GIB, MIB, PAGE_BYTES
 from sim.host.conditions import compiler
 from sim.host.spawn import Method, Spawn, SpawnedProgram, predict_spawns, some_touches
 from sim.host.spawn_run import ENVIRONMENT, SpawnRunner
-from sim.units import GIB, MIB, PAGE_BYTES
 from sim.workload.image import ProgramImage, Touch
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]

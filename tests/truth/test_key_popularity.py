@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sim.rng import stream
+from sim.base.rng import stream
 from sim.stats.theory import zipf_probabilities
 from sim.workload.zipf import KeyStream, Scatter, ZipfRanks
 

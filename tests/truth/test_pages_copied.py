@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from support.machines import flat_prices, run
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.task import Task
 from sim.stats.theory import distinct_pages_written, hot_cold_probabilities
-from sim.units import PAGE_BYTES
 from sim.workload.api import Region
 from sim.workload.patterns import HotCold, Pattern, Uniform
 

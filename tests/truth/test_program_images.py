@@ -29,6 +29,7 @@ from support.program_roots import (
 )
 from support.traced_programs import memory_at_exit
 
+from sim.base.resources import config_path
 from sim.engine.images import Shelf
 from sim.host.conditions import file_folder
 from sim.host.kernel import compiled_program
@@ -36,7 +37,6 @@ from sim.host.spawn import Method, SpawnedProgram, predict_spawns
 from sim.host.spawn_run import FLAGS, SOURCES
 from sim.kernel import step as ops
 from sim.machine.layout import KIND_FILE
-from sim.resources import config_path
 from sim.workload.image import ProgramImage
 from sim.workload.presets import preset, preset_names
 

@@ -4,12 +4,12 @@ import statistics
 
 import pytest
 
+from sim.base.units import GIB, MIB, MS, S
 from sim.engine.run import simulate
 from sim.host.malloc.predict import predict
 from sim.host.malloc.script import parse_script
 from sim.scenario import resolve
 from sim.stats.theory import distinct_pages_written
-from sim.units import GIB, MIB, MS, S
 from sim.workload.expect import saved_copies
 from sim.workload.redis_heap import redis_heap
 

@@ -10,13 +10,13 @@ from typing import Final
 import pytest
 from support.kernel import DONE, READ_WRITE, Kernel
 
+from sim.base.units import MIB, PAGE_BYTES
 from sim.engine.run import host_spec
 from sim.kernel import step as ops
 from sim.kernel.work import ENOMEM
 from sim.machine.layout import NONE
 from sim.policy.oom import Candidate, badness_pages
 from sim.scenario import resolve
-from sim.units import MIB, PAGE_BYTES
 
 MEMINFO: Final = Path("/proc/meminfo")
 MODE: Final = Path("/proc/sys/vm/overcommit_memory")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sim.rng import stream
+from sim.base.rng import stream
 from sim.stats.queueing import md1_mean_wait, mm1_mean_wait
 from sim.stats.theory import distinct_pages_written, snapshot_copies, snapshot_peak_pages
 

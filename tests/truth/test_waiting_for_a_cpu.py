@@ -16,10 +16,10 @@ import pytest
 from numpy.typing import NDArray
 from support.machines import flat_prices, run
 
+from sim.base.rng import stream
+from sim.base.units import MS
 from sim.engine.task import Task
-from sim.rng import stream
 from sim.stats.queueing import md1_mean_wait, mm1_mean_wait, mm1_wait_beyond, mmc_mean_wait
-from sim.units import MS
 
 pytestmark = pytest.mark.truth
 

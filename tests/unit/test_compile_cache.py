@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import sim
-from sim.jit import compiled_files, source_digest
+from sim.base.jit import compiled_files, source_digest
 
 PACKAGE = Path(sim.__file__).parent
 
@@ -27,7 +27,7 @@ def compiles(file):
     """Whether a file has anything compiled."""
     return any(
         isinstance(node, ast.ImportFrom)
-        and node.module == "sim.jit"
+        and node.module == "sim.base.jit"
         and {alias.name for alias in node.names} & {"compiled", "inlined"}
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import sim
-from sim.cache import temporary_folder
+from sim.base.cache import temporary_folder
 
 CALLER = """
-from sim.jit import compiled
+from sim.base.jit import compiled
 from sim.observe.histogram import bucket
 
 @compiled

@@ -1,6 +1,6 @@
 import pytest
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.host.script import SHAPES, Operation, Verb, format_script, parse_line
 from sim.host.validity import World, is_valid, load_script, parse_script
 

@@ -5,7 +5,7 @@ import pickle
 import pytest
 import simpy
 
-from sim.errors import (
+from sim.base.errors import (
     Errno,
     InsufficientDataError,
     KernelPanicError,

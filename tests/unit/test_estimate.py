@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.estimate import Estimate, mean_over_replications, paired
 
 

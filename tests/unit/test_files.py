@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.files import STAGE_PREFIX, CannotWriteError, require_places, stage, write_file
+from sim.base.files import STAGE_PREFIX, CannotWriteError, require_places, stage, write_file
 
 SETS = {
     "old": {"findings.json": "old\n", "report.html": "old page\n", "tables/a.csv": "1\n"},
@@ -24,7 +24,7 @@ SETS = {
 PUBLISH = """
 import errno, os, signal, sys
 from pathlib import Path
-from sim.files import stage
+from sim.base.files import stage
 
 folder, which, how = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 seen = 0

@@ -2,9 +2,9 @@
 
 import pytest
 
+from sim.base.units import MIB
 from sim.engine.run import simulate
 from sim.scenario import load_scenario
-from sim.units import MIB
 
 SETTINGS = [
     "processes.redis.dataset=64MiB",

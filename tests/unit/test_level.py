@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.level import Level
 
 

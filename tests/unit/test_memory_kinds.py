@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from support.machines import run
 
-from sim.errors import Errno, Refused
+from sim.base.errors import Errno, Refused
+from sim.base.units import PAGE_BYTES
 from sim.machine.layout import THP_ALWAYS, THP_MADVISE
-from sim.units import PAGE_BYTES
 
 ROOMY = {"memory_pages": 4000, "cpus": 1}
 ALIGNED_VPN = 512 * 1000

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from sim.base.resources import shipped
 from sim.cost.catalogue import price_specs
 from sim.engine.run import simulate
-from sim.resources import shipped
 from sim.scenario.resolve import load_scenario, open_scenario
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from sim.units import Range
+from sim.base.units import Range
 from sim.workload.signature import (
     check_arguments,
     checked_by,

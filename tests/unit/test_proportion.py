@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.proportion import (
     exact_limits,
     format_percent,

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.quantile import (
     N_BUCKETS,
     bucket_bounds,

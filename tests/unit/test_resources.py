@@ -2,9 +2,9 @@
 
 import pytest
 
-import sim.resources
-from sim.errors import ScenarioError
-from sim.resources import config_path, shipped
+import sim.base.resources
+from sim.base.errors import ScenarioError
+from sim.base.resources import config_path, shipped
 
 
 @pytest.fixture(params=["configs", "sim/_configs"])
@@ -16,7 +16,7 @@ def tree(request, tmp_path, monkeypatch):
     for name in ("xeon_4210r", "kvm_guest"):
         (hosts / f"{name}.yaml").write_text("version: 1\n")
     (hosts / "notes.txt").write_text("not a profile\n")
-    monkeypatch.setattr(sim.resources, "_PACKAGE", tmp_path / "sim")
+    monkeypatch.setattr(sim.base.resources, "_PACKAGE", tmp_path / "sim")
     return tmp_path / request.param
 
 

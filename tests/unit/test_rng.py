@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sim.rng import key_words, stream
+from sim.base.rng import key_words, stream
 
 
 def test_a_stream_depends_on_its_name_only():
@@ -76,7 +76,7 @@ def test_a_key_has_at_least_one_word():
 
 def test_importing_the_base_modules_is_cheap():
     code = (
-        "import sim, sim.units, sim.errors, sim.rng, sys; "
+        "import sim, sim.base.units, sim.base.errors, sim.base.rng, sys; "
         "sys.exit(any(m in sys.modules for m in ('numpy', 'numba', 'matplotlib', 'pandas')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

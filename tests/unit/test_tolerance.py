@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.tolerance import (
     normal_bound,
     normal_factor,

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sim.units import (
+from sim.base.units import (
     GIB,
     HOUR,
     KIB,

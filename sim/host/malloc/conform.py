@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from sim.files import write_file
+from sim.base.files import write_file
+from sim.base.limits import meminfo_bytes
+from sim.base.units import format_bytes
 from sim.host.compare import count_differences
 from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions
 from sim.host.kernel import HostError
@@ -25,8 +27,6 @@ from sim.host.session import (
     verdict,
     worst,
 )
-from sim.limits import meminfo_bytes
-from sim.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.errors import Errno, KernelPanicError, Refused, ScenarioError
+from sim.base.errors import Errno, KernelPanicError, Refused, ScenarioError
+from sim.base.units import GIB, PAGE_BYTES
 from sim.host.malloc.record import HeapFigures, HeapRecord
 from sim.host.malloc.script import Operation, Verb
 from sim.host.operation import SIGSEGV, at_once, operate
@@ -16,7 +17,6 @@ from sim.host.script import FIRST_PROCESS
 from sim.kernel import step as ops
 from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, N_LINES, N_QUANTILES, NONE
 from sim.machine.machine import HostSpec, Machine
-from sim.units import GIB, PAGE_BYTES
 from sim.workload.malloc.calls import Brk, Dontneed, Mmap, Mremap, Munmap, Protect
 from sim.workload.malloc.models import MODELS
 

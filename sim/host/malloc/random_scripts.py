@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.base.units import KIB, MIB, PAGE_BYTES
 from sim.host.malloc.script import Operation, Verb, World, check_script
-from sim.units import KIB, MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +157,7 @@ def shrink(script: list[Operation], fails: Callable[[list[Operation]], bool]) ->
 
 
 def _is_valid(script: list[Operation]) -> bool:
-    from sim.errors import ScenarioError
+    from sim.base.errors import ScenarioError
 
     try:
         check_script(script)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final
 
-from sim.errors import ScenarioError
-from sim.files import read_at_most, shown_path
+from sim.base.errors import ScenarioError
+from sim.base.files import read_at_most, shown_path
+from sim.base.units import GIB, parse_bytes
 from sim.host.script import FIRST_PROCESS, verb_named
-from sim.units import GIB, parse_bytes
 from sim.workload.malloc.glibc import OPTIONS
 
 if TYPE_CHECKING:

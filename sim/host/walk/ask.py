@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.rng import stream
 from sim.host.script import Verb
 from sim.host.walk.tale import FAULTS, why_lines
-from sim.rng import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

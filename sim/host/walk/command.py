@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
-from sim.errors import ScenarioError
-from sim.files import write_file
+from sim.base.errors import ScenarioError
+from sim.base.files import write_file
+from sim.base.text import visible
 from sim.host.walk.ask import questions
 from sim.host.walk.draw_json import state_json
 from sim.host.walk.draw_svg import draw_svg
@@ -24,7 +25,6 @@ from sim.host.walk.story import (
     tell,
 )
 from sim.host.walk.tale import chapter_json
-from sim.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.host.walk.names import STACK
 from sim.machine.areas import STACK_TOP_VPN
 

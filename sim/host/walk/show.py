@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
+from sim.base.text import printable
 from sim.host.walk.draw_text import TextDrawing
 from sim.host.walk.tale import (
     closing_line,
@@ -19,7 +20,6 @@ from sim.host.walk.tale import (
     what_changed,
     why_lines,
 )
-from sim.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

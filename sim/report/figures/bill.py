@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sim.base.units import GIB, MIB, format_bytes
 from sim.report.style import (
     BLUE,
     BROWN,
@@ -21,7 +22,6 @@ from sim.report.style import (
     drawn,
     ink_on,
 )
-from sim.units import GIB, MIB, format_bytes
 
 COLOURS: Final[Mapping[str, str]] = {
     "data set": BLUE,

@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.report.style import BLUE, FAINT, GREEN, MARKERS, ORANGE, RED, Drawing, canvas, drawn
-from sim.units import PAGE_BYTES, format_bytes, format_duration
 
 
 def draw_forks(table: Any, published: Sequence[Mapping[str, Any]], folder: Path) -> Drawing | None:

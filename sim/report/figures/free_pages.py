@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from sim.base.units import PAGE_BYTES, format_bytes
 from sim.report.style import BLUE, DASHES, INK, ORANGE, RED, Drawing, canvas, drawn
-from sim.units import PAGE_BYTES, format_bytes
 
 MARK_WORDS: Final = {"oom_kill": "OOM kill", "fork": "fork", "exec": "exec", "exit": "exit"}
 """Events that are marked, those first whose names matter most."""

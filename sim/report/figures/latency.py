@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
+from sim.base.units import format_duration
 from sim.cost.catalogue import STAGES
 from sim.report.style import DASHES, MARKERS, PALETTE, Drawing, canvas, drawn
-from sim.units import format_duration
 
 REQUEST_KINDS: Final = ("request", "runqueue")
 FORK_KINDS: Final = ("fork",)

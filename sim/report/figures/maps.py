@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import seaborn as sns
 
+from sim.base.units import format_bytes
 from sim.report.style import INK, Drawing, canvas, drawn, ink_on
-from sim.units import format_bytes
 
 CELL_IN = 0.46
 MOST_PANELS = 6

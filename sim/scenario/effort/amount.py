@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.units import PAGE_BYTES
+from sim.base.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import S, pages_for
 from sim.scenario.effort.amount import Amount
 from sim.scenario.forms.prefork_web import Web
-from sim.units import S, pages_for
 from sim.workload.expect import saved_copies
 from sim.workload.prefork_web import BATCH
 from sim.workload.presets import program_image

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import in_base_units, pages_for
 from sim.scenario.effort.amount import Amount
 from sim.scenario.effort.programs import LIFE
-from sim.units import in_base_units, pages_for
 from sim.workload.presets import program_image
 from sim.workload.step_grammar import normal_steps
 from sim.workload.steps import said_image

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.base.units import format_duration
 from sim.machine.layout import MOST_SAMPLES
 from sim.scenario.explain.fork import forks_section
 from sim.scenario.explain.host import (
@@ -22,7 +23,6 @@ from sim.scenario.explain.section import Section
 from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.forms.setting import setting_of
 from sim.scenario.programs import known_programs
-from sim.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import GIB, format_bytes, format_duration, pages_for
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.fork import fork_ns
-from sim.units import GIB, format_bytes, format_duration, pages_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

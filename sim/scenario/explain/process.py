@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import format_duration
 from sim.scenario.explain.section import Section
 from sim.scenario.forms import FORMS
 from sim.scenario.programs import show_value
-from sim.units import format_duration
 from sim.workload.signature import keyword_arguments, parameters_of
 
 if TYPE_CHECKING:

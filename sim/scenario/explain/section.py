@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sim.units import format_duration
+from sim.base.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.host import data_pages
 from sim.scenario.forms.outlook import outlook_of
-from sim.units import PAGE_BYTES, format_bytes, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import mean
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.units import PAGE_BYTES, S, format_bytes
+from sim.base.units import PAGE_BYTES, S, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.base.units import PAGE_BYTES, format_bytes, pages_for
 from sim.scenario.forms.figures import OTHER_PAGES, metric, pages_text
 from sim.scenario.forms.form import Form, no_form
-from sim.units import PAGE_BYTES, format_bytes, pages_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

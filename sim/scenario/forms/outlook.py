@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.units import PAGE_BYTES, S
+from sim.base.units import PAGE_BYTES, S
 from sim.workload.redis_heap import redis_heap
 from sim.workload.signature import keyword_arguments
 

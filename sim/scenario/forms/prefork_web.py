@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scipy import stats
 
+from sim.base.units import PAGE_BYTES, S, format_duration, pages_for
 from sim.scenario.forms.figures import (
     BUSY,
     CHANCE,
@@ -23,7 +24,6 @@ from sim.scenario.forms.figures import (
 from sim.scenario.forms.fork import fork_ns
 from sim.scenario.forms.form import Form, no_form
 from sim.stats.theory import page_table_pages
-from sim.units import PAGE_BYTES, S, format_duration, pages_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration, pages_for
 from sim.scenario.forms.figures import (
     BUSY,
     CHANCE,
@@ -19,7 +20,6 @@ from sim.scenario.forms.figures import (
 from sim.scenario.forms.fork import LEAST_TABLES, fork_ns
 from sim.scenario.forms.form import Form, no_form
 from sim.stats.theory import page_table_pages
-from sim.units import PAGE_BYTES, S, format_bytes, format_duration, pages_for
 from sim.workload.expect import saved_copies
 from sim.workload.redis import CRON_NS, HEAP_PARAMETERS
 from sim.workload.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap

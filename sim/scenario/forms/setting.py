@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.units import PAGE_BYTES, S, parse_bytes
 from sim.cost.catalogue import PriceSpec, price_specs
 from sim.machine.rules import (
     R_ALIGN_LARGE,
@@ -14,7 +15,6 @@ from sim.machine.rules import (
     rules_of,
 )
 from sim.stats.theory import TABLE_ENTRIES
-from sim.units import PAGE_BYTES, S, parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.base.units import PAGE_BYTES, format_duration, pages_for
 from sim.scenario.forms.figures import (
     OTHER_PAGES,
     children,
@@ -14,7 +15,6 @@ from sim.scenario.forms.figures import (
 from sim.scenario.forms.fork import fork_ns
 from sim.scenario.forms.form import Form, no_form
 from sim.stats.theory import TABLE_ENTRIES
-from sim.units import PAGE_BYTES, format_duration, pages_for
 from sim.workload.presets import program_image
 from sim.workload.step_grammar import normal_image
 from sim.workload.steps import said_image

@@ -2,9 +2,9 @@
 
 A model of an allocator knows addresses and nothing else.  Its operations are generators that
 yield system calls and are sent their results; a refused call is thrown in as
-`sim.errors.Refused`.  Pages that the library itself reads or writes are noted in a `Trace`: whoever
-carries out the calls first carries out the touches noted before them, and those that are left
-when the operation returns.
+`sim.base.errors.Refused`.  Pages that the library itself reads or writes are noted in a `Trace`:
+whoever carries out the calls first carries out the touches noted before them, and those that are
+left when the operation returns.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from sim.units import PAGE_BYTES
+from sim.base.units import PAGE_BYTES
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.errors import Errno, Refused
-from sim.units import KIB, MIB, PAGE_BYTES
+from sim.base.errors import Errno, Refused
+from sim.base.units import KIB, MIB, PAGE_BYTES
 from sim.workload.malloc.arena import HEADER_BYTES, Arena, Tcache, chunk_bytes
 from sim.workload.malloc.calls import Dontneed, Mmap, Mremap, Munmap, Trace
 from sim.workload.malloc.grow import MainArena, ThreadArena, new_tcache, round_up

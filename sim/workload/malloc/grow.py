@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sim.errors import Refused
-from sim.units import KIB, MIB, PAGE_BYTES
+from sim.base.errors import Refused
+from sim.base.units import KIB, MIB, PAGE_BYTES
 from sim.workload.malloc.arena import ALIGNMENT, HEADER_BYTES, SMALLEST_BYTES, Arena, Tcache
 from sim.workload.malloc.calls import Brk, Dontneed, Mmap, Munmap, Protect
 

@@ -19,8 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sim.errors import Refused
-from sim.units import PAGE_BYTES, Vpn
+from sim.base.errors import Refused
+from sim.base.units import PAGE_BYTES, Vpn
 from sim.workload.api import Region
 from sim.workload.malloc.calls import Brk, Dontneed, Mmap, Mremap, Munmap, Protect
 from sim.workload.malloc.glibc import GlibcMalloc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.units import PAGE_BYTES
+from sim.base.units import PAGE_BYTES
 from sim.workload.malloc.je_decay import Decay
 from sim.workload.malloc.je_extents import Extents
 from sim.workload.malloc.je_notes import DIRTY_PAGES, RETAINED_PAGES

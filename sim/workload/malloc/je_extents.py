@@ -11,7 +11,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sim.units import MIB
+from sim.base.units import MIB
 from sim.workload.malloc.calls import Dontneed, Mmap
 from sim.workload.malloc.je_sizes import (
     LARGE_BYTES,

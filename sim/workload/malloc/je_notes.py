@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.units import GIB, KIB, MIB, PAGE_BYTES
+from sim.base.units import GIB, KIB, MIB, PAGE_BYTES
 from sim.workload.malloc.calls import Mmap
 from sim.workload.malloc.je_slabs import CACHED_CLASSES, empty_cache
 

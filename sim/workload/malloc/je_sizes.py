@@ -10,7 +10,7 @@ import math
 from bisect import bisect_left
 from typing import Final
 
-from sim.units import KIB, PAGE_BYTES
+from sim.base.units import KIB, PAGE_BYTES
 
 QUANTUM_BYTES: Final = 16
 LARGE_BYTES: Final = 16 * KIB

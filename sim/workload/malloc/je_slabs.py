@@ -9,7 +9,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sim.units import KIB
+from sim.base.units import KIB
 from sim.workload.malloc.je_sizes import CLASSES, SMALL_CLASSES, class_index, slab_bytes
 
 if TYPE_CHECKING:

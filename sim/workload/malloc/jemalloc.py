@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.errors import Errno, Refused
-from sim.units import KIB, PAGE_BYTES
+from sim.base.errors import Errno, Refused
+from sim.base.units import KIB, PAGE_BYTES
 from sim.workload.malloc.calls import Trace
 from sim.workload.malloc.je_arena import Arena
 from sim.workload.malloc.je_extents import OVERSIZE_BYTES

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from sim.base.errors import Refused
+from sim.base.units import MIB, MS
 from sim.engine.run import simulate
-from sim.errors import Refused
 from sim.scenario import load_scenario, resolve
 from sim.scenario.programs import known_programs
-from sim.units import MIB, MS
 from sim.workload.api import program
 from sim.workload.arrivals import arrival_stream
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from support.machines import Program, flat_prices, run
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.task import Task
-from sim.units import PAGE_BYTES
 
 Life = Generator[Any, Any, None]
 PRICES = flat_prices(zero_fill=1000, fork_base=1000, exec_base=1000)

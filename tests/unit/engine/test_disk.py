@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from support.machines import flat_prices, run
 
+from sim.base.errors import Refused
+from sim.base.units import PAGE_BYTES
 from sim.engine.disk import DiskSpec
 from sim.engine.task import Task
-from sim.errors import Refused
-from sim.units import PAGE_BYTES
 
 SLOW = DiskSpec(latency_ns=1_000_000, bandwidth_bytes_per_s=1e9, queue_depth=1)
 PAGE_NS = 4096

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from support.machines import run
 
-from sim.errors import Refused
-from sim.units import MIB, PAGE_BYTES
+from sim.base.errors import Refused
+from sim.base.units import MIB, PAGE_BYTES
 from sim.workload.api import Image
 from sim.workload.presets import described_image, preset, preset_names
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from support.machines import Program, flat_prices, run
 
+from sim.base.units import MIB, MS
 from sim.engine.task import Task
 from sim.machine.layout import THP_MADVISE
-from sim.units import MIB, MS
 
 Life = Generator[Any, Any, None]
 PRICES = flat_prices(zero_fill=1000, cow_copy=1000, collapse=100_000)

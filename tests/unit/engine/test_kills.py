@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from support.machines import Program, flat_prices, run
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.system import System
 from sim.engine.task import Signal, Task
 from sim.kernel import step as ops
-from sim.units import PAGE_BYTES
 from sim.workload.api import Image
 from sim.workload.patterns import Every, Listed
 

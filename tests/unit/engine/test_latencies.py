@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from support.machines import flat_prices, machine, run
 
+from sim.base.units import MIB, MS
 from sim.engine.latency import forget_latencies, latencies
 from sim.engine.task import Task
 from sim.observe.histogram import FORK, REQUEST, observe_one
 from sim.stats.enough import enough_for, percentile_needs
-from sim.units import MIB, MS
 
 PRICES = {"fork_base": 31_000, "fork_pte": 7, "zero_fill": 777, "cow_copy": 899}
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from sim.base.units import KIB, MIB
 from sim.engine.run import simulate
 from sim.scenario import resolve
-from sim.units import KIB, MIB
 
 A64 = {"mmap": {"name": "A", "size": "64 MiB"}}
 

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.machines import flat_prices, machine, run
 
+from sim.base.errors import KernelPanicError, Refused
+from sim.base.units import PAGE_BYTES
 from sim.engine.lists import ListStore
 from sim.engine.task import Task
-from sim.errors import KernelPanicError, Refused
-from sim.units import PAGE_BYTES
 from sim.workload.patterns import Every, HotCold, Listed, Uniform
 
 Life = Generator[Any, Any, None]

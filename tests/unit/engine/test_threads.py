@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from support.machines import Program, flat_prices, run
 
+from sim.base.errors import Refused
+from sim.base.units import PAGE_BYTES
 from sim.engine.task import Task
-from sim.errors import Refused
-from sim.units import PAGE_BYTES
 from sim.workload.api import Image, Region
 from sim.workload.patterns import Every
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from sim.base.units import MS, US
 from sim.engine.run import simulate
 from sim.machine.layout import MOST_SAMPLES
 from sim.scenario import resolve
-from sim.units import MS, US
 
 
 def series(run, burst=None, times=60):

@@ -5,8 +5,8 @@ from typing import Any
 
 from support.machines import flat_prices, run
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.task import Task
-from sim.units import PAGE_BYTES
 from sim.workload.api import Region
 
 Life = Generator[Any, Any, None]

@@ -3,7 +3,7 @@
 import pytest
 from support.kernel import DONE, Kernel
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.host.predict import predict
 from sim.host.validity import check_script, parse_script
 from sim.kernel import step as ops

@@ -8,7 +8,7 @@ import pytest
 from support.kernel import DONE, NONE, SHORT, Kernel
 from support.machines import flat_prices, machine
 
-from sim.errors import KernelPanicError
+from sim.base.errors import KernelPanicError
 from sim.kernel import step as ops
 from sim.machine.frames import buddy_alloc, buddy_free, drain, drain_all, refill, refill_or_drain
 from sim.machine.layout import N_ORDERS

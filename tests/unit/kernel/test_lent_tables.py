@@ -3,7 +3,7 @@
 import pytest
 from support.kernel import DONE, SHORT, Kernel
 
-from sim.errors import KernelPanicError
+from sim.base.errors import KernelPanicError
 from sim.kernel import step as ops
 from sim.kernel.work import MORE
 from sim.machine.layout import FORK_ASYNC, FORK_COW, FORK_ON_DEMAND, NONE

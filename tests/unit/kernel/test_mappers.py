@@ -3,7 +3,7 @@
 import pytest
 from support.kernel import Kernel
 
-from sim.errors import KernelPanicError
+from sim.base.errors import KernelPanicError
 from sim.kernel import step as ops
 from sim.kernel.folio import maybe_shared
 from sim.kernel.huge import huge_entry

@@ -3,8 +3,8 @@
 import pytest
 from support.heaps import FakeKernel
 
-from sim.errors import Refused
-from sim.units import KIB, MIB
+from sim.base.errors import Refused
+from sim.base.units import KIB, MIB
 from sim.workload.malloc.arena import chunk_bytes
 from sim.workload.malloc.calls import Brk, Dontneed, Mmap, Mremap, Munmap, Protect
 from sim.workload.malloc.glibc import GlibcMalloc

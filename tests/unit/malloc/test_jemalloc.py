@@ -3,7 +3,7 @@
 import pytest
 from support.heaps import FakeKernel
 
-from sim.units import KIB, MIB
+from sim.base.units import KIB, MIB
 from sim.workload.malloc.calls import Dontneed, Mmap
 from sim.workload.malloc.je_decay import EPOCHS, Decay
 from sim.workload.malloc.je_sizes import (

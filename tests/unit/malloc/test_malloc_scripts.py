@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.host.malloc.random_scripts import random_script, script_generator, shrink
 from sim.host.malloc.script import Verb, check_script, format_script, parse_script
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.scenario.document import MAX_NODES, parse_document, parse_value, read_document
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.resources import shipped
+from sim.base.resources import shipped
 from sim.scenario import load_scenario
 from sim.scenario.explain import explain_scenario
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from sim.base.resources import shipped
 from sim.cost.catalogue import PRICE_KEYS, STAGES, price_specs
-from sim.resources import shipped
 from sim.scenario import resolve
 
 PROFILES = ["ec2_hvm", "generic", "kvm_guest", "server_2010", "textbook_eager", "xen_pv",

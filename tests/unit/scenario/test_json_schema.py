@@ -5,7 +5,7 @@ import copy
 import jsonschema
 import pytest
 
-from sim.resources import config_path, shipped
+from sim.base.resources import config_path, shipped
 from sim.scenario import load_scenario
 from sim.scenario.document import read_document
 from sim.scenario.schema import json_schema

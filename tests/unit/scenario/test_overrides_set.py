@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.scenario import load_scenario
 from sim.scenario.document import Document
 from sim.scenario.overrides import apply_settings

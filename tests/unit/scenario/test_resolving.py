@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
+from sim.base.units import GIB, MIB, MS, US, Range, S
 from sim.scenario import open_scenario, resolve, scenario_sha256
 from sim.scenario.defaults import kernel_reserve_bytes, quantum_ns
-from sim.units import GIB, MIB, MS, US, Range, S
 
 GIB_PAGES = GIB // 4096
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.scenario import load_scenario, model
 from sim.scenario.model import ProcessFields
 from sim.scenario.programs import known_programs, process_model

@@ -2,13 +2,13 @@
 
 import pytest
 
+from sim.base.units import MIB, S
 from sim.engine.run import simulate
 from sim.scenario import load_scenario, resolve
 from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.forms.outlook import outlook_of
 from sim.scenario.programs import known_programs
 from sim.study.explain import explain_study
-from sim.units import MIB, S
 
 PROGRAMS = known_programs()
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
+from sim.base.units import GIB, MIB, S
 from sim.scenario import load_scenario, resolve
 from sim.scenario.document import WrittenNumber, parse_value
 from sim.study.plan import value_at
-from sim.units import GIB, MIB, S
 
 SCENARIO = """\
 version: 1

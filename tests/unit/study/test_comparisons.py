@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.resources import shipped
+from sim.base.resources import shipped
 from sim.scenario import load_scenario
 from sim.study.comparisons import Row, factors_at, model_error, read_comparison
 from sim.workload import PROGRAMS

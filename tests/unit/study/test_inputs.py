@@ -1,8 +1,8 @@
 import pytest
 
+from sim.base.errors import ScenarioError
 from sim.cost.bounds import Span, mean_range, price_at, prices_at
 from sim.cost.catalogue import price_spec
-from sim.errors import ScenarioError
 from sim.scenario.programs import known_programs
 from sim.scenario.study import load_study
 from sim.study.base import planner_of

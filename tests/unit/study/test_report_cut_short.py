@@ -18,7 +18,7 @@ from random import Random
 import pytest
 from support.samples import sample
 
-from sim.files import STAGE_PREFIX
+from sim.base.files import STAGE_PREFIX
 
 STUDY = """\
 version: 1

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from sim.base.units import GIB, MIB, format_bytes, format_bytes_up
 from sim.stats.tolerance import UpperBound
 from sim.study import bill
 from sim.study.answer import need_sentences
@@ -11,7 +12,6 @@ from sim.study.executor import InlineExecutor
 from sim.study.inputs import Omission
 from sim.study.need import Need, need_of, smallest_host_bytes
 from sim.study.run import run_study
-from sim.units import GIB, MIB, format_bytes, format_bytes_up
 from sim.workload import PROGRAMS
 from sim.workload.signature import parameters_of
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sim.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError
 from sim.stats.quantile import histogram, percentiles
 from sim.study.percentiles import percent_of, pooled_percentile
 from sim.study.records import Record

@@ -1,11 +1,11 @@
 import pytest
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
+from sim.base.units import GIB, MIB
 from sim.scenario.document import parse_document
 from sim.scenario.study import load_study, parsed_study
 from sim.study.base import planner_of, run_key
 from sim.study.plan import axes_of, points_of
-from sim.units import GIB, MIB
 
 
 def study(text, tmp_path):

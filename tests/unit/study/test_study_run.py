@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.patience import wait_until
 
-from sim.errors import PartlyDoneError, ScenarioError
+from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.study.executor import Finished, InlineExecutor, Job, LokyExecutor, work
 from sim.study.run import report_again, run_study
 from sim.study.store import Store

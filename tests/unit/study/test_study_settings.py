@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from sim.base.errors import ScenarioError
+from sim.base.units import GIB, MIB
 from sim.engine.run import simulate
-from sim.errors import ScenarioError
 from sim.scenario import load_scenario
 from sim.scenario.document import Document, parse_document
 from sim.scenario.study import load_study
@@ -16,7 +17,6 @@ from sim.study.metric_names import METRICS
 from sim.study.plan import label_of
 from sim.study.records import flatten
 from sim.study.run import report_again, run_study
-from sim.units import GIB, MIB
 from sim.workload.plugin import load_plugin
 
 STUDY = """\

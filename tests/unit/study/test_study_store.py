@@ -8,8 +8,8 @@ import zlib
 
 import pytest
 
-from sim.errors import ScenarioError
-from sim.files import CannotWriteError
+from sim.base.errors import ScenarioError
+from sim.base.files import CannotWriteError
 from sim.study.store import Place, PlannedRun, Store, pack, unpack
 
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 from sim.host.validity import parse_script
 from sim.host.walk.draw_svg import draw_svg
 from sim.host.walk.draw_text import TextDrawing

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sim.errors import Refused
-from sim.rng import stream
-from sim.units import PAGE_BYTES, pages_for
+from sim.base.errors import Refused
+from sim.base.rng import stream
+from sim.base.units import PAGE_BYTES, pages_for
 from sim.workload.api import Child, Exited, Region
 from sim.workload.patterns import SEQUENTIAL, Every, Listed, Sequential
 

@@ -3,9 +3,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from sim.errors import ScenarioError
-from sim.rng import stream
-from sim.units import MS, S
+from sim.base.errors import ScenarioError
+from sim.base.rng import stream
+from sim.base.units import MS, S
 from sim.workload import arrivals
 from sim.workload.arrivals import ArrivalStream, arrival_stream, fixed, from_file, poisson
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from sim.base.errors import ScenarioError
 from sim.engine.run import simulate
-from sim.errors import ScenarioError
 from sim.scenario import resolve
 from sim.scenario.programs import known_programs
 from sim.workload import PROGRAMS

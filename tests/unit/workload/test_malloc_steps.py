@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.units import in_base_units
+from sim.base.units import in_base_units
 from sim.workload.step_grammar import normal_steps
 from sim.workload.steps import StepsError
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.errors import ScenarioError
-from sim.units import MIB
+from sim.base.errors import ScenarioError
+from sim.base.units import MIB
 from sim.workload.plugin import load_plugin
 from sim.workload.signature import parameters_of
 

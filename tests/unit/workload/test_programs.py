@@ -4,8 +4,8 @@ import inspect
 import numpy as np
 import pytest
 
-from sim.errors import Errno
-from sim.units import KIB, MIB, MS, PAGE_BYTES, S
+from sim.base.errors import Errno
+from sim.base.units import KIB, MIB, MS, PAGE_BYTES, S
 from sim.workload import PROGRAMS
 from sim.workload.expect import saved_copies
 from sim.workload.patterns import HotCold, Listed

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sim.units import GIB, MIB
+from sim.base.units import GIB, MIB
 from sim.workload.jemalloc import size_class
 from sim.workload.redis_heap import redis_heap
 

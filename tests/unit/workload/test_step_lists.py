@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from sim.errors import ScenarioError
-from sim.units import KIB, MS, in_base_units
+from sim.base.errors import ScenarioError
+from sim.base.units import KIB, MS, in_base_units
 from sim.workload.api import Image
 from sim.workload.patterns import Every, HotCold, Listed, Uniform
 from sim.workload.step_grammar import VERBS, normal_image

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 from weakref import WeakKeyDictionary
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

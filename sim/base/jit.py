@@ -18,15 +18,15 @@ import numba
 import numpy as np
 from numba.core import types
 
-from sim.cache import CHECKED, VARIABLE, cache_folder, wanted_folder, writable
+from sim.base.cache import CHECKED, VARIABLE, cache_folder, wanted_folder, writable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 COMPILED_PARTS = (
-    "jit.py",
-    "cache.py",
-    "errors.py",
+    "base/jit.py",
+    "base/cache.py",
+    "base/errors.py",
     "machine",
     "kernel",
     "observe",
@@ -73,7 +73,7 @@ def _code_folder() -> str | None:
         return None
     if folder != wanted:
         _say(f"{why}: compiled code goes to {folder}; {VARIABLE} may name another folder")
-    code = folder / source_digest(Path(__file__).parent)
+    code = folder / source_digest(Path(__file__).parents[1])
     return str(code) if writable(code) else None
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.errors import ScenarioError, SimError
-from sim.units import PAGE_BYTES, S, format_bytes, format_duration
+from sim.base.errors import ScenarioError, SimError
+from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,14 +7,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal
 
-from sim.errors import ScenarioError
+from sim.base.errors import ScenarioError
 
 Kind = Literal["hosts", "scenarios", "studies", "programs", "comparisons"]
 
 _SUFFIXES: Final = {"programs": ".json"}
 """Of what is not written by hand."""
 
-_PACKAGE: Final = Path(__file__).resolve().parent
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
 
 
 def shipped(kind: Kind) -> list[str]:

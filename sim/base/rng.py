@@ -4,7 +4,7 @@ What a stream yields depends on the seed, the replication and its name, and on n
 on who drew before, on the point of a sweep, or on which other streams exist.  So scenarios that
 are compared share their luck, and adding a process shifts nobody else's.
 
-NumPy is imported on first use, so that ``import sim.rng`` costs nothing.
+NumPy is imported on first use, so that ``import sim.base.rng`` costs nothing.
 """
 
 import hashlib
