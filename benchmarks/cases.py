@@ -11,8 +11,8 @@ from sim.base.units import GIB, PAGE_BYTES, S
 from sim.engine.run import build_system
 from sim.engine.system import System
 from sim.engine.task import Task
+from sim.program.patterns import Every, Listed, Uniform
 from sim.scenario.resolve import open_scenario
-from sim.workload.patterns import Every, Listed, Uniform
 
 FAMILY_BYTES = 4 * GIB
 

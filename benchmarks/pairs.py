@@ -27,9 +27,8 @@ WORKER = """
 import sys
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/benchmarks"]
 import cases
-from sim.units import GIB
 for line in sys.stdin:
-    print(getattr(cases, line.strip())(cases.system_of(12 * GIB, 2)).per_second, flush=True)
+    print(getattr(cases, line.strip())(cases.system_of(12 << 30, 2)).per_second, flush=True)
 """
 
 

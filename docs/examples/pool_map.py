@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from sim.base.units import MIB, MS, Range
-from sim.workload.api import program
-from sim.workload.patterns import HotCold
+from sim.program.api import program
+from sim.program.patterns import HotCold
 
 
 @program("pool_map")

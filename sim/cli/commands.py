@@ -14,8 +14,8 @@ from sim.base.text import printable
 from sim.cli import completing
 
 if TYPE_CHECKING:
+    from sim.program.plugin import Plugin
     from sim.study.run import StudyOutcome
-    from sim.workload.plugin import Plugin
 
 SCHEMA_VERSION: Final = 1
 """Version of the JSON that `run` prints: raised when a field changes its meaning or goes."""
@@ -320,7 +320,7 @@ def load_if_named(path: Path | None) -> Plugin | None:
     """Return the plug-in in the file `path`, if there is one; raises `ScenarioError`."""
     if path is None:
         return None
-    from sim.workload.plugin import load_plugin
+    from sim.program.plugin import load_plugin
 
     with redirect_stdout(sys.stderr):  # what it prints is no result
         return load_plugin(path)

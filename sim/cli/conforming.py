@@ -86,8 +86,8 @@ def conform_malloc(
     as_json: bool,
 ) -> int:
     """Predict scripts of malloc and free, compare if asked, and return the exit status."""
+    from sim.alloc.models import MODELS
     from sim.base.errors import ScenarioError
-    from sim.workload.malloc.models import MODELS
 
     if library not in MODELS:
         known = ", ".join(MODELS)

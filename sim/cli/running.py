@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sim.base.limits import Limits
-    from sim.workload.plugin import Plugin
+    from sim.program.plugin import Plugin
 
 
 def known(plugin: Plugin | None) -> tuple[Mapping[str, Callable[..., Any]], tuple[str, ...]]:

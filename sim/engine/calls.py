@@ -29,8 +29,8 @@ from sim.machine.layout import (
     KIND_SHMEM,
     NONE,
 )
-from sim.workload.api import Region
-from sim.workload.patterns import SEQUENTIAL
+from sim.program.api import Region
+from sim.program.patterns import SEQUENTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from sim.engine.system import System
     from sim.engine.task import Task
-    from sim.workload.patterns import Pattern
+    from sim.program.patterns import Pattern
 
     Verb = Generator[Any, Any, Any]
 
@@ -117,7 +117,7 @@ class MemoryCalls:
         start_vpn: int = NONE,
         populate: bool = False,
     ) -> Verb:
-        """Map memory, rounded up to whole pages; see `sim.workload.api.Process.mmap`."""
+        """Map memory, rounded up to whole pages; see `sim.program.api.Process.mmap`."""
         pages = pages_for(size_bytes)
         kind, row = KIND_ANON, NONE
         if file is not None and pages > 0:
@@ -157,7 +157,7 @@ class MemoryCalls:
     def madvise(
         self, region: Region, advice: str, first: int = 0, pages: int | None = None
     ) -> Verb:
-        """Give the kernel advice about a range; see `sim.workload.api.Process.madvise`."""
+        """Give the kernel advice about a range; see `sim.program.api.Process.madvise`."""
         if advice in ADVICE_OPS:
             op, write = ADVICE_OPS[advice]
             yield from self._range("madvise", op, region, first, pages, write=write)
@@ -177,7 +177,7 @@ class MemoryCalls:
         yield from self._range("madvise", ops.OP_DONTNEED, region, first, pages)
 
     def mlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
-        """Fault a range in and keep it; see `sim.workload.api.Process.mlock`."""
+        """Fault a range in and keep it; see `sim.program.api.Process.mlock`."""
         flags = {"bits": A_LOCKED, "drop_bits": 0}
         yield from self._range("mlock", ops.OP_MLOCK, region, first, pages, **flags)
 
@@ -191,11 +191,11 @@ class MemoryCalls:
         yield from self._range("msync", ops.OP_MSYNC, region, first, pages)
 
     def pread(self, file: str, pages: int, first: int = 0) -> Verb:
-        """Read pages of a file by read(); see `sim.workload.api.Process.pread`."""
+        """Read pages of a file by read(); see `sim.program.api.Process.pread`."""
         yield from self._file("read", ops.OP_FILE_READ, file, pages, first)
 
     def pwrite(self, file: str, pages: int, first: int = 0) -> Verb:
-        """Write pages of a file by write(); see `sim.workload.api.Process.pread`."""
+        """Write pages of a file by write(); see `sim.program.api.Process.pread`."""
         yield from self._file("write", ops.OP_FILE_WRITE, file, pages, first)
 
     def fsync(self, file: str) -> Verb:
@@ -203,7 +203,7 @@ class MemoryCalls:
         yield from self._file("fsync", ops.OP_FSYNC, file, 1, 0)
 
     def fadvise(self, file: str, advice: str, first: int = 0, pages: int | None = None) -> Verb:
-        """Give the kernel advice about a file; see `sim.workload.api.Process.fadvise`."""
+        """Give the kernel advice about a file; see `sim.program.api.Process.fadvise`."""
         if advice not in FILE_ADVICE:
             raise Refused(Errno.EINVAL, "fadvise")
         row = self.system.file_known(file)
@@ -240,7 +240,7 @@ class MemoryCalls:
             yield from self._do(call, op, start=region.start_vpn + first, pages=pages, **fields)
 
     def mremap(self, region: Region, size_bytes: int) -> Verb:
-        """Resize a mapping, moving it if it must; see `sim.workload.api.Process.mremap`."""
+        """Resize a mapping, moving it if it must; see `sim.program.api.Process.mremap`."""
         _require_region("mremap", region)
         pages = pages_for(size_bytes)
         where = {"start": int(region.start_vpn), "pages": region.pages, "count": pages}
@@ -254,11 +254,11 @@ class MemoryCalls:
         return Region(Vpn(start), pages if delta_bytes >= 0 else 0)
 
     def read(self, region: Region, **how: Any) -> Verb:
-        """Read pages of `region`; see `sim.workload.api.Process.read`."""
+        """Read pages of `region`; see `sim.program.api.Process.read`."""
         return (yield from self._access(region, 0, **how))
 
     def write(self, region: Region, **how: Any) -> Verb:
-        """Write pages of `region`; see `sim.workload.api.Process.read`."""
+        """Write pages of `region`; see `sim.program.api.Process.read`."""
         return (yield from self._access(region, 1, **how))
 
     def _access(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sim.base.errors import Refused
     from sim.engine.system import System
     from sim.engine.task import Task
-    from sim.workload.arrivals import ArrivalStream
+    from sim.program.arrivals import ArrivalStream
 
 REQUEST: Final = "request"
 """The event that reads and writes with arrivals count by themselves."""

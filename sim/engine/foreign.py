@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from sim.base.text import shown
-from sim.workload.blame import MODULE_PREFIX, blaming
+from sim.program.blame import MODULE_PREFIX, blaming
 
 if TYPE_CHECKING:
     from collections.abc import Generator

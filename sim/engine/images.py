@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from sim.base.units import pages_for
 from sim.machine.images import SegmentRow
 from sim.machine.layout import A_ACCOUNT, A_READ, A_WRITE, NONE
-from sim.workload.presets import program_image
+from sim.program.presets import program_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.machine.machine import Machine
-    from sim.workload.api import Image
-    from sim.workload.image import ProgramImage, Segment
+    from sim.program.api import Image
+    from sim.program.image import ProgramImage, Segment
 
 
 def install(machine: Machine, image: ProgramImage, file_named: Callable[[str, int], int]) -> int:

@@ -25,9 +25,9 @@ from sim.machine.layout import (
 )
 from sim.machine.machine import HostSpec, Machine
 from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
-from sim.workload import PROGRAMS
-from sim.workload.blame import blaming
-from sim.workload.signature import PROCESS_KEYS, keyword_arguments
+from sim.program import PROGRAMS
+from sim.program.blame import blaming
+from sim.program.signature import PROCESS_KEYS, keyword_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping

@@ -6,8 +6,8 @@ from typing import Any
 
 from sim.base.text import shown
 from sim.policy.schedulers import FOREVER_NS, SchedulerPolicy
+from sim.program.blame import blaming, complaint, is_of_plugin
 from sim.stats.level import Level
-from sim.workload.blame import blaming, complaint, is_of_plugin
 
 ANY = -1
 """The queue of tasks that may run on any CPU; others are bound to the CPU of that number."""

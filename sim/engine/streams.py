@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.errors import Errno, Refused
 from sim.base.text import shown
 from sim.kernel import step as ops
-from sim.workload.patterns import (
+from sim.program.patterns import (
     Every,
     HotCold,
     Listed,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sim.engine.lists import ListStore
-    from sim.workload.api import Region
+    from sim.program.api import Region
 
 MOST: Final = 1 << 60
 """Largest number that a call takes: sums of a few must not overflow."""

@@ -23,10 +23,10 @@ from sim.engine.streams import whole
 from sim.engine.threads import ThreadCalls, require_program
 from sim.kernel import step as ops
 from sim.machine.layout import FORK_ASYNC, NONE
-from sim.workload.api import Child, Exited, Image
-from sim.workload.arrivals import ArrivalStream
-from sim.workload.blame import fault_of_plugin
-from sim.workload.image import SPAWN_STACK_PAGES
+from sim.program.api import Child, Exited, Image
+from sim.program.arrivals import ArrivalStream
+from sim.program.blame import fault_of_plugin
+from sim.program.image import SPAWN_STACK_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sim.engine.system import System
-    from sim.workload.api import Process
+    from sim.program.api import Process
 
     Verb = Generator[Any, Any, Any]
 
@@ -71,7 +71,7 @@ class Killed(BaseException):
 
 
 class Task(ThreadCalls):
-    """One simulated process, or one of its threads.  Implements `sim.workload.api.Process`."""
+    """One simulated process, or one of its threads.  Implements `sim.program.api.Process`."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Task(ThreadCalls):
         self.system.mark(named(kind), self.name)
 
     def offers(self, stream: ArrivalStream, until_ns: int | None = None) -> None:
-        """Say when requests arrive for this process; see `sim.workload.api.Process.offers`."""
+        """Say when requests arrive for this process; see `sim.program.api.Process.offers`."""
         if not isinstance(stream, ArrivalStream):
             raise TypeError(f"offers: an ArrivalStream says when, not {shown(stream)}")
         if until_ns is not None:
@@ -173,7 +173,7 @@ class Task(ThreadCalls):
         self.system.evidence.offers(self, stream, until_ns)
 
     def begin(self, event: str) -> None:
-        """Say that an event of this process begins; see `sim.workload.api.Process.begin`."""
+        """Say that an event of this process begins; see `sim.program.api.Process.begin`."""
         self.system.evidence.begin(self, named(event))
         self.mark(f"{event}_start")
 

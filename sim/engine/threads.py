@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sim.base.text import shown
 from sim.engine.calls import MemoryCalls
 from sim.kernel import step as ops
-from sim.workload.api import Thread
+from sim.program.api import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -45,7 +45,7 @@ class ThreadCalls(MemoryCalls):
     def thread(
         self, program: Callable[..., Verb], *args: Any, name: str | None = None, **kwargs: Any
     ) -> Verb:
-        """Start a thread of this process; see `sim.workload.api.Process.thread`."""
+        """Start a thread of this process; see `sim.program.api.Process.thread`."""
         require_program(program)
         leader = self.leader
         leader.n_threads += 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.base.units import S, format_bytes, format_duration
 from sim.engine.names import kind_of
-from sim.workload import PROGRAMS
+from sim.program import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -30,7 +30,7 @@ from sim.machine.layout import (
     THP_MADVISE,
 )
 from sim.machine.machine import HostSpec, Machine
-from sim.workload.image import SPAWN_STACK_PAGES, ProgramImage, Segment, Touch
+from sim.program.image import SPAWN_STACK_PAGES, ProgramImage, Segment, Touch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sim.workload.image import ProgramImage, Touch
+    from sim.program.image import ProgramImage, Touch
 
 PARENT_BYTES: Final = (MIB, 16 * MIB, 256 * MIB, GIB)
 HEADING: Final = (

@@ -23,13 +23,13 @@ from sim.host.spawn import (
     exec_stack_pages,
     own_touches,
 )
-from sim.workload.elf import entry_vpn, read_elf
+from sim.program.elf import entry_vpn, read_elf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from sim.workload.image import ProgramImage, Touch
+    from sim.program.image import ProgramImage, Touch
 
 SOURCES: Final = Path(__file__).with_name("programs")
 FLAGS: Final = (

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import KIB, PAGE_BYTES
 from sim.cost.catalogue import PRICE_KEYS
 from sim.machine import watermarks
+from sim.program.declared import Uncertain
 from sim.scenario import defaults
 from sim.scenario.profiles import DEFAULT_PROFILE, merged
-from sim.workload.declared import Uncertain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.base.units import Range
 from sim.cost.catalogue import PRICE_KEYS
+from sim.program.signature import Parameter, parameters_of
+from sim.program.steps.grammar import VERBS, Verb
+from sim.program.steps.words import ARGUMENT_TEXTS, ARRIVAL_TEXTS, PATTERN_TEXTS, VERB_TEXTS
 from sim.scenario import model, study
 from sim.scenario.programs import known_programs, process_model, show_value
 from sim.scenario.quantities import bounds_of
-from sim.workload.signature import Parameter, parameters_of
-from sim.workload.step_grammar import VERBS, Verb
-from sim.workload.step_words import (
-    ARGUMENT_TEXTS,
-    ARRIVAL_TEXTS,
-    PATTERN_TEXTS,
-    VERB_TEXTS,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -1,6 +1,6 @@
 """What a process may say in a scenario: its own keys, and its program's parameters.
 
-The parameters come off the program's signature (`sim.workload.signature`), for built-in programs
+The parameters come off the program's signature (`sim.program.signature`), for built-in programs
 and for a user's plug-in alike, and are checked by a pydantic model made of them once.
 """
 
@@ -25,6 +25,9 @@ from sim.base.units import (
     parse_duration,
     parse_rate,
 )
+from sim.program.blame import blaming
+from sim.program.declared import LeftOut, Uncertain
+from sim.program.signature import Unit, check_arguments, described, keyword_arguments, parameters_of
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.document import Document, Keys, kind_of
 from sim.scenario.model import ProcessFields
@@ -37,15 +40,6 @@ from sim.scenario.quantities import (
     parse_byte_rate,
     plainly,
     within,
-)
-from sim.workload.blame import blaming
-from sim.workload.declared import LeftOut, Uncertain
-from sim.workload.signature import (
-    Unit,
-    check_arguments,
-    described,
-    keyword_arguments,
-    parameters_of,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +67,7 @@ def show_value(unit: Unit | None, value: object) -> str:
 
 def known_programs() -> Mapping[str, Callable[..., Any]]:
     """Return the programs that ship with cowpool, by name."""
-    from sim.workload import PROGRAMS
+    from sim.program import PROGRAMS
 
     return PROGRAMS
 

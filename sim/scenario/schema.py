@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from sim.program.shipped.redis import read_version
+from sim.program.signature import parameters_of
+from sim.program.steps.grammar import normal_image, normal_steps
 from sim.scenario.model import Scenario
 from sim.scenario.programs import known_programs, process_model
 from sim.scenario.step_schema import STEPS_REF, image_schema, steps_schema
-from sim.workload.redis import read_version
-from sim.workload.signature import parameters_of
-from sim.workload.step_grammar import normal_image, normal_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sim.workload.signature import Parameter
+    from sim.program.signature import Parameter
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REF: Final = "#/$defs/{model}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.program.presets import preset_names
+from sim.program.steps.grammar import ADVICE, HOT_COLD, VERBS, Reader, Verb
+from sim.program.steps.words import ARGUMENT_TEXTS, VERB_TEXTS
 from sim.scenario.quantities import BYTES_SCHEMA, DURATION_SCHEMA, RATE_SCHEMA
-from sim.workload.presets import preset_names
-from sim.workload.step_grammar import ADVICE, HOT_COLD, VERBS, Reader, Verb
-from sim.workload.step_words import ARGUMENT_TEXTS, VERB_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

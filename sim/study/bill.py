@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sim.base.units import MIB, PAGE_BYTES, format_bytes
+from sim.program.declared import HEADROOM, Line, advice_of
+from sim.program.signature import keyword_arguments
 from sim.study.inputs import Omission
 from sim.study.need import Need
-from sim.workload.declared import HEADROOM, Line, advice_of
-from sim.workload.signature import keyword_arguments
 
 CHARGED_IN_PAGES: Final = 64
 """A control group is charged in batches of this many pages a CPU."""

@@ -12,12 +12,12 @@ from pydantic import Field
 
 from sim.base.resources import config_path, shipped
 from sim.base.units import parse_bytes
+from sim.program import PROGRAMS
+from sim.program.signature import parameters_of
 from sim.scenario.complaints import checked
 from sim.scenario.document import read_document
 from sim.scenario.model import Closed
 from sim.scenario.programs import show_value
-from sim.workload import PROGRAMS
-from sim.workload.signature import parameters_of
 
 
 class Row(Closed):

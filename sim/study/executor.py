@@ -24,8 +24,8 @@ from typing import Any, Final, Protocol
 
 from sim.base.errors import ScenarioError
 from sim.base.limits import LimitReachedError, Limits, within
+from sim.program.plugin import Plugin, load_plugin
 from sim.study.store import pack
-from sim.workload.plugin import Plugin, load_plugin
 
 RUNS_IN_FLIGHT_PER_WORKER: Final = 2
 """One at work and one waiting, so that no worker idles while the store is written."""
@@ -93,7 +93,7 @@ class WithPlugin:
         """Return the result as JSON-able values."""
         from sim.engine.run import simulate
         from sim.policy.schedulers import SCHEDULERS
-        from sim.workload import PROGRAMS
+        from sim.program import PROGRAMS
 
         plugin = _plugin(self.path, self.content)
         result: Mapping[str, Any] = simulate(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from sim.base.units import S, format_bytes, format_duration
+from sim.program.plugin import Plugin
 from sim.scenario.explain import Section, explain_scenario
 from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.study import Replications, load_study
@@ -14,7 +15,6 @@ from sim.study.base import planner_of
 from sim.study.executor import available_cpus
 from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
-from sim.workload.plugin import Plugin
 
 Line = tuple[str, str]
 

@@ -1,7 +1,7 @@
 """What an answer rests on: the inputs of a scenario, how each is known, and what else it may be.
 
 A program says beside its parameters how far from their values these may truly lie
-(`sim.workload.declared`), a host likewise, and a study may say otherwise.  A value that is the
+(`sim.program.declared`), a host likewise, and a study may say otherwise.  A value that is the
 program's own default counts as assumed, whoever wrote it down, until the study's ``uncertain``
 says where it comes from: nobody measures a server and finds the default of a simulator.
 """
@@ -13,13 +13,13 @@ from typing import Any, Final, Literal
 from sim.base.errors import ScenarioError
 from sim.base.units import KIB, format_bytes, format_duration, in_base_units
 from sim.cost.bounds import prices_at
+from sim.program.declared import LeftOut, Uncertain, mark_of
+from sim.program.signature import Parameter, parameters_of
 from sim.scenario.hosts import DISK_UNCERTAIN, HOST_UNCERTAIN
 from sim.scenario.programs import show_value
 from sim.scenario.study import StudyFile, UncertainInput
 from sim.study.plan import Axis, Cell, Planner, value_at
 from sim.study.records import Record
-from sim.workload.declared import LeftOut, Uncertain, mark_of
-from sim.workload.signature import Parameter, parameters_of
 
 Evidence = Literal["given", "measured", "assumed"]
 

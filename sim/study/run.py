@@ -21,6 +21,7 @@ from sim.base.files import CannotWriteError, remove_unfinished, require_places, 
 from sim.base.limits import Limits
 from sim.base.units import S, format_duration
 from sim.engine.room import machine_bytes, require_room
+from sim.program.plugin import Plugin
 from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
 from sim.study.base import planner_again, planner_of
@@ -34,7 +35,6 @@ from sim.study.executor import (
 from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
 from sim.study.store import Store
-from sim.workload.plugin import Plugin
 
 EXIT_DONE: Final = 0
 EXIT_NO_ANSWER: Final = 1

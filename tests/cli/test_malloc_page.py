@@ -8,7 +8,7 @@ import pytest
 from sim.host.malloc.conform import run_malloc_conform
 from sim.host.malloc.predict import predict
 from sim.host.malloc.script import load_script
-from sim.workload.step_grammar import HEAP_VERBS
+from sim.program.steps.grammar import HEAP_VERBS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "malloc.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from support.machines import flat_prices, run
 from sim.base.units import PAGE_BYTES
 from sim.engine.system import System
 from sim.engine.task import Task
-from sim.workload.api import Region
+from sim.program.api import Region
 
 HERE = Path(__file__).parent
 Life = Generator[Any, Any, None]

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from sim.engine.run import simulate
+from sim.program import PROGRAMS
 from sim.scenario import load_scenario
-from sim.workload import PROGRAMS
 
 CUTS_MS = [0.001, 5, 60, 120.5, 450, 2_000, 2_300.25, 9_000]
 

@@ -9,10 +9,10 @@ from support.samples import sample
 
 from sim.base.resources import shipped
 from sim.engine.run import simulate
+from sim.program import PROGRAMS
 from sim.scenario.effort import expected_work, expected_work_s
 from sim.scenario.effort.amount import Amount, done, work_s
 from sim.scenario.resolve import open_scenario, resolve
-from sim.workload import PROGRAMS
 
 FACTOR = 1.5
 

@@ -14,12 +14,12 @@ from support.explained import KEYS, scenarios
 from support.samples import sample
 
 from sim.engine.run import simulate
+from sim.program import PROGRAMS
+from sim.program.signature import keyword_arguments
 from sim.scenario.forms import FORMS
 from sim.scenario.forms.form import Form
 from sim.scenario.forms.setting import setting_of
 from sim.scenario.resolve import resolve
-from sim.workload import PROGRAMS
-from sim.workload.signature import keyword_arguments
 
 
 def forms_of(resolved: dict[str, Any]) -> list[Form]:

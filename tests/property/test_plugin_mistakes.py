@@ -22,8 +22,8 @@ run: {horizon: 1 s}
 HEAD = """\
 import functools
 from sim.policy.schedulers import scheduler
-from sim.workload.api import Image, program
-from sim.workload.patterns import Listed, Uniform
+from sim.program.api import Image, program
+from sim.program.patterns import Listed, Uniform
 
 class Own(BaseException):
     pass
@@ -270,8 +270,8 @@ def test_what_is_raised_while_it_is_loaded_is_its_own_too(tmp_path, monkeypatch,
 DECLARED = """\
 from __future__ import annotations
 from typing import Annotated
-from sim.workload.api import program
-from sim.workload.signature import checked_by
+from sim.program.api import program
+from sim.program.signature import checked_by
 
 def turned(value):
     return 1 // int(value)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.base.units import in_base_units
-from sim.workload.step_grammar import VERBS
-from sim.workload.steps import StepsError, normal_steps
+from sim.program.steps.grammar import VERBS
+from sim.program.steps.runner import StepsError, normal_steps
 
 words = st.sampled_from(
     [

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from sim.alloc.calls import Brk, Call, Mmap, Mremap, Operation, Touch
 from sim.base.errors import Errno, Refused
-from sim.workload.malloc.calls import Brk, Call, Mmap, Mremap, Operation, Touch
 
 BREAK = 0x5555_0000_0000
 MAPPINGS = 0x7000_0000_0000

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sim.base.errors import Refused
 from sim.base.units import PAGE_BYTES
 from sim.engine.task import Task
-from sim.workload.api import Image, Region
-from sim.workload.patterns import Every, HotCold, Uniform
+from sim.program.api import Image, Region
+from sim.program.patterns import Every, HotCold, Uniform
 
 Step = tuple[Any, ...]
 

@@ -183,7 +183,7 @@ def segments_of(pages: dict[int, Backing], by_kernel: set[int]) -> list[str]:
 
 
 def record(command: Sequence[str]) -> dict[str, object]:
-    """Return the image of a command, as `sim.workload.presets` reads it."""
+    """Return the image of a command, as `sim.program.presets` reads it."""
     with cold_root(command) as root:
         by_kernel, touches = touches_of(root, command)
         pages, heap_end = layout_of(root, command)

@@ -10,7 +10,7 @@ from support.machines import flat_prices, run
 from sim.base.units import PAGE_BYTES
 from sim.engine.disk import DiskSpec
 from sim.engine.task import Task
-from sim.workload.patterns import Listed
+from sim.program.patterns import Listed
 
 pytestmark = pytest.mark.truth
 

@@ -11,9 +11,9 @@ import pytest
 
 from sim.base.rng import stream
 from sim.base.units import MIB
-from sim.workload.expect import saved_copies
-from sim.workload.redis_heap import redis_heap
-from sim.workload.zipf import KeyStream
+from sim.program.shipped.redis_expect import saved_copies
+from sim.program.shipped.redis_heap import redis_heap
+from sim.program.zipf import KeyStream
 
 Z_LIMIT = 4.8916
 PLAYS = 60

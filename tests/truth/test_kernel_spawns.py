@@ -20,7 +20,7 @@ from sim.base.units import GIB, MIB, PAGE_BYTES
 from sim.host.conditions import compiler
 from sim.host.spawn import Method, Spawn, SpawnedProgram, predict_spawns, some_touches
 from sim.host.spawn_run import ENVIRONMENT, SpawnRunner
-from sim.workload.image import ProgramImage, Touch
+from sim.program.image import ProgramImage, Touch
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from sim.base.rng import stream
+from sim.program.zipf import KeyStream, Scatter, ZipfRanks
 from sim.stats.theory import zipf_probabilities
-from sim.workload.zipf import KeyStream, Scatter, ZipfRanks
 
 FALSE_ALARM = 1e-6
 DRAWS = 1_000_000

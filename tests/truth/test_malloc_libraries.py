@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from support.samples import sample
 
+from sim.alloc.glibc.malloc import GlibcMalloc
+from sim.alloc.jemalloc.malloc import JemallocMalloc
 from sim.host.compare import count_differences
 from sim.host.kernel import HostError
 from sim.host.malloc.compare import NOTES_PAGES, compare, totals
@@ -18,8 +20,6 @@ from sim.host.malloc.predict import predict
 from sim.host.malloc.random_scripts import random_script, script_generator
 from sim.host.malloc.real import library_path, run_script
 from sim.host.malloc.script import Operation, format_script, load_script
-from sim.workload.malloc.glibc import GlibcMalloc
-from sim.workload.malloc.jemalloc import JemallocMalloc
 
 pytestmark = pytest.mark.truth
 

@@ -14,9 +14,9 @@ from support.machines import flat_prices, run
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.task import Task
+from sim.program.api import Region
+from sim.program.patterns import HotCold, Pattern, Uniform
 from sim.stats.theory import distinct_pages_written, hot_cold_probabilities
-from sim.workload.api import Region
-from sim.workload.patterns import HotCold, Pattern, Uniform
 
 pytestmark = pytest.mark.truth
 

@@ -37,8 +37,8 @@ from sim.host.spawn import Method, SpawnedProgram, predict_spawns
 from sim.host.spawn_run import FLAGS, SOURCES
 from sim.kernel import step as ops
 from sim.machine.layout import KIND_FILE
-from sim.workload.image import ProgramImage
-from sim.workload.presets import preset, preset_names
+from sim.program.image import ProgramImage
+from sim.program.presets import preset, preset_names
 
 pytestmark = pytest.mark.truth
 

@@ -8,10 +8,10 @@ from sim.base.units import GIB, MIB, MS, S
 from sim.engine.run import simulate
 from sim.host.malloc.predict import predict
 from sim.host.malloc.script import parse_script
+from sim.program.shipped.redis_expect import saved_copies
+from sim.program.shipped.redis_heap import redis_heap
 from sim.scenario import resolve
 from sim.stats.theory import distinct_pages_written
-from sim.workload.expect import saved_copies
-from sim.workload.redis_heap import redis_heap
 
 
 def run(program, *, replication=0, memory=GIB, cpus=4, horizon=60 * S, **keys):

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sim.workload.jemalloc import layout
-from sim.workload.redis_heap import RedisHeap, redis_heap
+from sim.alloc.jemalloc.layout import layout
+from sim.program.shipped.redis_heap import RedisHeap, redis_heap
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.workload.elf import entry_vpn, read_elf
-from sim.workload.image import Segment
+from sim.program.elf import entry_vpn, read_elf
+from sim.program.image import Segment
 
 PAGE = 4096
 LOAD, INTERP = 1, 3

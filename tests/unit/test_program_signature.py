@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 
 from sim.base.units import Range
-from sim.workload.signature import (
+from sim.program.signature import (
     check_arguments,
     checked_by,
     described,

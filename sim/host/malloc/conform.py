@@ -52,7 +52,7 @@ def run_malloc_conform(
     """Predict scripts, compare them with the real library if asked, and return the exit status.
 
     The parameters and the status are those of `sim.host.conform.run_conform`; `library` is what
-    is modelled, and run: a name of `sim.workload.malloc.models.MODELS`.
+    is modelled, and run: a name of `sim.alloc.models.MODELS`.
 
     Raises `ScenarioError` if a script cannot be read or is not valid.
     """

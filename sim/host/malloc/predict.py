@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.alloc.calls import Brk, Dontneed, Mmap, Mremap, Munmap, Protect
+from sim.alloc.models import MODELS
 from sim.base.errors import Errno, KernelPanicError, Refused, ScenarioError
 from sim.base.units import GIB, PAGE_BYTES
 from sim.host.malloc.record import HeapFigures, HeapRecord
@@ -17,15 +19,13 @@ from sim.host.script import FIRST_PROCESS
 from sim.kernel import step as ops
 from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, N_LINES, N_QUANTILES, NONE
 from sim.machine.machine import HostSpec, Machine
-from sim.workload.malloc.calls import Brk, Dontneed, Mmap, Mremap, Munmap, Protect
-from sim.workload.malloc.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sim.workload.malloc.calls import Call
-    from sim.workload.malloc.calls import Operation as Work
-    from sim.workload.malloc.models import Allocator
+    from sim.alloc.calls import Call
+    from sim.alloc.calls import Operation as Work
+    from sim.alloc.models import Allocator
 
 FIRST_MAPPING: Final = 0x1000_0000_0000
 """Where mappings are placed from, in bytes."""

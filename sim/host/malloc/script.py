@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final
 
+from sim.alloc.glibc.malloc import OPTIONS
 from sim.base.errors import ScenarioError
 from sim.base.files import read_at_most, shown_path
 from sim.base.units import GIB, parse_bytes
 from sim.host.script import FIRST_PROCESS, verb_named
-from sim.workload.malloc.glibc import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

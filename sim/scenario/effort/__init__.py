@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES
+from sim.program import PROGRAMS
+from sim.program.signature import keyword_arguments
 from sim.scenario.effort.amount import Amount, work_s
 from sim.scenario.effort.programs import (
     LIFE,
@@ -22,8 +24,6 @@ from sim.scenario.effort.programs import (
 from sim.scenario.effort.steps import steps_effort
 from sim.scenario.forms.host import data_pages
 from sim.scenario.forms.setting import setting_of
-from sim.workload import PROGRAMS
-from sim.workload.signature import keyword_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

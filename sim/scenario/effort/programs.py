@@ -6,15 +6,15 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import S, pages_for
+from sim.program.presets import program_image
+from sim.program.shipped.prefork_web import BATCH
+from sim.program.shipped.redis import CHUNK_PAGES, CRON_NS, HEAP_PARAMETERS, SAVER_STRETCHES
+from sim.program.shipped.redis_expect import saved_copies
+from sim.program.shipped.redis_heap import GIVES_BACK_SINCE, redis_heap
+from sim.program.steps.grammar import normal_image
+from sim.program.steps.runner import said_image
 from sim.scenario.effort.amount import Amount
 from sim.scenario.forms.prefork_web import Web
-from sim.workload.expect import saved_copies
-from sim.workload.prefork_web import BATCH
-from sim.workload.presets import program_image
-from sim.workload.redis import CHUNK_PAGES, CRON_NS, HEAP_PARAMETERS, SAVER_STRETCHES
-from sim.workload.redis_heap import GIVES_BACK_SINCE, redis_heap
-from sim.workload.step_grammar import normal_image
-from sim.workload.steps import said_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

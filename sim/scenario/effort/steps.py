@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import in_base_units, pages_for
+from sim.program.presets import program_image
+from sim.program.steps.grammar import normal_steps
+from sim.program.steps.runner import said_image
 from sim.scenario.effort.amount import Amount
 from sim.scenario.effort.programs import LIFE
-from sim.workload.presets import program_image
-from sim.workload.step_grammar import normal_steps
-from sim.workload.steps import said_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

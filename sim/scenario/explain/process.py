@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_duration
+from sim.program.signature import keyword_arguments, parameters_of
 from sim.scenario.explain.section import Section
 from sim.scenario.forms import FORMS
 from sim.scenario.programs import show_value
-from sim.workload.signature import keyword_arguments, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sim.program.signature import Unit
     from sim.scenario.forms.setting import Setting
-    from sim.workload.signature import Unit
 
 _MOST_ITEMS: Final = 12
 

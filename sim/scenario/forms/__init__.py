@@ -22,4 +22,4 @@ FORMS: Final[Mapping[str, Callable[[Mapping[str, Any], Setting], list[Form]]]] =
     "redis": redis_forms,
     "shell_pipeline": pipeline_forms,
 }
-"""By program: takes its arguments as `sim.workload.signature.keyword_arguments` returns them."""
+"""By program: takes its arguments as `sim.program.signature.keyword_arguments` returns them."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, S
-from sim.workload.redis_heap import redis_heap
-from sim.workload.signature import keyword_arguments
+from sim.program.shipped.redis_heap import redis_heap
+from sim.program.signature import keyword_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration, pages_for
+from sim.program.shipped.redis import CRON_NS, HEAP_PARAMETERS
+from sim.program.shipped.redis_expect import saved_copies
+from sim.program.shipped.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
 from sim.scenario.forms.figures import (
     BUSY,
     CHANCE,
@@ -20,9 +23,6 @@ from sim.scenario.forms.figures import (
 from sim.scenario.forms.fork import LEAST_TABLES, fork_ns
 from sim.scenario.forms.form import Form, no_form
 from sim.stats.theory import page_table_pages
-from sim.workload.expect import saved_copies
-from sim.workload.redis import CRON_NS, HEAP_PARAMETERS
-from sim.workload.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES, format_duration, pages_for
+from sim.program.presets import program_image
+from sim.program.steps.grammar import normal_image
+from sim.program.steps.runner import said_image
 from sim.scenario.forms.figures import (
     OTHER_PAGES,
     children,
@@ -15,9 +18,6 @@ from sim.scenario.forms.figures import (
 from sim.scenario.forms.fork import fork_ns
 from sim.scenario.forms.form import Form, no_form
 from sim.stats.theory import TABLE_ENTRIES
-from sim.workload.presets import program_image
-from sim.workload.step_grammar import normal_image
-from sim.workload.steps import said_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,8 +7,8 @@ import numpy as np
 try:
     from sim.plugin import Every, HotCold, Listed, Uniform, program
 except ImportError:
-    from sim.workload.api import program
-    from sim.workload.patterns import Every, HotCold, Listed, Uniform
+    from sim.program.api import program
+    from sim.program.patterns import Every, HotCold, Listed, Uniform
 
 P = 4096
 

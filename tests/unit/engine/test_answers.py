@@ -11,10 +11,10 @@ import pytest
 from sim.base.errors import Refused
 from sim.base.units import MIB, MS
 from sim.engine.run import simulate
+from sim.program.api import program
+from sim.program.arrivals import arrival_stream
 from sim.scenario import load_scenario, resolve
 from sim.scenario.programs import known_programs
-from sim.workload.api import program
-from sim.workload.arrivals import arrival_stream
 
 FOLDER = Path(__file__).parents[2] / "cli" / "answers"
 

@@ -137,7 +137,7 @@ def test_advice_that_cannot_be_is_refused(file: str, advice: str):
 
 
 def test_a_request_counts_its_wait_for_the_disk():
-    from sim.workload.patterns import Every
+    from sim.program.patterns import Every
 
     def serves(task: Task) -> Steps:
         data = yield from task.mmap(4 * PAGE_BYTES, file="data", cold=True)

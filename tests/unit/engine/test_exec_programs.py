@@ -7,8 +7,8 @@ from support.machines import run
 
 from sim.base.errors import Refused
 from sim.base.units import MIB, PAGE_BYTES
-from sim.workload.api import Image
-from sim.workload.presets import described_image, preset, preset_names
+from sim.program.api import Image
+from sim.program.presets import described_image, preset, preset_names
 
 SMALL = Image(4 * PAGE_BYTES, PAGE_BYTES, PAGE_BYTES, 0)
 

@@ -11,8 +11,8 @@ from sim.base.units import PAGE_BYTES
 from sim.engine.system import System
 from sim.engine.task import Signal, Task
 from sim.kernel import step as ops
-from sim.workload.api import Image
-from sim.workload.patterns import Every, Listed
+from sim.program.api import Image
+from sim.program.patterns import Every, Listed
 
 Life = Generator[Any, Any, None]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sim.engine.run import simulate
+from sim.program import PROGRAMS
+from sim.program.plugin import load_plugin
 from sim.scenario.resolve import load_scenario
-from sim.workload import PROGRAMS
-from sim.workload.plugin import load_plugin
 
 CASES = Path(__file__).parents[2] / "cases" / "machine"
 

@@ -13,7 +13,7 @@ from sim.base.errors import KernelPanicError, Refused
 from sim.base.units import PAGE_BYTES
 from sim.engine.lists import ListStore
 from sim.engine.task import Task
-from sim.workload.patterns import Every, HotCold, Listed, Uniform
+from sim.program.patterns import Every, HotCold, Listed, Uniform
 
 Life = Generator[Any, Any, None]
 HOST = {"memory_pages": 400, "cpus": 1}

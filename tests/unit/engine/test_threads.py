@@ -9,8 +9,8 @@ from support.machines import Program, flat_prices, run
 from sim.base.errors import Refused
 from sim.base.units import PAGE_BYTES
 from sim.engine.task import Task
-from sim.workload.api import Image, Region
-from sim.workload.patterns import Every
+from sim.program.api import Image, Region
+from sim.program.patterns import Every
 
 Life = Generator[Any, Any, None]
 

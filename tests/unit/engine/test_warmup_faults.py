@@ -7,7 +7,7 @@ from support.machines import flat_prices, run
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.task import Task
-from sim.workload.api import Region
+from sim.program.api import Region
 
 Life = Generator[Any, Any, None]
 PRICES = flat_prices(zero_fill=1000, cow_copy=2000)

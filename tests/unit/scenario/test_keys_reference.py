@@ -6,14 +6,14 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from property.test_step_list_laws import anything, plausible
-from unit.workload.test_step_lists import EVERYTHING, PROGRAMS
+from unit.program.test_step_lists import EVERYTHING, PROGRAMS
 
 from sim.cli import main
+from sim.program.steps.grammar import HOT_COLD, VERBS
+from sim.program.steps.runner import StepsError, normal_steps
+from sim.program.steps.words import ARGUMENT_TEXTS, ARRIVAL_TEXTS, PATTERN_TEXTS, VERB_TEXTS
 from sim.scenario.keys import markdown, parts
 from sim.scenario.schema import json_schema
-from sim.workload.step_grammar import HOT_COLD, VERBS
-from sim.workload.step_words import ARGUMENT_TEXTS, ARRIVAL_TEXTS, PATTERN_TEXTS, VERB_TEXTS
-from sim.workload.steps import StepsError, normal_steps
 
 ROOT = Path(__file__).parents[3]
 STEPS = jsonschema.Draft202012Validator(

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from sim.base.resources import shipped
+from sim.program import PROGRAMS
+from sim.program.signature import parameters_of
 from sim.scenario import load_scenario
 from sim.study.comparisons import Row, factors_at, model_error, read_comparison
-from sim.workload import PROGRAMS
-from sim.workload.signature import parameters_of
 
 ROOT = Path(__file__).parents[3]
 

@@ -3,12 +3,12 @@ import pytest
 from sim.base.errors import ScenarioError
 from sim.cost.bounds import Span, mean_range, price_at, prices_at
 from sim.cost.catalogue import price_spec
+from sim.program.declared import Uncertain, mark_of
+from sim.program.signature import parameters_of
 from sim.scenario.programs import known_programs
 from sim.scenario.study import load_study
 from sim.study.base import planner_of
 from sim.study.inputs import PRICES, input_cells, inputs_at
-from sim.workload.declared import Uncertain, mark_of
-from sim.workload.signature import parameters_of
 
 
 def planned(study_file, text=""):

@@ -5,6 +5,8 @@ import re
 import pytest
 
 from sim.base.units import GIB, MIB, format_bytes, format_bytes_up
+from sim.program import PROGRAMS
+from sim.program.signature import parameters_of
 from sim.stats.tolerance import UpperBound
 from sim.study import bill
 from sim.study.answer import need_sentences
@@ -12,8 +14,6 @@ from sim.study.executor import InlineExecutor
 from sim.study.inputs import Omission
 from sim.study.need import Need, need_of, smallest_host_bytes
 from sim.study.run import run_study
-from sim.workload import PROGRAMS
-from sim.workload.signature import parameters_of
 
 MEAN_PARTS = {
     "data": 1100.0 * MIB,

@@ -8,6 +8,7 @@ import pytest
 from sim.base.errors import ScenarioError
 from sim.base.units import GIB, MIB
 from sim.engine.run import simulate
+from sim.program.plugin import load_plugin
 from sim.scenario import load_scenario
 from sim.scenario.document import Document, parse_document
 from sim.scenario.study import load_study
@@ -17,7 +18,6 @@ from sim.study.metric_names import METRICS
 from sim.study.plan import label_of
 from sim.study.records import flatten
 from sim.study.run import report_again, run_study
-from sim.workload.plugin import load_plugin
 
 STUDY = """\
 version: 1
@@ -32,7 +32,7 @@ seed: 1
 need: {set: {host.memory: 16 GiB}}
 """
 PLUGIN = """\
-from sim.workload.api import program
+from sim.program.api import program
 
 @program("toucher")
 def toucher(task, *, heap_bytes: int):

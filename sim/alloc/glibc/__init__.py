@@ -1,0 +1,1 @@
+"""glibc's malloc, as of 2.36."""

@@ -1,0 +1,1 @@
+"""jemalloc, as of 5.3."""

@@ -1,0 +1,421 @@
+"""What a program sees of the simulated kernel: its verbs, and what they return.
+
+A program is a generator function ``program(task, *, ...parameters...)`` that reads like
+the C program it stands for.  Each verb is itself a generator and is entered with
+``yield from``; a program may also ``yield`` any SimPy event.  `Process` is the whole
+interface: `sim.engine` implements it, a test may do so with a list.
+
+A refused call raises `sim.base.errors.Refused` inside the program; a program that does not
+catch it ends as ``failed: ENOMEM`` (or whatever was refused).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+from sim.program.patterns import SEQUENTIAL
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sim.base.units import Pid, Vpn
+    from sim.program.arrivals import ArrivalStream
+    from sim.program.patterns import Every, Pattern
+
+T = TypeVar("T")
+
+Verb: TypeAlias = Generator[Any, Any, T]
+"""A kernel call in progress; ``yield from`` it and get its result."""
+
+Program: TypeAlias = Callable[..., Generator[Any, Any, None]]
+"""A generator function whose first argument is a `Process`."""
+
+_P = TypeVar("_P", bound=Program)
+
+OOM_KILLED_STATUS = -9
+"""`Exited.status` of a child that the out-of-memory killer ended (SIGKILL is 9)."""
+
+SEGFAULT_STATUS = -11
+"""`Exited.status` of a child that touched what it may not (SIGSEGV is 11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A range of virtual pages, as returned by `Process.mmap` and `Process.sbrk`.
+
+    It names addresses, not an address space: after a fork it is valid in the child too.
+    Raises `ValueError` if `start_vpn` is negative or `pages` is negative.
+    """
+
+    start_vpn: Vpn
+    pages: int
+
+    def __post_init__(self) -> None:
+        if self.start_vpn < 0:
+            raise ValueError(f"start_vpn must be >= 0, got {self.start_vpn}")
+        if self.pages < 0:
+            raise ValueError(f"pages must be >= 0, got {self.pages}")
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that this one has started and may wait for."""
+
+    pid: Pid
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A thread of this process, which may be waited for."""
+
+    pid: Pid
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """How a child ended.  `status` is its exit status, or minus the signal's number."""
+
+    pid: Pid
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A program described by sizes, for exec to put in place of the old address space.
+
+    Text and data are a file's pages: text is shared with all who run the same file, data is copied
+    when written; bss and stack are zero-filled when touched.  Programs of the same sizes are one
+    file unless `file` names it.  When it starts, the program touches the first `touched` (0 to 1)
+    of its text, data and bss.  `stack_bytes` is how far its stack may grow; 0 stands for 8 MiB.
+    Raises `ValueError` if a size is negative, or `touched` is no share.
+    """
+
+    text_bytes: int
+    data_bytes: int
+    bss_bytes: int
+    stack_bytes: int
+    touched: float = 1.0
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.touched <= 1.0:
+            raise ValueError(f"touched must be in 0 .. 1, got {self.touched}")
+        for name in ("text_bytes", "data_bytes", "bss_bytes", "stack_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+
+
+class Process(Protocol):
+    """One simulated process, as its own program sees it."""
+
+    @property
+    def now_ns(self) -> int:
+        """Simulated time."""
+
+    @property
+    def pid(self) -> Pid:
+        """The process identifier."""
+
+    @property
+    def name(self) -> str:
+        """Its name: ``parent/ordinal`` unless it was given one."""
+
+    # -- memory -----------------------------------------------------------------------
+
+    def mmap(
+        self,
+        size_bytes: int,
+        *,
+        shared: bool = False,
+        file: str | None = None,
+        cold: bool = False,
+    ) -> Verb[Region]:
+        """Map memory, rounded up to whole pages: private and anonymous unless told otherwise.
+
+        Parameters
+        ----------
+        shared
+            Writes are seen by all who map it; fork does not copy it.  Without `file`, new shared
+            anonymous memory, which only children share.
+        file
+            Name of a file that the whole machine knows.  The first to map it makes it, of this
+            size, with all its pages in the page cache, clean; there they stay until they are
+            dropped.
+        cold
+            If the file is new it is on the disk only: what is touched has to be read first.
+        """
+
+    def mprotect(
+        self, region: Region, access: str, first: int = 0, pages: int | None = None
+    ) -> Verb[None]:
+        """Change what may be done with a range: ``rw``, ``r`` or ``none``."""
+
+    def madvise(
+        self, region: Region, advice: str, first: int = 0, pages: int | None = None
+    ) -> Verb[None]:
+        """Give the kernel advice about a range.
+
+        ``dontneed``; ``free``: it counts as clean until written again; ``populate_read``,
+        ``populate_write``: faults it in; ``hugepage``, ``nohugepage``; ``collapse``: whole 2 MiB
+        become huge pages at once; ``dontfork``, ``dofork``: whether a child gets it;
+        ``wipeonfork``, ``keeponfork``: whether a child finds it empty; ``random``, ``sequential``,
+        ``normal``: what faults on a file read ahead.
+        """
+
+    def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Unmap `pages` pages of `region` from page `first` on; by default, all the rest."""
+
+    def mremap(self, region: Region, size_bytes: int) -> Verb[Region]:
+        """Resize a mapping, moving it if it cannot grow where it is; return where it is now."""
+
+    def mlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Fault a range in and keep it: private memory that may be written, as if written to.
+
+        ``dontneed`` and ``free`` are then refused.  A child inherits no lock.
+        """
+
+    def munlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Undo `mlock`; the pages stay."""
+
+    def msync(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Have the dirty pages of a range of a shared file written back: the next write faults.
+
+        It waits for the disk.
+        """
+
+    def pread(self, file: str, pages: int, first: int = 0) -> Verb[None]:
+        """Read `pages` pages of a file, from page `first` on, through the page cache.
+
+        The first to name a file makes it, of the size that it asks for; it is on the disk only.
+        """
+
+    def pwrite(self, file: str, pages: int, first: int = 0) -> Verb[None]:
+        """Write pages of a file, as `pread`: they are dirty in the page cache until `fsync`."""
+
+    def fsync(self, file: str) -> Verb[None]:
+        """Have all dirty pages of a file written back, and wait for the disk."""
+
+    def fadvise(
+        self, file: str, advice: str, first: int = 0, pages: int | None = None
+    ) -> Verb[None]:
+        """Say how a file will be read (`posix_fadvise`); by default, the rest of it.
+
+        ``normal``, ``random``, ``sequential``: what `pread` reads ahead; ``willneed``: read it
+        now, without waiting for it; ``dontneed``: take clean pages that nobody maps out of the
+        page cache.
+        """
+
+    def drop(self, file: str) -> Verb[None]:
+        """Write a file back and take it out of the page cache: `fsync`, then ``dontneed``.
+
+        Pages that somebody maps stay.  A file that is still to be made will be on the disk only.
+        The file of a program that exec knows by name is ``program:NAME``.
+        """
+
+    def sbrk(self, delta_bytes: int) -> Verb[Region]:
+        """Move the program break and return what the heap grew by (no pages if it shrank)."""
+
+    def dontneed(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
+        """Give back the frames of a range (MADV_DONTNEED); its next read sees zeroes."""
+
+    def read(
+        self,
+        region: Region,
+        *,
+        first: int = 0,
+        pages: int | None = None,
+        pattern: Pattern = SEQUENTIAL,
+        arrivals: NDArray[np.int64] | Every | None = None,
+        span: int = 1,
+        per_request: int = 1,
+        cpu_ns: int = 0,
+        drop: bool = False,
+    ) -> Verb[int]:
+        """Read pages of `region` and return the number of accesses done.
+
+        Parameters
+        ----------
+        region, first, pages
+            The range: `pages` pages from page `first` of `region` on; by default, the rest.
+        pattern
+            Which pages of the range, in which order.
+        arrivals
+            Absolute ns, one per request: it starts then, or at the end of the one before if
+            that is later, and takes part in ``request_latency_ns``.  Without it, one access
+            follows the other.
+        span
+            How many consecutive pages one access touches.  `Uniform` and `HotCold` then draw
+            aligned groups of that many pages.
+        per_request
+            How many accesses in a row make one request: the first waits for the arrival, the
+            last ends it.
+        cpu_ns
+            CPU time each access takes besides its faults.
+        drop
+            Whether each page is given back (MADV_DONTNEED) after its access.
+        """
+
+    def write(
+        self,
+        region: Region,
+        *,
+        first: int = 0,
+        pages: int | None = None,
+        pattern: Pattern = SEQUENTIAL,
+        arrivals: NDArray[np.int64] | Every | None = None,
+        span: int = 1,
+        per_request: int = 1,
+        cpu_ns: int = 0,
+        drop: bool = False,
+    ) -> Verb[int]:
+        """Write pages of `region`; otherwise as `read`."""
+
+    # -- time -------------------------------------------------------------------------
+
+    def compute(self, cpu_ns: int) -> Verb[None]:
+        """Use the CPU for `cpu_ns`."""
+
+    def sleep(self, duration_ns: int) -> Verb[None]:
+        """Be blocked for `duration_ns`."""
+
+    def sleep_until(self, time_ns: int) -> Verb[None]:
+        """Be blocked until the absolute time `time_ns`; at once if that is past."""
+
+    # -- processes --------------------------------------------------------------------
+
+    def fork(
+        self, program: Program, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> Verb[Child]:
+        """Start a child with a copy of this address space; it runs `program(task, *args)`."""
+
+    def vfork(
+        self, program: Program, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> Verb[Child]:
+        """Start a child that borrows this address space; return when it execs or exits."""
+
+    def posix_spawn(
+        self,
+        image: str | Image,
+        program: Program,
+        *args: Any,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Verb[Child]:
+        """Start a child by vfork that execs `image` at once and then runs `program`."""
+
+    def exec(self, image: str | Image) -> Verb[None]:
+        """Replace this address space; the program goes on in the new one.
+
+        `image` is the name of a program that ships (``true``, ``sh``, ``ls``, ...), or sizes.  What
+        that touches when it starts it has touched when this returns.  Regions from before are gone.
+        Where promises run out, exec is refused with ENOMEM, or the process is ended by SIGSEGV.
+        """
+
+    def exit(self, status: int = 0) -> Verb[None]:
+        """End this process; does not return."""
+
+    def wait(self, child: Child | None = None) -> Verb[Exited]:
+        """Wait for `child`, or for any child, and reap it."""
+
+    def thread(
+        self, program: Program, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> Verb[Thread]:
+        """Start a thread of this process: it shares everything and runs `program(task, *args)`.
+
+        It ends when `program` returns.  The process ends, with all its threads, when its own
+        program returns or any of them calls `exit`.
+        """
+
+    def join(self, thread: Thread) -> Verb[None]:
+        """Wait until `thread` has ended; at once if it has."""
+
+    def child_exited(self, child: Child) -> bool:
+        """Whether `child` has ended and waits to be reaped.  Takes no simulated time."""
+
+    # -- beside the model -------------------------------------------------------------
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return this task's random stream for `purpose`, at its start.
+
+        The same in every scenario of a comparison: it is keyed by the seed, the
+        replication, the task's name and `purpose`.
+        """
+
+    def faults(self, kind: str) -> int:
+        """How many faults of `kind` (``cow_copy``, ``zero_fill``, ...) this process has had."""
+
+    def record(self, key: str, value: float) -> None:
+        """Append `value` to this program's report under `key`."""
+
+    def mark(self, kind: str) -> None:
+        """Note an event of this `kind` now, for time series."""
+
+    def offers(self, stream: ArrivalStream, until_ns: int | None = None) -> None:
+        """Say that requests arrive for this process as `stream` says, before `until_ns`.
+
+        Those that have arrived when it ends, or the run does, and that nobody has taken from the
+        stream, were not served.
+        """
+
+    def begin(self, event: str) -> None:
+        """Say that an `event` begins that this program is there to do: see `program`.
+
+        Marked as ``{event}_start``.
+        """
+
+    def end(self, event: str) -> None:
+        """Say that an `event` has ended, well or badly.  Marked as ``{event}_end``."""
+
+
+def program(
+    name: str,
+    *,
+    events: Mapping[str, str] | Sequence[str] = (),
+    endless: bool = False,
+) -> Callable[[_P], _P]:
+    """Offer a generator function as the program `name`, from a file given with ``--plugin``.
+
+    Its keyword-only parameters become keys in YAML, without their unit suffix
+    (``heap_bytes`` is written ``heap: 64 MiB``).
+
+    Parameters
+    ----------
+    name
+        Letters, digits and underscores.
+    events
+        What the program is there to do, so that a run can tell whether it was done: each event
+        begins with ``task.begin(EVENT)`` and ends with ``task.end(EVENT)``, in this process or in
+        its children.  ``request`` counts by itself: requests that reads and writes with `arrivals`
+        began.  A mapping names for each event the parameter whose 0 asks for none of it.  Without
+        events, a program is there to reach its end.
+    endless
+        It has no end of its own, as a server: that the horizon cuts it off says nothing.
+
+    Raises `ValueError` if `name` is no identifier, or an event has no name.
+
+    >>> @program("idle")
+    ... def idle(task, *, nap_ns: int = 1_000_000):
+    ...     yield from task.sleep(nap_ns)
+    >>> idle.program_name
+    'idle'
+    """
+    if not name.isidentifier():
+        raise ValueError(f"a program's name is letters, digits and underscores, got {name!r}")
+
+    declared = dict(events) if isinstance(events, Mapping) else dict.fromkeys(events)
+    for event, parameter in declared.items():
+        if not event or parameter == "":
+            raise ValueError(f"an event and its parameter have names, got {event!r}: {parameter!r}")
+
+    def offer(function: _P) -> _P:
+        function.program_name = name  # type: ignore[attr-defined]
+        function.program_events = declared  # type: ignore[attr-defined]
+        function.program_endless = endless  # type: ignore[attr-defined]
+        return function
+
+    return offer

@@ -1,0 +1,151 @@
+"""A heap for programs: a model of malloc, carried out by a process of the simulator.
+
+A program with a heap, and a child that has it too::
+
+    def program(task):
+        heap = Heap(task)
+        block = yield from heap.malloc(100 * KIB)
+        yield from task.write(block.region)
+        child = yield from task.fork(saver, heap.model.fork(), block)
+        yield from task.wait(child)
+
+    def saver(task, model, block):
+        heap = Heap(task, model)
+        yield from heap.free(block)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sim.alloc.calls import Brk, Dontneed, Mmap, Mremap, Munmap, Protect
+from sim.alloc.glibc.malloc import GlibcMalloc
+from sim.base.errors import Refused
+from sim.base.units import PAGE_BYTES, Vpn
+from sim.program.api import Region
+
+if TYPE_CHECKING:
+    from sim.alloc.calls import Call, Operation
+    from sim.alloc.models import Allocator
+    from sim.program.api import Process, Verb
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An allocation: where it begins, and the bytes that were asked for."""
+
+    address: int
+    size_bytes: int
+
+    @property
+    def region(self) -> Region:
+        """The pages that it lies in; it may share the first and the last with others."""
+        return _region(self.address, self.size_bytes)
+
+
+class Heap:
+    """The heap of a process.  A child's is a `Heap` too, made from `model.fork()`.
+
+    Take that fork where the process forks: it is what the heap looks like at that moment.
+
+    Parameters
+    ----------
+    task
+        Whose memory it is.
+    model
+        Of which library; glibc's by default.
+    """
+
+    def __init__(self, task: Process, model: Allocator | None = None) -> None:
+        self.model = GlibcMalloc() if model is None else model
+        self.model.clock = lambda: task.now_ns
+        self._task = task
+
+    def malloc(self, size_bytes: int) -> Verb[Block]:
+        """Allocate; raises `Refused` (ENOMEM) as `Process.mmap` does, and so do the others."""
+        address = yield from self._run(self.model.malloc(size_bytes))
+        return Block(address, size_bytes)
+
+    def calloc(self, size_bytes: int) -> Verb[Block]:
+        """Allocate zeroed memory."""
+        address = yield from self._run(self.model.calloc(size_bytes))
+        return Block(address, size_bytes)
+
+    def realloc(self, block: Block, size_bytes: int) -> Verb[Block]:
+        """Resize an allocation; `block` must not be used any more."""
+        address = yield from self._run(self.model.realloc(block.address, size_bytes))
+        return Block(address, size_bytes)
+
+    def free(self, block: Block) -> Verb[None]:
+        """Free an allocation."""
+        yield from self._run(self.model.free(block.address))
+
+    def trim(self) -> Verb[None]:
+        """Give free memory back to the system (malloc_trim)."""
+        yield from self._run(self.model.trim())
+
+    def _run(self, work: Operation[Any]) -> Verb[Any]:
+        if not self.model.begun:
+            yield from self._drive(self.model.begin())
+        return (yield from self._drive(work))
+
+    def _drive(self, work: Operation[Any]) -> Verb[Any]:
+        result: Any = None
+        refused: Refused | None = None
+        while True:
+            try:
+                call = work.throw(refused) if refused is not None else work.send(result)
+            except StopIteration as stop:
+                yield from self._touch()
+                return stop.value
+            yield from self._touch()
+            result = refused = None
+            try:
+                result = yield from self._carry_out(call)
+            except Refused as error:
+                refused = error
+
+    def _touch(self) -> Verb[None]:
+        for first, pages, write in self.model.trace.take():
+            access = self._task.write if write else self._task.read
+            yield from access(Region(Vpn(first), pages))
+
+    def _carry_out(self, call: Call) -> Verb[int]:
+        task = self._task
+        match call:
+            case Brk(delta):
+                grown = yield from task.sbrk(delta)
+                return int(grown.start_vpn) * PAGE_BYTES
+            case Mmap(size, reserved, alignment):
+                found = yield from self._map(size, reserved, alignment)
+                return int(found.start_vpn) * PAGE_BYTES
+            case Munmap(start, size):
+                yield from task.munmap(_region(start, size))
+            case Mremap(start, old, new):
+                moved = yield from task.mremap(_region(start, old), new)
+                return int(moved.start_vpn) * PAGE_BYTES
+            case Protect(start, size):
+                yield from task.mprotect(_region(start, size), "rw")
+            case Dontneed(start, size):
+                yield from task.dontneed(_region(start, size))
+        return 0
+
+    def _map(self, size: int, reserved: bool, alignment: int) -> Verb[Region]:
+        """Map, if need be too much, and unmap what lies before and behind the aligned part."""
+        task = self._task
+        pages, unit = size // PAGE_BYTES, alignment // PAGE_BYTES
+        found = yield from task.mmap(size if unit == 1 else size + alignment)
+        skip = -int(found.start_vpn) % unit
+        if found.pages > pages:
+            yield from task.munmap(found, 0, skip)
+            yield from task.munmap(found, skip + pages)
+            found = Region(Vpn(found.start_vpn + skip), pages)
+        if reserved:
+            yield from task.mprotect(found, "none")
+        return found
+
+
+def _region(address: int, size_bytes: int) -> Region:
+    first = address // PAGE_BYTES
+    return Region(Vpn(first), (address + size_bytes - 1) // PAGE_BYTES + 1 - first)
