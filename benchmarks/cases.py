@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from sim.base.units import GIB, PAGE_BYTES, S
-from sim.engine.run import build_system
-from sim.engine.system import System
+from sim.engine.build import Simulation
+from sim.engine.run import build_simulation
 from sim.engine.task import Task
 from sim.program.patterns import Every, Listed, Uniform
 from sim.scenario.resolve import open_scenario
@@ -30,27 +30,22 @@ class Timed:
         return self.faults / self.seconds
 
 
-def system_of(memory_bytes: int, cpus: int) -> System:
+def system_of(memory_bytes: int, cpus: int) -> Simulation:
     """Return a machine with the generic host's heavy-tailed prices, and nothing on it."""
     source = open_scenario("steps_demo")
     resolved = source.resolved(
         {"host.memory": f"{memory_bytes} B", "host.cpus": cpus, "run.horizon": "3600 s"}
     )
-    return build_system(resolved, seed=1)
+    return build_simulation(resolved, seed=1)
 
 
-def play(system: System, program: Callable[[Task], Generator[Any, Any, Any]]) -> None:
+def play(simulation: Simulation, program: Callable[[Task], Generator[Any, Any, Any]]) -> None:
     """Run one program to its end."""
-
-    def start(task: Task) -> Generator[Any, Any, None]:
-        yield from task.begin_image(2, 64)
-        yield from program(task)
-
-    system.born(Task(system, "bench", start))
-    system.env.run(until=system.env.process(system.drive()))
+    simulation.add("bench", program, image_pages=2, stack_pages=64)
+    simulation.run()
 
 
-def zero_fill(system: System) -> Timed:
+def zero_fill(simulation: Simulation) -> Timed:
     """Write 4 GiB in sequence for the first time."""
     timed = Timed()
 
@@ -61,11 +56,11 @@ def zero_fill(system: System) -> Timed:
         timed.seconds = perf_counter() - started
         timed.faults = task.faults("zero_fill")
 
-    play(system, program)
+    play(simulation, program)
     return timed
 
 
-def random_copies(system: System) -> Timed:
+def random_copies(simulation: Simulation) -> Timed:
     """Fork a process of 4 GiB and write every page of it once, in random order."""
     timed = Timed()
     pages = FAMILY_BYTES // PAGE_BYTES
@@ -80,7 +75,7 @@ def random_copies(system: System) -> Timed:
         timed.seconds = perf_counter() - started
         timed.faults = task.faults("cow_copy")
 
-    play(system, program)
+    play(simulation, program)
     return timed
 
 
@@ -88,7 +83,7 @@ def _sleeper(task: Task) -> Generator[Any, Any, None]:
     yield from task.sleep(3000 * S)
 
 
-def two_of_a_family(system: System) -> Timed:
+def two_of_a_family(simulation: Simulation) -> Timed:
     """Parent and child of a fork write their shared 4 GiB in random order, each on its own CPU."""
     timed = Timed()
     pages = FAMILY_BYTES // PAGE_BYTES
@@ -108,11 +103,11 @@ def two_of_a_family(system: System) -> Timed:
         timed.seconds = perf_counter() - started
         timed.faults += task.faults("cow_copy") + task.faults("cow_reuse")
 
-    play(system, program)
+    play(simulation, program)
     return timed
 
 
-def two_fill(system: System) -> Timed:
+def two_fill(simulation: Simulation) -> Timed:
     """Parent and child of a fork each fill 2 GiB of their own, each on its own CPU."""
     timed = Timed()
 
@@ -128,11 +123,11 @@ def two_fill(system: System) -> Timed:
         yield from task.wait()
         timed.seconds = perf_counter() - started
 
-    play(system, program)
+    play(simulation, program)
     return timed
 
 
-def fork_4_gib(system: System) -> Timed:
+def fork_4_gib(simulation: Simulation) -> Timed:
     """Fork a process of 4 GiB; counts entries copied."""
     timed = Timed()
 
@@ -144,11 +139,11 @@ def fork_4_gib(system: System) -> Timed:
         timed.seconds = perf_counter() - started
         timed.faults = data.pages
 
-    play(system, program)
+    play(simulation, program)
     return timed
 
 
-def big_fork(system: System) -> Timed:
+def big_fork(simulation: Simulation) -> Timed:
     """Fill 64 GiB, fork, and write a tenth of it in random order: the whole of it is timed."""
     timed = Timed()
     started = perf_counter()
@@ -160,12 +155,12 @@ def big_fork(system: System) -> Timed:
         yield from task.write(data, pattern=Uniform(data.pages // 10))
         timed.faults = task.faults("zero_fill") + task.faults("cow_copy")
 
-    play(system, program)
+    play(simulation, program)
     timed.seconds = perf_counter() - started
     return timed
 
 
-def paced(system: System) -> Timed:
+def paced(simulation: Simulation) -> Timed:
     """Serve three million writes that arrive over 60 simulated seconds."""
     timed = Timed()
 
@@ -176,5 +171,5 @@ def paced(system: System) -> Timed:
         timed.seconds = perf_counter() - started
         timed.faults = task.faults("zero_fill")
 
-    play(system, program)
+    play(simulation, program)
     return timed

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, pages_for, parse_bytes
 from sim.cost.catalogue import price_array
-from sim.engine.burst import FOREVER
+from sim.engine.build import KHUGEPAGED, EngineSpec, Simulation, build_machine
 from sim.engine.disk import DiskSpec
-from sim.engine.khugepaged import start_khugepaged
-from sim.engine.result import Measurement, RunResult
+from sim.engine.result import RunResult
 from sim.engine.room import require_room
-from sim.engine.system import System
-from sim.engine.task import Task
 from sim.engine.validity import LONGEST_RUN_NS, judged
 from sim.machine.layout import (
     FORK_ASYNC,
@@ -23,21 +21,14 @@ from sim.machine.layout import (
     THP_MADVISE,
     THP_NEVER,
 )
-from sim.machine.machine import HostSpec, Machine
+from sim.machine.machine import HostSpec
 from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
 from sim.program import PROGRAMS
-from sim.program.blame import blaming
 from sim.program.signature import PROCESS_KEYS, keyword_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
 
-    import simpy
-
-FIRST_IMAGE_PAGES: Final = 16
-"""Data and bss of the image a process starts from: nothing to speak of."""
-STACK_PAGES: Final = 2048
-"""RLIMIT_STACK, 8 MiB."""
 FORK_KINDS: Final = {
     "cow": FORK_COW,
     "eager": FORK_EAGER,
@@ -102,7 +93,7 @@ def simulate(
     `KernelPanicError` if the books do not balance: the result would be worthless.
     """
     require_room(resolved)
-    system = build_system(
+    simulation = build_simulation(
         resolved,
         seed=seed,
         replication=replication,
@@ -110,24 +101,14 @@ def simulate(
         check=check,
         schedulers=schedulers,
     )
-    system.tell = tell
-    measurement = Measurement(system, resolved["host"]["stages"])
-    warmup_ns = resolved["run"]["warmup"]
-    if warmup_ns > 0:
-        system.env.process(warm_up(system, measurement, warmup_ns))
-    _populate(system, resolved["processes"], PROGRAMS if programs is None else programs)
-    if resolved["host"]["khugepaged"]:
-        start_khugepaged(system)
-    driver = system.env.process(system.drive())
-    with blaming():
-        system.env.run(until=driver)
-    document = measurement.result()
-    system.machine.audit()
-    system.machine.release()
+    simulation.system.tell = tell
+    _populate(simulation, resolved["processes"], PROGRAMS if programs is None else programs)
+    document = simulation.run()
+    simulation.machine.release()
     return RunResult({**judged(document, resolved), **document})
 
 
-def build_system(
+def build_simulation(
     resolved: Mapping[str, Any],
     *,
     seed: int,
@@ -135,39 +116,33 @@ def build_system(
     burst: int | None = None,
     check: bool = False,
     schedulers: Mapping[str, Callable[[int], SchedulerPolicy]] | None = None,
-) -> System:
+) -> Simulation:
     """Return the machine of a resolved scenario, with nothing running on it yet."""
-    run = resolved["run"]
-    machine = Machine(host_spec(resolved), prices=price_array(resolved["host"]["prices"]))
-    every_ns = run["sample_every"] or FOREVER
-    machine.arrays.clock[0].sample_every_ns = every_ns
-    machine.arrays.clock[0].sample_next_ns = 0 if run["sample_every"] else FOREVER
+    run, host = resolved["run"], resolved["host"]
     scheduler = resolved["policy"]["scheduler"]
-    return System(
-        machine,
+    spec = EngineSpec(
         scheduler=(schedulers or SCHEDULERS)[scheduler["kind"]],
         quantum_ns=scheduler["quantum"],
         seed=seed,
         replication=replication,
         burst_steps=run["burst"] if burst is None else burst,
         horizon_ns=LONGEST_RUN_NS if run["horizon"] is None else run["horizon"],
+        warmup_ns=run["warmup"],
+        sample_every_ns=run["sample_every"] or 0,
         check=check,
         disk=DiskSpec(
-            latency_ns=resolved["host"]["disk"]["latency"],
-            bandwidth_bytes_per_s=resolved["host"]["disk"]["bandwidth"],
-            queue_depth=resolved["host"]["disk"]["queue_depth"],
+            latency_ns=host["disk"]["latency"],
+            bandwidth_bytes_per_s=host["disk"]["bandwidth"],
+            queue_depth=host["disk"]["queue_depth"],
         ),
+        khugepaged=KHUGEPAGED if host["khugepaged"] else None,
+        stages=host["stages"],
     )
-
-
-def warm_up(system: System, measurement: Measurement, warmup_ns: int) -> Generator[Any, Any, None]:
-    """Forget what was measured, at the end of the warm-up."""
-    yield system.env.timeout(warmup_ns)
-    measurement.restart()
+    return Simulation(build_machine(host_spec(resolved), price_array(host["prices"])), spec)
 
 
 def _populate(
-    system: System,
+    simulation: Simulation,
     processes: Mapping[str, Mapping[str, Any]],
     programs: Mapping[str, Callable[..., Any]],
 ) -> None:
@@ -176,33 +151,19 @@ def _populate(
         program = programs[process["program"]]
         parameters = {key: value for key, value in process.items() if key not in PROCESS_KEYS}
         arguments = keyword_arguments(program, parameters)
-        system.evidence.declare(
+        simulation.system.evidence.declare(
             name,
             getattr(program, "program_events", {}),
             arguments,
             endless=getattr(program, "program_endless", False),
         )
         for copy in range(process["copies"]):
-            task = Task(
-                system,
+            simulation.add(
                 name if process["copies"] == 1 else f"{name}.{copy + 1}",
-                _first_program(program, arguments, process["start"]),
+                partial(program, **arguments),
+                start_ns=process["start"],
                 pin=process["cpu"],
                 oom_score_adj=process["oom_score_adj"],
                 origin=name,
                 source=program,
             )
-            system.born(task)
-
-
-def _first_program(
-    program: Callable[..., Any], arguments: Mapping[str, Any], start_ns: int
-) -> Callable[[Task], Generator[simpy.Event, Any, None]]:
-    """Return `program` as init starts it: at its time, in an address space of its own."""
-
-    def run(task: Task) -> Generator[simpy.Event, Any, None]:
-        yield from task.sleep_until(start_ns)
-        yield from task.begin_image(FIRST_IMAGE_PAGES, STACK_PAGES)
-        yield from program(task, **arguments)
-
-    return run

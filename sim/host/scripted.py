@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sim.engine.build import STACK_PAGES, build_machine
 from sim.engine.direct import take_step
 from sim.host.joined import joined_regions
 from sim.host.operation import at_once, operate
@@ -39,11 +40,8 @@ from sim.machine.layout import (
     KIND_ANON,
     KIND_FILE,
     KIND_SHMEM,
-    N_LINES,
-    N_QUANTILES,
     NONE,
 )
-from sim.machine.machine import HostSpec, Machine
 from sim.observe.smaps import smaps
 
 if TYPE_CHECKING:
@@ -53,13 +51,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sim.host.operation import Ended, Work
+    from sim.machine.machine import HostSpec
 
 FIRST_REGION_VPN: Final = 0x1_0000_0000
 """Where regions are placed from, far from everything else in an address space."""
 HEAP_VPN: Final = 0x2_0000_0000
 """Where heaps begin."""
-STACK_PAGES: Final = 2048
-"""RLIMIT_STACK, 8 MiB."""
 KINDS: Final = {
     Verb.MAP: KIND_ANON,
     Verb.SHMAP: KIND_SHMEM,
@@ -146,11 +143,7 @@ class Scripted:
     """
 
     def __init__(self, host: HostSpec, prices: NDArray[np.int64] | None = None) -> None:
-        import numpy as np
-
-        if prices is None:
-            prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
-        self.machine = Machine(host, prices=prices)
+        self.machine = build_machine(host, prices)
         self.processes: dict[str, ScriptedProcess] = {}
         self.watch: Watch | None = None
         self._born = 0

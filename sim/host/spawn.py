@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import KernelPanicError
 from sim.base.units import PAGE_BYTES
+from sim.engine.build import build_machine
 from sim.engine.images import install
 from sim.host.operation import at_once, operate
 from sim.kernel import step as ops
@@ -24,12 +25,10 @@ from sim.machine.layout import (
     A_WRITE,
     KIND_ANON,
     KIND_FILE,
-    N_LINES,
-    N_QUANTILES,
     NONE,
     THP_MADVISE,
 )
-from sim.machine.machine import HostSpec, Machine
+from sim.machine.machine import HostSpec
 from sim.program.image import SPAWN_STACK_PAGES, ProgramImage, Segment, Touch
 
 if TYPE_CHECKING:
@@ -181,16 +180,12 @@ class _Machine:
         program: SpawnedProgram,
         prices: NDArray[np.int64] | None,
     ) -> None:
-        import numpy as np
-
         self._timed = prices is not None
-        if prices is None:
-            prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
         files = sum(size for image in (parent, program.image) for _, size in image.files)
         # The worst case: every page a version for parent and child, and tables for both.
         needed = 2 * pages + pages // 100 + files + 4096
-        self._machine = Machine(
-            HostSpec(memory_pages=needed, cpus=2, overcommit=1, thp=THP_MADVISE), prices=prices
+        self._machine = build_machine(
+            HostSpec(memory_pages=needed, cpus=2, overcommit=1, thp=THP_MADVISE), prices
         )
         self._files: dict[str, int] = {}
         self._parent_image, self._program = parent, program

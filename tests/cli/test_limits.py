@@ -160,10 +160,10 @@ def test_a_host_beyond_this_machine_is_refused_with_the_figure(here, capsys, mon
 
 
 def test_the_figure_is_what_the_machine_is_made_in(here):
-    from sim.engine.run import build_system
+    from sim.engine.run import build_simulation
 
     resolved = load_scenario("s.yaml", ["host.memory=1 GiB"])
-    arrays = build_system(resolved, seed=1).machine.arrays
+    arrays = build_simulation(resolved, seed=1).machine.arrays
     made = arrays.frames.nbytes + arrays.tables.nbytes + arrays.table_info.nbytes
     first = 1024 * (arrays.tables[0].nbytes + arrays.table_info.itemsize)
     assert machine_bytes(resolved) == made - first

@@ -9,7 +9,7 @@ from support.explained import hosts, policies
 from support.samples import sample
 
 from sim.base.units import PAGE_BYTES
-from sim.engine.run import build_system, simulate
+from sim.engine.run import build_simulation, simulate
 from sim.machine.areas import MMAP_TOP_VPN
 from sim.scenario.explain.fork import WITHIN
 from sim.scenario.forms import setting
@@ -115,7 +115,7 @@ def test_watermarks_and_lists_are_those_of_the_machine(
     document = {"version": 1, "host": host, "processes": {"p": {"program": "heap_growth"}},
                 "run": {"horizon": "1 s"}}  # fmt: skip
     resolved = resolve(document)
-    machine = build_system(resolved, seed=1).machine
+    machine = build_simulation(resolved, seed=1).machine
     marks = host_watermarks(resolved["host"])
     assert machine.watermark_pages() == {
         "min": marks.min_pages, "low": marks.low_pages, "high": marks.high_pages

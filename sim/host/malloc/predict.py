@@ -12,13 +12,14 @@ from sim.alloc.calls import Brk, Dontneed, Mmap, Mremap, Munmap, Protect
 from sim.alloc.models import MODELS
 from sim.base.errors import Errno, KernelPanicError, Refused, ScenarioError
 from sim.base.units import GIB, PAGE_BYTES
+from sim.engine.build import STACK_PAGES, build_machine
 from sim.host.malloc.record import HeapFigures, HeapRecord
 from sim.host.malloc.script import Operation, Verb
 from sim.host.operation import SIGSEGV, at_once, operate
 from sim.host.script import FIRST_PROCESS
 from sim.kernel import step as ops
-from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, N_LINES, N_QUANTILES, NONE
-from sim.machine.machine import HostSpec, Machine
+from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, NONE
+from sim.machine.machine import HostSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +32,6 @@ FIRST_MAPPING: Final = 0x1000_0000_0000
 """Where mappings are placed from, in bytes."""
 ROOM: Final = 20 * GIB
 """From one mapping to the next at least: none has to move to grow, none joins another."""
-STACK_PAGES: Final = 2048
 SPARE_PAGES: Final = 8192
 DTV_BYTES: Final = 272
 """What starting a thread allocates for its thread-local variables: 17 pointers of 16 bytes."""
@@ -86,12 +86,9 @@ class _Heaps:
     def __init__(
         self, script: Sequence[Operation], library: str, make_heap: Callable[[], Allocator]
     ) -> None:
-        import numpy as np
-
         births = 1 + sum(operation.verb is Verb.FORK for operation in script)
-        self._machine = Machine(
-            HostSpec(memory_pages=_pages_needed(script, births), cpus=births, overcommit=1),
-            prices=np.zeros((N_LINES, N_QUANTILES), np.int64),
+        self._machine = build_machine(
+            HostSpec(memory_pages=_pages_needed(script, births), cpus=births, overcommit=1)
         )
         self._born = 0
         self._next = FIRST_MAPPING

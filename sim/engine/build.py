@@ -1,0 +1,137 @@
+"""The one place where a machine with an engine is put together: for runs, tests and benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.engine.burst import FOREVER
+from sim.engine.disk import DiskSpec
+from sim.engine.khugepaged import ALLOC_SLEEP_NS, SCAN_SLEEP_NS, start_khugepaged
+from sim.engine.result import Measurement
+from sim.engine.system import System
+from sim.engine.task import Task
+from sim.machine.layout import N_LINES, N_QUANTILES
+from sim.machine.machine import HostSpec, Machine
+from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
+from sim.program.blame import blaming
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    import numpy as np
+    import simpy
+    from numpy.typing import NDArray
+
+    Life = Generator[simpy.Event, Any, None]
+
+FIRST_IMAGE_PAGES: Final = 16
+"""Data and bss of the image a process starts from: nothing to speak of."""
+STACK_PAGES: Final = 2048
+"""RLIMIT_STACK, 8 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """How a machine is run; times in ns.
+
+    `scheduler` makes the policy from its quantum.  `burst_steps` is the most steps between two
+    SimPy events, 0 for no limit; it changes nothing but the speed.  `horizon_ns` None has no end.
+    `sample_every_ns` 0 takes no time series.  `check` audits the machine at every event.
+    `khugepaged` is how long it sleeps between scans, and after finding no block; None: never runs.
+    `stages` are shares of each kind of fault's time.
+    """
+
+    scheduler: Callable[[int], SchedulerPolicy] = SCHEDULERS["round_robin"]
+    quantum_ns: int = 4_000_000
+    seed: int = 1
+    replication: int = 0
+    burst_steps: int = 0
+    horizon_ns: int | None = None
+    warmup_ns: int = 0
+    sample_every_ns: int = 0
+    check: bool = False
+    disk: DiskSpec = field(default_factory=DiskSpec)
+    khugepaged: tuple[int, int] | None = None
+    stages: Mapping[str, Mapping[str, float]] | None = None
+
+
+KHUGEPAGED: Final = (SCAN_SLEEP_NS, ALLOC_SLEEP_NS)
+"""How long khugepaged sleeps in Linux."""
+
+
+def build_machine(host: HostSpec, prices: NDArray[np.int64] | None = None) -> Machine:
+    """Return a machine; without prices, nothing on it takes time."""
+    import numpy as np
+
+    if prices is None:
+        prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
+    return Machine(host, prices=prices)
+
+
+class Simulation:
+    """A machine, the engine that runs it, and what is measured of it."""
+
+    def __init__(self, machine: Machine, spec: EngineSpec) -> None:
+        clock = machine.arrays.clock[0]
+        clock.sample_every_ns = spec.sample_every_ns or FOREVER
+        clock.sample_next_ns = 0 if spec.sample_every_ns else FOREVER
+        self.machine = machine
+        self.system = System(
+            machine,
+            scheduler=spec.scheduler,
+            quantum_ns=spec.quantum_ns,
+            seed=spec.seed,
+            replication=spec.replication,
+            burst_steps=spec.burst_steps,
+            horizon_ns=spec.horizon_ns,
+            check=spec.check,
+            disk=spec.disk,
+        )
+        self._khugepaged = spec.khugepaged
+        self._measurement = Measurement(self.system, spec.stages or {})
+        if spec.warmup_ns > 0:
+            self.system.env.process(self._warm_up(spec.warmup_ns))
+
+    def _warm_up(self, warmup_ns: int) -> Life:
+        """Forget what was measured, at the end of the warm-up."""
+        yield self.system.env.timeout(warmup_ns)
+        self._measurement.restart()
+
+    def add(
+        self,
+        name: str,
+        program: Callable[[Task], Life],
+        *,
+        start_ns: int = 0,
+        image_pages: int = FIRST_IMAGE_PAGES,
+        stack_pages: int = STACK_PAGES,
+        **how: Any,
+    ) -> None:
+        """Let init start `program` at its time, in an address space of its own.
+
+        `how` are attributes of its `Task`.
+        """
+
+        def run(task: Task) -> Life:
+            yield from task.sleep_until(start_ns)
+            yield from task.begin_image(image_pages, stack_pages)
+            yield from program(task)
+
+        self.system.born(Task(self.system, name, run, **how))
+
+    def run(self) -> dict[str, Any]:
+        """Run to the end, and return the document of what came of it, without a judgement.
+
+        Raises `ScenarioError` for a mistake of a plug-in, and `KernelPanicError` if the books do
+        not balance.
+        """
+        if self._khugepaged is not None:
+            scan_ns, alloc_ns = self._khugepaged
+            start_khugepaged(self.system, scan_sleep_ns=scan_ns, alloc_sleep_ns=alloc_ns)
+        driver = self.system.env.process(self.system.drive())
+        with blaming():
+            self.system.env.run(until=driver)
+        document = self._measurement.result()
+        self.machine.audit()
+        return document
