@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sim.host.record import OpRecord
-    from sim.host.script import Operation
+    from sim.script.grammar import Operation
+    from sim.script.record import OpRecord
 
 
 def conform_scripts(
@@ -33,7 +33,7 @@ def conform_scripts(
     from sim.cli.effort import plain_if_small
     from sim.host.conditions import file_folder, read_ahead_pages
     from sim.host.conform import predicted_release, run_conform
-    from sim.host.random_scripts import ALL_VERBS, CONTRACT_VERBS
+    from sim.script.random import ALL_VERBS, CONTRACT_VERBS
 
     prices = host_prices(costs) if time or costs is not None else None
     if spawn:
@@ -49,7 +49,7 @@ def conform_scripts(
     ahead = None if folder is None else read_ahead_pages(folder)
 
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
-        from sim.host.predict import predict
+        from sim.script.predict import predict
 
         return predict(
             script,
@@ -103,7 +103,7 @@ def conform_malloc(
 
 def _spawn(prices: dict[str, Any] | None, *, kernel: bool, as_json: bool) -> int:
     from sim.cost.catalogue import price_array
-    from sim.host.spawn_conform import run_spawns
+    from sim.host.spawn.conform import run_spawns
 
     array = None if prices is None else price_array(prices)
     return run_spawns(kernel=kernel, prices=array, as_json=as_json)

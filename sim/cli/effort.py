@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sim.host.script import Operation
+    from sim.script.grammar import Operation
 
 PLAIN_PAGES: Final = 10_000
 """Pages that plain Python takes about as long for as compiled code takes to be loaded."""

@@ -49,15 +49,15 @@ def walk_script(
     if ask and svg is not None:
         raise ScenarioError("--ask holds answers back, --svg would show them; leave one out")
     from sim.cli.effort import named_pages, plain_if_small
-    from sim.host.validity import load_script
+    from sim.script.validity import load_script
 
     operations = load_script(script, large=large)
     if not large and (pages := named_pages(operations)) > MOST_PAGES:
         message = f"names {pages:,} pages, and each is told; keep to {MOST_PAGES:,}, or add --large"
         raise ScenarioError(message, str(script))
     plain_if_small([operations])
-    from sim.host.walk.command import Wishes, require_frames, run_walk
-    from sim.host.walk.story import MachineChoice
+    from sim.walk.command import Wishes, require_frames, run_walk
+    from sim.walk.tell.story import MachineChoice
 
     if frames is not None:
         require_frames(frames)

@@ -1,1 +1,1 @@
-"""The running machine: what its kernel does with a script, and what its operations cost."""
+"""The running machine: what its kernel does with a script, beside what was predicted."""

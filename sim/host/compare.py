@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sim.host.record import COUNTS, Figures, OpRecord, together
+from sim.script.record import COUNTS, Figures, OpRecord, together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 from sim.base.cache import cache_folder
 from sim.base.limits import group_limit_bytes, meminfo_bytes
 from sim.base.units import GIB, KIB, PAGE_BYTES, format_bytes
-from sim.host.script import MAPPING_VERBS, Operation, Verb
 from sim.machine.rules import (
     CHECKED,
     NEWEST,
@@ -28,6 +27,7 @@ from sim.machine.rules import (
     release_name,
     rules_of,
 )
+from sim.script.grammar import MAPPING_VERBS, Operation, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -24,9 +24,6 @@ from sim.host.conditions import (
 )
 from sim.host.huge_pages import huge_page_settings
 from sim.host.kernel import HostError, KernelRunner
-from sim.host.random_scripts import CONTRACT_VERBS, random_script, script_generator, shrink
-from sim.host.record import OpRecord, format_records
-from sim.host.script import Operation, Verb, format_script
 from sim.host.session import (
     DIFFERENT,
     DONE,
@@ -37,8 +34,11 @@ from sim.host.session import (
     verdict,
     worst,
 )
-from sim.host.validity import load_script
 from sim.machine.rules import NEWEST, release_name
+from sim.script.grammar import Operation, Verb, format_script
+from sim.script.random import CONTRACT_VERBS, random_script, script_generator, shrink
+from sim.script.record import OpRecord, format_records
+from sim.script.validity import load_script
 
 if TYPE_CHECKING:
     from sim.host.conditions import Condition
@@ -87,7 +87,7 @@ def run_conform(
     time
         Print ` ns=N` as well, where the predictor gives it.
     large
-        Scripts may have more pages than `sim.host.validity.MOST_STATE_BYTES`.
+        Scripts may have more pages than `sim.script.validity.MOST_STATE_BYTES`.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def predicted_release(release: str | None, kernel: bool) -> str:
 
 
 def _predict(script: Sequence[Operation], kernel: str, folios: Mapping[int, str]) -> list[OpRecord]:
-    from sim.host.predict import predict
+    from sim.script.predict import predict
 
     return predict(script, kernel=kernel, folios=folios)
 

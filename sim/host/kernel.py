@@ -19,8 +19,8 @@ from sim.base.cache import cache_folder
 from sim.base.errors import SimError
 from sim.host.conditions import FILE_VERBS, THP_FOLDER, cannot_run, compiler, file_folder
 from sim.host.conditions import read_setting as read_kernel_setting
-from sim.host.record import COUNTS, OF_AREAS, Figures, OpRecord
-from sim.host.script import FIRST_PROCESS, Operation, Verb
+from sim.script.grammar import FIRST_PROCESS, Operation, Verb
+from sim.script.record import COUNTS, OF_AREAS, Figures, OpRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,10 +12,10 @@ from sim.base.errors import ScenarioError
 from sim.host import conform
 from sim.host.conditions import Condition, cannot_run, objections, rules_condition
 from sim.host.conform import run_conform
-from sim.host.random_scripts import ALL_VERBS
-from sim.host.record import format_records
-from sim.host.script import Verb
-from sim.host.validity import parse_script
+from sim.script.grammar import Verb
+from sim.script.random import ALL_VERBS
+from sim.script.record import format_records
+from sim.script.validity import parse_script
 from tests.truth.reference_model import predict
 
 SCRIPT = "P map A 4\nP write A 0 4\nP fork C\nC write A 1 2\n"

@@ -134,7 +134,7 @@ def test_a_script_that_would_take_gigabytes_is_refused(here, capsys):
 
 
 def test_pages_that_are_given_back_do_not_count(here):
-    from sim.host.validity import World, parse_line
+    from sim.script.validity import World, parse_line
 
     lines = ["P map A 600", "P map B 300", "P unmap A", "P map C 600", "P fork D"]
     world = World(most_bytes=1_000)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from sim.host.malloc.conform import run_malloc_conform
-from sim.host.malloc.predict import predict
-from sim.host.malloc.script import load_script
 from sim.program.steps.grammar import HEAP_VERBS
+from sim.script.malloc.grammar import load_script
+from sim.script.malloc.predict import predict
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "malloc.md").read_text(encoding="utf-8")

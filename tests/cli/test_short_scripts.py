@@ -10,7 +10,7 @@ import pytest
 import sim.base.jit
 from sim.cli import main
 from sim.cli.effort import PLAIN_PAGES, named_pages, plain_if_small
-from sim.host.validity import load_script
+from sim.script.validity import load_script
 
 SHORT = "P map A 64\nP write A 0 32\nP fork C\nC write A 0 16\nP exit\n"
 

@@ -19,11 +19,11 @@ from sim.base.limits import Limits, within
 from sim.base.text import is_unfit
 from sim.cli import main
 from sim.cli.starter import SCENARIO, STUDY
-from sim.host.malloc.random_scripts import random_script as random_malloc
-from sim.host.malloc.random_scripts import script_generator as malloc_generator
-from sim.host.malloc.script import format_script as format_malloc
-from sim.host.random_scripts import ALL_VERBS, random_script, script_generator
-from sim.host.script import format_script
+from sim.script.grammar import format_script
+from sim.script.malloc.grammar import format_script as format_malloc
+from sim.script.malloc.random import random_script as random_malloc
+from sim.script.malloc.random import script_generator as malloc_generator
+from sim.script.random import ALL_VERBS, random_script, script_generator
 
 pytestmark = pytest.mark.stress
 

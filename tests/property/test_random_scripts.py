@@ -2,15 +2,9 @@ import random
 
 import pytest
 
-from sim.host.random_scripts import (
-    CONTRACT_VERBS,
-    WEIGHTS,
-    random_script,
-    script_generator,
-    shrink,
-)
-from sim.host.script import Operation, Verb, format_script
-from sim.host.validity import is_valid, parse_script
+from sim.script.grammar import Operation, Verb, format_script
+from sim.script.random import CONTRACT_VERBS, WEIGHTS, random_script, script_generator, shrink
+from sim.script.validity import is_valid, parse_script
 
 SCRIPTS = [random_script(script_generator(7, index)) for index in range(150)]
 

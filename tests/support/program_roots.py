@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from sim.host.conditions import compiler
-from sim.host.spawn_run import copy_by_pages
+from sim.host.spawn.real import copy_by_pages
 
 COMMANDS: Final = {
     "true": ("/bin/true",),

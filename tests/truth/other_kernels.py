@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Final
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import compiler
 from sim.host.kernel import SOURCES, decode, encode
-from sim.host.predict import predict
-from sim.host.random_scripts import ALL_VERBS, random_script, script_generator
-from sim.host.record import OpRecord, format_records
-from sim.host.script import Operation, format_script
-from sim.host.validity import load_script
 from sim.machine.rules import known_release, parse_release
+from sim.script.grammar import Operation, format_script
+from sim.script.predict import predict
+from sim.script.random import ALL_VERBS, random_script, script_generator
+from sim.script.record import OpRecord, format_records
+from sim.script.validity import load_script
 from tests.truth.guest import Guest, Job
 from tests.truth.record_scripts import SCRIPTS, comparable, expected_path
 

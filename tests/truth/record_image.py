@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.base.units import PAGE_BYTES
-from sim.host.spawn import auxiliary_words, exec_stack_pages
+from sim.script.spawn import auxiliary_words, exec_stack_pages
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.program_roots import COMMANDS, ENVIRONMENT, files_of, fingerprint, make_root

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from sim.host.kernel import KernelRunner
-from sim.host.record import OpRecord, as_told, format_records
-from sim.host.script import Operation
-from sim.host.validity import load_script
+from sim.script.grammar import Operation
+from sim.script.record import OpRecord, as_told, format_records
+from sim.script.validity import load_script
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from sim.host.record import Figures, OpRecord
-from sim.host.script import FIRST_PROCESS, Operation, Verb
+from sim.script.grammar import FIRST_PROCESS, Operation, Verb
+from sim.script.record import Figures, OpRecord
 
 TABLE = 512  # pages that one leaf table, or one huge entry, maps
 AROUND = 16  # pages that a read fault on a file maps at most

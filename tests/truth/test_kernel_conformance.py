@@ -17,18 +17,12 @@ import sim.machine.machine as simulated
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import assumed_release, host_conditions, objections
 from sim.host.kernel import HostError, KernelRunner
-from sim.host.predict import predict
-from sim.host.random_scripts import (
-    ALL_VERBS,
-    CONTRACT_VERBS,
-    random_script,
-    script_generator,
-    shrink,
-)
-from sim.host.record import OpRecord, format_records
-from sim.host.script import Operation, Verb, format_script
-from sim.host.validity import load_script, parse_script
 from sim.machine.rules import RULES, rules_of
+from sim.script.grammar import Operation, Verb, format_script
+from sim.script.predict import predict
+from sim.script.random import ALL_VERBS, CONTRACT_VERBS, random_script, script_generator, shrink
+from sim.script.record import OpRecord, format_records
+from sim.script.validity import load_script, parse_script
 from tests.truth import reference_model
 from tests.truth.record_scripts import SCRIPTS, comparable, expected_path
 

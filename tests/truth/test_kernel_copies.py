@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 from support import frames_after_fork
 
-from sim.host.predict import roomy_host
-from sim.host.script import parse_line
-from sim.host.scripted import Scripted
 from sim.kernel.work import COW_COPY
+from sim.script.grammar import parse_line
+from sim.script.predict import roomy_host
+from sim.script.run import Scripted
 
 PAGES = 2048
 BATCHED = 31 * (os.cpu_count() or 1)

@@ -12,11 +12,11 @@ from sim.host.compare import compare, count_differences
 from sim.host.conditions import assumed_release, host_conditions, objections
 from sim.host.huge_pages import huge_page_settings
 from sim.host.kernel import KernelRunner
-from sim.host.predict import predict
-from sim.host.random_scripts import ALL_VERBS, random_script, script_generator
-from sim.host.script import Operation
-from sim.host.validity import parse_script
 from sim.machine.layout import THP_ALWAYS, THP_MADVISE
+from sim.script.grammar import Operation
+from sim.script.predict import predict
+from sim.script.random import ALL_VERBS, random_script, script_generator
+from sim.script.validity import parse_script
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 

@@ -13,13 +13,13 @@ from support.samples import sample
 
 from sim.base.units import PAGE_BYTES
 from sim.host.kernel import KernelRunner
-from sim.host.predict import predict, roomy_host
-from sim.host.random_scripts import random_script, script_generator
-from sim.host.script import Operation, Verb
-from sim.host.scripted import HEAP_VPN, Scripted
-from sim.host.validity import parse_script
 from sim.machine.layout import NONE
 from sim.machine.tables import find_table
+from sim.script.grammar import Operation, Verb
+from sim.script.predict import predict, roomy_host
+from sim.script.random import random_script, script_generator
+from sim.script.run import HEAP_VPN, Scripted
+from sim.script.validity import parse_script
 from tests.truth.reference_model import Machine
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]

@@ -22,10 +22,10 @@ from support.samples import sample
 
 from sim.base.units import PAGE_BYTES
 from sim.host.conditions import file_folder, read_ahead_pages
-from sim.host.predict import roomy_host
-from sim.host.script import Verb
-from sim.host.scripted import Scripted
-from sim.host.validity import parse_script
+from sim.script.grammar import Verb
+from sim.script.predict import roomy_host
+from sim.script.run import Scripted
+from sim.script.validity import parse_script
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 

@@ -1,8 +1,8 @@
 """Real programs: the faults of fork + exec, vfork + exec and posix_spawn, predicted and counted.
 
-Parent and program are real ones (`sim/host/programs`); what they touch is known, how many faults
-that takes is the simulated kernel's affair.  Drawn are what the program touches, how long its
-arguments are, how large the parent is, and how it starts its children.
+Parent and program are real ones (`sim/script/spawn/programs`); what they touch is known, how many
+faults that takes is the simulated kernel's affair.  Drawn are what the program touches, how long
+its arguments are, how large the parent is, and how it starts its children.
 """
 
 import os
@@ -18,9 +18,9 @@ from support.samples import sample
 
 from sim.base.units import GIB, MIB, PAGE_BYTES
 from sim.host.conditions import compiler
-from sim.host.spawn import Method, Spawn, SpawnedProgram, predict_spawns, some_touches
-from sim.host.spawn_run import ENVIRONMENT, SpawnRunner
+from sim.host.spawn.real import ENVIRONMENT, SpawnRunner
 from sim.program.image import ProgramImage, Touch
+from sim.script.spawn import Method, Spawn, SpawnedProgram, predict_spawns, some_touches
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 

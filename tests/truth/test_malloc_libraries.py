@@ -16,10 +16,10 @@ from sim.host.compare import count_differences
 from sim.host.kernel import HostError
 from sim.host.malloc.compare import NOTES_PAGES, compare, totals
 from sim.host.malloc.conform import draw
-from sim.host.malloc.predict import predict
-from sim.host.malloc.random_scripts import random_script, script_generator
 from sim.host.malloc.real import library_path, run_script
-from sim.host.malloc.script import Operation, format_script, load_script
+from sim.script.malloc.grammar import Operation, format_script, load_script
+from sim.script.malloc.predict import predict
+from sim.script.malloc.random import random_script, script_generator
 
 pytestmark = pytest.mark.truth
 

@@ -13,9 +13,6 @@ from support.kernel import Kernel
 import sim.machine.machine as simulated
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import assumed_release
-from sim.host.predict import predict
-from sim.host.record import OpRecord, format_records
-from sim.host.validity import load_script
 from sim.kernel.overcommit import may_commit
 from sim.machine.layout import HUGE_PAGES
 from sim.machine.rules import (
@@ -29,6 +26,9 @@ from sim.machine.rules import (
     release_name,
     rules_of,
 )
+from sim.script.predict import predict
+from sim.script.record import OpRecord, format_records
+from sim.script.validity import load_script
 from tests.truth.other_kernels import PROGRAMS, READ_AHEAD, RELEASES, answer_path, built
 from tests.truth.record_scripts import SCRIPTS, comparable
 

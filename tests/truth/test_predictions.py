@@ -6,11 +6,11 @@ Against the running kernel: `test_kernel_conformance`.
 import pytest
 
 from sim.host.compare import compare, count_differences
-from sim.host.predict import predict
-from sim.host.random_scripts import random_script, script_generator
-from sim.host.record import format_records
-from sim.host.script import Operation
-from sim.host.validity import load_script, parse_script
+from sim.script.grammar import Operation
+from sim.script.predict import predict
+from sim.script.random import random_script, script_generator
+from sim.script.record import format_records
+from sim.script.validity import load_script, parse_script
 from tests.truth import reference_model
 from tests.truth.record_scripts import SCRIPTS, comparable, expected_path
 

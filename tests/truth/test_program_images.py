@@ -33,12 +33,12 @@ from sim.base.resources import config_path
 from sim.engine.images import Shelf
 from sim.host.conditions import file_folder
 from sim.host.kernel import compiled_program
-from sim.host.spawn import Method, SpawnedProgram, predict_spawns
-from sim.host.spawn_run import FLAGS, SOURCES
+from sim.host.spawn.real import FLAGS, SOURCES
 from sim.kernel import step as ops
 from sim.machine.layout import KIND_FILE
 from sim.program.image import ProgramImage
 from sim.program.presets import preset, preset_names
+from sim.script.spawn import Method, SpawnedProgram, predict_spawns
 
 pytestmark = pytest.mark.truth
 

@@ -6,11 +6,11 @@ import pytest
 
 from sim.base.units import GIB, MIB, MS, S
 from sim.engine.run import simulate
-from sim.host.malloc.predict import predict
-from sim.host.malloc.script import parse_script
 from sim.program.shipped.redis_expect import saved_copies
 from sim.program.shipped.redis_heap import redis_heap
 from sim.scenario import resolve
+from sim.script.malloc.grammar import parse_script
+from sim.script.malloc.predict import predict
 from sim.stats.theory import distinct_pages_written
 
 

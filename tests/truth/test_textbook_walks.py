@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.host.validity import load_script
-from sim.host.walk.story import MachineChoice, tell
+from sim.script.validity import load_script
+from sim.walk.tell.story import MachineChoice, tell
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.truth

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 from sim.host.compare import Comparison, compare, count_differences
-from sim.host.record import Figures, OpRecord, format_records
-from sim.host.script import Operation, Verb
+from sim.script.grammar import Operation, Verb
+from sim.script.record import Figures, OpRecord, format_records
 
 WRITE = Operation("P", Verb.WRITE, "A", 0, 4)
 FIGURES = Figures("P", "A", rss=4, anon=4, pdirty=4)

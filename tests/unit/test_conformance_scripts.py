@@ -1,8 +1,8 @@
 import pytest
 
 from sim.base.errors import ScenarioError
-from sim.host.script import SHAPES, Operation, Verb, format_script, parse_line
-from sim.host.validity import World, is_valid, load_script, parse_script
+from sim.script.grammar import SHAPES, Operation, Verb, format_script, parse_line
+from sim.script.validity import World, is_valid, load_script, parse_script
 
 CONTRACT = """\
 P map A 64            # private anonymous mapping of 64 pages

@@ -1,1 +1,1 @@
-"""Scripts of malloc and free: predicted by the models, run with the real libraries, compared."""
+"""Scripts of malloc and free, run with the real libraries and compared with the models."""

@@ -14,7 +14,7 @@ from sim.host.compare import count_differences, side_by_side
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sim.host.malloc.record import HeapRecord
+    from sim.script.malloc.record import HeapRecord
 
 EXACT: Final = frozenset({"glibc"})
 """The models whose every figure has to be right."""

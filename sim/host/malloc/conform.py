@@ -13,10 +13,7 @@ from sim.host.compare import count_differences
 from sim.host.conditions import EVERY_VERB, cannot_run, host_conditions
 from sim.host.kernel import HostError
 from sim.host.malloc.compare import EXACT, agree, compare, totals
-from sim.host.malloc.predict import predict
-from sim.host.malloc.random_scripts import LARGER_SIZES, random_script, script_generator, shrink
 from sim.host.malloc.real import library_path, run_script
-from sim.host.malloc.script import Verb, format_script, load_script
 from sim.host.session import (
     DIFFERENT,
     DONE,
@@ -27,13 +24,16 @@ from sim.host.session import (
     verdict,
     worst,
 )
+from sim.script.malloc.grammar import Verb, format_script, load_script
+from sim.script.malloc.predict import predict
+from sim.script.malloc.random import LARGER_SIZES, random_script, script_generator, shrink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sim.host.malloc.compare import Comparison
-    from sim.host.malloc.record import HeapRecord
-    from sim.host.malloc.script import Operation
+    from sim.script.malloc.grammar import Operation
+    from sim.script.malloc.record import HeapRecord
 
 GLIBC_OF_MODEL: Final = "2.36"
 

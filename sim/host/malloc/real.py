@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.host.kernel import HostError, compiled_program
-from sim.host.malloc.record import HeapFigures, HeapRecord
-from sim.host.malloc.script import UNCOUNTED_VERBS, Operation, Verb
-from sim.host.script import FIRST_PROCESS
+from sim.script.grammar import FIRST_PROCESS
+from sim.script.malloc.grammar import UNCOUNTED_VERBS, Operation, Verb
+from sim.script.malloc.record import HeapFigures, HeapRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

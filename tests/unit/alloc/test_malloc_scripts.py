@@ -3,8 +3,8 @@
 import pytest
 
 from sim.base.errors import ScenarioError
-from sim.host.malloc.random_scripts import random_script, script_generator, shrink
-from sim.host.malloc.script import Verb, check_script, format_script, parse_script
+from sim.script.malloc.grammar import Verb, check_script, format_script, parse_script
+from sim.script.malloc.random import random_script, script_generator, shrink
 
 EVERYTHING = """\
 P malloc a 100000

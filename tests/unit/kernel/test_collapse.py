@@ -4,11 +4,11 @@ import pytest
 from support.kernel import DONE, Kernel
 
 from sim.base.errors import ScenarioError
-from sim.host.predict import predict
-from sim.host.validity import check_script, parse_script
 from sim.kernel import step as ops
 from sim.kernel.work import EINVAL, ENOMEM
 from sim.machine.layout import THP_NEVER
+from sim.script.predict import predict
+from sim.script.validity import check_script, parse_script
 
 HUGE = 512
 

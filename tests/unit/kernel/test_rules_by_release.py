@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from support.kernel import DONE, Kernel
 
-from sim.host.predict import predict
-from sim.host.validity import parse_script
 from sim.kernel import step as ops
 from sim.kernel.overcommit import free_guess
 from sim.kernel.work import ENOMEM
@@ -32,6 +30,8 @@ from sim.machine.rules import (
     rules_of,
     rules_table,
 )
+from sim.script.predict import predict
+from sim.script.validity import parse_script
 
 HUGE = 512
 AT = HUGE * 1000

@@ -7,13 +7,13 @@ from xml.etree import ElementTree
 import pytest
 
 from sim.base.errors import ScenarioError
-from sim.host.validity import parse_script
-from sim.host.walk.draw_svg import draw_svg
-from sim.host.walk.draw_text import TextDrawing
-from sim.host.walk.layout import blocks, changed_entries, changed_frames
-from sim.host.walk.pool import runs
-from sim.host.walk.state import Table, set_aside
-from sim.host.walk.story import MachineChoice, tell
+from sim.script.validity import parse_script
+from sim.walk.draw.layout import blocks, changed_entries, changed_frames
+from sim.walk.draw.pool import runs
+from sim.walk.draw.svg import draw_svg
+from sim.walk.draw.text import TextDrawing
+from sim.walk.tell.state import Table, set_aside
+from sim.walk.tell.story import MachineChoice, tell
 
 ROOT = Path(__file__).parents[3]
 SHARING = "P map A 4\nP write A 0 4\nP fork C\nC write A 1 2\nC exit\n"

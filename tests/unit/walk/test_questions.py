@@ -4,11 +4,11 @@ import io
 
 import pytest
 
-from sim.host.validity import parse_script
-from sim.host.walk.ask import questions
-from sim.host.walk.quiz import quiz, quiz_json
-from sim.host.walk.show import Printer, Teller
-from sim.host.walk.story import MachineChoice, tell
+from sim.script.validity import parse_script
+from sim.walk.ask.questions import questions
+from sim.walk.ask.quiz import quiz, quiz_json
+from sim.walk.show import Printer, Teller
+from sim.walk.tell.story import MachineChoice, tell
 
 TEXT = (
     "P map A 8\nP write A 0 4\nP fork C\nC read A 0 4\nC write A 1 3\nC exit\nP write A 0 4\n"

@@ -2,11 +2,11 @@
 
 import pytest
 
-from sim.host.predict import predict
-from sim.host.random_scripts import random_script, script_generator
-from sim.host.script import Verb
-from sim.host.validity import parse_script
-from sim.host.walk.story import KILLED, NOT_DONE, WAIT, WAITS, MachineChoice, tell
+from sim.script.grammar import Verb
+from sim.script.predict import predict
+from sim.script.random import random_script, script_generator
+from sim.script.validity import parse_script
+from sim.walk.tell.story import KILLED, NOT_DONE, WAIT, WAITS, MachineChoice, tell
 
 SHARING = "P map A 16\nP write A 0 16\nP fork C\nC write A 0 16\n"
 

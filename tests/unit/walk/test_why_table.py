@@ -2,11 +2,11 @@
 
 import pytest
 
-from sim.host.script import TOUCHING_VERBS, Verb
-from sim.host.validity import parse_script
-from sim.host.walk.calls import ABOUT
-from sim.host.walk.story import MachineChoice, tell
-from sim.host.walk.tale import chapter_reasons, why_lines
+from sim.script.grammar import TOUCHING_VERBS, Verb
+from sim.script.validity import parse_script
+from sim.walk.tell.calls import ABOUT
+from sim.walk.tell.story import MachineChoice, tell
+from sim.walk.tell.tale import chapter_reasons, why_lines
 
 HUGE = "P map A 512\nP hugepage A\n"
 COLD = "P mapfile D 4\nP random D\nP drop D\n"

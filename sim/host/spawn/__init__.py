@@ -1,0 +1,1 @@
+"""Starting programs for real, with what the simulated machine says beside it."""

@@ -1,0 +1,1 @@
+"""Conformance scripts: grammar, random ones, and what the simulated machine does with them."""

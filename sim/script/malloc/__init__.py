@@ -1,0 +1,1 @@
+"""Scripts of malloc and free, and what the models of malloc make of them."""

@@ -1,0 +1,73 @@
+"""Predictions: conformance scripts on a simulated machine, large and otherwise idle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.cost.catalogue import price_array
+from sim.machine.layout import FORK_COW, HUGE_PAGES, THP_MADVISE
+from sim.machine.machine import HostSpec
+from sim.machine.rules import NEWEST, release_name
+from sim.script.grammar import SIZING_VERBS
+from sim.script.run import Scripted, births
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sim.script.grammar import Operation
+    from sim.script.record import OpRecord
+
+SPARE_PAGES: Final = 4096
+
+
+def predict(
+    script: Sequence[Operation],
+    *,
+    prices: Mapping[str, Any] | None = None,
+    audit: bool = False,
+    kernel: str = release_name(NEWEST),
+    read_ahead_pages: int | None = None,
+    folios: Mapping[int, str] | None = None,
+    thp: int = THP_MADVISE,
+) -> list[OpRecord]:
+    """Return what each operation of a valid script does.
+
+    `prices` are those of a resolved host (``host.prices``); without them `ns` is ``None``.  `audit`
+    checks the machine's books after each operation.  `kernel` is the release whose rules hold;
+    `read_ahead_pages` are read ahead of a file at most, by default Linux's 128 KiB; `folios` are
+    sizes of folios in pages and who gets them, `thp` is who gets huge pages.
+    """
+    host = roomy_host(script, kernel=kernel)
+    if read_ahead_pages is not None:
+        host = replace(host, read_ahead_pages=read_ahead_pages)
+    host = replace(host, thp=thp, thp_sizes=tuple((folios or {}).items()))
+    scripted = Scripted(host, None if prices is None else price_array(prices))
+    records = []
+    for operation in script:
+        records.append(scripted.perform(operation, timed=prices is not None))
+        if audit:
+            scripted.machine.audit()
+    return records
+
+
+def roomy_host(
+    script: Sequence[Operation],
+    *,
+    fork_kind: int = FORK_COW,
+    eager_zero: bool = False,
+    kernel: str = release_name(NEWEST),
+) -> HostSpec:
+    """Return a host with memory that the script cannot run out of, and a CPU for each process."""
+    processes = births(script)
+    mapped = sum(-(-op.end // HUGE_PAGES) + 1 for op in script if op.verb in SIZING_VERBS)
+    mapped *= HUGE_PAGES
+    return HostSpec(
+        memory_pages=mapped * (processes + 1) * 5 // 4 + (processes + 1) * 64 + SPARE_PAGES,
+        cpus=processes,
+        overcommit=1,
+        fork_kind=fork_kind,
+        eager_zero=eager_zero,
+        thp=THP_MADVISE,
+        kernel=kernel,
+    )

@@ -1,0 +1,411 @@
+"""The simulated machine that carries out conformance scripts, operation by operation.
+
+Each process has a CPU of its own.  Regions lie where the grammar puts them, their figures are taken
+from the page tables.  How much memory there is, and what happens when it runs out, is the caller's
+affair; who wants to know what every single step did watches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sim.engine.build import STACK_PAGES, build_machine
+from sim.engine.direct import take_step
+from sim.kernel import fadvise
+from sim.kernel import step as ops
+from sim.kernel.work import DONE, MAJOR_FAULT, MORE, SEGV
+from sim.machine.areas import find_area
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_DONTFORK,
+    A_GROWSDOWN,
+    A_HUGEPAGE,
+    A_LOCKED,
+    A_NOHUGEPAGE,
+    A_NORESERVE,
+    A_RANDOM,
+    A_READ,
+    A_SEQUENTIAL,
+    A_SHARED,
+    A_WIPEONFORK,
+    A_WRITE,
+    FORK_ASYNC,
+    HUGE_PAGES,
+    KIND_ANON,
+    KIND_FILE,
+    KIND_SHMEM,
+    NONE,
+)
+from sim.observe.smaps import smaps
+from sim.script.grammar import FIRST_PROCESS, Operation, Verb
+from sim.script.joined import joined_regions
+from sim.script.operation import at_once, operate
+from sim.script.record import Figures, OpRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sim.machine.machine import HostSpec
+    from sim.script.operation import Ended, Work
+
+FIRST_REGION_VPN: Final = 0x1_0000_0000
+"""Where regions are placed from, far from everything else in an address space."""
+HEAP_VPN: Final = 0x2_0000_0000
+"""Where heaps begin."""
+KINDS: Final = {
+    Verb.MAP: KIND_ANON,
+    Verb.SHMAP: KIND_SHMEM,
+    Verb.MAPFILE: KIND_FILE,
+    Verb.MAPSHFILE: KIND_FILE,
+    Verb.STACK: KIND_ANON,
+}
+SHARED: Final = frozenset({Verb.SHMAP, Verb.MAPSHFILE})
+POPULATE: Final = {Verb.POPULATEREAD: ops.READ, Verb.POPULATEWRITE: ops.WRITE}
+ACCESS: Final = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
+ADVICE: Final = {  # flags that come, flags that go
+    Verb.HUGEPAGE: (A_HUGEPAGE, A_NOHUGEPAGE),
+    Verb.NOHUGEPAGE: (A_NOHUGEPAGE, A_HUGEPAGE),
+    Verb.DONTFORK: (A_DONTFORK, 0),
+    Verb.DOFORK: (0, A_DONTFORK),
+    Verb.WIPEONFORK: (A_WIPEONFORK, 0),
+    Verb.KEEPONFORK: (0, A_WIPEONFORK),
+}
+LOCKING: Final = {Verb.LOCK: (A_LOCKED, 0), Verb.UNLOCK: (0, A_LOCKED)}
+ON_RANGES: Final = {
+    Verb.DONTNEED: ops.OP_DONTNEED,
+    Verb.FREE: ops.OP_FREE,
+    Verb.COLLAPSE: ops.OP_COLLAPSE,
+    Verb.SYNC: ops.OP_MSYNC,
+}
+READING: Final = {  # flags that come, flags that go, and what is said of the file
+    Verb.RANDOM: (A_RANDOM, A_SEQUENTIAL, fadvise.RANDOM),
+    Verb.SEQUENTIAL: (A_SEQUENTIAL, A_RANDOM, fadvise.NORMAL),
+    Verb.NORMAL: (0, A_RANDOM | A_SEQUENTIAL, fadvise.NORMAL),
+}
+FILE_IO: Final = {
+    Verb.FILEREAD: ops.OP_FILE_READ,
+    Verb.FILEWRITE: ops.OP_FILE_WRITE,
+    Verb.FSYNC: ops.OP_FSYNC,
+}
+
+
+@dataclass(slots=True)
+class ScriptedRegion:
+    """Where a named region lies: first page and size in pages; and the file that it maps.
+
+    `made_pages` is the size it was made with: up to the next 2 MiB boundary it may grow again.
+    """
+
+    start: int
+    pages: int
+    file: int = NONE
+    made_pages: int = 0
+    dontfork: bool = False
+
+
+@dataclass(slots=True)
+class ScriptedProcess:
+    """A process of a script: its row among the tasks, its CPU, its regions by name."""
+
+    row: int
+    cpu: int
+    regions: dict[str, ScriptedRegion] = field(default_factory=dict)
+
+
+class Watch(Protocol):
+    """Is told of every step of a machine."""
+
+    def before(self, process: ScriptedProcess) -> None:
+        """Take note that `process` is about to make a step; it may yet be refused."""
+
+    def after(self, process: ScriptedProcess) -> None:
+        """Take note that the step was made: its receipt is the machine's."""
+
+    def invalid(self, process: ScriptedProcess) -> None:
+        """Take note that the step was refused for good: an access that may not be."""
+
+
+def births(script: Sequence[Operation]) -> int:
+    """Return how many processes a script has, the first included."""
+    return 1 + sum(bool(operation.child) for operation in script)
+
+
+class Scripted:
+    """A machine and the processes of a script, by name in order of birth.
+
+    Operations are begun with `begin`, and what that returns is sent on until it is done.  The first
+    process is there from the start.
+    """
+
+    def __init__(self, host: HostSpec, prices: NDArray[np.int64] | None = None) -> None:
+        self.machine = build_machine(host, prices)
+        self.processes: dict[str, ScriptedProcess] = {}
+        self.watch: Watch | None = None
+        self._born = 0
+        self._next_vpn = FIRST_REGION_VPN
+        first = self._new_process()
+        self.processes[FIRST_PROCESS] = first
+        at_once(self._exec(first))
+
+    def perform(self, operation: Operation, *, timed: bool = False) -> OpRecord:
+        """Carry out one operation where memory cannot run out, and say what it did."""
+        m = self.machine.arrays
+        row = self.processes[operation.process].row
+        major = -int(m.counts[row, MAJOR_FAULT])
+        record = self.record(operation, at_once(self.begin(operation)), timed=timed)
+        return replace(record, majflt=major + int(m.counts[row, MAJOR_FAULT]), unsure=self.unsure())
+
+    def unsure(self) -> frozenset[tuple[str, str]]:
+        """Return the regions of files that were read ahead, see `OpRecord.unsure`."""
+        files = self.machine.arrays.files
+        return frozenset(
+            (name, label)
+            for name, process in self.processes.items()
+            for label, region in process.regions.items()
+            if region.file != NONE and files[region.file].guessed == 1
+        )
+
+    def record(self, operation: Operation, ended: Ended, *, timed: bool = False) -> OpRecord:
+        """Return what an operation that has ended did, and what all regions look like now."""
+        ending, faults, ps = ended
+        ns = (ps + 500) // 1000 if timed else None
+        return OpRecord(operation, faults, self.figures(), ns, ending)
+
+    def begin(self, operation: Operation) -> Work:
+        """Begin an operation of a living process."""
+        process = self.processes[operation.process]
+        verb = operation.verb
+        if verb in KINDS:
+            return self._map(operation, process)
+        if verb is Verb.FORK:
+            return self._fork(operation, process)
+        if verb is Verb.VFORK:
+            return self._vfork(operation, process)
+        if verb is Verb.EXEC:
+            return self._exec(process)
+        if verb is Verb.EXIT:
+            return self._exit(operation.process)
+        if verb is Verb.BRK:
+            return self._brk(operation, process)
+        region = process.regions[operation.region]
+        if verb in (Verb.MOVE, Verb.RESIZE):
+            return self._remap(operation, process, region)
+        end = region.pages if operation.whole else operation.end
+        pages = end - operation.first
+        if verb in (Verb.DROP, Verb.WILLNEED):
+            return self._advise_file(operation, process, region)
+        if verb in READING:
+            return self._advise_reading(operation, process, region)
+        if verb in FILE_IO:
+            where = {"file": region.file, "index": operation.first, "pages": pages}
+            return self._do(process, FILE_IO[verb], **where)
+        return self._on_range(operation, process, region.start + operation.first, pages)
+
+    def _on_range(
+        self, operation: Operation, process: ScriptedProcess, start: int, pages: int
+    ) -> Work:
+        verb = operation.verb
+        at = {"start": start, "pages": pages}
+        if verb in (Verb.READ, Verb.WRITE):
+            return self._touch(operation, process, at)
+        if verb is Verb.UNMAP:
+            return self._unmap(operation, process, at)
+        if verb in POPULATE:
+            return self._do(process, ops.OP_POPULATE, write=POPULATE[verb], **at)
+        if verb in ON_RANGES:
+            return self._do(process, ON_RANGES[verb], **at)
+        if verb is Verb.PROTECT:
+            return self._do(process, ops.OP_MPROTECT, bits=ACCESS[operation.mode], **at)
+        if verb in (Verb.DONTFORK, Verb.DOFORK):
+            process.regions[operation.region].dontfork = verb is Verb.DONTFORK
+        op = ops.OP_MLOCK if verb in LOCKING else ops.OP_MADVISE
+        bits, drop_bits = LOCKING[verb] if verb in LOCKING else ADVICE[verb]
+        return self._do(process, op, bits=bits, drop_bits=drop_bits, **at)
+
+    def end(self, name: str) -> int:
+        """Let a process exit, whatever it was about; return how long that took, in ps."""
+        process = self.processes.pop(name)
+        ps = at_once(self._do(process, ops.OP_EXIT))[2]
+        self.machine.free_task(process.row)
+        return ps
+
+    # -- verbs --------------------------------------------------------------------------------
+
+    def _map(self, operation: Operation, process: ScriptedProcess) -> Work:
+        verb, pages = operation.verb, operation.end
+        kind = KINDS[verb]
+        file = NONE if kind == KIND_ANON else self.machine.new_file(kind, pages)
+        bits = A_READ | A_WRITE | (A_SHARED if verb in SHARED else 0)
+        if operation.mode == "noreserve":
+            bits |= A_NORESERVE
+        elif verb not in SHARED:
+            bits |= A_ACCOUNT
+        if operation.behind:
+            before = process.regions[operation.behind]
+            start = before.start + before.pages
+        elif operation.below:
+            start = process.regions[operation.below].start - pages
+        else:
+            start = self._new_place(pages)
+        process.regions[operation.region] = ScriptedRegion(start, pages, file, pages)
+        where = {"start": start, "pages": pages, "kind": kind, "file": file, "index": 0}
+        if verb is Verb.STACK:
+            bits |= A_GROWSDOWN
+            where |= {"start": start + pages - 1, "pages": 1}
+        write = int(operation.mode == "populate")
+        return self._do(process, ops.OP_MMAP, bits=bits, write=write, **where)
+
+    def _new_place(self, pages: int) -> int:
+        """Return where a region of `pages` pages goes."""
+        start = self._next_vpn
+        self._next_vpn += (-(-pages // HUGE_PAGES) + 1) * HUGE_PAGES
+        return start
+
+    def _brk(self, operation: Operation, process: ScriptedProcess) -> Work:
+        heap = process.regions.setdefault(operation.region, ScriptedRegion(HEAP_VPN, 0))
+        more, heap.pages = operation.pages - heap.pages, operation.pages
+        return self._do(process, ops.OP_BRK, pages=more)
+
+    def _remap(
+        self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
+    ) -> Work:
+        old = {"start": region.start, "pages": region.pages, "write": 0}
+        if operation.verb is Verb.RESIZE:
+            region.pages = operation.pages
+            return self._do(process, ops.OP_MREMAP, index=NONE, count=region.pages, **old)
+        region.start = self._new_place(region.made_pages)
+        return self._do(process, ops.OP_MREMAP, index=region.start, count=region.pages, **old)
+
+    def _touch(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:
+        how = {"count": at["pages"], "span": 1, "pattern": ops.SEQUENTIAL, "arrivals": 0, "drop": 0}
+        write = int(operation.verb is Verb.WRITE)
+        ending, faults, ps = yield from self._do(process, ops.OP_ACCESS, write=write, **at, **how)
+        if ending:
+            ps += self.end(operation.process)
+        return ending, faults, ps
+
+    def _advise_reading(
+        self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
+    ) -> Work:
+        bits, drop_bits, advice = READING[operation.verb]
+        flags = {"bits": bits, "drop_bits": drop_bits}
+        at = {"start": region.start, "pages": region.pages}
+        ending, faults, ps = yield from self._do(process, ops.OP_MADVISE, **flags, **at)
+        of_file = {"file": region.file, "index": 0, "pages": region.pages}
+        _, _, more_ps = yield from self._do(process, ops.OP_FADVISE, write=advice, **of_file)
+        return ending, faults, ps + more_ps
+
+    def _advise_file(
+        self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
+    ) -> Work:
+        of_file = {"file": region.file, "index": 0, "pages": region.pages}
+        if operation.verb is Verb.DROP:
+            ps = (yield from self._do(process, ops.OP_FSYNC, **of_file))[2]
+            dropped = {"write": fadvise.DONTNEED, **of_file}
+            return "", 0, ps + (yield from self._do(process, ops.OP_FADVISE, **dropped))[2]
+        ps = 0
+        for index in range(operation.first, operation.end):
+            page = {"file": region.file, "index": index, "pages": 1, "write": fadvise.WILLNEED}
+            ps += (yield from self._do(process, ops.OP_FADVISE, **page))[2]
+        return "", 0, ps
+
+    def _unmap(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:
+        ended = yield from self._do(process, ops.OP_MUNMAP, **at)
+        if not self.is_mapped(process, process.regions[operation.region]):
+            del process.regions[operation.region]
+        return ended
+
+    def _fork(self, operation: Operation, process: ScriptedProcess) -> Work:
+        child = self._new_process()
+        try:
+            ended = yield from self._do(process, ops.OP_FORK, other=child.row)
+        except GeneratorExit:  # the parent is killed: so is the child that it was building
+            at_once(self._do(child, ops.OP_EXIT))
+            raise
+        child.regions = {
+            name: replace(region) for name, region in process.regions.items() if not region.dontfork
+        }
+        self.processes[operation.child] = child
+        if self.machine.arrays.pool[0].fork_kind == FORK_ASYNC:  # what the call left to the child
+            yield from self._do(child, ops.OP_ADOPT)
+        return ended
+
+    def _vfork(self, operation: Operation, process: ScriptedProcess) -> Work:
+        child = self._new_process()
+        ended = yield from self._do(process, ops.OP_VFORK, other=child.row)
+        child.regions = process.regions
+        self.processes[operation.child] = child
+        return ended
+
+    def _exec(self, process: ScriptedProcess) -> Work:
+        ended = yield from self._do(process, ops.OP_EXEC, pages=0, count=STACK_PAGES)
+        process.regions = {}
+        space = self.machine.arrays.spaces[self.space(process)]
+        space.heap_start = space.brk = HEAP_VPN
+        return ended
+
+    def _exit(self, name: str) -> Work:
+        process = self.processes.pop(name)
+        ended = yield from self._do(process, ops.OP_EXIT)
+        self.machine.free_task(process.row)
+        return ended
+
+    # -- the machine --------------------------------------------------------------------------
+
+    def _new_process(self) -> ScriptedProcess:
+        row = self.machine.new_task()
+        draws = self.machine.arrays.draws[row]
+        draws[:, 0] = self._born
+        self._born += 1
+        return ScriptedProcess(row, self._born - 1)
+
+    def _do(self, process: ScriptedProcess, op: int, **fields: int) -> Work:
+        """Have a process carry out a kernel operation with these fields of its row set."""
+        carry = None if self.watch is None else partial(self._carry_out, process, self.watch)
+        return operate(self.machine, process.row, process.cpu, op, fields, carry)
+
+    def _carry_out(self, process: ScriptedProcess, watch: Watch) -> tuple[int, int, int]:
+        """Do steps until one is not followed by another, one call a step."""
+        m = self.machine.arrays
+        faults = ps = 0
+        status = MORE
+        while status == MORE:
+            watch.before(process)
+            status, fault, more_ps = take_step(m, process.cpu, process.row)
+            faults += fault
+            ps += more_ps
+            if status <= DONE:
+                watch.after(process)
+            elif status == SEGV:
+                watch.invalid(process)
+        return status, faults, ps
+
+    def space(self, process: ScriptedProcess) -> int:
+        """Return the slot of the address space of a process."""
+        return int(self.machine.arrays.tasks[process.row].space)
+
+    def is_mapped(self, process: ScriptedProcess, region: ScriptedRegion) -> bool:
+        """Whether any page of the region is in an area."""
+        m = self.machine.arrays
+        area = find_area(m, self.space(process), region.start)
+        return area != NONE and bool(m.areas[area].start < region.start + region.pages)
+
+    def figures(self) -> tuple[Figures, ...]:
+        """Return what smaps would show of every region, in order of birth and name."""
+        found = []
+        for name, process in self.processes.items():
+            space = self.space(process)
+            joined = joined_regions(self.machine.arrays, space, process.regions)
+            for label, region in sorted(process.regions.items()):
+                if self.is_mapped(process, region):
+                    rss, anon, pdirty, sdirty, huge = smaps(
+                        self.machine.arrays, space, region.start, region.start + region.pages
+                    )
+                    counts = (rss, anon, pdirty, sdirty, 0, huge)
+                    found.append(Figures(name, label, *counts, joined.get(label, "")))
+        return tuple(found)

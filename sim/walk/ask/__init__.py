@@ -1,0 +1,1 @@
+"""Questions about a script, asked before the answer is shown."""

@@ -1,0 +1,1 @@
+"""Page tables and frames as text, SVG and JSON."""

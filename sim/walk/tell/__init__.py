@@ -1,0 +1,1 @@
+"""What the simulated machine did with a script, and why, in words."""
