@@ -1,6 +1,6 @@
 """What starting a program costs a parent of any size: a real parent and a real program, predicted.
 
-The parent and the program (`sim/script/spawn/programs`) are built without a C library, so that
+The parent and the program (`sim/host/spawn/programs`) are built without a C library, so that
 what they touch is what their sources say.  The prediction has the simulated kernel do the same
 calls on images read from the same files; how many faults each call takes is its affair.
 """
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OWN_STACK_VPN: Final = 0x20000
-"""Where both programs have their stack of one page (a linker flag, `sim.script.spawn.real`)."""
+"""Where both programs have their stack of one page (a linker flag, `sim.host.spawn.real`)."""
 STACK_TOP: Final = 0x7FFFFFFFF000
 """The end of a stack whose place is not randomised (x86-64)."""
 MAPPED: Final = {"kind": KIND_ANON, "file": NONE, "index": 0, "start": NONE, "write": 0}

@@ -8,9 +8,9 @@ import pytest
 from sim.base.units import MIB
 from sim.cli import main
 from sim.host.kernel import HostError
+from sim.host.spawn import conform as spawn_conform
 from sim.host.spawn.conform import run_spawns
 from sim.script.spawn import Spawn
-from sim.script.spawn import conform as spawn_conform
 
 
 def run(**options):

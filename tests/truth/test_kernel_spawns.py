@@ -1,6 +1,6 @@
 """Real programs: the faults of fork + exec, vfork + exec and posix_spawn, predicted and counted.
 
-Parent and program are real ones (`sim/script/spawn/programs`); what they touch is known, how many
+Parent and program are real ones (`sim/host/spawn/programs`); what they touch is known, how many
 faults that takes is the simulated kernel's affair.  Drawn are what the program touches, how long
 its arguments are, how large the parent is, and how it starts its children.
 """
