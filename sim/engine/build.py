@@ -6,10 +6,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.engine.burst import FOREVER
-from sim.engine.disk import DiskSpec
+from sim.engine.clock import Clock
+from sim.engine.disk import Disk, DiskSpec
+from sim.engine.dispatcher import Dispatcher
+from sim.engine.driver import Driver
+from sim.engine.evidence import Evidence
+from sim.engine.figures import Figures
+from sim.engine.files import FileNames
+from sim.engine.images import Shelf
 from sim.engine.khugepaged import ALLOC_SLEEP_NS, SCAN_SLEEP_NS, start_khugepaged
+from sim.engine.lists import ListStore
+from sim.engine.mmap_lock import LockQueue
+from sim.engine.pressure import Pressure
 from sim.engine.result import Measurement
+from sim.engine.runqueue import RunQueue
+from sim.engine.shortage import Killer, MemoryWaits, Queue, Shortage
+from sim.engine.signals import Signals
 from sim.engine.system import System
+from sim.engine.table import TaskTable
 from sim.engine.task import Task
 from sim.machine.layout import N_LINES, N_QUANTILES
 from sim.machine.machine import HostSpec, Machine
@@ -69,33 +83,51 @@ def build_machine(host: HostSpec, prices: NDArray[np.int64] | None = None) -> Ma
     return Machine(host, prices=prices)
 
 
+def build_system(machine: Machine, spec: EngineSpec) -> System:
+    """Put the parts of an engine together, each with those it needs."""
+    clock = Clock()
+    table = TaskTable(machine, clock, spec.seed, spec.replication)
+    cpus = Dispatcher(machine, clock, table, RunQueue(spec.scheduler, spec.quantum_ns))
+    pressure = Pressure(machine, clock)
+    figures = Figures(machine, clock, table)
+    evidence = Evidence(machine, clock, table)
+    signals = Signals(machine, clock, table, cpus, figures, evidence)
+    waits = MemoryWaits(machine, cpus, pressure, evidence)
+    shortage: Shortage
+    if machine.host.queueing:
+        shortage = Queue(machine, table, waits)
+    else:
+        shortage = Killer(machine, table, signals, waits)
+    signals.heard.append(shortage.interrupted)
+    disk = Disk(machine, clock, cpus, spec.disk)
+    driver = Driver(
+        machine, clock, table, cpus, disk, LockQueue(machine, table, cpus), shortage, signals,
+        evidence, burst_steps=spec.burst_steps, horizon_ns=spec.horizon_ns, check=spec.check,
+    )  # fmt: skip
+    files = FileNames(machine)
+    return System(
+        machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, disk,
+        ListStore(machine), files, Shelf(machine, files.row), driver,
+    )  # fmt: skip
+
+
 class Simulation:
     """A machine, the engine that runs it, and what is measured of it."""
 
     def __init__(self, machine: Machine, spec: EngineSpec) -> None:
-        clock = machine.arrays.clock[0]
-        clock.sample_every_ns = spec.sample_every_ns or FOREVER
-        clock.sample_next_ns = 0 if spec.sample_every_ns else FOREVER
+        sampling = machine.arrays.clock[0]
+        sampling.sample_every_ns = spec.sample_every_ns or FOREVER
+        sampling.sample_next_ns = 0 if spec.sample_every_ns else FOREVER
         self.machine = machine
-        self.system = System(
-            machine,
-            scheduler=spec.scheduler,
-            quantum_ns=spec.quantum_ns,
-            seed=spec.seed,
-            replication=spec.replication,
-            burst_steps=spec.burst_steps,
-            horizon_ns=spec.horizon_ns,
-            check=spec.check,
-            disk=spec.disk,
-        )
+        self.system = build_system(machine, spec)
         self._khugepaged = spec.khugepaged
         self._measurement = Measurement(self.system, spec.stages or {})
         if spec.warmup_ns > 0:
-            self.system.env.process(self._warm_up(spec.warmup_ns))
+            self.system.clock.start(self._warm_up(spec.warmup_ns))
 
     def _warm_up(self, warmup_ns: int) -> Life:
         """Forget what was measured, at the end of the warm-up."""
-        yield self.system.env.timeout(warmup_ns)
+        yield self.system.clock.timer(warmup_ns)
         self._measurement.restart()
 
     def add(
@@ -118,7 +150,7 @@ class Simulation:
             yield from task.begin_image(image_pages, stack_pages)
             yield from program(task)
 
-        self.system.born(Task(self.system, name, run, **how))
+        Task(self.system, name, run, **how).begin_life()
 
     def run(self) -> dict[str, Any]:
         """Run to the end, and return the document of what came of it, without a judgement.
@@ -129,9 +161,8 @@ class Simulation:
         if self._khugepaged is not None:
             scan_ns, alloc_ns = self._khugepaged
             start_khugepaged(self.system, scan_sleep_ns=scan_ns, alloc_sleep_ns=alloc_ns)
-        driver = self.system.env.process(self.system.drive())
         with blaming():
-            self.system.env.run(until=driver)
+            self.system.clock.run(self.system.driver.drive())
         document = self._measurement.result()
         self.machine.audit()
         return document

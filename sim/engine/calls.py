@@ -95,8 +95,8 @@ class MemoryCalls:
         for name, value in fields.items():
             t[name] = whole(call, name, value, -MOST)
         t.op = op
-        self._done = self.system.env.event()
-        self.system.count("operations")
+        self._done = self.system.clock.event()
+        self.system.figures.count("operations")
         self.system.cpus.submit(cast("Task", self))  # there is no other
         yield self._done
         t = self.system.machine.arrays.tasks[self.row]
@@ -121,7 +121,7 @@ class MemoryCalls:
         pages = pages_for(size_bytes)
         kind, row = KIND_ANON, NONE
         if file is not None and pages > 0:
-            kind, row = KIND_FILE, self.system.file_named(file, pages, cold=cold)
+            kind, row = KIND_FILE, self.system.files.row(file, pages, cold=cold)
         elif shared and pages > 0:
             kind, row = KIND_SHMEM, self.system.machine.new_file(KIND_SHMEM, pages)
         fields = {
@@ -206,7 +206,7 @@ class MemoryCalls:
         """Give the kernel advice about a file; see `sim.program.api.Process.fadvise`."""
         if advice not in FILE_ADVICE:
             raise Refused(Errno.EINVAL, "fadvise")
-        row = self.system.file_known(file)
+        row = self.system.files.known(file)
         if row is None:
             raise Refused(Errno.EINVAL, "fadvise")
         size = int(self.system.machine.arrays.files[row].pages)
@@ -216,8 +216,8 @@ class MemoryCalls:
 
     def drop(self, file: str) -> Verb:
         """Write a file back and take it out of the page cache; see `Process.drop`."""
-        if self.system.file_known(file) is None:
-            self.system.cold_files.add(file)
+        if self.system.files.known(file) is None:
+            self.system.files.make_cold(file)
             return
         yield from self.fsync(file)
         yield from self.fadvise(file, "dontneed")
@@ -226,7 +226,7 @@ class MemoryCalls:
         if first < 0 or pages < 0:
             raise Refused(Errno.EINVAL, call)
         if pages > 0:
-            row = self.system.file_named(file, first + pages)
+            row = self.system.files.row(file, first + pages)
             yield from self._do(call, op, file=row, index=first, pages=pages, **fields)
 
     def _range(

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from sim.base.units import PAGE_BYTES, S
+from sim.engine.waits import WaitList
 from sim.kernel.readahead import arrived, is_under_way, written
 from sim.machine.layout import HEED_READS
 
 if TYPE_CHECKING:
-    from sim.engine.system import System
+    from sim.engine.clock import Clock
+    from sim.engine.dispatcher import Dispatcher
     from sim.engine.task import Task
+    from sim.machine.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +36,18 @@ class DiskSpec:
 class Disk:
     """Serves what the kernel leaves in `m.requests`, first come first served."""
 
-    def __init__(self, system: System, spec: DiskSpec) -> None:
-        self._system = system
+    def __init__(self, machine: Machine, clock: Clock, cpus: Dispatcher, spec: DiskSpec) -> None:
+        self._machine = machine
+        self._clock = clock
         self._spec = spec
-        self._places = simpy.Resource(system.env, spec.queue_depth)
-        self._way = simpy.Resource(system.env, 1)
-        self._waiting: list[Task] = []
+        self._places = simpy.Resource(clock.env, spec.queue_depth)
+        self._way = simpy.Resource(clock.env, 1)
+        self._waiting = WaitList(cpus)
         self.reads = self.pages_read = self.writes = self.pages_written = 0
 
     def take_requests(self) -> None:
         """Take over the requests that the step just made has left."""
-        m = self._system.machine.arrays
+        m = self._machine.arrays
         pool = m.pool[0]
         largest = max(1, int(pool.largest_read))
         for request in m.requests[: int(pool.requests)]:
@@ -51,7 +55,7 @@ class Disk:
             for start in range(first, end, largest):
                 until = min(end, start + largest)
                 serving = self._serve(file, start, until, writes=bool(request.write))
-                self._system.env.process(serving)
+                self._clock.start(serving)
         pool.requests = 0
         pool.heed &= ~HEED_READS
 
@@ -60,14 +64,14 @@ class Disk:
         return round(pages * PAGE_BYTES * S / self._spec.bandwidth_bytes_per_s)
 
     def _serve(self, file: int, first: int, end: int, *, writes: bool) -> Any:
-        env = self._system.env
+        env = self._clock.env
         with self._places.request() as place:
             yield place
             yield env.timeout(self._spec.latency_ns)
             with self._way.request() as turn:
                 yield turn
                 yield env.timeout(self.transfer_ns(end - first))
-        m = self._system.machine.arrays
+        m = self._machine.arrays
         if writes:
             self.writes += 1
             self.pages_written += end - first
@@ -80,21 +84,12 @@ class Disk:
 
     def refused(self, task: Task, cpu: int) -> None:
         """Block `task`, on `cpu`, until its page is present, or all it waits for is written."""
-        self._waiting.append(task)
-        self._system.cpus.block(task, cpu, "a page from the disk", None)
+        self._waiting.park(task, cpu, "a page from the disk")
 
     def _look_again(self) -> None:
         """Let those go on whose page has come."""
-        m = self._system.machine.arrays
-        waiting, self._waiting = self._waiting, []
-        for task in waiting:
+        m = self._machine.arrays
+        for task in self._waiting:
             t = m.tasks[task.row]
-            if is_under_way(m, int(t.wait_file), int(t.wait_index)):
-                self._waiting.append(task)
-            else:
-                self._system.cpus.unblock(task)
-
-    def withdraw(self, task: Task) -> None:
-        """Forget a task that is being killed; what it has asked for is read nevertheless."""
-        if task in self._waiting:
-            self._waiting.remove(task)
+            if not is_under_way(m, int(t.wait_file), int(t.wait_index)):
+                self._waiting.wake(task)

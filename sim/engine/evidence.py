@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sim.base.errors import Refused
-    from sim.engine.system import System
+    from sim.engine.clock import Clock
+    from sim.engine.table import TaskTable
     from sim.engine.task import Task
+    from sim.machine.machine import Machine
     from sim.program.arrivals import ArrivalStream
 
 REQUEST: Final = "request"
@@ -62,14 +64,16 @@ class Load:
 class Evidence:
     """Collects the evidence of one run."""
 
-    def __init__(self, system: System) -> None:
-        self._system = system
+    def __init__(self, machine: Machine, clock: Clock, table: TaskTable) -> None:
+        self._machine = machine
+        self._clock = clock
+        self._table = table
         self._events: dict[tuple[str, str], EventCount] = {}
         self._endless: set[str] = set()
         self._refusals: dict[tuple[str, str, str, str], dict[str, Any]] = {}
         self._waits: Counter[str] = Counter()
         self._loads: dict[str, Load] = {}
-        self._offers: list[tuple[Task, ArrivalStream, int | None]] = []
+        self._offers: dict[int, list[tuple[ArrivalStream, int | None]]] = {}  # by pid
 
     def declare(
         self,
@@ -101,38 +105,37 @@ class Evidence:
 
     def offers(self, task: Task, stream: ArrivalStream, until_ns: int | None) -> None:
         """Take note that requests arrive for a task as `stream` says, before `until_ns`."""
-        self._offers.append((task, stream, until_ns))
+        self._offers.setdefault(task.pid, []).append((stream, until_ns))
 
     def left(self, task: Task) -> None:
         """Count what had arrived and was not begun when the program of a task ended by itself."""
         self._count_offers(task)
-        self._offers = [offer for offer in self._offers if offer[0] is not task]
+        self._offers.pop(task.pid, None)
 
     def _count_offers(self, task: Task) -> None:
         load = self._loads.setdefault(task.origin, Load())
-        for other, stream, until_ns in self._offers:
-            if other is task:
-                end_ns = self._system.end_ns()
-                end_ns = end_ns if until_ns is None else min(end_ns, until_ns)
-                waiting = stream.due(end_ns)
-                if waiting:
-                    load.waiting += waiting
-                    load.note(end_ns, end_ns)
+        for stream, until_ns in self._offers.get(task.pid, ()):
+            end_ns = self._clock.end_ns
+            end_ns = end_ns if until_ns is None else min(end_ns, until_ns)
+            waiting = stream.due(end_ns)
+            if waiting:
+                load.waiting += waiting
+                load.note(end_ns, end_ns)
 
     def requested(self, task: Task) -> None:
         """Count the requests of an access that is over, and when they arrived."""
-        t = self._system.machine.arrays.tasks[task.row]
+        t = self._machine.arrays.tasks[task.row]
         requests = -(-int(t.count) // int(t.per_request))
         first_ns, last_ns = (self._arrival_ns(task, n) for n in (0, requests - 1))
         load = self._loads.setdefault(task.origin, Load())
         load.begun += requests
         if last_ns >= load.last_ns:
-            load.late_ns = task.now_ns - last_ns
+            load.late_ns = self._clock.now_ns - last_ns
         load.note(first_ns, last_ns)
 
     def cut_off(self, task: Task) -> None:
         """Count the requests of the access under way, if any: begun, and those that wait."""
-        t = self._system.machine.arrays.tasks[task.row]
+        t = self._machine.arrays.tasks[task.row]
         if t.op != ops.OP_ACCESS or t.arrivals == 0:
             return
         per_request = int(t.per_request)
@@ -148,7 +151,7 @@ class Evidence:
 
     def _arrival_ns(self, task: Task, number: int) -> int:
         """Return when a request of the access under way, or just over, arrives."""
-        m = self._system.machine.arrays
+        m = self._machine.arrays
         t = m.tasks[task.row]
         if t.arrivals == 1:
             return int(t.arrival_first + number * t.arrival_every)
@@ -156,9 +159,9 @@ class Evidence:
 
     def _arrived(self, task: Task, requests: int) -> int:
         """Return how many requests of the access under way have arrived by now."""
-        m = self._system.machine.arrays
+        m = self._machine.arrays
         t = m.tasks[task.row]
-        end_ns = self._system.end_ns()
+        end_ns = self._clock.end_ns
         if t.arrivals == 1:
             every_ns = int(t.arrival_every)
             if end_ns < t.arrival_first or every_ns == 0:
@@ -189,7 +192,7 @@ class Evidence:
 
     def crashed(self, task: Task) -> None:
         """Take note that a task is ended by SIGSEGV, if that is because of a promise refused."""
-        t = self._system.machine.arrays.tasks[task.row]
+        t = self._machine.arrays.tasks[task.row]
         if t.refused_by != 0:
             call = "exec" if t.op == ops.OP_EXEC else "growing its stack"
             found = self._refusal(task, call, "SIGSEGV", REFUSED_BY[int(t.refused_by)])
@@ -197,7 +200,7 @@ class Evidence:
             found["failed"] += 1
 
     def _refusal(self, task: Task, call: str, errno: str, by: str) -> dict[str, Any]:
-        m = self._system.machine.arrays
+        m = self._machine.arrays
         t = m.tasks[task.row]
         key = (kind_of(task.name), call, errno, by)
         if key not in self._refusals:
@@ -208,7 +211,7 @@ class Evidence:
                 "by": by,
                 "count": 0,
                 "failed": 0,
-                "first_ns": task.now_ns,
+                "first_ns": self._clock.now_ns,
                 "asked_bytes": int(t.refused_pages) * PAGE_BYTES,
                 "committed_bytes": int(t.refused_with) * PAGE_BYTES,
                 "commit_limit_bytes": int(m.pool[0].commit_limit) * PAGE_BYTES,
@@ -223,7 +226,7 @@ class Evidence:
 
     def to_json(self) -> dict[str, Any]:
         """Return the evidence as JSON-able values."""
-        for task in self._system.living():
+        for task in self._table.living():
             self.cut_off(task)
             if task.killed is None:
                 self._count_offers(task)
@@ -247,5 +250,5 @@ class Evidence:
                 for origin, load in self._loads.items()
                 if load.begun or load.waiting
             ],
-            "cpu_ns": [int(cpu.busy_ns) for cpu in self._system.machine.arrays.cpus],
+            "cpu_ns": [int(cpu.busy_ns) for cpu in self._machine.arrays.cpus],
         }

@@ -5,6 +5,7 @@ Figures are the defaults of `/sys/kernel/mm/transparent_hugepage/khugepaged` in 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import MS
@@ -29,10 +30,12 @@ def start_khugepaged(
     alloc_sleep_ns: int = ALLOC_SLEEP_NS,
 ) -> None:
     """Let khugepaged live as long as anybody else does."""
-    task = Task(system, "khugepaged", lambda task: _scan(task, scan_sleep_ns, alloc_sleep_ns))
+    scan = partial(_scan, scan_sleep_ns=scan_sleep_ns, alloc_sleep_ns=alloc_sleep_ns)
+    task = Task(system, "khugepaged", scan, daemon=True)
     system.machine.arrays.tasks[task.row].other = 0  # before the first address space
     system.machine.arrays.pool[0].khugepaged = 1
-    system.add_daemon(task)
+    system.table.bear(task)
+    task.start()
 
 
 def _scan(task: Task, scan_sleep_ns: int, alloc_sleep_ns: int) -> Generator[Any, Any, None]:

@@ -5,89 +5,89 @@ What waits for one area only, a fault or a call on it, stands beside that queue.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from sim.engine.waits import WaitList
 from sim.kernel.lock import may_retry
 from sim.kernel.ops import READ_LOCK, WRITE_LOCK
 from sim.kernel.step import take_lock, waits_for_lock
 from sim.machine.layout import HEED_LOCKS, NONE
 
 if TYPE_CHECKING:
-    from sim.engine.system import System
+    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.table import TaskTable
     from sim.engine.task import Task
+    from sim.machine.machine import Machine
 
 
 class LockQueue:
-    """Who waits for which address space; the kernel itself knows who holds its lock, and how."""
+    """Who waits for which address space; the kernel itself knows who holds its lock, and how.
 
-    def __init__(self, system: System) -> None:
-        self._system = system
-        self._calls: dict[int, list[Task]] = {}
-        self._faults: dict[int, list[Task]] = {}
+    Calls wait in their order; whatever waits for one area only stands beside them.
+    """
+
+    def __init__(self, machine: Machine, table: TaskTable, cpus: Dispatcher) -> None:
+        self._machine = machine
+        self._table = table
+        self._cpus = cpus
+        self._waiting: dict[int, tuple[WaitList, WaitList]] = {}
 
     def refused(self, task: Task, cpu: int) -> None:
         """Block `task`, running on `cpu`, until it may go on."""
-        system = self._system
-        space = system.space_of(task)
-        queued = waits_for_lock(system.machine.arrays, task.row)
-        waiting = self._calls if queued else self._faults
-        waiting.setdefault(space, []).append(task)
+        space = self._table.space_of(task)
+        if space not in self._waiting:
+            serve = partial(self._serve, space)
+            calls, faults = (WaitList(self._cpus, withdrawn=serve) for _ in range(2))
+            self._waiting[space] = calls, faults
+        calls, faults = self._waiting[space]
+        queued = waits_for_lock(self._machine.arrays, task.row)
+        waiting = calls if queued else faults
+        waiting.park(task, cpu, "the mmap lock", self._holder(task, space))
         self._count(space)
-        system.cpus.block(task, cpu, "the mmap lock", self._holder(task, space))
 
     def _holder(self, task: Task, space: int) -> Task | None:
         """Return a task that holds the lock, or locked areas, of an address space."""
-        m = self._system.machine.arrays
+        m = self._machine.arrays
         s = m.spaces[space]
         for row in (int(s.locked_by), int(s.areas_of)):
             if row != NONE:
-                return self._system.by_row.get(row)
-        sharers = self._system.sharers(task)
+                return self._table.by_row.get(row)
+        sharers = self._table.sharers(task)
         return next(
             (t for t in sharers if int(m.tasks[t.row].holds) in (READ_LOCK, WRITE_LOCK)), None
         )
 
     def _count(self, space: int) -> None:
         """Tell the kernel how many wait; faults look at that from now on, if it is no longer 0."""
-        s = self._system.machine.arrays.spaces[space]
-        calls = len(self._calls.get(space, ()))
-        if calls > 0 and s.lock_waiters == 0:
+        s = self._machine.arrays.spaces[space]
+        calls, faults = self._waiting[space]
+        if len(calls) > 0 and s.lock_waiters == 0:
             s.generation += 1
-        s.lock_waiters = calls
-        s.fault_waiters = len(self._faults.get(space, ()))
+        s.lock_waiters = len(calls)
+        s.fault_waiters = len(faults)
 
     def look_again(self) -> None:
         """Hand the locks that were given back to those next in line: a call has ended."""
-        for space in sorted({*self._calls, *self._faults}):
+        for space in sorted(self._waiting):
             self._serve(space)
 
     def attend(self) -> None:
         """Do so where a call gave a lock back, or shares it from now on, before its end."""
-        pool = self._system.machine.arrays.pool[0]
+        pool = self._machine.arrays.pool[0]
         if pool.heed & HEED_LOCKS:
             pool.heed &= ~HEED_LOCKS
             self.look_again()
 
     def _serve(self, space: int) -> None:
         """Let those go on who may: calls in their order, whatever waits for one area at once."""
-        m = self._system.machine.arrays
-        calls = self._calls.get(space, [])
-        while calls and take_lock(m, calls[0].row, True):
-            self._system.cpus.unblock(calls.pop(0))
+        m = self._machine.arrays
+        calls, faults = self._waiting[space]
+        while (task := calls.first()) is not None and take_lock(m, task.row, True):
+            calls.wake(task)
             self._count(space)
-        faults = self._faults.get(space, [])
         for task in [task for task in faults if may_retry(m, task.row)]:
-            faults.remove(task)
-            self._system.cpus.unblock(task)
-        for waiting in (self._calls, self._faults):
-            if not waiting.get(space):
-                waiting.pop(space, None)
+            faults.wake(task)
         self._count(space)
-
-    def withdraw(self, task: Task) -> None:
-        """Forget a task that is being killed; who stood behind it may be next."""
-        for waiting in (self._calls, self._faults):
-            for space, tasks in list(waiting.items()):
-                if task in tasks:
-                    tasks.remove(task)
-                    self._serve(space)
+        if not calls and not faults:
+            del self._waiting[space]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES
+from sim.engine.burst import bring_up_to, note_peak
+from sim.engine.figures import FAULT_KINDS
 from sim.engine.latency import forget_latencies, latencies
-from sim.engine.system import FAULT_KINDS
 from sim.kernel import work
 from sim.machine.layout import N_LINES
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE
@@ -76,21 +77,20 @@ class Measurement:
         system = self._system
         m = system.machine.arrays
         system.cpus.sample()
-        system.bring_up_to_now()
-        system.restart_faults()
+        bring_up_to(m, system.clock.end_ns)
+        system.figures.restart()
         m.spent_ps[:] = 0
         forget_latencies(m)
         pool = m.pool[0]
         pool.peak_total = 0
         m.clock[0].free_min = pool.free
-        system.counters.clear()
         system.evidence.warmed_up()
-        system.cpus.queue.restart(system.now_ns)
-        system.note_peak()
-        self._since_ns = system.now_ns
+        system.cpus.queue.restart(system.clock.now_ns)
+        note_peak(m)
+        self._since_ns = system.clock.now_ns
         self._busy_ns = self._busy_now()
         self._free_area = self._area_now()
-        self._some_ns, self._full_ns = system.cpus.stalled_now()
+        self._some_ns, self._full_ns = system.pressure.so_far_ns()
 
     def _busy_now(self) -> int:
         """Return CPU time used up to now; steps under way count up to now only."""
@@ -98,7 +98,7 @@ class Measurement:
         for cpu in self._system.machine.arrays.cpus:
             busy += int(cpu.busy_ns)
             if cpu.idle_from_ns < 0:
-                busy -= max(0, int(cpu.next_ns) - self._system.end_ns())
+                busy -= max(0, int(cpu.next_ns) - self._system.clock.end_ns)
         return busy
 
     def _area_now(self) -> int:
@@ -108,27 +108,28 @@ class Measurement:
     def result(self) -> dict[str, Any]:
         """Sum up the run, which has ended, without a judgement of it."""
         system = self._system
-        system.bring_up_to_now()
-        for task in system.living():
-            if task.leader is task:
-                system.take_figures(task)
+        bring_up_to(system.machine.arrays, system.clock.end_ns)
+        for task in system.table.processes():
+            system.figures.take(task)
+        everybody = system.table.everybody()
         return {
             "schema_version": SCHEMA_VERSION,
-            "ending": system.ending,
-            "deadlock": system.deadlock,
-            "simulated_ns": system.end_ns(),
+            "ending": system.driver.ending,
+            "deadlock": system.driver.deadlock,
+            "simulated_ns": system.clock.end_ns,
             "metrics": self._metrics(),
-            "processes": [self._process(task) for task in system.everybody()],
-            "programs": {t.name: t.records for t in system.everybody() if t.records},
+            "processes": [self._process(task) for task in everybody],
+            "programs": {t.name: t.records for t in everybody if t.records},
             "stages": self._stages(),
             "work": self._spent(),
-            "operations": system.counters["operations"],
+            "operations": system.figures.counters["operations"],
             "series": self._series(),
             "marks": [
-                {"t_ns": t_ns, "kind": kind, "name": name} for t_ns, kind, name in system.marks
+                {"t_ns": t_ns, "kind": kind, "name": name}
+                for t_ns, kind, name in system.figures.marks
             ],
             "distributions": self._distributions(),
-            "littles_law_residual": system.cpus.queue.little_residual(system.end_ns()),
+            "littles_law_residual": system.cpus.queue.little_residual(system.clock.end_ns),
             "disk": {
                 name: getattr(system.disk, name)
                 for name in ("reads", "pages_read", "writes", "pages_written")
@@ -141,12 +142,12 @@ class Measurement:
         system = self._system
         m = system.machine.arrays
         units = m.spent_ps[:, 0]
-        counters = system.counters
+        counters = system.figures.counters
         kinds = {
             kind: sum(int(units[line]) for line in lines) for kind, lines in FAULT_KINDS.items()
         }
-        elapsed_ns = max(1, system.end_ns() - self._since_ns)
-        some_ns, full_ns = system.cpus.stalled_now()
+        elapsed_ns = max(1, system.clock.end_ns - self._since_ns)
+        some_ns, full_ns = system.pressure.so_far_ns()
         pool, clock = m.pool[0], m.clock[0]
         faults = [line for lines in _fault_rows().values() for line in lines]
         names = ("total", "data", "copies", "table", "stack", "cache")

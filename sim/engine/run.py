@@ -101,7 +101,7 @@ def simulate(
         check=check,
         schedulers=schedulers,
     )
-    simulation.system.tell = tell
+    simulation.system.driver.tell = tell
     _populate(simulation, resolved["processes"], PROGRAMS if programs is None else programs)
     document = simulation.run()
     simulation.machine.release()

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from sim.engine import burst
 from sim.engine.task import Signal, Task
+from sim.engine.waits import WaitList
 from sim.kernel.work import OOM_KILL
-from sim.machine.layout import HEED_QUEUE
+from sim.machine.layout import HEED_QUEUE, NONE
 from sim.policy.oom import Candidate, choose_victim
 
 if TYPE_CHECKING:
-    from sim.engine.system import System
+    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.evidence import Evidence
+    from sim.engine.pressure import Pressure
+    from sim.engine.signals import Signals
+    from sim.engine.table import TaskTable
+    from sim.machine.machine import Machine
 
 
 class Shortage(Protocol):
@@ -29,58 +36,79 @@ class Shortage(Protocol):
     def released(self) -> None:
         """Take note that a frame has become free, or a reference was dropped."""
 
-    def withdraw(self, task: Task) -> None:
-        """`task` is being killed: it waits no more."""
+    def interrupted(self, task: Task) -> None:
+        """`task` is being killed, whatever it waits for."""
 
     def ended(self, task: Task) -> None:
         """`task` has exited."""
 
 
+class MemoryWaits:
+    """The tasks that wait for memory."""
+
+    def __init__(
+        self, machine: Machine, cpus: Dispatcher, pressure: Pressure, evidence: Evidence
+    ) -> None:
+        self._machine = machine
+        self._evidence = evidence
+        self.tasks = WaitList(cpus, pressure=pressure)
+
+    def park(self, task: Task, cpu: int, holder: Task | None, *, first: bool = False) -> None:
+        """Block a task that was refused until somebody wakes it."""
+        need = int(self._machine.arrays.tasks[task.row].need)
+        free = int(self._machine.arrays.pool[0].free)
+        frames = "frame" if need == 1 else "frames"
+        what = f"memory: {need} {frames}, with {free} free"
+        self.tasks.park(task, cpu, what, holder, first=first)
+        self._evidence.waited(task)
+
+
 class Killer:
     """Linux: the out-of-memory killer picks a victim; who asked tries again once it is gone."""
 
-    def __init__(self, system: System) -> None:
-        self._system = system
+    def __init__(
+        self, machine: Machine, table: TaskTable, signals: Signals, waits: MemoryWaits
+    ) -> None:
+        self._machine = machine
+        self._table = table
+        self._signals = signals
+        self._waits = waits
         self._dying: set[int] = set()
-        self._stalled: list[Task] = []
 
     def refused(self, task: Task, cpu: int) -> None:
         """Kill somebody, unless somebody is dying already."""
-        system = self._system
+        by_pid = self._table.by_pid
         if self._dying and task.pid not in self._dying:
             self._stall(task, cpu)
             return
-        victim = system.by_pid.get(
-            choose_victim(self._candidates(), system.machine.host.ram_pages) or -1
-        )
+        victim = by_pid.get(choose_victim(self._candidates(), self._machine.host.ram_pages) or -1)
         if victim is None:
             self._stall(task, cpu)
             task.waits_for = (
                 "memory (out of memory, and no process may be killed: Linux would panic)"
             )
             return
-        system.charge(task, cpu, OOM_KILL)
-        for sharer in system.sharers(victim):
+        burst.charge(self._machine.arrays, cpu, task.row, OOM_KILL)
+        for sharer in self._table.sharers(victim):
             unborn = sharer.building
-            system.kill(sharer, Signal.OOM_KILL)
+            self._signals.kill(sharer, Signal.OOM_KILL)
             self._dying.add(sharer.pid)
-            if unborn is not None and unborn.pid in system.by_pid:
+            if unborn is not None and unborn.pid in by_pid:
                 self._dying.add(unborn.pid)
         if task.killed is None:
             self._stall(task, cpu)
 
     def _stall(self, task: Task, cpu: int) -> None:
-        system = self._system
-        dying = [system.by_pid[pid] for pid in sorted(self._dying) if pid in system.by_pid]
-        self._stalled.append(task)
-        system.cpus.stall(task, cpu, dying[0] if dying else None)
+        by_pid = self._table.by_pid
+        dying = (by_pid[pid] for pid in sorted(self._dying) if pid in by_pid)
+        self._waits.park(task, cpu, next(dying, None))
 
     def _candidates(self) -> list[Candidate]:
         found = []
-        for task in self._system.living():
-            if task.leader is not task or task.ending or task.killed is not None:
+        for task in self._table.processes():
+            if task.ending or task.killed is not None:
                 continue
-            resident, tables = self._system.resident_and_tables(task)
+            resident, tables = self._table.resident_and_tables(task)
             found.append(
                 Candidate(task.pid, resident, 0, tables, task.oom_score_adj, task.borrowed)
             )
@@ -92,18 +120,15 @@ class Killer:
     def released(self) -> None:
         """Nobody queues."""
 
-    def withdraw(self, task: Task) -> None:
-        """Forget a task that was stalled and is being killed."""
-        if task in self._stalled:
-            self._stalled.remove(task)
+    def interrupted(self, task: Task) -> None:
+        """Nobody is next because one is killed; when it has ended, all are."""
 
     def ended(self, task: Task) -> None:
         """When the last dying task has ended, retry all stalled tasks."""
         self._dying.discard(task.pid)
         if not self._dying:
-            stalled, self._stalled = self._stalled, []
-            for waiter in stalled:
-                self._system.cpus.resume(waiter)
+            for waiter in self._waits.tasks:
+                self._waits.tasks.wake(waiter)
 
 
 class Queue:
@@ -113,38 +138,38 @@ class Queue:
     reference, keeps its place, and tries its whole step again.
     """
 
-    def __init__(self, system: System) -> None:
-        self._system = system
-        self._waiting: list[Task] = []
+    def __init__(self, machine: Machine, table: TaskTable, waits: MemoryWaits) -> None:
+        self._machine = machine
+        self._table = table
+        self._waits = waits
         self._trying: Task | None = None
 
     def refused(self, task: Task, cpu: int) -> None:
         """Queue `task`, or put it back to the head if it was there."""
-        if task is self._trying:
+        again = task is self._trying
+        if again:
             self._trying = None
-        else:
-            self._waiting.append(task)
+        self._waits.park(task, cpu, self._holder(task), first=again)
         self._tell()
-        self._system.cpus.stall(task, cpu, self._holder(task))
 
     def _holder(self, task: Task) -> Task | None:
         """Return who holds most of the memory that `task` waits for."""
-        others = [other for other in self._system.living() if other is not task]
+        others = [other for other in self._table.living() if other is not task]
         if not others:
             return None
-        return max(others, key=lambda other: self._system.resident_and_tables(other)[0])
+        return max(others, key=lambda other: self._table.resident_and_tables(other)[0])
 
     def _tell(self) -> None:
         """Tell the burst who waits and who may try."""
-        pool = self._system.machine.arrays.pool[0]
-        pool.heed = (pool.heed & ~HEED_QUEUE) | (HEED_QUEUE if self._waiting else 0)
-        pool.head = self._trying.row if self._trying is not None else -1
+        pool = self._machine.arrays.pool[0]
+        waits = self._trying is not None or len(self._waits.tasks) > 0
+        pool.heed = (pool.heed & ~HEED_QUEUE) | (HEED_QUEUE if waits else 0)
+        pool.head = self._trying.row if self._trying is not None else NONE
         pool.released = 0
 
     def served(self, task: Task) -> None:
         """Take the head off the queue and let the next one try."""
         if task is self._trying:
-            self._waiting.remove(task)
             self._trying = None
             self._try_next()
 
@@ -154,19 +179,19 @@ class Queue:
             self._try_next()
 
     def _try_next(self) -> None:
-        if self._waiting:
-            self._trying = self._waiting[0]
-            self._system.cpus.resume(self._trying)
+        self._trying = self._waits.tasks.first()
+        if self._trying is not None:
+            self._waits.tasks.wake(self._trying)
         self._tell()
+
+    def interrupted(self, task: Task) -> None:
+        """Take a task off the queue that is being killed; its pages may serve the head."""
+        if task.waits_in is self._waits.tasks:
+            self._waits.tasks.withdraw(task)
+        self.ended(task)
 
     def ended(self, task: Task) -> None:
         """Forget a task that has ended; its pages may serve the head."""
-        if task in self._waiting:
-            self._waiting.remove(task)
         if task is self._trying:
             self._trying = None
         self.released()
-
-    def withdraw(self, task: Task) -> None:
-        """Take a task off the queue that is being killed."""
-        self.ended(task)

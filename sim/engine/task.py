@@ -10,12 +10,12 @@ import math
 from collections import Counter
 from enum import Enum
 from functools import partial, wraps
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import simpy
 
 from sim.base.errors import Errno, Refused
-from sim.base.rng import stream
 from sim.base.text import named, shown
 from sim.base.units import PAGE_BYTES, Pid
 from sim.engine.foreign import not_an_event
@@ -29,11 +29,12 @@ from sim.program.blame import fault_of_plugin
 from sim.program.image import SPAWN_STACK_PAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     import numpy as np
 
     from sim.engine.system import System
+    from sim.engine.waits import WaitList
     from sim.program.api import Process
 
     Verb = Generator[Any, Any, Any]
@@ -85,6 +86,7 @@ class Task(ThreadCalls):
         leader: Task | None = None,
         origin: str | None = None,
         source: Callable[..., Any] | None = None,
+        daemon: bool = False,
     ) -> None:
         self.system = system
         self.name = named(name)
@@ -93,20 +95,23 @@ class Task(ThreadCalls):
             near = leader or parent
             origin = name if near is None else near.origin
         self.origin: str = origin  # the process of the scenario that it comes from
-        self.pid = Pid(system.next_pid())
+        self.pid = Pid(system.table.next_pid())
         self.parent = parent
         self.leader = leader or self  # of whose process this is a task
-        self.threads: list[Task] = []
+        self.threads: dict[int, Task] = {}  # that have not ended, by pid
         self.n_threads = 0
-        self.gone = system.env.event()  # has ended, as `ended` says
+        self.gone = system.clock.event()  # has ended, as `ended` says
         self.group_faults: Counter[str] = Counter()  # of threads that have ended, since warm-up
         self.faults_before: Counter[str] = Counter()  # its own, up to the end of warm-up
         self.group_cpu_ns = 0
         self.program = program
-        self.children: list[Task] = []
+        self.children: dict[int, Task] = {}  # not yet reaped, by pid, in order of birth
+        self._zombies: list[tuple[int, int]] = []  # a heap of those that have ended: birth, pid
+        self.birth = 0  # its place in the order of births, from 1 on
         self.n_children = 0
         self.building: Task | None = None  # the child of a fork or vfork under way
         self.born = False
+        self.daemon = daemon  # a thread of the kernel: no process, and no run goes on for it
         self.row = system.machine.new_task()
         self.pin = pin
         self.oom_score_adj = oom_score_adj
@@ -117,25 +122,25 @@ class Task(ThreadCalls):
         self.ending = False
         self.ended: str | None = None
         self.status = 0
-        self.created_ns = system.now_ns
+        self.created_ns = system.clock.now_ns
         self.ended_ns: int | None = None
         self.enqueued_ns = 0
         self.records: dict[str, list[float]] = {}
         self.figures: dict[str, Any] | None = None
-        self.released = system.env.event()  # a vfork child lets its parent go
+        self.released = system.clock.event()  # a vfork child lets its parent go
         self.borrowed = False  # a vfork child that uses its parent's address space
         self.queued = False  # waits for a CPU
-        self.stalled = False  # waits for memory
-        self.wakes = 0  # arrivals it has been blocked for
+        self.cpu: int | None = None  # that it has
+        self.waits_in: WaitList | None = None
         self.timer: simpy.Event | None = None  # what will wake it by itself
         self.ended_how = "running"
-        self._done = system.env.event()
+        self._done = system.clock.event()
         self._child_ended: list[simpy.Event] = []
         self._segments: list[int] = []
         t = system.machine.arrays.tasks[self.row]
         t.pin = NONE if pin is None else pin
         t.oom_score_adj = oom_score_adj
-        system.seed_draws(self)
+        system.table.enter(self)
         self.life: simpy.Process | None = None
 
     # -- plain facts ----------------------------------------------------------------------
@@ -143,15 +148,15 @@ class Task(ThreadCalls):
     @property
     def now_ns(self) -> int:
         """Simulated time."""
-        return int(self.system.env.now)
+        return self.system.clock.now_ns
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return the task's random stream for `purpose`, at its start."""
-        return stream(self.system.seed, self.system.replication, "task", self.name, purpose)
+        return self.system.table.rng(self, purpose)
 
     def faults(self, kind: str) -> int:
         """How many faults of `kind` this task has had."""
-        return self.system.fault_count(self, kind)
+        return self.system.figures.fault_count(self, kind)
 
     def record(self, key: str, value: float) -> None:
         """Append `value` to this program's report under `key`."""
@@ -162,7 +167,7 @@ class Task(ThreadCalls):
 
     def mark(self, kind: str) -> None:
         """Note an event of this `kind` now, for time series."""
-        self.system.mark(named(kind), self.name)
+        self.system.figures.mark(named(kind), self.name)
 
     def offers(self, stream: ArrivalStream, until_ns: int | None = None) -> None:
         """Say when requests arrive for this process; see `sim.program.api.Process.offers`."""
@@ -184,7 +189,8 @@ class Task(ThreadCalls):
 
     def child_exited(self, child: Child) -> bool:
         """Whether `child` has ended and waits to be reaped."""
-        return any(c.pid == child.pid and c.ended is not None for c in self.leader.children)
+        found = self.leader.children.get(child.pid)
+        return found is not None and found.ended is not None
 
     # -- the interface to the burst -------------------------------------------------------
 
@@ -202,7 +208,7 @@ class Task(ThreadCalls):
 
     def sleep(self, duration_ns: int) -> Verb:
         """Be blocked for `duration_ns`."""
-        self.timer = self.system.env.timeout(int(duration_ns))
+        self.timer = self.system.clock.timer(int(duration_ns), background=self.daemon)
         yield from self._wait("a timer", self.timer)
         self.timer = None
 
@@ -235,6 +241,13 @@ class Task(ThreadCalls):
             oom_score_adj=leader.oom_score_adj,
         )
 
+    def _thread(
+        self, name: str, program: Callable[[Task], Any], source: Callable[..., Any]
+    ) -> Task:
+        """Return a thread of this process that is still to be built; `source` is its program."""
+        leader = self.leader
+        return Task(self.system, name, program, pin=leader.pin, leader=leader, source=source)
+
     def _build(self, call: str, op: int, child: Task) -> Verb:
         """Have the kernel build a child; should this task be killed meanwhile, `kill` undoes it."""
         self.building = child
@@ -254,16 +267,16 @@ class Task(ThreadCalls):
         if self.system.machine.host.fork_kind == FORK_ASYNC:
             child.program = partial(_adopt_and_run, lambda task: program(task, *args, **kwargs))
         started_ns = self.now_ns
-        self.system.mark("fork_start", self.name)
+        self.system.figures.mark("fork_start", self.name)
         try:
             yield from self._build("fork", ops.OP_FORK, child)
         except Refused:
-            self.system.count("fork_failures")
+            self.system.figures.count("fork_failures")
             raise
-        self.system.count("forks")
-        self.system.observe_fork(self.now_ns - started_ns)
-        self.system.mark("fork", self.name)
-        self.system.born(child)
+        self.system.figures.count("forks")
+        self.system.figures.forked(self.now_ns - started_ns)
+        self.system.figures.mark("fork", self.name)
+        child.begin_life()
         return Child(child.pid, child.name)
 
     def vfork(
@@ -272,9 +285,9 @@ class Task(ThreadCalls):
         """Start a child that borrows this address space; return when it execs or exits."""
         child = self._child(name, program, args, kwargs)
         yield from self._build("vfork", ops.OP_VFORK, child)
-        self.system.count("vforks")
+        self.system.figures.count("vforks")
         child.borrowed = True
-        self.system.born(child)
+        child.begin_life()
         yield from self._wait(
             f"its vfork child {child.name} to exec or exit", child.released, child
         )
@@ -317,9 +330,9 @@ class Task(ThreadCalls):
         """
         if self.leader is not self:
             raise Refused(Errno.EINVAL, "exec")
-        self.system.end_threads(self)
+        self.system.signals.end_threads(self)
         yield from self._await_threads()
-        found = self.system.programs.find(image)
+        found = self.system.images.find(image)
         yield from self._do(
             "exec",
             ops.OP_EXEC,
@@ -327,8 +340,8 @@ class Task(ThreadCalls):
             count=found.stack_limit_pages,
             stack_pages=found.stack_pages,
         )
-        self.system.count("execs")
-        self.system.mark("exec", self.name)
+        self.system.figures.count("execs")
+        self.system.figures.mark("exec", self.name)
         self.let_parent_go()
         if found.touches:
             yield from self._do("start", ops.OP_START)
@@ -348,36 +361,58 @@ class Task(ThreadCalls):
         """Wait for `child`, or for any child, and reap it."""
         if child is not None and not isinstance(child, Child):
             raise TypeError(f"wait takes a child as fork returns it, not {shown(child)}")
-        children = self.leader.children
+        leader = self.leader
         while True:
-            if not any(child is None or c.pid == child.pid for c in children):
+            one = None if child is None else leader.children.get(child.pid)
+            if not leader.children or (child is not None and one is None):
                 raise Refused(Errno.ECHILD, "wait")
-            for c in children:
-                if c.ended is not None and (child is None or c.pid == child.pid):
-                    children.remove(c)
-                    yield from self._do("wait", ops.OP_REAP)
-                    return Exited(c.pid, c.status)
-            told = self.system.env.event()
-            self.leader._child_ended.append(told)
-            holder = next((c for c in children if child and c.pid == child.pid), None)
+            ended = leader.first_zombie() if child is None else one
+            if ended is not None and ended.ended is not None:
+                del leader.children[ended.pid]
+                yield from self._do("wait", ops.OP_REAP)
+                return Exited(ended.pid, ended.status)
+            told = self.system.clock.event()
+            leader._child_ended.append(told)
             what = f"its child {child.name} to exit" if child else "any of its children to exit"
-            yield from self._wait(what, told, holder)
+            yield from self._wait(what, told, one)
 
-    def child_ended(self) -> None:
+    def first_zombie(self) -> Task | None:
+        """Return the child that was born first of those that have ended and are not reaped."""
+        while self._zombies:
+            found = self.children.get(self._zombies[0][1])
+            if found is not None:
+                return found
+            heappop(self._zombies)
+        return None
+
+    def child_ended(self, child: Task) -> None:
         """Wake the tasks that wait for a child."""
+        heappush(self._zombies, (child.birth, child.pid))
         told, self._child_ended = self._child_ended, []
         for event in told:
             event.succeed()
 
     # -- from birth to death --------------------------------------------------------------------
 
+    def begin_life(self) -> None:
+        """Be born: known by its number, and to its parent, and running its program."""
+        self.born = True
+        self.system.table.bear(self)
+        if self.parent is not None:
+            self.parent.children[self.pid] = self
+        self.start()
+
+    def group(self) -> Iterator[Task]:
+        """Yield the living tasks of this process, the leader first."""
+        return (t for t in (self.leader, *self.leader.threads.values()) if t.ended is None)
+
     def start(self) -> None:
-        """Begin to live: run the program, then exit."""
-        self.life = self.system.env.process(self._live())
+        """Run the program, then exit."""
+        self.life = self.system.clock.start(self._live())
 
     def discard(self) -> None:
         """Undo a child whose fork came to nothing before it had anything."""
-        self.system.forget(self)
+        self.system.table.bury(self)
 
     def begin_image(self, pages: int, stack_pages: int) -> Verb:
         """Give a process that has no parent its first address space."""
@@ -390,7 +425,7 @@ class Task(ThreadCalls):
             self.ends_with(0, "exit 0")
         except ProgramExit as leave:
             self.leader.ends_with(leave.status, f"exit {leave.status}")
-            self.system.end_threads(self)
+            self.system.signals.end_threads(self)
         except simpy.Interrupt as interrupt:  # before the program had begun
             self._die_of(Signal(interrupt.cause))
         except Killed as killed:
@@ -399,7 +434,7 @@ class Task(ThreadCalls):
             self.system.evidence.failed(self, refused)
             why = f" ({refused.call}: {refused.why})" if refused.why else ""
             self.leader.ends_with(1, f"failed: {refused.errno.name}{why}")
-            self.system.end_threads(self)
+            self.system.signals.end_threads(self)
         except BaseException as error:
             fault = fault_of_plugin(error, self.source)
             if fault is None:
@@ -410,9 +445,9 @@ class Task(ThreadCalls):
         self.ending = True
         self.drop_segments()
         if self.leader is self:
-            self.system.end_threads(self)
+            self.system.signals.end_threads(self)
             yield from self._await_threads()
-        self.system.take_figures(self)
+        self.system.figures.take(self)
         while True:
             try:
                 yield from self._do("exit", ops.OP_EXIT)
@@ -420,13 +455,26 @@ class Task(ThreadCalls):
             except simpy.Interrupt:  # a kill that came with the end: it is ending already
                 continue
         if self.born and self.leader is self:
-            self.system.count("exits")
-            self.system.mark("exit", self.name)
+            self.system.figures.count("exits")
+            self.system.figures.mark("exit", self.name)
         self.let_parent_go()
         self.ended = self.ended_how
         self.ended_ns = self.now_ns
         self.gone.succeed()
-        self.system.ended(self)
+        self._be_buried()
+
+    def _be_buried(self) -> None:
+        """Leave the machine: init adopts its children, its parent is told."""
+        system = self.system
+        system.figures.take_cpu_time(self)
+        if self.leader is not self:
+            self.leader.threads.pop(self.pid, None)
+        elif self.born:
+            system.table.finished.append(self)
+        system.shortage.ended(self)
+        system.table.bury(self)
+        if self.parent is not None:
+            self.parent.child_ended(self)
 
     def _begun(self, program: Callable[[Task], Verb]) -> Verb:
         """Return a program as it begins to run."""
@@ -461,7 +509,7 @@ class Task(ThreadCalls):
                 value = yield event
             except simpy.Interrupt as interrupt:
                 self.waits_for = self.holder = None
-                self.system.cancel_timer(self)  # one that it has set since it was killed
+                self.system.signals.cancel_timer(self)  # one that it has set since it was killed
                 program.close()
                 raise Killed(Signal(interrupt.cause)) from None
             except Exception as failure:  # an event of the program's own failed: its business

@@ -13,7 +13,7 @@ from sim.kernel import step as ops
 from sim.program.api import Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
 
     import simpy
 
@@ -33,12 +33,15 @@ class ThreadCalls(MemoryCalls):
 
     name: str
     leader: Task
-    threads: list[Task]
+    threads: dict[int, Task]
     ended: str | None
     gone: simpy.Event
     n_threads: int
     if TYPE_CHECKING:
 
+        def _thread(
+            self, name: str, program: Callable[[Task], Any], source: Callable[..., Any]
+        ) -> Task: ...
         def _build(self, call: str, op: int, child: Task) -> Verb: ...
         def _wait(self, what: str, event: simpy.Event, holder: Task | None = None) -> Verb: ...
 
@@ -49,31 +52,26 @@ class ThreadCalls(MemoryCalls):
         require_program(program)
         leader = self.leader
         leader.n_threads += 1
-        started = self.system.new_thread(
-            leader,
+        started = self._thread(
             name or f"{leader.name}#{leader.n_threads}",
             lambda task: program(task, *args, **kwargs),
             program,
         )
         yield from self._build("clone", ops.OP_VFORK, started)
-        leader.threads.append(started)
-        self.system.born(started)
+        leader.threads[started.pid] = started
+        started.begin_life()
         return Thread(started.pid, started.name)
 
     def join(self, thread: Thread) -> Verb:
         """Wait until `thread` of this process has ended."""
         if not isinstance(thread, Thread):
             raise TypeError(f"join takes a thread as `thread` returns it, not {shown(thread)}")
-        for other in self.leader.threads:
-            if other.pid == thread.pid:
-                yield from self._wait(f"its thread {other.name} to end", other.gone, other)
-
-    def group(self) -> Iterator[Task]:
-        """Yield the living tasks of this process, the leader first."""
-        return (t for t in (self.leader, *self.leader.threads) if t.ended is None)
+        other = self.leader.threads.get(thread.pid)
+        if other is not None:
+            yield from self._wait(f"its thread {other.name} to end", other.gone, other)
 
     def _await_threads(self) -> Verb:
         """Wait until this leader is the only task of its process."""
-        for other in list(self.threads):
+        for other in list(self.threads.values()):
             if other.ended is None:
                 yield other.gone

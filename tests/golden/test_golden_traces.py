@@ -52,17 +52,18 @@ class Trace:
 
     def watch(self, system: System) -> None:
         """Tell of waits for memory, which programs do not see."""
-        stall, resume = system.cpus.stall, system.cpus.resume
+        waits = system.memory_waits.tasks
+        park, wake = waits.park, waits.wake
 
-        def tell_stall(task: Task, cpu: int, holder: Task | None) -> None:
-            stall(task, cpu, holder)
+        def tell_park(task: Task, *how: Any, **more: Any) -> None:
+            park(task, *how, **more)
             self.say(task, f"waits for {task.waits_for}".split(",")[0])
 
-        def tell_resume(task: Task) -> None:
-            resume(task)
+        def tell_wake(task: Task) -> None:
+            wake(task)
             self.say(task, "may try again")
 
-        system.cpus.stall, system.cpus.resume = tell_stall, tell_resume  # type: ignore[method-assign]
+        waits.park, waits.wake = tell_park, tell_wake  # type: ignore[method-assign]
 
 
 def compare(name: str, trace: Trace, regenerate: bool) -> None:

@@ -130,13 +130,13 @@ def state_of(system: System, victim: Task) -> str:
     t = system.machine.arrays.tasks[victim.row]
     if victim.queued:
         return "in the run queue"
-    if victim.stalled:
+    if victim.waits_in is system.memory_waits.tasks:
         return "short of memory"
     if victim.waits_for is not None:
         return " ".join(victim.waits_for.split()[:2])
-    if victim in system.cpus.running:
-        cpu = system.machine.arrays.cpus[system.cpus.running.index(victim)]
-        if cpu.idle_from_ns >= 0 and cpu.next_ns > system.now_ns:
+    if victim.cpu is not None:
+        cpu = system.machine.arrays.cpus[victim.cpu]
+        if cpu.idle_from_ns >= 0 and cpu.next_ns > system.clock.now_ns:
             return "idle on its CPU"
         done = " done" if int(t.op) == ops.OP_NONE else ""
         if victim.building is not None:
@@ -158,12 +158,12 @@ def kill_at(
     def assassin(task: Task) -> Life:
         yield from task.sleep_until(at_ns)
         system = task.system
-        victim = next((t for t in system.living() if t.name == "victim"), None)
+        victim = next((t for t in system.table.living() if t.name == "victim"), None)
         if victim is None or victim.ending:
             seen.append(("gone", system))
         else:
             seen.append((state_of(system, victim), system))
-            system.kill(victim, Signal.OOM_KILL)
+            system.signals.kill(victim, Signal.OOM_KILL)
 
     programs = {"assassin": assassin, "victim": program, **others}
     document = run(
@@ -261,11 +261,11 @@ def test_the_killer_spares_the_next_while_an_unborn_child_gives_back_its_frames(
 def test_a_killed_task_cannot_be_killed_again() -> None:
     def twice(task: Task) -> Life:
         yield from task.sleep_until(50_000)
-        victim = next(t for t in task.system.living() if t.name == "victim")
-        task.system.kill(victim, Signal.OOM_KILL)
-        task.system.kill(victim, Signal.SEGFAULT)
+        victim = next(t for t in task.system.table.living() if t.name == "victim")
+        task.system.signals.kill(victim, Signal.OOM_KILL)
+        task.system.signals.kill(victim, Signal.SEGFAULT)
         yield from task.sleep(500)
-        task.system.kill(victim, Signal.OOM_KILL)
+        task.system.signals.kill(victim, Signal.OOM_KILL)
 
     document = run(
         {"twice": twice, "victim": touching},
@@ -288,8 +288,8 @@ def test_the_parent_of_a_killed_child_goes_on(call: str) -> None:
 
     def assassin(task: Task) -> Life:
         yield from task.sleep_until(90_000)
-        victim = next(t for t in task.system.living() if t.name == "victim")
-        task.system.kill(victim, Signal.OOM_KILL)
+        victim = next(t for t in task.system.table.living() if t.name == "victim")
+        task.system.signals.kill(victim, Signal.OOM_KILL)
 
     document = run(
         {"parent": parent, "assassin": assassin},

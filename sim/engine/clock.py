@@ -1,0 +1,107 @@
+"""SimPy's clock behind one door: the time, events behind all others of a time, and timers.
+
+Nothing else of the engine looks into SimPy's queue.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from heapq import heappop
+from typing import TYPE_CHECKING, Any, Final
+
+import simpy
+from simpy.events import EventPriority
+
+from sim.engine.foreign import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+LATE: Final = EventPriority(2)
+"""SimPy priority of the driver: behind NORMAL (1) and URGENT (0)."""
+
+
+class Clock:
+    """Simulated time, in ns.  `env` is the SimPy environment that programs may use."""
+
+    def __init__(self) -> None:
+        self.env: simpy.Environment = Environment(initial_time=0)
+        self._cancelled: set[simpy.Event] = set()
+        self._background: set[simpy.Event] = set()
+        self._end_ns: int | None = None
+
+    @property
+    def now_ns(self) -> int:
+        """Simulated time."""
+        return int(self.env.now)
+
+    @property
+    def end_ns(self) -> int:
+        """The time now, or at the end of the run: the horizon if it was reached."""
+        return self.now_ns if self._end_ns is None else self._end_ns
+
+    def stop_at(self, end_ns: int) -> None:
+        """Let the run have ended at `end_ns`, which no event may have reached."""
+        self._end_ns = end_ns
+
+    def event(self) -> simpy.Event:
+        """Return an event that somebody will trigger."""
+        return self.env.event()
+
+    def start(self, generator: Generator[Any, Any, Any]) -> simpy.Process:
+        """Run a generator as a SimPy process."""
+        return self.env.process(generator)
+
+    def run(self, driver: Generator[Any, Any, Any]) -> None:
+        """Let time pass until `driver` has come to its end."""
+        self.env.run(until=self.env.process(driver))
+
+    def late(self, at_ns: int) -> simpy.Event:
+        """Return an event at `at_ns` that comes behind all others of that time."""
+        event = simpy.Event(self.env)
+        event._ok = True
+        event._value = None
+        self.env.schedule(event, LATE, at_ns - self.now_ns)
+        return event
+
+    def timer(
+        self,
+        delay_ns: int,
+        then: Callable[[], None] | None = None,
+        *,
+        background: bool = False,
+    ) -> simpy.Event:
+        """Return an event in `delay_ns`, at which `then` is called; it may be cancelled.
+
+        A run does not go on for timers in the `background`.
+        """
+        timer = self.env.timeout(delay_ns)
+        if timer.callbacks is not None:
+            timer.callbacks.append(partial(self._fired, then))
+        if background:
+            self._background.add(timer)
+        return timer
+
+    def cancel(self, timer: simpy.Event) -> None:
+        """Cancel a timer that nobody waits for any more: the run must not go on for it."""
+        if not timer.processed:
+            self._cancelled.add(timer)
+            self._background.discard(timer)
+
+    def _fired(self, then: Callable[[], None] | None, timer: simpy.Event) -> None:
+        self._background.discard(timer)
+        if timer in self._cancelled:  # at the very time at which it was due
+            self._cancelled.remove(timer)
+        elif then is not None:
+            then()
+
+    def next_ns(self) -> int | None:
+        """Return the time of the next event, or ``None``; cancelled ones are passed over."""
+        queue = self.env._queue
+        while queue and queue[0][-1] in self._cancelled:
+            self._cancelled.remove(heappop(queue)[-1])
+        return int(queue[0][0]) if queue else None
+
+    def only_background(self) -> bool:
+        """Whether nothing will happen but timers in the background."""
+        return len(self.env._queue) - len(self._cancelled) == len(self._background)

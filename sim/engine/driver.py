@@ -1,0 +1,150 @@
+"""The loop that runs a machine: burst after burst, and what each of them came back for.
+
+SimPy processes are the programs and one driver.  The driver gives CPUs to tasks, has the burst run
+up to the next event, moves the clock there, and acts on what the burst came back with.  It always
+runs last at its time, so that events and programs of that time see the machine between steps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.base.errors import KernelPanicError
+from sim.engine import burst
+from sim.engine.task import Signal
+from sim.kernel.work import SEGFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.engine.clock import Clock
+    from sim.engine.disk import Disk
+    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.evidence import Evidence
+    from sim.engine.mmap_lock import LockQueue
+    from sim.engine.shortage import Shortage
+    from sim.engine.signals import Signals
+    from sim.engine.table import TaskTable
+    from sim.engine.task import Task
+    from sim.machine.machine import Machine
+
+LONGEST_BURST: Final = 1_000_000
+"""Steps after which compiled code comes back in any case, so that a run can be stopped."""
+
+
+class Driver:
+    """Runs a machine to its `ending`: ``horizon``, ``idle`` or ``deadlock``."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        clock: Clock,
+        table: TaskTable,
+        cpus: Dispatcher,
+        disk: Disk,
+        locks: LockQueue,
+        shortage: Shortage,
+        signals: Signals,
+        evidence: Evidence,
+        *,
+        burst_steps: int = 0,
+        horizon_ns: int | None = None,
+        check: bool = False,
+    ) -> None:
+        self._machine = machine
+        self._clock = clock
+        self._table = table
+        self._cpus = cpus
+        self._disk = disk
+        self._locks = locks
+        self._signals = signals
+        self._evidence = evidence
+        self._burst_steps = burst_steps if burst_steps > 0 else LONGEST_BURST
+        self._horizon_ns = burst.FOREVER if horizon_ns is None else horizon_ns
+        self._check = check
+        self._handlers: dict[int, Callable[[Task, int], None]] = {
+            burst.FINISHED: self._finished,
+            burst.SLICE_OVER: cpus.preempt,
+            burst.GIVES_WAY: cpus.give_way,
+            burst.MEMORY_SHORT: shortage.refused,
+            burst.MMAP_LOCKED: locks.refused,
+            burst.PAGE_WAITED_FOR: disk.refused,
+            burst.INVALID: self._invalid,
+            burst.RELEASED: lambda task, cpu: shortage.released(),
+            burst.SERVED: lambda task, cpu: shortage.served(task),
+            # Seen to after every burst, whatever else there was to do:
+            burst.READS_WANTED: lambda task, cpu: None,
+            burst.LOCK_GIVEN: lambda task, cpu: None,
+        }
+        self.tell: Callable[[int], None] | None = None
+        self.ending: str | None = None
+        self.deadlock: str | None = None
+
+    def drive(self) -> Any:
+        """Run to the horizon, or until nothing is left to do."""
+        yield self._clock.late(self._clock.now_ns)
+        while True:
+            self._cpus.settle()
+            until_ns = self._until_ns()
+            reason, cpu, at_ns = burst.advance(self._machine.arrays, until_ns, self._burst_steps)
+            if self.tell is not None:
+                self.tell(self._clock.now_ns)
+            if self._check:
+                self._machine.audit()
+            if reason == burst.ROOM:
+                self._machine.make_room()
+            elif reason in (burst.REACHED, burst.IDLE):
+                if until_ns >= self._horizon_ns:
+                    self._end(reason)
+                    return
+                yield self._clock.late(until_ns)
+            else:
+                yield self._clock.late(at_ns)
+                self._disk.take_requests()
+                if reason != burst.LENGTH:
+                    self._act(reason, cpu)
+                    self._locks.attend()
+                    yield self._clock.late(self._clock.now_ns)
+
+    def _upcoming_ns(self) -> int | None:
+        """Return when the next event comes; the kernel's own timers are none, if all is at rest."""
+        if self._clock.only_background() and self._cpus.at_rest():
+            return None
+        return self._clock.next_ns()
+
+    def _until_ns(self) -> int:
+        upcoming_ns = self._upcoming_ns()
+        return self._horizon_ns if upcoming_ns is None else min(self._horizon_ns, upcoming_ns)
+
+    def _act(self, reason: int, cpu: int) -> None:
+        """Do what the burst came back for."""
+        task = self._cpus.running[cpu]
+        if task is None:
+            raise KernelPanicError("the burst ran a CPU without a task", str(cpu))
+        self._handlers[reason](task, cpu)
+
+    def _finished(self, task: Task, cpu: int) -> None:
+        self._locks.look_again()
+        if task.busy:
+            task.complete()
+
+    def _invalid(self, task: Task, cpu: int) -> None:
+        burst.charge(self._machine.arrays, cpu, task.row, SEGFAULT)
+        self._evidence.crashed(task)
+        self._signals.kill(task, Signal.SEGFAULT)
+
+    def _end(self, reason: int) -> None:
+        if reason == burst.REACHED or self._upcoming_ns() is not None:
+            self.ending = "horizon"
+            self._clock.stop_at(self._horizon_ns)
+        elif any(True for _ in self._table.living()):
+            self.ending = "deadlock"
+            self.deadlock = "; ".join(_complaint(task) for task in self._table.living())
+        else:
+            self.ending = "idle"
+
+
+def _complaint(task: Task) -> str:
+    what = task.waits_for or "an event of its program"
+    holder = f" (held by {task.holder.name})" if task.holder is not None else ""
+    return f"{task.name} waits for {what}{holder}"

@@ -1,0 +1,112 @@
+"""What is counted while a machine runs: events, marks, and the figures of each process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from sim.base.units import PAGE_BYTES
+from sim.kernel import work
+from sim.machine.layout import NONE
+from sim.observe.footprint import footprint
+from sim.observe.histogram import FORK, observe_one
+
+if TYPE_CHECKING:
+    from sim.engine.clock import Clock
+    from sim.engine.table import TaskTable
+    from sim.engine.task import Task
+    from sim.machine.machine import Machine
+
+FAULT_KINDS: Final = {
+    "zero_fill": (work.ZERO_FILL, work.HUGE_ZERO_FILL),
+    "zero_page_map": (work.ZERO_PAGE_MAP,),
+    "cow_copy": (work.COW_COPY, work.HUGE_COPY),
+    "cow_reuse": (work.COW_REUSE,),
+    "file_map": (work.FILE_MAP,),
+    "spurious": (work.SPURIOUS,),
+}
+"""Named kinds of minor faults, and the lines of work that count them."""
+
+
+class Figures:
+    """Counts since the end of warm-up, and marks of the whole run: (time in ns, kind, name)."""
+
+    def __init__(self, machine: Machine, clock: Clock, table: TaskTable) -> None:
+        self._machine = machine
+        self._clock = clock
+        self._table = table
+        self.counters: Counter[str] = Counter()
+        self.marks: list[tuple[int, str, str]] = []
+
+    def count(self, name: str) -> None:
+        """Count an event."""
+        self.counters[name] += 1
+
+    def mark(self, kind: str, name: str) -> None:
+        """Note an event for time series."""
+        self.marks.append((self._clock.now_ns, kind, name))
+
+    def forked(self, latency_ns: int) -> None:
+        """Count how long a fork took, from call to return."""
+        observe_one(self._machine.arrays, FORK, latency_ns)
+
+    def fault_count(self, task: Task, kind: str) -> int:
+        """Return how many faults of `kind` a task has had."""
+        counts = self._machine.arrays.counts[task.row]
+        return sum(int(counts[line]) for line in FAULT_KINDS[kind])
+
+    def _faults_so_far(self, task: Task) -> Counter[str]:
+        """Count the faults of a task since its birth, major ones among them."""
+        found = Counter({kind: self.fault_count(task, kind) for kind in FAULT_KINDS})
+        found["major"] = int(self._machine.arrays.counts[task.row, work.MAJOR_FAULT])
+        return found
+
+    def _measured_faults(self, task: Task) -> Counter[str]:
+        """Count the faults of a task since the end of warm-up."""
+        return self._faults_so_far(task) - task.faults_before
+
+    def restart(self) -> None:
+        """Forget all counts, and count the faults of all processes from now on."""
+        self.counters.clear()
+        for task in self._table.by_pid.values():
+            task.faults_before = self._faults_so_far(task)
+            task.group_faults.clear()
+        for task in (*self._table.finished, *self._table.by_pid.values()):
+            if task.figures is not None:  # taken just before its exit
+                task.figures |= {"faults": dict.fromkeys(FAULT_KINDS, 0)}
+                task.figures |= {"minor_faults": 0, "major_faults": 0}
+
+    def take(self, task: Task) -> None:
+        """Keep what a process held and did, just before its exit or at the end of the run.
+
+        What a thread did counts as its process's.
+        """
+        m = self._machine.arrays
+        if task.leader is not task:
+            task.leader.group_faults += self._measured_faults(task)
+            task.leader.group_cpu_ns += int(m.tasks[task.row].cpu_ns)
+            return
+        space = self._table.space_of(task)
+        resident, pss, unique, peak = 0, 0, 0, 0
+        if space != NONE:
+            resident, pss, unique = footprint(m, space)
+            peak = int(m.spaces[space].peak_rss)
+        group = list(task.group())
+        counted = sum((self._measured_faults(t) for t in group), task.group_faults)
+        faults = {kind: counted[kind] for kind in FAULT_KINDS}
+        task.figures = {
+            "faults": faults,
+            "minor_faults": sum(faults.values()),
+            "major_faults": counted["major"],
+            "peak_rss_bytes": peak * PAGE_BYTES,
+            "rss_bytes": resident * PAGE_BYTES,
+            "pss_bytes": int(pss),
+            "unique_bytes": unique * PAGE_BYTES,
+            "cpu_ns": task.group_cpu_ns + sum(int(m.tasks[t.row].cpu_ns) for t in group),
+        }
+
+    def take_cpu_time(self, task: Task) -> None:
+        """Add to the figures of a process the CPU time that its exit took."""
+        if task.figures is not None:
+            own_ns = int(self._machine.arrays.tasks[task.row].cpu_ns)
+            task.figures["cpu_ns"] = task.group_cpu_ns + own_ns

@@ -1,0 +1,106 @@
+"""All tasks of a machine: by number and by row, living ones, their birth and their burial."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.base.rng import key_words, stream
+from sim.kernel import work
+from sim.machine.layout import N_DRAWS, N_LINES, NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.engine.clock import Clock
+    from sim.engine.task import Task
+    from sim.machine.machine import Machine
+
+KEY_ORDER: Final = (*range(36), work.DRAW_PAGE, work.DRAW_HOT, *range(36, N_LINES))
+"""Purposes of random draws in the order in which they get their keys.
+
+A kind of work that is added comes last, so that it changes nobody else's luck.
+"""
+
+
+class TaskTable:
+    """The tasks of one machine.  `finished` are processes that have ended, by time of their end."""
+
+    def __init__(self, machine: Machine, clock: Clock, seed: int, replication: int) -> None:
+        self._machine = machine
+        self._clock = clock
+        self._seed = seed
+        self._replication = replication
+        self.by_pid: dict[int, Task] = {}
+        self.by_row: dict[int, Task] = {}
+        self.finished: list[Task] = []
+        self._pids = 1
+        self._births = 0
+
+    def next_pid(self) -> int:
+        """Return a number for a new process; init has 1."""
+        self._pids += 1
+        return self._pids
+
+    def enter(self, task: Task) -> None:
+        """Take in a task that is being made, and give it its keys for counter-based draws."""
+        words = key_words(self._seed, self._replication, task.name, 2 * N_DRAWS)
+        draws = self._machine.arrays.draws[task.row]
+        draws[KEY_ORDER, 0] = words[0::2]
+        draws[KEY_ORDER, 1] = words[1::2]
+        self.by_row[task.row] = task
+
+    def rng(self, task: Task, purpose: str) -> np.random.Generator:
+        """Return a task's random stream for `purpose`, at its start."""
+        return stream(self._seed, self._replication, "task", task.name, purpose)
+
+    def bear(self, task: Task) -> None:
+        """Let a task be known by its number from now on."""
+        self.by_pid[task.pid] = task
+        self._births += 1
+        task.birth = self._births
+
+    def bury(self, task: Task) -> None:
+        """Take out a task that has ended, or was never born; init adopts its children."""
+        for child in task.children.values():
+            child.parent = None
+        task.children = {}
+        self.by_row.pop(task.row, None)
+        self.by_pid.pop(task.pid, None)
+        self._machine.free_task(task.row)
+
+    def living(self) -> Iterator[Task]:
+        """Yield tasks that have not exited, in order of birth, without the kernel's threads."""
+        return (task for task in self.by_pid.values() if not task.daemon)
+
+    def processes(self) -> Iterator[Task]:
+        """Yield the leaders of living processes, in order of birth."""
+        return (task for task in self.living() if task.leader is task)
+
+    def everybody(self) -> list[Task]:
+        """Return all processes, ended or not, by pid."""
+        alive = [task for task in self.processes() if task.born]
+        return sorted([*self.finished, *alive], key=lambda task: task.pid)
+
+    def space_of(self, task: Task) -> int:
+        """Return the address space of a task."""
+        return int(self._machine.arrays.tasks[task.row].space)
+
+    def sharers(self, task: Task) -> list[Task]:
+        """Return all tasks that use a task's address space: itself, then by birth."""
+        space = self.space_of(task)
+        if space == NONE:
+            return [task]
+        rows = np.flatnonzero(self._machine.arrays.tasks["space"] == space)
+        others = [self.by_row[row] for row in rows.tolist() if row in self.by_row]
+        others = [t for t in others if t.pid in self.by_pid and t is not task and not t.daemon]
+        return [task, *sorted(others, key=lambda t: t.birth)]
+
+    def resident_and_tables(self, task: Task) -> tuple[int, int]:
+        """Return a task's resident pages and page-table pages."""
+        space = self.space_of(task)
+        if space == NONE:
+            return 0, 0
+        s = self._machine.arrays.spaces[space]
+        return int(s.rss_anon + s.rss_file + s.rss_shmem), int(s.tables)
