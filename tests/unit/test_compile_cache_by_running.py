@@ -36,7 +36,8 @@ def folder(tmp_path: Path) -> Path:
 
 def started(folder: Path, before: str = "", **environment: str) -> tuple[str, str]:
     """Run the program in a fresh process, after `before`; return what it prints and says."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "COWPOOL_"))}
+    places = ("NUMBA_", "COWPOOL_", "XDG_CACHE_HOME")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(places)}
     ran = subprocess.run(
         [sys.executable, "-c", f"{before}\nimport runpy; runpy.run_path('caller.py')"],
         cwd=folder,
