@@ -9,8 +9,8 @@ from sim.base.text import shown
 from sim.base.units import Vpn, pages_for
 from sim.engine.evidence import REFUSED_BY
 from sim.engine.streams import MOST, stream, whole
-from sim.kernel import fadvise
 from sim.kernel import step as ops
+from sim.kernel.files import fadvise
 from sim.kernel.work import E2BIG, EAGAIN, EFAULT, EINVAL, ENOMEM
 from sim.machine.layout import (
     A_ACCOUNT,

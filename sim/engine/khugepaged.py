@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import MS
 from sim.engine.task import Task
 from sim.kernel import step as ops
-from sim.kernel.khugepaged import NO_BLOCK, REST
+from sim.kernel.reclaim.khugepaged import NO_BLOCK, REST
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -17,8 +17,8 @@ Read in Linux 6.12 `include/linux/mm.h` (`vma_start_write`, `vma_start_read`), `
 """
 
 from sim.base.jit import compiled
-from sim.kernel.huge import huge_entry
-from sim.kernel.lend import is_lent
+from sim.kernel.fault.huge import huge_entry
+from sim.kernel.fork.lend import is_lent
 from sim.kernel.ops import (
     AREA_LOCK,
     BLOCK_LOCK,

@@ -3,19 +3,24 @@
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.kernel.areas import STAGE_POPULATE, brk_step, mmap_step
-from sim.kernel.collapse import collapse_step
-from sim.kernel.execve import exec_step, start_step
-from sim.kernel.fadvise import fadvise_step
-from sim.kernel.fault import access
-from sim.kernel.fileio import file_read_step, file_write_step, fsync_step, msync_step
-from sim.kernel.fork import fork_step
-from sim.kernel.khugepaged import khugepaged_step
-from sim.kernel.lazyfree import free_step
-from sim.kernel.lend import ALL_PAGES, adopt_step, is_lent, own_range_step, own_step
+from sim.kernel.calls.areas import STAGE_POPULATE, brk_step, mmap_step
+from sim.kernel.calls.collapse import collapse_step
+from sim.kernel.calls.execve import exec_step, start_step
+from sim.kernel.calls.lazyfree import free_step
+from sim.kernel.calls.mlock import mlock_step
+from sim.kernel.calls.mremap import STAGE_GROWN, mremap_step
+from sim.kernel.calls.populate import AS_ALLOWED, populate_step
+from sim.kernel.calls.populate import READ as READ
+from sim.kernel.calls.populate import WRITE as WRITE
+from sim.kernel.calls.protect import advise_step, mprotect_step
+from sim.kernel.calls.unmap import dontneed_step, unmap_step, zap_leaf
+from sim.kernel.fault.fault import access
+from sim.kernel.files.fadvise import fadvise_step
+from sim.kernel.files.fileio import file_read_step, file_write_step, fsync_step, msync_step
+from sim.kernel.fork.fork import fork_step
+from sim.kernel.fork.lend import ALL_PAGES, adopt_step, is_lent, own_range_step, own_step
+from sim.kernel.fork.process import exit_step, vfork_step
 from sim.kernel.lock import acquire, lock_wanted, release, release_areas, tell
-from sim.kernel.mlock import mlock_step
-from sim.kernel.mremap import STAGE_GROWN, mremap_step
 from sim.kernel.ops import AREA_LOCK, FIRST, NO_LOCK, READ_LOCK, THEN, WRITE_LOCK
 from sim.kernel.ops import OP_ACCESS as OP_ACCESS
 from sim.kernel.ops import OP_ADOPT as OP_ADOPT
@@ -44,12 +49,7 @@ from sim.kernel.ops import OP_POPULATE as OP_POPULATE
 from sim.kernel.ops import OP_REAP as OP_REAP
 from sim.kernel.ops import OP_START as OP_START
 from sim.kernel.ops import OP_VFORK as OP_VFORK
-from sim.kernel.populate import AS_ALLOWED, populate_step
-from sim.kernel.populate import READ as READ
-from sim.kernel.populate import WRITE as WRITE
-from sim.kernel.process import exit_step, vfork_step
-from sim.kernel.protect import advise_step, mprotect_step
-from sim.kernel.unmap import dontneed_step, unmap_step, zap_leaf
+from sim.kernel.reclaim.khugepaged import khugepaged_step
 from sim.kernel.work import (
     DONE,
     DRAW_HOT,

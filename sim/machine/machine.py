@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sim.base.errors import KernelPanicError
 from sim.base.units import PAGE_BYTES
-from sim.machine.audit import audit
+from sim.machine.audit.audit import audit
 from sim.machine.frames import add_free_range
 from sim.machine.images import ImageStore
 from sim.machine.layout import (

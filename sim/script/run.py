@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sim.engine.build import STACK_PAGES, build_machine
 from sim.engine.direct import take_step
-from sim.kernel import fadvise
 from sim.kernel import step as ops
+from sim.kernel.files import fadvise
 from sim.kernel.work import DONE, MAJOR_FAULT, MORE, SEGV
 from sim.machine.areas import find_area
 from sim.machine.layout import (

@@ -20,28 +20,36 @@ MOST_CPU_S = 40
 """CPU time that the history test may take on a kernel: a broken list may have no end."""
 
 BROKEN: dict[str, tuple[str, str, str]] = {
-    "nothing": ("kernel/fault.py", "old.refs -= 1", "old.refs -= 1"),
+    "nothing": ("kernel/fault/fault.py", "old.refs -= 1", "old.refs -= 1"),
     "fork leaves the parent's entries writable": (
-        "kernel/lend.py",
+        "kernel/fork/lend.py",
         "entry &= ~PTE_WRITE\n            m.tables[source, i] = entry",
         "pass",
     ),
     "fork does not count the new mapping": (
-        "kernel/lend.py",
+        "kernel/fork/lend.py",
         "frame.maps += 1\n        frame.bits &= ~F_EXCLUSIVE\n        if",
         "frame.bits &= ~F_EXCLUSIVE\n        if",
     ),
-    "the reference is not dropped after a copy": ("kernel/fault.py", "old.refs -= 1", "pass"),
-    "a shared page is reused": ("kernel/fault.py", "or old.refs == 1)", "or old.refs <= 2)"),
+    "the reference is not dropped after a copy": ("kernel/fault/fault.py", "old.refs -= 1", "pass"),
+    "a shared page is reused": ("kernel/fault/fault.py", "or old.refs == 1)", "or old.refs <= 2)"),
     "a leaf table that others use is changed": (
-        "kernel/fault.py",
+        "kernel/fault/fault.py",
         "if s.lent != 0 and leaf",
         "if s.lent > 99 and leaf",
     ),
-    "the zero page is written": ("kernel/fault.py", "= entry & PTE_ZERO == 0 and (", "= ("),
-    "dontneed leaves the entries": ("kernel/unmap.py", "m.tables[leaf, at] = 0\n    if", "if"),
-    "a borrowed address space is torn down": ("kernel/process.py", "s.users > 1", "s.users > 2"),
-    "a page is dropped though it is mapped": ("kernel/fadvise.py", "frame.maps > 0 or ", ""),
+    "the zero page is written": ("kernel/fault/fault.py", "= entry & PTE_ZERO == 0 and (", "= ("),
+    "dontneed leaves the entries": (
+        "kernel/calls/unmap.py",
+        "m.tables[leaf, at] = 0\n    if",
+        "if",
+    ),
+    "a borrowed address space is torn down": (
+        "kernel/fork/process.py",
+        "s.users > 1",
+        "s.users > 2",
+    ),
+    "a page is dropped though it is mapped": ("kernel/files/fadvise.py", "frame.maps > 0 or ", ""),
     "buddies merge wrongly": ("machine/frames.py", "pfn = min(pfn, buddy)", "pfn = buddy"),
 }
 

@@ -18,8 +18,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sim.kernel import fadvise
 from sim.kernel import step as ops
+from sim.kernel.files import fadvise
 from sim.kernel.work import MORE, SEGV
 from sim.machine.layout import (
     F_FILE,

@@ -18,9 +18,8 @@ def imported_by(file):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sim."):
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             for name in names:
-                path = PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")
-                if path.is_file():
-                    yield path
+                path = PACKAGE.joinpath(*name.split(".")[1:])
+                yield from filter(Path.is_file, (path.with_suffix(".py"), path / "__init__.py"))
 
 
 def compiles(file):
@@ -35,7 +34,7 @@ def compiles(file):
 
 def test_all_that_compiled_code_is_made_of_is_looked_at():
     waiting = [file for file in PACKAGE.rglob("*.py") if compiles(file)]
-    assert PACKAGE / "kernel" / "fault.py" in waiting
+    assert PACKAGE / "kernel" / "fault" / "fault.py" in waiting
     reached = set(waiting)
     while waiting:
         new = set(imported_by(waiting.pop())) - reached

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.kernel.fork import needs_copy
+from sim.kernel.fork.fork import needs_copy
 from sim.kernel.step import OP_ACCESS, OP_EXEC, OP_MPROTECT, OP_POPULATE
 from sim.kernel.work import (
     BEGUN,

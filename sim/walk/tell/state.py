@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sim.kernel.huge import huge_entry
-from sim.kernel.lend import is_lent
+from sim.kernel.fault.huge import huge_entry
+from sim.kernel.fork.lend import is_lent
 from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_DONTFORK,

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from support.kernel import DONE, SHORT, Kernel
 
-from sim.kernel import fadvise, readahead
 from sim.kernel import step as ops
+from sim.kernel.files import fadvise, readahead
 from sim.kernel.work import EINVAL, MORE, UNDER_WAY
 from sim.machine.layout import (
     A_RANDOM,

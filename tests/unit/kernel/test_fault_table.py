@@ -1,4 +1,4 @@
-"""A row each of the decision table in `sim.kernel.fault`."""
+"""A row each of the decision table in `sim.kernel.fault.fault`."""
 
 from collections.abc import Callable
 

@@ -1,0 +1,1 @@
+"""System calls that change areas, and calls over a range of pages."""

@@ -1,0 +1,196 @@
+"""Collapsing: 2 MiB of small pages become one huge page; madvise(MADV_COLLAPSE).
+
+=========================================  ====================================================
+the aligned 2 MiB, whole in range          so Linux
+=========================================  ====================================================
+are not, no boundary of 2 MiB in range     goes on, EINVAL in the end
+have no leaf table                         ends with EINVAL
+have no table one level up either          goes on, EINVAL in the end
+have a huge entry, the huge zero page's    leaves it
+otherwise                                  takes a block of frames, copies the pages that are
+                                           there, shared or not, zeroes the rest, maps it by a
+                                           huge entry: exclusive, dirty, writable as the area
+before 6.18, no entry being writable       goes on, EINVAL in the end
+and no block is free                       ends with ENOMEM
+=========================================  ====================================================
+
+The leaf table is set aside; old pages lose a mapping each.  An area that refuses huge pages, has no
+family or does not hold any aligned 2 MiB ends it with EINVAL.  Advice and limits of khugepaged do
+not matter.  Read in Linux 6.1 `mm/khugepaged.c` (`madvise_collapse`, `hpage_collapse_scan_pmd`,
+`collapse_huge_page`), 6.18 by running it.
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.fault.folio import make_folio, take_block
+from sim.kernel.fault.huge import put_aside
+from sim.kernel.fault.mappers import drop_mapper
+from sim.kernel.overcommit import refuse
+from sim.kernel.pages import count_resident, forget_page, join_twins
+from sim.kernel.work import (
+    BY_MEMORY,
+    COLLAPSE,
+    DONE,
+    EINVAL,
+    FRAME_FREE,
+    MADVISE_CALL,
+    MORE,
+    UNMAP_PTE,
+    note,
+)
+from sim.machine.layout import (
+    A_NOHUGEPAGE,
+    A_SHARED,
+    A_WRITE,
+    F_LARGE,
+    F_WRITTEN,
+    HUGE_ORDER,
+    HUGE_PAGES,
+    KIND_ANON,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_DIRTY,
+    PTE_HUGE,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    Arrays,
+)
+from sim.machine.rules import R_COLLAPSE, R_COLLAPSE_READONLY
+from sim.machine.tables import find_table
+
+
+@compiled
+def may_collapse(m: Arrays, area: int) -> bool:
+    """Whether an area may have huge pages by collapsing."""
+    a = m.areas[area]
+    first = ((int(a.start) + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
+    return bool(
+        a.kind == KIND_ANON
+        and a.bits & (A_SHARED | A_NOHUGEPAGE) == 0
+        and a.family != NONE
+        and first + HUGE_PAGES <= a.end
+    )
+
+
+@compiled
+def is_written(m: Arrays, entry: int) -> bool:
+    """Whether a program may have written to the page of an anonymous entry."""
+    return bool(entry & PTE_DIRTY != 0 or m.frames[entry >> PFN_SHIFT].bits & F_WRITTEN != 0)
+
+
+@compiled
+def any_writable(m: Arrays, leaf: int) -> bool:
+    """Whether any entry of a leaf table is writable."""
+    for at in range(HUGE_PAGES):
+        if int(m.tables[leaf, at]) & PTE_WRITE != 0:
+            return True
+    return False
+
+
+@compiled
+def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: int) -> None:
+    """Put a huge entry for the block of frames `block` in the place of the leaf table of `base`."""
+    a = m.areas[area]
+    middle = find_table(m, space, base, 1)
+    leaf = find_table(m, space, base, 0)
+    make_folio(m, space, block, HUGE_ORDER, 1, int(a.family), int(a.offset + base - a.start))
+    copied = 0
+    freed = 0
+    for at in range(HUGE_PAGES):
+        entry = int(m.tables[leaf, at])
+        m.tables[leaf, at] = 0
+        if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+            continue
+        copied += 1
+        pfn = entry >> PFN_SHIFT
+        old = m.frames[pfn]
+        if is_written(m, entry):
+            m.frames[block + at].bits |= F_WRITTEN
+        join_twins(m, pfn, block + at)
+        if old.bits & F_LARGE != 0:
+            drop_mapper(m, space, pfn, 1)
+        old.refs -= 1
+        old.maps -= 1
+        if old.refs == 0:
+            forget_page(m, cpu, pfn)
+            freed += 1
+    put_aside(m, leaf, middle)
+    bits = PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
+    if a.bits & A_WRITE != 0:
+        bits |= PTE_WRITE
+    m.tables[middle, (base >> TABLE_SHIFT) & TABLE_MASK] = (block << PFN_SHIFT) | bits
+    m.spaces[space].generation += 1
+    count_resident(m, space, HUGE_PAGES - copied)
+    m.pool[0].released += 1
+    note(m, COLLAPSE, 1)
+    note(m, UNMAP_PTE, copied)
+    note(m, FRAME_FREE, freed)
+
+
+@compiled
+def collapse_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of madvise(MADV_COLLAPSE): an area, or 2 MiB of one.
+
+    That some 2 MiB of the area under way cannot be collapsed is in the task's `index`.
+    """
+    t = m.tasks[task]
+    end = int(t.start + t.pages)
+    if t.stage == 0:
+        t.stage = 1
+        t.at = t.start
+        t.limit = t.start
+        note(m, MADVISE_CALL, 1)
+    if m.pool[0].rules & R_COLLAPSE == 0:
+        t.errno = EINVAL
+        return DONE
+    if t.at >= t.limit:
+        area = area_ahead(m, task, end)
+        if area == NONE:
+            return DONE
+        if not may_collapse(m, area):
+            t.errno = EINVAL
+            return DONE
+        t.area = area
+        t.limit = min(int(m.areas[area].end), end)
+        t.at = ((int(t.at) + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
+        t.index = 1 if t.at >> TABLE_SHIFT > t.limit >> TABLE_SHIFT else 0
+    if t.at + HUGE_PAGES <= t.limit and not collapse_block(m, cpu, task):
+        return DONE
+    if t.at + HUGE_PAGES <= t.limit:
+        return MORE
+    if t.index != 0:
+        t.errno = EINVAL
+        return DONE
+    t.at = t.limit
+    return MORE if t.at < end else DONE
+
+
+@compiled
+def collapse_block(m: Arrays, cpu: int, task: int) -> bool:
+    """Collapse the 2 MiB at the task's `at`, and go on behind them; False if that ends the call."""
+    t = m.tasks[task]
+    base = int(t.at)
+    t.at = base + HUGE_PAGES
+    middle = find_table(m, int(t.space), base, 1)
+    if middle == NONE:
+        t.index = 1
+        return True
+    entry = int(m.tables[middle, (base >> TABLE_SHIFT) & TABLE_MASK])
+    if entry & PTE_HUGE != 0:
+        return True
+    if entry & PTE_PRESENT == 0:
+        t.errno = EINVAL
+        return False
+    if m.pool[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, entry >> PFN_SHIFT):
+        t.index = 1
+        return True
+    block = take_block(m, task, HUGE_ORDER)
+    if block == NONE:
+        refuse(m, task, BY_MEMORY, 1 << HUGE_ORDER)
+        return False
+    collapse_leaf(m, cpu, int(t.space), int(t.area), base, block)
+    return True

@@ -1,0 +1,239 @@
+"""MADV_FREE: what is in these pages may be lost; until they are written again they count as clean.
+
+=============================================  ==============================================
+the page is                                    so Linux
+=============================================  ==============================================
+in a huge entry, the range covers all of it    makes entry and folio clean
+in a huge entry, the range covers a part       splits entry and folio, then frees that part
+in a huge entry, others map any of it          leaves it alone
+in a folio of 512 that others map as well      leaves it alone, unless the range covers all of it
+dirty itself (not only its entry), and shared  leaves it alone
+any other                                      makes entry and page clean, and keeps them
+=============================================  ==============================================
+
+Pages of a folio that is split which hold only zeros are replaced by the zero page (since 6.12).
+Read in Linux 6.18 `mm/madvise.c` (`madvise_free_pte_range`), `mm/huge_memory.c`
+(`madvise_free_huge_pmd`) and `mm/migrate.c` (`try_to_map_unused_to_zeropage`).
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.fault.folio import folio_pages, maybe_shared
+from sim.kernel.fault.huge import huge_entry, maybe_shared_whole, split_huge
+from sim.kernel.pages import forget_page
+from sim.kernel.work import DONE, EINVAL, FRAME_FREE, MADVISE_CALL, MORE, UNMAP_PTE, note
+from sim.machine.areas import find_area
+from sim.machine.layout import (
+    A_LOCKED,
+    A_SHARED,
+    F_ANON,
+    F_DIRTY,
+    F_LARGE,
+    F_WRITTEN,
+    HUGE_PAGES,
+    KIND_ANON,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_BLANK,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    ZERO_PFN,
+    Arrays,
+)
+from sim.machine.rules import R_FREE_WHOLE, R_ZERO_SPLIT
+from sim.machine.tables import find_table, next_present
+
+
+@compiled
+def free_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of madvise(MADV_FREE): the entries below one leaf table.
+
+    Holes are passed over, with ENOMEM in the end; memory that is not private and anonymous, or is
+    locked, ends it with EINVAL.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    end = int(t.start + t.pages)
+    if t.stage == 0:
+        t.stage = 1
+        t.at = t.start
+        t.limit = t.start
+        note(m, MADVISE_CALL, 1)
+    if t.at >= t.limit:
+        area = area_ahead(m, task, end)
+        if area == NONE:
+            return DONE
+        a = m.areas[area]
+        if a.kind != KIND_ANON or a.bits & (A_SHARED | A_LOCKED) != 0:
+            t.errno = EINVAL
+            return DONE
+        t.limit = min(int(a.end), end)
+    limit = int(t.limit)
+    vpn = next_present(m, space, int(t.at), limit, 0)
+    if vpn < limit:
+        upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+        free_leaf(m, cpu, space, vpn, upto)
+        vpn = upto
+    t.at = vpn
+    return MORE if vpn < end else DONE
+
+
+@compiled
+def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
+    """Make the pages of [start, end), which lies within one leaf table, clean if they may be."""
+    leaf = find_table(m, space, start, 0)
+    if leaf == NONE:
+        entry = huge_entry(m, space, start)
+        pfn = entry >> PFN_SHIFT
+        if entry & PTE_ZERO != 0 or maybe_shared_whole(m, space, start, pfn):
+            return
+        if end - start == HUGE_PAGES:
+            middle = find_table(m, space, start, 1)
+            m.tables[middle, (start >> TABLE_SHIFT) & TABLE_MASK] = entry & ~PTE_DIRTY
+            clean_frames(m, pfn, HUGE_PAGES)
+            note(m, UNMAP_PTE, 1)
+            return
+        leaf = split_huge(m, space, start)
+        split_folio(m, cpu, space, start, pfn + (start & TABLE_MASK))
+    vpn = start
+    cleaned = 0
+    while vpn < end:
+        entry = int(m.tables[leaf, vpn & TABLE_MASK])
+        pfn = entry >> PFN_SHIFT
+        frame = m.frames[pfn]
+        if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0 or frame.bits & F_ANON == 0:
+            vpn += 1
+            continue
+        run = 1
+        if frame.bits & F_LARGE != 0:
+            if m.pool[0].rules & R_FREE_WHOLE == 0:
+                if first_page_mappings(m, pfn) != 1:
+                    break
+                split_folio(m, cpu, space, vpn, pfn)
+                continue
+            run = run_of_folio(m, leaf, vpn, end)
+            if run < folio_pages(m, pfn):
+                if maybe_shared(m, space, vpn, pfn):
+                    vpn += run
+                else:
+                    split_folio(m, cpu, space, vpn, pfn)
+                continue
+        if frame.bits & F_DIRTY == 0 or mappings(m, pfn, run) == run:
+            clean_entries(m, leaf, vpn & TABLE_MASK, run)
+            clean_frames(m, pfn, run)
+            cleaned += run
+        vpn += run
+    note(m, UNMAP_PTE, cleaned)
+
+
+@compiled
+def first_page_mappings(m: Arrays, pfn: int) -> int:
+    """Return how many entries map the first page of the large folio around `pfn`.
+
+    Linux up to 6.9 took that for how many map the folio (`folio_estimated_sharers`).
+    """
+    order = int(m.frames[pfn].order)
+    first = m.frames[pfn - (pfn & ((1 << order) - 1))]
+    return int(first.maps) if first.bits & F_LARGE != 0 and int(first.order) == order else 0
+
+
+@compiled
+def run_of_folio(m: Arrays, leaf: int, vpn: int, end: int) -> int:
+    """Return how many entries from `vpn` on, below `end`, map pages of one folio in a row."""
+    pfn = int(m.tables[leaf, vpn & TABLE_MASK]) >> PFN_SHIFT
+    size = folio_pages(m, pfn)
+    most = min(end - vpn, size - (pfn & (size - 1)))
+    run = 1
+    while run < most:
+        entry = int(m.tables[leaf, (vpn + run) & TABLE_MASK])
+        frame = m.frames[pfn + run]  # once free, it may be of another folio by now
+        if frame.bits & F_LARGE == 0 or int(frame.order) != int(m.frames[pfn].order):
+            return run
+        if entry & PTE_PRESENT == 0 or entry >> PFN_SHIFT != pfn + run:
+            return run
+        run += 1
+    return run
+
+
+@compiled
+def mappings(m: Arrays, pfn: int, frames: int) -> int:
+    """Return how many entries map any of `frames` frames from `pfn` on."""
+    maps = 0
+    for at in range(pfn, pfn + frames):
+        maps += int(m.frames[at].maps)
+    return maps
+
+
+@compiled
+def clean_frames(m: Arrays, pfn: int, frames: int) -> None:
+    """Make `frames` frames from `pfn` on clean."""
+    for at in range(pfn, pfn + frames):
+        m.frames[at].bits &= ~F_DIRTY
+
+
+@compiled
+def clean_entries(m: Arrays, leaf: int, first: int, entries: int) -> None:
+    """Make entries clean; their pages remember whether they were written to."""
+    for at in range(first, first + entries):
+        entry = int(m.tables[leaf, at])
+        frame = m.frames[entry >> PFN_SHIFT]
+        if entry & PTE_DIRTY != 0:
+            frame.bits |= F_WRITTEN
+        m.tables[leaf, at] = entry & ~(PTE_DIRTY | PTE_BLANK)
+
+
+@compiled
+def any_dirty(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
+    """Whether any entry of `space`, which maps `pfn` at `vpn`, for a page of its folio is dirty."""
+    order = int(m.frames[pfn].order)
+    head = pfn - (pfn & ((1 << order) - 1))
+    for at in range(head, head + (1 << order)):
+        page = vpn + at - pfn
+        leaf = find_table(m, space, page, 0)
+        if leaf == NONE or m.frames[at].bits & F_LARGE == 0 or int(m.frames[at].order) != order:
+            continue
+        entry = int(m.tables[leaf, page & TABLE_MASK])
+        if entry >> PFN_SHIFT == at and entry & (PTE_DIRTY | PTE_BLANK) != 0:
+            return True
+    return False
+
+
+@compiled
+def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
+    """Make the pages of a huge page single ones; only `space` maps any, `pfn` at `vpn`.
+
+    Since Linux 6.12 those that were never written become the zero page, unless they are locked.
+    If any entry is dirty all pages are: entries give way, to the folio's being dirty, and return.
+    """
+    order = int(m.frames[pfn].order)
+    head = pfn - (pfn & ((1 << order) - 1))
+    dirty = F_DIRTY if any_dirty(m, space, vpn, pfn) else 0
+    freed = 0
+    for at in range(head, head + (1 << order)):
+        frame = m.frames[at]
+        if frame.bits & F_LARGE == 0 or int(frame.order) != order:
+            continue
+        stays = frame.bits & F_WRITTEN != 0 or m.pool[0].rules & R_ZERO_SPLIT == 0
+        frame.bits = (frame.bits & ~F_LARGE) | dirty
+        page = vpn + at - pfn
+        leaf = find_table(m, space, page, 0)
+        if leaf == NONE or stays:
+            continue
+        entry = int(m.tables[leaf, page & TABLE_MASK])
+        if entry & PTE_PRESENT == 0 or entry >> PFN_SHIFT != at or entry & PTE_DIRTY != 0:
+            continue
+        if m.areas[find_area(m, space, page)].bits & A_LOCKED != 0:
+            continue
+        m.tables[leaf, page & TABLE_MASK] = (
+            (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ZERO | (entry & PTE_ACCESSED)
+        )
+        frame.refs = 0
+        frame.maps = 0
+        m.spaces[space].rss_anon -= 1
+        forget_page(m, cpu, at)
+        freed += 1
+    note(m, FRAME_FREE, freed)

@@ -1,0 +1,261 @@
+"""mremap: an area grows or shrinks where it is, or goes elsewhere with its pages and tables.
+
+Read in Linux 6.12 `mm/mremap.c` (`move_page_tables`, `move_vma`) and `mm/vma.c` (`copy_vma`).
+"""
+
+from typing import Final
+
+from sim.base.jit import compiled
+from sim.kernel.calls.unmap import split_edges, unmap_step
+from sim.kernel.fault.huge import huge_entry, move_huge, split_huge
+from sim.kernel.overcommit import commit, promised, refuse
+from sim.kernel.work import (
+    BY_LIMIT,
+    DONE,
+    EFAULT,
+    EINVAL,
+    ENOMEM,
+    GROW,
+    MMAP_CALL,
+    MORE,
+    PROTECT_PTE,
+    SHORT,
+    TABLE_ALLOC,
+    note,
+)
+from sim.machine.areas import (
+    area_room,
+    find_area,
+    insert_area,
+    is_free,
+    map_file,
+    may_lie,
+    merge_area,
+    place,
+)
+from sim.machine.frames import secure
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_HEAP,
+    A_LOCKED,
+    HUGE_PAGES,
+    KIND_ANON,
+    NONE,
+    PFN_SHIFT,
+    PTE_PRESENT,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    Arrays,
+)
+from sim.machine.tables import (
+    clear_entry,
+    find_table,
+    make_table,
+    next_present,
+    table_room,
+    tables_missing,
+)
+
+STAGE_MOVE: Final = 3
+STAGE_GROWN: Final = 4
+"""The stage of mremap in which the new pages of locked memory are faulted in."""
+
+
+@compiled
+def mremap_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of mremap of `pages` pages from `start` on to `count` pages.
+
+    They stay where they are if `index` is NONE, unless `write` is 1 and they cannot grow there
+    (MREMAP_MAYMOVE); else they go to `index`, where nothing may be mapped.  The result is the first
+    page, or NONE with `errno` set.  `STAGE_MOVE` moves the entries of a leaf table a step; stages 1
+    and 2 are munmap's, of the old place or the tail.
+    """
+    t = m.tasks[task]
+    if t.stage == 0:
+        return begin_mremap(m, task)
+    if t.stage == STAGE_MOVE:
+        return move_step(m, cpu, task)
+    status = unmap_step(m, cpu, task)
+    return grown(m, task) if status == DONE else status
+
+
+@compiled
+def begin_mremap(m: Arrays, task: int) -> int:
+    """Check the call, and say what is to happen to which area."""
+    t = m.tasks[task]
+    space = int(t.space)
+    start = int(t.start)
+    end = start + int(t.pages)
+    extra = int(t.count - t.pages)
+    t.result = NONE
+    note(m, MMAP_CALL, 1)
+    if t.pages <= 0 or t.count <= 0 or (t.index != NONE and extra < 0):
+        t.errno = EINVAL
+        return DONE
+    area = find_area(m, space, start)
+    if area == NONE or m.areas[area].start > start or m.areas[area].end < end:
+        t.errno = EFAULT
+        return DONE
+    if not area_room(m, 3):
+        return GROW
+    a = m.areas[area]
+    t.limit = extra if extra > 0 and a.bits & A_LOCKED != 0 else 0
+    if t.index == NONE and extra <= 0:
+        t.result = start
+        return shrink(m, task, start + int(t.count), end) if extra < 0 else DONE
+    if a.bits & A_ACCOUNT != 0 and not promised(m, task, space, extra):
+        t.errno = ENOMEM
+        return DONE
+    if t.index == NONE and a.end == end and is_free(m, space, end, end + extra):
+        a.end += extra
+        m.spaces[space].pages += extra
+        m.spaces[space].generation += 1
+        if a.bits & A_ACCOUNT != 0:
+            commit(m, space, extra)
+        merge_area(m, area)
+        t.result = start
+        return grown(m, task)
+    target = int(t.index)
+    if target == NONE and t.write == 1:
+        target = place(m, space, int(t.count), int(a.kind), int(a.bits), int(a.offset))
+    elif target != NONE and not may_lie(m, space, target, int(t.count)):
+        target = NONE
+    if target == NONE:
+        refuse(m, task, BY_LIMIT, int(t.count))
+        return DONE
+    split_edges(m, space, start, end)
+    copy_area_to(m, space, find_area(m, space, start), target, int(t.count))
+    t.result = target
+    t.at = start
+    t.stage = STAGE_MOVE
+    return MORE
+
+
+@compiled
+def shrink(m: Arrays, task: int, start: int, end: int) -> int:
+    """Have [start, end), the tail of an area, unmapped."""
+    t = m.tasks[task]
+    split_edges(m, int(t.space), start, end)
+    t.start = t.at = start
+    t.pages = end - start
+    t.within = 1  # that is all: others may share the lock from now on
+    t.stage = 1
+    return MORE
+
+
+@compiled
+def grown(m: Arrays, task: int) -> int:
+    """End the call, or have the pages faulted in by which locked memory has grown."""
+    t = m.tasks[task]
+    if t.limit == 0:
+        return DONE
+    t.start = t.result + t.count - t.limit
+    t.pages = t.limit
+    t.at = 0
+    t.stage = STAGE_GROWN
+    return MORE
+
+
+@compiled
+def copy_area_to(m: Arrays, space: int, area: int, target: int, pages: int) -> None:
+    """Make a second area like `area` at `target`, for its pages to go to.
+
+    Its offsets stay what they were, for the reverse map; without a family there is nothing in it
+    that the reverse map must find, and it takes the offset of its new place.
+    """
+    a = m.areas[area]
+    fresh = a.kind == KIND_ANON and a.own == NONE
+    offset = target if fresh else int(a.offset)
+    copy = insert_area(m, space, target, target + pages, offset, int(a.bits) & ~A_HEAP)
+    b = m.areas[copy]
+    b.family = a.family
+    b.own = a.own
+    b.inherited = a.inherited
+    map_file(m, copy, int(a.kind), int(a.file))
+    if a.bits & A_ACCOUNT != 0:
+        commit(m, space, pages)
+    merge_area(m, copy)
+
+
+@compiled
+def move_step(m: Arrays, cpu: int, task: int) -> int:
+    """Move the entries below the next leaf table; at last, have the old place unmapped."""
+    t = m.tasks[task]
+    space = int(t.space)
+    start = int(t.start)
+    end = start + int(t.pages)
+    away = int(t.result) - start
+    vpn = next_present(m, space, int(t.at), end, 0)
+    if vpn < end:
+        upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+        upto = min(upto, vpn + HUGE_PAGES - ((vpn + away) & TABLE_MASK))
+        status = move_leaf(m, cpu, task, vpn, upto, vpn + away)
+        if status != MORE:
+            return status
+        m.spaces[space].generation += 1
+        t.at = upto
+        return MORE
+    if not area_room(m, 2):
+        return GROW
+    split_edges(m, space, start, end)  # the new place may have merged with the old one
+    t.at = start
+    t.stage = 1
+    return MORE
+
+
+@compiled
+def move_leaf(m: Arrays, cpu: int, task: int, start: int, end: int, target: int) -> int:
+    """Move the entries of [start, end) to `target`; both lie within one leaf table.
+
+    A whole table goes as it is, and so does a huge entry.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    whole = end - start == HUGE_PAGES and huge_entry(m, space, target) == 0
+    whole = whole and find_table(m, space, target, 0) == NONE
+    huge = find_table(m, space, start, 0) == NONE
+    if not whole:
+        if huge:
+            split_huge(m, space, start)
+        return move_small(m, cpu, task, start, end, target)
+    missing = tables_missing(m, space, target, 1)
+    if not table_room(m, missing):
+        return GROW
+    if not secure(m, cpu, task, missing):
+        t.need = missing
+        return SHORT
+    middle = make_table(m, cpu, space, target, 1)
+    note(m, TABLE_ALLOC, missing)
+    note(m, PROTECT_PTE, 1)
+    if huge:
+        move_huge(m, space, start, target)
+    else:
+        leaf = find_table(m, space, start, 0)
+        clear_entry(m, space, start, 0)
+        m.tables[middle, (target >> TABLE_SHIFT) & TABLE_MASK] = (leaf << PFN_SHIFT) | PTE_PRESENT
+    return MORE
+
+
+@compiled
+def move_small(m: Arrays, cpu: int, task: int, start: int, end: int, target: int) -> int:
+    """Move small entries one by one."""
+    t = m.tasks[task]
+    space = int(t.space)
+    missing = tables_missing(m, space, target, 0)
+    if not table_room(m, missing):
+        return GROW
+    if not secure(m, cpu, task, missing):
+        t.need = missing
+        return SHORT
+    source = find_table(m, space, start, 0)
+    leaf = make_table(m, cpu, space, target, 0)
+    moved = 0
+    for i in range(end - start):
+        entry = int(m.tables[source, (start + i) & TABLE_MASK])
+        if entry & PTE_PRESENT != 0:
+            m.tables[leaf, (target + i) & TABLE_MASK] = entry
+            m.tables[source, (start + i) & TABLE_MASK] = 0
+            moved += 1
+    note(m, TABLE_ALLOC, missing)
+    note(m, PROTECT_PTE, moved)
+    return MORE

@@ -1,0 +1,154 @@
+"""Pages faulted in by a call rather than by an access of the program.
+
+MAP_POPULATE, MADV_POPULATE_READ and _WRITE, mlock, and mprotect of locked memory.  Read in Linux
+6.12 `mm/gup.c` (`__mm_populate`, `populate_vma_page_range`, `faultin_page_range`).
+"""
+
+from typing import Final
+
+from sim.base.jit import compiled
+from sim.kernel.fault.fault import access
+from sim.kernel.fault.huge import huge_entry
+from sim.kernel.fork.lend import is_lent
+from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE
+from sim.machine.areas import find_area
+from sim.machine.layout import (
+    A_READ,
+    A_SHARED,
+    A_WRITE,
+    F_DIRTY,
+    F_LARGE,
+    F_WRITTEN,
+    KIND_ANON,
+    NONE,
+    PFN_SHIFT,
+    PTE_BLANK,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_MASK,
+    Arrays,
+)
+from sim.machine.rules import R_POPULATE_STOPS
+from sim.machine.tables import find_table
+
+READ: Final = 0
+WRITE: Final = 1
+AS_ALLOWED: Final = 2
+
+
+@compiled
+def populate_page(m: Arrays, cpu: int, task: int, vpn: int, mode: int) -> int:
+    """Fault in one page; DONE, with `errno` set if it cannot be, or SHORT or GROW.
+
+    `mode` is READ, WRITE, or AS_ALLOWED: write private memory that may be written, read the rest.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    area = find_area(m, space, vpn)
+    if area == NONE or m.areas[area].start > vpn:
+        t.errno = ENOMEM
+        return DONE
+    bits = int(m.areas[area].bits)
+    write = mode
+    if mode == AS_ALLOWED:
+        write = WRITE if bits & A_WRITE != 0 and bits & A_SHARED == 0 else READ
+    if bits & (A_WRITE if write == WRITE else A_READ) == 0:
+        t.errno = ENOMEM if mode == AS_ALLOWED else EINVAL
+        return DONE
+    leaf = find_table(m, space, vpn, 0)
+    before = 0 if leaf == NONE else int(m.tables[leaf, vpn & TABLE_MASK])
+    known = m.areas[area].kind != KIND_ANON or holds_data(m, space, vpn, before)
+    lent = leaf != NONE and m.spaces[space].lent > 0 and is_lent(m, space, vpn)
+    if write == WRITE and not lent and make_dirty(m, before):
+        return DONE
+    status = access(m, cpu, task, vpn, write)
+    if status == DONE:
+        m.clock[0].lines -= 1  # the program itself touches nothing: no ACCESS
+        if write == WRITE and not known:
+            keep_blank(m, space, vpn)
+    return status
+
+
+@compiled
+def populate_step(m: Arrays, cpu: int, task: int, mode: int) -> int:
+    """Fault in the next page of the range `start`, `pages`; see `populate_page`.
+
+    Holes and pages that may not be accessed end it with an error; before Linux 6.6 madvise went on
+    behind a hole.
+    """
+    t = m.tasks[task]
+    if t.at >= t.pages:
+        return DONE
+    if mode != AS_ALLOWED and m.pool[0].rules & R_POPULATE_STOPS == 0:
+        area = find_area(m, int(t.space), int(t.start + t.at))
+        if area == NONE or m.areas[area].start >= t.start + t.pages:
+            t.errno = ENOMEM
+            return DONE
+        if m.areas[area].start > t.start + t.at:
+            t.within = 1  # a hole was passed
+            t.at = m.areas[area].start - t.start
+    status = populate_page(m, cpu, task, int(t.start + t.at), mode)
+    if status != DONE or t.errno != 0:
+        return status
+    t.at += 1
+    if t.at < t.pages:
+        return MORE
+    if mode != AS_ALLOWED and t.within != 0:
+        t.errno = ENOMEM
+    return DONE
+
+
+@compiled
+def make_dirty(m: Arrays, entry: int) -> bool:
+    """Make a page dirty whose entry is writable and clean: only a program makes entries dirty.
+
+    False if it is no such entry.
+    """
+    if entry & PTE_PRESENT == 0 or entry & PTE_WRITE == 0 or entry & PTE_DIRTY != 0:
+        return False
+    if entry & PTE_BLANK == 0:
+        dirty_page(m, entry >> PFN_SHIFT)
+    return True
+
+
+@compiled
+def dirty_page(m: Arrays, pfn: int) -> None:
+    """Make a page dirty, and with it all of its folio."""
+    if m.frames[pfn].bits & F_LARGE == 0:
+        m.frames[pfn].bits |= F_DIRTY
+        return
+    order = int(m.frames[pfn].order)
+    head = pfn - (pfn & ((1 << order) - 1))
+    for at in range(head, head + (1 << order)):
+        if m.frames[at].bits & F_LARGE != 0 and m.frames[at].order == order:
+            m.frames[at].bits |= F_DIRTY
+
+
+@compiled
+def holds_data(m: Arrays, space: int, vpn: int, entry: int) -> bool:
+    """Whether a page, of this small entry or a huge one, may hold anything but zeros."""
+    pfn = entry >> PFN_SHIFT
+    if entry == 0:
+        huge = huge_entry(m, space, vpn)
+        entry = huge & ~PTE_DIRTY
+        pfn = (huge >> PFN_SHIFT) + (vpn & TABLE_MASK)
+    if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+        return False
+    return bool(entry & PTE_DIRTY != 0 or m.frames[pfn].bits & F_WRITTEN != 0)
+
+
+@compiled
+def keep_blank(m: Arrays, space: int, vpn: int) -> None:
+    """Let an entry be dirty by the kernel's doing: a dirty one means "written to by a program".
+
+    What holds only zeros may become the zero page (`sim.kernel.calls.lazyfree.split_folio`).
+    """
+    leaf = find_table(m, space, vpn, 0)
+    if leaf == NONE:
+        return
+    entry = int(m.tables[leaf, vpn & TABLE_MASK])
+    frame = m.frames[entry >> PFN_SHIFT]
+    if entry & PTE_DIRTY != 0 and frame.bits & F_WRITTEN == 0:
+        m.tables[leaf, vpn & TABLE_MASK] = entry & ~PTE_DIRTY | PTE_BLANK

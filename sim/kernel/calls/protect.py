@@ -1,0 +1,246 @@
+"""Calls that change a range of areas: mprotect, and those of madvise that set flags.
+
+Both go from area to area; the range may cut areas, and its pieces may merge with neighbours.
+mprotect stops at the first hole, madvise goes on behind it; both then say ENOMEM.  Read in Linux
+6.12 `mm/mprotect.c` (`mprotect_fixup`, `change_pte_range`) and `mm/madvise.c`.
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.calls.populate import WRITE, populate_page
+from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.fault.huge import huge_entry, split_across, split_huge
+from sim.kernel.overcommit import commit, promised
+from sim.kernel.work import (
+    DONE,
+    EINVAL,
+    ENOMEM,
+    GROW,
+    MADVISE_CALL,
+    MORE,
+    MPROTECT_CALL,
+    PROTECT_PTE,
+    note,
+)
+from sim.machine.areas import area_room, find_area, merge_area, split_area
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_LOCKED,
+    A_NORESERVE,
+    A_READ,
+    A_SHARED,
+    A_WIPEONFORK,
+    A_WRITE,
+    F_EXCLUSIVE,
+    HUGE_PAGES,
+    KIND_ANON,
+    KIND_FILE,
+    NONE,
+    PFN_SHIFT,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    VPN_BITS,
+    Arrays,
+)
+from sim.machine.rules import R_PROTECT_HUGE, R_PROTECT_WRITE
+from sim.machine.tables import find_table, next_present
+
+ALL_PAGES = 1 << VPN_BITS
+
+
+@compiled
+def change_flags(m: Arrays, area: int, start: int, end: int, bits: int) -> int:
+    """Give [start, end), which lies in one area, its new flags; return the area it is in then.
+
+    Two free slots for areas must be there.
+    """
+    space = int(m.areas[area].space)
+    if m.areas[area].start < start:
+        split_across(m, space, start)
+        area = split_area(m, area, start)
+    if m.areas[area].end > end:
+        split_across(m, space, end)
+        split_area(m, area, end)
+    m.areas[area].bits = bits
+    m.spaces[space].generation += 1
+    return merge_area(m, area)
+
+
+@compiled
+def protected_bits(m: Arrays, area: int, access: int) -> int:
+    """Return the flags an area has after mprotect to `access`."""
+    a = m.areas[area]
+    bits = int(a.bits) & ~(A_READ | A_WRITE) | access
+    if bits == a.bits:
+        return bits
+    if access & A_WRITE != 0 and bits & (A_SHARED | A_NORESERVE) == 0:
+        bits |= A_ACCOUNT
+    elif a.kind == KIND_ANON and a.own == NONE:
+        bits &= ~A_ACCOUNT
+    return bits
+
+
+@compiled
+def mprotect_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of mprotect of `pages` pages from `start` on to the permissions in `bits`.
+
+    Stage 1 changes the next area, stage 2 its entries, a leaf table a step.  Where private locked
+    memory may be written now, stage 3 writes to each of its pages, so that none is shared.
+    """
+    t = m.tasks[task]
+    end = int(t.start + t.pages)
+    if t.stage == 0:
+        if t.pages <= 0 or t.start < 0 or end > ALL_PAGES:
+            t.errno = EINVAL
+            return DONE
+        note(m, MPROTECT_CALL, 1)
+        t.at = t.start
+        t.stage = 1
+        return MORE
+    if t.stage == 1:
+        return protect_area(m, task, end)
+    if t.stage == 3:
+        return unshare_locked(m, cpu, task, end)
+    space = int(t.space)
+    limit = int(t.limit)
+    vpn = next_present(m, space, int(t.at), limit, 0)
+    if vpn < limit:
+        upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+        protect_leaf(m, space, int(t.area), vpn, upto)
+        vpn = upto
+    t.at = vpn
+    if vpn < limit:
+        return MORE
+    if t.write == 1:
+        t.stage = 3
+        return MORE
+    t.stage = 1
+    return MORE if vpn < end else DONE
+
+
+@compiled
+def unshare_locked(m: Arrays, cpu: int, task: int, end: int) -> int:
+    """Write to the next page of the area under way; it is `page`."""
+    t = m.tasks[task]
+    status = populate_page(m, cpu, task, int(t.page), WRITE)
+    if status != DONE:
+        return status
+    t.page += 1
+    if t.page < t.limit and t.errno == 0:
+        return MORE
+    t.errno = 0
+    t.stage = 1
+    return MORE if t.at < end else DONE
+
+
+@compiled
+def protect_area(m: Arrays, task: int, end: int) -> int:
+    """Give the next area of the range, or its part, new permissions."""
+    t = m.tasks[task]
+    space = int(t.space)
+    area = find_area(m, space, int(t.at))
+    if area == NONE or m.areas[area].start > t.at:
+        t.errno = ENOMEM
+        return DONE
+    a = m.areas[area]
+    start = int(t.at)
+    limit = min(int(a.end), end)
+    bits = protected_bits(m, area, int(t.bits))
+    if bits == a.bits:
+        t.at = limit
+        return MORE if limit < end else DONE
+    if not area_room(m, 2):
+        return GROW
+    extra = limit - start
+    if bits & A_ACCOUNT > a.bits & A_ACCOUNT:
+        if not promised(m, task, space, extra):
+            t.errno = ENOMEM
+            return DONE
+        commit(m, space, extra)
+    elif bits & A_ACCOUNT < a.bits & A_ACCOUNT:
+        commit(m, space, -extra)
+    private_locked = a.bits & (A_WRITE | A_SHARED | A_LOCKED) == A_LOCKED
+    t.write = 1 if private_locked and bits & A_WRITE != 0 else 0
+    t.page = start
+    t.area = change_flags(m, area, start, limit, bits)
+    t.limit = limit
+    t.stage = 2
+    return MORE
+
+
+@compiled
+def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None:
+    """Bring the entries of [start, end), within one leaf table, in line with the area's flags."""
+    a = m.areas[area]
+    allowed = a.bits & A_WRITE != 0
+    leaf = find_table(m, space, start, 0)
+    if leaf == NONE:
+        if end - start == HUGE_PAGES:
+            protect_huge(m, space, start, allowed)
+            return
+        leaf = split_huge(m, space, start)
+    private = a.bits & A_SHARED == 0
+    gives = allowed and m.pool[0].rules & R_PROTECT_WRITE != 0
+    is_file = a.kind == KIND_FILE
+    changed = 0
+    first = start & TABLE_MASK
+    for at in range(first, first + end - start):
+        entry = int(m.tables[leaf, at])
+        if entry & PTE_PRESENT == 0:
+            continue
+        changed += 1
+        writable = allowed
+        if private:
+            frame = m.frames[entry >> PFN_SHIFT]
+            writable = gives and entry & PTE_ZERO == 0 and frame.bits & F_EXCLUSIVE != 0
+        elif is_file:
+            writable = allowed and entry & PTE_DIRTY != 0
+        m.tables[leaf, at] = entry | PTE_WRITE if writable else entry & ~PTE_WRITE
+    note(m, PROTECT_PTE, changed)
+
+
+@compiled
+def protect_huge(m: Arrays, space: int, vpn: int, allowed: bool) -> None:
+    """Do as `protect_leaf` for a whole huge entry."""
+    entry = huge_entry(m, space, vpn)
+    frame = m.frames[entry >> PFN_SHIFT]
+    middle = find_table(m, space, vpn, 1)
+    gives = allowed and m.pool[0].rules & R_PROTECT_HUGE != 0
+    if gives and entry & PTE_ZERO == 0 and frame.bits & F_EXCLUSIVE != 0:
+        entry |= PTE_WRITE
+    else:
+        entry &= ~PTE_WRITE
+    m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = entry
+    note(m, PROTECT_PTE, 1)
+
+
+@compiled
+def advise_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of a madvise that sets the flags in `bits` and clears those in `drop_bits`."""
+    t = m.tasks[task]
+    end = int(t.start + t.pages)
+    if t.stage == 0:
+        note(m, MADVISE_CALL, 1)
+        t.at = t.start
+        t.stage = 1
+        return MORE
+    if t.at >= end:
+        return DONE
+    area = area_ahead(m, task, end)
+    if area == NONE:
+        return DONE
+    a = m.areas[area]
+    if t.bits & A_WIPEONFORK != 0 and (a.kind != KIND_ANON or a.bits & A_SHARED != 0):
+        t.errno = EINVAL
+        return DONE
+    limit = min(int(a.end), end)
+    bits = int(a.bits | t.bits) & ~int(t.drop_bits)
+    if bits != a.bits:
+        if not area_room(m, 2):
+            return GROW
+        change_flags(m, area, int(t.at), limit, bits)
+    t.at = limit
+    return MORE if limit < end else DONE

@@ -1,0 +1,251 @@
+"""Taking pages out of an address space: munmap, MADV_DONTNEED, shrinking heaps, exec and exit.
+
+Entries are removed one leaf table a step, as `zap_pte_range` does; page tables go when no area can
+use them any more (`free_pgd_range`).
+"""
+
+from sim.base.jit import compiled, inlined
+from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.fault.filemap import evict_step, release_file, unmap_cached
+from sim.kernel.fault.huge import huge_entry, split_across, split_huge, zap_huge
+from sim.kernel.fault.mappers import drop_mapper
+from sim.kernel.fork.lend import disinherit, drop_lent
+from sim.kernel.pages import forget_page
+from sim.kernel.work import (
+    DONE,
+    EINVAL,
+    FRAME_FREE,
+    GROW,
+    MADVISE_CALL,
+    MORE,
+    MUNMAP_CALL,
+    TABLE_FREE,
+    UNMAP_AREA,
+    UNMAP_PTE,
+    note,
+)
+from sim.machine.areas import area_room, drop_area, find_area, split_area
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_LOCKED,
+    F_FILE,
+    F_LARGE,
+    HUGE_PAGES,
+    NONE,
+    PFN_SHIFT,
+    PTE_PRESENT,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    VPN_BITS,
+    Arrays,
+)
+from sim.machine.rules import R_GIVE_TABLES
+from sim.machine.tables import clear_entry, find_table, free_table, free_tables, next_present
+
+ALL_PAGES = 1 << VPN_BITS
+
+
+@inlined
+def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
+    """Remove one present entry; return 1 if that freed a frame."""
+    entry = int(m.tables[leaf, at])
+    m.tables[leaf, at] = 0
+    if entry & PTE_ZERO != 0:
+        return 0
+    pfn = entry >> PFN_SHIFT
+    frame = m.frames[pfn]
+    frame.maps -= 1
+    frame.refs -= 1
+    if frame.bits & F_LARGE != 0:
+        drop_mapper(m, space, pfn, 1)
+    if frame.bits & F_FILE != 0:
+        unmap_cached(m, space, entry)
+        return 0
+    m.spaces[space].rss_anon -= 1
+    if frame.refs == 0:
+        forget_page(m, cpu, pfn)
+        return 1
+    m.pool[0].released += 1
+    return 0
+
+
+@compiled
+def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
+    """Remove the present entries of [start, end), which lies within one leaf table.
+
+    A huge entry goes whole, or is split first.
+    """
+    leaf = find_table(m, space, start, 0)
+    if leaf == NONE:
+        if end - start == HUGE_PAGES and huge_entry(m, space, start) != 0:
+            zap_huge(m, cpu, space, start)
+            return
+        leaf = split_huge(m, space, start)
+        if leaf == NONE:
+            return
+    removed = 0
+    freed = 0
+    first = start & TABLE_MASK
+    for at in range(first, first + end - start):
+        if m.tables[leaf, at] & PTE_PRESENT != 0:
+            freed += zap(m, cpu, space, leaf, at)
+            removed += 1
+    note(m, UNMAP_PTE, removed)
+    note(m, FRAME_FREE, freed)
+
+
+@compiled
+def zap_next(m: Arrays, cpu: int, space: int, vpn: int, end: int) -> int:
+    """Remove the entries below the first leaf table at or behind `vpn`.
+
+    Returns the page to go on from; `end` if nothing was left.
+    """
+    vpn = next_present(m, space, vpn, end, 0)
+    if vpn >= end:
+        return end
+    upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+    zap_leaf(m, cpu, space, vpn, upto)
+    return upto
+
+
+@compiled
+def unmap_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of munmap of `pages` pages from `start` on.
+
+    Stage 0 splits areas at the edges; stage 1 removes entries, a leaf table a step, and at the end
+    the areas and the page tables that nobody needs any more; stage 2 frees what only they mapped.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    start = int(t.start)
+    end = start + int(t.pages)
+    if t.stage == 0:
+        if t.pages <= 0 or start < 0 or end > ALL_PAGES:
+            t.errno = EINVAL
+            return DONE
+        if not area_room(m, 2):
+            return GROW
+        split_edges(m, space, start, end)
+        note(m, MUNMAP_CALL, 1)
+        t.stage = 1
+        t.at = start
+        return MORE
+    if t.stage == 2:
+        evict_step(m, cpu, task)
+        return MORE if t.evict != NONE else DONE
+    t.at = zap_next(m, cpu, space, int(t.at), end)
+    if t.at < end:
+        return MORE
+    remove_areas(m, cpu, task, start, end)
+    t.stage = 2
+    return MORE if t.evict != NONE else DONE
+
+
+@compiled
+def split_edges(m: Arrays, space: int, start: int, end: int) -> None:
+    """Cut the areas that reach across `start` or `end`; there must be room for two areas."""
+    area = find_area(m, space, start)
+    if area != NONE and m.areas[area].start < start:
+        split_across(m, space, start)
+        split_area(m, area, start)
+    area = find_area(m, space, end - 1)
+    if area != NONE and m.areas[area].start < end and m.areas[area].end > end:
+        split_across(m, space, end)
+        split_area(m, area, end)
+
+
+@compiled
+def remove_areas(m: Arrays, cpu: int, task: int, start: int, end: int) -> None:
+    """Drop the areas within [start, end), whose entries are gone, and the tables they used."""
+    space = int(m.tasks[task].space)
+    area = find_area(m, space, start)
+    floor = 0
+    dropped = 0
+    if area != NONE and m.areas[area].prev != NONE:
+        floor = int(m.areas[m.areas[area].prev].end)
+    while area != NONE and m.areas[area].start < end:
+        after = int(m.areas[area].next)
+        m.spaces[space].committed -= committed_by(m, area)
+        m.pool[0].committed -= committed_by(m, area)
+        release_file(m, task, area)
+        drop_area(m, area)
+        dropped += 1
+        area = after
+    ceiling = ALL_PAGES if area == NONE else int(m.areas[area].start)
+    note(m, UNMAP_AREA, dropped)
+    if dropped > 0:
+        note(m, TABLE_FREE, free_tables(m, cpu, space, start, end, floor, ceiling))
+
+
+@inlined
+def committed_by(m: Arrays, area: int) -> int:
+    """Return the pages that an area has been promised (`VM_ACCOUNT`)."""
+    a = m.areas[area]
+    return int(a.end - a.start) if a.bits & A_ACCOUNT != 0 else 0
+
+
+@compiled
+def drop_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
+    """Free the leaf table of `vpn`, which is empty, if there is one."""
+    leaf = find_table(m, space, vpn, 0)
+    if leaf != NONE:
+        clear_entry(m, space, vpn, 0)
+        free_table(m, cpu, space, leaf)
+        note(m, TABLE_FREE, 1)
+
+
+@compiled
+def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of madvise(MADV_DONTNEED): entries go, a leaf table a step, and areas stay.
+
+    Tables stay as well; since Linux 6.14 those go that lie in the range with all they cover, in one
+    area.  Holes are passed over, with ENOMEM in the end; locked memory ends it with EINVAL.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    end = int(t.start + t.pages)
+    if t.stage == 0:
+        t.stage = 1
+        t.at = t.start
+        t.limit = t.start
+        note(m, MADVISE_CALL, 1)
+    if t.at >= t.limit:
+        area = area_ahead(m, task, end)
+        if area == NONE:
+            return DONE
+        if m.areas[area].bits & A_LOCKED != 0:
+            t.errno = EINVAL
+            return DONE
+        t.limit = min(int(m.areas[area].end), end)
+    limit = int(t.limit)
+    vpn = next_present(m, space, int(t.at), limit, 0)
+    if vpn < limit:
+        upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+        zap_leaf(m, cpu, space, vpn, upto)
+        if m.pool[0].rules & R_GIVE_TABLES != 0 and upto - vpn == HUGE_PAGES:
+            drop_leaf(m, cpu, space, vpn)
+            m.spaces[space].generation += 1
+        vpn = upto
+    t.at = vpn
+    return MORE if vpn < end else DONE
+
+
+@compiled
+def teardown_step(m: Arrays, cpu: int, task: int, space: int) -> int:
+    """Do one step of dropping a whole address space: one leaf table, with all its entries.
+
+    A child that still has to copy tables from it gets them.
+    """
+    t = m.tasks[task]
+    vpn = next_present(m, space, int(t.at), ALL_PAGES, 0)
+    if vpn >= ALL_PAGES:
+        disinherit(m, space)
+        m.spaces[space].leaving = 1
+        return DONE
+    base = (vpn >> TABLE_SHIFT) << TABLE_SHIFT
+    if not drop_lent(m, space, base):
+        zap_leaf(m, cpu, space, base, base + HUGE_PAGES)
+        drop_leaf(m, cpu, space, base)
+    t.at = base + HUGE_PAGES
+    return MORE

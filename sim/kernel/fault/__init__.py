@@ -1,0 +1,1 @@
+"""What an access does: the decision tables of page faults, small and huge."""

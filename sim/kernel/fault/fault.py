@@ -1,0 +1,294 @@
+"""Page faults on anonymous memory; those with a page cache or a huge entry go elsewhere.
+
+==================================  ======================================================
+the page is                         so Linux
+==================================  ======================================================
+in no area, or not permitted        sends SIGSEGV
+just below a stack                  extends the stack's area down to it, within its limit, if it
+                                    may be promised that much more
+not present, read                   maps the shared zero page
+not present, written                zero-fills a fresh frame, mapped writable, exclusive
+present, permitted by the entry     has no fault
+the zero page, written              zero-fills a fresh frame
+read-only, exclusive, written       restores write permission (reuse)
+read-only, last reference, written  makes it exclusive and restores write permission (reuse)
+read-only, shared, written          copies it to a fresh frame, drops the old reference
+==================================  ======================================================
+
+Read in Linux 6.12 `mm/memory.c` (`do_anonymous_page`, `do_wp_page`) and `mm/mmap.c`
+(`expand_downwards`).  A step that is short of memory changes nothing, so that the same call may be
+made again; only a stack stays extended.
+"""
+
+from sim.base.jit import compiled, inlined
+from sim.kernel.fault.filemap import bring_in, file_fault, write_cached
+from sim.kernel.fault.folio import fill_folio, may_reuse
+from sim.kernel.fault.huge import SMALL, SPLIT, huge_fault
+from sim.kernel.fault.mappers import drop_mapper
+from sim.kernel.fork.lend import frames_to_own, is_lent, own_leaf
+from sim.kernel.lock import must_wait
+from sim.kernel.overcommit import commit, promised
+from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
+from sim.kernel.work import (
+    ACCESS,
+    COW_COPY,
+    COW_REUSE,
+    DONE,
+    GROW,
+    LOCKED,
+    SEGV,
+    SHORT,
+    TABLE_ALLOC,
+    ZERO_FILL,
+    ZERO_PAGE_MAP,
+    note,
+    note_fault,
+)
+from sim.machine.areas import STACK_GAP_PAGES, find_area
+from sim.machine.frames import secure
+from sim.machine.layout import (
+    A_GROWSDOWN,
+    A_READ,
+    A_WRITE,
+    F_EXCLUSIVE,
+    F_FILE,
+    F_LARGE,
+    KIND_ANON,
+    KIND_FILE,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    ZERO_PFN,
+    Arrays,
+)
+from sim.machine.tables import find_table, make_table, table_room, tables_missing
+
+
+@inlined
+def gap_above(m: Arrays, area: int) -> int:
+    """Return how many pages a stack leaves free above an area: none if nobody may touch that."""
+    bits = m.areas[area].bits
+    if bits & A_GROWSDOWN != 0 or bits & (A_READ | A_WRITE) == 0:
+        return 0
+    return STACK_GAP_PAGES
+
+
+@compiled
+def locate(m: Arrays, task: int, vpn: int) -> bool:
+    """Remember the area of `vpn` in the task's cache, extending a stack if need be.
+
+    False if no area may hold the page.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    s = m.spaces[space]
+    area = find_area(m, space, vpn)
+    if area == NONE:
+        return False
+    a = m.areas[area]
+    if vpn < a.start:
+        if a.bits & A_GROWSDOWN == 0 or a.end - vpn > s.stack_limit:
+            return False
+        before = int(a.prev)
+        if before != NONE and m.areas[before].end + gap_above(m, before) > vpn:
+            return False
+        pages = int(a.start - vpn)
+        if not promised(m, task, space, pages):
+            return False
+        commit(m, space, pages)
+        s.pages += pages
+        family_of(m, area)
+        a.offset -= pages
+        a.start = vpn
+    t.cached_area = area
+    return True
+
+
+@inlined
+def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> int:
+    """Serve a write fault on a page that is present and read-only."""
+    t = m.tasks[task]
+    at = vpn & TABLE_MASK
+    entry = int(m.tables[leaf, at])
+    pfn = entry >> PFN_SHIFT
+    old = m.frames[pfn]
+    if old.bits & F_LARGE != 0:
+        reuse = may_reuse(m, int(t.space), vpn, pfn)
+    else:
+        reuse = entry & PTE_ZERO == 0 and (old.bits & F_EXCLUSIVE != 0 or old.refs == 1)
+    if reuse:
+        old.bits |= F_EXCLUSIVE
+        m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
+        note_fault(m, COW_REUSE)
+        return DONE
+    if old.bits & F_FILE != 0:
+        return write_cached(m, cpu, task, area, leaf, vpn)
+    if not secure(m, cpu, task, 1):
+        t.need = 1
+        return SHORT
+    a = m.areas[area]
+    new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
+    m.tables[leaf, at] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+    if entry & PTE_ZERO != 0:
+        count_resident(m, int(t.space), 1)
+        note_fault(m, ZERO_FILL)
+        return DONE
+    old.refs -= 1
+    old.maps -= 1
+    if old.bits & F_LARGE != 0:
+        drop_mapper(m, int(t.space), pfn, 1)
+    join_twins(m, pfn, new)
+    if old.refs == 0:  # its folio is shared, it was not
+        forget_page(m, cpu, pfn)
+    m.pool[0].released += 1
+    note_fault(m, COW_COPY)
+    return DONE
+
+
+@compiled
+def unshare_small(m: Arrays, cpu: int, task: int, area: int, vpn: int) -> int:
+    """Do as `unshare` where a huge entry has just been split."""
+    return unshare(m, cpu, task, area, int(m.tasks[task].cached_leaf), vpn)
+
+
+@inlined
+def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
+    """Serve a fault on a page that is not present."""
+    if m.areas[area].kind != KIND_ANON:
+        return file_fault(m, cpu, task, area, leaf, vpn, write)
+    t = m.tasks[task]
+    space = int(t.space)
+    missing = 0
+    if leaf == NONE:
+        status = huge_fault(m, cpu, task, area, vpn, write)
+        if status == SPLIT:
+            t.cached_leaf = find_table(m, space, vpn, 0)
+            return unshare_small(m, cpu, task, area, vpn)
+        if status != SMALL:
+            return status
+        missing = tables_missing(m, space, vpn, 0)
+        if not table_room(m, missing):
+            return GROW
+    if not secure(m, cpu, task, missing + write):
+        t.need = missing + write
+        return SHORT
+    if leaf == NONE:
+        leaf = make_table(m, cpu, space, vpn, 0)
+        t.cached_leaf = leaf
+        note(m, TABLE_ALLOC, missing)
+    if write == 0:
+        m.tables[leaf, vpn & TABLE_MASK] = (
+            (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ACCESSED | PTE_ZERO
+        )
+        note_fault(m, ZERO_PAGE_MAP)
+        return DONE
+    if m.pool[0].folios_advised != 0 and fill_folio(m, task, area, leaf, vpn):
+        return DONE
+    a = m.areas[area]
+    pfn = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
+    m.tables[leaf, vpn & TABLE_MASK] = (
+        (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+    )
+    count_resident(m, space, 1)
+    note_fault(m, ZERO_FILL)
+    return DONE
+
+
+@compiled
+def access_lent(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
+    """Do as `access` where the leaf table may not be changed: the fault copies it first.
+
+    Reading what is there needs no change.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    at = vpn & TABLE_MASK
+    if write == 1 or m.tables[leaf, at] & PTE_PRESENT == 0:
+        a = m.areas[area]
+        if a.kind == KIND_FILE and m.tables[leaf, at] & PTE_PRESENT == 0:
+            index = int(a.offset + vpn - a.start)
+            if index < m.files[int(a.file)].pages:
+                status = bring_in(m, cpu, task, area, index)
+                if status != DONE:
+                    return status
+        tables = frames_to_own(m, space, vpn)
+        if not table_room(m, tables):
+            return GROW
+        if not secure(m, cpu, task, tables + 1):  # a page besides: nothing may be short later
+            t.need = tables + 1
+            return SHORT
+        own_leaf(m, cpu, space, vpn)
+        leaf = find_table(m, space, vpn, 0)
+        t.cached_leaf = leaf
+        entry = int(m.tables[leaf, at])
+        if entry & PTE_PRESENT == 0:
+            fill(m, cpu, task, area, leaf, vpn, write)
+        elif entry & PTE_WRITE == 0:
+            unshare(m, cpu, task, area, leaf, vpn)
+        else:
+            m.tables[leaf, at] = entry | PTE_ACCESSED | PTE_DIRTY
+            note_fault(m, COW_REUSE)
+    else:
+        m.tables[leaf, at] |= PTE_ACCESSED
+    note(m, ACCESS, 1)
+    return DONE
+
+
+@inlined
+def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
+    """Touch one page: read it, or write it if `write` is 1; serve the fault if there is one.
+
+    Returns DONE, SHORT, GROW, LOCKED or SEGV; unless DONE, nothing has changed but a stack's end.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    s = m.spaces[space]
+    if t.cached_generation != s.generation or t.cached_space != space:
+        calm = s.areas_of == NONE and s.lock_waiters == 0
+        if not calm and must_wait(m, task, vpn, write):
+            t.fault_page = vpn
+            t.fault_write = write
+            return LOCKED
+        t.cached_generation = s.generation if calm else NONE
+        t.cached_space = space
+        t.cached_area = NONE
+        t.cached_tag = NONE
+    area = int(t.cached_area)
+    if area == NONE or vpn < m.areas[area].start or vpn >= m.areas[area].end:
+        if not locate(m, task, vpn):
+            t.fault_page = vpn
+            return SEGV
+        area = int(t.cached_area)
+    if m.areas[area].bits & (A_WRITE if write == 1 else A_READ) == 0:
+        t.fault_page = vpn
+        return SEGV
+    tag = vpn >> TABLE_SHIFT
+    leaf = int(t.cached_leaf)
+    if t.cached_tag != tag or leaf == NONE:
+        leaf = find_table(m, space, vpn, 0)
+        t.cached_leaf = leaf
+        t.cached_tag = tag
+        if s.lent != 0 and leaf != NONE and is_lent(m, space, vpn):
+            t.cached_tag = NONE
+            return access_lent(m, cpu, task, area, leaf, vpn, write)
+    entry = 0
+    if leaf != NONE:
+        entry = int(m.tables[leaf, vpn & TABLE_MASK])
+    if entry & PTE_PRESENT == 0:
+        status = fill(m, cpu, task, area, leaf, vpn, write)
+    elif write == 1 and entry & PTE_WRITE == 0:
+        status = unshare(m, cpu, task, area, leaf, vpn)
+    else:
+        used = entry | PTE_ACCESSED | (PTE_DIRTY if write == 1 else 0)
+        if used != entry:
+            m.tables[leaf, vpn & TABLE_MASK] = used
+        status = DONE
+    if status == DONE:
+        note(m, ACCESS, 1)
+    return status

@@ -1,0 +1,377 @@
+"""Memory behind which there is a page cache: file mappings and shared anonymous memory.
+
+=======================================  ====================================================
+the page is                              so Linux
+=======================================  ====================================================
+not in the page cache                    has the device read it, and what lies around it: waits
+under way from the device                waits
+not present, read                        maps what the page cache has of its window of 16 pages
+not present, written, private            copies it from the cache to a fresh frame
+not present, written, shared             maps the cache's frame writable; the frame is dirty;
+                                         since 6.18 all of its folio, if none of it is mapped
+present, read-only, written, shared      restores write permission; the frame is dirty
+present, read-only, written, private     copies it from the cache to a fresh frame
+=======================================  ====================================================
+
+A page of shared anonymous memory that the cache does not have is zero-filled.  A fault that waits
+for the device is made again when the page has come: major if it found the page absent
+(`FAULT_FLAG_TRIED`), minor if somebody else had begun to read it.  Read in Linux 6.12
+`mm/memory.c`: `do_fault_around`, `do_cow_fault`, `do_shared_fault`, `wp_page_shared`; 6.18
+`mm/filemap.c`: `filemap_map_pages`, `filemap_fault`.
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.files.cache import cache_page, count_cached, dirty_folio, map_cached
+from sim.kernel.files.readahead import (
+    hit,
+    may_read,
+    read_around,
+    read_further,
+    read_pages,
+    window_room,
+)
+from sim.kernel.pages import count_resident, family_of, fresh_page
+from sim.kernel.work import (
+    BEGUN,
+    CACHE_FILL,
+    COW_COPY,
+    DONE,
+    FILE_MAP,
+    FILE_MAP_AROUND,
+    FRAME_FREE,
+    GROW,
+    MAJOR_FAULT,
+    MORE,
+    SEGV,
+    SHORT,
+    SPURIOUS,
+    TABLE_ALLOC,
+    UNDER_WAY,
+    ZERO_FILL,
+    note,
+    note_fault,
+)
+from sim.machine.frames import give_back, secure
+from sim.machine.layout import (
+    A_RANDOM,
+    A_SHARED,
+    A_WRITE,
+    F_AHEAD,
+    F_LOCKED,
+    KIND_FILE,
+    KIND_SHMEM,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    Arrays,
+)
+from sim.machine.rules import R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
+from sim.machine.tables import make_table, table_room, tables_missing
+
+AROUND_PAGES = 16
+"""Pages that a read fault maps at most (`fault_around_bytes`, 64 KiB)."""
+FILL_PAGES = 32
+"""Pages that one step puts into the page cache."""
+EVICT_PAGES = 512
+"""Pages that one step takes out of it."""
+
+
+@compiled
+def map_folio(m: Arrays, area: int, leaf: int, first: int, end: int, entry_bits: int) -> int:
+    """Map what is not mapped of the pages [first, end), all in the cache; return how many."""
+    a = m.areas[area]
+    cached = int(m.files[int(a.file)].first + a.offset - a.start)
+    mapped = 0
+    for vpn in range(first, end):
+        if m.tables[leaf, vpn & TABLE_MASK] == 0:
+            map_cached(m, leaf, vpn & TABLE_MASK, int(m.cached[cached + vpn]), entry_bits)
+            mapped += 1
+    return mapped
+
+
+@compiled
+def may_map_whole(m: Arrays, area: int, leaf: int, first: int, end: int) -> bool:
+    """Whether none of the pages [first, end), all in the cache, is mapped or under way."""
+    a = m.areas[area]
+    cached = int(m.files[int(a.file)].first + a.offset - a.start)
+    for vpn in range(first, end):
+        if m.tables[leaf, vpn & TABLE_MASK] != 0:
+            return False
+        if m.frames[int(m.cached[cached + vpn])].bits & F_LOCKED != 0:
+            return False
+    return True
+
+
+@compiled
+def folio_bounds(m: Arrays, area: int, vpn: int, order: int) -> tuple[int, int]:
+    """Return the pages of the folio of `vpn` if it may be mapped whole, else the page alone.
+
+    A folio that reaches out of its area or its leaf table may not.
+    """
+    a = m.areas[area]
+    pages = 1 << order
+    first = vpn - (int(a.offset + vpn - a.start) & (pages - 1))
+    end = first + pages
+    if m.pool[0].rules & R_FOLIO_AROUND == 0 or first < a.start or end > a.end:
+        return vpn, vpn + 1
+    if first >> TABLE_SHIFT != (end - 1) >> TABLE_SHIFT:
+        return vpn, vpn + 1
+    return first, end
+
+
+@compiled
+def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
+    """Map what the cache has of the window around `vpn`; return how many pages that were.
+
+    The window is the aligned 16 pages, or 16 from the start of an area that begins inside them.
+    Pages under way and markers are passed over, but for `vpn` itself.
+    """
+    a = m.areas[area]
+    f = m.files[int(a.file)]
+    first = max(vpn - vpn % AROUND_PAGES, int(a.start))
+    end = min(first + AROUND_PAGES, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT, int(a.end))
+    behind = int(a.offset - a.start)
+    end = min(end, int(f.pages) - behind)
+    writable = a.kind == KIND_SHMEM and a.bits & A_WRITE != 0 and a.bits & A_SHARED != 0
+    bits = PTE_WRITE if writable else 0
+    mapped = 0
+    found = 0
+    near = first
+    while near < end:
+        pfn = int(m.cached[int(f.first) + near + behind])
+        if pfn == 0 or (m.frames[pfn].bits & (F_LOCKED | F_AHEAD) != 0 and near != vpn):
+            near += 1
+            continue
+        low, high = near, near + 1
+        if m.frames[pfn].order != 0:
+            low, high = folio_bounds(m, area, near, int(m.frames[pfn].order))
+        mapped += map_folio(m, area, leaf, low, high, bits)
+        found += high - low
+        near = high
+    m.tables[leaf, vpn & TABLE_MASK] |= PTE_ACCESSED
+    count_cached(m, space, int(a.kind), mapped)
+    if a.kind == KIND_FILE:
+        hit(m, int(a.file), found)
+    return mapped
+
+
+@compiled
+def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
+    """See to it that a page of a file is in the page cache and may be used.
+
+    DONE if it is.  MORE: the device has been asked for it, or for more behind it, and the fault is
+    to be made again; UNDER_WAY: it must wait.  SHORT, GROW: nothing happened.
+    """
+    t = m.tasks[task]
+    a = m.areas[area]
+    file = int(a.file)
+    pfn = int(m.cached[int(m.files[file].first) + index])
+    bits = int(m.frames[pfn].bits) if pfn != 0 else 0
+    if pfn != 0 and bits & (F_LOCKED | F_AHEAD) == 0:
+        return DONE
+    rules = int(m.pool[0].rules)
+    retry = 3 if rules & R_RETRY_MAJOR != 0 and rules & R_FILE_LOCKS == 0 else 1
+    if pfn == 0 or (bits & F_AHEAD != 0 and t.waits == 0 and a.bits & A_RANDOM == 0):
+        if not window_room(m, file):
+            return GROW
+        if pfn != 0:
+            read_further(m, cpu, task, file, index, int(m.files[file].ra_pages))
+            t.waits = retry
+        else:
+            if not secure(m, cpu, task, 1):
+                t.need = 1
+                return SHORT
+            read_around(m, cpu, task, area, index)
+            if m.cached[int(m.files[file].first) + index] == 0 and may_read(
+                m, cpu, task, file, index, index + 1
+            ):
+                read_pages(m, cpu, file, index, 1, 0)
+            note(m, MAJOR_FAULT, 1)
+            t.waits = 2
+        m.clock[0].kind = BEGUN
+        return MORE
+    if bits & F_LOCKED != 0:
+        if t.waits == 0:
+            t.waits = retry
+        t.wait_file = file
+        t.wait_index = index
+        return UNDER_WAY
+    return DONE
+
+
+@compiled
+def fault_served(m: Arrays, task: int, kind: int) -> None:
+    """Add a fault of `kind` to the receipt, or a major one; that may have been counted already."""
+    t = m.tasks[task]
+    if t.waits == 2:
+        m.clock[0].kind = MAJOR_FAULT
+    else:
+        note_fault(m, MAJOR_FAULT if t.waits == 3 else kind)
+    t.waits = 0
+
+
+@compiled
+def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
+    """Serve a fault on a page that is not present, in an area with a page cache behind it."""
+    t = m.tasks[task]
+    a = m.areas[area]
+    space = int(t.space)
+    file = int(a.file)
+    f = m.files[file]
+    index = int(a.offset + vpn - a.start)
+    if index >= f.pages:
+        t.fault_page = vpn
+        return SEGV
+    if a.kind == KIND_FILE:
+        status = bring_in(m, cpu, task, area, index)
+        if status != DONE:
+            return status
+    missing = 0
+    if leaf == NONE:
+        missing = tables_missing(m, space, vpn, 0)
+        if not table_room(m, missing):
+            return GROW
+    copies = write == 1 and a.bits & A_SHARED == 0
+    absent = m.cached[int(f.first) + index] == 0
+    wanted = missing + (1 if copies else 0) + (1 if absent else 0)
+    if not secure(m, cpu, task, wanted):
+        t.need = wanted
+        return SHORT
+    if leaf == NONE:
+        leaf = make_table(m, cpu, space, vpn, 0)
+        t.cached_leaf = leaf
+        note(m, TABLE_ALLOC, missing)
+    at = vpn & TABLE_MASK
+    kind = FILE_MAP
+    if copies:
+        kind = COW_COPY
+    if absent:
+        cache_page(m, cpu, file, index)
+        kind = ZERO_FILL
+    if copies:
+        pfn = fresh_page(m, cpu, family_of(m, area), index)
+        m.tables[leaf, at] = (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+        count_resident(m, space, 1)
+    elif write == 1:
+        pfn = int(m.cached[int(f.first) + index])
+        dirty_folio(m, pfn)
+        low, high = folio_bounds(m, area, vpn, int(m.frames[pfn].order))
+        if not may_map_whole(m, area, leaf, low, high):
+            low, high = vpn, vpn + 1
+        map_folio(m, area, leaf, low, high, PTE_WRITE | PTE_DIRTY)
+        m.tables[leaf, at] |= PTE_ACCESSED
+        count_cached(m, space, int(a.kind), high - low)
+    else:
+        mapped = map_around(m, space, area, leaf, vpn)
+        note(m, FILE_MAP_AROUND, mapped - 1)
+    fault_served(m, task, kind)
+    return DONE
+
+
+@compiled
+def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> int:
+    """Serve a write fault on an entry that maps a frame of the page cache read-only."""
+    t = m.tasks[task]
+    a = m.areas[area]
+    space = int(t.space)
+    at = vpn & TABLE_MASK
+    entry = int(m.tables[leaf, at])
+    old = m.frames[entry >> PFN_SHIFT]
+    if a.bits & A_SHARED != 0:
+        dirty_folio(m, entry >> PFN_SHIFT)
+        m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
+        note_fault(m, SPURIOUS)
+        return DONE
+    if not secure(m, cpu, task, 1):
+        t.need = 1
+        return SHORT
+    new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
+    m.tables[leaf, at] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+    old.refs -= 1
+    old.maps -= 1
+    count_cached(m, space, int(a.kind), -1)
+    count_resident(m, space, 1)
+    m.pool[0].released += 1
+    note_fault(m, COW_COPY)
+    return DONE
+
+
+@compiled
+def unmap_cached(m: Arrays, space: int, entry: int) -> None:
+    """Take note that an entry which mapped a frame of the page cache is gone."""
+    frame = m.frames[entry >> PFN_SHIFT]
+    if entry & PTE_DIRTY != 0:
+        dirty_folio(m, entry >> PFN_SHIFT)
+    count_cached(m, space, int(m.files[int(frame.family)].kind), -1)
+    m.pool[0].released += 1
+
+
+# --- files come and go ----------------------------------------------------------------------
+
+
+@compiled
+def fill_step(m: Arrays, cpu: int, task: int) -> int:
+    """Put the next pages of a file that is being mapped into the page cache, clean."""
+    t = m.tasks[task]
+    f = m.files[int(t.file)]
+    end = min(int(t.at) + FILL_PAGES, int(f.pages))
+    absent = 0
+    for index in range(int(t.at), end):
+        if m.cached[int(f.first) + index] == 0:
+            absent += 1
+    if not secure(m, cpu, task, absent):
+        t.need = absent
+        return SHORT
+    for index in range(int(t.at), end):
+        if m.cached[int(f.first) + index] == 0:
+            cache_page(m, cpu, int(t.file), index)
+    note(m, CACHE_FILL, absent)
+    t.at = end
+    if end == f.pages:
+        f.fills = 0
+    return MORE
+
+
+@compiled
+def release_file(m: Arrays, task: int, area: int) -> None:
+    """Take note that an area goes; the last one of a file leaves its pages to be evicted."""
+    file = int(m.areas[area].file)
+    if file == NONE:
+        return
+    f = m.files[file]
+    f.users -= 1
+    if f.users == 0 and f.known == 0:
+        f.at = 0
+        f.next = m.tasks[task].evict
+        m.tasks[task].evict = file
+
+
+@compiled
+def evict_step(m: Arrays, cpu: int, task: int) -> None:
+    """Free some pages of the first file that the task is to evict; at last, the file."""
+    t = m.tasks[task]
+    f = m.files[int(t.evict)]
+    end = min(int(f.at) + EVICT_PAGES, int(f.pages))
+    freed = 0
+    for index in range(int(f.at), end):
+        pfn = int(m.cached[int(f.first) + index])
+        if pfn != 0:
+            m.frames[pfn].refs = 0
+            give_back(m, cpu, pfn)
+            m.cached[int(f.first) + index] = 0
+            freed += 1
+    f.at = end
+    f.resident -= freed
+    m.pool[0].cache -= freed
+    if f.kind == KIND_SHMEM:
+        m.pool[0].shmem -= freed
+    note(m, FRAME_FREE, freed)
+    if end == f.pages:
+        m.pool[0].committed -= f.committed
+        t.evict = f.next
+        f.kind = 0

@@ -1,0 +1,98 @@
+"""posix_fadvise: what a program says about a file, not about its own mappings of it.
+
+Read in Linux 6.12 `mm/fadvise.c` and `mm/truncate.c` (`mapping_try_invalidate`).
+"""
+
+from typing import Final
+
+from sim.base.jit import compiled
+from sim.kernel.files.fileio import file_call_is_sound
+from sim.kernel.files.readahead import force_read, window_room
+from sim.kernel.work import DONE, FRAME_FREE, GROW, MADVISE_CALL, MORE, note
+from sim.machine.frames import give_back
+from sim.machine.layout import F_DIRTY, F_LOCKED, KIND_SHMEM, Arrays
+
+NORMAL: Final = 0
+RANDOM: Final = 1
+SEQUENTIAL: Final = 2
+WILLNEED: Final = 3
+DONTNEED: Final = 4
+"""The advice of a call, in its field `write`; the numbers are Linux's."""
+DROP_PAGES: Final = 512
+"""Pages that one step looks at."""
+
+
+@compiled
+def fadvise_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of posix_fadvise on `pages` pages of `file` from `index` on."""
+    t = m.tasks[task]
+    if not file_call_is_sound(m, task):
+        return DONE
+    f = m.files[int(t.file)]
+    if t.write == WILLNEED:
+        if not window_room(m, int(t.file)):
+            return GROW
+        note(m, MADVISE_CALL, 1)
+        force_read(m, cpu, task, int(t.file), int(t.index), int(t.pages))
+        return DONE
+    if t.at == 0:
+        note(m, MADVISE_CALL, 1)
+    if t.write == DONTNEED:
+        return drop_step(m, cpu, task)
+    f.random = 1 if t.write == RANDOM else 0
+    f.ra_pages = m.pool[0].read_ahead * (2 if t.write == SEQUENTIAL else 1)
+    return DONE
+
+
+@compiled
+def in_use(m: Arrays, file: int, index: int, low: int, high: int) -> bool:
+    """Whether the folio of page `index` may not be dropped.
+
+    It reaches out of [low, high), or a page of it is mapped, dirty or under way.
+    """
+    f = m.files[file]
+    pages = 1 << int(m.frames[int(m.cached[int(f.first) + index])].order)
+    first = index & ~(pages - 1)
+    if first < low or first + pages > high:
+        return True
+    for page in range(first, min(first + pages, int(f.pages))):
+        pfn = int(m.cached[int(f.first) + page])
+        if pfn != 0:
+            frame = m.frames[pfn]
+            if frame.maps > 0 or frame.bits & (F_DIRTY | F_LOCKED) != 0:
+                return True
+    return False
+
+
+@compiled
+def drop_step(m: Arrays, cpu: int, task: int) -> int:
+    """Take the next clean pages that nobody maps out of the page cache."""
+    t = m.tasks[task]
+    file = int(t.file)
+    f = m.files[file]
+    f.fills = 0
+    first = int(t.index + t.at)
+    last = int(t.index + t.pages)
+    end = min((first // DROP_PAGES + 1) * DROP_PAGES, last)
+    freed = 0
+    keep_until = 0
+    for index in range(first, end):
+        pfn = int(m.cached[int(f.first) + index])
+        if pfn == 0 or index < keep_until:
+            continue
+        if in_use(m, file, index, int(t.index), last):
+            f.kept = 1
+            order = int(m.frames[pfn].order)
+            keep_until = ((index >> order) + 1) << order
+            continue
+        m.frames[pfn].refs = 0
+        give_back(m, cpu, pfn)
+        m.cached[int(f.first) + index] = 0
+        freed += 1
+    f.resident -= freed
+    m.pool[0].cache -= freed
+    if f.kind == KIND_SHMEM:
+        m.pool[0].shmem -= freed
+    note(m, FRAME_FREE, freed)
+    t.at += end - first
+    return MORE if end < last else DONE

@@ -1,0 +1,269 @@
+"""read() and write() on files, and what brings their dirty pages to the disk: fsync, msync.
+
+A page that is written back is clean afterwards, and so is every entry of a shared mapping that maps
+it: clean and read-only, so that the file system hears of the next write.  Read in Linux 6.12
+`mm/filemap.c`, `mm/msync.c`, `mm/page-writeback.c` (`folio_clear_dirty_for_io`), `mm/rmap.c`
+(`folio_mkclean`).  The device is asked for what is absent, and what is read ahead with it
+(`sim.kernel.files.readahead`), and writes what is dirty: fsync and msync wait for that.
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.fault.filemap import FILL_PAGES
+from sim.kernel.files.cache import cache_page, dirty_folio
+from sim.kernel.files.readahead import (
+    may_read,
+    read_ahead,
+    read_further,
+    read_pages,
+    request_room,
+    submit,
+    window_room,
+)
+from sim.kernel.work import (
+    CACHE_FILL,
+    DONE,
+    EINVAL,
+    GROW,
+    MADVISE_CALL,
+    MORE,
+    PROTECT_PTE,
+    SHORT,
+    UNDER_WAY,
+    note,
+)
+from sim.machine.frames import secure
+from sim.machine.layout import (
+    A_SHARED,
+    F_AHEAD,
+    F_DIRTY,
+    F_LOCKED,
+    KIND_FILE,
+    NONE,
+    PFN_SHIFT,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    TABLE_MASK,
+    Arrays,
+)
+from sim.machine.tables import find_table
+
+
+@compiled
+def file_call_is_sound(m: Arrays, task: int) -> bool:
+    """Whether the range of the call lies in its file, which does not grow; else EINVAL is noted."""
+    t = m.tasks[task]
+    sound = t.index >= 0 and t.pages > 0 and t.index + t.pages <= m.files[int(t.file)].pages
+    if not sound:
+        t.errno = EINVAL
+    return bool(sound)
+
+
+@compiled
+def file_read_step(m: Arrays, cpu: int, task: int) -> int:
+    """Read the next of `pages` pages of `file`, from its page `index` on.
+
+    A step copies up to 32 pages, or has the device asked: for what is absent, and for more behind
+    a marker (`filemap_get_pages`).
+    """
+    t = m.tasks[task]
+    if not file_call_is_sound(m, task):
+        return DONE
+    file = int(t.file)
+    f = m.files[file]
+    first = int(t.index + t.at)
+    last = int(t.index + t.pages)
+    pfn = int(m.cached[int(f.first) + first])
+    if pfn != 0 and m.frames[pfn].bits & F_LOCKED != 0:
+        t.wait_file = file
+        t.wait_index = first
+        return UNDER_WAY
+    if pfn == 0:
+        if not window_room(m, file):
+            return GROW
+        if not secure(m, cpu, task, 1):
+            t.need = 1
+            return SHORT
+        read_ahead(m, cpu, task, file, first, last - first)
+        if m.cached[int(f.first) + first] == 0 and may_read(m, cpu, task, file, first, first + 1):
+            read_pages(m, cpu, file, first, 1, 0)
+        return MORE
+    if m.frames[pfn].bits & F_AHEAD != 0:
+        if not window_room(m, file):
+            return GROW
+        index = first & ~((1 << int(m.frames[pfn].order)) - 1)
+        read_further(m, cpu, task, file, index, last - index)
+        return MORE
+    end = first
+    while end < min(first + FILL_PAGES, last):
+        pfn = int(m.cached[int(f.first) + end])
+        if pfn == 0 or m.frames[pfn].bits & (F_LOCKED | F_AHEAD) != 0:
+            break
+        end += 1
+    note(m, CACHE_FILL, end - first)
+    t.at += end - first
+    if t.at < t.pages:
+        return MORE
+    f.ra_prev = end
+    return DONE
+
+
+@compiled
+def file_write_step(m: Arrays, cpu: int, task: int) -> int:
+    """Write the next of `pages` pages of `file`, from its page `index` on: they are dirty then.
+
+    Pages are written whole, so that absent ones need not be read; those under way are waited for.
+    """
+    t = m.tasks[task]
+    if not file_call_is_sound(m, task):
+        return DONE
+    f = m.files[int(t.file)]
+    first = int(t.index + t.at)
+    end = min(first + FILL_PAGES, int(t.index + t.pages))
+    absent = 0
+    for index in range(first, end):
+        pfn = int(m.cached[int(f.first) + index])
+        if pfn == 0:
+            absent += 1
+        elif m.frames[pfn].bits & F_LOCKED != 0:
+            if index == first:
+                t.wait_file = t.file
+                t.wait_index = index
+                return UNDER_WAY
+            end = index
+            break
+    if not secure(m, cpu, task, absent):
+        t.need = absent
+        return SHORT
+    for index in range(first, end):
+        if m.cached[int(f.first) + index] == 0:
+            cache_page(m, cpu, int(t.file), index)
+        dirty_folio(m, int(m.cached[int(f.first) + index]))
+    note(m, CACHE_FILL, end - first)
+    t.at += end - first
+    return MORE if t.at < t.pages else DONE
+
+
+@compiled
+def fsync_step(m: Arrays, cpu: int, task: int) -> int:
+    """Have the next dirty pages of `file` written back; in the end, wait for the device."""
+    t = m.tasks[task]
+    file = int(t.file)
+    if t.stage == 1:
+        return wait_for_writes(m, task, file)
+    if not request_room(m, FILL_PAGES):
+        return GROW
+    if t.at == 0:
+        note(m, MADVISE_CALL, 1)
+    first = int(t.at)
+    end = min(first + FILL_PAGES, int(m.files[file].pages))
+    write_back(m, file, first, end)
+    t.at = end
+    if end < m.files[file].pages:
+        return MORE
+    t.stage = 1
+    return MORE if m.files[file].writing > 0 else DONE
+
+
+@compiled
+def wait_for_writes(m: Arrays, task: int, file: int) -> int:
+    """Return UNDER_WAY while the device writes pages of `file`, else DONE."""
+    t = m.tasks[task]
+    t.wait_file = file
+    t.wait_index = NONE
+    return UNDER_WAY if m.files[file].writing > 0 else DONE
+
+
+@compiled
+def msync_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of msync(MS_SYNC) of `pages` pages from `start` on.
+
+    Only shared mappings of files have something to write back; the device is waited for area by
+    area.  Holes are passed over, with ENOMEM in the end.
+    """
+    t = m.tasks[task]
+    end = int(t.start + t.pages)
+    if t.stage == 0:
+        note(m, MADVISE_CALL, 1)
+        t.at = t.start
+        t.stage = 1
+    if t.stage == 2:
+        if wait_for_writes(m, task, int(t.file)) == UNDER_WAY:
+            return UNDER_WAY
+        t.stage = 1
+        if t.at >= end:
+            return DONE
+    area = area_ahead(m, task, end)
+    if area == NONE:
+        return DONE
+    a = m.areas[area]
+    upto = min(int(a.end), end)
+    if a.bits & A_SHARED != 0 and a.kind == KIND_FILE:
+        if not request_room(m, FILL_PAGES):
+            return GROW
+        upto = min(upto, int(t.at) + FILL_PAGES)
+        behind = int(a.offset - a.start)
+        last = min(upto + behind, int(m.files[int(a.file)].pages))
+        write_back(m, int(a.file), int(t.at) + behind, last)
+        if upto == min(int(a.end), end) and m.files[int(a.file)].writing > 0:
+            t.file = a.file
+            t.stage = 2
+            t.at = upto
+            return MORE
+    t.at = upto
+    return MORE if upto < end else DONE
+
+
+@compiled
+def write_back(m: Arrays, file: int, first: int, end: int) -> None:
+    """Have the dirty pages of [first, end) of a file written.
+
+    They are clean then, and so are the entries that map them shared.
+    """
+    f = m.files[file]
+    dirty = 0
+    for index in range(first, end):
+        pfn = int(m.cached[int(f.first) + index])
+        if pfn != 0 and m.frames[pfn].bits & F_DIRTY != 0:
+            dirty += 1
+    if dirty == 0:
+        return
+    changed = 0
+    for area in range(1, int(m.pool[0].room_areas)):
+        a = m.areas[area]
+        if a.space != NONE and a.end > a.start and a.file == file and a.bits & A_SHARED != 0:
+            changed += protect_clean(m, area, first, end)
+    start = NONE
+    for index in range(first, end):
+        pfn = int(m.cached[int(f.first) + index])
+        if pfn != 0 and m.frames[pfn].bits & F_DIRTY != 0:
+            m.frames[pfn].bits &= ~F_DIRTY
+            if start == NONE:
+                start = index
+        elif start != NONE:
+            submit(m, file, start, index, 1)
+            start = NONE
+    if start != NONE:
+        submit(m, file, start, end, 1)
+    note(m, PROTECT_PTE, changed)
+
+
+@compiled
+def protect_clean(m: Arrays, area: int, first: int, end: int) -> int:
+    """Write-protect and clean the entries of an area that map dirty pages in [first, end).
+
+    These are pages of its file.  Returns how many there were.
+    """
+    a = m.areas[area]
+    ahead = int(a.start - a.offset)
+    changed = 0
+    for vpn in range(max(first + ahead, int(a.start)), min(end + ahead, int(a.end))):
+        leaf = find_table(m, int(a.space), vpn, 0)
+        if leaf == NONE:
+            continue
+        entry = int(m.tables[leaf, vpn & TABLE_MASK])
+        if entry & PTE_PRESENT != 0 and m.frames[entry >> PFN_SHIFT].bits & F_DIRTY != 0:
+            m.tables[leaf, vpn & TABLE_MASK] = entry & ~(PTE_WRITE | PTE_DIRTY)
+            changed += 1
+    return changed

@@ -1,0 +1,1 @@
+"""How tasks begin and end: fork, vfork, exit, and leaf tables shared with a child."""

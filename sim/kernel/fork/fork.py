@@ -1,0 +1,409 @@
+"""fork, one leaf table's worth a step.
+
+Read in Linux 6.12 `kernel/fork.c` (`dup_mmap`), `mm/memory.c` (`copy_page_range`,
+`vma_needs_copy`).
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.calls.unmap import committed_by
+from sim.kernel.fault.folio import folio_runs
+from sim.kernel.fault.huge import copy_huge, split_huge
+from sim.kernel.fault.mappers import add_mapper
+from sim.kernel.files.cache import count_cached
+from sim.kernel.fork.lend import (
+    ALL_PAGES,
+    disinherit,
+    lend_leaf,
+    may_lend,
+    own_range_step,
+    share_entries,
+)
+from sim.kernel.fork.task import drop_reserve, space_room, spare_frames, take_stack, use_reserve
+from sim.kernel.lock import lock_up_to
+from sim.kernel.overcommit import commit, promised
+from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
+from sim.kernel.work import (
+    DONE,
+    ENOMEM,
+    FORK_AREA,
+    FORK_BASE,
+    FORK_EAGER_COPY,
+    FORK_FLUSH,
+    FORK_FOLIO,
+    FORK_PTE,
+    FORK_TABLE,
+    GROW,
+    MORE,
+    SHORT,
+    note,
+)
+from sim.machine.areas import area_room, insert_area, map_file, new_space
+from sim.machine.frames import drain_all, secure
+from sim.machine.layout import (
+    A_DONTFORK,
+    A_LOCKED,
+    A_WIPEONFORK,
+    F_EXCLUSIVE,
+    F_FILE,
+    F_LARGE,
+    FORK_ASYNC,
+    FORK_EAGER,
+    FORK_ON_DEMAND,
+    HEED_QUEUE,
+    KIND_ANON,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    THP_NEVER,
+    Arrays,
+)
+from sim.machine.rules import R_FORK_BATCH
+from sim.machine.tables import find_table, make_table, next_present, table_room, tables_missing
+
+AGAIN = -4
+"""The step was carried out; what it stands at comes again."""
+
+
+@compiled
+def needs_copy(m: Arrays, area: int) -> bool:
+    """Whether fork copies the area's page tables: only where a page was ever written privately."""
+    a = m.areas[area]
+    return bool(a.family != NONE and a.bits & A_WIPEONFORK == 0)
+
+
+@compiled
+def fork_needs(m: Arrays, space: int) -> int:
+    """Return the most frames that fork of `space` can take, without its kernel stack."""
+    pool = m.pool[0]
+    needs = 1
+    if pool.fork_kind == FORK_EAGER:
+        needs += int(m.spaces[space].rss_anon)
+    for level in range(3):
+        span = 1 << (TABLE_SHIFT * (level + 1))
+        last = NONE
+        area = int(m.spaces[space].first)
+        while area != NONE:
+            a = m.areas[area]
+            if a.bits & A_DONTFORK == 0 and needs_copy(m, area):
+                vpn = next_present(m, space, int(a.start), int(a.end), level)
+                while vpn < a.end:
+                    if vpn // span != last:
+                        needs += 1
+                        last = vpn // span
+                    vpn = next_present(m, space, (vpn // span + 1) * span, int(a.end), level)
+            area = int(a.next)
+    return needs
+
+
+@compiled
+def begin_fork(m: Arrays, cpu: int, task: int) -> int:
+    """Give the child its task's frames and an empty address space; promise what fork promises."""
+    t = m.tasks[task]
+    pool = m.pool[0]
+    space = int(t.space)
+    s = m.spaces[space]
+    if not space_room(m) or not table_room(m, 1):
+        return GROW
+    if pool.overcommit != 1:
+        total = 0
+        area = int(s.first)
+        while area != NONE:
+            pages = committed_by(m, area)
+            if m.areas[area].bits & A_DONTFORK == 0 and pages > 0:
+                total = total + pages if pool.overcommit == 2 else pages
+                if not promised(m, task, space, total):
+                    t.errno = ENOMEM
+                    t.result = NONE
+                    note(m, FORK_BASE, 1)
+                    return DONE
+            area = int(m.areas[area].next)
+    wanted = 1 + int(pool.stack_frames)
+    if pool.queueing == 1 and t.reserved == 0:
+        all_frames = fork_needs(m, space) + int(pool.stack_frames)
+        if pool.heed & HEED_QUEUE != 0 and pool.head != task:
+            t.need = all_frames
+            return SHORT
+        drain_all(m)
+        if spare_frames(m) - pool.reserved < all_frames:
+            t.need = all_frames
+            return SHORT
+        t.reserved = all_frames
+        pool.reserved += all_frames
+    if not secure(m, cpu, task, wanted):
+        t.need = wanted
+        return SHORT
+    use_reserve(m, task, wanted)
+    child = int(t.other)
+    take_stack(m, cpu, child)
+    new = new_space(m, cpu)
+    m.tasks[child].space = new
+    n = m.spaces[new]
+    n.heap_start = s.heap_start
+    n.brk = s.brk
+    n.mmap_top = s.mmap_top
+    n.stack_limit = s.stack_limit
+    if pool.fork_kind == FORK_ASYNC:
+        disinherit(m, space)  # a child forked before has all it is to have
+        n.lender = space
+        s.heir = new
+    t.area = s.first
+    t.other_area = NONE
+    t.stage = 1
+    note(m, FORK_BASE, 1)
+    return MORE
+
+
+@compiled
+def copy_area(m: Arrays, task: int) -> int:
+    """Duplicate the area under way in the child's address space."""
+    t = m.tasks[task]
+    if not area_room(m, 1):
+        return GROW
+    new = int(m.tasks[int(t.other)].space)
+    a = m.areas[int(t.area)]
+    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.bits) & ~A_LOCKED)
+    map_file(m, copy, int(a.kind), int(a.file))
+    if needs_copy(m, int(t.area)):
+        b = m.areas[copy]
+        b.family = a.family
+        b.own = m.pool[0].next_family
+        b.inherited = 1
+        m.pool[0].next_family += 1
+    if m.spaces[int(t.space)].heap == t.area:
+        m.spaces[new].heap = copy
+    commit(m, new, committed_by(m, copy))
+    t.other_area = copy
+    t.at = a.start
+    lock_up_to(m, task, int(a.end))
+    note(m, FORK_AREA, 1)
+    return MORE
+
+
+@compiled
+def build_tables(m: Arrays, cpu: int, task: int, vpn: int, level: int) -> int:
+    """Build what the child lacks of the tables down to `level` for `vpn`; MORE if it has them."""
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    missing = tables_missing(m, new, vpn, level)
+    if not table_room(m, missing):
+        return GROW
+    if not secure(m, cpu, task, missing):
+        t.need = missing
+        return SHORT
+    use_reserve(m, task, missing)
+    make_table(m, cpu, new, vpn, level)
+    note(m, FORK_TABLE, missing)
+    return MORE
+
+
+@compiled
+def copy_upper(m: Arrays, cpu: int, task: int, end: int) -> int:
+    """Give the child a table that the parent has above the leaves, up to page `end`.
+
+    An empty one, too: MADV_DONTNEED takes leaf tables alone.  DONE if the child has them all.
+    """
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    for level in (2, 1):
+        span = 1 << (TABLE_SHIFT * (level + 1))
+        vpn = next_present(m, int(t.space), int(t.at), end, level)
+        while vpn < end:
+            if tables_missing(m, new, vpn, level) > 0:
+                return build_tables(m, cpu, task, vpn, level)
+            vpn = next_present(m, int(t.space), (vpn // span + 1) * span, end, level)
+    return DONE
+
+
+@compiled
+def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
+    """Copy the entries of [vpn, end), within one leaf table, to the child; share their frames."""
+    t = m.tasks[task]
+    space = int(t.space)
+    new = int(m.tasks[int(t.other)].space)
+    parent = find_table(m, space, vpn, 0)
+    if parent == NONE:
+        return fork_huge(m, cpu, task, vpn)
+    first = vpn & TABLE_MASK
+    last = first + end - vpn
+    missing = tables_missing(m, new, vpn, 0)
+    if not table_room(m, missing):
+        return GROW
+    if m.areas[int(t.area)].kind != KIND_ANON:
+        return copy_mixed(m, cpu, task, parent, vpn, end)
+    if m.pool[0].fork_kind == FORK_EAGER:
+        return copy_pages(m, cpu, task, parent, vpn, end)
+    if not secure(m, cpu, task, missing):
+        t.need = missing
+        return SHORT
+    use_reserve(m, task, missing)
+    child = make_table(m, cpu, new, vpn, 0)
+    entries, pages = share_entries(m, parent, child, new, first, last)
+    folios = pages
+    pool = m.pool[0]
+    if pool.rules & R_FORK_BATCH != 0 and (pool.folios_advised != 0 or pool.thp != THP_NEVER):
+        folios = folio_runs(m, parent, first, last)
+    count_resident(m, new, pages)
+    note(m, FORK_TABLE, missing)
+    note(m, FORK_FOLIO, folios)
+    note(m, FORK_PTE, entries)
+    return MORE
+
+
+@compiled
+def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) -> int:
+    """Do as `copy_leaf` for an eager fork: copy the pages; only the zero page is shared."""
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    first = vpn & TABLE_MASK
+    last = first + end - vpn
+    missing = tables_missing(m, new, vpn, 0)
+    pages = 0
+    for i in range(first, last):
+        entry = m.tables[parent, i]
+        if entry & PTE_PRESENT != 0 and entry & PTE_ZERO == 0:
+            pages += 1
+    if not secure(m, cpu, task, missing + pages):
+        t.need = missing + pages
+        return SHORT
+    use_reserve(m, task, missing + pages)
+    child = make_table(m, cpu, new, vpn, 0)
+    family = family_of(m, int(t.area))
+    entries = 0
+    for i in range(first, last):
+        entry = int(m.tables[parent, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        entries += 1
+        if entry & PTE_ZERO != 0:
+            m.tables[child, i] = entry & ~PTE_ACCESSED
+            continue
+        pfn = entry >> PFN_SHIFT
+        copy = fresh_page(m, cpu, family, int(m.frames[pfn].index))
+        join_twins(m, pfn, copy)
+        m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
+    count_resident(m, new, pages)
+    note(m, FORK_TABLE, missing)
+    note(m, FORK_EAGER_COPY, pages)
+    note(m, FORK_PTE, entries)
+    return MORE
+
+
+@compiled
+def fork_huge(m: Arrays, cpu: int, task: int, vpn: int) -> int:
+    """Copy a huge entry to the child; before an eager fork it is split."""
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    if m.pool[0].fork_kind == FORK_EAGER:
+        split_huge(m, int(t.space), vpn)
+        return AGAIN
+    missing = tables_missing(m, new, vpn, 1) + 1
+    status = copy_huge(m, cpu, task, int(t.space), new, vpn)
+    if status == MORE:
+        use_reserve(m, task, missing)
+    return status
+
+
+@compiled
+def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) -> int:
+    """Do as `copy_leaf` in a private file mapping, whose pages are anonymous or the cache's.
+
+    An eager fork copies the anonymous ones.
+    """
+    t = m.tasks[task]
+    new = int(m.tasks[int(t.other)].space)
+    first = vpn & TABLE_MASK
+    last = first + end - vpn
+    missing = tables_missing(m, new, vpn, 0)
+    eager = m.pool[0].fork_kind == FORK_EAGER
+    anonymous = 0
+    cached = 0
+    for i in range(first, last):
+        entry = int(m.tables[parent, i])
+        if entry & PTE_PRESENT != 0:
+            if m.frames[entry >> PFN_SHIFT].bits & F_FILE != 0:
+                cached += 1
+            else:
+                anonymous += 1
+    wanted = missing + (anonymous if eager else 0)
+    if not secure(m, cpu, task, wanted):
+        t.need = wanted
+        return SHORT
+    use_reserve(m, task, wanted)
+    child = make_table(m, cpu, new, vpn, 0)
+    family = family_of(m, int(t.area))
+    for i in range(first, last):
+        entry = int(m.tables[parent, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        pfn = entry >> PFN_SHIFT
+        frame = m.frames[pfn]
+        if eager and frame.bits & F_FILE == 0:
+            copy = fresh_page(m, cpu, family, int(frame.index))
+            join_twins(m, pfn, copy)
+            m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
+            continue
+        if frame.bits & F_LARGE != 0:
+            add_mapper(m, new, pfn, 1)
+        frame.refs += 1
+        frame.maps += 1
+        frame.bits &= ~F_EXCLUSIVE
+        m.tables[parent, i] = entry & ~PTE_WRITE
+        m.tables[child, i] = entry & ~(PTE_WRITE | PTE_ACCESSED)
+    count_resident(m, new, anonymous)
+    count_cached(m, new, int(m.areas[int(t.area)].kind), cached)
+    note(m, FORK_TABLE, missing)
+    note(m, FORK_EAGER_COPY, anonymous if eager else 0)
+    note(m, FORK_FOLIO, cached if eager else cached + anonymous)
+    note(m, FORK_PTE, cached + anonymous)
+    return MORE
+
+
+@compiled
+def fork_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of fork: the beginning, an area, a leaf table, or the end."""
+    t = m.tasks[task]
+    kind = m.pool[0].fork_kind
+    if t.stage == 0:
+        if kind == FORK_ASYNC and m.spaces[int(t.space)].lent > 0:
+            status = own_range_step(m, cpu, task, 0, ALL_PAGES)
+            if status != DONE:
+                return status
+        return begin_fork(m, cpu, task)
+    lends = kind in (FORK_ON_DEMAND, FORK_ASYNC)
+    while True:
+        area = int(t.area)
+        if area == NONE:
+            drop_reserve(m, task)
+            note(m, FORK_FLUSH, 1)
+            return DONE
+        a = m.areas[area]
+        if t.other_area == NONE and a.bits & A_DONTFORK == 0:
+            return copy_area(m, task)
+        if t.other_area != NONE and needs_copy(m, area):
+            end = int(a.end)
+            vpn = next_present(m, int(t.space), int(t.at), end, 0)
+            if t.at < vpn:
+                status = copy_upper(m, cpu, task, vpn)
+                if status != DONE:
+                    return status
+            if vpn < end:
+                upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+                if lends and may_lend(m, area, vpn):
+                    status = build_tables(m, cpu, task, vpn, 1)
+                    if status == MORE:
+                        lend_leaf(m, task, vpn)
+                else:
+                    status = copy_leaf(m, cpu, task, vpn, upto)
+                if status == AGAIN:
+                    return MORE
+                if status == MORE:
+                    t.at = upto
+                return status
+        t.area = a.next
+        t.other_area = NONE

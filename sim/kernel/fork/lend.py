@@ -1,0 +1,304 @@
+"""Leaf tables that an address space may not change: on-demand-fork and Async-fork.
+
+Both leave the leaf tables out of the fork call and write-protect the entries one level above.
+With on-demand-fork parent and child use the same leaf tables, and whoever first changes something
+below one gets a copy of it.  With Async-fork the child copies them all before its program goes on,
+and the parent those it wants to change earlier.  A leaf table that more than one area uses is
+copied in the fork call, as Linux does.
+
+Read in Zhao, Gong, Fonseca: "On-demand-fork: a microsecond fork for memory-intensive and
+latency-sensitive applications" (EuroSys 2021), and Pang et al.: "Async-fork: mitigating query
+latency spikes incurred by the fork-based snapshot mechanism from the OS level" (VLDB 2023).
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.fault.mappers import add_mapper
+from sim.kernel.pages import count_resident
+from sim.kernel.work import (
+    DONE,
+    FORK_FOLIO,
+    FORK_PTE,
+    FORK_TABLE,
+    GROW,
+    MORE,
+    SHORT,
+    UNMAP_PTE,
+    note,
+)
+from sim.machine.frames import secure
+from sim.machine.layout import (
+    F_EXCLUSIVE,
+    F_LARGE,
+    FORK_ON_DEMAND,
+    HUGE_PAGES,
+    KIND_ANON,
+    NONE,
+    PFN_SHIFT,
+    PMD_READONLY,
+    PTE_ACCESSED,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_ENTRIES,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    VPN_BITS,
+    Arrays,
+)
+from sim.machine.tables import (
+    clear_entry,
+    find_table,
+    make_table,
+    new_table,
+    next_present,
+    table_room,
+)
+
+ALL_PAGES = 1 << VPN_BITS
+
+
+@compiled
+def is_lent(m: Arrays, space: int, vpn: int) -> bool:
+    """Whether the leaf table of `vpn`, which is there, may not be changed by `space`."""
+    middle = find_table(m, space, vpn, 1)
+    return bool(m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] & PMD_READONLY != 0)
+
+
+@compiled
+def next_lent(m: Arrays, space: int, vpn: int, end: int) -> int:
+    """Return the first page in [vpn, end) whose leaf table `space` may not change, or `end`."""
+    while vpn < end:
+        vpn = next_present(m, space, vpn, end, 0)
+        if vpn < end:
+            if is_lent(m, space, vpn):
+                return vpn
+            vpn = ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT
+    return end
+
+
+@compiled
+def lend(m: Arrays, space: int, vpn: int) -> None:
+    """Take from `space` the right to change the leaf table of `vpn`."""
+    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
+    middle = find_table(m, space, vpn, 1)
+    if m.tables[middle, at] & PMD_READONLY == 0:
+        m.tables[middle, at] |= PMD_READONLY
+        m.spaces[space].lent += 1
+        m.spaces[space].generation += 1
+
+
+@compiled
+def may_lend(m: Arrays, area: int, vpn: int) -> bool:
+    """Whether the leaf table of `vpn` is there and serves one area of anonymous memory only."""
+    a = m.areas[area]
+    base = vpn - (vpn & TABLE_MASK)
+    if a.kind != KIND_ANON or find_table(m, int(a.space), vpn, 0) == NONE:
+        return False
+    if a.prev != NONE and m.areas[int(a.prev)].end > base:
+        return False
+    return bool(a.next == NONE or m.areas[int(a.next)].start >= base + HUGE_PAGES)
+
+
+@compiled
+def lend_leaf(m: Arrays, task: int, vpn: int) -> None:
+    """Have parent and child share a leaf table, or leave it to the child to copy.
+
+    The child has the tables above it.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    new = int(m.tasks[int(t.other)].space)
+    if m.pool[0].fork_kind == FORK_ON_DEMAND:
+        leaf = find_table(m, space, vpn, 0)
+        middle = find_table(m, new, vpn, 1)
+        m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
+            (leaf << PFN_SHIFT) | PTE_PRESENT | PMD_READONLY
+        )
+        m.table_info[leaf].refs += 1
+        m.spaces[new].tables += 1
+        m.spaces[new].lent += 1
+        count_resident(m, new, resident_below(m, leaf))
+        note(m, FORK_FOLIO, 1)  # the table's reference count
+    lend(m, space, vpn)
+    note(m, FORK_PTE, 1)
+
+
+@compiled
+def resident_below(m: Arrays, leaf: int) -> int:
+    """Return how many pages a leaf table maps, the zero page not counted."""
+    pages = 0
+    for i in range(TABLE_ENTRIES):
+        entry = int(m.tables[leaf, i])
+        if entry & PTE_PRESENT != 0 and entry & PTE_ZERO == 0:
+            pages += 1
+    return pages
+
+
+@compiled
+def share_entries(
+    m: Arrays, source: int, target: int, space: int, first: int, last: int
+) -> tuple[int, int]:
+    """Copy the entries [first, last) of a leaf table to one of `space`, all read-only from now on.
+
+    Returns how many there were, and how many of them map a page of memory.
+    """
+    entries = 0
+    pages = 0
+    for i in range(first, last):
+        entry = int(m.tables[source, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        entries += 1
+        if entry & PTE_ZERO != 0:
+            m.tables[target, i] = entry & ~PTE_ACCESSED
+            continue
+        pages += 1
+        frame = m.frames[entry >> PFN_SHIFT]
+        if frame.bits & F_LARGE != 0:
+            add_mapper(m, space, entry >> PFN_SHIFT, 1)
+        frame.refs += 1
+        frame.maps += 1
+        frame.bits &= ~F_EXCLUSIVE
+        if entry & PTE_WRITE != 0:
+            entry &= ~PTE_WRITE
+            m.tables[source, i] = entry
+        m.tables[target, i] = entry & ~PTE_ACCESSED
+    return entries, pages
+
+
+@compiled
+def frames_to_own(m: Arrays, space: int, vpn: int) -> int:
+    """Return how many frames `own_leaf` takes."""
+    if m.table_info[find_table(m, space, vpn, 0)].refs > 1:
+        return 1
+    return 0 if m.spaces[space].heir == NONE else 1
+
+
+@compiled
+def own_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
+    """Give `space` back the right to change the leaf table of `vpn`: copy it if need be.
+
+    As many frames and slots for tables as `frames_to_own` says are secured.
+    """
+    s = m.spaces[space]
+    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
+    middle = find_table(m, space, vpn, 1)
+    leaf = int(m.tables[middle, at] >> PFN_SHIFT)
+    tables = 0
+    entries = 0
+    pages = 0
+    if m.table_info[leaf].refs > 1:
+        tables = 1
+        copy = new_table(m, cpu, space, 0)
+        s.tables -= 1  # that of the shared one
+        m.table_info[leaf].refs -= 1
+        entries, pages = share_entries(m, leaf, copy, space, 0, TABLE_ENTRIES)
+        leaf = copy
+    elif s.heir != NONE:
+        heir = int(s.heir)
+        tables = 1
+        copy = make_table(m, cpu, heir, vpn, 0)
+        entries, pages = share_entries(m, leaf, copy, heir, 0, TABLE_ENTRIES)
+        count_resident(m, heir, pages)
+    m.tables[middle, at] = (leaf << PFN_SHIFT) | PTE_PRESENT
+    s.lent -= 1
+    s.generation += 1
+    if tables > 0:
+        note(m, FORK_TABLE, tables)
+        note(m, FORK_FOLIO, pages)
+        note(m, FORK_PTE, entries)
+
+
+@compiled
+def own_step(m: Arrays, cpu: int, task: int, space: int, vpn: int, extra: int) -> int:
+    """Do `own_leaf` if there is memory for it and `extra` frames more; MORE if so."""
+    wanted = frames_to_own(m, space, vpn)
+    if not table_room(m, wanted):
+        return GROW
+    if not secure(m, cpu, task, wanted + extra):
+        m.tasks[task].need = wanted + extra
+        return SHORT
+    own_leaf(m, cpu, space, vpn)
+    return MORE
+
+
+@compiled
+def own_range_step(m: Arrays, cpu: int, task: int, start: int, end: int) -> int:
+    """Do one step of getting back the leaf tables of [start, end); DONE if there are none left.
+
+    How far it has come is in the task's `within`.
+    """
+    t = m.tasks[task]
+    space = int(t.space)
+    vpn = next_lent(m, space, start + int(t.within), end)
+    if vpn >= end:
+        t.within = 0
+        return DONE
+    status = own_step(m, cpu, task, space, vpn, 0)
+    if status == MORE:
+        t.within = vpn - start
+    return status
+
+
+@compiled
+def adopt_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of what an Async-fork leaves to the child: copy one leaf table."""
+    t = m.tasks[task]
+    s = m.spaces[int(t.space)]
+    lender = int(s.lender)
+    if lender == NONE:
+        return DONE
+    vpn = next_lent(m, lender, int(t.at), ALL_PAGES)
+    if vpn >= ALL_PAGES:
+        let_go(m, int(t.space))
+        return DONE
+    status = own_step(m, cpu, task, lender, vpn, 0)
+    if status == MORE:
+        t.at = vpn
+    return status
+
+
+@compiled
+def let_go(m: Arrays, space: int) -> None:
+    """Have an address space copy no more from the one it was forked from."""
+    lender = int(m.spaces[space].lender)
+    if lender != NONE:
+        m.spaces[lender].heir = NONE
+        m.spaces[space].lender = NONE
+
+
+@compiled
+def drop_lent(m: Arrays, space: int, vpn: int) -> bool:
+    """Let go of a leaf table that others use or want, in one go; False if it is `space`'s alone."""
+    s = m.spaces[space]
+    leaf = find_table(m, space, vpn, 0)
+    if s.lent == 0 or leaf == NONE or not is_lent(m, space, vpn):
+        return False
+    s.lent -= 1
+    if m.table_info[leaf].refs == 1 and s.heir == NONE:
+        return False
+    pages = resident_below(m, leaf)
+    if m.table_info[leaf].refs > 1:
+        m.table_info[leaf].refs -= 1
+    else:  # the heir needs no copy: it gets the table itself
+        heir = int(s.heir)
+        m.tables[find_table(m, heir, vpn, 1), (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
+            leaf << PFN_SHIFT
+        ) | PTE_PRESENT
+        m.spaces[heir].tables += 1
+        count_resident(m, heir, pages)
+    clear_entry(m, space, vpn, 0)
+    s.tables -= 1
+    s.rss_anon -= pages
+    m.pool[0].released += 1
+    note(m, UNMAP_PTE, 1)
+    return True
+
+
+@compiled
+def disinherit(m: Arrays, space: int) -> None:
+    """Have nobody copy from `space` any more."""
+    heir = int(m.spaces[space].heir)
+    if heir != NONE:
+        m.spaces[heir].lender = NONE
+        m.spaces[space].heir = NONE

@@ -1,0 +1,99 @@
+"""vfork and exit: address spaces borrowed, and dropped a leaf table a step.
+
+Read in Linux 6.12 `kernel/fork.c`, `kernel/exit.c`.
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.calls.unmap import teardown_step
+from sim.kernel.fault.filemap import evict_step, release_file
+from sim.kernel.fork.lend import let_go
+from sim.kernel.fork.task import drop_reserve, drop_stack, take_stack
+from sim.kernel.lock import release, tell
+from sim.kernel.ops import NO_LOCK
+from sim.kernel.work import (
+    DONE,
+    EXIT_BASE,
+    FRAME_FREE,
+    MORE,
+    SHORT,
+    TABLE_FREE,
+    UNMAP_AREA,
+    VFORK_BASE,
+    note,
+)
+from sim.machine.areas import free_space
+from sim.machine.frames import secure
+from sim.machine.layout import NONE, VPN_BITS, Arrays
+from sim.machine.tables import free_tables
+
+ALL_PAGES = 1 << VPN_BITS
+
+
+@compiled
+def vfork_step(m: Arrays, cpu: int, task: int) -> int:
+    """Start a child that borrows the address space."""
+    t = m.tasks[task]
+    wanted = int(m.pool[0].stack_frames)
+    if not secure(m, cpu, task, wanted):
+        t.need = wanted
+        return SHORT
+    child = int(t.other)
+    take_stack(m, cpu, child)
+    m.tasks[child].space = t.space
+    m.spaces[int(t.space)].users += 1
+    note(m, VFORK_BASE, 1)
+    return DONE
+
+
+@compiled
+def leave_space(m: Arrays, cpu: int, task: int, space: int) -> int:
+    """Do one step of dropping an address space, or give back a borrowed one."""
+    s = m.spaces[space]
+    if s.users > 1:
+        s.users -= 1
+        m.pool[0].released += 1
+        return DONE
+    let_go(m, space)
+    if teardown_step(m, cpu, task, space) == MORE:
+        return MORE
+    note(m, TABLE_FREE, free_tables(m, cpu, space, 0, ALL_PAGES, 0, ALL_PAGES))
+    note(m, UNMAP_AREA, int(s.n_areas))
+    area = int(s.first)
+    while area != NONE:
+        release_file(m, task, area)
+        area = int(m.areas[area].next)
+    free_space(m, cpu, space)
+    return DONE
+
+
+@compiled
+def exit_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of exit: drop the address space (and one that exec was dropping), the stack."""
+    t = m.tasks[task]
+    if t.stage == 0:
+        drop_reserve(m, task)
+        if t.holds != NO_LOCK:
+            release(m, task)
+            tell(m, int(t.space))
+        t.at = 0
+        t.stage = 1
+        note(m, EXIT_BASE, 1)
+        if t.space != NONE:
+            return MORE
+    if t.old_space != NONE:
+        if leave_space(m, cpu, task, int(t.old_space)) == DONE:
+            t.old_space = NONE
+            t.at = 0
+        return MORE
+    if t.space != NONE:
+        if leave_space(m, cpu, task, int(t.space)) == MORE:
+            return MORE
+        t.space = NONE
+        if t.evict != NONE:
+            return MORE
+    if t.evict != NONE:
+        evict_step(m, cpu, task)
+        if t.evict != NONE:
+            return MORE
+    note(m, FRAME_FREE, drop_stack(m, cpu, task))
+    return DONE

@@ -1,0 +1,1 @@
+"""What the kernel does to memory of its own accord."""

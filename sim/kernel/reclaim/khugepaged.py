@@ -1,0 +1,138 @@
+"""khugepaged: the kernel's thread that looks through memory for 2 MiB to collapse.
+
+It goes through address spaces, in each through areas that want huge pages, a leaf table a step, and
+goes on next time where it stopped.  It collapses what `sim.kernel.calls.collapse` could, if
+
+- at most `MAX_PTES_NONE` entries are absent or the zero page, and any other was used,
+- at most `MAX_PTES_SHARED` pages are shared,
+- before Linux 6.18, an entry is writable.
+
+It passes over an address space whose mmap lock is taken, and holds that lock while it collapses.
+Read in Linux 6.1 `mm/khugepaged.c` (`khugepaged_scan_mm_slot`, `hpage_collapse_scan_pmd`).
+"""
+
+from typing import Final
+
+from sim.base.jit import compiled
+from sim.kernel.calls.collapse import any_writable, collapse_leaf
+from sim.kernel.fault.folio import maybe_shared, take_block
+from sim.kernel.fault.huge import may_be_huge
+from sim.kernel.fork.lend import is_lent
+from sim.kernel.lock import lock_space, may_lock, unlock_space
+from sim.kernel.work import ACCESS, DONE, MORE, note
+from sim.machine.layout import (
+    F_LARGE,
+    HUGE_ORDER,
+    HUGE_PAGES,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_PRESENT,
+    PTE_ZERO,
+    TABLE_MASK,
+    TABLE_SHIFT,
+    Arrays,
+)
+from sim.machine.rules import R_COLLAPSE_READONLY
+from sim.machine.tables import find_table
+
+MAX_PTES_NONE: Final = 511
+MAX_PTES_SHARED: Final = 256
+
+REST: Final = 0
+"""It has looked at as much as it may, or at everything."""
+GOES_ON: Final = 1
+"""It has collapsed something, and may look at more."""
+NO_BLOCK: Final = 2
+"""There was something to collapse, but no block of frames for it."""
+
+
+@compiled
+def worth_it(m: Arrays, space: int, base: int, leaf: int) -> bool:
+    """Whether khugepaged would collapse what a leaf table maps."""
+    absent = 0
+    shared = 0
+    used = 0
+    for at in range(HUGE_PAGES):
+        entry = int(m.tables[leaf, at])
+        if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+            absent += 1
+            continue
+        pfn = entry >> PFN_SHIFT
+        frame = m.frames[pfn]
+        if frame.bits & F_LARGE != 0:
+            shared += 1 if maybe_shared(m, space, base + at, pfn) else 0
+        elif frame.maps > 1:
+            shared += 1
+        used += 1 if entry & PTE_ACCESSED != 0 else 0
+    if m.pool[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, leaf):
+        return False
+    return absent <= MAX_PTES_NONE and shared <= MAX_PTES_SHARED and used > 0
+
+
+@compiled
+def area_to_look_at(m: Arrays, space: int, vpn: int) -> int:
+    """Return the first area that wants huge pages and has whole 2 MiB from `vpn` on, or NONE."""
+    area = int(m.spaces[space].first)
+    while area != NONE:
+        a = m.areas[area]
+        base = ((max(int(a.start), vpn) + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
+        if base + HUGE_PAGES <= a.end and a.family != NONE and may_be_huge(m, area, base):
+            return area
+        area = int(a.next)
+    return NONE
+
+
+@compiled
+def next_space(m: Arrays, space: int) -> int:
+    """Return the next address space in use, or NONE."""
+    for other in range(space + 1, int(m.pool[0].room_spaces)):
+        if m.spaces[other].users > 0 and m.spaces[other].leaving == 0:
+            return other
+    return NONE
+
+
+@compiled
+def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
+    """Look at the next 2 MiB, and collapse them if it is worth it; or go to another address space.
+
+    Where it has come to is in the task's `other` (address space) and `start`; `count` is how many
+    pages it may still look at; `result` says why it is done.
+    """
+    t = m.tasks[task]
+    space = int(t.other)
+    if t.stage == 1:  # the lock is given back when the collapse has taken its time
+        unlock_space(m, task, space)
+        t.result = GOES_ON
+        return DONE
+    t.result = REST
+    if t.count <= 0:
+        return DONE
+    area = NONE
+    if space != NONE:
+        s = m.spaces[space]
+        if s.users > 0 and s.leaving == 0 and may_lock(m, space):
+            area = area_to_look_at(m, space, int(t.start))
+    if area == NONE:
+        t.other = next_space(m, max(space, 0))
+        t.start = 0
+        t.count -= 1
+        return DONE if t.other == NONE else MORE
+    first = max(int(m.areas[area].start), int(t.start))
+    base = ((first + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
+    t.start = base + HUGE_PAGES
+    t.count -= HUGE_PAGES
+    leaf = find_table(m, space, base, 0)
+    if leaf == NONE or (m.spaces[space].lent > 0 and is_lent(m, space, base)):
+        return MORE
+    note(m, ACCESS, HUGE_PAGES)
+    if not worth_it(m, space, base, leaf):
+        return MORE
+    block = take_block(m, task, HUGE_ORDER)
+    if block == NONE:
+        t.result = NO_BLOCK
+        return DONE
+    lock_space(m, task, space, base, base + HUGE_PAGES)
+    collapse_leaf(m, cpu, space, area, base, block)
+    t.stage = 1
+    return MORE

@@ -1,0 +1,73 @@
+"""The audit: proof that the books balance.
+
+Every frame is free or referenced, as often as it is mapped; tables are counted once each.  The
+counts are taken anew from the page tables and the free lists and compared with what the machine
+believes.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.base.errors import KernelPanicError
+from sim.base.jit import compiled
+from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
+from sim.machine.audit.complaints import COMPLAINTS, OK
+from sim.machine.audit.folios import audit_folios
+from sim.machine.audit.memory import audit_files, audit_frames, audit_free
+from sim.machine.audit.spaces import audit_space
+from sim.machine.layout import (
+    NONE,
+    Arrays,
+)
+
+
+@compiled
+def _run_audit(
+    m: Arrays,
+    seen: NDArray[np.int32],
+    spaces: NDArray[np.int64],
+    users: NDArray[np.int64],
+    uses: NDArray[np.int32],
+) -> tuple[int, int]:
+    bad, where = audit_free(m, seen)
+    if bad != OK:
+        return bad, where
+    tables = 0
+    committed = 0
+    for i in range(len(spaces)):
+        bad, where = audit_space(m, int(spaces[i]), seen, users, uses)
+        if bad != OK:
+            return bad, where
+        tables += m.spaces[spaces[i]].tables
+        committed += m.spaces[spaces[i]].committed
+    for slot in range(len(uses)):
+        if uses[slot] > 0:
+            if m.table_info[slot].refs != uses[slot]:
+                return 21, slot
+            tables -= int(uses[slot]) - 1
+    if tables != m.pool[0].table:
+        return 10, tables
+    bad, where = audit_files(m, users)
+    if bad != OK:
+        return bad, where
+    for file in range(len(users)):
+        if m.files[file].kind != 0:
+            committed += m.files[file].committed
+    if committed != m.pool[0].committed:
+        return 15, committed
+    return audit_frames(m, seen)
+
+
+def audit(m: Arrays) -> None:
+    """Raise `KernelPanicError` unless every frame is accounted for."""
+    alive: set[int] = set()
+    for task in m.tasks[m.tasks.state != 0]:
+        alive |= {int(task.space), int(task.old_space)} - {NONE}
+    spaces = np.array(sorted(alive), dtype=np.int64)
+    seen = np.zeros(len(m.frames), dtype=np.int32)
+    users = np.zeros(len(m.files), dtype=np.int64)
+    uses = np.zeros(len(m.tables), dtype=np.int32)
+    bad, where = _run_audit(m, seen, spaces, users, uses)
+    if bad != OK:
+        raise KernelPanicError(COMPLAINTS[bad], f"at {where}")
+    audit_folios(m, spaces)

@@ -1,0 +1,142 @@
+"""Frames and files: what they say of themselves beside what was counted."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.base.jit import compiled
+from sim.machine.audit.complaints import OK
+from sim.machine.layout import (
+    F_ANON,
+    F_BUDDY,
+    F_DIRTY,
+    F_FILE,
+    F_LOCKED,
+    F_PERCPU,
+    F_STACK,
+    F_TABLE,
+    KIND_SHMEM,
+    N_ORDERS,
+    NONE,
+    Arrays,
+)
+
+
+@compiled
+def audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
+    """Mark free frames with -1 (buddy) and -2 (per-CPU)."""
+    for zone in range(int(m.pool[0].n_zones)):
+        free = 0
+        for order in range(N_ORDERS):
+            blocks = 0
+            pfn = int(m.buddy[zone, order].head)
+            while pfn != NONE:
+                block = m.frames[pfn]
+                if block.bits != F_BUDDY or int(block.order) != order or int(block.zone) != zone:
+                    return 1, pfn
+                for i in range(pfn, pfn + (1 << order)):
+                    if seen[i] != 0:
+                        return 1, i
+                    seen[i] = -1
+                free += 1 << order
+                blocks += 1
+                pfn = int(block.next)
+            if blocks != m.buddy[zone, order].count:
+                return 2, zone
+        if free != m.zones[zone].free:
+            return 2, zone
+    for cpu in range(int(m.pool[0].n_cpus)):
+        pfn = int(m.percpu[cpu].head)
+        on_list = 0
+        while pfn != NONE:
+            if m.frames[pfn].bits != F_PERCPU or seen[pfn] != 0:
+                return 3, pfn
+            seen[pfn] = -2
+            on_list += 1
+            pfn = int(m.frames[pfn].next)
+        if on_list != m.percpu[cpu].count:
+            return 3, cpu
+    return OK, 0
+
+
+@compiled
+def audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
+    """Compare every file's pages and areas with what it says of itself."""
+    cached = 0
+    shared = 0
+    under_way = 0
+    for file in range(len(users)):
+        f = m.files[file]
+        if f.kind == 0:
+            if users[file] != 0:
+                return 18, file
+            continue
+        resident = 0
+        for index in range(int(f.pages)):
+            pfn = int(m.cached[int(f.first) + index])
+            if pfn == 0:
+                continue
+            frame = m.frames[pfn]
+            if frame.bits & F_FILE == 0 or frame.family != file or frame.index != index:
+                return 17, pfn
+            if frame.bits & F_LOCKED != 0:
+                under_way += 1
+                if frame.maps != 0 or frame.bits & F_DIRTY != 0:
+                    return 26, pfn
+            resident += 1
+        if resident != f.resident or users[file] != f.users:
+            return 18, file
+        cached += resident
+        if f.kind == KIND_SHMEM:
+            shared += resident
+    if under_way != m.pool[0].under_way:
+        return 27, under_way
+    if cached != m.pool[0].cache or shared != m.pool[0].shmem:
+        return 14, cached
+    return OK, 0
+
+
+@compiled
+def audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
+    """Compare every frame's counts with what was seen."""
+    anon = 0
+    tables = 0
+    stacks = 0
+    cached = 0
+    copies = 0
+    for zone in range(int(m.pool[0].n_zones)):
+        for pfn in range(int(m.zones[zone].start), int(m.zones[zone].end)):
+            if seen[pfn] < 0:
+                continue
+            frame = m.frames[pfn]
+            if frame.bits & F_ANON != 0:
+                if frame.maps != seen[pfn]:
+                    return 7, pfn
+                if frame.refs < frame.maps:
+                    return 8, pfn
+                anon += 1
+                if frame.twin_next > pfn or frame.twin_next < pfn:
+                    other = int(frame.twin_next)
+                    lowest = pfn
+                    while other != pfn:
+                        lowest = min(lowest, other)
+                        other = int(m.frames[other].twin_next)
+                    if lowest != pfn:
+                        copies += 1
+            elif frame.bits & F_FILE != 0:
+                if frame.maps != seen[pfn]:
+                    return 7, pfn
+                if frame.refs != frame.maps + 1:
+                    return 8, pfn
+                cached += 1
+            elif frame.bits & F_TABLE != 0:
+                tables += 1
+            elif frame.bits & F_STACK != 0:
+                stacks += 1
+            if frame.refs <= 0:
+                return 9, pfn
+    pool = m.pool[0]
+    if anon != pool.anon or tables != pool.table or stacks != pool.stack or cached != pool.cache:
+        return 14, anon
+    if copies != pool.copies:
+        return 16, copies
+    return OK, 0

@@ -1,0 +1,230 @@
+"""Address spaces: areas, page tables, and what they map, counted anew."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.base.jit import compiled
+from sim.machine.audit.complaints import OK
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_SHARED,
+    F_ANON,
+    F_DIRTY,
+    F_EXCLUSIVE,
+    F_FILE,
+    F_LARGE,
+    KIND_ANON,
+    KIND_FILE,
+    KIND_SHMEM,
+    NONE,
+    PFN_SHIFT,
+    PMD_READONLY,
+    PTE_DIRTY,
+    PTE_HUGE,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTE_ZERO,
+    TABLE_ENTRIES,
+    TABLE_SHIFT,
+    Arrays,
+)
+
+
+@compiled
+def _audit_entry(
+    m: Arrays,
+    area: int,
+    page: int,
+    entry: int,
+    seen: NDArray[np.int32],
+    resident: NDArray[np.int64],
+    again: bool,
+) -> int:
+    """Count what an entry for `page` maps, by kind of memory; return a complaint."""
+    pfn = entry >> PFN_SHIFT
+    frame = m.frames[pfn]
+    a = m.areas[area]
+    if seen[pfn] < 0:
+        return 4
+    if not again:
+        seen[pfn] += 1
+    if frame.bits & F_FILE != 0:
+        if frame.family != a.file or frame.index != a.offset + page - a.start:
+            return 17
+        if entry & PTE_WRITE != 0 and a.bits & A_SHARED == 0:
+            return 20
+        changed = entry & (PTE_WRITE | PTE_DIRTY) != 0 and a.kind == KIND_FILE
+        if changed and frame.bits & F_DIRTY == 0:
+            return 25
+        resident[int(a.kind)] += 1
+        return OK
+    if frame.bits & F_ANON == 0 or a.bits & A_SHARED != 0:
+        return 4
+    if frame.bits & F_EXCLUSIVE != 0 and frame.maps != 1:
+        return 5
+    if entry & PTE_WRITE != 0 and frame.maps != 1:
+        return 6
+    resident[KIND_ANON] += 1
+    return OK
+
+
+@compiled
+def _audit_leaf(
+    m: Arrays,
+    slot: int,
+    huge: int,
+    vpn: int,
+    space: int,
+    seen: NDArray[np.int32],
+    resident: NDArray[np.int64],
+    again: bool,
+) -> tuple[int, int]:
+    """Count what a leaf table maps, or the huge entry in its place; return a complaint, where.
+
+    Of a leaf table met `again`, by way of another address space, the mappings are counted already.
+    """
+    area = NONE
+    for i in range(TABLE_ENTRIES):
+        entry = huge + (i << PFN_SHIFT) if huge != 0 else int(m.tables[slot, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        page = vpn + i
+        if area == NONE or page >= m.areas[area].end:
+            area = int(m.spaces[space].first)
+            while area != NONE and m.areas[area].end <= page:
+                area = int(m.areas[area].next)
+        if area == NONE or page < m.areas[area].start:
+            return 13, page
+        if entry & PTE_ZERO != 0:
+            continue
+        bad = _audit_entry(m, area, page, entry, seen, resident, again)
+        if bad != OK:
+            return bad, page
+        if huge != 0 and m.frames[entry >> PFN_SHIFT].bits & F_LARGE == 0:
+            return 24, page
+    return OK, 0
+
+
+@compiled
+def _audit_areas(m: Arrays, space: int, users: NDArray[np.int64]) -> tuple[int, int]:
+    """Check the list of areas and what they promise; count the areas of each file."""
+    s = m.spaces[space]
+    end = 0
+    before = NONE
+    pages = 0
+    committed = 0
+    area = int(s.first)
+    while area != NONE:
+        a = m.areas[area]
+        if a.start < end or a.end <= a.start or a.prev != before or a.space != space:
+            return 12, area
+        end = int(a.end)
+        pages += a.end - a.start
+        if a.bits & A_ACCOUNT != 0:
+            committed += a.end - a.start
+        if a.file != NONE:
+            users[int(a.file)] += 1
+        before = area
+        area = int(a.next)
+    if pages != s.pages:
+        return 12, space
+    if committed != s.committed:
+        return 15, space
+    return OK, 0
+
+
+@compiled
+def _audit_middle(
+    m: Arrays,
+    slot: int,
+    base: int,
+    space: int,
+    seen: NDArray[np.int32],
+    resident: NDArray[np.int64],
+    uses: NDArray[np.int32],
+) -> tuple[int, int, int, int]:
+    """Audit what is below a table of level 1; return a complaint, where, leaf tables, lent ones."""
+    huge = 0
+    tables = 0
+    lent = 0
+    for i in range(TABLE_ENTRIES):
+        entry = int(m.tables[slot, i])
+        if entry & PTE_PRESENT == 0:
+            continue
+        below = 0
+        leaf = entry >> PFN_SHIFT
+        again = False
+        if entry & PTE_HUGE != 0:
+            huge += 1
+            below = entry
+        else:
+            tables += 1
+            again = uses[leaf] > 0
+            uses[leaf] += 1
+            if entry & PMD_READONLY != 0:
+                lent += 1
+            elif m.table_info[leaf].refs != 1:
+                return 22, leaf, 0, 0
+        vpn = (base | i) << TABLE_SHIFT
+        bad, where = _audit_leaf(m, leaf, below, vpn, space, seen, resident, again)
+        if bad != OK:
+            return bad, where, 0, 0
+    aside = int(m.table_info[slot].next)
+    while aside != NONE:
+        huge -= 1
+        tables += 1
+        aside = int(m.table_info[aside].next)
+    if huge != 0:
+        return 19, base, 0, 0
+    return OK, 0, tables, lent
+
+
+@compiled
+def audit_space(
+    m: Arrays,
+    space: int,
+    seen: NDArray[np.int32],
+    users: NDArray[np.int64],
+    uses: NDArray[np.int32],
+) -> tuple[int, int]:
+    """Count what a space maps, areas of files and uses of tables; return a complaint, where."""
+    bad, where = _audit_areas(m, space, users)
+    if bad != OK:
+        return bad, where
+    s = m.spaces[space]
+    resident = np.zeros(3, np.int64)
+    tables = 1
+    lent = 0
+    top = int(s.top)
+    for i3 in range(TABLE_ENTRIES):
+        e3 = int(m.tables[top, i3])
+        if e3 & PTE_PRESENT == 0:
+            continue
+        tables += 1
+        for i2 in range(TABLE_ENTRIES):
+            e2 = int(m.tables[e3 >> PFN_SHIFT, i2])
+            if e2 & PTE_PRESENT == 0:
+                continue
+            base = (i3 << TABLE_SHIFT | i2) << TABLE_SHIFT
+            bad, where, found, more = _audit_middle(
+                m, e2 >> PFN_SHIFT, base, space, seen, resident, uses
+            )
+            if bad != OK:
+                return bad, where
+            tables += 1 + found
+            lent += more
+    if tables != s.tables:
+        return 10, space
+    if lent != s.lent:
+        return 23, space
+    if (
+        resident[KIND_ANON] != s.rss_anon
+        or resident[KIND_FILE] != s.rss_file
+        or resident[KIND_SHMEM] != s.rss_shmem
+    ):
+        return 11, space
+    if (s.heir != NONE and m.spaces[int(s.heir)].lender != space) or (
+        s.lender != NONE and m.spaces[int(s.lender)].heir != space
+    ):
+        return 28, space
+    return OK, 0

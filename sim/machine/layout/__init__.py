@@ -1,0 +1,19 @@
+"""The machine as arrays of records, shaped like the hardware.
+
+One `Arrays` object crosses into compiled code.  Records are plain signed integers; times are in
+ns, sizes in pages, prices in ps.  A link or an identifier of -1 means "none".  Fields narrower
+than 64 bits are widened with ``int()`` before arithmetic, so that compiled and plain Python agree.
+"""
+
+from sim.machine.layout.areas import *
+from sim.machine.layout.arrays import *
+from sim.machine.layout.clock import *
+from sim.machine.layout.cpus import *
+from sim.machine.layout.files import *
+from sim.machine.layout.frames import *
+from sim.machine.layout.images import *
+from sim.machine.layout.links import *
+from sim.machine.layout.pool import *
+from sim.machine.layout.spaces import *
+from sim.machine.layout.tables import *
+from sim.machine.layout.tasks import *

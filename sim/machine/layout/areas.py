@@ -1,0 +1,47 @@
+"""Areas of address spaces (Linux `vm_area_struct`)."""
+
+from typing import Final
+
+import numpy as np
+
+A_READ: Final = 1
+A_WRITE: Final = 2
+A_SHARED: Final = 4
+A_GROWSDOWN: Final = 8
+A_DONTFORK: Final = 16
+A_WIPEONFORK: Final = 32
+A_ACCOUNT: Final = 64
+A_HEAP: Final = 128
+A_HUGEPAGE: Final = 256
+A_NOHUGEPAGE: Final = 512
+A_NORESERVE: Final = 1024
+A_LOCKED: Final = 2048
+A_RANDOM: Final = 1 << 16
+"""MADV_RANDOM (`VM_RAND_READ`): faults read no page but their own."""
+A_SEQUENTIAL: Final = 1 << 17
+"""MADV_SEQUENTIAL (`VM_SEQ_READ`)."""
+
+KIND_ANON: Final = 0
+KIND_FILE: Final = 1
+KIND_SHMEM: Final = 2
+"""Shared anonymous memory: a file that only its mappings know of."""
+
+AREA = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "start",
+            "end",
+            "offset",
+            "space",
+            "next",
+            "prev",
+            "family",  # root of its anon_vma, or NONE: no page of it was ever written privately
+            "own",  # its anon_vma: one of several of a root
+            "inherited",  # 1 if its anon_vma came from a parent process
+            "bits",  # Linux vm_flags
+            "kind",
+            "file",  # what it maps from page `offset` on, or NONE
+        )
+    ]
+)

@@ -1,0 +1,122 @@
+"""All arrays of a machine: one `Arrays` object crosses into compiled code."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.base.cache import CHECKED
+from sim.machine.layout.areas import AREA
+from sim.machine.layout.clock import CLOCK, LATENCY, N_DRAWS, N_LINES, N_QUANTILES, SAMPLE
+from sim.machine.layout.cpus import CPU
+from sim.machine.layout.files import FILE, REQUEST
+from sim.machine.layout.frames import FOLIO, FRAME
+from sim.machine.layout.images import IMAGE, SEGMENT
+from sim.machine.layout.pool import LIST, N_ORDERS, POOL, ZONE
+from sim.machine.layout.spaces import SPACE
+from sim.machine.layout.tables import TABLE, TABLE_ENTRIES
+from sim.machine.layout.tasks import TASK
+from sim.machine.memory import checked, grown, zeroed
+from sim.stats.quantile import N_BUCKETS
+
+INT: Final = np.dtype(np.int64)
+
+COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
+    "frames": (FRAME, ()),
+    "folios": (FOLIO, ()),
+    "tables": (INT, (TABLE_ENTRIES,)),
+    "table_info": (TABLE, ()),
+    "spaces": (SPACE, ()),
+    "areas": (AREA, ()),
+    "files": (FILE, ()),
+    "cached": (INT, ()),
+    "requests": (REQUEST, ()),
+    "images": (IMAGE, ()),
+    "segments": (SEGMENT, ()),
+    "touches": (INT, ()),
+    "tasks": (TASK, ()),
+    "cpus": (CPU, ()),
+    "zones": (ZONE, ()),
+    "buddy": (LIST, (N_ORDERS,)),
+    "percpu": (LIST, ()),
+    "pool": (POOL, ()),
+    "clock": (CLOCK, ()),
+    "samples": (SAMPLE, ()),
+    "counts": (INT, (N_LINES,)),
+    "draws": (INT, (N_DRAWS, 3)),
+    "lists": (INT, ()),
+    "receipt": (INT, (2,)),
+    "prices": (INT, (N_QUANTILES,)),
+    "spent_ps": (INT, (2,)),
+    "histograms": (INT, (N_BUCKETS,)),
+    "latencies": (LATENCY, ()),
+}
+"""Every array of a machine: what its elements are, and its shape behind the first axis."""
+
+
+class Arrays:
+    """Everything compiled code can see: one array per entry of `COLUMNS`, its rows allocated here.
+
+    Compiled code gets `address`, that of a table of the arrays' addresses (`sim.machine.native`).
+    """
+
+    frames: Any
+    folios: Any
+    tables: NDArray[np.int64]
+    table_info: Any
+    spaces: Any
+    areas: Any
+    files: Any
+    cached: NDArray[np.int64]
+    """Frames of files' pages, 0 where a page is not in the page cache."""
+    requests: Any
+    images: Any
+    segments: Any
+    touches: NDArray[np.int64]
+    """Pages times 2, plus 1 to write them."""
+    tasks: Any
+    cpus: Any
+    zones: Any
+    buddy: Any
+    percpu: Any
+    pool: Any
+    clock: Any
+    samples: Any
+    counts: NDArray[np.int64]
+    """(tasks, lines): what happened to each task."""
+    draws: NDArray[np.int64]
+    """(tasks, purposes, 3): key, key, draws made."""
+    lists: NDArray[np.int64]
+    """Page numbers and arrival times that programs hand in."""
+    receipt: NDArray[np.int64]
+    """(lines, 2): price and units of the step under way."""
+    prices: NDArray[np.int64]
+    """(lines, N_QUANTILES): quantiles in ps."""
+    spent_ps: NDArray[np.int64]
+    """(lines, 2): units charged and time, for all tasks."""
+    histograms: NDArray[np.int64]
+    """(latencies, buckets)."""
+    latencies: Any
+    """What is exact of the same values: their sum and the largest."""
+
+    def __init__(self, rows: Mapping[str, int]) -> None:
+        """Allocate `rows[name]` zero rows of every array."""
+        self._bases = np.zeros((len(COLUMNS), 2), np.int64)  # address, rows
+        self.address = int(self._bases.ctypes.data)
+        for name, (dtype, inner) in COLUMNS.items():
+            self.replace(name, zeroed((rows[name], *inner) if inner else rows[name], dtype))
+
+    def replace(self, name: str, array: NDArray[Any]) -> None:
+        """Put `array` in the place of the one called `name`; it must be contiguous."""
+        dtype, inner = COLUMNS[name]
+        if array.dtype.itemsize != dtype.itemsize or array.shape[1:] != inner:
+            raise ValueError(f"{name} cannot be of {array.dtype} {array.shape}")
+        rows = np.ascontiguousarray(array) if not dtype.names else array
+        setattr(self, name, checked(rows) if CHECKED else rows)
+        self._bases[list(COLUMNS).index(name)] = rows.ctypes.data, len(rows)
+
+    def grow(self, name: str) -> None:
+        """Double the rows of the array called `name`."""
+        old = getattr(self, name)
+        self.replace(name, grown(old, 2 * len(old)))

@@ -1,0 +1,61 @@
+"""The clock, what is measured as time goes by, and what a step costs."""
+
+from typing import Final
+
+import numpy as np
+
+CLOCK = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "tick_ns",
+            "level_ns",  # the integrals below reach up to here
+            "level_free",  # free pages since then
+            "free_low",  # integral of free pages x ns, below 2**61
+            "free_high",  # and its multiples of 2**61
+            "free_min",
+            "sample_next_ns",
+            "sample_every_ns",
+            "samples",
+            "runnable",  # tasks that wait for a CPU
+            # the receipt of the step under way
+            "lines",
+            "kind",  # fault kind of this step, or NONE
+            "fault_ps",
+            # memory pressure
+            "stalled",  # tasks that wait for memory
+            "ran_until_ns",  # while some do: when the last step so far ends
+            "full_ns",  # how long some waited and nobody ran
+        )
+    ]
+)
+
+SAMPLE = np.dtype(
+    [
+        (name, "i8")
+        for name in ("t_ns", "free", "anon", "table", "stack", "cache", "copies", "runnable")
+    ]
+)
+
+LATENCY = np.dtype(
+    [
+        ("sum_low", "i8"),  # sum of all values, below 2**61
+        ("sum_high", "i8"),  # and its multiples of 2**61
+        ("largest", "i8"),
+    ]
+)
+
+MOST_SAMPLES: Final = 1000
+"""Most rows of a time series; an even number."""
+N_LINES: Final = 42
+"""Kinds of work, each with a price."""
+RECEIPT_LINES: Final = 16
+"""Lines of a receipt that are kept apart, each priced by a draw of its own."""
+RECEIPT_ROWS: Final = RECEIPT_LINES + N_LINES
+"""Rows of a receipt: lines behind the first are added up by kind, so it cannot run over."""
+N_DRAWS: Final = N_LINES + 2
+"""Purposes of random draws: one a price, and two that choose pages."""
+N_LATENCIES: Final = N_LINES + 3
+"""Latency histograms: one a fault kind, then request, fork and run queue."""
+N_QUANTILES: Final = 1217
+"""Knots of a table of prices (`sim.cost.quantiles`)."""

@@ -1,0 +1,19 @@
+"""CPUs."""
+
+import numpy as np
+
+CPU = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "task",  # the task it runs, or NONE
+            "last",  # the task it ran before
+            "next_ns",  # end of the step under way: when its next step may start
+            "slice_end_ns",
+            "contended",  # 1 while another task could use this CPU
+            "idle_from_ns",  # paced task waits for its arrival since then, or NONE
+            "busy_ns",
+            "steps",
+        )
+    ]
+)

@@ -1,0 +1,36 @@
+"""Files, and what devices are asked to read and write of them."""
+
+import numpy as np
+
+FILE = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "kind",  # 0: no file
+            "pages",
+            "first",  # where its pages lie in `cached`
+            "users",  # areas that map it
+            "resident",  # pages in the page cache
+            "known",  # 1 if it stays in the page cache when nobody maps it any more
+            "committed",  # pages promised to it (shared anonymous memory)
+            "at",  # the next page to evict
+            "next",  # the next file to evict
+            "fills",  # 1 if mapping it brings all of it into the page cache, as if read before
+            "writing",  # pages that the device is writing, or has been asked to
+            "random",  # 1 after POSIX_FADV_RANDOM: read() reads nothing ahead
+            "kept",  # 1 once a call that drops pages has found some in use
+            "guessed",  # 1 once what its faults map is no function of who did what
+            # what is read ahead, see `sim.kernel.files.readahead`
+            "ra_pages",
+            "ra_start",
+            "ra_size",
+            "ra_async",
+            "ra_order",
+            "ra_prev",
+            "ra_miss",
+        )
+    ]
+)
+
+REQUEST = np.dtype([(name, "i8") for name in ("file", "first", "end", "write")])
+"""Pages [first, end) of a file that a device is to read, or to write."""

@@ -1,0 +1,61 @@
+"""Frames of physical memory, and large folios."""
+
+from typing import Final
+
+import numpy as np
+
+F_ANON: Final = 1
+F_EXCLUSIVE: Final = 2
+F_DIRTY: Final = 4
+F_REFERENCED: Final = 8
+F_ZEROED: Final = 16
+F_TABLE: Final = 32
+F_STACK: Final = 64
+F_FILE: Final = 128
+F_BUDDY: Final = 256
+F_PERCPU: Final = 512
+F_RESERVED: Final = 1024
+F_LARGE: Final = 2048
+"""Part of a huge page, mapped whole or by small entries: Linux's large folio."""
+F_WRITTEN: Final = 4096
+"""A program has written to it, though its entry may be clean: it may hold more than zeros."""
+F_LOCKED: Final = 1 << 16
+"""Of a page of a file: the device is reading it, nobody may use it yet (`PG_locked`)."""
+F_AHEAD: Final = 1 << 17
+"""Of a page of a file: who comes here has the next pages read (`PG_readahead`)."""
+
+HUGE_ORDER: Final = 9
+HUGE_PAGES: Final = 512
+"""Pages of a huge page, 2 MiB: what one leaf table maps."""
+
+FRAME = np.dtype(
+    [
+        ("index", "i8"),  # Linux page offset: with `family` the reverse map
+        ("refs", "i4"),  # references: mappings, and one for the page cache
+        ("maps", "i4"),  # page-table entries that map it
+        ("next", "i4"),  # links of the free list it is on
+        ("prev", "i4"),
+        ("twin_next", "i4"),  # ring of frames that are versions of one page: COW copies
+        ("twin_prev", "i4"),
+        ("family", "i4"),  # anon_vma root; of a page in the page cache, its file
+        ("bits", "i4"),
+        ("group", "i2"),  # control group that is charged
+        ("order", "i1"),
+        ("zone", "i1"),
+        ("swap", "i4"),  # swap slot, once it has one
+    ],
+    align=True,
+)
+
+FOLIO = np.dtype(
+    [
+        ("first", "i4"),  # an address space that maps it, or NONE
+        ("first_maps", "i4"),  # by how many entries, as far as the folio knows
+        ("second", "i4"),  # another
+        ("second_maps", "i4"),
+        ("total", "i4"),  # entries that map any page of it, a huge one once
+        ("shared", "i4"),  # 1 if more than one address space may map it
+    ],
+    align=True,
+)
+"""What a large folio remembers of who maps it (`sim.kernel.fault.mappers`)."""

@@ -1,0 +1,44 @@
+"""Address spaces (Linux `mm_struct`)."""
+
+import numpy as np
+
+SPACE = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "top",  # table slot of level 3
+            "first",  # first area, in address order
+            "n_areas",
+            "users",  # tasks that share it (Linux mm_users)
+            "pages",  # virtual size (VmSize)
+            "rss_anon",
+            "rss_file",
+            "rss_shmem",
+            "peak_rss",
+            "swapped",
+            "tables",  # page-table pages it holds
+            "committed",
+            "generation",  # raised whenever cached areas or leaf tables go stale
+            "heap",  # area of the heap, or NONE
+            "heap_start",
+            "brk",  # first page behind the heap
+            "mmap_top",  # mappings are placed below this page
+            "stack_limit",  # pages
+            "locked_by",  # the task that holds the mmap lock for writing, or NONE
+            "readers",  # tasks that hold it for reading
+            "areas_of",  # the task that has locked areas, or NONE
+            "lock_start",  # from here
+            "lock_end",  # to here
+            "area_users",  # tasks that hold the lock of an area, for reading
+            "area_start",  # all of them from here
+            "area_end",  # to here
+            "lock_waiters",  # calls that wait for the mmap lock
+            "fault_waiters",  # faults, and calls on one area, that wait
+            "leaving",  # 1 while it is being torn down
+            "lent",  # leaf tables it may not change
+            "heir",  # the address space that still copies leaf tables from it, or NONE
+            "lender",  # the one it still copies leaf tables from, or NONE
+            "next",
+        )
+    ]
+)
