@@ -21,7 +21,7 @@ def test_broken_kernels_are_found_out() -> None:
     """Negative control: ten kernels with one line wrong, and one with none."""
     tests = Path(__file__).parents[1]
     ran = subprocess.run(
-        [sys.executable, "-P", broken_kernels.__file__, "12,40,80"],
+        [sys.executable, "-P", broken_kernels.__file__, "history", "12,40,80"],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(tests)},
         capture_output=True,
         text=True,

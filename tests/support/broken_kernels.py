@@ -1,7 +1,10 @@
-"""Kernels broken on purpose: would the history test notice?
+"""Kernels broken on purpose: would the history test notice, and would the net?
 
 Run as a program, in plain Python: each broken kernel is a copy of `sim` with one line changed,
 tried in a process of its own.  Prints a JSON object: for each name, how it was found out, or null.
+
+    python broken_kernels.py history 12,40,80     # so many examples, until one series notices
+    python broken_kernels.py net drawn/001,...    # these of the net
 """
 
 import json
@@ -10,6 +13,8 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import hypothesis.stateful
@@ -54,8 +59,8 @@ BROKEN: dict[str, tuple[str, str, str]] = {
 }
 
 
-def try_out(change: tuple[str, str, str], folder: Path, examples: int) -> None:
-    """Run the history test on a changed copy of `sim`; raise what it raises."""
+def put_in_place(change: tuple[str, str, str], folder: Path) -> None:
+    """Let this process import a changed copy of `sim`."""
     source = Path(__file__).parents[2] / "sim"
     shutil.copytree(source, folder / "sim", ignore=shutil.ignore_patterns("__pycache__"))
     file, old, new = change
@@ -63,7 +68,12 @@ def try_out(change: tuple[str, str, str], folder: Path, examples: int) -> None:
     if text.count(old) != 1:
         raise SystemExit(f"{file} has not one but {text.count(old)} of: {old}")
     (folder / "sim" / file).write_text(text.replace(old, new))
+    (folder / "configs").symlink_to(source.parent / "configs")
     sys.path.insert(0, str(folder))
+
+
+def try_history(examples: int) -> None:
+    """Run the history test; raise what it raises."""
     from support.conservation import Conservation
 
     Conservation.audit_every = 8  # plain Python is slow at it
@@ -82,8 +92,21 @@ def try_out(change: tuple[str, str, str], folder: Path, examples: int) -> None:
     )
 
 
-def found_out(name: str, examples: int) -> str | None:
-    """Return what the test says of a broken kernel, None if it notices nothing."""
+def try_net(names: list[str]) -> None:
+    """Hold runs against the net; raise `AssertionError` if one differs."""
+    from support import net
+
+    held, cases = net.read_net(), net.scenario_cases() | net.drawn_cases()
+    for name in names:
+        try:
+            line = net.line_of(net.document_of(cases[name]))
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from None
+        assert line == held[name], f"{name} differs"
+
+
+def found_out(name: str, attempt: Callable[[], None]) -> str | None:
+    """Return what an attempt says of a broken kernel, None if it notices nothing."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
@@ -101,7 +124,8 @@ def found_out(name: str, examples: int) -> str | None:
             signal.signal(signal.SIGVTALRM, never_ends)
             signal.setitimer(signal.ITIMER_VIRTUAL, MOST_CPU_S)
             try:
-                try_out(BROKEN[name], Path(folder), examples)
+                put_in_place(BROKEN[name], Path(folder))
+                attempt()
             except SystemExit as unusable:
                 said = f"unusable: {unusable}"
             except BaseException as failure:
@@ -115,12 +139,16 @@ def found_out(name: str, examples: int) -> str | None:
     return said.splitlines()[0] if said else None
 
 
-def found_out_by_any(name: str, examples: list[int]) -> str | None:
-    """Return what the first series of examples says that notices: each draws others."""
-    return next((said for n in examples if (said := found_out(name, n)) is not None), None)
+def found_out_by_any(name: str, attempts: list[Callable[[], None]]) -> str | None:
+    """Return what the first attempt says that notices."""
+    return next((said for attempt in attempts if (said := found_out(name, attempt))), None)
 
 
 if __name__ == "__main__":
-    series = [int(word) for word in sys.argv[1].split(",")]
-    names = sys.argv[2:] or list(BROKEN)
-    print(json.dumps({name: found_out_by_any(name, series) for name in names}, indent=1))  # noqa: T201
+    how, tries, *names = sys.argv[1:]
+    if how == "net":
+        attempts = [partial(try_net, tries.split(","))]
+    else:  # each series draws other examples
+        attempts = [partial(try_history, int(word)) for word in tries.split(",")]
+    told = {name: found_out_by_any(name, attempts) for name in names or BROKEN}
+    print(json.dumps(told, indent=1))  # noqa: T201
