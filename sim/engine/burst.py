@@ -73,7 +73,7 @@ def next_cpu(m: Arrays) -> tuple[int, int]:
     first_ns = FOREVER
     other = NONE
     other_ns = FOREVER
-    for cpu in range(int(m.pool[0].n_cpus)):
+    for cpu in range(int(m.config[0].n_cpus)):
         c = m.cpus[cpu]
         if c.task == NONE:
             continue
@@ -310,7 +310,7 @@ def stall(m: Arrays, now_ns: int, more: int) -> None:
         run_until(m, now_ns, now_ns)
     else:
         clock.ran_until_ns = now_ns
-        for cpu in range(int(m.pool[0].n_cpus)):
+        for cpu in range(int(m.config[0].n_cpus)):
             c = m.cpus[cpu]
             if c.task != NONE and c.idle_from_ns == NONE and c.next_ns > clock.ran_until_ns:
                 clock.ran_until_ns = c.next_ns

@@ -49,7 +49,8 @@ class Disk:
         """Take over the requests that the step just made has left."""
         m = self._machine.arrays
         pool = m.pool[0]
-        largest = max(1, int(pool.largest_read))
+        config = m.config[0]
+        largest = max(1, int(config.largest_read))
         for request in m.requests[: int(pool.requests)]:
             file, first, end = int(request.file), int(request.first), int(request.end)
             for start in range(first, end, largest):

@@ -214,7 +214,7 @@ class Evidence:
                 "first_ns": self._clock.now_ns,
                 "asked_bytes": int(t.refused_pages) * PAGE_BYTES,
                 "committed_bytes": int(t.refused_with) * PAGE_BYTES,
-                "commit_limit_bytes": int(m.pool[0].commit_limit) * PAGE_BYTES,
+                "commit_limit_bytes": int(m.config[0].commit_limit) * PAGE_BYTES,
             }
         return self._refusals[key]
 

@@ -33,7 +33,7 @@ def start_khugepaged(
     scan = partial(_scan, scan_sleep_ns=scan_sleep_ns, alloc_sleep_ns=alloc_sleep_ns)
     task = Task(system, "khugepaged", scan, daemon=True)
     system.machine.arrays.tasks[task.row].other = 0  # before the first address space
-    system.machine.arrays.pool[0].khugepaged = 1
+    system.machine.arrays.config[0].khugepaged = 1
     system.table.bear(task)
     task.start()
 

@@ -179,7 +179,7 @@ def needs_all(m: Arrays, space: int, vpn: int, write: int) -> bool:
     So it is where a stack grows, and where an area gets its family, which may be a neighbour's
     (Linux `__vmf_anon_prepare`); before Linux 6.7, in mappings of files; before 6.4, everywhere.
     """
-    rules = m.pool[0].rules
+    rules = m.config[0].rules
     if rules & R_AREA_LOCKS == 0:
         return True
     area = find_area(m, space, vpn)

@@ -25,14 +25,15 @@ def may_commit(m: Arrays, space: int, pages: int) -> bool:
     ====  ================================================================================
     """
     pool = m.pool[0]
-    if pool.overcommit == OVERCOMMIT_ALWAYS:
+    config = m.config[0]
+    if config.overcommit == OVERCOMMIT_ALWAYS:
         return True
-    if pool.overcommit == OVERCOMMIT_GUESS:
-        if pool.rules & R_GUESS_TOTAL == 0:
+    if config.overcommit == OVERCOMMIT_GUESS:
+        if config.rules & R_GUESS_TOTAL == 0:
             return bool(pages < free_guess(m))
-        return bool(pages <= pool.ram)
-    allowed = pool.commit_limit - pool.admin_reserve
-    allowed -= min(m.spaces[space].pages // 32, pool.user_reserve)
+        return bool(pages <= config.ram)
+    allowed = config.commit_limit - config.admin_reserve
+    allowed -= min(m.spaces[space].pages // 32, config.user_reserve)
     return bool(pool.committed + pages < allowed)
 
 
@@ -66,8 +67,9 @@ def free_guess(m: Arrays) -> int:
     (`totalreserve_pages`) and a reserve for root.
     """
     pool = m.pool[0]
-    reserved = int(pool.admin_reserve)
-    for zone in range(int(pool.n_zones)):
+    config = m.config[0]
+    reserved = int(config.admin_reserve)
+    for zone in range(int(config.n_zones)):
         reserved += m.zones[zone].high_pages
     return int(pool.free + pool.cache - pool.shmem - reserved)
 

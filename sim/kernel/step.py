@@ -204,7 +204,7 @@ def unmaps(m: Arrays, task: int) -> bool:
 def lock_mode(m: Arrays, task: int) -> int:
     """Return how the call under way holds the mmap lock now, by the rules of the release."""
     op = int(m.tasks[task].op)
-    rules = m.pool[0].rules
+    rules = m.config[0].rules
     mode = FIRST[op]
     if mode == AREA_LOCK and rules & R_ADVICE_LOCKS == 0:
         return READ_LOCK
@@ -239,7 +239,7 @@ def call_step(m: Arrays, cpu: int, task: int) -> int:
     t = m.tasks[task]
     space = int(t.space)
     if space == NONE or (
-        m.spaces[space].users == 1 and m.pool[0].khugepaged == 0 and t.holds == NO_LOCK
+        m.spaces[space].users == 1 and m.config[0].khugepaged == 0 and t.holds == NO_LOCK
     ):
         return dispatch(m, cpu, task)
     if t.op == OP_COLLAPSE and t.holds == WRITE_LOCK and m.spaces[space].lock_waiters > 0:

@@ -214,7 +214,9 @@ def can_merge(m: Arrays, lower: int, upper: int, neighbour: int, own: int) -> bo
             or (b.own == NONE and a.inherited == 0)
         )
         and a.bits & A_GROWSDOWN == 0
-        and (own == NONE or m.areas[neighbour].own != NONE or m.pool[0].rules & R_MERGE_EITHER != 0)
+        and (
+            own == NONE or m.areas[neighbour].own != NONE or m.config[0].rules & R_MERGE_EITHER != 0
+        )
     )
 
 
@@ -264,7 +266,7 @@ def place(m: Arrays, space: int, pages: int, kind: int, bits: int, offset: int) 
     files where the file's page `offset` lets whole 2 MiB of it do (`__thp_get_unmapped_area`: a gap
     of 2 MiB more is looked for).
     """
-    rules = m.pool[0].rules
+    rules = m.config[0].rules
     aligned = False
     if kind == KIND_ANON:
         offset = 0

@@ -141,7 +141,7 @@ def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
     above the watermarks are left for somebody else.
     """
     mine = m.percpu[cpu]
-    n_zones = int(m.pool[0].n_zones)
+    n_zones = int(m.config[0].n_zones)
     allowed = -keep
     for zone in range(n_zones):
         z = m.zones[zone]
@@ -176,7 +176,7 @@ def drain(m: Arrays, cpu: int, most: int) -> None:
 @compiled
 def drain_all(m: Arrays) -> None:
     """Return all frames on per-CPU lists to the buddy lists."""
-    for cpu in range(int(m.pool[0].n_cpus)):
+    for cpu in range(int(m.config[0].n_cpus)):
         drain(m, cpu, int(m.percpu[cpu].count))
 
 
@@ -250,4 +250,4 @@ def folio_row(m: Arrays, pfn: int) -> int:
     """
     order = int(m.frames[pfn].order)
     within = (HUGE_PAGES + (pfn & TABLE_MASK)) >> order
-    return ((pfn >> HUGE_ORDER) << int(m.pool[0].folio_shift)) + within
+    return ((pfn >> HUGE_ORDER) << int(m.config[0].folio_shift)) + within

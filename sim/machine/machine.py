@@ -124,7 +124,14 @@ class Machine:
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
-        rows |= {"pool": 1, "clock": 1, "samples": MOST_SAMPLES, "lists": 1, "cached": 1}
+        rows |= {
+            "config": 1,
+            "pool": 1,
+            "clock": 1,
+            "samples": MOST_SAMPLES,
+            "lists": 1,
+            "cached": 1,
+        }
         rows |= {"requests": _FIRST_REQUESTS}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
@@ -139,22 +146,23 @@ class Machine:
     def _set_up_pool(self) -> None:
         host, m = self.host, self.arrays
         pool = m.pool[0]
-        pool.n_zones = len(m.zones)
-        pool.n_cpus = host.cpus
+        config = m.config[0]
+        config.n_zones = len(m.zones)
+        config.n_cpus = host.cpus
         pool.head = NONE
-        pool.queueing = int(host.queueing)
-        pool.overcommit = host.overcommit
-        pool.commit_limit = host.commit_limit_pages
-        pool.ram = host.ram_pages
-        pool.stack_frames = host.stack_pages
-        pool.fork_kind = host.fork_kind
-        pool.eager_zero = int(host.eager_zero)
-        pool.thp = host.thp
-        pool.folios_always, pool.folios_advised = folio_masks(host)
-        pool.folio_shift = folio_shift(host)
-        pool.rules = rules_of(host.kernel)
-        pool.read_ahead = host.read_ahead_pages
-        pool.largest_read = host.largest_read_pages
+        config.queueing = int(host.queueing)
+        config.overcommit = host.overcommit
+        config.commit_limit = host.commit_limit_pages
+        config.ram = host.ram_pages
+        config.stack_frames = host.stack_pages
+        config.fork_kind = host.fork_kind
+        config.eager_zero = int(host.eager_zero)
+        config.thp = host.thp
+        config.folios_always, config.folios_advised = folio_masks(host)
+        config.folio_shift = folio_shift(host)
+        config.rules = rules_of(host.kernel)
+        config.read_ahead = host.read_ahead_pages
+        config.largest_read = host.largest_read_pages
         pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
         pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
         m.clock[0].tick_ns = 1_000_000_000 // host.hz
@@ -197,7 +205,7 @@ class Machine:
             start += pages
         self.free_at_start_pages = int(m.pool[0].free)
         reserves = commit_reserves(self.free_at_start_pages)
-        m.pool[0].admin_reserve, m.pool[0].user_reserve = reserves
+        m.config[0].admin_reserve, m.config[0].user_reserve = reserves
         m.clock[0].free_min = m.clock[0].level_free = m.pool[0].free
 
     # -- tasks ----------------------------------------------------------------------------
@@ -251,7 +259,7 @@ class Machine:
         f.known = int(known)
         f.fills = int(not cold)
         f.next = f.ra_prev = NONE
-        f.ra_pages = m.pool[0].read_ahead
+        f.ra_pages = m.config[0].read_ahead
         return free[0]
 
     def _room_in_cache(self, pages: int) -> int:
@@ -286,6 +294,7 @@ class Machine:
         """Double whichever arrays are nearly full, so that the step refused may be made again."""
         m = self.arrays
         pool = m.pool[0]
+        config = m.config[0]
         if pool.used_tables + 8 > len(m.table_info):
             m.grow("tables")
             m.grow("table_info")
@@ -293,7 +302,7 @@ class Machine:
             m.grow("areas")
         if pool.used_spaces + 8 > len(m.spaces):
             m.grow("spaces")
-        most = max(int(m.files["ra_pages"].max()), int(pool.largest_read), 2 * HUGE_PAGES) + 4
+        most = max(int(m.files["ra_pages"].max()), int(config.largest_read), 2 * HUGE_PAGES) + 4
         while len(m.requests) < pool.requests + most:
             m.grow("requests")
         self._take_note_of_room()

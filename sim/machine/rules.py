@@ -1,7 +1,7 @@
 """Linux's rules that changed from release to release, and the releases that brought them.
 
 One table.  A machine of some release follows `rules_of(release)`, a set of bits that compiled code
-finds in ``pool.rules``; the table in ``docs/model.md`` is made of the same rows.  A release means
+finds in ``config.rules``; the table in ``docs/model.md`` is made of the same rows.  A release means
 its last stable version: what was backported counts (6.12 is 6.12.117, 6.1 is 6.1.192).
 """
 

@@ -331,7 +331,7 @@ class Scripted:
             name: replace(region) for name, region in process.regions.items() if not region.dontfork
         }
         self.processes[operation.child] = child
-        if self.machine.arrays.pool[0].fork_kind == FORK_ASYNC:  # what the call left to the child
+        if self.machine.arrays.config[0].fork_kind == FORK_ASYNC:  # what the call left to the child
             yield from self._do(child, ops.OP_ADOPT)
         return ended
 

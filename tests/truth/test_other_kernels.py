@@ -113,8 +113,8 @@ def test_promises_end_where_that_kernel_ended_them(release: str):
     assert told["limit"] == told["memory"] * 50 // 100
     kernel = Kernel(memory_pages=300, overcommit=2, commit_limit_pages=told["limit"])
     row = kernel.process()
-    pool, space = kernel.arrays.pool[0], kernel.space(row)
-    pool.admin_reserve, pool.user_reserve = 0, told["user"]
+    pool, config, space = kernel.arrays.pool[0], kernel.arrays.config[0], kernel.space(row)
+    config.admin_reserve, config.user_reserve = 0, told["user"]
     pool.committed, space.pages = told["promised"], told["mapped"]
     at = int(kernel.task(row).space)
     assert may_commit(kernel.arrays, at, told["largest"])

@@ -49,7 +49,7 @@ def granted(pages: int) -> bool:
 
 def granted_by_the_model(total: int, pages: int) -> bool:
     kernel = Kernel(memory_pages=301, kernel_pages=1, overcommit=0)
-    kernel.arrays.pool[0].ram = total  # so much memory need not be there to be promised
+    kernel.arrays.config[0].ram = total  # so much memory need not be there to be promised
     row = kernel.process()
     request = {"pages": pages, "start": NONE, "bits": READ_WRITE, "write": 0}
     assert kernel.call(row, ops.OP_MMAP, **request) == DONE

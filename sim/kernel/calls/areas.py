@@ -95,7 +95,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
         t.stage = 2
         return MORE
     t.stage = STAGE_POPULATE
-    return MORE if t.write == 1 or (m.pool[0].eager_zero == 1 and t.kind == KIND_ANON) else DONE
+    return MORE if t.write == 1 or (m.config[0].eager_zero == 1 and t.kind == KIND_ANON) else DONE
 
 
 @compiled
@@ -154,7 +154,7 @@ def brk_step(m: Arrays, cpu: int, task: int) -> int:
     t.start = brk
     t.at = 0
     t.stage = STAGE_POPULATE
-    return MORE if m.pool[0].eager_zero == 1 else DONE
+    return MORE if m.config[0].eager_zero == 1 else DONE
 
 
 @compiled

@@ -144,7 +144,7 @@ def collapse_step(m: Arrays, cpu: int, task: int) -> int:
         t.at = t.start
         t.limit = t.start
         note(m, MADVISE_CALL, 1)
-    if m.pool[0].rules & R_COLLAPSE == 0:
+    if m.config[0].rules & R_COLLAPSE == 0:
         t.errno = EINVAL
         return DONE
     if t.at >= t.limit:
@@ -185,7 +185,7 @@ def collapse_block(m: Arrays, cpu: int, task: int) -> bool:
     if entry & PTE_PRESENT == 0:
         t.errno = EINVAL
         return False
-    if m.pool[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, entry >> PFN_SHIFT):
+    if m.config[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, entry >> PFN_SHIFT):
         t.index = 1
         return True
     block = take_block(m, task, HUGE_ORDER)

@@ -121,7 +121,7 @@ def begin_exec(m: Arrays, cpu: int, task: int) -> int:
     t = m.tasks[task]
     if not space_room(m) or not table_room(m, 1) or not area_room(m, 1):
         return GROW
-    wanted = STACK_FRAMES + (int(m.pool[0].stack_frames) if t.stack == NONE else 0)
+    wanted = STACK_FRAMES + (int(m.config[0].stack_frames) if t.stack == NONE else 0)
     if not secure(m, cpu, task, wanted):
         t.need = wanted
         return SHORT

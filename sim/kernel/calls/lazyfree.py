@@ -110,7 +110,7 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
             continue
         run = 1
         if frame.bits & F_LARGE != 0:
-            if m.pool[0].rules & R_FREE_WHOLE == 0:
+            if m.config[0].rules & R_FREE_WHOLE == 0:
                 if first_page_mappings(m, pfn) != 1:
                     break
                 split_folio(m, cpu, space, vpn, pfn)
@@ -217,7 +217,7 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
         frame = m.frames[at]
         if frame.bits & F_LARGE == 0 or int(frame.order) != order:
             continue
-        stays = frame.bits & F_WRITTEN != 0 or m.pool[0].rules & R_ZERO_SPLIT == 0
+        stays = frame.bits & F_WRITTEN != 0 or m.config[0].rules & R_ZERO_SPLIT == 0
         frame.bits = (frame.bits & ~F_LARGE) | dirty
         page = vpn + at - pfn
         leaf = find_table(m, space, page, 0)

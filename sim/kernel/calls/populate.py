@@ -81,7 +81,7 @@ def populate_step(m: Arrays, cpu: int, task: int, mode: int) -> int:
     t = m.tasks[task]
     if t.at >= t.pages:
         return DONE
-    if mode != AS_ALLOWED and m.pool[0].rules & R_POPULATE_STOPS == 0:
+    if mode != AS_ALLOWED and m.config[0].rules & R_POPULATE_STOPS == 0:
         area = find_area(m, int(t.space), int(t.start + t.at))
         if area == NONE or m.areas[area].start >= t.start + t.pages:
             t.errno = ENOMEM

@@ -183,7 +183,7 @@ def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None
             return
         leaf = split_huge(m, space, start)
     private = a.bits & A_SHARED == 0
-    gives = allowed and m.pool[0].rules & R_PROTECT_WRITE != 0
+    gives = allowed and m.config[0].rules & R_PROTECT_WRITE != 0
     is_file = a.kind == KIND_FILE
     changed = 0
     first = start & TABLE_MASK
@@ -208,7 +208,7 @@ def protect_huge(m: Arrays, space: int, vpn: int, allowed: bool) -> None:
     entry = huge_entry(m, space, vpn)
     frame = m.frames[entry >> PFN_SHIFT]
     middle = find_table(m, space, vpn, 1)
-    gives = allowed and m.pool[0].rules & R_PROTECT_HUGE != 0
+    gives = allowed and m.config[0].rules & R_PROTECT_HUGE != 0
     if gives and entry & PTE_ZERO == 0 and frame.bits & F_EXCLUSIVE != 0:
         entry |= PTE_WRITE
     else:

@@ -223,7 +223,7 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
     if vpn < limit:
         upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
         zap_leaf(m, cpu, space, vpn, upto)
-        if m.pool[0].rules & R_GIVE_TABLES != 0 and upto - vpn == HUGE_PAGES:
+        if m.config[0].rules & R_GIVE_TABLES != 0 and upto - vpn == HUGE_PAGES:
             drop_leaf(m, cpu, space, vpn)
             m.spaces[space].generation += 1
         vpn = upto

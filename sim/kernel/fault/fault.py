@@ -188,7 +188,7 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
         )
         note_fault(m, ZERO_PAGE_MAP)
         return DONE
-    if m.pool[0].folios_advised != 0 and fill_folio(m, task, area, leaf, vpn):
+    if m.config[0].folios_advised != 0 and fill_folio(m, task, area, leaf, vpn):
         return DONE
     a = m.areas[area]
     pfn = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))

@@ -117,7 +117,7 @@ def folio_bounds(m: Arrays, area: int, vpn: int, order: int) -> tuple[int, int]:
     pages = 1 << order
     first = vpn - (int(a.offset + vpn - a.start) & (pages - 1))
     end = first + pages
-    if m.pool[0].rules & R_FOLIO_AROUND == 0 or first < a.start or end > a.end:
+    if m.config[0].rules & R_FOLIO_AROUND == 0 or first < a.start or end > a.end:
         return vpn, vpn + 1
     if first >> TABLE_SHIFT != (end - 1) >> TABLE_SHIFT:
         return vpn, vpn + 1
@@ -174,7 +174,7 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
     bits = int(m.frames[pfn].bits) if pfn != 0 else 0
     if pfn != 0 and bits & (F_LOCKED | F_AHEAD) == 0:
         return DONE
-    rules = int(m.pool[0].rules)
+    rules = int(m.config[0].rules)
     retry = 3 if rules & R_RETRY_MAJOR != 0 and rules & R_FILE_LOCKS == 0 else 1
     if pfn == 0 or (bits & F_AHEAD != 0 and t.waits == 0 and a.bits & A_RANDOM == 0):
         if not window_room(m, file):

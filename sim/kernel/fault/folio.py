@@ -53,7 +53,7 @@ def take_block(m: Arrays, task: int, order: int) -> int:
     """Return the first of 2**order free frames in a block, or NONE; watermarks are kept."""
     size = 1 << order
     spare = -int(m.pool[0].reserved - m.tasks[task].reserved)
-    n_zones = int(m.pool[0].n_zones)
+    n_zones = int(m.config[0].n_zones)
     for zone in range(n_zones):
         spare += max(0, m.zones[zone].free - m.zones[zone].min_pages)
     if spare < size:
@@ -98,8 +98,8 @@ def fill_folio(m: Arrays, task: int, area: int, leaf: int, vpn: int) -> bool:
     a = m.areas[area]
     if a.bits & A_NOHUGEPAGE != 0:
         return False
-    pool = m.pool[0]
-    orders = int(pool.folios_advised if a.bits & A_HUGEPAGE != 0 else pool.folios_always)
+    config = m.config[0]
+    orders = int(config.folios_advised if a.bits & A_HUGEPAGE != 0 else config.folios_always)
     for order in range(HUGE_ORDER - 1, 0, -1):
         size = 1 << order
         base = vpn - (vpn & (size - 1))
@@ -169,7 +169,7 @@ def maybe_shared(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
 
     What it remembers of them decides (Linux `folio_maybe_mapped_shared`), else counting.
     """
-    if m.pool[0].folio_shift == 0:
+    if m.config[0].folio_shift == 0:
         return own_mappings(m, space, vpn, pfn) == 0
     folio = m.folios[folio_row(m, pfn)]
     return bool(folio.total > 1 and folio.shared == 1)
@@ -189,11 +189,11 @@ def may_reuse(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
     before     if no page of its folio is mapped twice
     =========  =================================================================================
     """
-    rules = m.pool[0].rules
+    rules = m.config[0].rules
     if m.frames[pfn].bits & F_EXCLUSIVE != 0 and rules & R_EXCLUSIVE != 0:
         return True
     if rules & R_FOLIO_REUSE != 0:
-        if m.pool[0].folio_shift == 0:
+        if m.config[0].folio_shift == 0:
             return own_mappings(m, space, vpn, pfn) > 1
         folio = m.folios[folio_row(m, pfn)]
         return bool(folio.total > 1 and folio.shared == 0)

@@ -126,7 +126,7 @@ def take_aside(m: Arrays, middle: int) -> int:
 def may_be_huge(m: Arrays, area: int, vpn: int) -> bool:
     """Whether the area wants huge pages and holds the whole 2 MiB around `vpn`."""
     a = m.areas[area]
-    thp = m.pool[0].thp
+    thp = m.config[0].thp
     if thp == THP_NEVER or a.kind != KIND_ANON or a.bits & A_NOHUGEPAGE != 0:
         return False
     if thp != THP_ALWAYS and a.bits & A_HUGEPAGE == 0:
@@ -207,7 +207,7 @@ def sole_mapping(m: Arrays, pfn: int) -> bool:
 @compiled
 def maybe_shared_whole(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
     """Do as `maybe_shared` for the huge page at `pfn`, which a huge entry of `space` maps."""
-    if m.pool[0].folio_shift == 0:
+    if m.config[0].folio_shift == 0:
         return not sole_mapping(m, pfn)
     return maybe_shared(m, space, vpn, pfn)
 
@@ -224,7 +224,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
         if write == 1:
             mark_written(m, task, pfn + (vpn & TABLE_MASK))
         return DONE
-    rules = m.pool[0].rules
+    rules = m.config[0].rules
     if entry & PTE_ZERO != 0:
         if rules & R_HUGE_ZERO != 0 or rules & R_HUGE_SPLIT == 0:
             block = take_block(m, task, HUGE_ORDER)

@@ -25,7 +25,7 @@ from sim.machine.layout import NONE, Arrays
 @compiled
 def name_mapper(m: Arrays, space: int, pfn: int, entries: int) -> None:
     """Take note that a new folio is mapped, by `entries` entries of `space`."""
-    if m.pool[0].folio_shift == 0:
+    if m.config[0].folio_shift == 0:
         return
     folio = m.folios[folio_row(m, pfn)]
     folio.first = space
@@ -39,7 +39,7 @@ def name_mapper(m: Arrays, space: int, pfn: int, entries: int) -> None:
 @compiled
 def add_mapper(m: Arrays, space: int, pfn: int, entries: int) -> None:
     """Take note that `space` maps a large folio by `entries` more entries."""
-    if m.pool[0].folio_shift == 0:
+    if m.config[0].folio_shift == 0:
         return
     folio = m.folios[folio_row(m, pfn)]
     folio.total += entries
@@ -64,7 +64,7 @@ def drop_mapper(m: Arrays, space: int, pfn: int, entries: int) -> None:
 
     Its slot may know of fewer than there are, if it got it late: then that is free too early.
     """
-    if m.pool[0].folio_shift == 0:
+    if m.config[0].folio_shift == 0:
         return
     folio = m.folios[folio_row(m, pfn)]
     folio.total -= entries

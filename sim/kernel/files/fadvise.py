@@ -40,7 +40,7 @@ def fadvise_step(m: Arrays, cpu: int, task: int) -> int:
     if t.write == DONTNEED:
         return drop_step(m, cpu, task)
     f.random = 1 if t.write == RANDOM else 0
-    f.ra_pages = m.pool[0].read_ahead * (2 if t.write == SEQUENTIAL else 1)
+    f.ra_pages = m.config[0].read_ahead * (2 if t.write == SEQUENTIAL else 1)
     return DONE
 
 

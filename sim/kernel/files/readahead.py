@@ -62,7 +62,7 @@ def request_room(m: Arrays, pages: int) -> bool:
 @compiled
 def window_room(m: Arrays, file: int) -> bool:
     """Whether there is room for the requests of any window of `file`: at most one a page."""
-    most = max(int(m.files[file].ra_pages), int(m.pool[0].largest_read), 2 * HUGE_PAGES)
+    most = max(int(m.files[file].ra_pages), int(m.config[0].largest_read), 2 * HUGE_PAGES)
     return request_room(m, most + 2)
 
 
@@ -158,7 +158,7 @@ def read_window(m: Arrays, cpu: int, task: int, file: int) -> None:
     limit = min(start + size, int(f.pages))
     if not may_read(m, cpu, task, file, start, limit):
         return
-    if m.pool[0].rules & R_FILE_FOLIOS == 0:
+    if m.config[0].rules & R_FILE_FOLIOS == 0:
         f.ra_order = 0
         read_pages(m, cpu, file, start, size, int(f.ra_async))
         return
@@ -189,7 +189,7 @@ def read_window(m: Arrays, cpu: int, task: int, file: int) -> None:
 def force_read(m: Arrays, cpu: int, task: int, file: int, first: int, pages: int) -> None:
     """Read `pages` pages from `first` on as they are, no more than fits into one request."""
     f = m.files[file]
-    pages = min(pages, max(int(f.ra_pages), int(m.pool[0].largest_read)))
+    pages = min(pages, max(int(f.ra_pages), int(m.config[0].largest_read)))
     end = min(first + pages, int(f.pages))
     read = 0
     while first < end:
@@ -233,7 +233,7 @@ def next_size(size: int, most: int) -> int:
 def most_pages(m: Arrays, file: int, wanted: int) -> int:
     """Return the largest window for a read of `wanted` pages (`ractl_max_pages`)."""
     most = int(m.files[file].ra_pages)
-    largest = int(m.pool[0].largest_read)
+    largest = int(m.config[0].largest_read)
     if wanted > most and largest > most:
         most = min(wanted, largest)
     return most
@@ -348,7 +348,7 @@ def read_further(m: Arrays, cpu: int, task: int, file: int, index: int, wanted: 
         f.ra_start = miss
         f.ra_size = next_size(miss - index + wanted, most)
     f.ra_order += 2
-    if m.pool[0].rules & R_FILE_FOLIOS != 0:
+    if m.config[0].rules & R_FILE_FOLIOS != 0:
         whole = 0  # the power of two that divides `most`
         while most & (1 << whole) == 0:
             whole += 1

@@ -80,9 +80,9 @@ def needs_copy(m: Arrays, area: int) -> bool:
 @compiled
 def fork_needs(m: Arrays, space: int) -> int:
     """Return the most frames that fork of `space` can take, without its kernel stack."""
-    pool = m.pool[0]
+    config = m.config[0]
     needs = 1
-    if pool.fork_kind == FORK_EAGER:
+    if config.fork_kind == FORK_EAGER:
         needs += int(m.spaces[space].rss_anon)
     for level in range(3):
         span = 1 << (TABLE_SHIFT * (level + 1))
@@ -106,26 +106,27 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     """Give the child its task's frames and an empty address space; promise what fork promises."""
     t = m.tasks[task]
     pool = m.pool[0]
+    config = m.config[0]
     space = int(t.space)
     s = m.spaces[space]
     if not space_room(m) or not table_room(m, 1):
         return GROW
-    if pool.overcommit != 1:
+    if config.overcommit != 1:
         total = 0
         area = int(s.first)
         while area != NONE:
             pages = committed_by(m, area)
             if m.areas[area].bits & A_DONTFORK == 0 and pages > 0:
-                total = total + pages if pool.overcommit == 2 else pages
+                total = total + pages if config.overcommit == 2 else pages
                 if not promised(m, task, space, total):
                     t.errno = ENOMEM
                     t.result = NONE
                     note(m, FORK_BASE, 1)
                     return DONE
             area = int(m.areas[area].next)
-    wanted = 1 + int(pool.stack_frames)
-    if pool.queueing == 1 and t.reserved == 0:
-        all_frames = fork_needs(m, space) + int(pool.stack_frames)
+    wanted = 1 + int(config.stack_frames)
+    if config.queueing == 1 and t.reserved == 0:
+        all_frames = fork_needs(m, space) + int(config.stack_frames)
         if pool.heed & HEED_QUEUE != 0 and pool.head != task:
             t.need = all_frames
             return SHORT
@@ -148,7 +149,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     n.brk = s.brk
     n.mmap_top = s.mmap_top
     n.stack_limit = s.stack_limit
-    if pool.fork_kind == FORK_ASYNC:
+    if config.fork_kind == FORK_ASYNC:
         disinherit(m, space)  # a child forked before has all it is to have
         n.lender = space
         s.heir = new
@@ -236,7 +237,7 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
         return GROW
     if m.areas[int(t.area)].kind != KIND_ANON:
         return copy_mixed(m, cpu, task, parent, vpn, end)
-    if m.pool[0].fork_kind == FORK_EAGER:
+    if m.config[0].fork_kind == FORK_EAGER:
         return copy_pages(m, cpu, task, parent, vpn, end)
     if not secure(m, cpu, task, missing):
         t.need = missing
@@ -245,8 +246,8 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
     child = make_table(m, cpu, new, vpn, 0)
     entries, pages = share_entries(m, parent, child, new, first, last)
     folios = pages
-    pool = m.pool[0]
-    if pool.rules & R_FORK_BATCH != 0 and (pool.folios_advised != 0 or pool.thp != THP_NEVER):
+    config = m.config[0]
+    if config.rules & R_FORK_BATCH != 0 and (config.folios_advised != 0 or config.thp != THP_NEVER):
         folios = folio_runs(m, parent, first, last)
     count_resident(m, new, pages)
     note(m, FORK_TABLE, missing)
@@ -299,7 +300,7 @@ def fork_huge(m: Arrays, cpu: int, task: int, vpn: int) -> int:
     """Copy a huge entry to the child; before an eager fork it is split."""
     t = m.tasks[task]
     new = int(m.tasks[int(t.other)].space)
-    if m.pool[0].fork_kind == FORK_EAGER:
+    if m.config[0].fork_kind == FORK_EAGER:
         split_huge(m, int(t.space), vpn)
         return AGAIN
     missing = tables_missing(m, new, vpn, 1) + 1
@@ -320,7 +321,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
     first = vpn & TABLE_MASK
     last = first + end - vpn
     missing = tables_missing(m, new, vpn, 0)
-    eager = m.pool[0].fork_kind == FORK_EAGER
+    eager = m.config[0].fork_kind == FORK_EAGER
     anonymous = 0
     cached = 0
     for i in range(first, last):
@@ -368,7 +369,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
 def fork_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of fork: the beginning, an area, a leaf table, or the end."""
     t = m.tasks[task]
-    kind = m.pool[0].fork_kind
+    kind = m.config[0].fork_kind
     if t.stage == 0:
         if kind == FORK_ASYNC and m.spaces[int(t.space)].lent > 0:
             status = own_range_step(m, cpu, task, 0, ALL_PAGES)

@@ -108,7 +108,7 @@ def lend_leaf(m: Arrays, task: int, vpn: int) -> None:
     t = m.tasks[task]
     space = int(t.space)
     new = int(m.tasks[int(t.other)].space)
-    if m.pool[0].fork_kind == FORK_ON_DEMAND:
+    if m.config[0].fork_kind == FORK_ON_DEMAND:
         leaf = find_table(m, space, vpn, 0)
         middle = find_table(m, new, vpn, 1)
         m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (

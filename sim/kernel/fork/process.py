@@ -33,7 +33,7 @@ ALL_PAGES = 1 << VPN_BITS
 def vfork_step(m: Arrays, cpu: int, task: int) -> int:
     """Start a child that borrows the address space."""
     t = m.tasks[task]
-    wanted = int(m.pool[0].stack_frames)
+    wanted = int(m.config[0].stack_frames)
     if not secure(m, cpu, task, wanted):
         t.need = wanted
         return SHORT

@@ -15,8 +15,9 @@ def space_room(m: Arrays) -> bool:
 def take_stack(m: Arrays, cpu: int, task: int) -> None:
     """Give a task its kernel stack; the frames must be secured."""
     pool = m.pool[0]
+    config = m.config[0]
     head = NONE
-    for _ in range(int(pool.stack_frames)):
+    for _ in range(int(config.stack_frames)):
         pfn = take(m, cpu)
         frame = m.frames[pfn]
         frame.bits = F_STACK
@@ -24,7 +25,7 @@ def take_stack(m: Arrays, cpu: int, task: int) -> None:
         frame.next = head
         head = pfn
     m.tasks[task].stack = head
-    pool.stack += pool.stack_frames
+    pool.stack += config.stack_frames
 
 
 @compiled
@@ -47,7 +48,7 @@ def drop_stack(m: Arrays, cpu: int, task: int) -> int:
 def spare_frames(m: Arrays) -> int:
     """Return the frames on buddy lists above the min watermarks of their zones."""
     spare = 0
-    for zone in range(int(m.pool[0].n_zones)):
+    for zone in range(int(m.config[0].n_zones)):
         spare += max(0, m.zones[zone].free - m.zones[zone].min_pages)
     return spare
 

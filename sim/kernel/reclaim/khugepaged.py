@@ -65,7 +65,7 @@ def worth_it(m: Arrays, space: int, base: int, leaf: int) -> bool:
         elif frame.maps > 1:
             shared += 1
         used += 1 if entry & PTE_ACCESSED != 0 else 0
-    if m.pool[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, leaf):
+    if m.config[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, leaf):
         return False
     return absent <= MAX_PTES_NONE and shared <= MAX_PTES_SHARED and used > 0
 

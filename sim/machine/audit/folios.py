@@ -75,7 +75,7 @@ def _wrong_folio(
 
 def audit_folios(m: Arrays, spaces: NDArray[np.int64]) -> None:
     """Raise `KernelPanicError` unless large folios know how often the `spaces` map them."""
-    if m.pool[0].folio_shift == 0:
+    if m.config[0].folio_shift == 0:
         return
     totals = np.zeros(len(m.folios), dtype=np.int32)
     slots = np.zeros(2 * len(m.folios), dtype=np.int32)

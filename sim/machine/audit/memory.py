@@ -24,7 +24,7 @@ from sim.machine.layout import (
 @compiled
 def audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
     """Mark free frames with -1 (buddy) and -2 (per-CPU)."""
-    for zone in range(int(m.pool[0].n_zones)):
+    for zone in range(int(m.config[0].n_zones)):
         free = 0
         for order in range(N_ORDERS):
             blocks = 0
@@ -44,7 +44,7 @@ def audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
                 return 2, zone
         if free != m.zones[zone].free:
             return 2, zone
-    for cpu in range(int(m.pool[0].n_cpus)):
+    for cpu in range(int(m.config[0].n_cpus)):
         pfn = int(m.percpu[cpu].head)
         on_list = 0
         while pfn != NONE:
@@ -103,7 +103,7 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
     stacks = 0
     cached = 0
     copies = 0
-    for zone in range(int(m.pool[0].n_zones)):
+    for zone in range(int(m.config[0].n_zones)):
         for pfn in range(int(m.zones[zone].start), int(m.zones[zone].end)):
             if seen[pfn] < 0:
                 continue

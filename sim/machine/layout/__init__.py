@@ -8,6 +8,7 @@ than 64 bits are widened with ``int()`` before arithmetic, so that compiled and 
 from sim.machine.layout.areas import *
 from sim.machine.layout.arrays import *
 from sim.machine.layout.clock import *
+from sim.machine.layout.config import *
 from sim.machine.layout.cpus import *
 from sim.machine.layout.files import *
 from sim.machine.layout.frames import *

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sim.base.cache import CHECKED
 from sim.machine.layout.areas import AREA
 from sim.machine.layout.clock import CLOCK, LATENCY, N_DRAWS, N_LINES, N_QUANTILES, SAMPLE
+from sim.machine.layout.config import CONFIG
 from sim.machine.layout.cpus import CPU
 from sim.machine.layout.files import FILE, REQUEST
 from sim.machine.layout.frames import FOLIO, FRAME
@@ -40,6 +41,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "zones": (ZONE, ()),
     "buddy": (LIST, (N_ORDERS,)),
     "percpu": (LIST, ()),
+    "config": (CONFIG, ()),
     "pool": (POOL, ()),
     "clock": (CLOCK, ()),
     "samples": (SAMPLE, ()),
@@ -80,6 +82,7 @@ class Arrays:
     zones: Any
     buddy: Any
     percpu: Any
+    config: Any
     pool: Any
     clock: Any
     samples: Any

@@ -107,8 +107,9 @@ def test_where_promises_run_out_exec_fails_or_kills(spare: int, ended: str) -> N
 
     def parent(task):
         pool = task.system.machine.arrays.pool[0]
-        pool.overcommit, pool.admin_reserve, pool.user_reserve = 2, 0, 0
-        pool.commit_limit = pool.committed + spare + 1  # a promise stays below the limit
+        config = task.system.machine.arrays.config[0]
+        config.overcommit, config.admin_reserve, config.user_reserve = 2, 0, 0
+        config.commit_limit = pool.committed + spare + 1  # a promise stays below the limit
         child = yield from task.vfork(execs)
         exited = yield from task.wait(child)
         seen.append(exited.status)

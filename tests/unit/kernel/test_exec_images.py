@@ -141,8 +141,14 @@ def test_what_exec_may_not_promise(
     kernel, parent, image = with_image(cold=True)
     row = kernel.vfork(parent) if borrowed else parent
     pool = kernel.arrays.pool[0]
+    config = kernel.arrays.config[0]
     assert int(pool.committed) == OLD
-    pool.overcommit, pool.commit_limit, pool.admin_reserve, pool.user_reserve = 2, limit, 0, 0
+    config.overcommit, config.commit_limit, config.admin_reserve, config.user_reserve = (
+        2,
+        limit,
+        0,
+        0,
+    )
     call = {"image": image, "count": 64, "stack_pages": stack_pages}
     assert kernel.call(row, ops.OP_EXEC, **call) == status
     assert kernel.errno(row) == error

@@ -283,7 +283,7 @@ def test_overcommit_refuses_a_fork(mode: int, areas: tuple[int, ...], refused: b
     row = kernel.process()
     for number, pages in enumerate(areas):
         kernel.mmap(row, pages, start=(1 << 29) + 1024 * number)
-    kernel.arrays.pool[0].overcommit = mode
+    kernel.arrays.config[0].overcommit = mode
     child = kernel.machine.new_task()
     committed, free = int(kernel.arrays.pool[0].committed), kernel.free()
     assert kernel.call(row, ops.OP_FORK, other=child) == DONE
@@ -299,6 +299,6 @@ def test_what_is_not_inherited_is_not_promised() -> None:
     kernel = Kernel(memory_pages=300, overcommit=1)
     row = kernel.process()
     kernel.mmap(row, 301, bits=READ_WRITE | A_DONTFORK)
-    kernel.arrays.pool[0].overcommit = 0
+    kernel.arrays.config[0].overcommit = 0
     child = kernel.fork(row)
     assert int(kernel.space(child).committed) == 33

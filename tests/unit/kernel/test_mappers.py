@@ -83,5 +83,5 @@ def test_the_audit_notices_what_is_wrong(field, kernel_pages):
 def _row(k: Kernel, row: int) -> int:
     """Return the row of the folio, which compiled code only computes inline."""
     pfn = frame(k, row)
-    shift = int(k.arrays.pool[0].folio_shift)
+    shift = int(k.arrays.config[0].folio_shift)
     return (pfn // HUGE << shift) + ((HUGE + pfn % HUGE) >> int(k.arrays.frames[pfn].order))

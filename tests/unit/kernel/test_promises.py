@@ -28,7 +28,8 @@ def test_modes(mode: int, request_pages: int, granted: bool) -> None:
     kernel = Kernel(memory_pages=MEMORY, overcommit=mode, commit_limit_pages=LIMIT)
     row = kernel.process()
     pool = kernel.arrays.pool[0]
-    pool.admin_reserve, pool.user_reserve = 10, 5
+    config = kernel.arrays.config[0]
+    config.admin_reserve, config.user_reserve = 10, 5
     fields = {"pages": request_pages, "start": NONE, "bits": READ_WRITE, "write": 0}
     assert kernel.call(row, ops.OP_MMAP, **fields) == DONE
     assert kernel.errno(row) == (0 if granted else ENOMEM)
@@ -68,8 +69,8 @@ def test_the_users_reserve_is_a_32nd_of_what_it_has_mapped_at_most(
 ) -> None:
     kernel = Kernel(memory_pages=MEMORY, overcommit=2, commit_limit_pages=LIMIT)
     row = kernel.process()
-    pool = kernel.arrays.pool[0]
-    pool.admin_reserve, pool.user_reserve = 0, 5
+    config = kernel.arrays.config[0]
+    config.admin_reserve, config.user_reserve = 0, 5
     kernel.mmap(row, max(1, mapped), bits=A_READ | A_WRITE)
     space = int(kernel.task(row).space)
     largest = LIMIT - START - kept_back - 1
@@ -108,7 +109,7 @@ def test_the_guard_gap_below_a_stack_stays_free(gap: int, status: int) -> None:
 def test_a_stack_that_may_not_be_promised_more_is_a_segmentation_fault() -> None:
     kernel = Kernel(memory_pages=MEMORY, overcommit=2, commit_limit_pages=50)
     row = kernel.process(stack_pages=64)
-    kernel.arrays.pool[0].admin_reserve = 0
+    kernel.arrays.config[0].admin_reserve = 0
     assert kernel.access(row, STACK_TOP_VPN - 47, 1) == DONE
     assert kernel.access(row, STACK_TOP_VPN - 49, 1) == SEGV
     kernel.machine.audit()

@@ -189,7 +189,7 @@ def test_a_shared_huge_page_is_copied_whole_before_5_8():
 
 def test_without_a_block_single_frames_take_the_copy():
     k, _, child = shared_huge_page(2600, "5.4")
-    k.arrays.pool[0].thp = THP_NEVER
+    k.arrays.config[0].thp = THP_NEVER
     breaker = k.process()
     at = k.mmap(breaker, 2000)
     written = 0
@@ -211,7 +211,7 @@ def test_the_guess_of_old_kernels_compares_with_what_is_free():
     old = Kernel(memory_pages=300, kernel="4.19")
     row = old.process()
     free = int(old.arrays.pool[0].free)
-    assert int(free_guess(old.arrays)) == free - int(old.arrays.pool[0].admin_reserve)
+    assert int(free_guess(old.arrays)) == free - int(old.arrays.config[0].admin_reserve)
     largest = int(free_guess(old.arrays)) - 1
     fields = {"start": NONE, "bits": READ_WRITE, "write": 0}
     assert old.call(row, ops.OP_MMAP, pages=largest + 1, **fields) == DONE

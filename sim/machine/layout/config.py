@@ -1,0 +1,43 @@
+"""What a machine is set to: written when it is built, and only read while it runs."""
+
+from typing import Final
+
+import numpy as np
+
+FORK_COW: Final = 0
+FORK_EAGER: Final = 1
+FORK_ON_DEMAND: Final = 2
+"""Leaf tables are shared, and copied at the first change below one."""
+FORK_ASYNC: Final = 3
+"""The child copies the leaf tables; the parent those it wants to change before that."""
+
+THP_NEVER: Final = 0
+THP_MADVISE: Final = 1
+THP_ALWAYS: Final = 2
+
+CONFIG = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "n_zones",
+            "n_cpus",
+            "ram",  # pages without the kernel's share: `totalram_pages`
+            "rules",  # bits of `sim.machine.rules`: what this release of Linux does
+            "queueing",  # 1 under the `wait` policy
+            "overcommit",
+            "commit_limit",
+            "admin_reserve",  # of the limit, for root
+            "user_reserve",  # of the limit, so that a user can recover
+            "stack_frames",  # frames of one kernel stack
+            "fork_kind",
+            "eager_zero",
+            "thp",
+            "folios_always",  # orders of folios for all anonymous memory, a bit each
+            "folios_advised",  # and for memory with `A_HUGEPAGE`: these and more
+            "folio_shift",  # rows of `folios` for each 2 MiB, as a power of 2; 0: no memory
+            "khugepaged",  # 1 if it may want the mmap lock of any address space
+            "read_ahead",  # pages that are read ahead at most, of a file that says nothing else
+            "largest_read",  # pages of the largest request that the device takes
+        )
+    ]
+)
