@@ -1,6 +1,13 @@
 """cowpool: what fork, page faults and memory pressure cost, simulated page by page.
 
-Import from the modules below; this one stays empty so that ``import sim`` is instant.
+Plug-ins import from `sim.plugin`.  This module stays next to empty so that ``import sim`` is
+instant.
 """
 
+import sys
+
+from sim.moved import Moved
+
 __version__ = "0.1.0"
+
+sys.meta_path.append(Moved)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.policy.schedulers import scheduler
+from sim.plugin import scheduler
 
 
 @scheduler("last_come")

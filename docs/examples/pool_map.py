@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from sim.base.units import MIB, MS, Range
-from sim.program.api import program
-from sim.program.patterns import HotCold
+from sim.plugin import MIB, MS, HotCold, Range, program
 
 
 @program("pool_map")

@@ -1,14 +1,15 @@
 """Programs and policies from a file of the user's, named with ``--plugin``.
 
-A file offers what it decorates: functions with `sim.program.api.program`, classes with
-`sim.policy.schedulers.scheduler`.  Only the command line names such a file; a scenario
-cannot run code.
+A file offers what it decorates: functions with `sim.plugin.program`, classes with
+`sim.plugin.scheduler`.  Only the command line names such a file; a scenario cannot run code.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
+import warnings
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -74,7 +75,10 @@ def _run(file: Path, content: bytes, name: str) -> ModuleType:
     module.__file__ = str(file)
     sys.modules[name] = module  # dataclasses and type hints look their module up
     try:
-        exec(compile(content, str(file), "exec"), vars(module))
+        with warnings.catch_warnings():
+            if not sys.warnoptions:  # else somebody has said which warnings are to be seen
+                warnings.filterwarnings("default", "", DeprecationWarning, re.escape(name))
+            exec(compile(content, str(file), "exec"), vars(module))
     except SyntaxError as error:
         raise ScenarioError(f"is not Python: {error.msg}", str(file), error.lineno) from error
     except BaseException as error:

@@ -185,7 +185,7 @@ def test_a_limit_of_the_process_counts(here):
 
 
 ENDLESS = """\
-from sim.program.api import program
+from sim.plugin import program
 
 @program("mine")
 def mine(task):
@@ -201,7 +201,7 @@ TURNS = {
 
 @pytest.mark.parametrize("turns", TURNS)
 def test_a_run_without_end_is_ended_by_its_limit(here, capsys, turns):
-    code = "from sim.program.patterns import Uniform\n" + ENDLESS.format(TURNS[turns])
+    code = "from sim.plugin import Uniform\n" + ENDLESS.format(TURNS[turns])
     (here / "mine.py").write_text(code)
     text = SCENARIO.replace("steps, steps: []", "mine").replace("1 ms", "1000 h")
     (here / "s.yaml").write_text(text)

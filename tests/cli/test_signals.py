@@ -18,7 +18,7 @@ processes: {P: {program: mine}}
 run: {horizon: 1000 h}
 """
 FOREVER = """\
-from sim.program.api import program
+from sim.plugin import program
 
 @program("mine")
 def mine(task):

@@ -21,9 +21,7 @@ run: {horizon: 1 s}
 
 HEAD = """\
 import functools
-from sim.policy.schedulers import scheduler
-from sim.program.api import Image, program
-from sim.program.patterns import Listed, Uniform
+from sim.plugin import Image, Listed, Uniform, program, scheduler
 
 class Own(BaseException):
     pass
@@ -270,8 +268,7 @@ def test_what_is_raised_while_it_is_loaded_is_its_own_too(tmp_path, monkeypatch,
 DECLARED = """\
 from __future__ import annotations
 from typing import Annotated
-from sim.program.api import program
-from sim.program.signature import checked_by
+from sim.plugin import checked_by, program
 
 def turned(value):
     return 1 // int(value)
@@ -288,11 +285,11 @@ def checked(arguments):
 @pytest.mark.parametrize(
     ("declared", "line"),
     [
-        ("def mine(task, *, n: 1 / 0 = 1):", 12),
-        ("def mine(task, *, n: list[nosuch] = 1):", 12),
-        ("def mine(task, *, n: (lambda: [].nosuch)() = 1):", 12),
-        ("def mine(task, *, n: Annotated[str, turned]):", 7),
-        ("@checked_by(checked)\ndef mine(task, *, n: str):", 10),
+        ("def mine(task, *, n: 1 / 0 = 1):", 11),
+        ("def mine(task, *, n: list[nosuch] = 1):", 11),
+        ("def mine(task, *, n: (lambda: [].nosuch)() = 1):", 11),
+        ("def mine(task, *, n: Annotated[str, turned]):", 6),
+        ("@checked_by(checked)\ndef mine(task, *, n: str):", 9),
     ],
 )
 def test_what_it_declares_is_its_own_too(tmp_path, monkeypatch, capsys, declared, line):

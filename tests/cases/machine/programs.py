@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-try:
-    from sim.plugin import Every, HotCold, Listed, Uniform, program
-except ImportError:
-    from sim.program.api import program
-    from sim.program.patterns import Every, HotCold, Listed, Uniform
+from sim.plugin import Every, HotCold, Listed, Uniform, program
 
 P = 4096
 

@@ -64,7 +64,7 @@ def test_an_event_and_its_parameter_have_names(events):
 def test_a_plugin_whose_event_names_no_parameter(tmp_path):
     file = tmp_path / "p.py"
     file.write_text(
-        "from sim.program.api import program\n\n"
+        "from sim.plugin import program\n\n"
         "@program('p', events={'save': 'savez'})\n"
         "def p(task, *, saves: int = 1):\n    yield from task.compute(1)\n"
     )

@@ -94,8 +94,8 @@ def test_what_a_file_imports_is_not_what_it_offers(tmp_path):
 
 WRONG_ANNOTATION = """
 from typing import Annotated
-from sim.program.api import program
-from sim.program.declared import Uncertain
+from sim.plugin import program
+from sim.plugin import Uncertain
 
 @program("grow")
 def grow(task, *, size_bytes: Annotated[int, {mark}] = 1):

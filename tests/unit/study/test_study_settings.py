@@ -32,7 +32,7 @@ seed: 1
 need: {set: {host.memory: 16 GiB}}
 """
 PLUGIN = """\
-from sim.program.api import program
+from sim.plugin import program
 
 @program("toucher")
 def toucher(task, *, heap_bytes: int):
