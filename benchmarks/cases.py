@@ -10,7 +10,7 @@ import numpy as np
 from sim.base.units import GIB, PAGE_BYTES, S
 from sim.engine.build import Simulation
 from sim.engine.run import build_simulation
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.program.patterns import Every, Listed, Uniform
 from sim.scenario.resolve import open_scenario
 
@@ -39,7 +39,7 @@ def system_of(memory_bytes: int, cpus: int) -> Simulation:
     return build_simulation(resolved, seed=1)
 
 
-def play(simulation: Simulation, program: Callable[[Task], Generator[Any, Any, Any]]) -> None:
+def play(simulation: Simulation, program: Callable[[Process], Generator[Any, Any, Any]]) -> None:
     """Run one program to its end."""
     simulation.add("bench", program, image_pages=2, stack_pages=64)
     simulation.run()
@@ -49,7 +49,7 @@ def zero_fill(simulation: Simulation) -> Timed:
     """Write 4 GiB in sequence for the first time."""
     timed = Timed()
 
-    def program(task: Task) -> Generator[Any, Any, None]:
+    def program(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(FAMILY_BYTES)
         started = perf_counter()
         yield from task.write(data)
@@ -66,7 +66,7 @@ def random_copies(simulation: Simulation) -> Timed:
     pages = FAMILY_BYTES // PAGE_BYTES
     order = np.random.default_rng(1).permutation(pages).astype(np.int64)
 
-    def program(task: Task) -> Generator[Any, Any, None]:
+    def program(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(FAMILY_BYTES)
         yield from task.write(data)
         yield from task.fork(_sleeper)
@@ -79,7 +79,7 @@ def random_copies(simulation: Simulation) -> Timed:
     return timed
 
 
-def _sleeper(task: Task) -> Generator[Any, Any, None]:
+def _sleeper(task: Process) -> Generator[Any, Any, None]:
     yield from task.sleep(3000 * S)
 
 
@@ -89,11 +89,11 @@ def two_of_a_family(simulation: Simulation) -> Timed:
     pages = FAMILY_BYTES // PAGE_BYTES
     orders = [np.random.default_rng(n).permutation(pages).astype(np.int64) for n in range(2)]
 
-    def child(task: Task, data: Any) -> Generator[Any, Any, None]:
+    def child(task: Process, data: Any) -> Generator[Any, Any, None]:
         yield from task.write(data, pattern=Listed(orders[1]))
         timed.faults += task.faults("cow_copy") + task.faults("cow_reuse")
 
-    def program(task: Task) -> Generator[Any, Any, None]:
+    def program(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(FAMILY_BYTES)
         yield from task.write(data)
         yield from task.fork(child, data)
@@ -111,12 +111,12 @@ def two_fill(simulation: Simulation) -> Timed:
     """Parent and child of a fork each fill 2 GiB of their own, each on its own CPU."""
     timed = Timed()
 
-    def fill(task: Task) -> Generator[Any, Any, None]:
+    def fill(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(FAMILY_BYTES // 2)
         yield from task.write(data)
         timed.faults += task.faults("zero_fill")
 
-    def program(task: Task) -> Generator[Any, Any, None]:
+    def program(task: Process) -> Generator[Any, Any, None]:
         yield from task.fork(fill)
         started = perf_counter()
         yield from fill(task)
@@ -131,7 +131,7 @@ def fork_4_gib(simulation: Simulation) -> Timed:
     """Fork a process of 4 GiB; counts entries copied."""
     timed = Timed()
 
-    def program(task: Task) -> Generator[Any, Any, None]:
+    def program(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(FAMILY_BYTES)
         yield from task.write(data)
         started = perf_counter()
@@ -148,7 +148,7 @@ def big_fork(simulation: Simulation) -> Timed:
     timed = Timed()
     started = perf_counter()
 
-    def program(task: Task) -> Generator[Any, Any, None]:
+    def program(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(64 * GIB)
         yield from task.write(data)
         yield from task.fork(_sleeper)
@@ -164,7 +164,7 @@ def paced(simulation: Simulation) -> Timed:
     """Serve three million writes that arrive over 60 simulated seconds."""
     timed = Timed()
 
-    def program(task: Task) -> Generator[Any, Any, None]:
+    def program(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(FAMILY_BYTES)
         started = perf_counter()
         yield from task.write(data, pattern=Uniform(3_000_000), arrivals=Every(task.now_ns, 20_000))

@@ -16,6 +16,7 @@ from sim.engine.files import FileNames
 from sim.engine.images import Shelf
 from sim.engine.khugepaged import ALLOC_SLEEP_NS, SCAN_SLEEP_NS, start_khugepaged
 from sim.engine.lists import ListStore
+from sim.engine.lives import Lives
 from sim.engine.mmap_lock import LockQueue
 from sim.engine.pressure import Pressure
 from sim.engine.result import Measurement
@@ -24,7 +25,7 @@ from sim.engine.shortage import Killer, MemoryWaits, Queue, Shortage
 from sim.engine.signals import Signals
 from sim.engine.system import System
 from sim.engine.table import TaskTable
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.machine.layout import N_LINES, N_QUANTILES
 from sim.machine.machine import HostSpec, Machine
 from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
@@ -91,7 +92,7 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     pressure = Pressure(machine, clock)
     figures = Figures(machine, clock, table)
     evidence = Evidence(machine, clock, table)
-    signals = Signals(machine, clock, table, cpus, figures, evidence)
+    signals = Signals(machine, cpus, figures, evidence)
     waits = MemoryWaits(machine, cpus, pressure, evidence)
     shortage: Shortage
     if machine.host.queueing:
@@ -104,10 +105,11 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
         machine, clock, table, cpus, disk, LockQueue(machine, table, cpus), shortage, signals,
         evidence, burst_steps=spec.burst_steps, horizon_ns=spec.horizon_ns, check=spec.check,
     )  # fmt: skip
+    lives = Lives(machine, clock, table, figures, evidence, signals, shortage)
     files = FileNames(machine)
     return System(
         machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, disk,
-        ListStore(machine), files, Shelf(machine, files.row), driver,
+        ListStore(machine), files, Shelf(machine, files.row), lives, driver,
     )  # fmt: skip
 
 
@@ -133,7 +135,7 @@ class Simulation:
     def add(
         self,
         name: str,
-        program: Callable[[Task], Life],
+        program: Callable[[Process], Life],
         *,
         start_ns: int = 0,
         image_pages: int = FIRST_IMAGE_PAGES,
@@ -142,15 +144,16 @@ class Simulation:
     ) -> None:
         """Let init start `program` at its time, in an address space of its own.
 
-        `how` are attributes of its `Task`.
+        `how` says more of it, as `sim.engine.table.TaskTable.process` takes it.
         """
+        process = Process(self.system.table.process(name, **how), self.system)
 
-        def run(task: Task) -> Life:
-            yield from task.sleep_until(start_ns)
-            yield from task.begin_image(image_pages, stack_pages)
-            yield from program(task)
+        def run() -> Life:
+            yield from process.sleep_until(start_ns)
+            yield from process.begin_image(image_pages, stack_pages)
+            yield from program(process)
 
-        Task(self.system, name, run, **how).begin_life()
+        self.system.lives.begin(process.calls, run)
 
     def run(self) -> dict[str, Any]:
         """Run to the end, and return the document of what came of it, without a judgement.

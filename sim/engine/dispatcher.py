@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.engine import burst
+from sim.engine.task import Wait
 from sim.machine.layout import NONE
 
 if TYPE_CHECKING:
@@ -125,10 +126,10 @@ class Dispatcher:
         due_ns = burst.next_arrival_ns(self._machine.arrays, task.row)
         self._stop_idling(cpu)
         self.vacate(cpu)
-        task.waits_for = "its next arrival"
         delay_ns = max(0, due_ns - self._clock.now_ns)
-        task.timer = self._clock.timer(delay_ns, partial(self._arrived, task))
+        timer = self._clock.timer(delay_ns, partial(self._arrived, task))
+        task.wait = Wait("its next arrival", cancel=partial(self._clock.cancel, timer))
 
     def _arrived(self, task: Task) -> None:
-        task.waits_for = task.timer = None
+        task.wait = None
         self.make_runnable(task)

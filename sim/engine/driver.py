@@ -145,6 +145,7 @@ class Driver:
 
 
 def _complaint(task: Task) -> str:
-    what = task.waits_for or "an event of its program"
-    holder = f" (held by {task.holder.name})" if task.holder is not None else ""
-    return f"{task.name} waits for {what}{holder}"
+    if task.wait is None:
+        return f"{task.name} waits for an event of its program"
+    holder = f" (held by {task.wait.holder.name})" if task.wait.holder is not None else ""
+    return f"{task.name} waits for {task.wait.what}{holder}"

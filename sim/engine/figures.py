@@ -70,7 +70,7 @@ class Figures:
         self.counters.clear()
         for task in self._table.by_pid.values():
             task.faults_before = self._faults_so_far(task)
-            task.group_faults.clear()
+            task.group.faults.clear()
         for task in (*self._table.finished, *self._table.by_pid.values()):
             if task.figures is not None:  # taken just before its exit
                 task.figures |= {"faults": dict.fromkeys(FAULT_KINDS, 0)}
@@ -82,17 +82,18 @@ class Figures:
         What a thread did counts as its process's.
         """
         m = self._machine.arrays
-        if task.leader is not task:
-            task.leader.group_faults += self._measured_faults(task)
-            task.leader.group_cpu_ns += int(m.tasks[task.row].cpu_ns)
+        group = task.group
+        if not task.is_leader:
+            group.faults += self._measured_faults(task)
+            group.cpu_ns += int(m.tasks[task.row].cpu_ns)
             return
         space = self._table.space_of(task)
         resident, pss, unique, peak = 0, 0, 0, 0
         if space != NONE:
             resident, pss, unique = footprint(m, space)
             peak = int(m.spaces[space].peak_rss)
-        group = list(task.group())
-        counted = sum((self._measured_faults(t) for t in group), task.group_faults)
+        tasks = list(group.tasks())
+        counted = sum((self._measured_faults(t) for t in tasks), group.faults)
         faults = {kind: counted[kind] for kind in FAULT_KINDS}
         task.figures = {
             "faults": faults,
@@ -102,11 +103,11 @@ class Figures:
             "rss_bytes": resident * PAGE_BYTES,
             "pss_bytes": int(pss),
             "unique_bytes": unique * PAGE_BYTES,
-            "cpu_ns": task.group_cpu_ns + sum(int(m.tasks[t.row].cpu_ns) for t in group),
+            "cpu_ns": group.cpu_ns + sum(int(m.tasks[t.row].cpu_ns) for t in tasks),
         }
 
     def take_cpu_time(self, task: Task) -> None:
         """Add to the figures of a process the CPU time that its exit took."""
         if task.figures is not None:
             own_ns = int(self._machine.arrays.tasks[task.row].cpu_ns)
-            task.figures["cpu_ns"] = task.group_cpu_ns + own_ns
+            task.figures["cpu_ns"] = task.group.cpu_ns + own_ns

@@ -5,11 +5,10 @@ Figures are the defaults of `/sys/kernel/mm/transparent_hugepage/khugepaged` in 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import MS
-from sim.engine.task import Task
+from sim.engine.daemons import start_daemon
 from sim.kernel import step as ops
 from sim.kernel.reclaim.khugepaged import NO_BLOCK, REST
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sim.engine.system import System
+    from sim.engine.verbs.process import Process
 
 SCAN_SLEEP_NS: Final = 10_000 * MS
 ALLOC_SLEEP_NS: Final = 60_000 * MS
@@ -30,24 +30,28 @@ def start_khugepaged(
     alloc_sleep_ns: int = ALLOC_SLEEP_NS,
 ) -> None:
     """Let khugepaged live as long as anybody else does."""
-    scan = partial(_scan, scan_sleep_ns=scan_sleep_ns, alloc_sleep_ns=alloc_sleep_ns)
-    task = Task(system, "khugepaged", scan, daemon=True)
+
+    def scan(khugepaged: Process) -> Generator[Any, Any, None]:
+        return _scan(khugepaged, scan_sleep_ns, alloc_sleep_ns)
+
+    task = start_daemon(system, "khugepaged", scan)
     system.machine.arrays.tasks[task.row].other = 0  # before the first address space
     system.machine.arrays.config[0].khugepaged = 1
-    system.table.bear(task)
-    task.start()
 
 
-def _scan(task: Task, scan_sleep_ns: int, alloc_sleep_ns: int) -> Generator[Any, Any, None]:
+def _scan(
+    khugepaged: Process, scan_sleep_ns: int, alloc_sleep_ns: int
+) -> Generator[Any, Any, None]:
     """Scan from time to time; without a block of frames wait once, then give this scan up."""
+    machine = khugepaged.system.machine
     while True:
-        yield from task.sleep(scan_sleep_ns)
-        task.system.machine.arrays.tasks[task.row].count = PAGES_TO_SCAN
+        yield from khugepaged.sleep(scan_sleep_ns)
+        machine.arrays.tasks[khugepaged.task.row].count = PAGES_TO_SCAN
         patient = True
         while True:
-            found = yield from task._do("khugepaged", ops.OP_KHUGEPAGED)
+            found = yield from khugepaged.calls.do("khugepaged", ops.OP_KHUGEPAGED)
             if found == REST or (found == NO_BLOCK and not patient):
                 break
             if found == NO_BLOCK:
                 patient = False
-                yield from task.sleep(alloc_sleep_ns)
+                yield from khugepaged.sleep(alloc_sleep_ns)

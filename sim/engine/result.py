@@ -9,6 +9,7 @@ from sim.base.units import PAGE_BYTES
 from sim.engine.burst import bring_up_to, note_peak
 from sim.engine.figures import FAULT_KINDS
 from sim.engine.latency import forget_latencies, latencies
+from sim.engine.task import State, Task
 from sim.kernel import work
 from sim.machine.layout import N_LINES
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sim.engine.system import System
-    from sim.engine.task import Task
 
 SCHEMA_VERSION: Final = 1
 LINE_NAMES: Final = tuple(name.lower() for name in work.LINES)
@@ -203,7 +203,7 @@ class Measurement:
             **figures,
             "started_ns": task.created_ns,
             "ended_ns": task.ended_ns,
-            "ended": task.ended or "running",
+            "ended": task.ended_how if task.state is State.ENDED else "running",
         }
 
     def _stages(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sim.engine import burst
 from sim.engine.task import Signal, Task
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
     from sim.machine.machine import Machine
+
+NOBODY_TO_KILL: Final = "memory (out of memory, and no process may be killed: Linux would panic)"
 
 
 class Shortage(Protocol):
@@ -84,17 +86,16 @@ class Killer:
         victim = by_pid.get(choose_victim(self._candidates(), self._machine.host.ram_pages) or -1)
         if victim is None:
             self._stall(task, cpu)
-            task.waits_for = (
-                "memory (out of memory, and no process may be killed: Linux would panic)"
-            )
+            if task.wait is not None:
+                task.wait.what = NOBODY_TO_KILL
             return
         burst.charge(self._machine.arrays, cpu, task.row, OOM_KILL)
         for sharer in self._table.sharers(victim):
             unborn = sharer.building
             self._signals.kill(sharer, Signal.OOM_KILL)
             self._dying.add(sharer.pid)
-            if unborn is not None and unborn.pid in by_pid:
-                self._dying.add(unborn.pid)
+            if unborn is not None and unborn.child.pid in by_pid:
+                self._dying.add(unborn.child.pid)
         if task.killed is None:
             self._stall(task, cpu)
 
@@ -106,12 +107,12 @@ class Killer:
     def _candidates(self) -> list[Candidate]:
         found = []
         for task in self._table.processes():
-            if task.ending or task.killed is not None:
+            if not task.may_be_interrupted:
                 continue
             resident, tables = self._table.resident_and_tables(task)
-            found.append(
-                Candidate(task.pid, resident, 0, tables, task.oom_score_adj, task.borrowed)
-            )
+            borrows = task.vfork_done is not None
+            adjustment = task.group.oom_score_adj
+            found.append(Candidate(task.pid, resident, 0, tables, adjustment, borrows))
         return found
 
     def served(self, task: Task) -> None:
@@ -186,7 +187,7 @@ class Queue:
 
     def interrupted(self, task: Task) -> None:
         """Take a task off the queue that is being killed; its pages may serve the head."""
-        if task.waits_in is self._waits.tasks:
+        if task in self._waits.tasks:
             self._waits.tasks.withdraw(task)
         self.ended(task)
 

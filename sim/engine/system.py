@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sim.engine.files import FileNames
     from sim.engine.images import Shelf
     from sim.engine.lists import ListStore
+    from sim.engine.lives import Lives
     from sim.engine.pressure import Pressure
     from sim.engine.shortage import MemoryWaits, Shortage
     from sim.engine.signals import Signals
@@ -42,6 +43,7 @@ class System:
     lists: ListStore
     files: FileNames
     images: Shelf
+    lives: Lives
     driver: Driver
 
     @property

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from sim.base.rng import key_words, stream
+from sim.base.text import named
+from sim.base.units import Pid
+from sim.engine.task import State, Task, ThreadGroup
 from sim.kernel import work
 from sim.machine.layout import N_DRAWS, N_LINES, NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sim.engine.clock import Clock
-    from sim.engine.task import Task
     from sim.machine.machine import Machine
 
 KEY_ORDER: Final = (*range(36), work.DRAW_PAGE, work.DRAW_HOT, *range(36, N_LINES))
@@ -35,21 +37,63 @@ class TaskTable:
         self.by_pid: dict[int, Task] = {}
         self.by_row: dict[int, Task] = {}
         self.finished: list[Task] = []
-        self._pids = 1
+        self._pids = 1  # which is init
         self._births = 0
 
-    def next_pid(self) -> int:
-        """Return a number for a new process; init has 1."""
-        self._pids += 1
-        return self._pids
+    def process(
+        self,
+        name: str,
+        *,
+        parent: Task | None = None,
+        origin: str | None = None,
+        pin: int | None = None,
+        oom_score_adj: int = 0,
+        source: Callable[..., Any] | None = None,
+        daemon: bool = False,
+    ) -> Task:
+        """Return the first task of a new process, which is still to be built, and born."""
+        name = named(name)
+        if origin is None:
+            origin = name if parent is None else parent.origin
+        task = self._new(name, origin, pin, source, parent=parent, daemon=daemon)
+        task.group = ThreadGroup(task, oom_score_adj)
+        self._machine.arrays.tasks[task.row].oom_score_adj = oom_score_adj
+        return task
 
-    def enter(self, task: Task) -> None:
-        """Take in a task that is being made, and give it its keys for counter-based draws."""
-        words = key_words(self._seed, self._replication, task.name, 2 * N_DRAWS)
+    def thread(self, group: ThreadGroup, name: str, source: Callable[..., Any]) -> Task:
+        """Return another task of a process, which is still to be built, and born."""
+        task = self._new(named(name), group.leader.origin, group.leader.pin, source)
+        task.group = group
+        return task
+
+    def _new(
+        self,
+        name: str,
+        origin: str,
+        pin: int | None,
+        source: Callable[..., Any] | None,
+        **more: Any,
+    ) -> Task:
+        """Return a task with a number, a row, and the keys of its counter-based draws."""
+        self._pids += 1
+        task = Task(
+            Pid(self._pids),
+            self._machine.new_task(),
+            name,
+            origin,
+            self._clock.now_ns,
+            self._clock.event(),
+            pin=pin,
+            source=source,
+            **more,
+        )
+        self.by_row[task.row] = task
+        self._machine.arrays.tasks[task.row].pin = NONE if pin is None else pin
+        words = key_words(self._seed, self._replication, name, 2 * N_DRAWS)
         draws = self._machine.arrays.draws[task.row]
         draws[KEY_ORDER, 0] = words[0::2]
         draws[KEY_ORDER, 1] = words[1::2]
-        self.by_row[task.row] = task
+        return task
 
     def rng(self, task: Task, purpose: str) -> np.random.Generator:
         """Return a task's random stream for `purpose`, at its start."""
@@ -63,9 +107,12 @@ class TaskTable:
 
     def bury(self, task: Task) -> None:
         """Take out a task that has ended, or was never born; init adopts its children."""
-        for child in task.children.values():
-            child.parent = None
-        task.children = {}
+        if task.is_leader:
+            for child in task.group.children.values():
+                child.parent = None
+            task.group.children = {}
+        else:
+            task.group.threads.pop(task.pid, None)
         self.by_row.pop(task.row, None)
         self.by_pid.pop(task.pid, None)
         self._machine.free_task(task.row)
@@ -76,11 +123,11 @@ class TaskTable:
 
     def processes(self) -> Iterator[Task]:
         """Yield the leaders of living processes, in order of birth."""
-        return (task for task in self.living() if task.leader is task)
+        return (task for task in self.living() if task.is_leader)
 
     def everybody(self) -> list[Task]:
         """Return all processes, ended or not, by pid."""
-        alive = [task for task in self.processes() if task.born]
+        alive = [task for task in self.processes() if task.state is not State.UNDONE]
         return sorted([*self.finished, *alive], key=lambda task: task.pid)
 
     def space_of(self, task: Task) -> int:

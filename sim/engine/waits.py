@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING
+
+from sim.engine.task import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +38,9 @@ class WaitList:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    def __contains__(self, task: Task) -> bool:
+        return task.pid in self._tasks
+
     def __iter__(self) -> Iterator[Task]:
         """Yield those that wait now, the first to come first."""
         return iter(list(self._tasks.values()))
@@ -50,8 +56,7 @@ class WaitList:
         self._tasks[task.pid] = task
         if first:
             self._tasks.move_to_end(task.pid, last=False)
-        task.waits_in = self
-        task.waits_for, task.holder = what, holder
+        task.wait = Wait(what, holder, partial(self.withdraw, task))
         self._cpus.vacate(cpu)
         if self._pressure is not None:
             self._pressure.change(1)
@@ -59,7 +64,6 @@ class WaitList:
     def wake(self, task: Task) -> None:
         """Let a task that waits here go on."""
         self._leave(task)
-        task.waits_for = task.holder = None
         self._cpus.make_runnable(task)
 
     def withdraw(self, task: Task) -> None:
@@ -70,6 +74,6 @@ class WaitList:
 
     def _leave(self, task: Task) -> None:
         del self._tasks[task.pid]
-        task.waits_in = None
+        task.wait = None
         if self._pressure is not None:
             self._pressure.change(-1)

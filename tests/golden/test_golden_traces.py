@@ -14,6 +14,7 @@ from support.machines import flat_prices, run
 from sim.base.units import PAGE_BYTES
 from sim.engine.system import System
 from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.program.api import Region
 
 HERE = Path(__file__).parent
@@ -46,22 +47,25 @@ class Trace:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, task: Task, what: str) -> None:
-        free = int(task.system.machine.arrays.pool[0].free)
-        self.lines.append(f"{task.now_ns:7} ns  {task.name:<7} {what:<42} free={free}")
+    def say(self, task: Process, what: str) -> None:
+        self._say(task.system, task.name, what)
+
+    def _say(self, system: System, name: str, what: str) -> None:
+        free = int(system.machine.arrays.pool[0].free)
+        self.lines.append(f"{system.clock.now_ns:7} ns  {name:<7} {what:<42} free={free}")
 
     def watch(self, system: System) -> None:
         """Tell of waits for memory, which programs do not see."""
         waits = system.memory_waits.tasks
         park, wake = waits.park, waits.wake
 
-        def tell_park(task: Task, *how: Any, **more: Any) -> None:
-            park(task, *how, **more)
-            self.say(task, f"waits for {task.waits_for}".split(",")[0])
+        def tell_park(task: Task, cpu: int, what: str, *how: Any, **more: Any) -> None:
+            park(task, cpu, what, *how, **more)
+            self._say(system, task.name, f"waits for {what}".split(",")[0])
 
         def tell_wake(task: Task) -> None:
             wake(task)
-            self.say(task, "may try again")
+            self._say(system, task.name, "may try again")
 
         waits.park, waits.wake = tell_park, tell_wake  # type: ignore[method-assign]
 
@@ -101,7 +105,7 @@ def trace_of_the_textbook_pool(burst: int = 0, **other_prices_ns: int) -> Trace:
     """
     trace = Trace()
 
-    def parent(task: Task) -> Life:
+    def parent(task: Process) -> Life:
         trace.watch(task.system)
         trace.say(task, "starts")
         data = yield from task.mmap(4 * PAGE_BYTES)
@@ -118,7 +122,7 @@ def trace_of_the_textbook_pool(burst: int = 0, **other_prices_ns: int) -> Trace:
         yield from task.sleep(20_000)
         trace.say(task, "exits")
 
-    def child(task: Task, data: Region) -> Life:
+    def child(task: Process, data: Region) -> Life:
         trace.say(task, "is born")
         for page in (0, 1, 3):
             yield from task.write(data, first=page, pages=1)

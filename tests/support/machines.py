@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from sim.cost.catalogue import price_array
 from sim.engine.build import EngineSpec, Simulation, build_machine
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.machine.layout import N_LINES, N_QUANTILES
 from sim.machine.machine import HostSpec, Machine
 from sim.policy.schedulers import SCHEDULERS
 from sim.scenario.resolve import open_scenario
 
-Program = Callable[[Task], Generator[Any, Any, Any]]
+Program = Callable[[Process], Generator[Any, Any, Any]]
 
 
 @lru_cache(maxsize=1)

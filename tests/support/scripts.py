@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sim.base.errors import Refused
 from sim.base.units import PAGE_BYTES
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.program.api import Image, Region
 from sim.program.patterns import Every, HotCold, Uniform
 
@@ -100,7 +100,7 @@ def scripts(depth: int = 2) -> st.SearchStrategy[list[Step]]:
 _IMAGE = Image(8192, 4096, 4096, 64 * 4096)
 
 
-def perform(task: Task, steps: list[Step], regions: list[Region]) -> Generator[Any, Any, None]:
+def perform(task: Process, steps: list[Step], regions: list[Region]) -> Generator[Any, Any, None]:
     """Carry out a drawn program; refused calls are passed over."""
     for verb, *arguments in steps:
         try:
@@ -109,7 +109,7 @@ def perform(task: Task, steps: list[Step], regions: list[Region]) -> Generator[A
             continue
 
 
-def _perform(task: Task, verb: str, a: list[Any], regions: list[Region]) -> Any:
+def _perform(task: Process, verb: str, a: list[Any], regions: list[Region]) -> Any:
     if verb == "mmap":
         regions.append((yield from task.mmap(a[0] * PAGE_BYTES)))
     elif verb == "populate":
@@ -183,7 +183,7 @@ def _perform(task: Task, verb: str, a: list[Any], regions: list[Region]) -> Any:
         yield from task.vfork(_borrower, a[0], a[1], list(regions))
 
 
-def _borrower(task: Task, execs: bool, steps: list[Step], regions: list[Region]) -> Any:
+def _borrower(task: Process, execs: bool, steps: list[Step], regions: list[Region]) -> Any:
     if regions:
         yield from task.write(regions[0])
     if execs:
@@ -191,7 +191,7 @@ def _borrower(task: Task, execs: bool, steps: list[Step], regions: list[Region])
         yield from perform(task, steps, [])
 
 
-def _touch(task: Task, verb: str, a: list[Any], regions: list[Region]) -> Any:
+def _touch(task: Process, verb: str, a: list[Any], regions: list[Region]) -> Any:
     if not regions:
         return
     region = regions[a[0] % len(regions)]

@@ -9,7 +9,7 @@ from support.machines import flat_prices, run
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.disk import DiskSpec
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.program.patterns import Listed
 
 pytestmark = pytest.mark.truth
@@ -25,7 +25,7 @@ Program = Any
 def reader(name: str, *, advice: str = "normal", step: int = 1) -> Program:
     """Return a program that reads a cold file of its own, every `step`-th page."""
 
-    def program(task: Task) -> Generator[Any, Any, None]:
+    def program(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(PAGES * PAGE_BYTES, file=name, cold=True)
         if advice != "normal":
             yield from task.madvise(data, advice)
@@ -84,7 +84,7 @@ def test_a_reader_that_takes_its_time_never_waits_again():
     """Read-ahead is done while the reader works: only the first window is waited for."""
     window_ns = LATENCY_NS + WINDOW * PAGE_NS
 
-    def program(task: Task) -> Generator[Any, Any, None]:
+    def program(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(PAGES * PAGE_BYTES, file="data", cold=True)
         yield from task.read(data, cpu_ns=window_ns // 8)
         task.record("done_ns", task.now_ns)
@@ -130,7 +130,7 @@ def test_before_6_7_those_who_waited_count_as_major():
 
 
 def test_a_cpu_is_free_while_its_task_waits_for_the_disk():
-    def busy(task: Task) -> Generator[Any, Any, None]:
+    def busy(task: Process) -> Generator[Any, Any, None]:
         yield from task.compute(PAGES * LATENCY_NS // 2)
         task.record("done_ns", task.now_ns)
 

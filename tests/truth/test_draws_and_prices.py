@@ -13,7 +13,7 @@ from sim.base.rng import key_words
 from sim.cost import quantiles
 from sim.cost.catalogue import Price
 from sim.cost.draw import price_at_ps, settle
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.kernel import work
 from sim.kernel.work import ZERO_FILL, note
 from sim.machine.draw import draw, threefry
@@ -234,7 +234,7 @@ def test_a_steps_total_is_rounded_to_nanoseconds_once() -> None:
     prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
     prices[ZERO_FILL], prices[work.ACCESS] = 400, 300
 
-    def program(task: Task) -> Any:
+    def program(task: Process) -> Any:
         region = yield from task.mmap(100 * 4096)
         started_ns = task.now_ns
         yield from task.write(region)
@@ -254,10 +254,10 @@ def test_histograms_hold_what_was_drawn() -> None:
     seen: dict[str, Any] = {}
     ns: list[int] = []
 
-    def program(task: Task) -> Any:
+    def program(task: Process) -> Any:
         yield from task.write((yield from task.mmap(400 * 4096)))
         seen["histogram"] = task.system.machine.arrays.histograms[ZERO_FILL].copy()
-        seen["key"] = task.system.machine.arrays.draws[task.row, ZERO_FILL].tolist()
+        seen["key"] = task.system.machine.arrays.draws[task.task.row, ZERO_FILL].tolist()
 
     document = run({"p": program}, host={"memory_pages": 600, "cpus": 1}, prices=prices)
     key0, key1, made = seen["key"]

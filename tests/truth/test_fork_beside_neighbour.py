@@ -12,7 +12,7 @@ import pytest
 from support.machines import Program, flat_prices, run
 
 from sim.base.units import GIB, MS, PAGE_BYTES, US
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.scenario.defaults import quantum_ns
 
 pytestmark = pytest.mark.truth
@@ -27,18 +27,18 @@ TABLE_NS = 1 * US
 LONGEST_STEP_NS = TABLE_NS + 512 * PTE_NS
 
 
-def forking(task: Task) -> Life:
+def forking(task: Process) -> Life:
     yield from task.write((yield from task.mmap(4 * GIB)))
     started_ns = task.now_ns
     yield from task.fork(ending)
     task.record("fork_ns", task.now_ns - started_ns)
 
 
-def ending(task: Task) -> Life:
+def ending(task: Process) -> Life:
     yield from task.exit()
 
 
-def busy(task: Task) -> Life:
+def busy(task: Process) -> Life:
     """Compute in small pieces while the other forks, and note when each ends."""
     yield from task.sleep_until(100 * MS)
     while task.now_ns < 360 * MS:

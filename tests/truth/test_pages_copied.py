@@ -13,7 +13,7 @@ import pytest
 from support.machines import flat_prices, run
 
 from sim.base.units import PAGE_BYTES
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.program.api import Region
 from sim.program.patterns import HotCold, Pattern, Uniform
 from sim.stats.theory import distinct_pages_written, hot_cold_probabilities
@@ -30,7 +30,7 @@ def copies(
     """Return how many pages were copied after each of many forks of one parent."""
     found: list[int] = []
 
-    def parent(task: Task) -> Generator[Any, Any, None]:
+    def parent(task: Process) -> Generator[Any, Any, None]:
         region = yield from task.mmap(PAGES * PAGE_BYTES)
         yield from task.write(region)
         for _ in range(CHILDREN):
@@ -43,11 +43,11 @@ def copies(
             if parent_writes:
                 yield from task.write(region)  # own everything again
 
-    def writer(task: Task, region: Region) -> Generator[Any, Any, None]:
+    def writer(task: Process, region: Region) -> Generator[Any, Any, None]:
         yield from task.write(region, pages=pages, pattern=pattern)
         found.append(task.faults("cow_copy"))
 
-    def idler(task: Task, region: Region) -> Generator[Any, Any, None]:
+    def idler(task: Process, region: Region) -> Generator[Any, Any, None]:
         yield from task.sleep(1)
 
     document = run(

@@ -18,7 +18,7 @@ from support.machines import flat_prices, run
 
 from sim.base.rng import stream
 from sim.base.units import MS
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.stats.queueing import md1_mean_wait, mm1_mean_wait, mm1_wait_beyond, mmc_mean_wait
 
 pytestmark = pytest.mark.truth
@@ -62,7 +62,7 @@ class Queue:
             scheduler="fifo",
         )
 
-    def _serve(self, task: Task, first: int) -> Generator[Any, Any, None]:
+    def _serve(self, task: Process, first: int) -> Generator[Any, Any, None]:
         for n in range(first, self.customers, WINDOWS):
             yield from task.sleep_until(int(self.arrivals[n]))
             yield from task.compute(int(self.demands[n]))

@@ -7,7 +7,7 @@ import pytest
 from support.machines import Program, flat_prices, run
 
 from sim.base.units import PAGE_BYTES
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 
 Life = Generator[Any, Any, None]
 PRICES = flat_prices(zero_fill=1000, fork_base=1000, exec_base=1000)
@@ -18,7 +18,7 @@ OWN = 5 + 4
 def taking(*pages: int, nap_ns: int = 0) -> Program:
     """Take pages, a mapping after the other, with a nap in between."""
 
-    def take(task: Task) -> Life:
+    def take(task: Process) -> Life:
         for number in pages:
             yield from task.write((yield from task.mmap(number * PAGE_BYTES)))
             yield from task.sleep(nap_ns)
@@ -56,7 +56,7 @@ def test_with_a_frame_more_each_there_is_none() -> None:
 
 
 def test_who_waits_for_a_child_that_waits_for_memory() -> None:
-    def parent(task: Task) -> Life:
+    def parent(task: Process) -> Life:
         yield from task.write((yield from task.mmap(30 * PAGE_BYTES)))
         child = yield from task.fork(taking(30))
         yield from task.wait(child)
@@ -70,7 +70,7 @@ def test_who_waits_for_a_child_that_waits_for_memory() -> None:
 
 
 def test_who_waits_for_any_child() -> None:
-    def parent(task: Task) -> Life:
+    def parent(task: Process) -> Life:
         yield from task.fork(taking(60))
         yield from task.wait()
 
@@ -79,7 +79,7 @@ def test_who_waits_for_any_child() -> None:
 
 
 def test_who_has_lent_its_memory() -> None:
-    def parent(task: Task) -> Life:
+    def parent(task: Process) -> Life:
         yield from task.vfork(taking(60))
 
     document = ending({"p": parent}, OWN + 45)
@@ -90,14 +90,14 @@ def test_who_has_lent_its_memory() -> None:
 
 
 def test_who_waits_for_an_event_of_its_own() -> None:
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         yield task.system.env.event()
 
     assert ending({"p": program}, 100)["deadlock"] == "p waits for an event of its program"
 
 
 def test_a_fork_that_cannot_have_all_its_frames() -> None:
-    def parent(task: Task) -> Life:
+    def parent(task: Process) -> Life:
         yield from task.write((yield from task.mmap(600 * PAGE_BYTES)))
         yield from task.fork(taking(1))
 
@@ -110,8 +110,8 @@ def test_nobody_may_be_killed() -> None:
     document = ending({"p": taking(60), "q": taking(60)}, 2 * OWN + 40, queueing=False)
     assert document["ending"] == "idle"
 
-    def immortal(task: Task) -> Life:
-        task.oom_score_adj = -1000
+    def immortal(task: Process) -> Life:
+        task.task.group.oom_score_adj = -1000
         yield from taking(60)(task)
 
     document = ending({"p": immortal, "q": immortal}, 2 * OWN + 40, queueing=False)

@@ -9,7 +9,7 @@ from support.machines import flat_prices, run
 from sim.base.errors import Refused
 from sim.base.units import PAGE_BYTES
 from sim.engine.disk import DiskSpec
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 
 SLOW = DiskSpec(latency_ns=1_000_000, bandwidth_bytes_per_s=1e9, queue_depth=1)
 PAGE_NS = 4096
@@ -35,16 +35,16 @@ def reads(document: dict[str, Any]) -> tuple[int, int]:
 def test_a_task_that_is_killed_waits_for_no_page():
     """Its page is read nevertheless, and stays in the page cache."""
 
-    def waits(task: Task) -> Steps:
+    def waits(task: Process) -> Steps:
         data = yield from task.mmap(8 * PAGE_BYTES, file="data", cold=True)
         yield from task.read(data)
 
-    def greedy(task: Task) -> Steps:
+    def greedy(task: Process) -> Steps:
         hoard = yield from task.mmap(500 * PAGE_BYTES)
         yield from task.sleep(ONE_NS // 2)
         yield from task.write(hoard)
 
-    def big(task: Task) -> Steps:
+    def big(task: Process) -> Steps:
         hoard = yield from task.mmap(300 * PAGE_BYTES)
         yield from task.write(hoard)
         yield from waits(task)
@@ -57,7 +57,7 @@ def test_a_task_that_is_killed_waits_for_no_page():
 
 
 def test_the_horizon_may_come_first():
-    def reader(task: Task) -> Steps:
+    def reader(task: Process) -> Steps:
         data = yield from task.mmap(8 * PAGE_BYTES, file="data", cold=True)
         yield from task.read(data)
 
@@ -68,11 +68,11 @@ def test_the_horizon_may_come_first():
 
 
 def test_a_thread_goes_on_while_another_waits():
-    def idles(task: Task) -> Steps:
+    def idles(task: Process) -> Steps:
         yield from task.compute(ONE_NS)
         task.mark("computed")
 
-    def reader(task: Task) -> Steps:
+    def reader(task: Process) -> Steps:
         data = yield from task.mmap(2 * PAGE_BYTES, file="data", cold=True)
         other = yield from task.thread(idles)
         yield from task.read(data)
@@ -86,7 +86,7 @@ def test_a_thread_goes_on_while_another_waits():
 
 
 def test_read_by_a_call_waits_and_has_no_fault():
-    def reader(task: Task) -> Steps:
+    def reader(task: Process) -> Steps:
         yield from task.pread("data", 4)
         task.record("done_ns", task.now_ns)
         yield from task.pread("data", 4)
@@ -100,7 +100,7 @@ def test_read_by_a_call_waits_and_has_no_fault():
 
 
 def test_a_request_that_is_too_large_is_cut():
-    def reader(task: Task) -> Steps:
+    def reader(task: Process) -> Steps:
         yield from task.pread("data", 40)
 
     host = {"read_ahead_pages": 64, "largest_read_pages": 16}
@@ -109,7 +109,7 @@ def test_a_request_that_is_too_large_is_cut():
 
 
 def test_a_dropped_file_is_cold_again():
-    def reader(task: Task) -> Steps:
+    def reader(task: Process) -> Steps:
         data = yield from task.mmap(6 * PAGE_BYTES, file="data")
         yield from task.read(data)
         yield from task.dontneed(data)
@@ -125,7 +125,7 @@ def test_a_dropped_file_is_cold_again():
 def test_advice_that_cannot_be_is_refused(file: str, advice: str):
     seen = []
 
-    def asks(task: Task) -> Steps:
+    def asks(task: Process) -> Steps:
         yield from task.mmap(PAGE_BYTES, file="data")
         try:
             yield from task.fadvise(file, advice)
@@ -139,7 +139,7 @@ def test_advice_that_cannot_be_is_refused(file: str, advice: str):
 def test_a_request_counts_its_wait_for_the_disk():
     from sim.program.patterns import Every
 
-    def serves(task: Task) -> Steps:
+    def serves(task: Process) -> Steps:
         data = yield from task.mmap(4 * PAGE_BYTES, file="data", cold=True)
         yield from task.read(data, arrivals=Every(0, 10 * ONE_NS))
 
@@ -153,7 +153,7 @@ def test_a_request_counts_its_wait_for_the_disk():
 def test_fsync_waits_until_all_is_written(dirty: int):
     """A request each 32 pages, one after the other: pages that lie in a row go together."""
 
-    def program(task: Task) -> Steps:
+    def program(task: Process) -> Steps:
         yield from task.pwrite("data", 40)
         yield from task.fsync("data")
         task.record("done_ns", task.now_ns)
@@ -174,7 +174,7 @@ def test_fsync_waits_until_all_is_written(dirty: int):
 
 
 def test_msync_waits_for_what_it_has_written():
-    def program(task: Task) -> Steps:
+    def program(task: Process) -> Steps:
         shared = yield from task.mmap(20 * PAGE_BYTES, file="data", shared=True)
         yield from task.write(shared)
         yield from task.msync(shared, 0, 10)
@@ -193,14 +193,14 @@ def test_msync_waits_for_what_it_has_written():
 
 
 def test_a_program_that_was_dropped_is_read_when_it_runs():
-    def execs(task: Task) -> Steps:
+    def execs(task: Process) -> Steps:
         yield from task.exec("true")
 
-    def cold(task: Task) -> Steps:
+    def cold(task: Process) -> Steps:
         yield from task.drop("program:true")
         yield from execs(task)
 
-    def again(task: Task) -> Steps:
+    def again(task: Process) -> Steps:
         yield from task.sleep(10**9)
         yield from execs(task)
 

@@ -7,7 +7,7 @@ import pytest
 from support.machines import Program, flat_prices, run
 
 from sim.base.units import MIB, MS
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.machine.layout import THP_MADVISE
 
 Life = Generator[Any, Any, None]
@@ -20,7 +20,7 @@ def small_pages(
 ) -> Program:
     """Write to pages of each 2 MiB, ask for huge pages, sleep, and write `again` many more."""
 
-    def live(task: Task) -> Life:
+    def live(task: Process) -> Life:
         data = yield from task.mmap(blocks * HUGE)
         for block in range(blocks):
             yield from task.write(data, first=block * 512, pages=written)
@@ -58,7 +58,7 @@ def test_it_looks_at_8_huge_pages_each_time() -> None:
 
 
 def test_it_leaves_what_is_mostly_shared() -> None:
-    def parent(task: Task) -> Life:
+    def parent(task: Process) -> Life:
         data = yield from task.mmap(HUGE)
         yield from task.write(data, pages=257)
         yield from task.madvise(data, "hugepage")
@@ -88,7 +88,7 @@ def test_a_run_ends_when_nobody_else_lives() -> None:
 
 
 def test_a_run_that_can_go_no_further_is_a_deadlock_still() -> None:
-    def waits_for_ever(task: Task) -> Life:
+    def waits_for_ever(task: Process) -> Life:
         yield task.system.env.event()
 
     document = ran(waits_for_ever)
@@ -99,7 +99,7 @@ def test_a_run_that_can_go_no_further_is_a_deadlock_still() -> None:
 def test_a_fork_meanwhile_waits_for_the_collapse() -> None:
     """The mmap lock is held for as long as the copying takes."""
 
-    def forks(task: Task) -> Life:
+    def forks(task: Process) -> Life:
         data = yield from task.mmap(HUGE)
         yield from task.write(data, pages=1)
         yield from task.madvise(data, "hugepage")

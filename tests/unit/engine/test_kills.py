@@ -9,7 +9,8 @@ from support.machines import Program, flat_prices, run
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.system import System
-from sim.engine.task import Signal, Task
+from sim.engine.task import Signal, State, Task
+from sim.engine.verbs.process import Process
 from sim.kernel import step as ops
 from sim.program.api import Image
 from sim.program.patterns import Every, Listed
@@ -37,57 +38,57 @@ LAST_NS = 120_000
 """The last moment at which somebody is killed."""
 
 
-def asleep(task: Task) -> Life:
+def asleep(task: Process) -> Life:
     yield from task.write((yield from task.mmap(4 * PAGE_BYTES)))
     yield from task.sleep(10_000_000_000)
 
 
-def computing(task: Task) -> Life:
+def computing(task: Process) -> Life:
     yield from task.compute(200_000)
 
 
-def touching(task: Task) -> Life:
+def touching(task: Process) -> Life:
     region = yield from task.mmap(60 * PAGE_BYTES)
     yield from task.write(region)
     yield from task.read(region, pattern=Listed(np.arange(60)), drop=True)
 
 
-def forking(task: Task) -> Life:
+def forking(task: Process) -> Life:
     yield from task.write((yield from task.mmap(20 * PAGE_BYTES)))
     while True:
         yield from task.fork(brief)
         yield from task.wait()
 
 
-def brief(task: Task) -> Life:
+def brief(task: Process) -> Life:
     yield from task.compute(500)
 
 
-def waiting_for_a_child(task: Task) -> Life:
+def waiting_for_a_child(task: Process) -> Life:
     yield from task.write((yield from task.mmap(4 * PAGE_BYTES)))
     child = yield from task.fork(asleep)
     yield from task.wait(child)
 
 
-def executing(task: Task) -> Life:
+def executing(task: Process) -> Life:
     while True:
         yield from task.write((yield from task.mmap(20 * PAGE_BYTES)))
         yield from task.exec(IMAGE)
 
 
-def lending(task: Task) -> Life:
+def lending(task: Process) -> Life:
     while True:
         yield from task.write((yield from task.mmap(4 * PAGE_BYTES)))
         yield from task.vfork(borrowing)
 
 
-def borrowing(task: Task) -> Life:
+def borrowing(task: Process) -> Life:
     yield from task.compute(2_000)
     yield from task.exec(IMAGE)
     yield from task.compute(2_000)
 
 
-def unmapping(task: Task) -> Life:
+def unmapping(task: Process) -> Life:
     while True:
         region = yield from task.mmap(1100 * PAGE_BYTES)
         for page in (0, 520, 1099):
@@ -95,32 +96,32 @@ def unmapping(task: Task) -> Life:
         yield from task.munmap(region)
 
 
-def paced(task: Task) -> Life:
+def paced(task: Process) -> Life:
     region = yield from task.mmap(20 * PAGE_BYTES)
     arrivals = np.arange(20) * 9_000 + 20_000
     yield from task.write(region, arrivals=arrivals)
     yield from task.write(region, arrivals=Every(10_000_000_000, 1))
 
 
-def napping(task: Task) -> Life:
+def napping(task: Process) -> Life:
     """Use the CPU a little, often: a neighbour that the paced one has to give way to."""
     for _ in range(40):
         yield from task.sleep(3_500)
         yield from task.compute(1_500)
 
 
-def hoarding(task: Task) -> Life:
+def hoarding(task: Process) -> Life:
     yield from task.write((yield from task.mmap(50 * PAGE_BYTES)))
     yield from task.sleep(200_000)
 
 
-def late(task: Task) -> Life:
+def late(task: Process) -> Life:
     yield from task.sleep_until(70_000)
     yield from task.write((yield from task.mmap(40 * PAGE_BYTES)))
     yield from task.sleep(100_000)
 
 
-def hungry(task: Task) -> Life:
+def hungry(task: Process) -> Life:
     yield from task.write((yield from task.mmap(60 * PAGE_BYTES)))
     yield from task.sleep(100_000)
 
@@ -130,10 +131,10 @@ def state_of(system: System, victim: Task) -> str:
     t = system.machine.arrays.tasks[victim.row]
     if victim.queued:
         return "in the run queue"
-    if victim.waits_in is system.memory_waits.tasks:
+    if victim in system.memory_waits.tasks:
         return "short of memory"
-    if victim.waits_for is not None:
-        return " ".join(victim.waits_for.split()[:2])
+    if victim.wait is not None:
+        return " ".join(victim.wait.what.split()[:2])
     if victim.cpu is not None:
         cpu = system.machine.arrays.cpus[victim.cpu]
         if cpu.idle_from_ns >= 0 and cpu.next_ns > system.clock.now_ns:
@@ -155,11 +156,11 @@ def kill_at(
     """Run `program` and kill it at `at_ns`; return what it was doing, the result, the system."""
     seen: list[tuple[str, System]] = []
 
-    def assassin(task: Task) -> Life:
+    def assassin(task: Process) -> Life:
         yield from task.sleep_until(at_ns)
         system = task.system
         victim = next((t for t in system.table.living() if t.name == "victim"), None)
-        if victim is None or victim.ending:
+        if victim is None or victim.state is not State.ALIVE:
             seen.append(("gone", system))
         else:
             seen.append((state_of(system, victim), system))
@@ -233,7 +234,7 @@ def test_a_child_that_was_never_born_is_not_in_the_results() -> None:
 def test_the_killer_spares_the_next_while_an_unborn_child_gives_back_its_frames() -> None:
     """What the child of a fork under way holds is on its way back as well."""
 
-    def forker(task: Task) -> Life:
+    def forker(task: Process) -> Life:
         yield from task.write((yield from task.mmap(40 * PAGE_BYTES)))
         yield from task.fork(brief)
         yield from task.sleep(1_000_000)
@@ -241,7 +242,7 @@ def test_the_killer_spares_the_next_while_an_unborn_child_gives_back_its_frames(
     midway = 0
     for wakes_ns in range(10_000, 60_000, 900):
 
-        def grabber(task: Task, wakes_ns: int = wakes_ns) -> Life:
+        def grabber(task: Process, wakes_ns: int = wakes_ns) -> Life:
             yield from task.sleep_until(wakes_ns)
             yield from task.write((yield from task.mmap(45 * PAGE_BYTES)))
 
@@ -259,7 +260,7 @@ def test_the_killer_spares_the_next_while_an_unborn_child_gives_back_its_frames(
 
 
 def test_a_killed_task_cannot_be_killed_again() -> None:
-    def twice(task: Task) -> Life:
+    def twice(task: Process) -> Life:
         yield from task.sleep_until(50_000)
         victim = next(t for t in task.system.table.living() if t.name == "victim")
         task.system.signals.kill(victim, Signal.OOM_KILL)
@@ -281,12 +282,12 @@ def test_a_killed_task_cannot_be_killed_again() -> None:
 def test_the_parent_of_a_killed_child_goes_on(call: str) -> None:
     statuses = []
 
-    def parent(task: Task) -> Life:
+    def parent(task: Process) -> Life:
         start: Callable[..., Any] = getattr(task, call)
         yield from start(asleep, name="victim")
         statuses.append((yield from task.wait()).status)
 
-    def assassin(task: Task) -> Life:
+    def assassin(task: Process) -> Life:
         yield from task.sleep_until(90_000)
         victim = next(t for t in task.system.table.living() if t.name == "victim")
         task.system.signals.kill(victim, Signal.OOM_KILL)
@@ -305,11 +306,11 @@ def test_the_parent_of_a_killed_child_goes_on(call: str) -> None:
 def test_the_killer_takes_all_that_share_the_memory() -> None:
     """A process that has lent its memory dies, and with it the borrower, which cannot be chosen."""
 
-    def lender(task: Task) -> Life:
+    def lender(task: Process) -> Life:
         yield from task.write((yield from task.mmap(40 * PAGE_BYTES)))
         yield from task.vfork(asleep)
 
-    def grabber(task: Task) -> Life:
+    def grabber(task: Process) -> Life:
         yield from task.sleep(200_000)
         yield from task.write((yield from task.mmap(39 * PAGE_BYTES)))
 

@@ -7,7 +7,7 @@ from support.machines import flat_prices, machine, run
 
 from sim.base.units import MIB, MS
 from sim.engine.latency import forget_latencies, latencies
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.observe.histogram import FORK, REQUEST, observe_one
 from sim.stats.enough import enough_for, percentile_needs
 
@@ -17,10 +17,10 @@ PRICES = {"fork_base": 31_000, "fork_pte": 7, "zero_fill": 777, "cow_copy": 899}
 def forking(forks: int) -> Any:
     """Return a program that forks `forks` times, and records how long each fork took it."""
 
-    def child(task: Task) -> Any:
+    def child(task: Process) -> Any:
         yield from task.compute(MS)
 
-    def program(task: Task) -> Any:
+    def program(task: Process) -> Any:
         for _ in range(forks):
             data = yield from task.mmap(MIB)
             yield from task.write(data)

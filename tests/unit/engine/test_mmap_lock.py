@@ -7,7 +7,7 @@ import pytest
 from support.machines import flat_prices, run
 
 from sim.base.units import PAGE_BYTES
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.program.api import Region
 
 Life = Generator[Any, Any, None]
@@ -25,8 +25,8 @@ HOST = {"memory_pages": 12_000, "cpus": 4, "thp": 1, "kernel": "6.18"}
 
 
 def during(
-    long: Callable[[Task, Region], Life],
-    short: Callable[[Task, Region], Life],
+    long: Callable[[Process, Region], Life],
+    short: Callable[[Process, Region], Life],
     *,
     filled: bool = True,
     kernel: str = "6.18",
@@ -35,13 +35,13 @@ def during(
     """Return how long `short` took that a thread began inside `long`, and what `long` had left."""
     times: Times = {}
 
-    def other(task: Task, small: Region) -> Life:
+    def other(task: Process, small: Region) -> Life:
         yield from task.sleep_until(BEGIN_NS + delay_ns)
         times["asked"] = task.now_ns
         yield from short(task, small)
         times["answered"] = task.now_ns
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(PAGES * PAGE_BYTES)
         yield from task.madvise(region, "hugepage")
         small = yield from task.mmap(16 * PAGE_BYTES)  # below it: fork comes there first
@@ -62,57 +62,57 @@ def during(
     return times["answered"] - times["asked"], times["ended"] - times["answered"]
 
 
-def maps(task: Task, _: Region) -> Life:
+def maps(task: Process, _: Region) -> Life:
     yield from task.mmap(PAGE_BYTES)
 
 
-def gives_back(task: Task, small: Region) -> Life:
+def gives_back(task: Process, small: Region) -> Life:
     yield from task.dontneed(small, 0, 1)
 
 
-def fills(task: Task, small: Region) -> Life:
+def fills(task: Process, small: Region) -> Life:
     yield from task.madvise(small, "populate_write", 0, 1)
 
 
-def unmaps_all(task: Task, region: Region) -> Life:
+def unmaps_all(task: Process, region: Region) -> Life:
     yield from task.munmap(region)
 
 
-def shrinks(task: Task, region: Region) -> Life:
+def shrinks(task: Process, region: Region) -> Life:
     yield from task.mremap(region, PAGE_BYTES)
 
 
-def populates(task: Task, region: Region) -> Life:
+def populates(task: Process, region: Region) -> Life:
     yield from task.madvise(region, "nohugepage")
     yield from task.madvise(region, "populate_write")
 
 
-def locks(task: Task, region: Region) -> Life:
+def locks(task: Process, region: Region) -> Life:
     yield from task.madvise(region, "nohugepage")
     yield from task.mlock(region)
 
 
-def drops(task: Task, region: Region) -> Life:
+def drops(task: Process, region: Region) -> Life:
     yield from task.dontneed(region)
 
 
-def frees(task: Task, region: Region) -> Life:
+def frees(task: Process, region: Region) -> Life:
     yield from task.madvise(region, "free")
 
 
-def protects(task: Task, region: Region) -> Life:
+def protects(task: Process, region: Region) -> Life:
     yield from task.mprotect(region, "r")
 
 
-def forks(task: Task, region: Region) -> Life:
+def forks(task: Process, region: Region) -> Life:
     yield from task.fork(_nothing)
 
 
-def collapses(task: Task, region: Region) -> Life:
+def collapses(task: Process, region: Region) -> Life:
     yield from task.madvise(region, "collapse")
 
 
-def _nothing(task: Task) -> Life:
+def _nothing(task: Process) -> Life:
     yield from task.compute(1)
 
 
@@ -162,7 +162,7 @@ def test_a_collapse_lets_others_in_between_its_blocks() -> None:
 def test_a_range_of_several_areas_is_read() -> None:
     """MADV_DONTNEED over a hole, or over two areas, does not lock one area."""
 
-    def over_two(task: Task, region: Region) -> Life:
+    def over_two(task: Process, region: Region) -> Life:
         yield from task.mprotect(region, "r", 0, 1)
         yield from task.dontneed(region)
 
@@ -172,12 +172,12 @@ def test_a_range_of_several_areas_is_read() -> None:
 def test_who_comes_first_is_served_first_whatever_it_runs_on() -> None:
     served: list[int] = []
 
-    def waiter(task: Task, number: int) -> Life:
+    def waiter(task: Process, number: int) -> Life:
         yield from task.sleep_until(BEGIN_NS + 100_000 + 1000 * number)
         yield from task.mmap(PAGE_BYTES)
         served.append(number)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(PAGES * PAGE_BYTES)
         threads = []
         for number in range(5):
@@ -199,18 +199,18 @@ def test_a_reader_stands_behind_a_writer_that_waits() -> None:
     ended: Times = {}
 
     def at(name: str, delay_ns: int, short: Any) -> Any:
-        def body(task: Task, small: Region) -> Life:
+        def body(task: Process, small: Region) -> Life:
             yield from task.sleep_until(BEGIN_NS + delay_ns)
             yield from short(task, small)
             ended[name] = task.now_ns
 
         return body
 
-    def touches(task: Task, small: Region) -> Life:
+    def touches(task: Process, small: Region) -> Life:
         yield from task.dontneed(small, 2, 1)
         yield from task.write(small, first=2, pages=1)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         small = yield from task.mmap(16 * PAGE_BYTES)
         yield from task.write(small)
         yield from task.mprotect(small, "none", 15, 1)
@@ -236,13 +236,13 @@ def test_a_reader_stands_behind_a_writer_that_waits() -> None:
 def test_a_lock_is_given_back_though_the_others_have_gone() -> None:
     """The last other thread ends in the middle of the call; a later one finds the lock free."""
 
-    def brief(task: Task) -> Life:
+    def brief(task: Process) -> Life:
         yield from task.sleep_until(BEGIN_NS + 200_000)
 
-    def later(task: Task) -> Life:
+    def later(task: Process) -> Life:
         yield from task.mmap(PAGE_BYTES)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(PAGES * PAGE_BYTES)
         yield from task.write(region)
         yield from task.thread(brief)
@@ -259,15 +259,15 @@ def test_a_lock_is_given_back_though_the_others_have_gone() -> None:
 def test_a_process_that_is_killed_in_the_middle_leaves_nobody_waiting() -> None:
     """The holder and those who wait end together; whoever lives on is another process."""
 
-    def waits(task: Task) -> Life:
+    def waits(task: Process) -> Life:
         yield from task.sleep_until(BEGIN_NS + 100_000)
         yield from task.mmap(PAGE_BYTES)
 
-    def strays(task: Task, forbidden: Region) -> Life:
+    def strays(task: Process, forbidden: Region) -> Life:
         yield from task.sleep_until(BEGIN_NS + 300_000)
         yield from task.write(forbidden)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         forbidden = yield from task.mmap(PAGE_BYTES)
         yield from task.write(forbidden)
         yield from task.mprotect(forbidden, "r")

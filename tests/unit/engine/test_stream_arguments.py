@@ -12,7 +12,7 @@ from support.machines import flat_prices, machine, run
 from sim.base.errors import KernelPanicError, Refused
 from sim.base.units import PAGE_BYTES
 from sim.engine.lists import ListStore
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.program.patterns import Every, HotCold, Listed, Uniform
 
 Life = Generator[Any, Any, None]
@@ -30,7 +30,7 @@ def times(*ns: int) -> Any:
 def ends(size: int, **how: Any) -> str:
     """Return how a process ends that writes once to a region of `size` pages."""
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(size * PAGE_BYTES)
         guard = yield from task.mmap(PAGE_BYTES)
         yield from task.write(region, **how)
@@ -89,12 +89,12 @@ def test_what_no_kernel_could_be_asked_is_a_mistake(
 def test_a_refused_stream_leaves_nothing_behind() -> None:
     """Page numbers and arrivals are put away only once all of the stream is known to be right."""
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(4 * PAGE_BYTES)
         for how in ({"arrivals": times(3, 2)}, {"cpu_ns": -1}, {"arrivals": times()}):
             with pytest.raises(Refused):
                 yield from task.write(region, pattern=listed(1, 2), **how)
-        assert not task._segments
+        assert not task.system.lists._live
 
     run({"p": program}, host=HOST, prices=flat_prices())
 
@@ -117,7 +117,7 @@ def test_hot_and_cold_groups_lie_in_the_range(
 def test_hot_groups_are_hot() -> None:
     """All accesses hot: of 10 pages in groups of 4 only the first group is touched."""
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(10 * PAGE_BYTES)
         yield from task.write(region, pattern=HotCold(60, 0.1, 1.0), span=4)
 

@@ -8,7 +8,7 @@ from support.machines import Program, flat_prices, run
 
 from sim.base.errors import Refused
 from sim.base.units import PAGE_BYTES
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.program.api import Image, Region
 from sim.program.patterns import Every
 
@@ -25,12 +25,12 @@ def run_one(program: Program, **how: Any) -> dict[str, Any]:
     return run({"p": program}, host={**HOST, **how}, prices=PRICES, check=True)
 
 
-def toucher(task: Task, region: Region) -> Life:
+def toucher(task: Process, region: Region) -> Life:
     yield from task.write(region)
 
 
 def test_a_page_is_filled_once_whoever_touches_it_first() -> None:
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(10 * PAGE_BYTES)
         one = yield from task.thread(toucher, region)
         two = yield from task.thread(toucher, region)
@@ -47,7 +47,7 @@ def test_a_page_is_filled_once_whoever_touches_it_first() -> None:
     assert document["ending"] == "idle"
 
 
-def late_writer(task: Task, region: Region, from_ns: int, ends: list[int]) -> Life:
+def late_writer(task: Process, region: Region, from_ns: int, ends: list[int]) -> Life:
     yield from task.sleep_until(from_ns)
     yield from task.write(region, pages=1)
     ends.append(task.now_ns)
@@ -58,7 +58,7 @@ def test_a_fault_during_a_fork_waits_for_its_end(kernel: str) -> None:
     ends: list[int] = []
     forked: list[int] = []
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(PAGES * PAGE_BYTES)
         yield from task.write(region)
         start = task.now_ns + 10_000
@@ -85,7 +85,7 @@ def test_an_area_that_fork_has_not_come_to_is_free(kernel: str, written: bool, w
     ends: list[int] = []
     forked: list[int] = []
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         last = yield from task.mmap(2 * PAGE_BYTES)
         if written:
             yield from task.write(Region(last.start_vpn + 1, 1))
@@ -106,11 +106,11 @@ def test_an_area_that_fork_has_not_come_to_is_free(kernel: str, written: bool, w
 def test_reading_what_is_mapped_waits_for_nobody() -> None:
     latest: list[int] = []
 
-    def reader(task: Task, region: Region) -> Life:
+    def reader(task: Process, region: Region) -> Life:
         yield from task.read(region, pages=PAGES, arrivals=Every(task.now_ns, 100), cpu_ns=50)
         latest.append(task.now_ns)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(PAGES * PAGE_BYTES)
         yield from task.write(region)
         thread = yield from task.thread(reader, region)
@@ -126,12 +126,12 @@ def test_a_call_that_changes_areas_waits_for_the_lock() -> None:
     mapped: list[int] = []
     forked: list[int] = []
 
-    def mapper(task: Task) -> Life:
+    def mapper(task: Process) -> Life:
         yield from task.sleep(100_000)
         yield from task.mmap(PAGE_BYTES)
         mapped.append(task.now_ns)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(PAGES * PAGE_BYTES)
         yield from task.write(region)
         thread = yield from task.thread(mapper)
@@ -143,16 +143,16 @@ def test_a_call_that_changes_areas_waits_for_the_lock() -> None:
     assert mapped == [forked[0] + 500]
 
 
-def sleeper(task: Task, ns: int) -> Life:
+def sleeper(task: Process, ns: int) -> Life:
     yield from task.sleep(ns)
 
 
-def exits_with(task: Task, status: int) -> Life:
+def exits_with(task: Process, status: int) -> Life:
     yield from task.sleep(1000)
     yield from task.exit(status)
 
 
-def strays(task: Task) -> Life:
+def strays(task: Process) -> Life:
     yield from task.sleep(1000)
     yield from task.write(Region(99, 1))
 
@@ -168,7 +168,7 @@ def strays(task: Task) -> Life:
 def test_a_process_ends_whole(
     thread: Any, arguments: tuple[int, ...], leader_sleeps_ns: int, how: str, ended_ns: int
 ) -> None:
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         yield from task.thread(sleeper, 10**9)
         yield from task.thread(thread, *arguments)
         yield from task.sleep(leader_sleeps_ns)
@@ -181,10 +181,10 @@ def test_a_process_ends_whole(
 
 
 def test_the_killer_takes_a_process_with_all_its_threads() -> None:
-    def hog(task: Task, region: Region) -> Life:
+    def hog(task: Process, region: Region) -> Life:
         yield from task.write(region)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(400 * PAGE_BYTES)
         for _ in range(3):
             yield from task.thread(hog, region)
@@ -198,10 +198,10 @@ def test_the_killer_takes_a_process_with_all_its_threads() -> None:
 
 
 def test_a_child_forked_by_a_thread_is_its_process_s() -> None:
-    def forker(task: Task) -> Life:
+    def forker(task: Process) -> Life:
         yield from task.fork(sleeper, 1000)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         yield from task.join((yield from task.thread(forker)))
         exited = yield from task.wait()
         task.record("status", exited.status)
@@ -214,11 +214,11 @@ def test_a_child_forked_by_a_thread_is_its_process_s() -> None:
 def test_exec_ends_the_other_threads_and_is_the_leaders_alone() -> None:
     image = Image(PAGE_BYTES, 0, 0, 64 * PAGE_BYTES)
 
-    def execs(task: Task) -> Life:
+    def execs(task: Process) -> Life:
         with pytest.raises(Refused):
             yield from task.exec(image)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         yield from task.join((yield from task.thread(execs)))
         yield from task.thread(sleeper, 10**9)
         yield from task.exec(image)
@@ -230,10 +230,10 @@ def test_exec_ends_the_other_threads_and_is_the_leaders_alone() -> None:
 
 
 def test_threads_run_at_once_on_cpus_of_their_own() -> None:
-    def computing(task: Task) -> Life:
+    def computing(task: Process) -> Life:
         yield from task.compute(10_000_000)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         one = yield from task.thread(computing)
         two = yield from task.thread(computing)
         yield from task.compute(10_000_000)
@@ -250,11 +250,11 @@ def test_threads_run_at_once_on_cpus_of_their_own() -> None:
 def test_a_leader_that_waits_for_its_threads_gets_no_cpu(burst: int) -> None:
     """It was queued for a CPU when a thread called exit; then it has nothing to do with one."""
 
-    def thread(task: Task) -> Life:
+    def thread(task: Process) -> Life:
         yield from task.compute(100_000)
         yield from task.exit(0)
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         yield from task.thread(sleeper, 10**9)
         yield from task.thread(thread)
         yield from task.compute(10_000_000)
@@ -271,17 +271,17 @@ def test_a_lock_whose_holder_is_killed_is_free() -> None:
     """Its process dies of a signal within munmap; a vfork child, another process, waits for it."""
     prices = flat_prices(zero_fill=1000, unmap_pte=1000, mmap_call=500)
 
-    def holder(task: Task, region: Region) -> Life:
+    def holder(task: Process, region: Region) -> Life:
         yield from task.munmap(region)
 
-    def borrower(task: Task) -> Life:
+    def borrower(task: Process) -> Life:
         yield from task.mmap(PAGE_BYTES)
 
-    def lender(task: Task) -> Life:
+    def lender(task: Process) -> Life:
         yield from task.sleep(10_000)
         yield from task.vfork(borrower, name="borrower")
 
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         region = yield from task.mmap(PAGES * PAGE_BYTES)
         yield from task.write(region)
         yield from task.thread(holder, region)

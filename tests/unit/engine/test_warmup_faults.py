@@ -6,7 +6,7 @@ from typing import Any
 from support.machines import flat_prices, run
 
 from sim.base.units import PAGE_BYTES
-from sim.engine.task import Task
+from sim.engine.verbs.process import Process
 from sim.program.api import Region
 
 Life = Generator[Any, Any, None]
@@ -24,7 +24,7 @@ def faults(programs: dict[str, Any]) -> dict[str, int]:
     return found
 
 
-def fills(task: Task, pages: int, from_ns: int = 0) -> Life:
+def fills(task: Process, pages: int, from_ns: int = 0) -> Life:
     yield from task.sleep_until(from_ns)
     region = yield from task.mmap(pages * PAGE_BYTES)
     yield from task.write(region)
@@ -36,8 +36,8 @@ def test_a_process_that_ended_before_had_none() -> None:
 
 
 def test_a_thread_that_lives_through_it_counts_from_there() -> None:
-    def program(task: Task) -> Life:
-        def both(thread: Task) -> Life:
+    def program(task: Process) -> Life:
+        def both(thread: Process) -> Life:
             yield from fills(thread, 30)
             before = thread.faults("zero_fill")
             yield from fills(thread, 7, 2 * CUT_NS)
@@ -51,12 +51,12 @@ def test_a_thread_that_lives_through_it_counts_from_there() -> None:
 
 
 def test_children_of_threads_are_cut_like_all_others() -> None:
-    def program(task: Task) -> Life:
-        def forks(thread: Task, region: Region) -> Life:
+    def program(task: Process) -> Life:
+        def forks(thread: Process, region: Region) -> Life:
             child = yield from thread.fork(copies, region)
             yield from thread.wait(child)
 
-        def copies(child: Task, region: Region) -> Life:
+        def copies(child: Process, region: Region) -> Life:
             yield from child.write(region, pages=10)
             yield from child.sleep_until(2 * CUT_NS)
             yield from child.write(region, first=10, pages=5)
@@ -71,7 +71,7 @@ def test_children_of_threads_are_cut_like_all_others() -> None:
 
 
 def test_a_process_that_is_killed_keeps_what_it_had_since() -> None:
-    def program(task: Task) -> Life:
+    def program(task: Process) -> Life:
         yield from fills(task, 30)
         yield from fills(task, 9, 2 * CUT_NS)
         yield from task.write(Region(99, 1))

@@ -1,17 +1,14 @@
-"""The calls of a task that are about memory: what they put into its row of the machine."""
+"""Verbs about memory: mappings, advice, the heap, and touching pages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import Errno, Refused
 from sim.base.text import shown
 from sim.base.units import Vpn, pages_for
-from sim.engine.evidence import REFUSED_BY
-from sim.engine.streams import MOST, stream, whole
+from sim.engine.streams import stream
 from sim.kernel import step as ops
-from sim.kernel.files import fadvise
-from sim.kernel.work import E2BIG, EAGAIN, EFAULT, EINVAL, ENOMEM
 from sim.machine.layout import (
     A_ACCOUNT,
     A_DONTFORK,
@@ -33,25 +30,13 @@ from sim.program.api import Region
 from sim.program.patterns import SEQUENTIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    import simpy
-
-    from sim.engine.system import System
-    from sim.engine.task import Task
+    from sim.engine.files import FileNames
+    from sim.engine.verbs.calls import Calls, Verb
+    from sim.machine.machine import Machine
     from sim.program.patterns import Pattern
 
-    Verb = Generator[Any, Any, Any]
-
-ERRNO = {
-    E2BIG: Errno.E2BIG,
-    ENOMEM: Errno.ENOMEM,
-    EAGAIN: Errno.EAGAIN,
-    EFAULT: Errno.EFAULT,
-    EINVAL: Errno.EINVAL,
-}
-ACCESS_BITS = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
-ADVICE_BITS = {  # flags that come, flags that go
+ACCESS_BITS: Final = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
+ADVICE_BITS: Final = {  # flags that come, flags that go
     "hugepage": (A_HUGEPAGE, A_NOHUGEPAGE),
     "nohugepage": (A_NOHUGEPAGE, A_HUGEPAGE),
     "dontfork": (A_DONTFORK, 0),
@@ -62,14 +47,7 @@ ADVICE_BITS = {  # flags that come, flags that go
     "sequential": (A_SEQUENTIAL, A_RANDOM),
     "normal": (0, A_RANDOM | A_SEQUENTIAL),
 }
-FILE_ADVICE = {
-    "normal": fadvise.NORMAL,
-    "random": fadvise.RANDOM,
-    "sequential": fadvise.SEQUENTIAL,
-    "willneed": fadvise.WILLNEED,
-    "dontneed": fadvise.DONTNEED,
-}
-ADVICE_OPS = {  # what does more than set flags, and how it populates
+ADVICE_OPS: Final = {  # what does more than set flags, and how it populates
     "dontneed": (ops.OP_DONTNEED, 0),
     "free": (ops.OP_FREE, 0),
     "collapse": (ops.OP_COLLAPSE, 0),
@@ -78,34 +56,13 @@ ADVICE_OPS = {  # what does more than set flags, and how it populates
 }
 
 
-class MemoryCalls:
-    """The part of `sim.engine.task.Task` that calls the kernel and touches memory."""
+class Memory:
+    """What a task does with its address space."""
 
-    system: System
-    row: int
-    _done: simpy.Event
-    _segments: list[int]
-
-    def _do(self, call: str, op: int, **fields: int) -> Verb:
-        """Have the burst carry out one operation; return its result or raise `Refused`."""
-        t = self.system.machine.arrays.tasks[self.row]
-        t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
-        t.refused_by = t.refused_pages = t.refused_with = 0
-        t.fault_from_ns = NONE
-        for name, value in fields.items():
-            t[name] = whole(call, name, value, -MOST)
-        t.op = op
-        self._done = self.system.clock.event()
-        self.system.figures.count("operations")
-        self.system.cpus.submit(cast("Task", self))  # there is no other
-        yield self._done
-        t = self.system.machine.arrays.tasks[self.row]
-        if t.errno != 0:
-            errno = ERRNO[int(t.errno)]
-            refused = Refused(errno, call, by=REFUSED_BY[int(t.refused_by)])
-            self.system.evidence.refused(cast("Task", self), refused)
-            raise refused
-        return int(t.result)
+    def __init__(self, calls: Calls, machine: Machine, files: FileNames) -> None:
+        self._calls = calls
+        self._machine = machine
+        self._files = files
 
     def mmap(
         self,
@@ -121,9 +78,9 @@ class MemoryCalls:
         pages = pages_for(size_bytes)
         kind, row = KIND_ANON, NONE
         if file is not None and pages > 0:
-            kind, row = KIND_FILE, self.system.files.row(file, pages, cold=cold)
+            kind, row = KIND_FILE, self._files.row(file, pages, cold=cold)
         elif shared and pages > 0:
-            kind, row = KIND_SHMEM, self.system.machine.new_file(KIND_SHMEM, pages)
+            kind, row = KIND_SHMEM, self._machine.new_file(KIND_SHMEM, pages)
         fields = {
             "pages": pages,
             "start": start_vpn,
@@ -134,10 +91,10 @@ class MemoryCalls:
             "index": 0,
         }
         try:
-            start = yield from self._do("mmap", ops.OP_MMAP, **fields)
+            start = yield from self._calls.do("mmap", ops.OP_MMAP, **fields)
         except BaseException:
             if row != NONE:
-                self.system.machine.drop_file(row)
+                self._machine.drop_file(row)
             raise
         return Region(Vpn(start), pages)
 
@@ -190,45 +147,6 @@ class MemoryCalls:
         """Have the dirty pages of a range of a shared file written back (MS_SYNC)."""
         yield from self._range("msync", ops.OP_MSYNC, region, first, pages)
 
-    def pread(self, file: str, pages: int, first: int = 0) -> Verb:
-        """Read pages of a file by read(); see `sim.program.api.Process.pread`."""
-        yield from self._file("read", ops.OP_FILE_READ, file, pages, first)
-
-    def pwrite(self, file: str, pages: int, first: int = 0) -> Verb:
-        """Write pages of a file by write(); see `sim.program.api.Process.pread`."""
-        yield from self._file("write", ops.OP_FILE_WRITE, file, pages, first)
-
-    def fsync(self, file: str) -> Verb:
-        """Have all dirty pages of a file written back."""
-        yield from self._file("fsync", ops.OP_FSYNC, file, 1, 0)
-
-    def fadvise(self, file: str, advice: str, first: int = 0, pages: int | None = None) -> Verb:
-        """Give the kernel advice about a file; see `sim.program.api.Process.fadvise`."""
-        if advice not in FILE_ADVICE:
-            raise Refused(Errno.EINVAL, "fadvise")
-        row = self.system.files.known(file)
-        if row is None:
-            raise Refused(Errno.EINVAL, "fadvise")
-        size = int(self.system.machine.arrays.files[row].pages)
-        pages = size - first if pages is None else pages
-        how = {"write": FILE_ADVICE[advice]}
-        yield from self._file("fadvise", ops.OP_FADVISE, file, pages, first, **how)
-
-    def drop(self, file: str) -> Verb:
-        """Write a file back and take it out of the page cache; see `Process.drop`."""
-        if self.system.files.known(file) is None:
-            self.system.files.make_cold(file)
-            return
-        yield from self.fsync(file)
-        yield from self.fadvise(file, "dontneed")
-
-    def _file(self, call: str, op: int, file: str, pages: int, first: int, **fields: int) -> Verb:
-        if first < 0 or pages < 0:
-            raise Refused(Errno.EINVAL, call)
-        if pages > 0:
-            row = self.system.files.row(file, first + pages)
-            yield from self._do(call, op, file=row, index=first, pages=pages, **fields)
-
     def _range(
         self, call: str, op: int, region: Region, first: int, pages: int | None, **fields: int
     ) -> Verb:
@@ -237,20 +155,24 @@ class MemoryCalls:
         if first < 0 or pages < 0 or first + pages > region.pages:
             raise Refused(Errno.EINVAL, call)
         if pages > 0:
-            yield from self._do(call, op, start=region.start_vpn + first, pages=pages, **fields)
+            yield from self._calls.do(
+                call, op, start=region.start_vpn + first, pages=pages, **fields
+            )
 
     def mremap(self, region: Region, size_bytes: int) -> Verb:
         """Resize a mapping, moving it if it must; see `sim.program.api.Process.mremap`."""
         _require_region("mremap", region)
         pages = pages_for(size_bytes)
         where = {"start": int(region.start_vpn), "pages": region.pages, "count": pages}
-        start = yield from self._do("mremap", ops.OP_MREMAP, index=NONE, write=1, **where)
+        start = yield from self._calls.do("mremap", ops.OP_MREMAP, index=NONE, write=1, **where)
         return Region(Vpn(start), pages)
 
     def sbrk(self, delta_bytes: int) -> Verb:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""
         pages = pages_for(abs(delta_bytes))
-        start = yield from self._do("brk", ops.OP_BRK, pages=pages if delta_bytes >= 0 else -pages)
+        start = yield from self._calls.do(
+            "brk", ops.OP_BRK, pages=pages if delta_bytes >= 0 else -pages
+        )
         return Region(Vpn(start), pages if delta_bytes >= 0 else 0)
 
     def read(self, region: Region, **how: Any) -> Verb:
@@ -266,19 +188,11 @@ class MemoryCalls:
     ) -> Verb:
         call = "write" if write else "read"
         _require_region(call, region)
-        fields, self._segments = stream(self.system.lists, call, region, pattern=pattern, **how)
+        fields, segments = stream(self._calls.lists, call, region, pattern=pattern, **how)
         if fields["count"] > 0:
-            yield from self._do(call, ops.OP_ACCESS, write=write, **fields)
-            if fields["arrivals"] != 0:
-                self.system.evidence.requested(cast("Task", self))
-            self.drop_segments()
+            fields["write"] = write
+            yield from self._calls.stream(call, ops.OP_ACCESS, fields, segments)
         return fields["count"]
-
-    def drop_segments(self) -> None:
-        """Give back the page numbers and arrival times of the stream that has ended."""
-        for start in self._segments:
-            self.system.lists.free(start)
-        self._segments.clear()
 
 
 def _require_region(call: str, region: object) -> None:

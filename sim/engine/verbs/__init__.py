@@ -1,0 +1,1 @@
+"""The verbs of programs, by what they are about; `process` puts them together."""

@@ -1,0 +1,106 @@
+"""Operations of one task: put into its row of the machine, and carried out by the burst."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from sim.base.errors import Errno, Refused
+from sim.engine.evidence import REFUSED_BY
+from sim.engine.streams import MOST, whole
+from sim.engine.task import Wait
+from sim.kernel.work import E2BIG, EAGAIN, EFAULT, EINVAL, ENOMEM
+from sim.machine.layout import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    import simpy
+
+    from sim.engine.clock import Clock
+    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.evidence import Evidence
+    from sim.engine.figures import Figures
+    from sim.engine.lists import ListStore
+    from sim.engine.task import Task
+    from sim.machine.machine import Machine
+
+    Verb: TypeAlias = Generator[Any, Any, Any]
+
+ERRNO: Final = {
+    E2BIG: Errno.E2BIG,
+    ENOMEM: Errno.ENOMEM,
+    EAGAIN: Errno.EAGAIN,
+    EFAULT: Errno.EFAULT,
+    EINVAL: Errno.EINVAL,
+}
+
+
+class Calls:
+    """How one task calls the kernel, and waits."""
+
+    def __init__(
+        self,
+        task: Task,
+        machine: Machine,
+        clock: Clock,
+        cpus: Dispatcher,
+        figures: Figures,
+        evidence: Evidence,
+        lists: ListStore,
+    ) -> None:
+        self.task = task
+        self.clock = clock
+        self.lists = lists
+        self._machine = machine
+        self._cpus = cpus
+        self._figures = figures
+        self._evidence = evidence
+        self._segments: list[int] = []
+
+    def do(self, call: str, op: int, **fields: int) -> Verb:
+        """Have the burst carry out one operation; return its result or raise `Refused`."""
+        task = self.task
+        t = self._machine.arrays.tasks[task.row]
+        t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
+        t.refused_by = t.refused_pages = t.refused_with = 0
+        t.fault_from_ns = NONE
+        for name, value in fields.items():
+            t[name] = whole(call, name, value, -MOST)
+        t.op = op
+        task.done = self.clock.event()
+        self._figures.count("operations")
+        self._cpus.submit(task)
+        yield task.done
+        t = self._machine.arrays.tasks[task.row]
+        if t.errno != 0:
+            refused = Refused(ERRNO[int(t.errno)], call, by=REFUSED_BY[int(t.refused_by)])
+            self._evidence.refused(task, refused)
+            raise refused
+        return int(t.result)
+
+    def stream(self, call: str, op: int, fields: dict[str, int], segments: list[int]) -> Verb:
+        """Carry out an access stream, for which `segments` hold page numbers and arrivals."""
+        self._segments = segments
+        yield from self.do(call, op, **fields)
+        if fields["arrivals"] != 0:
+            self._evidence.requested(self.task)
+        self.drop_segments()
+
+    def drop_segments(self) -> None:
+        """Give back the page numbers and arrival times of the stream that has ended."""
+        for start in self._segments:
+            self.lists.free(start)
+        self._segments = []
+
+    def wait(
+        self,
+        what: str,
+        event: simpy.Event,
+        holder: Task | None = None,
+        cancel: Callable[[], None] | None = None,
+    ) -> Verb:
+        """Wait for an event, and return its value."""
+        self.task.wait = Wait(what, holder, cancel)
+        value = yield event
+        self.task.wait = None
+        return value

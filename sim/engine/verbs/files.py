@@ -1,0 +1,70 @@
+"""Verbs about files that are read and written by calls, not through a mapping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.base.errors import Errno, Refused
+from sim.kernel import step as ops
+from sim.kernel.files import fadvise
+
+if TYPE_CHECKING:
+    from sim.engine.files import FileNames
+    from sim.engine.verbs.calls import Calls, Verb
+    from sim.machine.machine import Machine
+
+FILE_ADVICE: Final = {
+    "normal": fadvise.NORMAL,
+    "random": fadvise.RANDOM,
+    "sequential": fadvise.SEQUENTIAL,
+    "willneed": fadvise.WILLNEED,
+    "dontneed": fadvise.DONTNEED,
+}
+
+
+class FileCalls:
+    """What a task does with files through the page cache."""
+
+    def __init__(self, calls: Calls, machine: Machine, files: FileNames) -> None:
+        self._calls = calls
+        self._machine = machine
+        self._files = files
+
+    def pread(self, file: str, pages: int, first: int = 0) -> Verb:
+        """Read pages of a file by read(); see `sim.program.api.Process.pread`."""
+        yield from self._file("read", ops.OP_FILE_READ, file, pages, first)
+
+    def pwrite(self, file: str, pages: int, first: int = 0) -> Verb:
+        """Write pages of a file by write(); see `sim.program.api.Process.pread`."""
+        yield from self._file("write", ops.OP_FILE_WRITE, file, pages, first)
+
+    def fsync(self, file: str) -> Verb:
+        """Have all dirty pages of a file written back."""
+        yield from self._file("fsync", ops.OP_FSYNC, file, 1, 0)
+
+    def fadvise(self, file: str, advice: str, first: int = 0, pages: int | None = None) -> Verb:
+        """Give the kernel advice about a file; see `sim.program.api.Process.fadvise`."""
+        if advice not in FILE_ADVICE:
+            raise Refused(Errno.EINVAL, "fadvise")
+        row = self._files.known(file)
+        if row is None:
+            raise Refused(Errno.EINVAL, "fadvise")
+        size = int(self._machine.arrays.files[row].pages)
+        pages = size - first if pages is None else pages
+        how = {"write": FILE_ADVICE[advice]}
+        yield from self._file("fadvise", ops.OP_FADVISE, file, pages, first, **how)
+
+    def drop(self, file: str) -> Verb:
+        """Write a file back and take it out of the page cache; see `Process.drop`."""
+        if self._files.known(file) is None:
+            self._files.make_cold(file)
+            return
+        yield from self.fsync(file)
+        yield from self.fadvise(file, "dontneed")
+
+    def _file(self, call: str, op: int, file: str, pages: int, first: int, **fields: int) -> Verb:
+        if first < 0 or pages < 0:
+            raise Refused(Errno.EINVAL, call)
+        if pages > 0:
+            row = self._files.row(file, first + pages)
+            yield from self._calls.do(call, op, file=row, index=first, pages=pages, **fields)
