@@ -6,7 +6,8 @@
         float, Range(1, None), Uncertain("assumed: ...", times=(0.5, 2), measure="...")
     ] = 200.0 * MIB
 
-`advised_by` names what a program has to say about the settings of the server that it stands for.
+`advised_by` names what a program has to say about the settings of the server that it stands for;
+`near_normal`, which metrics' means over runs have an interval that holds.
 
 All of this changes no run.  A study varies what is uncertain, one parameter at a time, and gives
 what a program leaves out a line of its own.
@@ -128,6 +129,25 @@ def advice_of(program: Callable[..., Any], arguments: Mapping[str, Any]) -> Sequ
     """Return what a program says is to be set; nothing if it says nothing."""
     advice: Advice | None = getattr(program, "advice", None)
     return () if advice is None else advice(arguments)
+
+
+def near_normal(*metrics: str) -> Callable[[_Function], _Function]:
+    """Say that the means of these metrics over runs of a program are near normal.
+
+    That takes evidence: `sim.study.near_normal` says which.
+    """
+
+    def mark(program: _Function) -> _Function:
+        program.near_normal = frozenset(metrics)  # type: ignore[attr-defined]
+        return program
+
+    return mark
+
+
+def near_normal_of(program: Callable[..., Any]) -> frozenset[str]:
+    """Return the metrics whose means are near normal; none if a program says nothing."""
+    metrics: frozenset[str] = getattr(program, "near_normal", frozenset())
+    return metrics
 
 
 def mark_of(parameter: Parameter, kind: type[_Mark]) -> _Mark | None:

@@ -144,9 +144,11 @@ def errors_of(result: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def _resident_at_fork_bytes(result: Mapping[str, Any]) -> int:
-    """Return the largest resident set of the first process: the one that forks."""
+    """Return the largest resident set of a process that has children; of any, if none has."""
     processes = result.get("processes", ())
-    return int(processes[0].get("peak_rss_bytes", 0)) if processes else 0
+    parents = {str(process.get("name", "")).rpartition("/")[0] for process in processes}
+    forked = [process for process in processes if process.get("name") in parents]
+    return max((int(p.get("peak_rss_bytes", 0)) for p in forked or processes), default=0)
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | None]]:

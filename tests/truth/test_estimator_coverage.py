@@ -26,6 +26,8 @@ from support.coverage import (
 from support.samples import sample
 
 from sim.base.rng import stream
+from sim.program import PROGRAMS
+from sim.program.declared import near_normal_of
 from sim.stats.estimate import mean_over_replications
 from sim.stats.proportion import exact_limits
 from sim.stats.tolerance import (
@@ -36,7 +38,7 @@ from sim.stats.tolerance import (
     upper_bound,
 )
 from sim.study.answer import need_sentences
-from sim.study.near_normal import FEWEST, NEAR_NORMAL
+from sim.study.near_normal import FEWEST
 from sim.study.need import need_of
 from sim.study.trials import judged
 
@@ -99,7 +101,8 @@ class TestNearNormal:
 
     @pytest.mark.parametrize("n", [FEWEST, 10, 30])
     @pytest.mark.parametrize(
-        ("metric", "program"), [(m, p) for m, listed in NEAR_NORMAL.items() for p in sorted(listed)]
+        ("metric", "program"),
+        [(metric, name) for name in PROGRAMS for metric in sorted(near_normal_of(PROGRAMS[name]))],
     )
     def test_the_interval_covers_in_the_scenarios_that_ship(self, metric, program, n):
         values = POOLS[POOL_OF[program]][metric]
@@ -116,7 +119,7 @@ class TestNearNormal:
     )
     def test_the_test_can_fail(self, pool, metric):
         """Negative control: metrics that are not on the list, and why they are not."""
-        assert pool not in NEAR_NORMAL.get(metric, ())
+        assert metric not in near_normal_of(PROGRAMS[pool])
         values = POOLS[pool][metric]
         samples = stream(1, 0, pool, metric).choice(values, (R, 10))
         assert not holds(abs(samples.mean(axis=1) - values.mean()) <= half_widths(samples))

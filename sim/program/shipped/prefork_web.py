@@ -9,7 +9,7 @@ from sim.base.errors import Refused
 from sim.base.units import MIB, MINUTE, MS, PAGE_BYTES, Range, S
 from sim.program.api import program
 from sim.program.arrivals import ArrivalKind, ArrivalStream, arrival_stream
-from sim.program.declared import Uncertain
+from sim.program.declared import Uncertain, near_normal
 from sim.program.patterns import HotCold
 
 if TYPE_CHECKING:
@@ -52,6 +52,13 @@ COLLECTED: Final = Uncertain(
 )
 
 
+@near_normal(
+    "cow_copies",
+    "memory_need_bytes.cow_copies",
+    "minor_faults",
+    "fault_latency_ns.count",
+    "request_latency_ns.count",
+)
 @program("prefork_web", events={"request": "requests_per_s"})
 def prefork_web(
     task: Process,

@@ -14,7 +14,7 @@ from sim.base.errors import Refused
 from sim.base.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S, format_bytes, pages_for
 from sim.program.api import program
 from sim.program.arrivals import ArrivalKind, ArrivalStream, arrival_stream
-from sim.program.declared import HEADROOM, LeftOut, Line, Uncertain, advised_by
+from sim.program.declared import HEADROOM, LeftOut, Line, Uncertain, advised_by, near_normal
 from sim.program.patterns import Listed
 from sim.program.shipped.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
 from sim.program.signature import checked_by
@@ -117,6 +117,14 @@ def _lines(arguments: Mapping[str, Any]) -> list[Line]:
 
 
 @advised_by(_lines)
+@near_normal(
+    "cow_copies",
+    "cow_reuses",
+    "memory_need_bytes.cow_copies",
+    "minor_faults",
+    "fault_latency_ns.count",
+    "request_latency_ns.count",
+)
 @program("redis", events={"save": "saves"})
 @checked_by(_check)
 def redis(
