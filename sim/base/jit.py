@@ -27,6 +27,7 @@ COMPILED_PARTS = (
     "base/jit.py",
     "base/cache.py",
     "base/errors.py",
+    "base/numbered.py",
     "machine",
     "kernel",
     "observe",

@@ -13,6 +13,7 @@ from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.cli.answering import answer_of, done_in
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
+from sim.observe.faults import FAULT_METRICS
 from sim.stats.enough import enough_for, independent_values, percentile_needs
 
 if TYPE_CHECKING:
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
 
 _WIDTH_OF_A_FILE: Final = 110
 _MOST_PROCESSES: Final = 20
-_FAULTS: Final = (
-    "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps",
-    "spurious_faults", "major_faults", "segfaults",
-)  # fmt: skip
+_FAULTS: Final = (*FAULT_METRICS.values(), "major_faults", "segfaults")
 _EVENTS: Final = (
     "forks", "vforks", "execs", "exits", "fork_failures", "oom_kills", "direct_reclaims",
     "pages_swapped_in", "pages_swapped_out", "context_switches",

@@ -10,23 +10,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sim.cost.catalogue import Price, price_spec
+from sim.cost.catalogue import price_spec
+from sim.machine import work
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 End = Literal["low", "high"]
 
-FORK_LINES: Final = tuple(price.name.lower() for price in Price if price.name.startswith("FORK_"))
+FORK_LINES: Final = tuple(name for name in work.NAMES if name.startswith("fork_"))
 """Work that a fork consists of."""
 
 FAULT_LINES: Final = tuple(
-    price.name.lower()
-    for price in (
-        Price.ZERO_FILL, Price.ZERO_PAGE_MAP, Price.COW_COPY, Price.COW_REUSE, Price.FILE_MAP,
-        Price.FILE_MAP_AROUND, Price.MAJOR_FAULT, Price.SEGFAULT, Price.SPURIOUS,
-        Price.TABLE_ALLOC, Price.HUGE_ZERO_FILL, Price.HUGE_COPY, Price.HUGE_SPLIT,
-        Price.FOLIO_PAGE,
+    work.NAMES[kind]
+    for kind in (
+        work.ZERO_FILL, work.ZERO_PAGE_MAP, work.COW_COPY, work.COW_REUSE, work.FILE_MAP,
+        work.FILE_MAP_AROUND, work.MAJOR_FAULT, work.SEGFAULT, work.SPURIOUS,
+        work.TABLE_ALLOC, work.HUGE_ZERO_FILL, work.HUGE_COPY, work.HUGE_SPLIT,
+        work.FOLIO_PAGE,
     )
 )  # fmt: skip
 """Work that faults consist of."""

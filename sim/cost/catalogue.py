@@ -1,18 +1,18 @@
 """The catalogue: what has a price, per what, and what a price must bring with it.
 
-The engine indexes its price table with `Price`, so the order is part of the contract between
-the two.  A price without evidence cannot be constructed, and a guess must call itself one.
-Sizes, rules and times of day live elsewhere; here is only what an operation costs.
+There is a price for each kind of work (`sim.machine.work`).  One without evidence cannot be
+constructed, and a guess must call itself one.  Sizes, rules and times of day live elsewhere; here
+is only what an operation costs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.cost import quantiles
 from sim.cost.quantiles import PS_PER_NS, Table
+from sim.machine import work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,71 +21,61 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Price(IntEnum):
-    """Index of a price; `per` says per what it is paid.  All are times on the task's CPU."""
+PER: Final[Mapping[int, str]] = {
+    work.ACCESS: "access to a resident page that needs no fault",
+    work.ZERO_FILL: "write fault on a page never touched: frame taken, zeroed and mapped",
+    work.ZERO_PAGE_MAP: "read fault on a page never touched: the shared zero page is mapped",
+    work.COW_COPY: "write fault on a shared page: frame taken, 4 KiB copied, mapped",
+    work.COW_REUSE: "write fault by the last owner: permission restored, no frame",
+    work.FILE_MAP: "fault on a file page in the page cache: mapped",
+    work.FILE_MAP_AROUND: "extra page mapped around a file fault",
+    work.MAJOR_FAULT: "CPU part of a fault that needs the device; the device's time comes on top",
+    work.SEGFAULT: "access outside every area or against its permissions",
+    work.SPURIOUS: "fault that only renews an entry, such as write permission after mprotect",
+    work.TABLE_ALLOC: "page-table page allocated and zeroed inside a fault",
+    work.FORK_BASE: "fork: everything that does not grow with the parent",
+    work.FORK_AREA: "area (VMA) duplicated by fork",
+    work.FORK_TABLE: "leaf table allocated and zeroed by fork",
+    work.FORK_PTE: "present page-table entry copied by fork",
+    work.FORK_FOLIO: "folio whose counts fork raises (one per page where folios are 4 KiB)",
+    work.FORK_HUGE: "huge (2 MiB) entry copied by fork",
+    work.FORK_EAGER_COPY: "4 KiB page copied at once by a fork without copy-on-write",
+    work.FORK_FLUSH: "TLB flush of the parent at the end of fork",
+    work.VFORK_BASE: "vfork or posix_spawn: a task that borrows the address space",
+    work.EXEC_BASE: "exec: new image built and committed, its own faults not counted",
+    work.EXIT_BASE: "exit: everything that does not grow with the address space",
+    work.UNMAP_AREA: "area removed by munmap, exec or exit",
+    work.UNMAP_PTE: "present entry removed by munmap, exec, exit or madvise",
+    work.TABLE_FREE: "page-table page given back",
+    work.FRAME_FREE: "frame given back to the free pool",
+    work.MMAP_CALL: "mmap call",
+    work.MUNMAP_CALL: "munmap call, its entries not counted",
+    work.BRK_CALL: "brk call, entries removed by shrinking not counted",
+    work.MADVISE_CALL: "madvise call, its entries not counted",
+    work.WAIT_CALL: "wait call that reaps a child",
+    work.CONTEXT_SWITCH: "switch of a CPU from one task to another",
+    work.OOM_KILL: "choice and killing of a victim; its exit not counted",
+    work.HUGE_ZERO_FILL: "2 MiB zero-fill fault",
+    work.HUGE_COPY: "2 MiB copied by a write fault (kernels before 5.8)",
+    work.RECLAIM_PAGE: "page looked at by reclaim",
+    work.HUGE_SPLIT: "huge entry split into 512 small ones",
+    work.MPROTECT_CALL: "mprotect call, its entries not counted",
+    work.PROTECT_PTE: "present entry changed by mprotect",
+    work.CACHE_FILL: "page of a new file put into the page cache, the device's time not counted",
+    work.FOLIO_PAGE: "further page of a folio that a zero-fill fault takes: zeroed and mapped",
+    work.COLLAPSE: "2 MiB of small pages copied to a huge page, entries and frames not counted",
+}
+"""Per what each kind of work is paid.  All prices are times on the task's CPU."""
 
-    per: str
-
-    def __new__(cls, index: int, per: str) -> Self:
-        """Make a member that is its index and knows per what it is paid."""
-        member = int.__new__(cls, index)
-        member._value_ = index
-        member.per = per
-        return member
-
-    ACCESS = 0, "access to a resident page that needs no fault"
-    ZERO_FILL = 1, "write fault on a page never touched: frame taken, zeroed and mapped"
-    ZERO_PAGE_MAP = 2, "read fault on a page never touched: the shared zero page is mapped"
-    COW_COPY = 3, "write fault on a shared page: frame taken, 4 KiB copied, mapped"
-    COW_REUSE = 4, "write fault by the last owner: permission restored, no frame"
-    FILE_MAP = 5, "fault on a file page in the page cache: mapped"
-    FILE_MAP_AROUND = 6, "extra page mapped around a file fault"
-    MAJOR_FAULT = 7, "CPU part of a fault that needs the device; the device's time comes on top"
-    SEGFAULT = 8, "access outside every area or against its permissions"
-    SPURIOUS = 9, "fault that only renews an entry, such as write permission after mprotect"
-    TABLE_ALLOC = 10, "page-table page allocated and zeroed inside a fault"
-    FORK_BASE = 11, "fork: everything that does not grow with the parent"
-    FORK_AREA = 12, "area (VMA) duplicated by fork"
-    FORK_TABLE = 13, "leaf table allocated and zeroed by fork"
-    FORK_PTE = 14, "present page-table entry copied by fork"
-    FORK_FOLIO = 15, "folio whose counts fork raises (one per page where folios are 4 KiB)"
-    FORK_HUGE = 16, "huge (2 MiB) entry copied by fork"
-    FORK_EAGER_COPY = 17, "4 KiB page copied at once by a fork without copy-on-write"
-    FORK_FLUSH = 18, "TLB flush of the parent at the end of fork"
-    VFORK_BASE = 19, "vfork or posix_spawn: a task that borrows the address space"
-    EXEC_BASE = 20, "exec: new image built and committed, its own faults not counted"
-    EXIT_BASE = 21, "exit: everything that does not grow with the address space"
-    UNMAP_AREA = 22, "area removed by munmap, exec or exit"
-    UNMAP_PTE = 23, "present entry removed by munmap, exec, exit or madvise"
-    TABLE_FREE = 24, "page-table page given back"
-    FRAME_FREE = 25, "frame given back to the free pool"
-    MMAP_CALL = 26, "mmap call"
-    MUNMAP_CALL = 27, "munmap call, its entries not counted"
-    BRK_CALL = 28, "brk call, entries removed by shrinking not counted"
-    MADVISE_CALL = 29, "madvise call, its entries not counted"
-    WAIT_CALL = 30, "wait call that reaps a child"
-    CONTEXT_SWITCH = 31, "switch of a CPU from one task to another"
-    OOM_KILL = 32, "choice and killing of a victim; its exit not counted"
-    HUGE_ZERO_FILL = 33, "2 MiB zero-fill fault"
-    HUGE_COPY = 34, "2 MiB copied by a write fault (kernels before 5.8)"
-    RECLAIM_PAGE = 35, "page looked at by reclaim"
-    HUGE_SPLIT = 36, "huge entry split into 512 small ones"
-    MPROTECT_CALL = 37, "mprotect call, its entries not counted"
-    PROTECT_PTE = 38, "present entry changed by mprotect"
-    CACHE_FILL = 39, "page of a new file put into the page cache, the device's time not counted"
-    FOLIO_PAGE = 40, "further page of a folio that a zero-fill fault takes: zeroed and mapped"
-    COLLAPSE = 41, "2 MiB of small pages copied to a huge page, entries and frames not counted"
-
-
-PRICE_KEYS: Final[dict[str, Price]] = {price.name.lower(): price for price in Price}
-"""Prices by their name in YAML."""
+PRICE_KEYS: Final[dict[str, int]] = {name: kind for name, kind in work.KINDS.items() if kind in PER}
+"""Kinds of work by the names of their prices in YAML, in order."""
 
 FAULTS_WITH_STAGES: Final = (
-    Price.ZERO_FILL,
-    Price.ZERO_PAGE_MAP,
-    Price.COW_COPY,
-    Price.COW_REUSE,
-    Price.FILE_MAP,
+    work.ZERO_FILL,
+    work.ZERO_PAGE_MAP,
+    work.COW_COPY,
+    work.COW_REUSE,
+    work.FILE_MAP,
 )
 """Fault kinds whose time a profile may divide into stages."""
 
@@ -162,19 +152,19 @@ def price_spec(resolved: Mapping[str, Any]) -> PriceSpec:
     )
 
 
-def price_specs(prices: Mapping[str, Mapping[str, Any]]) -> dict[Price, PriceSpec]:
-    """Build every price of a resolved scenario's ``host.prices``, in the catalogue's order.
+def price_specs(prices: Mapping[str, Mapping[str, Any]]) -> dict[int, PriceSpec]:
+    """Build every price of a resolved scenario's ``host.prices``, in the order of the kinds.
 
     Raises `ValueError` if one is missing: an absent price must never read as 0.
     """
     missing = [key for key in PRICE_KEYS if key not in prices]
     if missing:
         raise ValueError(f"no price for {', '.join(missing)}")
-    return {price: price_spec(prices[key]) for key, price in PRICE_KEYS.items()}
+    return {kind: price_spec(prices[key]) for key, kind in PRICE_KEYS.items()}
 
 
 def price_array(prices: Mapping[str, Mapping[str, Any]]) -> NDArray[np.int64]:
-    """Return the tables of ``host.prices``, shape ``(len(Price), 257)``, int64 picoseconds."""
+    """Return the tables of ``host.prices``, shape ``(N_LINES, N_QUANTILES)``, int64 picoseconds."""
     array: NDArray[np.int64] = quantiles.price_array(
         [spec.table for spec in price_specs(prices).values()]
     )

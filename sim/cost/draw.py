@@ -4,9 +4,9 @@ Where the knots of a table lie is told in `sim.cost.quantiles`.
 """
 
 from sim.base.jit import inlined
-from sim.kernel.work import ACCESS
 from sim.machine.draw import draw
 from sim.machine.layout import N_QUANTILES, Arrays
+from sim.machine.work import ACCESS
 
 _COARSE = 240
 _LAST_LEVEL = N_QUANTILES - 257

@@ -26,8 +26,9 @@ from sim.engine.signals import Signals
 from sim.engine.system import System
 from sim.engine.table import TaskTable
 from sim.engine.verbs.process import Process
-from sim.machine.layout import N_LINES, N_QUANTILES
+from sim.machine.layout import N_QUANTILES
 from sim.machine.machine import HostSpec, Machine
+from sim.machine.work import N_LINES
 from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
 from sim.program.blame import blaming
 

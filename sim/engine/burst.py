@@ -10,19 +10,9 @@ from typing import Final
 from sim.base.jit import compiled, inlined
 from sim.cost.draw import settle
 from sim.kernel.step import OP_ACCESS, OP_COMPUTE, OP_NONE, access_step, call_step
-from sim.kernel.work import (
-    BEGUN,
-    CONTEXT_SWITCH,
-    DONE,
-    GROW,
-    LOCKED,
-    MORE,
-    SEGV,
-    SHORT,
-    UNDER_WAY,
-    note,
-)
+from sim.kernel.work import BEGUN, DONE, GROW, LOCKED, MORE, SEGV, SHORT, UNDER_WAY, note
 from sim.machine.layout import HEED_LOCKS, HEED_QUEUE, NONE, Arrays
+from sim.machine.work import CONTEXT_SWITCH
 from sim.observe.histogram import REQUEST, RUNQUEUE, observe
 from sim.observe.series import follow_peaks, integrate, run_until, sample
 

@@ -7,8 +7,9 @@ from sim.base.jit import compiled
 from sim.cost.draw import settle
 from sim.kernel.files.readahead import arrive_at_once
 from sim.kernel.step import step
-from sim.kernel.work import DONE, MAJOR_FAULT, MORE
+from sim.kernel.work import DONE, MORE
 from sim.machine.layout import Arrays
+from sim.machine.work import MAJOR_FAULT
 
 
 @compiled

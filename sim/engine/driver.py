@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.errors import KernelPanicError
 from sim.engine import burst
 from sim.engine.task import Signal
-from sim.kernel.work import SEGFAULT
+from sim.machine.work import SEGFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

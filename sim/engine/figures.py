@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sim.base.units import PAGE_BYTES
-from sim.kernel import work
+from sim.machine import work
 from sim.machine.layout import NONE
+from sim.observe.faults import FAULT_KINDS
 from sim.observe.footprint import footprint
 from sim.observe.histogram import FORK, observe_one
 
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
     from sim.engine.table import TaskTable
     from sim.engine.task import Task
     from sim.machine.machine import Machine
-
-FAULT_KINDS: Final = {
-    "zero_fill": (work.ZERO_FILL, work.HUGE_ZERO_FILL),
-    "zero_page_map": (work.ZERO_PAGE_MAP,),
-    "cow_copy": (work.COW_COPY, work.HUGE_COPY),
-    "cow_reuse": (work.COW_REUSE,),
-    "file_map": (work.FILE_MAP,),
-    "spurious": (work.SPURIOUS,),
-}
-"""Named kinds of minor faults, and the lines of work that count them."""
 
 
 class Figures:

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.burst import bring_up_to, note_peak
-from sim.engine.figures import FAULT_KINDS
 from sim.engine.latency import forget_latencies, latencies
 from sim.engine.task import State, Task
-from sim.kernel import work
-from sim.machine.layout import N_LINES
+from sim.machine import work
+from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sim.engine.system import System
 
 SCHEMA_VERSION: Final = 1
-LINE_NAMES: Final = tuple(name.lower() for name in work.LINES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +52,6 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         """Return the document: JSON-able values only."""
         return self.document
-
-
-def _fault_rows() -> dict[str, Sequence[int]]:
-    return {**FAULT_KINDS, "major": (work.MAJOR_FAULT,), "segfault": (work.SEGFAULT,)}
 
 
 class Measurement:
@@ -149,7 +143,6 @@ class Measurement:
         elapsed_ns = max(1, system.clock.end_ns - self._since_ns)
         some_ns, full_ns = system.pressure.so_far_ns()
         pool, clock = m.pool[0], m.clock[0]
-        faults = [line for lines in _fault_rows().values() for line in lines]
         names = ("total", "data", "copies", "table", "stack", "cache")
         peak = {name: int(pool[f"peak_{name}"]) * PAGE_BYTES for name in names}
         return {
@@ -159,19 +152,14 @@ class Measurement:
             },
             "minor_faults": sum(kinds.values()),
             "major_faults": int(units[work.MAJOR_FAULT]),
-            "zero_fills": kinds["zero_fill"],
-            "zero_page_maps": kinds["zero_page_map"],
-            "cow_copies": kinds["cow_copy"],
-            "cow_reuses": kinds["cow_reuse"],
-            "file_maps": kinds["file_map"],
-            "spurious_faults": kinds["spurious"],
+            **{metric: kinds[kind] for kind, metric in FAULT_METRICS.items()},
             "segfaults": counters["segfaults"],
             "oom_kills": counters["oom_kills"],
             "direct_reclaims": 0,
             "pages_swapped_in": 0,
             "pages_swapped_out": 0,
             "context_switches": int(units[work.CONTEXT_SWITCH]),
-            "fault_latency_ns": latencies(m, *faults).summary(),
+            "fault_latency_ns": latencies(m, *FAULT_LINES).summary(),
             "fork_latency_ns": latencies(m, FORK).summary(),
             "request_latency_ns": latencies(m, REQUEST).summary(),
             "runqueue_wait_ns": latencies(m, RUNQUEUE).summary(),
@@ -210,7 +198,7 @@ class Measurement:
         """Return where the time of faults went: stated shares of each kind's total, in ns."""
         spent = self._system.machine.arrays.spent_ps
         return {
-            f"{kind}/{stage}": round(int(spent[LINE_NAMES.index(kind), 1]) * share / 1000)
+            f"{kind}/{stage}": round(int(spent[work.KINDS[kind], 1]) * share / 1000)
             for kind, shares in self._shares.items()
             for stage, share in shares.items()
         }
@@ -220,7 +208,7 @@ class Measurement:
         spent = self._system.machine.arrays.spent_ps
         return {
             name: {"units": int(spent[line, 0]), "ns": (int(spent[line, 1]) + 500) // 1000}
-            for line, name in enumerate(LINE_NAMES)
+            for name, line in work.KINDS.items()
             if spent[line, 0] > 0
         }
 
@@ -242,7 +230,7 @@ class Measurement:
     def _distributions(self) -> dict[str, Any]:
         m = self._system.machine.arrays
         rows = {
-            **{LINE_NAMES[line]: line for line in range(N_LINES)},
+            **work.KINDS,
             "request": REQUEST,
             "fork": FORK,
             "runqueue": RUNQUEUE,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sim.engine import burst
 from sim.engine.task import Signal, Task
 from sim.engine.waits import WaitList
-from sim.kernel.work import OOM_KILL
 from sim.machine.layout import HEED_QUEUE, NONE
+from sim.machine.work import OOM_KILL
 from sim.policy.oom import Candidate, choose_victim
 
 if TYPE_CHECKING:

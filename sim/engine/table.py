@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,20 +10,14 @@ from sim.base.rng import key_words, stream
 from sim.base.text import named
 from sim.base.units import Pid
 from sim.engine.task import State, Task, ThreadGroup
-from sim.kernel import work
-from sim.machine.layout import N_DRAWS, N_LINES, NONE
+from sim.machine.layout import NONE
+from sim.machine.work import DRAW_ROWS, N_DRAWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sim.engine.clock import Clock
     from sim.machine.machine import Machine
-
-KEY_ORDER: Final = (*range(36), work.DRAW_PAGE, work.DRAW_HOT, *range(36, N_LINES))
-"""Purposes of random draws in the order in which they get their keys.
-
-A kind of work that is added comes last, so that it changes nobody else's luck.
-"""
 
 
 class TaskTable:
@@ -91,8 +85,8 @@ class TaskTable:
         self._machine.arrays.tasks[task.row].pin = NONE if pin is None else pin
         words = key_words(self._seed, self._replication, name, 2 * N_DRAWS)
         draws = self._machine.arrays.draws[task.row]
-        draws[KEY_ORDER, 0] = words[0::2]
-        draws[KEY_ORDER, 1] = words[1::2]
+        draws[DRAW_ROWS, 0] = words[0::2]
+        draws[DRAW_ROWS, 1] = words[1::2]
         return task
 
     def rng(self, task: Task, purpose: str) -> np.random.Generator:

@@ -50,22 +50,13 @@ from sim.kernel.ops import OP_REAP as OP_REAP
 from sim.kernel.ops import OP_START as OP_START
 from sim.kernel.ops import OP_VFORK as OP_VFORK
 from sim.kernel.reclaim.khugepaged import khugepaged_step
-from sim.kernel.work import (
-    DONE,
-    DRAW_HOT,
-    DRAW_PAGE,
-    LOCKED,
-    MADVISE_CALL,
-    MORE,
-    UNDER_WAY,
-    WAIT_CALL,
-    note,
-)
+from sim.kernel.work import DONE, LOCKED, MORE, UNDER_WAY, note
 from sim.machine.draw import peek
 from sim.machine.layout import NONE, PFN_SHIFT, TABLE_MASK, Arrays
 from sim.machine.native import prefetch
 from sim.machine.rules import R_ADVICE_LOCKS, R_UNMAP_SHARED
 from sim.machine.tables import find_table
+from sim.machine.work import DRAW_HOT, DRAW_PAGE, MADVISE_CALL, WAIT_CALL
 
 ENTRY_CALLS: Final = (OP_MUNMAP, OP_BRK, OP_DONTNEED, OP_MPROTECT, OP_MREMAP, OP_FREE, OP_COLLAPSE)
 """Calls that change entries which are there; new ones come by faults."""

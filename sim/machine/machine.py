@@ -21,7 +21,6 @@ from sim.machine.layout import (
     HUGE_PAGES,
     MOST_SAMPLES,
     N_LATENCIES,
-    N_LINES,
     NONE,
     RECEIPT_ROWS,
     TASK,
@@ -38,6 +37,7 @@ from sim.machine.watermarks import (
     percpu_high,
     zone_watermarks,
 )
+from sim.machine.work import N_LINES
 
 _FIRST_TABLES: Final = 1024
 """Page tables there is room for at first, besides those that map all memory twice over."""

@@ -7,7 +7,8 @@ The layout of buckets is that of `sim.stats.quantile`.  A sum is kept in two wor
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.machine.layout import N_LINES, Arrays
+from sim.machine.layout import Arrays
+from sim.machine.work import N_LINES
 
 REQUEST: Final = N_LINES
 """Row of request latencies; the rows before it are fault kinds, numbered as lines of work."""

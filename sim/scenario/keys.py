@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.base.units import Range
-from sim.cost.catalogue import PRICE_KEYS
+from sim.cost.catalogue import PER, PRICE_KEYS
 from sim.program.signature import Parameter, parameters_of
 from sim.program.steps.grammar import VERBS, Verb
 from sim.program.steps.words import ARGUMENT_TEXTS, ARRIVAL_TEXTS, PATTERN_TEXTS, VERB_TEXTS
@@ -87,7 +87,7 @@ def parts(programs: Programs | None = None) -> dict[str, Part]:
         "one of `value`, `lognormal: {mean:, sd:, least:}` and `quantiles: [...]`, with `source`, "
         "`low` and `high`.",
         tuple(
-            Key(key, "a price", "the profile's", f"per {p.per}") for key, p in PRICE_KEYS.items()
+            Key(key, "a price", "the profile's", f"per {PER[k]}") for key, k in PRICE_KEYS.items()
         ),
     )
     found["steps"] = _steps()

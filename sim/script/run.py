@@ -15,7 +15,7 @@ from sim.engine.build import STACK_PAGES, build_machine
 from sim.engine.direct import take_step
 from sim.kernel import step as ops
 from sim.kernel.files import fadvise
-from sim.kernel.work import DONE, MAJOR_FAULT, MORE, SEGV
+from sim.kernel.work import DONE, MORE, SEGV
 from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_ACCOUNT,
@@ -38,6 +38,7 @@ from sim.machine.layout import (
     KIND_SHMEM,
     NONE,
 )
+from sim.machine.work import MAJOR_FAULT
 from sim.observe.smaps import smaps
 from sim.script.grammar import FIRST_PROCESS, Operation, Verb
 from sim.script.joined import joined_regions

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from sim.observe.faults import FAULT_METRICS
+
 _SUMMARY: Final = ("count", "mean", "p50", "p90", "p99", "p999", "max")
 _PARTS: Final[dict[str, tuple[str, ...]]] = {
     "fault_latency_ns": _SUMMARY,
@@ -15,7 +17,7 @@ _PARTS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 _PLAIN: Final = (
     "forks", "vforks", "execs", "exits", "fork_failures", "minor_faults", "major_faults",
-    "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "spurious_faults",
+    *FAULT_METRICS.values(),
     "segfaults", "oom_kills", "direct_reclaims", "pages_swapped_in", "pages_swapped_out",
     "context_switches", "cpu_busy_fraction", "psi_memory_some", "psi_memory_full",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from sim.base.cache import CHECKED
 from sim.base.jit import compiled
-from sim.kernel import work
+from sim.machine import work
 from sim.machine.layout import NONE, RECEIPT_ROWS, Arrays
 from support.conservation import Conservation
 from support.kernel import Kernel

@@ -9,7 +9,7 @@ import numpy as np
 from sim.kernel import step as ops
 from sim.kernel.files.readahead import arrive_at_once
 from sim.kernel.step import step
-from sim.kernel.work import DONE, GROW, LINES, MORE, SHORT
+from sim.kernel.work import DONE, GROW, MORE, SHORT
 from sim.machine.layout import (
     A_ACCOUNT,
     A_READ,
@@ -24,6 +24,7 @@ from sim.machine.layout import (
     TABLE_SHIFT,
 )
 from sim.machine.tables import find_table
+from sim.machine.work import NAMES
 from support.machines import flat_prices, machine
 
 READ_WRITE = A_READ | A_WRITE | A_ACCOUNT
@@ -61,7 +62,7 @@ class Kernel:
             status = int(step(self.arrays, cpu, row))
         if status in (MORE, DONE):
             for line, units in self.arrays.receipt[: int(self.arrays.clock[0].lines)]:
-                self.work[LINES[line]] += int(units)
+                self.work[NAMES[line].upper()] += int(units)
         if status == DONE:
             self.arrays.tasks[row].op = ops.OP_NONE
         if self.disk_is_quick:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from sim.cost.catalogue import price_array
 from sim.engine.build import EngineSpec, Simulation, build_machine
 from sim.engine.verbs.process import Process
-from sim.machine.layout import N_LINES, N_QUANTILES
+from sim.machine.layout import N_QUANTILES
 from sim.machine.machine import HostSpec, Machine
+from sim.machine.work import KINDS, N_LINES
 from sim.policy.schedulers import SCHEDULERS
 from sim.scenario.resolve import open_scenario
 
@@ -26,11 +27,9 @@ def random_prices() -> NDArray[np.int64]:
 
 def flat_prices(**ns: int) -> NDArray[np.int64]:
     """Return prices of 0 but for those given, in ns, by the name of a line in lower case."""
-    from sim.kernel import work
-
     prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
     for name, value in ns.items():
-        prices[getattr(work, name.upper())] = value * 1000
+        prices[KINDS[name]] = value * 1000
     return prices
 
 

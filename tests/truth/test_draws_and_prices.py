@@ -11,13 +11,13 @@ from support.machines import machine, run
 from sim.base.jit import compiled
 from sim.base.rng import key_words
 from sim.cost import quantiles
-from sim.cost.catalogue import Price
 from sim.cost.draw import price_at_ps, settle
 from sim.engine.verbs.process import Process
-from sim.kernel import work
-from sim.kernel.work import ZERO_FILL, note
+from sim.kernel.work import note
+from sim.machine import work
 from sim.machine.draw import draw, threefry
-from sim.machine.layout import N_LINES, N_QUANTILES, Arrays
+from sim.machine.layout import N_QUANTILES, Arrays
+from sim.machine.work import N_LINES, ZERO_FILL
 from sim.stats.quantile import bucket_of
 
 pytestmark = pytest.mark.truth
@@ -299,7 +299,3 @@ def test_a_price_of_seconds_does_not_outgrow_64_bits() -> None:
     out = np.zeros(1, np.int64)
     prices_of(box.arrays, ZERO_FILL, 3 << 30, out)
     assert out[0] == quantiles.MAX_PS * 3 // 4
-
-
-def test_lines_of_work_and_prices_are_in_the_same_order() -> None:
-    assert [price.name for price in Price] == work.LINES

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from support import frames_after_fork
 
-from sim.kernel.work import COW_COPY
+from sim.machine.work import COW_COPY
 from sim.script.grammar import parse_line
 from sim.script.predict import roomy_host
 from sim.script.run import Scripted

@@ -4,17 +4,7 @@ from sim.base.jit import compiled
 from sim.kernel.calls.unmap import remove_areas, split_edges, zap_next
 from sim.kernel.fault.filemap import fill_step
 from sim.kernel.overcommit import commit, promised, refuse
-from sim.kernel.work import (
-    BRK_CALL,
-    BY_LIMIT,
-    DONE,
-    EINVAL,
-    ENOMEM,
-    GROW,
-    MMAP_CALL,
-    MORE,
-    note,
-)
+from sim.kernel.work import BY_LIMIT, DONE, EINVAL, ENOMEM, GROW, MORE, note
 from sim.machine.areas import (
     area_room,
     find_area,
@@ -37,6 +27,7 @@ from sim.machine.layout import (
     NONE,
     Arrays,
 )
+from sim.machine.work import BRK_CALL, MMAP_CALL
 
 STAGE_POPULATE = 1
 """The stage of mmap and brk in which pages get frames, one a step (`sim.kernel.step`)."""

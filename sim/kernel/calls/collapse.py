@@ -27,17 +27,7 @@ from sim.kernel.fault.huge import put_aside
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.overcommit import refuse
 from sim.kernel.pages import count_resident, forget_page, join_twins
-from sim.kernel.work import (
-    BY_MEMORY,
-    COLLAPSE,
-    DONE,
-    EINVAL,
-    FRAME_FREE,
-    MADVISE_CALL,
-    MORE,
-    UNMAP_PTE,
-    note,
-)
+from sim.kernel.work import BY_MEMORY, DONE, EINVAL, MORE, note
 from sim.machine.layout import (
     A_NOHUGEPAGE,
     A_SHARED,
@@ -61,6 +51,7 @@ from sim.machine.layout import (
 )
 from sim.machine.rules import R_COLLAPSE, R_COLLAPSE_READONLY
 from sim.machine.tables import find_table
+from sim.machine.work import COLLAPSE, FRAME_FREE, MADVISE_CALL, UNMAP_PTE
 
 
 @compiled

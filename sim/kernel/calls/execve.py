@@ -27,7 +27,7 @@ from sim.kernel.fault.filemap import evict_step, fill_step
 from sim.kernel.fork.process import leave_space
 from sim.kernel.fork.task import space_room, take_stack
 from sim.kernel.overcommit import commit, may_commit, promised
-from sim.kernel.work import DONE, E2BIG, ENOMEM, EXEC_BASE, GROW, MORE, SEGV, SHORT, note
+from sim.kernel.work import DONE, E2BIG, ENOMEM, GROW, MORE, SEGV, SHORT, note
 from sim.machine.areas import (
     MMAP_TOP_VPN,
     STACK_TOP_VPN,
@@ -50,6 +50,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.tables import table_room
+from sim.machine.work import EXEC_BASE
 
 BEGIN: Final = 0
 FILES: Final = 1

@@ -21,7 +21,7 @@ from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.folio import folio_pages, maybe_shared
 from sim.kernel.fault.huge import huge_entry, maybe_shared_whole, split_huge
 from sim.kernel.pages import forget_page
-from sim.kernel.work import DONE, EINVAL, FRAME_FREE, MADVISE_CALL, MORE, UNMAP_PTE, note
+from sim.kernel.work import DONE, EINVAL, MORE, note
 from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_LOCKED,
@@ -46,6 +46,7 @@ from sim.machine.layout import (
 )
 from sim.machine.rules import R_FREE_WHOLE, R_ZERO_SPLIT
 from sim.machine.tables import find_table, next_present
+from sim.machine.work import FRAME_FREE, MADVISE_CALL, UNMAP_PTE
 
 
 @compiled

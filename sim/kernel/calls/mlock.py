@@ -7,9 +7,10 @@ Read in Linux 6.12 `mm/mlock.c` (`apply_vma_lock_flags`, `do_mlock`).  How much 
 from sim.base.jit import compiled
 from sim.kernel.calls.areas import STAGE_POPULATE
 from sim.kernel.calls.protect import change_flags
-from sim.kernel.work import DONE, ENOMEM, GROW, MADVISE_CALL, MORE, note
+from sim.kernel.work import DONE, ENOMEM, GROW, MORE, note
 from sim.machine.areas import area_room, find_area
 from sim.machine.layout import A_LOCKED, NONE, Arrays
+from sim.machine.work import MADVISE_CALL
 
 
 @compiled

@@ -9,20 +9,7 @@ from sim.base.jit import compiled
 from sim.kernel.calls.unmap import split_edges, unmap_step
 from sim.kernel.fault.huge import huge_entry, move_huge, split_huge
 from sim.kernel.overcommit import commit, promised, refuse
-from sim.kernel.work import (
-    BY_LIMIT,
-    DONE,
-    EFAULT,
-    EINVAL,
-    ENOMEM,
-    GROW,
-    MMAP_CALL,
-    MORE,
-    PROTECT_PTE,
-    SHORT,
-    TABLE_ALLOC,
-    note,
-)
+from sim.kernel.work import BY_LIMIT, DONE, EFAULT, EINVAL, ENOMEM, GROW, MORE, SHORT, note
 from sim.machine.areas import (
     area_room,
     find_area,
@@ -55,6 +42,7 @@ from sim.machine.tables import (
     table_room,
     tables_missing,
 )
+from sim.machine.work import MMAP_CALL, PROTECT_PTE, TABLE_ALLOC
 
 STAGE_MOVE: Final = 3
 STAGE_GROWN: Final = 4

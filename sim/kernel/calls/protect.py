@@ -10,17 +10,7 @@ from sim.kernel.calls.populate import WRITE, populate_page
 from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.huge import huge_entry, split_across, split_huge
 from sim.kernel.overcommit import commit, promised
-from sim.kernel.work import (
-    DONE,
-    EINVAL,
-    ENOMEM,
-    GROW,
-    MADVISE_CALL,
-    MORE,
-    MPROTECT_CALL,
-    PROTECT_PTE,
-    note,
-)
+from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MORE, note
 from sim.machine.areas import area_room, find_area, merge_area, split_area
 from sim.machine.layout import (
     A_ACCOUNT,
@@ -47,6 +37,7 @@ from sim.machine.layout import (
 )
 from sim.machine.rules import R_PROTECT_HUGE, R_PROTECT_WRITE
 from sim.machine.tables import find_table, next_present
+from sim.machine.work import MADVISE_CALL, MPROTECT_CALL, PROTECT_PTE
 
 ALL_PAGES = 1 << VPN_BITS
 

@@ -11,19 +11,7 @@ from sim.kernel.fault.huge import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.fork.lend import disinherit, drop_lent
 from sim.kernel.pages import forget_page
-from sim.kernel.work import (
-    DONE,
-    EINVAL,
-    FRAME_FREE,
-    GROW,
-    MADVISE_CALL,
-    MORE,
-    MUNMAP_CALL,
-    TABLE_FREE,
-    UNMAP_AREA,
-    UNMAP_PTE,
-    note,
-)
+from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
 from sim.machine.areas import area_room, drop_area, find_area, split_area
 from sim.machine.layout import (
     A_ACCOUNT,
@@ -42,6 +30,14 @@ from sim.machine.layout import (
 )
 from sim.machine.rules import R_GIVE_TABLES
 from sim.machine.tables import clear_entry, find_table, free_table, free_tables, next_present
+from sim.machine.work import (
+    FRAME_FREE,
+    MADVISE_CALL,
+    MUNMAP_CALL,
+    TABLE_FREE,
+    UNMAP_AREA,
+    UNMAP_PTE,
+)
 
 ALL_PAGES = 1 << VPN_BITS
 

@@ -29,21 +29,7 @@ from sim.kernel.fork.lend import frames_to_own, is_lent, own_leaf
 from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
-from sim.kernel.work import (
-    ACCESS,
-    COW_COPY,
-    COW_REUSE,
-    DONE,
-    GROW,
-    LOCKED,
-    SEGV,
-    SHORT,
-    TABLE_ALLOC,
-    ZERO_FILL,
-    ZERO_PAGE_MAP,
-    note,
-    note_fault,
-)
+from sim.kernel.work import DONE, GROW, LOCKED, SEGV, SHORT, note, note_fault
 from sim.machine.areas import STACK_GAP_PAGES, find_area
 from sim.machine.frames import secure
 from sim.machine.layout import (
@@ -68,6 +54,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.tables import find_table, make_table, table_room, tables_missing
+from sim.machine.work import ACCESS, COW_COPY, COW_REUSE, TABLE_ALLOC, ZERO_FILL, ZERO_PAGE_MAP
 
 
 @inlined

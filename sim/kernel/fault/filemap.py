@@ -31,26 +31,7 @@ from sim.kernel.files.readahead import (
     window_room,
 )
 from sim.kernel.pages import count_resident, family_of, fresh_page
-from sim.kernel.work import (
-    BEGUN,
-    CACHE_FILL,
-    COW_COPY,
-    DONE,
-    FILE_MAP,
-    FILE_MAP_AROUND,
-    FRAME_FREE,
-    GROW,
-    MAJOR_FAULT,
-    MORE,
-    SEGV,
-    SHORT,
-    SPURIOUS,
-    TABLE_ALLOC,
-    UNDER_WAY,
-    ZERO_FILL,
-    note,
-    note_fault,
-)
+from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
 from sim.machine.frames import give_back, secure
 from sim.machine.layout import (
     A_RANDOM,
@@ -72,6 +53,17 @@ from sim.machine.layout import (
 )
 from sim.machine.rules import R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
 from sim.machine.tables import make_table, table_room, tables_missing
+from sim.machine.work import (
+    CACHE_FILL,
+    COW_COPY,
+    FILE_MAP,
+    FILE_MAP_AROUND,
+    FRAME_FREE,
+    MAJOR_FAULT,
+    SPURIOUS,
+    TABLE_ALLOC,
+    ZERO_FILL,
+)
 
 AROUND_PAGES = 16
 """Pages that a read fault maps at most (`fault_around_bytes`, 64 KiB)."""

@@ -13,7 +13,7 @@ from sim.kernel.fault.mappers import name_mapper
 from sim.kernel.fork.lend import is_lent
 from sim.kernel.ops import OP_ACCESS
 from sim.kernel.pages import count_resident, family_of
-from sim.kernel.work import FOLIO_PAGE, ZERO_FILL, note, note_fault
+from sim.kernel.work import note, note_fault
 from sim.machine.frames import buddy_alloc, folio_row
 from sim.machine.layout import (
     A_HUGEPAGE,
@@ -36,6 +36,7 @@ from sim.machine.layout import (
 )
 from sim.machine.rules import R_EXCLUSIVE, R_FOLIO_REUSE, R_FOLIO_SIZES, R_REFERENCES
 from sim.machine.tables import find_table
+from sim.machine.work import FOLIO_PAGE, ZERO_FILL
 
 
 @inlined

@@ -30,25 +30,7 @@ from sim.kernel.pages import (
     join_twins,
     leave_twins,
 )
-from sim.kernel.work import (
-    COW_REUSE,
-    DONE,
-    FORK_HUGE,
-    FORK_TABLE,
-    FRAME_FREE,
-    GROW,
-    HUGE_COPY,
-    HUGE_SPLIT,
-    HUGE_ZERO_FILL,
-    MORE,
-    SHORT,
-    TABLE_ALLOC,
-    TABLE_FREE,
-    UNMAP_PTE,
-    ZERO_PAGE_MAP,
-    note,
-    note_fault,
-)
+from sim.kernel.work import DONE, GROW, MORE, SHORT, note, note_fault
 from sim.machine.frames import buddy_free, secure
 from sim.machine.layout import (
     A_HUGEPAGE,
@@ -82,6 +64,19 @@ from sim.machine.tables import (
     new_table,
     table_room,
     tables_missing,
+)
+from sim.machine.work import (
+    COW_REUSE,
+    FORK_HUGE,
+    FORK_TABLE,
+    FRAME_FREE,
+    HUGE_COPY,
+    HUGE_SPLIT,
+    HUGE_ZERO_FILL,
+    TABLE_ALLOC,
+    TABLE_FREE,
+    UNMAP_PTE,
+    ZERO_PAGE_MAP,
 )
 
 SMALL: Final = -2

@@ -8,9 +8,10 @@ from typing import Final
 from sim.base.jit import compiled
 from sim.kernel.files.fileio import file_call_is_sound
 from sim.kernel.files.readahead import force_read, window_room
-from sim.kernel.work import DONE, FRAME_FREE, GROW, MADVISE_CALL, MORE, note
+from sim.kernel.work import DONE, GROW, MORE, note
 from sim.machine.frames import give_back
 from sim.machine.layout import F_DIRTY, F_LOCKED, KIND_SHMEM, Arrays
+from sim.machine.work import FRAME_FREE, MADVISE_CALL
 
 NORMAL: Final = 0
 RANDOM: Final = 1

@@ -20,18 +20,7 @@ from sim.kernel.files.readahead import (
     submit,
     window_room,
 )
-from sim.kernel.work import (
-    CACHE_FILL,
-    DONE,
-    EINVAL,
-    GROW,
-    MADVISE_CALL,
-    MORE,
-    PROTECT_PTE,
-    SHORT,
-    UNDER_WAY,
-    note,
-)
+from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, UNDER_WAY, note
 from sim.machine.frames import secure
 from sim.machine.layout import (
     A_SHARED,
@@ -48,6 +37,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.tables import find_table
+from sim.machine.work import CACHE_FILL, MADVISE_CALL, PROTECT_PTE
 
 
 @compiled

@@ -25,7 +25,7 @@ from typing import Final
 
 from sim.base.jit import compiled
 from sim.kernel.files.cache import cache_page
-from sim.kernel.work import CACHE_FILL, note
+from sim.kernel.work import note
 from sim.machine.frames import secure
 from sim.machine.layout import (
     A_HUGEPAGE,
@@ -40,6 +40,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.rules import R_FILE_FOLIOS
+from sim.machine.work import CACHE_FILL
 
 LOTS_OF_MISSES: Final = 100
 """So many more misses than hits, and faults read no further than they must (`MMAP_LOTSAMISS`)."""

@@ -22,21 +22,7 @@ from sim.kernel.fork.task import drop_reserve, space_room, spare_frames, take_st
 from sim.kernel.lock import lock_up_to
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
-from sim.kernel.work import (
-    DONE,
-    ENOMEM,
-    FORK_AREA,
-    FORK_BASE,
-    FORK_EAGER_COPY,
-    FORK_FLUSH,
-    FORK_FOLIO,
-    FORK_PTE,
-    FORK_TABLE,
-    GROW,
-    MORE,
-    SHORT,
-    note,
-)
+from sim.kernel.work import DONE, ENOMEM, GROW, MORE, SHORT, note
 from sim.machine.areas import area_room, insert_area, map_file, new_space
 from sim.machine.frames import drain_all, secure
 from sim.machine.layout import (
@@ -65,6 +51,15 @@ from sim.machine.layout import (
 )
 from sim.machine.rules import R_FORK_BATCH
 from sim.machine.tables import find_table, make_table, next_present, table_room, tables_missing
+from sim.machine.work import (
+    FORK_AREA,
+    FORK_BASE,
+    FORK_EAGER_COPY,
+    FORK_FLUSH,
+    FORK_FOLIO,
+    FORK_PTE,
+    FORK_TABLE,
+)
 
 AGAIN = -4
 """The step was carried out; what it stands at comes again."""

@@ -14,17 +14,7 @@ latency spikes incurred by the fork-based snapshot mechanism from the OS level" 
 from sim.base.jit import compiled
 from sim.kernel.fault.mappers import add_mapper
 from sim.kernel.pages import count_resident
-from sim.kernel.work import (
-    DONE,
-    FORK_FOLIO,
-    FORK_PTE,
-    FORK_TABLE,
-    GROW,
-    MORE,
-    SHORT,
-    UNMAP_PTE,
-    note,
-)
+from sim.kernel.work import DONE, GROW, MORE, SHORT, note
 from sim.machine.frames import secure
 from sim.machine.layout import (
     F_EXCLUSIVE,
@@ -53,6 +43,7 @@ from sim.machine.tables import (
     next_present,
     table_room,
 )
+from sim.machine.work import FORK_FOLIO, FORK_PTE, FORK_TABLE, UNMAP_PTE
 
 ALL_PAGES = 1 << VPN_BITS
 

@@ -10,21 +10,12 @@ from sim.kernel.fork.lend import let_go
 from sim.kernel.fork.task import drop_reserve, drop_stack, take_stack
 from sim.kernel.lock import release, tell
 from sim.kernel.ops import NO_LOCK
-from sim.kernel.work import (
-    DONE,
-    EXIT_BASE,
-    FRAME_FREE,
-    MORE,
-    SHORT,
-    TABLE_FREE,
-    UNMAP_AREA,
-    VFORK_BASE,
-    note,
-)
+from sim.kernel.work import DONE, MORE, SHORT, note
 from sim.machine.areas import free_space
 from sim.machine.frames import secure
 from sim.machine.layout import NONE, VPN_BITS, Arrays
 from sim.machine.tables import free_tables
+from sim.machine.work import EXIT_BASE, FRAME_FREE, TABLE_FREE, UNMAP_AREA, VFORK_BASE
 
 ALL_PAGES = 1 << VPN_BITS
 

@@ -19,7 +19,7 @@ from sim.kernel.fault.folio import maybe_shared, take_block
 from sim.kernel.fault.huge import may_be_huge
 from sim.kernel.fork.lend import is_lent
 from sim.kernel.lock import lock_space, may_lock, unlock_space
-from sim.kernel.work import ACCESS, DONE, MORE, note
+from sim.kernel.work import DONE, MORE, note
 from sim.machine.layout import (
     F_LARGE,
     HUGE_ORDER,
@@ -35,6 +35,7 @@ from sim.machine.layout import (
 )
 from sim.machine.rules import R_COLLAPSE_READONLY
 from sim.machine.tables import find_table
+from sim.machine.work import ACCESS
 
 MAX_PTES_NONE: Final = 511
 MAX_PTES_SHARED: Final = 256

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sim.base.cache import CHECKED
 from sim.machine.layout.areas import AREA
-from sim.machine.layout.clock import CLOCK, LATENCY, N_DRAWS, N_LINES, N_QUANTILES, SAMPLE
+from sim.machine.layout.clock import CLOCK, LATENCY, N_QUANTILES, SAMPLE
 from sim.machine.layout.config import CONFIG
 from sim.machine.layout.cpus import CPU
 from sim.machine.layout.files import FILE, REQUEST
@@ -19,6 +19,7 @@ from sim.machine.layout.spaces import SPACE
 from sim.machine.layout.tables import TABLE, TABLE_ENTRIES
 from sim.machine.layout.tasks import TASK
 from sim.machine.memory import checked, grown, zeroed
+from sim.machine.work import N_DRAWS, N_LINES
 from sim.stats.quantile import N_BUCKETS
 
 INT: Final = np.dtype(np.int64)

@@ -4,6 +4,8 @@ from typing import Final
 
 import numpy as np
 
+from sim.machine.work import N_LINES
+
 CLOCK = np.dtype(
     [
         (name, "i8")
@@ -47,14 +49,10 @@ LATENCY = np.dtype(
 
 MOST_SAMPLES: Final = 1000
 """Most rows of a time series; an even number."""
-N_LINES: Final = 42
-"""Kinds of work, each with a price."""
 RECEIPT_LINES: Final = 16
 """Lines of a receipt that are kept apart, each priced by a draw of its own."""
 RECEIPT_ROWS: Final = RECEIPT_LINES + N_LINES
 """Rows of a receipt: lines behind the first are added up by kind, so it cannot run over."""
-N_DRAWS: Final = N_LINES + 2
-"""Purposes of random draws: one a price, and two that choose pages."""
 N_LATENCIES: Final = N_LINES + 3
 """Latency histograms: one a fault kind, then request, fork and run queue."""
 N_QUANTILES: Final = 1217

@@ -14,6 +14,7 @@ from sim.machine.rules import (
     R_HUGE_SPLIT,
     rules_of,
 )
+from sim.machine.work import NAMES
 from sim.stats.theory import TABLE_ENTRIES
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def setting_of(host: Mapping[str, Any], policy: Mapping[str, Any]) -> Setting:
     """Return the setting of a resolved scenario's host and policy."""
     sizes = [parse_bytes(size) for size, mode in host["thp_sizes"].items() if mode == "always"]
     return Setting(
-        prices={price.name.lower(): spec for price, spec in price_specs(host["prices"]).items()},
+        prices={NAMES[kind]: spec for kind, spec in price_specs(host["prices"]).items()},
         fork=policy["fork"],
         huge=host["thp"] == "always",
         folio_sizes=tuple(sorted((size // PAGE_BYTES for size in sizes), reverse=True)),

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.kernel.fork.fork import needs_copy
 from sim.kernel.step import OP_ACCESS, OP_EXEC, OP_MPROTECT, OP_POPULATE
-from sim.kernel.work import (
-    BEGUN,
+from sim.kernel.work import BEGUN
+from sim.machine.areas import STACK_TOP_VPN, find_area
+from sim.machine.layout import A_DONTFORK, A_SHARED, A_WRITE, NONE
+from sim.machine.work import (
     FILE_MAP_AROUND,
     FORK_TABLE,
     HUGE_SPLIT,
-    LINES,
     MAJOR_FAULT,
+    NAMES,
     TABLE_ALLOC,
 )
-from sim.machine.areas import STACK_TOP_VPN, find_area
-from sim.machine.layout import A_DONTFORK, A_SHARED, A_WRITE, NONE
 from sim.script.grammar import Operation, Verb
 from sim.walk.tell.state import (
     Area,
@@ -89,7 +89,7 @@ class Touch:
 class Effects:
     """All that an operation did.
 
-    `lines` counts units of work by the names in `sim.kernel.work`; `taken` and `returned` count
+    `lines` counts units of work by the names in `sim.machine.work`; `taken` and `returned` count
     frames by `PURPOSES`.  For a fork, `copied` says of each region of the parent whether its page
     tables are copied (1), not (0), or the child gets no such area (-1).
     """
@@ -169,7 +169,7 @@ class Witness:
         clock = m.clock[0]
         lines: Counter[str] = Counter()
         for line, units in m.receipt[: int(clock.lines)].tolist():
-            lines[LINES[line].lower()] += units
+            lines[NAMES[line]] += units
         self._effects.lines += lines
         for purpose, now in self._counters().items():
             change = now - self._used[purpose]
@@ -203,7 +203,7 @@ class Witness:
             self._name(process),
             self._vpn,
             _writes(m, t, row),
-            name or ("" if kind == NONE else LINES[kind].lower()),
+            name or ("" if kind == NONE else NAMES[kind]),
             area_facts(m, row) if inside else None,
             before,
             self._old,
@@ -212,10 +212,10 @@ class Witness:
             self._mappers(after),
             self._mappers(before) if moved else (),
             int(m.frames[before.pfn].refs) if moved and before is not None else 0,
-            lines[LINES[FILE_MAP_AROUND].lower()],
-            lines[LINES[TABLE_ALLOC].lower()],
-            LINES[HUGE_SPLIT].lower() in lines,
-            lines[LINES[FORK_TABLE].lower()] > 0,
+            lines[NAMES[FILE_MAP_AROUND]],
+            lines[NAMES[TABLE_ALLOC]],
+            NAMES[HUGE_SPLIT] in lines,
+            lines[NAMES[FORK_TABLE]] > 0,
             free_frames(m),
         )
 
