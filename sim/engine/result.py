@@ -10,6 +10,7 @@ from sim.engine.burst import bring_up_to, note_peak
 from sim.engine.latency import forget_latencies, latencies
 from sim.engine.task import State, Task
 from sim.machine import work
+from sim.machine.layout import PEAK
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE
 
@@ -75,9 +76,8 @@ class Measurement:
         system.figures.restart()
         m.spent_ps[:] = 0
         forget_latencies(m)
-        pool = m.pool[0]
-        pool.peak_total = 0
-        m.clock[0].free_min = pool.free
+        m.peak[0].total = 0
+        m.clock[0].free_min = m.pool[0].free
         system.evidence.warmed_up()
         system.cpus.queue.restart(system.clock.now_ns)
         note_peak(m)
@@ -143,8 +143,7 @@ class Measurement:
         elapsed_ns = max(1, system.clock.end_ns - self._since_ns)
         some_ns, full_ns = system.pressure.so_far_ns()
         pool, clock = m.pool[0], m.clock[0]
-        names = ("total", "data", "copies", "table", "stack", "cache")
-        peak = {name: int(pool[f"peak_{name}"]) * PAGE_BYTES for name in names}
+        peak = {name: int(m.peak[0][name]) * PAGE_BYTES for name in PEAK.names or ()}
         return {
             **{
                 name: counters[name]

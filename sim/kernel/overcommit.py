@@ -2,7 +2,7 @@
 
 from sim.base.jit import compiled
 from sim.kernel.work import BY_PROMISE, ENOMEM
-from sim.machine.layout import Arrays
+from sim.machine.layout import KIND_FILE, ROOT, Arrays
 from sim.machine.rules import R_GUESS_TOTAL
 
 OVERCOMMIT_GUESS = 0
@@ -71,7 +71,7 @@ def free_guess(m: Arrays) -> int:
     reserved = int(config.admin_reserve)
     for zone in range(int(config.n_zones)):
         reserved += m.zones[zone].high_pages
-    return int(pool.free + pool.cache - pool.shmem - reserved)
+    return int(pool.free + m.charged[ROOT, KIND_FILE] - reserved)
 
 
 @compiled

@@ -1,8 +1,8 @@
 """Anonymous pages: their family, their frames, their twins, and the resident set they count in."""
 
 from sim.base.jit import compiled, inlined
-from sim.machine.frames import give_back, take
-from sim.machine.layout import F_ANON, F_EXCLUSIVE, NONE, Arrays
+from sim.machine.layout import F_ANON, F_EXCLUSIVE, KIND_ANON, NONE, Arrays
+from sim.machine.pool import give_back, take
 
 ACCESS_BITS = 3
 """`A_READ` and `A_WRITE`: the flags in which areas of one family may differ."""
@@ -69,16 +69,14 @@ def count_resident(m: Arrays, space: int, pages: int) -> None:
 @inlined
 def fresh_page(m: Arrays, cpu: int, family: int, index: int) -> int:
     """Take a frame and make it an exclusive anonymous page, mapped once; return it."""
-    pfn = take(m, cpu)
+    pfn = take(m, cpu, KIND_ANON)
     frame = m.frames[pfn]
     frame.index = index
-    frame.refs = 1
     frame.maps = 1
     frame.twin_next = pfn
     frame.twin_prev = pfn
     frame.family = family
     frame.bits = F_ANON | F_EXCLUSIVE
-    m.pool[0].anon += 1
     return pfn
 
 
@@ -109,5 +107,4 @@ def leave_twins(m: Arrays, pfn: int) -> None:
 def forget_page(m: Arrays, cpu: int, pfn: int) -> None:
     """Free an anonymous frame that has lost its last reference."""
     leave_twins(m, pfn)
-    m.pool[0].anon -= 1
-    give_back(m, cpu, pfn)
+    give_back(m, cpu, pfn, KIND_ANON)

@@ -60,6 +60,7 @@ def new_space(m: Arrays, cpu: int) -> int:
     s.lent = 0
     s.heir = NONE
     s.lender = NONE
+    s.group = m.cpus[cpu].group
     s.top = new_table(m, cpu, slot, 3)
     return slot
 

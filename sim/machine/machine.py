@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sim.base.errors import KernelPanicError
 from sim.base.units import PAGE_BYTES
 from sim.machine.audit.audit import audit
-from sim.machine.frames import add_free_range
+from sim.machine.buddy import add_free_range
 from sim.machine.images import ImageStore
 from sim.machine.layout import (
     COLUMNS,
@@ -23,6 +23,7 @@ from sim.machine.layout import (
     N_LATENCIES,
     NONE,
     RECEIPT_ROWS,
+    ROOT,
     TASK,
     THP_ALWAYS,
     THP_MADVISE,
@@ -124,14 +125,8 @@ class Machine:
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
-        rows |= {
-            "config": 1,
-            "pool": 1,
-            "clock": 1,
-            "samples": MOST_SAMPLES,
-            "lists": 1,
-            "cached": 1,
-        }
+        one = ("config", "pool", "groups", "charged", "clock", "peak", "lists", "cached")
+        rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES}
         rows |= {"requests": _FIRST_REQUESTS}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
@@ -141,6 +136,7 @@ class Machine:
         self._take_note_of_room()
         self._set_up_pool()
         self._set_up_zones()
+        self.n_groups = 1  # the root
         self._free_tasks = list(range(_FIRST_SLOTS - 1, -1, -1))
 
     def _set_up_pool(self) -> None:
@@ -170,6 +166,7 @@ class Machine:
             cpu.task = cpu.last = cpu.idle_from_ns = NONE
         m.percpu.head = NONE
         m.buddy.head = NONE
+        m.groups[ROOT].parent = NONE
 
     def _set_up_zones(self) -> None:
         host, m = self.host, self.arrays
@@ -236,6 +233,27 @@ class Machine:
         """Give the row of a task that has ended back."""
         self.arrays.tasks[row].state = 0
         self._free_tasks.append(row)
+
+    # -- control groups -------------------------------------------------------------------
+
+    def new_group(self, parent: int = ROOT) -> int:
+        """Return the row of a new control group, nested in `parent`; nothing is charged to it."""
+        m = self.arrays
+        row = self.n_groups
+        if row == len(m.groups):
+            m.grow("groups")
+            m.grow("charged")
+        m.groups[row].parent = parent
+        self.n_groups += 1
+        return row
+
+    def put_into_group(self, task: int, group: int) -> None:
+        """Charge to `group` what a task and its children take from now on; the rest stays."""
+        m = self.arrays
+        t = m.tasks[task]
+        t.group = group
+        if t.space != NONE:
+            m.spaces[int(t.space)].group = group
 
     # -- files ----------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ flags.  Leaf tables belong to the address space and are shared by all areas in t
 """
 
 from sim.base.jit import compiled, inlined
-from sim.machine.frames import give_back, take
 from sim.machine.layout import (
     F_TABLE,
+    KIND_TABLE,
     NONE,
     PFN_SHIFT,
     PTE_HUGE,
@@ -16,6 +16,7 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
+from sim.machine.pool import give_back, take
 
 
 @inlined
@@ -32,15 +33,12 @@ def new_table(m: Arrays, cpu: int, space: int, level: int) -> int:
     info = m.table_info[slot]
     pool.free_table = info.next if info.next != 0 else slot + 1  # 0: a slot never used before
     pool.used_tables += 1
-    pfn = take(m, cpu)
-    frame = m.frames[pfn]
-    frame.bits = F_TABLE
-    frame.refs = 1
+    pfn = take(m, cpu, KIND_TABLE)
+    m.frames[pfn].bits = F_TABLE
     info.frame = pfn
     info.refs = 1
     info.level = level
     info.next = NONE
-    pool.table += 1
     m.spaces[space].tables += 1
     return slot
 
@@ -50,14 +48,12 @@ def free_table(m: Arrays, cpu: int, space: int, slot: int) -> None:
     """Free an empty table and its frame; the table's entries must all be 0."""
     pool = m.pool[0]
     info = m.table_info[slot]
-    m.frames[info.frame].refs = 0
-    give_back(m, cpu, int(info.frame))
+    give_back(m, cpu, int(info.frame), KIND_TABLE)
     info.frame = 0
     info.refs = 0
     info.next = pool.free_table
     pool.free_table = slot
     pool.used_tables -= 1
-    pool.table -= 1
     m.spaces[space].tables -= 1
 
 

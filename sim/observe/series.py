@@ -6,7 +6,16 @@ A level changes at the start of a step only, so it is enough to bring integrals 
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.machine.layout import MOST_SAMPLES, Arrays
+from sim.machine.layout import (
+    KIND_ANON,
+    KIND_FILE,
+    KIND_SHMEM,
+    KIND_STACK,
+    KIND_TABLE,
+    MOST_SAMPLES,
+    ROOT,
+    Arrays,
+)
 
 _LIMIT: Final = 1 << 61
 _STRETCH_NS: Final = 1 << 33
@@ -28,10 +37,10 @@ def sample(m: Arrays, until_ns: int) -> None:
         row = m.samples[at]
         row.t_ns = clock.sample_next_ns
         row.free = pool.free
-        row.anon = pool.anon
-        row.table = pool.table
-        row.stack = pool.stack
-        row.cache = pool.cache
+        row.anon = m.charged[ROOT, KIND_ANON]
+        row.table = m.charged[ROOT, KIND_TABLE]
+        row.stack = m.charged[ROOT, KIND_STACK]
+        row.cache = m.charged[ROOT, KIND_FILE] + m.charged[ROOT, KIND_SHMEM]
         row.copies = pool.copies
         row.runnable = clock.runnable
         clock.samples = at + 1
@@ -96,13 +105,18 @@ def run_until(m: Arrays, start_ns: int, end_ns: int) -> None:
 def follow_peaks(m: Arrays) -> None:
     """Take note of a new peak of memory in use, with its parts, and of a new low of free pages."""
     pool = m.pool[0]
-    used = pool.anon + pool.table + pool.stack + pool.cache
-    if used > pool.peak_total:
-        pool.peak_total = used
-        pool.peak_copies = pool.copies
-        pool.peak_data = pool.anon - pool.copies
-        pool.peak_table = pool.table
-        pool.peak_stack = pool.stack
-        pool.peak_cache = pool.cache
+    peak = m.peak[0]
+    anon = m.charged[ROOT, KIND_ANON]
+    cache = m.charged[ROOT, KIND_FILE] + m.charged[ROOT, KIND_SHMEM]
+    table = m.charged[ROOT, KIND_TABLE]
+    stack = m.charged[ROOT, KIND_STACK]
+    used = anon + cache + table + stack
+    if used > peak.total:
+        peak.total = used
+        peak.copies = pool.copies
+        peak.data = anon - pool.copies
+        peak.table = table
+        peak.stack = stack
+        peak.cache = cache
     if pool.free < m.clock[0].free_min:
         m.clock[0].free_min = pool.free

@@ -29,6 +29,7 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_PRESENT,
     PTE_ZERO,
+    ROOT,
 )
 from support.kernel import DONE, READ_WRITE, SHORT, Kernel
 
@@ -53,6 +54,7 @@ hosts = st.fixed_dictionaries(
     }
 )
 cpus = st.integers(0, 1)
+groups = st.integers(0, 2)
 pages = st.integers(1, 40)
 places = st.integers(0, 999)
 whose = st.integers(0, MOST_PROCESSES - 1)
@@ -106,17 +108,27 @@ class Conservation(RuleBasedStateMachine):
     @initialize(host=hosts)
     def boot(self, host: dict[str, Any]) -> None:
         self.kernel = Kernel(**host)
-        self.another()
+        machine = self.kernel.machine
+        one, two = machine.new_group(), machine.new_group()
+        self.groups = (one, two, machine.new_group(two))
+        self.another(0)
 
     @precondition(lambda self: len(self.alive) < 2)
-    @rule()
-    def another(self) -> None:
+    @rule(which=groups)
+    def another(self, which: int) -> None:
         """Start a process that nobody has forked."""
         process = Process(self.kernel.machine.new_task(), Space())
+        self.kernel.machine.put_into_group(process.row, self.groups[which])
         self.alive.append(process)
         self.begin(process, "exec", ops.OP_EXEC, pages=2, count=STACK_LIMIT_PAGES)
         if self.advance(process, 99, 0) == SHORT or self.kernel.errno(process.row):
             self.give_up(process)
+
+    @some_are_ready
+    @rule(who=whose, which=groups)
+    def move(self, who: int, which: int) -> None:
+        """Put a process into another control group; what it has stays charged to the old one."""
+        self.kernel.machine.put_into_group(self.ready(who).row, self.groups[which])
 
     # -- memory -------------------------------------------------------------------------------
 
@@ -134,6 +146,8 @@ class Conservation(RuleBasedStateMachine):
         status = self.touch(process, vpn, 1, cpu)
         if status == DONE:
             pfn = self.kernel.pfn(process.row, vpn)
+            if pfn != before >> PFN_SHIFT:
+                assert self.kernel.arrays.frames[pfn].group == self.kernel.task(process.row).group
             token = next(self.tokens)
             self.contents[pfn] = put(self.content(before), slot, token)
             process.space.memory[vpn] = put(process.space.memory[vpn], slot, token)
@@ -349,7 +363,8 @@ class Conservation(RuleBasedStateMachine):
             m.areas.tobytes(),
             spaces.tobytes(),
             tuple(m.frames[name][used].tobytes() for name in names),
-            [int(m.pool[0][n]) for n in ("anon", "table", "stack", "copies", "committed")],
+            [int(m.pool[0][n]) for n in ("copies", "committed")],
+            m.charged.tobytes(),
             self.kernel.free(),
         )
 
@@ -503,6 +518,14 @@ class Conservation(RuleBasedStateMachine):
             self.kernel.machine.audit()
 
     @invariant()
+    def charges_add_up(self) -> None:
+        """Each process is in one of two groups, or in one within the second."""
+        if hasattr(self, "kernel"):
+            one, two, nested = (self.kernel.arrays.charged[group] for group in self.groups)
+            assert (one + two == self.kernel.arrays.charged[ROOT]).all()
+            assert (nested <= two).all()
+
+    @invariant()
     def processes_are_isolated(self) -> None:
         changing = {id(p.space) for p in self.alive if p.call not in ("", "fork", "dontneed")}
         for process in self.alive:
@@ -523,5 +546,6 @@ class Conservation(RuleBasedStateMachine):
         assert not self.alive
         self.kernel.machine.audit()
         assert self.kernel.in_use() == 0, "leaked frames"
+        assert not self.kernel.arrays.groups["usage"].any()
         assert int(self.kernel.arrays.pool[0].reserved) == 0
         assert int(self.kernel.arrays.pool[0].committed) == 0

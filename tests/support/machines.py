@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sim.cost.catalogue import price_array
 from sim.engine.build import EngineSpec, Simulation, build_machine
 from sim.engine.verbs.process import Process
-from sim.machine.layout import N_QUANTILES
+from sim.machine.layout import KIND_FILE, KIND_SHMEM, N_QUANTILES, ROOT
 from sim.machine.machine import HostSpec, Machine
 from sim.machine.work import KINDS, N_LINES
 from sim.policy.schedulers import SCHEDULERS
@@ -67,5 +67,7 @@ def run(
         pin = (pins or {}).get(name)
         simulation.add(name, program, image_pages=2, stack_pages=64, pin=pin)
     document = simulation.run()
-    document["page_cache_pages_at_end"] = int(simulation.machine.arrays.pool[0].cache)
+    document["page_cache_pages_at_end"] = int(
+        simulation.machine.arrays.charged[ROOT, [KIND_FILE, KIND_SHMEM]].sum()
+    )
     return document

@@ -49,7 +49,7 @@ def copied(tmp_path):
     return tmp_path / "sim"
 
 
-@pytest.mark.parametrize("edited", ["machine/frames.py", "kernel/work.py", "stats/quantile.py"])
+@pytest.mark.parametrize("edited", ["machine/pool.py", "kernel/work.py", "stats/quantile.py"])
 def test_an_edited_callee_is_noticed(copied, edited):
     before = source_digest(copied)
     with (copied / edited).open("a", encoding="utf-8") as file:

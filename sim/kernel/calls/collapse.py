@@ -22,7 +22,7 @@ not matter.  Read in Linux 6.1 `mm/khugepaged.c` (`madvise_collapse`, `hpage_col
 
 from sim.base.jit import compiled
 from sim.kernel.calls.ranges import area_ahead
-from sim.kernel.fault.folio import make_folio, take_block
+from sim.kernel.fault.folio import make_folio
 from sim.kernel.fault.huge import put_aside
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.overcommit import refuse
@@ -49,6 +49,7 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
+from sim.machine.pool import take_block
 from sim.machine.rules import R_COLLAPSE, R_COLLAPSE_READONLY
 from sim.machine.tables import find_table
 from sim.machine.work import COLLAPSE, FRAME_FREE, MADVISE_CALL, UNMAP_PTE
@@ -179,7 +180,7 @@ def collapse_block(m: Arrays, cpu: int, task: int) -> bool:
     if m.config[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, entry >> PFN_SHIFT):
         t.index = 1
         return True
-    block = take_block(m, task, HUGE_ORDER)
+    block = take_block(m, task, HUGE_ORDER, KIND_ANON)
     if block == NONE:
         refuse(m, task, BY_MEMORY, 1 << HUGE_ORDER)
         return False

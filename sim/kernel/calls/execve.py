@@ -39,7 +39,6 @@ from sim.machine.areas import (
     map_file,
     new_space,
 )
-from sim.machine.frames import secure
 from sim.machine.layout import (
     A_ACCOUNT,
     A_GROWSDOWN,
@@ -49,6 +48,7 @@ from sim.machine.layout import (
     NONE,
     Arrays,
 )
+from sim.machine.pool import secure
 from sim.machine.tables import table_room
 from sim.machine.work import EXEC_BASE
 

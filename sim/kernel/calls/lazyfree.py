@@ -232,7 +232,6 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
         m.tables[leaf, page & TABLE_MASK] = (
             (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ZERO | (entry & PTE_ACCESSED)
         )
-        frame.refs = 0
         frame.maps = 0
         m.spaces[space].rss_anon -= 1
         forget_page(m, cpu, at)

@@ -20,7 +20,6 @@ from sim.machine.areas import (
     merge_area,
     place,
 )
-from sim.machine.frames import secure
 from sim.machine.layout import (
     A_ACCOUNT,
     A_HEAP,
@@ -34,6 +33,7 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
+from sim.machine.pool import secure
 from sim.machine.tables import (
     clear_entry,
     find_table,

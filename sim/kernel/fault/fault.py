@@ -31,7 +31,6 @@ from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
 from sim.kernel.work import DONE, GROW, LOCKED, SEGV, SHORT, note, note_fault
 from sim.machine.areas import STACK_GAP_PAGES, find_area
-from sim.machine.frames import secure
 from sim.machine.layout import (
     A_GROWSDOWN,
     A_READ,
@@ -53,6 +52,7 @@ from sim.machine.layout import (
     ZERO_PFN,
     Arrays,
 )
+from sim.machine.pool import secure
 from sim.machine.tables import find_table, make_table, table_room, tables_missing
 from sim.machine.work import ACCESS, COW_COPY, COW_REUSE, TABLE_ALLOC, ZERO_FILL, ZERO_PAGE_MAP
 

@@ -21,7 +21,13 @@ for the device is made again when the page has come: major if it found the page 
 """
 
 from sim.base.jit import compiled
-from sim.kernel.files.cache import cache_page, count_cached, dirty_folio, map_cached
+from sim.kernel.files.cache import (
+    cache_page,
+    count_cached,
+    dirty_folio,
+    map_cached,
+    uncache_page,
+)
 from sim.kernel.files.readahead import (
     hit,
     may_read,
@@ -32,7 +38,6 @@ from sim.kernel.files.readahead import (
 )
 from sim.kernel.pages import count_resident, family_of, fresh_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
-from sim.machine.frames import give_back, secure
 from sim.machine.layout import (
     A_RANDOM,
     A_SHARED,
@@ -51,6 +56,7 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
+from sim.machine.pool import secure
 from sim.machine.rules import R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
 from sim.machine.tables import make_table, table_room, tables_missing
 from sim.machine.work import (
@@ -347,21 +353,15 @@ def release_file(m: Arrays, task: int, area: int) -> None:
 def evict_step(m: Arrays, cpu: int, task: int) -> None:
     """Free some pages of the first file that the task is to evict; at last, the file."""
     t = m.tasks[task]
-    f = m.files[int(t.evict)]
+    file = int(t.evict)
+    f = m.files[file]
     end = min(int(f.at) + EVICT_PAGES, int(f.pages))
     freed = 0
     for index in range(int(f.at), end):
-        pfn = int(m.cached[int(f.first) + index])
-        if pfn != 0:
-            m.frames[pfn].refs = 0
-            give_back(m, cpu, pfn)
-            m.cached[int(f.first) + index] = 0
+        if m.cached[int(f.first) + index] != 0:
+            uncache_page(m, cpu, file, index)
             freed += 1
     f.at = end
-    f.resident -= freed
-    m.pool[0].cache -= freed
-    if f.kind == KIND_SHMEM:
-        m.pool[0].shmem -= freed
     note(m, FRAME_FREE, freed)
     if end == f.pages:
         m.pool[0].committed -= f.committed

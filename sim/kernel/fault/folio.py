@@ -14,7 +14,7 @@ from sim.kernel.fork.lend import is_lent
 from sim.kernel.ops import OP_ACCESS
 from sim.kernel.pages import count_resident, family_of
 from sim.kernel.work import note, note_fault
-from sim.machine.frames import buddy_alloc, folio_row
+from sim.machine.folios import folio_row
 from sim.machine.layout import (
     A_HUGEPAGE,
     A_NOHUGEPAGE,
@@ -23,6 +23,7 @@ from sim.machine.layout import (
     F_LARGE,
     F_WRITTEN,
     HUGE_ORDER,
+    KIND_ANON,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
@@ -34,6 +35,7 @@ from sim.machine.layout import (
     TABLE_MASK,
     Arrays,
 )
+from sim.machine.pool import take_block
 from sim.machine.rules import R_EXCLUSIVE, R_FOLIO_REUSE, R_FOLIO_SIZES, R_REFERENCES
 from sim.machine.tables import find_table
 from sim.machine.work import FOLIO_PAGE, ZERO_FILL
@@ -50,27 +52,6 @@ def mark_written(m: Arrays, task: int, pfn: int) -> None:
 
 
 @compiled
-def take_block(m: Arrays, task: int, order: int) -> int:
-    """Return the first of 2**order free frames in a block, or NONE; watermarks are kept."""
-    size = 1 << order
-    spare = -int(m.pool[0].reserved - m.tasks[task].reserved)
-    n_zones = int(m.config[0].n_zones)
-    for zone in range(n_zones):
-        spare += max(0, m.zones[zone].free - m.zones[zone].min_pages)
-    if spare < size:
-        return NONE
-    for zone in range(n_zones - 1, -1, -1):
-        z = m.zones[zone]
-        if z.free - z.min_pages >= size:
-            pfn = buddy_alloc(m, zone, order)
-            if pfn != NONE:
-                for at in range(pfn, pfn + size):
-                    m.frames[at].zone = zone
-                return pfn
-    return NONE
-
-
-@compiled
 def make_folio(
     m: Arrays, space: int, pfn: int, order: int, entries: int, family: int, index: int
 ) -> None:
@@ -82,14 +63,12 @@ def make_folio(
     for i in range(size):
         frame = m.frames[pfn + i]
         frame.index = index + i
-        frame.refs = 1
         frame.maps = 1
         frame.twin_next = pfn + i
         frame.twin_prev = pfn + i
         frame.family = family
         frame.order = order
         frame.bits = F_ANON | F_EXCLUSIVE | F_LARGE
-    m.pool[0].anon += size
     name_mapper(m, space, pfn, entries)
 
 
@@ -108,7 +87,7 @@ def fill_folio(m: Arrays, task: int, area: int, leaf: int, vpn: int) -> bool:
             continue
         if not is_empty(m, leaf, base & TABLE_MASK, size):
             continue
-        pfn = take_block(m, task, order)
+        pfn = take_block(m, task, order, KIND_ANON)
         if pfn != NONE:
             space = int(m.tasks[task].space)
             index = int(a.offset + base - a.start)

@@ -20,7 +20,7 @@ Read in Linux 6.12 `mm/huge_memory.c`.
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.kernel.fault.folio import make_folio, mark_written, maybe_shared, take_block
+from sim.kernel.fault.folio import make_folio, mark_written, maybe_shared
 from sim.kernel.fault.mappers import add_mapper, drop_mapper
 from sim.kernel.pages import (
     count_resident,
@@ -31,7 +31,6 @@ from sim.kernel.pages import (
     leave_twins,
 )
 from sim.kernel.work import DONE, GROW, MORE, SHORT, note, note_fault
-from sim.machine.frames import buddy_free, secure
 from sim.machine.layout import (
     A_HUGEPAGE,
     A_NOHUGEPAGE,
@@ -56,6 +55,7 @@ from sim.machine.layout import (
     ZERO_PFN,
     Arrays,
 )
+from sim.machine.pool import give_block, secure, take_block
 from sim.machine.rules import R_HUGE_SPLIT, R_HUGE_ZERO
 from sim.machine.tables import (
     find_table,
@@ -173,7 +173,7 @@ def huge_fault(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int) 
         return SHORT
     pfn = ZERO_PFN
     if write == 1:
-        pfn = take_block(m, task, HUGE_ORDER)
+        pfn = take_block(m, task, HUGE_ORDER, KIND_ANON)
         if pfn == NONE:
             return SMALL
     middle = make_table(m, cpu, space, vpn, 1)
@@ -222,7 +222,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
     rules = m.config[0].rules
     if entry & PTE_ZERO != 0:
         if rules & R_HUGE_ZERO != 0 or rules & R_HUGE_SPLIT == 0:
-            block = take_block(m, task, HUGE_ORDER)
+            block = take_block(m, task, HUGE_ORDER, KIND_ANON)
             if block != NONE:
                 fill_huge(m, task, area, middle, vpn, block)
                 return DONE
@@ -234,7 +234,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
         note_fault(m, COW_REUSE)
         return DONE
     elif rules & R_HUGE_SPLIT == 0:
-        block = take_block(m, task, HUGE_ORDER)
+        block = take_block(m, task, HUGE_ORDER, KIND_ANON)
         if block != NONE:
             copy_block(m, cpu, task, area, middle, vpn, block)
             return DONE
@@ -380,14 +380,8 @@ def free_block(m: Arrays, pfn: int) -> None:
     """Free 512 frames that nobody else maps, as one block."""
     for at in range(pfn, pfn + HUGE_PAGES):
         leave_twins(m, at)
-        frame = m.frames[at]
-        frame.refs = 0
-        frame.maps = 0
-        frame.family = NONE
-        frame.bits = 0
-    m.pool[0].anon -= HUGE_PAGES
-    m.pool[0].released += HUGE_PAGES
-    buddy_free(m, pfn, HUGE_ORDER)
+        m.frames[at].maps = 0
+    give_block(m, pfn, HUGE_ORDER, KIND_ANON)
 
 
 @compiled

@@ -18,7 +18,7 @@ nothing is here.
 """
 
 from sim.base.jit import compiled
-from sim.machine.frames import folio_row
+from sim.machine.folios import folio_row
 from sim.machine.layout import NONE, Arrays
 
 

@@ -1,7 +1,6 @@
 """Pages of the page cache: how they get into it, and what maps them."""
 
 from sim.base.jit import compiled
-from sim.machine.frames import take
 from sim.machine.layout import (
     F_DIRTY,
     F_FILE,
@@ -11,27 +10,34 @@ from sim.machine.layout import (
     PTE_PRESENT,
     Arrays,
 )
+from sim.machine.pool import give_back, take
 
 
 @compiled
 def cache_page(m: Arrays, cpu: int, file: int, index: int) -> int:
     """Put a fresh frame into the page cache as page `index` of `file`; one must be secured."""
-    pfn = take(m, cpu)
+    f = m.files[file]
+    pfn = take(m, cpu, int(f.kind))
     frame = m.frames[pfn]
     frame.index = index
-    frame.refs = 1
     frame.maps = 0
     frame.twin_next = pfn
     frame.twin_prev = pfn
     frame.family = file
     frame.bits = F_FILE
-    f = m.files[file]
     m.cached[int(f.first) + index] = pfn
     f.resident += 1
-    m.pool[0].cache += 1
-    if f.kind == KIND_SHMEM:
-        m.pool[0].shmem += 1
     return pfn
+
+
+@compiled
+def uncache_page(m: Arrays, cpu: int, file: int, index: int) -> None:
+    """Take page `index` of `file`, which nobody maps, out of the page cache and free its frame."""
+    f = m.files[file]
+    at = int(f.first) + index
+    give_back(m, cpu, int(m.cached[at]), int(f.kind))
+    m.cached[at] = 0
+    f.resident -= 1
 
 
 @compiled

@@ -6,11 +6,11 @@ Read in Linux 6.12 `mm/fadvise.c` and `mm/truncate.c` (`mapping_try_invalidate`)
 from typing import Final
 
 from sim.base.jit import compiled
+from sim.kernel.files.cache import uncache_page
 from sim.kernel.files.fileio import file_call_is_sound
 from sim.kernel.files.readahead import force_read, window_room
 from sim.kernel.work import DONE, GROW, MORE, note
-from sim.machine.frames import give_back
-from sim.machine.layout import F_DIRTY, F_LOCKED, KIND_SHMEM, Arrays
+from sim.machine.layout import F_DIRTY, F_LOCKED, Arrays
 from sim.machine.work import FRAME_FREE, MADVISE_CALL
 
 NORMAL: Final = 0
@@ -86,14 +86,8 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
             order = int(m.frames[pfn].order)
             keep_until = ((index >> order) + 1) << order
             continue
-        m.frames[pfn].refs = 0
-        give_back(m, cpu, pfn)
-        m.cached[int(f.first) + index] = 0
+        uncache_page(m, cpu, file, index)
         freed += 1
-    f.resident -= freed
-    m.pool[0].cache -= freed
-    if f.kind == KIND_SHMEM:
-        m.pool[0].shmem -= freed
     note(m, FRAME_FREE, freed)
     t.at += end - first
     return MORE if end < last else DONE

@@ -21,7 +21,6 @@ from sim.kernel.files.readahead import (
     window_room,
 )
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, UNDER_WAY, note
-from sim.machine.frames import secure
 from sim.machine.layout import (
     A_SHARED,
     F_AHEAD,
@@ -36,6 +35,7 @@ from sim.machine.layout import (
     TABLE_MASK,
     Arrays,
 )
+from sim.machine.pool import secure
 from sim.machine.tables import find_table
 from sim.machine.work import CACHE_FILL, MADVISE_CALL, PROTECT_PTE
 

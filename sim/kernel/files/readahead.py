@@ -26,7 +26,6 @@ from typing import Final
 from sim.base.jit import compiled
 from sim.kernel.files.cache import cache_page
 from sim.kernel.work import note
-from sim.machine.frames import secure
 from sim.machine.layout import (
     A_HUGEPAGE,
     A_RANDOM,
@@ -39,6 +38,7 @@ from sim.machine.layout import (
     NONE,
     Arrays,
 )
+from sim.machine.pool import secure
 from sim.machine.rules import R_FILE_FOLIOS
 from sim.machine.work import CACHE_FILL
 

@@ -18,13 +18,12 @@ from sim.kernel.fork.lend import (
     own_range_step,
     share_entries,
 )
-from sim.kernel.fork.task import drop_reserve, space_room, spare_frames, take_stack, use_reserve
+from sim.kernel.fork.task import space_room, take_stack
 from sim.kernel.lock import lock_up_to
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.work import DONE, ENOMEM, GROW, MORE, SHORT, note
 from sim.machine.areas import area_room, insert_area, map_file, new_space
-from sim.machine.frames import drain_all, secure
 from sim.machine.layout import (
     A_DONTFORK,
     A_LOCKED,
@@ -49,6 +48,7 @@ from sim.machine.layout import (
     THP_NEVER,
     Arrays,
 )
+from sim.machine.pool import drop_reserve, reserve, secure, use_reserve
 from sim.machine.rules import R_FORK_BATCH
 from sim.machine.tables import find_table, make_table, next_present, table_room, tables_missing
 from sim.machine.work import (
@@ -125,18 +125,16 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
         if pool.heed & HEED_QUEUE != 0 and pool.head != task:
             t.need = all_frames
             return SHORT
-        drain_all(m)
-        if spare_frames(m) - pool.reserved < all_frames:
+        if not reserve(m, task, all_frames):
             t.need = all_frames
             return SHORT
-        t.reserved = all_frames
-        pool.reserved += all_frames
     if not secure(m, cpu, task, wanted):
         t.need = wanted
         return SHORT
     use_reserve(m, task, wanted)
     child = int(t.other)
     take_stack(m, cpu, child)
+    m.tasks[child].group = t.group
     new = new_space(m, cpu)
     m.tasks[child].space = new
     n = m.spaces[new]

@@ -15,7 +15,6 @@ from sim.base.jit import compiled
 from sim.kernel.fault.mappers import add_mapper
 from sim.kernel.pages import count_resident
 from sim.kernel.work import DONE, GROW, MORE, SHORT, note
-from sim.machine.frames import secure
 from sim.machine.layout import (
     F_EXCLUSIVE,
     F_LARGE,
@@ -35,6 +34,7 @@ from sim.machine.layout import (
     VPN_BITS,
     Arrays,
 )
+from sim.machine.pool import secure
 from sim.machine.tables import (
     clear_entry,
     find_table,

@@ -7,13 +7,13 @@ from sim.base.jit import compiled
 from sim.kernel.calls.unmap import teardown_step
 from sim.kernel.fault.filemap import evict_step, release_file
 from sim.kernel.fork.lend import let_go
-from sim.kernel.fork.task import drop_reserve, drop_stack, take_stack
+from sim.kernel.fork.task import drop_stack, take_stack
 from sim.kernel.lock import release, tell
 from sim.kernel.ops import NO_LOCK
 from sim.kernel.work import DONE, MORE, SHORT, note
 from sim.machine.areas import free_space
-from sim.machine.frames import secure
 from sim.machine.layout import NONE, VPN_BITS, Arrays
+from sim.machine.pool import drop_reserve, secure
 from sim.machine.tables import free_tables
 from sim.machine.work import EXIT_BASE, FRAME_FREE, TABLE_FREE, UNMAP_AREA, VFORK_BASE
 
@@ -30,6 +30,7 @@ def vfork_step(m: Arrays, cpu: int, task: int) -> int:
         return SHORT
     child = int(t.other)
     take_stack(m, cpu, child)
+    m.tasks[child].group = t.group
     m.tasks[child].space = t.space
     m.spaces[int(t.space)].users += 1
     note(m, VFORK_BASE, 1)

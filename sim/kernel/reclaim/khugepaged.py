@@ -15,7 +15,7 @@ from typing import Final
 
 from sim.base.jit import compiled
 from sim.kernel.calls.collapse import any_writable, collapse_leaf
-from sim.kernel.fault.folio import maybe_shared, take_block
+from sim.kernel.fault.folio import maybe_shared
 from sim.kernel.fault.huge import may_be_huge
 from sim.kernel.fork.lend import is_lent
 from sim.kernel.lock import lock_space, may_lock, unlock_space
@@ -24,6 +24,7 @@ from sim.machine.layout import (
     F_LARGE,
     HUGE_ORDER,
     HUGE_PAGES,
+    KIND_ANON,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
@@ -33,6 +34,7 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
+from sim.machine.pool import take_block
 from sim.machine.rules import R_COLLAPSE_READONLY
 from sim.machine.tables import find_table
 from sim.machine.work import ACCESS
@@ -129,7 +131,8 @@ def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
     note(m, ACCESS, HUGE_PAGES)
     if not worth_it(m, space, base, leaf):
         return MORE
-    block = take_block(m, task, HUGE_ORDER)
+    t.group = m.spaces[space].group  # what it gets is charged to whose memory it is
+    block = take_block(m, task, HUGE_ORDER, KIND_ANON)
     if block == NONE:
         t.result = NO_BLOCK
         return DONE

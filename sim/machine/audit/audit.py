@@ -13,10 +13,13 @@ from sim.base.jit import compiled
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.audit.complaints import COMPLAINTS, OK
 from sim.machine.audit.folios import audit_folios
-from sim.machine.audit.memory import audit_files, audit_frames, audit_free
+from sim.machine.audit.memory import audit_files, audit_frames, audit_free, audit_groups
 from sim.machine.audit.spaces import audit_space
 from sim.machine.layout import (
+    KIND_TABLE,
+    N_KINDS,
     NONE,
+    ROOT,
     Arrays,
 )
 
@@ -28,6 +31,7 @@ def _run_audit(
     spaces: NDArray[np.int64],
     users: NDArray[np.int64],
     uses: NDArray[np.int32],
+    charged: NDArray[np.int64],
 ) -> tuple[int, int]:
     bad, where = audit_free(m, seen)
     if bad != OK:
@@ -45,7 +49,7 @@ def _run_audit(
             if m.table_info[slot].refs != uses[slot]:
                 return 21, slot
             tables -= int(uses[slot]) - 1
-    if tables != m.pool[0].table:
+    if tables != m.charged[ROOT, KIND_TABLE]:
         return 10, tables
     bad, where = audit_files(m, users)
     if bad != OK:
@@ -55,7 +59,10 @@ def _run_audit(
             committed += m.files[file].committed
     if committed != m.pool[0].committed:
         return 15, committed
-    return audit_frames(m, seen)
+    bad, where = audit_frames(m, seen, charged)
+    if bad != OK:
+        return bad, where
+    return audit_groups(m, charged)
 
 
 def audit(m: Arrays) -> None:
@@ -67,7 +74,8 @@ def audit(m: Arrays) -> None:
     seen = np.zeros(len(m.frames), dtype=np.int32)
     users = np.zeros(len(m.files), dtype=np.int64)
     uses = np.zeros(len(m.tables), dtype=np.int32)
-    bad, where = _run_audit(m, seen, spaces, users, uses)
+    charged = np.zeros((len(m.groups), N_KINDS), dtype=np.int64)
+    bad, where = _run_audit(m, seen, spaces, users, uses, charged)
     if bad != OK:
         raise KernelPanicError(COMPLAINTS[bad], f"at {where}")
     audit_folios(m, spaces)

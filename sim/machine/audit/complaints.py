@@ -17,7 +17,7 @@ COMPLAINTS: Final = {
     11: "a resident set is not what its page tables hold",
     12: "areas overlap, or their list is broken",
     13: "an entry lies in no area of its address space",
-    14: "a total of frames in use is wrong",
+    14: "a control group does not count the frames that are charged to it",
     15: "the promised pages are not the sum of the areas'",
     17: "a page of a file is not where the page cache has it",
     18: "a file's areas or its resident pages are miscounted",

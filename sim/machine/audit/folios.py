@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from sim.base.errors import KernelPanicError
 from sim.base.jit import compiled
-from sim.machine.frames import folio_row
+from sim.machine.folios import folio_row
 from sim.machine.layout import (
     F_LARGE,
     NONE,

@@ -14,9 +14,13 @@ from sim.machine.layout import (
     F_PERCPU,
     F_STACK,
     F_TABLE,
-    KIND_SHMEM,
+    KIND_ANON,
+    KIND_STACK,
+    KIND_TABLE,
+    N_KINDS,
     N_ORDERS,
     NONE,
+    ROOT,
     Arrays,
 )
 
@@ -61,8 +65,6 @@ def audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
 @compiled
 def audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
     """Compare every file's pages and areas with what it says of itself."""
-    cached = 0
-    shared = 0
     under_way = 0
     for file in range(len(users)):
         f = m.files[file]
@@ -85,35 +87,27 @@ def audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
             resident += 1
         if resident != f.resident or users[file] != f.users:
             return 18, file
-        cached += resident
-        if f.kind == KIND_SHMEM:
-            shared += resident
     if under_way != m.pool[0].under_way:
         return 27, under_way
-    if cached != m.pool[0].cache or shared != m.pool[0].shmem:
-        return 14, cached
     return OK, 0
 
 
 @compiled
-def audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
-    """Compare every frame's counts with what was seen."""
-    anon = 0
-    tables = 0
-    stacks = 0
-    cached = 0
+def audit_frames(m: Arrays, seen: NDArray[np.int32], charged: NDArray[np.int64]) -> tuple[int, int]:
+    """Compare every frame's counts with what was seen; add frames to those of groups, by kind."""
     copies = 0
     for zone in range(int(m.config[0].n_zones)):
         for pfn in range(int(m.zones[zone].start), int(m.zones[zone].end)):
             if seen[pfn] < 0:
                 continue
             frame = m.frames[pfn]
+            kind = NONE
             if frame.bits & F_ANON != 0:
                 if frame.maps != seen[pfn]:
                     return 7, pfn
                 if frame.refs < frame.maps:
                     return 8, pfn
-                anon += 1
+                kind = KIND_ANON
                 if frame.twin_next > pfn or frame.twin_next < pfn:
                     other = int(frame.twin_next)
                     lowest = pfn
@@ -127,16 +121,32 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
                     return 7, pfn
                 if frame.refs != frame.maps + 1:
                     return 8, pfn
-                cached += 1
+                kind = int(m.files[int(frame.family)].kind)
             elif frame.bits & F_TABLE != 0:
-                tables += 1
+                kind = KIND_TABLE
             elif frame.bits & F_STACK != 0:
-                stacks += 1
+                kind = KIND_STACK
             if frame.refs <= 0:
                 return 9, pfn
-    pool = m.pool[0]
-    if anon != pool.anon or tables != pool.table or stacks != pool.stack or cached != pool.cache:
-        return 14, anon
-    if copies != pool.copies:
+            if kind != NONE:
+                charged[int(frame.group), kind] += 1
+    if copies != m.pool[0].copies:
         return 16, copies
+    return OK, 0
+
+
+@compiled
+def audit_groups(m: Arrays, charged: NDArray[np.int64]) -> tuple[int, int]:
+    """Compare what groups count with the frames charged to each, and to groups in it, by kind."""
+    for group in range(len(charged) - 1, -1, -1):  # a group comes before those in it
+        g = m.groups[group]
+        usage = 0
+        for kind in range(N_KINDS):
+            if charged[group, kind] != m.charged[group, kind]:
+                return 14, group
+            usage += charged[group, kind]
+            if group != ROOT:
+                charged[int(g.parent), kind] += charged[group, kind]
+        if group != ROOT and (g.usage != usage or g.peak < usage):
+            return 14, group
     return OK, 0

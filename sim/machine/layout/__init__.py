@@ -12,6 +12,7 @@ from sim.machine.layout.config import *
 from sim.machine.layout.cpus import *
 from sim.machine.layout.files import *
 from sim.machine.layout.frames import *
+from sim.machine.layout.groups import *
 from sim.machine.layout.images import *
 from sim.machine.layout.links import *
 from sim.machine.layout.pool import *

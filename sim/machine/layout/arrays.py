@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from sim.base.cache import CHECKED
 from sim.machine.layout.areas import AREA
-from sim.machine.layout.clock import CLOCK, LATENCY, N_QUANTILES, SAMPLE
+from sim.machine.layout.clock import CLOCK, LATENCY, N_QUANTILES, PEAK, SAMPLE
 from sim.machine.layout.config import CONFIG
 from sim.machine.layout.cpus import CPU
 from sim.machine.layout.files import FILE, REQUEST
 from sim.machine.layout.frames import FOLIO, FRAME
+from sim.machine.layout.groups import GROUP, N_KINDS
 from sim.machine.layout.images import IMAGE, SEGMENT
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, ZONE
 from sim.machine.layout.spaces import SPACE
@@ -44,7 +45,10 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "percpu": (LIST, ()),
     "config": (CONFIG, ()),
     "pool": (POOL, ()),
+    "groups": (GROUP, ()),
+    "charged": (INT, (N_KINDS,)),
     "clock": (CLOCK, ()),
+    "peak": (PEAK, ()),
     "samples": (SAMPLE, ()),
     "counts": (INT, (N_LINES,)),
     "draws": (INT, (N_DRAWS, 3)),
@@ -85,7 +89,11 @@ class Arrays:
     percpu: Any
     config: Any
     pool: Any
+    groups: Any
+    charged: NDArray[np.int64]
+    """(groups, kinds): frames in use, those of the groups in a group included."""
     clock: Any
+    peak: Any
     samples: Any
     counts: NDArray[np.int64]
     """(tasks, lines): what happened to each task."""

@@ -32,6 +32,9 @@ CLOCK = np.dtype(
     ]
 )
 
+PEAK = np.dtype([(name, "i8") for name in ("total", "data", "copies", "table", "stack", "cache")])
+"""Frames in use when there were most, in all and by what they were for."""
+
 SAMPLE = np.dtype(
     [
         (name, "i8")

@@ -8,6 +8,7 @@ CPU = np.dtype(
         for name in (
             "task",  # the task it runs, or NONE
             "last",  # the task it ran before
+            "group",  # that is charged for the frames secured on it
             "next_ns",  # end of the step under way: when its next step may start
             "slice_end_ns",
             "contended",  # 1 while another task could use this CPU

@@ -42,19 +42,7 @@ POOL = np.dtype(
             "heed",  # what there is for the engine to see to, as HEED_ bits
             "head",  # the one of them that may try, or NONE
             "released",  # frames freed and references dropped since last asked
-            # frames in use, by purpose
-            "anon",
-            "table",
-            "stack",
-            "cache",
-            "shmem",  # of the page cache: pages of shared anonymous memory
             "copies",  # anonymous frames beyond one per page of data
-            "peak_total",
-            "peak_data",
-            "peak_copies",
-            "peak_table",
-            "peak_stack",
-            "peak_cache",
             "committed",  # pages promised to everybody (`Committed_AS`)
             "under_way",  # pages that the device is reading, or has been asked for
             "requests",  # rows of `requests` that the device has not taken yet

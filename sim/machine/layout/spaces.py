@@ -10,6 +10,7 @@ SPACE = np.dtype(
             "first",  # first area, in address order
             "n_areas",
             "users",  # tasks that share it (Linux mm_users)
+            "group",  # control group of those tasks
             "pages",  # virtual size (VmSize)
             "rss_anon",
             "rss_file",

@@ -15,6 +15,7 @@ TASK = np.dtype(
             "holds",  # how it holds the mmap lock, one of the locks of `sim.kernel.ops`
             "stack",  # first frame of the kernel stack (linked by `next`)
             "oom_score_adj",
+            "group",  # control group of its process
             "cpu_ns",
             "created_ns",
             # the operation under way, and how far it has come

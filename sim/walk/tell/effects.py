@@ -10,7 +10,18 @@ from sim.kernel.fork.fork import needs_copy
 from sim.kernel.step import OP_ACCESS, OP_EXEC, OP_MPROTECT, OP_POPULATE
 from sim.kernel.work import BEGUN
 from sim.machine.areas import STACK_TOP_VPN, find_area
-from sim.machine.layout import A_DONTFORK, A_SHARED, A_WRITE, NONE
+from sim.machine.layout import (
+    A_DONTFORK,
+    A_SHARED,
+    A_WRITE,
+    KIND_ANON,
+    KIND_FILE,
+    KIND_SHMEM,
+    KIND_STACK,
+    KIND_TABLE,
+    NONE,
+    ROOT,
+)
 from sim.machine.work import (
     FILE_MAP_AROUND,
     FORK_TABLE,
@@ -36,12 +47,12 @@ if TYPE_CHECKING:
     from sim.walk.tell.names import Names
 
 PURPOSES: Final = {
-    "data": "anon",
-    "page tables": "table",
-    "kernel stack": "stack",
-    "page cache": "cache",
+    "data": (KIND_ANON,),
+    "page tables": (KIND_TABLE,),
+    "kernel stack": (KIND_STACK,),
+    "page cache": (KIND_FILE, KIND_SHMEM),
 }
-"""What frames are taken for, and the machine's counter of those in use."""
+"""What frames are taken for, and the kinds of memory that are."""
 SEGFAULT: Final = "segfault"
 
 
@@ -235,8 +246,10 @@ class Witness:
         return next((n for n, p in self._scripted.processes.items() if p is process), "")
 
     def _counters(self) -> dict[str, int]:
-        pool = self._scripted.machine.arrays.pool[0]
-        return {purpose: int(pool[name]) for purpose, name in PURPOSES.items()}
+        in_use = self._scripted.machine.arrays.charged[ROOT]
+        return {
+            purpose: sum(int(in_use[kind]) for kind in kinds) for purpose, kinds in PURPOSES.items()
+        }
 
 
 def _page_of(task: Any) -> int:

@@ -7,7 +7,7 @@ from sim.kernel import step as ops
 from sim.kernel.work import E2BIG, ENOMEM, SEGV
 from sim.machine.areas import STACK_TOP_VPN
 from sim.machine.images import SegmentRow
-from sim.machine.layout import A_ACCOUNT, A_GROWSDOWN, A_READ, A_WRITE, KIND_FILE, NONE
+from sim.machine.layout import A_ACCOUNT, A_GROWSDOWN, A_READ, A_WRITE, KIND_FILE, NONE, ROOT
 
 R, RW = A_READ, A_READ | A_WRITE | A_ACCOUNT
 TEXT, DATA, BSS = 0x400, 0x420, 0x428
@@ -78,9 +78,9 @@ def test_the_file_of_a_new_program_is_brought_into_the_page_cache_once() -> None
     kernel, row, image = with_image(cold=True)
     run(kernel, row, image)
     assert kernel.work["CACHE_FILL"] == 40
-    assert int(kernel.arrays.pool[0].cache) == 40
+    assert int(kernel.arrays.charged[ROOT, KIND_FILE]) == 40
     kernel.exit(row)
-    assert int(kernel.arrays.pool[0].cache) == 40  # a known file stays
+    assert int(kernel.arrays.charged[ROOT, KIND_FILE]) == 40  # a known file stays
     kernel.machine.audit()
 
 

@@ -10,9 +10,10 @@ from support.machines import flat_prices, machine
 
 from sim.base.errors import KernelPanicError
 from sim.kernel import step as ops
-from sim.machine.frames import buddy_alloc, buddy_free, drain, drain_all, refill, refill_or_drain
+from sim.machine.buddy import buddy_alloc, buddy_free
 from sim.machine.layout import N_ORDERS
 from sim.machine.machine import Machine
+from sim.machine.pool import drain, drain_all, refill, refill_or_drain
 
 
 def box(pages: int, **host: Any) -> Machine:

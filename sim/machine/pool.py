@@ -1,0 +1,266 @@
+"""Frames in and out: nothing else takes one, gives one back, or counts what is in use.
+
+As in Linux's page allocator, a task takes single frames from the list of its CPU, which is refilled
+in batches from the buddy lists; watermarks are tested at the refill.  All per-CPU lists are drained
+before memory is declared short.  A frame is charged to the control group of the task that secured
+it, as memory of some kind, and until it is given back to that group whoever else uses it.
+"""
+
+from typing import Any
+
+from sim.base.jit import compiled, inlined
+from sim.machine.buddy import buddy_alloc, buddy_free
+from sim.machine.groups import charge
+from sim.machine.layout import F_PERCPU, HEED_QUEUE, N_ORDERS, NONE, Arrays
+
+# -- zones ---------------------------------------------------------------------------------------
+
+
+@inlined
+def zone_choice(m: Arrays, choice: int) -> int:
+    """Return the zone to try as number `choice` (Linux's zonelist): from Normal down to DMA."""
+    return int(m.config[0].n_zones) - 1 - choice
+
+
+@inlined
+def zone_spare(m: Arrays, zone: int, atomic: bool) -> int:
+    """Return how many free frames a zone may give: those above min, or all to `atomic` requests."""
+    z = m.zones[zone]
+    return int(max(0, z.free if atomic else z.free - z.min_pages))
+
+
+@compiled
+def spare_frames(m: Arrays, atomic: bool) -> int:
+    """Return how many free frames all zones together may give, without the per-CPU lists."""
+    spare = 0
+    for zone in range(int(m.config[0].n_zones)):
+        spare += zone_spare(m, zone, atomic)
+    return spare
+
+
+# -- per-CPU lists -------------------------------------------------------------------------------
+
+
+@compiled
+def take_blocks(m: Arrays, zone: int, mine: Any, frames: int) -> None:
+    """Move `frames` free frames of `zone` to a per-CPU list, in as large blocks as there are.
+
+    Blocks, because taking one frame after the other would split and relink for each of them.
+    """
+    order = N_ORDERS - 1
+    while frames > 0:
+        while 1 << order > frames:
+            order -= 1
+        pfn = buddy_alloc(m, zone, order)
+        if pfn == NONE:
+            order -= 1
+            continue
+        head = int(mine.head)
+        for at in range(pfn + (1 << order) - 1, pfn - 1, -1):
+            frame = m.frames[at]
+            frame.bits = F_PERCPU
+            frame.zone = zone
+            frame.next = head
+            head = at
+        mine.head = head
+        mine.count += 1 << order
+        frames -= 1 << order
+
+
+@compiled
+def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
+    """Bring the list of `cpu` to at least `wanted` frames; say whether that was possible.
+
+    No zone is taken below its min watermark, unless the request is `atomic` (made by a task that is
+    being killed); `keep` frames above the watermarks are left for somebody else.
+    """
+    mine = m.percpu[cpu]
+    allowed = spare_frames(m, atomic) - keep
+    if mine.count + allowed < wanted:
+        return False
+    for choice in range(int(m.config[0].n_zones)):
+        zone = zone_choice(m, choice)
+        missing = wanted - mine.count
+        if missing <= 0:
+            return True
+        spare = min(allowed, zone_spare(m, zone, atomic))
+        if spare <= 0:
+            continue
+        n = min(max(missing, m.zones[zone].batch), spare)
+        allowed -= n
+        take_blocks(m, zone, mine, n)
+    return bool(mine.count >= wanted)
+
+
+@compiled
+def drain(m: Arrays, cpu: int, most: int) -> None:
+    """Return up to `most` frames from the list of `cpu` to the buddy lists."""
+    mine = m.percpu[cpu]
+    for _ in range(min(most, mine.count)):
+        pfn = int(mine.head)
+        mine.head = m.frames[pfn].next
+        mine.count -= 1
+        buddy_free(m, pfn, 0)
+
+
+@compiled
+def drain_all(m: Arrays) -> None:
+    """Return all frames on per-CPU lists to the buddy lists."""
+    for cpu in range(int(m.config[0].n_cpus)):
+        drain(m, cpu, int(m.percpu[cpu].count))
+
+
+@compiled
+def refill_or_drain(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
+    """Make `wanted` frames ready on `cpu`: refill, and if need be drain every list first.
+
+    While frames are set aside for somebody else the lists are drained at once: what lies on them
+    may be among those.
+    """
+    keep = reserved_for_others(m, task)
+    atomic = m.tasks[task].killed != 0
+    if keep == 0 and refill(m, cpu, wanted, keep, atomic):
+        return True
+    drain_all(m)
+    return refill(m, cpu, wanted, keep, atomic)
+
+
+# -- single frames -------------------------------------------------------------------------------
+
+
+@inlined
+def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
+    """Make `wanted` frames ready on `cpu`; False if memory is short: the task is to wait.
+
+    After True, that many calls of `take` cannot fail, and charge the task's group.  While tasks
+    queue for memory, newcomers are refused whatever is free; only the head of the queue may try.
+    """
+    if wanted == 0:
+        return True
+    m.cpus[cpu].group = m.tasks[task].group
+    pool = m.pool[0]
+    if pool.heed & HEED_QUEUE != 0 and pool.head != task and m.tasks[task].reserved == 0:
+        return False
+    if m.percpu[cpu].count >= wanted and pool.reserved == m.tasks[task].reserved:
+        return True
+    return refill_or_drain(m, cpu, task, wanted)
+
+
+@inlined
+def take(m: Arrays, cpu: int, kind: int) -> int:
+    """Return a frame from the list of `cpu`, with one reference, for a kind of memory.
+
+    `secure` has seen to it that there is one.
+    """
+    mine = m.percpu[cpu]
+    pfn = int(mine.head)
+    frame = m.frames[pfn]
+    group = int(m.cpus[cpu].group)
+    mine.head = frame.next
+    mine.count -= 1
+    frame.bits = 0
+    frame.order = 0
+    frame.refs = 1
+    frame.group = group
+    charge(m, group, kind, 1)
+    return pfn
+
+
+@inlined
+def give_back(m: Arrays, cpu: int, pfn: int, kind: int) -> None:
+    """Free a frame that was taken for `kind` of memory, to the list of `cpu`.
+
+    A batch of that goes to the zones when it is too long.
+    """
+    frame = m.frames[pfn]
+    charge(m, int(frame.group), kind, -1)
+    frame.bits = F_PERCPU
+    frame.refs = 0
+    frame.family = NONE
+    mine = m.percpu[cpu]
+    frame.next = mine.head
+    mine.head = pfn
+    mine.count += 1
+    m.pool[0].released += 1
+    zone = m.zones[int(frame.zone)]
+    if mine.count > zone.pcp_high:
+        drain(m, cpu, int(max(zone.batch, mine.count - zone.pcp_high)))
+
+
+# -- blocks --------------------------------------------------------------------------------------
+
+
+@compiled
+def take_block(m: Arrays, task: int, order: int, kind: int) -> int:
+    """Return the first of 2**order free frames in a block, or NONE; watermarks are kept.
+
+    Each has one reference; the task's group is charged.
+    """
+    size = 1 << order
+    if spare_frames(m, False) - reserved_for_others(m, task) < size:
+        return NONE
+    group = int(m.tasks[task].group)
+    for choice in range(int(m.config[0].n_zones)):
+        zone = zone_choice(m, choice)
+        if zone_spare(m, zone, False) < size:
+            continue
+        pfn = buddy_alloc(m, zone, order)
+        if pfn == NONE:
+            continue
+        for at in range(pfn, pfn + size):
+            frame = m.frames[at]
+            frame.zone = zone
+            frame.refs = 1
+            frame.group = group
+        charge(m, group, kind, size)
+        return pfn
+    return NONE
+
+
+@compiled
+def give_block(m: Arrays, pfn: int, order: int, kind: int) -> None:
+    """Free the 2**order frames from `pfn` on that were taken as one block, for `kind` of memory."""
+    size = 1 << order
+    charge(m, int(m.frames[pfn].group), kind, -size)
+    for at in range(pfn, pfn + size):
+        frame = m.frames[at]
+        frame.bits = 0
+        frame.refs = 0
+        frame.family = NONE
+    m.pool[0].released += size
+    buddy_free(m, pfn, order)
+
+
+# -- frames set aside ----------------------------------------------------------------------------
+
+
+@inlined
+def reserved_for_others(m: Arrays, task: int) -> int:
+    """Return how many frames are set aside for forks of other tasks."""
+    return int(m.pool[0].reserved - m.tasks[task].reserved)
+
+
+@compiled
+def reserve(m: Arrays, task: int, frames: int) -> bool:
+    """Set `frames` aside for a fork, as many as it may take; False if there are too few."""
+    drain_all(m)
+    if spare_frames(m, False) - m.pool[0].reserved < frames:
+        return False
+    m.tasks[task].reserved = frames
+    m.pool[0].reserved += frames
+    return True
+
+
+@compiled
+def use_reserve(m: Arrays, task: int, frames: int) -> None:
+    """Take note that `frames` of those set aside for this fork are now in use."""
+    used = min(frames, int(m.tasks[task].reserved))
+    m.tasks[task].reserved -= used
+    m.pool[0].reserved -= used
+
+
+@compiled
+def drop_reserve(m: Arrays, task: int) -> None:
+    """Let go of the frames set aside for a fork that are left over."""
+    m.pool[0].reserved -= m.tasks[task].reserved
+    m.tasks[task].reserved = 0
