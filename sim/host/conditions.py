@@ -18,15 +18,8 @@ from typing import TYPE_CHECKING, Final
 from sim.base.cache import cache_folder
 from sim.base.limits import group_limit_bytes, meminfo_bytes
 from sim.base.units import GIB, KIB, PAGE_BYTES, format_bytes
-from sim.machine.rules import (
-    CHECKED,
-    NEWEST,
-    OLDEST,
-    RULES,
-    parse_release,
-    release_name,
-    rules_of,
-)
+from sim.machine.releases import CHECKED, NEWEST, OLDEST, parse_release, release_name
+from sim.machine.rules import RULES, rules_of
 from sim.script.grammar import MAPPING_VERBS, Operation, Verb
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from sim.host.session import (
     verdict,
     worst,
 )
-from sim.machine.rules import NEWEST, release_name
+from sim.machine.releases import NEWEST, release_name
 from sim.script.grammar import Operation, Verb, format_script
 from sim.script.random import CONTRACT_VERBS, random_script, script_generator, shrink
 from sim.script.record import OpRecord, format_records

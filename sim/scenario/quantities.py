@@ -26,7 +26,7 @@ from sim.base.units import (
     parse_duration,
     parse_rate,
 )
-from sim.machine.rules import known_release
+from sim.machine.releases import known_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import compiler
 from sim.host.kernel import SOURCES, decode, encode
-from sim.machine.rules import known_release, parse_release
+from sim.machine.releases import known_release, parse_release
 from sim.script.grammar import Operation, format_script
 from sim.script.predict import predict
 from sim.script.random import ALL_VERBS, random_script, script_generator

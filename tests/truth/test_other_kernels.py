@@ -15,6 +15,7 @@ from sim.host.compare import compare, count_differences
 from sim.host.conditions import assumed_release
 from sim.kernel.overcommit import may_commit
 from sim.machine.layout import HUGE_PAGES
+from sim.machine.releases import release_name
 from sim.machine.rules import (
     KERNEL_6_1,
     KERNEL_6_12,
@@ -23,7 +24,6 @@ from sim.machine.rules import (
     R_AREA_LOCKS,
     RULES,
     Rule,
-    release_name,
     rules_of,
 )
 from sim.script.predict import predict

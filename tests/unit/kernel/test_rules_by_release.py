@@ -20,16 +20,8 @@ from sim.machine.layout import (
     THP_ALWAYS,
     THP_NEVER,
 )
-from sim.machine.rules import (
-    NEWEST,
-    OLDEST,
-    RULES,
-    known_release,
-    parse_release,
-    release_name,
-    rules_of,
-    rules_table,
-)
+from sim.machine.releases import NEWEST, OLDEST, known_release, parse_release, release_name
+from sim.machine.rules import RULES, rules_of, rules_table
 from sim.script.predict import predict
 from sim.script.validity import parse_script
 
