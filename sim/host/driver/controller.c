@@ -17,14 +17,14 @@
  *
  * where BESIDE is the region that a new one lies right behind, or, in lower case, right below;
  * ENDING is `ok` or `segv`; JOINED names the regions whose areas the kernel has made one, or is `-`:
- * their figures are those of all together, and RSS, ANON, THP the region's own if SPLIT is 1.  process.c is what each process does, figures.c what is printed
- * of it.
+ * their figures are those of all together, and RSS, ANON, THP the region's own if SPLIT is 1.
+ * process.c is what each process does, figures.c what is printed of it, shared.c what all of them
+ * use.
  */
 #define _GNU_SOURCE
 #include "driver.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -36,7 +36,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char *const verbs[V_COUNT] = {
@@ -54,52 +53,7 @@ static const char *const verbs[V_COUNT] = {
     [V_VFORK] = "vfork", [V_EXEC] = "exec", [V_EXIT] = "exit", [V_REAP] = "reap",
 };
 
-struct slot *slots;
-const char *directory;
-int forbid_huge;
-pid_t controller;
-int slots_fd;
-char **arguments;
 static int print_tables;           /* wanted: page tables of every process */
-
-long room_for(long pages)
-{
-    return (pages * PAGE + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
-void leave(int status)
-{
-    if (getpid() != controller)
-        _exit(status);                 /* what is in the buffers is the controller's */
-    for (int i = 0; slots && i < MAX_PROCESSES; i++)
-        if (slots[i].pid)
-            kill(slots[i].pid, SIGKILL);
-    exit(status);
-}
-
-void die(const char *what)
-{
-    fprintf(stderr, "driver: %s: %s\n", what, strerror(errno));
-    leave(70);
-}
-
-int wait_for(_Atomic uint32_t *word, uint32_t value)
-{
-    for (int second = 0; second < FAIL_AFTER_S; second++) {
-        uint32_t seen = atomic_load(word);
-        if (seen == value)
-            return 0;
-        struct timespec one_second = {.tv_sec = 1};
-        syscall(SYS_futex, word, FUTEX_WAIT, seen, &one_second, NULL, 0);
-    }
-    return atomic_load(word) == value ? 0 : -1;
-}
-
-void set(_Atomic uint32_t *word, uint32_t value)
-{
-    atomic_store(word, value);
-    syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
 
 static void ask(int slot, const struct command *command)
 {

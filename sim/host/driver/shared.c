@@ -1,0 +1,59 @@
+/* What the controller and the processes of a script both know and use. */
+#define _GNU_SOURCE
+#include "driver.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+struct slot *slots;
+const char *directory;
+int forbid_huge;
+pid_t controller;
+int slots_fd;
+char **arguments;
+
+long room_for(long pages)
+{
+    return (pages * PAGE + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+void leave(int status)
+{
+    if (getpid() != controller)
+        _exit(status);                 /* what is in the buffers is the controller's */
+    for (int i = 0; slots && i < MAX_PROCESSES; i++)
+        if (slots[i].pid)
+            kill(slots[i].pid, SIGKILL);
+    exit(status);
+}
+
+void die(const char *what)
+{
+    fprintf(stderr, "driver: %s: %s\n", what, strerror(errno));
+    leave(70);
+}
+
+int wait_for(_Atomic uint32_t *word, uint32_t value)
+{
+    for (int second = 0; second < FAIL_AFTER_S; second++) {
+        uint32_t seen = atomic_load(word);
+        if (seen == value)
+            return 0;
+        struct timespec one_second = {.tv_sec = 1};
+        syscall(SYS_futex, word, FUTEX_WAIT, seen, &one_second, NULL, 0);
+    }
+    return atomic_load(word) == value ? 0 : -1;
+}
+
+void set(_Atomic uint32_t *word, uint32_t value)
+{
+    atomic_store(word, value);
+    syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
