@@ -16,14 +16,16 @@ from sim.scenario.study import Replications, StudyFile, Times
 from sim.study import answer, bill, doubts, rests, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
+from sim.study.facts import axis_facts, failure_facts, study_facts
 from sim.study.headline import Headline, at_least, figure_from, headline, unanswered
 from sim.study.inputs import omissions_of
 from sim.study.latencies import latencies_of
 from sim.study.need import Need, smallest_host_bytes
 from sim.study.percentiles import distributions_of
-from sim.study.plan import MEMORY, Axis, Part, Planner, Point, value_at
+from sim.study.plan import Planner, value_at
+from sim.study.points import MEMORY, Axis, Part, Point
 from sim.study.prices import price_list
-from sim.study.records import Failure, Record, read_records
+from sim.study.records import Record, read_records
 from sim.study.store import Store
 
 FINDINGS_VERSION: Final = 1
@@ -107,9 +109,10 @@ class _Analysis:
             if size > self.planner.main_cell(point).memory_bytes:
                 self.planner.measure_on(point, size)
 
-    def findings(self) -> Findings:
+    def _frames(self) -> dict[str, Any]:
+        """Return the tables that rest on the runs alone."""
         confidence = self.study.answer.confidence
-        frames = {
+        return {
             "runs": tables.runs_table(self.records, self.axes, self.points),
             "points": tables.points_table(
                 *(self.groups, self.part, self.axes, self.points, confidence),
@@ -124,6 +127,9 @@ class _Analysis:
             "stages": tables.stages_table(self.groups, self.part, self.axes, self.points),
             "paired": self._paired(confidence),
         }
+
+    def findings(self) -> Findings:
+        frames = self._frames()
         figure = figure_from(self.store, self.study.answer.metric)
         told = headline(self.groups, self.planner, self.hosts, figure)
         head = told.point
@@ -133,7 +139,7 @@ class _Analysis:
         frames["inputs"] = rests.effects_table(effects, base)
         facts: dict[str, Any] = {
             "findings_version": FINDINGS_VERSION,
-            "study": self._study_facts(),
+            "study": study_facts(self.study, self.part, self._axis_facts(), self.records),
             "answer": {
                 "sentence": "",
                 "more": [],
@@ -158,7 +164,7 @@ class _Analysis:
             "prices": [],
             "scenario": None,
             "provenance": self._provenance(head),
-            "failures": [_failure_facts(f, self.axes, self.points) for f in self.failures],
+            "failures": [failure_facts(f, self.axes, self.points) for f in self.failures],
         }
         if told.kind == "no answer":
             sentences = answer.no_answer_sentences(told.reasons, facts["answer"]["where"])
@@ -329,8 +335,8 @@ class _Analysis:
             return {}
         sizes = {}
         for point in range(len(self.points)):
-            records = self.groups.get((self.part, point, 0))
-            value = value_at(self.store.scenario(records[0].scenario), key) if records else None
+            scenario = self._scenario_at(point)
+            value = None if scenario is None else value_at(scenario, key)
             if isinstance(value, int):
                 sizes[point] = value
         return sizes
@@ -353,38 +359,15 @@ class _Analysis:
             planned=planned,
         )
 
-    def _study_facts(self) -> dict[str, Any]:
-        study = self.study
-        return {
-            "name": study.name,
-            "question": study.question,
-            "base": study.base,
-            "part": self.part,
-            "axes": [self._axis_facts(n, axis) for n, axis in enumerate(self.axes)],
-            "metric": study.answer.metric,
-            "metrics": list(study.metrics),
-            "baseline": study.baseline,
-            "seed": study.seed,
-            "file": study.model_dump(mode="json", exclude_defaults=True),
-            "runs": {
-                part: sum(r.place.part == part for r in self.records)
-                for part in ("runs", "need", "inputs", "check", "around", "fresh", "outgrown")
-                if any(r.place.part == part for r in self.records)
-            },
-        }
+    def _axis_facts(self) -> list[dict[str, Any]]:
+        return [
+            axis_facts(n, axis, self.points, self._scenario_at) for n, axis in enumerate(self.axes)
+        ]
 
-    def _axis_facts(self, n: int, axis: Axis) -> dict[str, Any]:
-        """Return an axis with the number behind each level, where there is one."""
-        levels = []
-        for level in axis.levels:
-            point = next(p.index for p in self.points if p.levels[n] == level.name)
-            records = self.groups.get((self.part, point, 0))
-            value = None
-            if records and len(level.sets) == 1:
-                value = value_at(self.store.scenario(records[0].scenario), next(iter(level.sets)))
-            number = value if isinstance(value, int | float) else None
-            levels.append({"name": level.name, "value": number})
-        return {"key": axis.key, "label": axis.label, "levels": levels}
+    def _scenario_at(self, point: int) -> Mapping[str, Any] | None:
+        """Return the resolved scenario of a point's runs; None if it has none."""
+        records = self.groups.get((self.part, point, 0))
+        return self.store.scenario(records[0].scenario) if records else None
 
     def _provenance(self, head: int | None) -> dict[str, Any]:
         return {
@@ -398,16 +381,3 @@ class _Analysis:
             "runs_failed": len(self.failures),
             "runs_missing": self.n_missing,
         }
-
-
-def _failure_facts(
-    failure: Failure, axes: Sequence[Axis], points: Sequence[Point]
-) -> dict[str, Any]:
-    place = failure.place
-    return {
-        "part": place.part,
-        "where": answer.place_text(axes, points[place.point]),
-        "host": place.host,
-        "replication": place.replication,
-        "reason": failure.reason.strip().splitlines()[-1],
-    }

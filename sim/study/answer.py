@@ -11,7 +11,7 @@ from sim.scenario.study import Answer
 from sim.stats.proportion import REFUTES_AT, format_percent
 from sim.stats.tolerance import GUARD_LEVEL
 from sim.study.need import Need
-from sim.study.plan import Axis, Point
+from sim.study.points import Axis, Point
 from sim.study.records import metric_text
 from sim.study.tables import Summary, summary_text
 from sim.study.trials import Books, Verdict

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sim.scenario.study import Study
-    from sim.study.plan import Axis
+    from sim.study.points import Axis
 
 MOST_POINTS: Final = 1_000_000
 MOST_RUNS: Final = 100_000

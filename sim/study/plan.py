@@ -10,28 +10,23 @@ from `FRESH_FROM` on.
 """
 
 import hashlib
-import itertools
 import json
 import math
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from sim.base.text import shorten
 from sim.base.units import PAGE_BYTES, BaseFloat, BaseInt
 from sim.scenario.complaints import suggestion
 from sim.scenario.effort import expected_work_s
 from sim.scenario.programs import known_programs
-from sim.scenario.study import Replications, Study, Times, ZippedAxis, as_times, level_name
+from sim.scenario.study import Replications, Study, Times, as_times
 from sim.stats.tolerance import values_needed
 from sim.study.limits import require_moderate_size
 from sim.study.metric_names import meant_metric
-
-Part = Literal["runs", "need", "check", "around", "inputs", "fresh", "outgrown"]
-
-MEMORY: Final = "host.memory"
-"""The key that sets how large a host is."""
+from sim.study.points import MEMORY, Part, Point, axes_of, points_of
 
 FRESH_FROM: Final = 1_000_000
 """The first replication of the runs that try an answer: no study makes so many to find it."""
@@ -50,32 +45,6 @@ class Resolve(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """One setting of an axis, by its name."""
-
-    name: str
-    sets: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One thing that varies; `label` is what people call it."""
-
-    key: str
-    label: str
-    levels: tuple[Level, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One combination of levels, one name an axis."""
-
-    index: int
-    levels: tuple[str, ...]
-    sets: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Cell:
     """A point on a host: one resolved scenario, to be replicated."""
 
@@ -90,88 +59,6 @@ class Cell:
     def memory_bytes(self) -> int:
         """Return the size of its host."""
         return int(self.scenario["host"]["memory"])
-
-
-def axes_of(study: Study) -> list[Axis]:
-    """Return the study's axes in the order of the file.
-
-    Raises `ScenarioError` when two levels of an axis have the same name, or a key is set twice.
-    """
-    axes = []
-    file = study.file
-    other = [*file.set, *(() if file.need is None else file.need.set)]
-    likely = [key for key, given in file.uncertain.items() if given.likely is not None]
-    for twice in (key for key in likely if key in other):
-        message = f"{twice} has a `likely` value and is set besides; keep one of them"
-        raise study.error(message, "uncertain", twice)
-    other += likely
-    other += [] if file.check is None else [MEMORY]
-    for key, axis in file.axes.items():
-        levels = tuple(_levels(key, axis))
-        names = [level.name for level in levels]
-        if len(set(names)) < len(names):
-            raise study.error("two levels have the same name; name them apart", *_at(key))
-        for name in filter(_is_formula, names):
-            message = f"the level {shorten(name)!r} would be a formula in a spreadsheet; rename it"
-            raise study.error(message, *_at(key))
-        for twice in (name for name in levels[0].sets if name in other):
-            message = f"{twice} is an axis and set besides; keep one of them"
-            raise study.error(message, *_at(key))
-        other += levels[0].sets
-        axes.append(Axis(key, file.labels.get(key) or label_of(key, file.axes), levels))
-    return axes
-
-
-def label_of(key: str, others: Iterable[str] = ()) -> str:
-    """Return what people may call a key path: its last word, or enough of them to be told apart.
-
-    `others` are paths that it stands beside.
-
-    >>> label_of("processes.redis.dataset"), label_of("processes.m.steps.2.repeat.times")
-    ('dataset', 'repeat times')
-    >>> label_of("processes.a.dataset", ["processes.b.dataset"])
-    'a dataset'
-    """
-    words = [part for part in key.split(".") if not part.isdecimal()]
-    n_words = 2 if "steps" in words[:-1] else 1
-    beside = [[part for part in o.split(".") if not part.isdecimal()] for o in others if o != key]
-    while n_words < len(words) and any(other[-n_words:] == words[-n_words:] for other in beside):
-        n_words += 1
-    return " ".join(words[-n_words:]).replace("_", " ")
-
-
-def _is_formula(name: str) -> bool:
-    """Whether a spreadsheet would compute a cell of a table instead of showing it."""
-    return name.startswith(("=", "@", "\t")) or (name[:1] in "+-" and not name[1:2].isdigit())
-
-
-def _at(key: str) -> tuple[str, str]:
-    return "axes", key
-
-
-def _levels(key: str, axis: Any) -> Iterator[Level]:
-    if isinstance(axis, ZippedAxis):
-        for n in range(axis.n_levels):
-            sets = {k: values[n] for k, values in axis.zip.items()}
-            named = axis.names[n] if axis.names else " · ".join(map(level_name, sets.values()))
-            yield Level(named, sets)
-    elif isinstance(axis, Mapping):
-        for name, value in axis.items():
-            yield Level(level_name(name), {key: value})
-    else:
-        for value in axis:
-            yield Level(level_name(value), {key: value})
-
-
-def points_of(axes: Sequence[Axis]) -> list[Point]:
-    """Return every combination of levels; the last axis varies fastest."""
-    points = []
-    for index, levels in enumerate(itertools.product(*(axis.levels for axis in axes))):
-        sets: dict[str, Any] = {}
-        for level in levels:
-            sets |= level.sets
-        points.append(Point(index, tuple(level.name for level in levels), sets))
-    return points
 
 
 def scenario_digest(scenario: Mapping[str, Any]) -> str:

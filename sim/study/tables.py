@@ -17,7 +17,7 @@ from sim.stats.estimate import mean_over_replications, paired
 from sim.study.near_normal import has_interval
 from sim.study.need import PARTS, Need, need_of
 from sim.study.percentiles import Distributions, percent_of, pooled_percentile
-from sim.study.plan import Axis, Part, Point
+from sim.study.points import Axis, Part, Point
 from sim.study.records import Record, metric_text
 
 Groups = Mapping[tuple[str, int, int], list[Record]]

@@ -20,7 +20,7 @@ import pandas as pd
 
 from sim.stats.proportion import POWER, exact_limits, refuting_count, share_noticed
 from sim.stats.tolerance import UpperBound
-from sim.study.plan import Axis, Point
+from sim.study.points import Axis, Point
 from sim.study.records import Record
 from sim.study.tables import Groups, levels_of
 

@@ -5,7 +5,7 @@ from sim.base.units import GIB, MIB
 from sim.scenario.document import parse_document
 from sim.scenario.study import load_study, parsed_study
 from sim.study.base import planner_of, run_key
-from sim.study.plan import axes_of, points_of
+from sim.study.points import axes_of, points_of
 
 
 def study(text, tmp_path):

@@ -15,7 +15,7 @@ from sim.scenario.study import load_study
 from sim.study.base import planner_again, planner_of, run_key
 from sim.study.executor import InlineExecutor, WithPlugin
 from sim.study.metric_names import METRICS
-from sim.study.plan import label_of
+from sim.study.points import label_of
 from sim.study.records import flatten
 from sim.study.run import report_again, run_study
 

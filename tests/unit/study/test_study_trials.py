@@ -8,7 +8,8 @@ import pytest
 from sim.stats.tolerance import UpperBound
 from sim.study.executor import InlineExecutor
 from sim.study.need import need_of
-from sim.study.plan import FRESH_FROM, Point
+from sim.study.plan import FRESH_FROM
+from sim.study.points import Point
 from sim.study.records import Record
 from sim.study.run import run_study
 from sim.study.store import Place, Store
