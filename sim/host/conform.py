@@ -36,8 +36,9 @@ from sim.host.session import (
 )
 from sim.machine.releases import NEWEST, release_name
 from sim.script.grammar import Operation, Verb, format_script
-from sim.script.random import CONTRACT_VERBS, random_script, script_generator, shrink
+from sim.script.random import CONTRACT_VERBS, random_script, script_generator
 from sim.script.record import OpRecord, format_records
+from sim.script.shrink import shrink
 from sim.script.validity import load_script
 
 if TYPE_CHECKING:

@@ -19,23 +19,14 @@ from sim.kernel.work import DONE, MORE, SEGV
 from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_ACCOUNT,
-    A_DONTFORK,
     A_GROWSDOWN,
-    A_HUGEPAGE,
-    A_LOCKED,
-    A_NOHUGEPAGE,
     A_NORESERVE,
-    A_RANDOM,
     A_READ,
-    A_SEQUENTIAL,
     A_SHARED,
-    A_WIPEONFORK,
     A_WRITE,
     FORK_ASYNC,
     HUGE_PAGES,
     KIND_ANON,
-    KIND_FILE,
-    KIND_SHMEM,
     NONE,
 )
 from sim.machine.work import MAJOR_FAULT
@@ -44,6 +35,17 @@ from sim.script.grammar import FIRST_PROCESS, Operation, Verb
 from sim.script.joined import joined_regions
 from sim.script.operation import at_once, operate
 from sim.script.record import Figures, OpRecord
+from sim.script.verbs import (
+    ACCESS,
+    ADVICE,
+    FILE_IO,
+    KINDS,
+    LOCKING,
+    ON_RANGES,
+    POPULATE,
+    READING,
+    SHARED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,41 +60,6 @@ FIRST_REGION_VPN: Final = 0x1_0000_0000
 """Where regions are placed from, far from everything else in an address space."""
 HEAP_VPN: Final = 0x2_0000_0000
 """Where heaps begin."""
-KINDS: Final = {
-    Verb.MAP: KIND_ANON,
-    Verb.SHMAP: KIND_SHMEM,
-    Verb.MAPFILE: KIND_FILE,
-    Verb.MAPSHFILE: KIND_FILE,
-    Verb.STACK: KIND_ANON,
-}
-SHARED: Final = frozenset({Verb.SHMAP, Verb.MAPSHFILE})
-POPULATE: Final = {Verb.POPULATEREAD: ops.READ, Verb.POPULATEWRITE: ops.WRITE}
-ACCESS: Final = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
-ADVICE: Final = {  # flags that come, flags that go
-    Verb.HUGEPAGE: (A_HUGEPAGE, A_NOHUGEPAGE),
-    Verb.NOHUGEPAGE: (A_NOHUGEPAGE, A_HUGEPAGE),
-    Verb.DONTFORK: (A_DONTFORK, 0),
-    Verb.DOFORK: (0, A_DONTFORK),
-    Verb.WIPEONFORK: (A_WIPEONFORK, 0),
-    Verb.KEEPONFORK: (0, A_WIPEONFORK),
-}
-LOCKING: Final = {Verb.LOCK: (A_LOCKED, 0), Verb.UNLOCK: (0, A_LOCKED)}
-ON_RANGES: Final = {
-    Verb.DONTNEED: ops.OP_DONTNEED,
-    Verb.FREE: ops.OP_FREE,
-    Verb.COLLAPSE: ops.OP_COLLAPSE,
-    Verb.SYNC: ops.OP_MSYNC,
-}
-READING: Final = {  # flags that come, flags that go, and what is said of the file
-    Verb.RANDOM: (A_RANDOM, A_SEQUENTIAL, fadvise.RANDOM),
-    Verb.SEQUENTIAL: (A_SEQUENTIAL, A_RANDOM, fadvise.NORMAL),
-    Verb.NORMAL: (0, A_RANDOM | A_SEQUENTIAL, fadvise.NORMAL),
-}
-FILE_IO: Final = {
-    Verb.FILEREAD: ops.OP_FILE_READ,
-    Verb.FILEWRITE: ops.OP_FILE_WRITE,
-    Verb.FSYNC: ops.OP_FSYNC,
-}
 
 
 @dataclass(slots=True)

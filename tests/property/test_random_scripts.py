@@ -3,7 +3,8 @@ import random
 import pytest
 
 from sim.script.grammar import Operation, Verb, format_script
-from sim.script.random import CONTRACT_VERBS, WEIGHTS, random_script, script_generator, shrink
+from sim.script.random import CONTRACT_VERBS, WEIGHTS, random_script, script_generator
+from sim.script.shrink import shrink
 from sim.script.validity import is_valid, parse_script
 
 SCRIPTS = [random_script(script_generator(7, index)) for index in range(150)]

@@ -20,8 +20,9 @@ from sim.host.kernel import HostError, KernelRunner
 from sim.machine.rules import RULES, rules_of
 from sim.script.grammar import Operation, Verb, format_script
 from sim.script.predict import predict
-from sim.script.random import ALL_VERBS, CONTRACT_VERBS, random_script, script_generator, shrink
+from sim.script.random import ALL_VERBS, CONTRACT_VERBS, random_script, script_generator
 from sim.script.record import OpRecord, format_records
+from sim.script.shrink import shrink
 from sim.script.validity import load_script, parse_script
 from tests.truth import reference_model
 from tests.truth.record_scripts import SCRIPTS, comparable, expected_path
