@@ -14,7 +14,7 @@ from typing import Any, Final
 MOVED: Final = {
     "sim.errors": "sim.base.errors",
     "sim.units": "sim.base.units",
-    "sim.workload.api": "sim.program.api",
+    "sim.workload.api": "sim.plugin",
     "sim.workload.arrivals": "sim.program.arrivals",
     "sim.workload.build_storm": "sim.program.shipped.build_storm",
     "sim.workload.declared": "sim.program.declared",

@@ -42,7 +42,6 @@ from sim.program.api import (
     Region,
     Thread,
     Verb,
-    program,
 )
 from sim.program.arrivals import (
     ArrivalKind,
@@ -54,6 +53,7 @@ from sim.program.arrivals import (
 )
 from sim.program.declared import HEADROOM, Advice, LeftOut, Line, Uncertain, advised_by
 from sim.program.heap import Block, Heap
+from sim.program.offer import program
 from sim.program.patterns import (
     SEQUENTIAL,
     Every,

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-try:
-    from sim.plugin import Every, HotCold, Image, Refused, Uniform, program, scheduler
-except ImportError:
-    from sim.base.errors import Refused
-    from sim.policy.schedulers import scheduler
-    from sim.program.api import Image, program
-    from sim.program.patterns import Every, HotCold, Uniform
+from sim.plugin import Every, HotCold, Image, Refused, Uniform, program, scheduler
 
 PAGE_BYTES = 4096
 IMAGE = Image(5 * PAGE_BYTES, 2 * PAGE_BYTES, 3 * PAGE_BYTES, 64 * PAGE_BYTES, touched=0.7)

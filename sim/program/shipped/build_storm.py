@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.base.errors import Refused
 from sim.base.units import GIB, MIB, MINUTE, MS, PAGE_BYTES, Range, in_base_units
-from sim.program.api import program as offered
 from sim.program.declared import Uncertain
+from sim.program.offer import program as offered
 from sim.program.patterns import Uniform
 from sim.program.steps.grammar import normal_image
 from sim.program.steps.runner import said_image

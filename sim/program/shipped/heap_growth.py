@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.base.errors import Refused
 from sim.base.units import MIB, MINUTE, MS, PAGE_BYTES, Range
-from sim.program.api import program
 from sim.program.declared import Uncertain
 from sim.program.heap import Block, Heap
+from sim.program.offer import program
 from sim.program.patterns import Uniform
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.base.errors import Refused
 from sim.base.units import MIB, MINUTE, MS, PAGE_BYTES, Range, S
-from sim.program.api import program
 from sim.program.arrivals import ArrivalKind, ArrivalStream, arrival_stream
 from sim.program.declared import Uncertain, near_normal
+from sim.program.offer import program
 from sim.program.patterns import HotCold
 
 if TYPE_CHECKING:

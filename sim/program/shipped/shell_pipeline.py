@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.base.errors import Refused
 from sim.base.units import KIB, MIB, MS, PAGE_BYTES, US, Range, S, in_base_units
-from sim.program.api import program as offered
 from sim.program.declared import Uncertain
+from sim.program.offer import program as offered
 from sim.program.patterns import Every
 from sim.program.shipped.build_storm import SpawnMethod, spawn
 from sim.program.steps.grammar import normal_image

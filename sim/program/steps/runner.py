@@ -8,9 +8,10 @@ import numpy as np
 
 from sim.alloc.models import MODELS
 from sim.base.units import in_base_units
-from sim.program.api import Image, program
+from sim.program.api import Image
 from sim.program.arrivals import poisson
 from sim.program.heap import Heap
+from sim.program.offer import program
 from sim.program.patterns import SEQUENTIAL, Every, HotCold, Listed, Pattern, Uniform
 from sim.program.steps.errors import StepsError
 from sim.program.steps.grammar import check_steps, normal_steps

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import S, pages_for
 from sim.program.presets import program_image
 from sim.program.shipped.prefork_web import BATCH
-from sim.program.shipped.redis import CHUNK_PAGES, CRON_NS, HEAP_PARAMETERS, SAVER_STRETCHES
+from sim.program.shipped.redis import CHUNK_PAGES, CRON_NS, SAVER_STRETCHES
+from sim.program.shipped.redis_declared import HEAP_PARAMETERS
 from sim.program.shipped.redis_expect import saved_copies
 from sim.program.shipped.redis_heap import GIVES_BACK_SINCE, redis_heap
 from sim.program.steps.grammar import normal_image

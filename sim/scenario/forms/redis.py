@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration, pages_for
-from sim.program.shipped.redis import CRON_NS, HEAP_PARAMETERS
+from sim.program.shipped.redis import CRON_NS
+from sim.program.shipped.redis_declared import HEAP_PARAMETERS
 from sim.program.shipped.redis_expect import saved_copies
 from sim.program.shipped.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
 from sim.scenario.forms.figures import (

@@ -11,8 +11,8 @@ import pytest
 from sim.base.errors import Refused
 from sim.base.units import MIB, MS
 from sim.engine.run import simulate
-from sim.program.api import program
 from sim.program.arrivals import arrival_stream
+from sim.program.offer import program
 from sim.scenario import load_scenario, resolve
 from sim.scenario.programs import known_programs
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sim.program.api import Child, Image, Region, program
+from sim.program.api import Child, Image, Region
+from sim.program.offer import program
 from sim.program.patterns import Every, HotCold, Listed, Uniform, check_arrivals
 
 

@@ -5,7 +5,7 @@ import pytest
 from sim.base.errors import ScenarioError
 from sim.engine.run import simulate
 from sim.program import PROGRAMS
-from sim.program.api import program
+from sim.program.offer import program
 from sim.program.plugin import load_plugin
 from sim.program.signature import parameters_of
 from sim.scenario import resolve
