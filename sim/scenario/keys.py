@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from sim.base.units import Range
 from sim.cost.catalogue import PER, PRICE_KEYS
 from sim.program.signature import Parameter, parameters_of
-from sim.program.steps.grammar import VERBS, Verb
+from sim.program.steps.grammar import VERBS
 from sim.program.steps.words import ARGUMENT_TEXTS, ARRIVAL_TEXTS, PATTERN_TEXTS, VERB_TEXTS
 from sim.scenario import model, study
 from sim.scenario.programs import known_programs, process_model, show_value
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pydantic import BaseModel
+
+    from sim.program.steps.readers import Verb
 
     Programs = Mapping[str, Callable[..., Any]]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.program.presets import preset_names
-from sim.program.steps.grammar import ADVICE, HOT_COLD, VERBS, Reader, Verb
+from sim.program.steps.accesses import HOT_COLD
+from sim.program.steps.grammar import VERBS
+from sim.program.steps.readers import ADVICE, Reader, Verb
 from sim.program.steps.words import ARGUMENT_TEXTS, VERB_TEXTS
 from sim.scenario.quantities import BYTES_SCHEMA, DURATION_SCHEMA, RATE_SCHEMA
 

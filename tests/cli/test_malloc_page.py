@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sim.host.malloc.conform import run_malloc_conform
-from sim.program.steps.grammar import HEAP_VERBS
+from sim.program.steps.notes import HEAP_VERBS
 from sim.script.malloc.grammar import load_script
 from sim.script.malloc.predict import predict
 

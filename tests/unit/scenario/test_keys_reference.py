@@ -9,7 +9,8 @@ from property.test_step_list_laws import anything, plausible
 from unit.program.test_step_lists import EVERYTHING, PROGRAMS
 
 from sim.cli import main
-from sim.program.steps.grammar import HOT_COLD, VERBS
+from sim.program.steps.accesses import HOT_COLD
+from sim.program.steps.grammar import VERBS
 from sim.program.steps.runner import StepsError, normal_steps
 from sim.program.steps.words import ARGUMENT_TEXTS, ARRIVAL_TEXTS, PATTERN_TEXTS, VERB_TEXTS
 from sim.scenario.keys import markdown, parts
