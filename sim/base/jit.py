@@ -16,9 +16,9 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
-from numba.core import types
 
 from sim.base.cache import CHECKED, VARIABLE, cache_folder, wanted_folder, writable
+from sim.base.link import Compiled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,6 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 COMPILED_PARTS = (
     "base/jit.py",
     "base/cache.py",
+    "base/link.py",
     "base/errors.py",
     "base/numbered.py",
     "machine",
@@ -97,42 +98,24 @@ def stay_plain() -> bool:
     return bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # made at run time
 
 
-def _once(dispatcher: Any) -> Any:
-    """Have a function compiled once, for 64-bit integers, not anew for every width and constant."""
-    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # made at run time
-        return dispatcher
-    template = dispatcher.get_call_template
-
-    def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
-        wide = (types.int64 if isinstance(a, types.Integer) else a for a in args)
-        return template(tuple(wide), kws)
-
-    dispatcher.get_call_template = get_call_template
-    return dispatcher
-
-
 def compiled(function: F) -> F:
-    """Compile `function` on first use and keep the machine code on disk."""
-    options: dict[str, Any] = {"forceinline": False}  # else that of the caller would hold
-    return _made_of(function, options)
+    """Compile `function` on first use and keep the machine code on disk (`sim.base.link`)."""
+    return _made_of(function, forceinline=False)  # else that of the caller would hold
 
 
 def inlined(function: F) -> F:
     """Compile `function` into each of its callers: for the few that every step goes through."""
-    options: dict[str, Any] = {
-        "forceinline": True,
-        "no_cpython_wrapper": True,
-        "no_cfunc_wrapper": True,
-    }
-    return _made_of(function, options)
+    return _made_of(function, forceinline=True)
 
 
-def _made_of(function: F, options: dict[str, Any]) -> F:
+def _made_of(function: F, **options: Any) -> F:
     _made.append(function.__name__)
-    folder = None
-    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # made at run time
-        folder = _code_folder()
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # made at run time
+        return function
+    folder = _code_folder()
     if folder:
         numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]  # made at run time
-    kept = folder is not None
-    return cast("F", _once(numba.njit(cache=kept, error_model="numpy", **options)(function)))
+    made = Compiled(function, {"nopython": True, "error_model": "numpy", **options})
+    if folder is not None:
+        made.enable_caching()
+    return cast("F", made)

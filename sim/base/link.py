@@ -1,0 +1,171 @@
+"""Functions lowered once each, and made machine code only where Python calls in.
+
+Numba makes machine code of every function by itself, from a copy of the intermediate code of all
+that it calls, and they of theirs: most of the first run went into functions that are called by
+nothing but compiled code.  Here a function that compiled code calls is only *lowered*: to
+intermediate code, once.  A function that Python calls is an *entry*: its own code and that of all
+it reaches are linked into one module, which is optimised and made machine code as a whole, and kept
+on disk.
+
+This rests on how Numba works inside (its pipeline, its code libraries, its dispatcher), which may
+change from release to release; `tests/unit/test_link.py` says what is relied on.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from llvmlite.binding import Linkage
+from numba.core import sigutils, types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import LoweringPass, PassManager, register_pass
+from numba.core.funcdesc import PythonFunctionDescriptor
+from numba.core.lowering import Lower
+from numba.core.registry import CPUDispatcher
+from numba.core.typed_passes import NativeLowering
+from numba.core.typing.templates import make_concrete_template
+
+
+class Lowered(JITCodeLibrary):
+    """The intermediate code of one function, without that of what it calls."""
+
+    def finalize(self) -> None:
+        """Optimise nothing and make no machine code: that is the entry's."""
+        self._finalized = True
+
+
+class Linked(JITCodeLibrary):
+    """The code of an entry and of all that it reaches."""
+
+    def finalize(self) -> None:
+        """Link what the entry reaches, each function once, and make machine code of it."""
+        self._linking_libraries = list(reached(self._linking_libraries))
+        super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = "internal"  # nobody else calls it
+        super()._optimize_final_module()
+
+
+def reached(libraries: list[Any]) -> Iterator[Any]:
+    """Yield the libraries and what they call, directly or not, each once."""
+    seen: set[int] = set()
+    to_do = list(libraries)
+    while to_do:
+        library = to_do.pop()
+        if id(library) not in seen:
+            seen.add(id(library))
+            yield library
+            if isinstance(library, Lowered):
+                to_do += library._linking_libraries
+
+
+class _LowerOnly(Lower):
+    """Lowering without a place for an environment, which only code that touches objects needs."""
+
+    def emit_environment_object(self) -> None:
+        pass
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Lowering(LoweringPass):
+    """Lower a function into a library of its own, for linking."""
+
+    _name = "lowering_for_linking"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def run_pass(self, state: Any) -> bool:
+        context = state.targetctx
+        library = Lowered(context.codegen(), state.func_id.func_qualname)
+        described = PythonFunctionDescriptor.from_specialized_function(
+            state.func_ir,
+            state.typemap,
+            state.return_type,
+            state.calltypes,
+            mangler=context.mangler,
+            inline=state.flags.forceinline,
+            noalias=state.flags.noalias,
+            abi_tags=[state.flags.get_mangle_string()],
+        )
+        with context.push_code_library(library):
+            lower = _LowerOnly(context, library, described, state.func_ir, metadata=state.metadata)
+            lower.lower()
+        for function in library._final_module.functions:
+            if not function.is_declaration:
+                function.linkage = "linkonce_odr"
+        key = object()
+        context.insert_user_function(key, described, [library])
+        state.library = library
+        state["cr"] = _LowerResult(described, lower.call_helper, cfunc=key, env=lower.env)
+        return True
+
+
+class _LoweringCompiler(CompilerBase):
+    """Numba's pipeline up to intermediate code."""
+
+    def define_pipelines(self) -> list[PassManager]:
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.passes = [
+            (_Lowering, "lowering for linking") if p is NativeLowering else (p, why)
+            for p, why in passes.passes
+        ]
+        passes.finalize()
+        return [passes]
+
+
+class Compiled(CPUDispatcher):
+    """A function that compiled code and Python may call."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        super().__init__(function, targetoptions=options, pipeline_class=_LoweringCompiler)
+        self.entries: dict[tuple[Any, ...], Any] = {}
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Have it lowered for compiled code: once, for 64-bit integers, not for every width."""
+        wide = tuple(types.int64 if isinstance(a, types.Integer) else a for a in args)
+        signature, folded = self._compiler.fold_argument_types(wide, kws)
+        self.lower(tuple(folded))
+        name = self.py_func.__name__
+        template = make_concrete_template(name, name, self.nopython_signatures)
+        return template, signature, folded, {}
+
+    def lower(self, args: tuple[Any, ...]) -> Any:
+        """Return the intermediate code for arguments of these types."""
+        with global_compiler_lock, self._compiling_counter:
+            if args not in self.overloads:
+                self.overloads[args] = self._compiler.compile(args, None)
+            return self.overloads[args]
+
+    def compile(self, sig: Any) -> Any:
+        """Return the machine code for arguments of these types, for Python to call."""
+        with global_compiler_lock:
+            args, _ = sigutils.normalize_signature(sig)
+            if args not in self.entries:
+                entry = self._cache.load_overload(sig, self.targetctx)
+                if entry is not None:
+                    self._cache_hits[sig] += 1
+                else:
+                    self._cache_misses[sig] += 1
+                    entry = self._link(self.lower(args))
+                    self._cache.save_overload(sig, entry)
+                self._insert([a._code for a in args], entry.entry_point, False)
+                self.entries[args] = entry
+            return self.entries[args].entry_point
+
+    def _link(self, lowered: Any) -> Any:
+        described = lowered.fndesc
+        context = lowered.target_context
+        library = Linked(context.codegen(), described.qualname)
+        library.enable_object_caching()
+        library.add_linking_library(lowered.library)
+        with context.push_code_library(library):
+            context.create_cpython_wrapper(
+                library, described, lowered.environment, lowered.call_helper
+            )
+        entry = context.get_executable(library, described, lowered.environment)
+        return lowered._replace(library=library, entry_point=entry)
