@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.engine.burst import FOREVER
 from sim.engine.clock import Clock
-from sim.engine.disk import Disk, DiskSpec
+from sim.engine.devices import DISK, Devices, DeviceSpec
 from sim.engine.dispatcher import Dispatcher
 from sim.engine.driver import Driver
 from sim.engine.evidence import Evidence
@@ -20,8 +20,9 @@ from sim.engine.lives import Lives
 from sim.engine.mmap_lock import LockQueue
 from sim.engine.pressure import Pressure
 from sim.engine.result import Measurement
+from sim.engine.rungs import Kill, Queue
 from sim.engine.runqueue import RunQueue
-from sim.engine.shortage import Killer, MemoryWaits, Queue, Shortage
+from sim.engine.shortage import Ladder, MemoryWaits, Rung, Scope
 from sim.engine.signals import Signals
 from sim.engine.system import System
 from sim.engine.table import TaskTable
@@ -54,8 +55,9 @@ class EngineSpec:
     `scheduler` makes the policy from its quantum.  `burst_steps` is the most steps between two
     SimPy events, 0 for no limit; it changes nothing but the speed.  `horizon_ns` None has no end.
     `sample_every_ns` 0 takes no time series.  `check` audits the machine at every event.
-    `khugepaged` is how long it sleeps between scans, and after finding no block; None: never runs.
-    `stages` are shares of each kind of fault's time.
+    `devices` are what files are on, the disk first.  `khugepaged` is how long it sleeps between
+    scans, and after finding no block; None: never runs.  `stages` are shares of each kind of
+    fault's time.
     """
 
     scheduler: Callable[[int], SchedulerPolicy] = SCHEDULERS["round_robin"]
@@ -67,7 +69,7 @@ class EngineSpec:
     warmup_ns: int = 0
     sample_every_ns: int = 0
     check: bool = False
-    disk: DiskSpec = field(default_factory=DiskSpec)
+    devices: tuple[DeviceSpec, ...] = (DISK,)
     khugepaged: tuple[int, int] | None = None
     stages: Mapping[str, Mapping[str, float]] | None = None
 
@@ -95,21 +97,22 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     evidence = Evidence(machine, clock, table)
     signals = Signals(machine, cpus, figures, evidence)
     waits = MemoryWaits(machine, cpus, pressure, evidence)
-    shortage: Shortage
     if machine.host.queueing:
-        shortage = Queue(machine, table, waits)
+        last: Rung = Queue(machine, table, waits)
     else:
-        shortage = Killer(machine, table, signals, waits)
+        everybody = Scope(table, machine.host.ram_pages)
+        last = Kill(machine, table, signals, waits, everybody)
+    shortage = Ladder([last])
     signals.heard.append(shortage.interrupted)
-    disk = Disk(machine, clock, cpus, spec.disk)
+    devices = Devices(machine, clock, cpus, spec.devices)
     driver = Driver(
-        machine, clock, table, cpus, disk, LockQueue(machine, table, cpus), shortage, signals,
+        machine, clock, table, cpus, devices, LockQueue(machine, table, cpus), shortage, signals,
         evidence, burst_steps=spec.burst_steps, horizon_ns=spec.horizon_ns, check=spec.check,
     )  # fmt: skip
     lives = Lives(machine, clock, table, figures, evidence, signals, shortage)
     files = FileNames(machine)
     return System(
-        machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, disk,
+        machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, devices,
         ListStore(machine), files, Shelf(machine, files.row), lives, driver,
     )  # fmt: skip
 

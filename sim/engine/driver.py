@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.engine.clock import Clock
-    from sim.engine.disk import Disk
+    from sim.engine.devices import Devices
     from sim.engine.dispatcher import Dispatcher
     from sim.engine.evidence import Evidence
     from sim.engine.mmap_lock import LockQueue
-    from sim.engine.shortage import Shortage
+    from sim.engine.shortage import Ladder
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
     from sim.engine.task import Task
@@ -41,9 +41,9 @@ class Driver:
         clock: Clock,
         table: TaskTable,
         cpus: Dispatcher,
-        disk: Disk,
+        devices: Devices,
         locks: LockQueue,
-        shortage: Shortage,
+        shortage: Ladder,
         signals: Signals,
         evidence: Evidence,
         *,
@@ -55,7 +55,7 @@ class Driver:
         self._clock = clock
         self._table = table
         self._cpus = cpus
-        self._disk = disk
+        self._devices = devices
         self._locks = locks
         self._signals = signals
         self._evidence = evidence
@@ -68,7 +68,7 @@ class Driver:
             burst.GIVES_WAY: cpus.give_way,
             burst.MEMORY_SHORT: shortage.refused,
             burst.MMAP_LOCKED: locks.refused,
-            burst.PAGE_WAITED_FOR: disk.refused,
+            burst.PAGE_WAITED_FOR: devices.refused,
             burst.INVALID: self._invalid,
             burst.RELEASED: lambda task, cpu: shortage.released(),
             burst.SERVED: lambda task, cpu: shortage.served(task),
@@ -100,7 +100,7 @@ class Driver:
                 yield self._clock.late(until_ns)
             else:
                 yield self._clock.late(at_ns)
-                self._disk.take_requests()
+                self._devices.take_requests()
                 if reason != burst.LENGTH:
                     self._act(reason, cpu)
                     self._locks.attend()

@@ -125,7 +125,7 @@ class Measurement:
             "distributions": self._distributions(),
             "littles_law_residual": system.cpus.queue.little_residual(system.clock.end_ns),
             "disk": {
-                name: getattr(system.disk, name)
+                name: getattr(system.devices.disk, name)
                 for name in ("reads", "pages_read", "writes", "pages_written")
             },
             "host": self._host(),

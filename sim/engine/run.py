@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import PAGE_BYTES, pages_for, parse_bytes
 from sim.cost.catalogue import price_array
 from sim.engine.build import KHUGEPAGED, EngineSpec, Simulation, build_machine
-from sim.engine.disk import DiskSpec
+from sim.engine.devices import DeviceSpec
 from sim.engine.result import RunResult
 from sim.engine.room import require_room
 from sim.engine.validity import LONGEST_RUN_NS, judged
@@ -130,10 +130,12 @@ def build_simulation(
         warmup_ns=run["warmup"],
         sample_every_ns=run["sample_every"] or 0,
         check=check,
-        disk=DiskSpec(
-            latency_ns=host["disk"]["latency"],
-            bandwidth_bytes_per_s=host["disk"]["bandwidth"],
-            queue_depth=host["disk"]["queue_depth"],
+        devices=(
+            DeviceSpec(
+                latency_ns=host["disk"]["latency"],
+                bandwidth_bytes_per_s=host["disk"]["bandwidth"],
+                queue_depth=host["disk"]["queue_depth"],
+            ),
         ),
         khugepaged=KHUGEPAGED if host["khugepaged"] else None,
         stages=host["stages"],

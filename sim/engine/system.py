@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.engine.clock import Clock
-    from sim.engine.disk import Disk
+    from sim.engine.devices import Devices
     from sim.engine.dispatcher import Dispatcher
     from sim.engine.driver import Driver
     from sim.engine.evidence import Evidence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sim.engine.lists import ListStore
     from sim.engine.lives import Lives
     from sim.engine.pressure import Pressure
-    from sim.engine.shortage import MemoryWaits, Shortage
+    from sim.engine.shortage import Ladder, MemoryWaits
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
     from sim.machine.machine import Machine
@@ -38,8 +38,8 @@ class System:
     evidence: Evidence
     signals: Signals
     memory_waits: MemoryWaits
-    shortage: Shortage
-    disk: Disk
+    shortage: Ladder
+    devices: Devices
     lists: ListStore
     files: FileNames
     images: Shelf

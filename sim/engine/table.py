@@ -14,7 +14,7 @@ from sim.machine.layout import NONE
 from sim.machine.work import DRAW_ROWS, N_DRAWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sim.engine.clock import Clock
     from sim.machine.machine import Machine
@@ -138,10 +138,11 @@ class TaskTable:
         others = [t for t in others if t.pid in self.by_pid and t is not task and not t.daemon]
         return [task, *sorted(others, key=lambda t: t.birth)]
 
-    def resident_and_tables(self, task: Task) -> tuple[int, int]:
-        """Return a task's resident pages and page-table pages."""
-        space = self.space_of(task)
-        if space == NONE:
-            return 0, 0
-        s = self._machine.arrays.spaces[space]
-        return int(s.rss_anon + s.rss_file + s.rss_shmem), int(s.tables)
+    def resident_and_tables(self, tasks: Sequence[Task]) -> tuple[list[int], list[int]]:
+        """Return tasks' resident pages and page-table pages, a value each."""
+        m = self._machine.arrays
+        spaces = m.tasks["space"][[task.row for task in tasks]]
+        s = m.spaces[np.maximum(spaces, 0)]
+        there = spaces != NONE
+        resident = (s["rss_anon"] + s["rss_file"] + s["rss_shmem"]) * there
+        return resident.tolist(), (s["tables"] * there).tolist()

@@ -26,6 +26,7 @@ def footprint(m: Arrays, space: int) -> tuple[int, int, int]:
     resident = 0
     unique = 0
     pss = 0
+    mapped = share = 0  # the last page's, whose neighbours are mapped as often as a rule
     end = 1 << VPN_BITS
     vpn = next_present(m, space, 0, end, 0)
     while vpn < end:
@@ -40,6 +41,9 @@ def footprint(m: Arrays, space: int) -> tuple[int, int, int]:
                 maps = int(m.frames[entry >> PFN_SHIFT].maps) + sharers
                 resident += 1
                 unique += 1 if maps == 1 else 0
-                pss += _PAGE_UNITS // maps
+                if maps != mapped:
+                    mapped = maps
+                    share = _PAGE_UNITS // maps
+                pss += share
         vpn = next_present(m, space, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT, end, 0)
     return resident, pss >> 12, unique

@@ -10,7 +10,7 @@ from support.programs_drawn import hosts, outcome
 from support.samples import sample
 from support.scripts import scripts
 
-from sim.engine.disk import DiskSpec
+from sim.engine.devices import DeviceSpec
 
 
 @pytest.mark.stress
@@ -20,7 +20,7 @@ from sim.engine.disk import DiskSpec
     host=hosts,
     scheduler=st.sampled_from(["round_robin", "fifo"]),
     disk=st.builds(
-        DiskSpec,
+        DeviceSpec,
         latency_ns=st.sampled_from([0, 1, 20_000, 3_000_000]),
         bandwidth_bytes_per_s=st.sampled_from([1e7, 1e9]),
         queue_depth=st.integers(1, 3),
@@ -32,7 +32,7 @@ def test_any_length_of_burst_gives_the_same_run(
     programs: list[Any],
     host: dict[str, Any],
     scheduler: str,
-    disk: DiskSpec,
+    disk: DeviceSpec,
     khugepaged_ns: int,
     warmup_ns: int,
 ) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sim.cost.catalogue import price_array
 from sim.engine.build import EngineSpec, Simulation, build_machine
+from sim.engine.devices import DeviceSpec
 from sim.engine.verbs.process import Process
 from sim.machine.layout import KIND_FILE, KIND_SHMEM, N_QUANTILES, ROOT
 from sim.machine.machine import HostSpec, Machine
@@ -48,6 +49,7 @@ def run(
     burst: int = 0,
     pins: Mapping[str, int] | None = None,
     khugepaged_ns: int = 0,
+    disk: DeviceSpec | None = None,
     **how: Any,
 ) -> dict[str, Any]:
     """Run programs on a small machine, audit it, and return the result document.
@@ -55,6 +57,8 @@ def run(
     `how` is the rest of `EngineSpec`.  khugepaged scans every `khugepaged_ns`, and waits six times
     as long for a block; 0: never.
     """
+    if disk is not None:
+        how["devices"] = (disk,)
     spec = EngineSpec(
         scheduler=SCHEDULERS[scheduler],
         quantum_ns=quantum_ns,

@@ -8,7 +8,7 @@ import pytest
 from support.machines import flat_prices, run
 
 from sim.base.units import PAGE_BYTES
-from sim.engine.disk import DiskSpec
+from sim.engine.devices import DeviceSpec
 from sim.engine.verbs.process import Process
 from sim.program.patterns import Listed
 
@@ -40,7 +40,7 @@ def reader(name: str, *, advice: str = "normal", step: int = 1) -> Program:
 def outcome(
     programs: dict[str, Program], *, depth: int = 32, ahead: int = WINDOW, **how: Any
 ) -> dict[str, Any]:
-    disk = DiskSpec(LATENCY_NS, 1e9, depth)
+    disk = DeviceSpec(LATENCY_NS, 1e9, depth)
     host = {**HOST, "read_ahead_pages": ahead, "kernel": how.pop("kernel", "6.18")}
     return run(programs, host=host, prices=flat_prices(), disk=disk, **how)
 

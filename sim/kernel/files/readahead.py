@@ -1,8 +1,8 @@
 """What a cold page costs: which pages of a file are read with it, and when.
 
-A page of a file is absent, under way (locked while the device reads it) or present.  Whoever brings
-pages in leaves requests in `m.requests`; the device (`sim.engine.disk`) takes them from there, and
-`arrived` unlocks what it has read.  Each file has one read-ahead state, as a `struct file` has:
+A page of a file is absent, under way (locked while a device reads it) or present.  Whoever brings
+pages in leaves requests in `m.requests`; `sim.engine.devices` takes them from there, and `arrived`
+unlocks what has been read.  Each file has one read-ahead state, as a `struct file` has:
 
 =================  ===============================================================================
 field              Linux (`struct file_ra_state`)
@@ -69,9 +69,10 @@ def window_room(m: Arrays, file: int) -> bool:
 
 @compiled
 def submit(m: Arrays, file: int, first: int, end: int, write: int) -> None:
-    """Leave a request to read or write the pages [first, end) to the device."""
+    """Leave a request to read or write the pages [first, end) to the device of their file."""
     pool = m.pool[0]
     r = m.requests[int(pool.requests)]
+    r.bdev = m.files[file].bdev
     r.file = file
     r.first = first
     r.end = end

@@ -19,6 +19,7 @@ FILE = np.dtype(
             "writing",  # pages that the device is writing, or has been asked to
             "random",  # 1 after POSIX_FADV_RANDOM: read() reads nothing ahead
             "kept",  # 1 once a call that drops pages has found some in use
+            "bdev",  # the device that it is on
             "guessed",  # 1 once what its faults map is no function of who did what
             # what is read ahead, see `sim.kernel.files.readahead`
             "ra_pages",
@@ -32,5 +33,5 @@ FILE = np.dtype(
     ]
 )
 
-REQUEST = np.dtype([(name, "i8") for name in ("file", "first", "end", "write")])
-"""Pages [first, end) of a file that a device is to read, or to write."""
+REQUEST = np.dtype([(name, "i8") for name in ("bdev", "file", "first", "end", "write")])
+"""Pages [first, end) of a file that its device is to read, or to write."""

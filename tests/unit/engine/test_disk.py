@@ -8,10 +8,10 @@ from support.machines import flat_prices, run
 
 from sim.base.errors import Refused
 from sim.base.units import PAGE_BYTES
-from sim.engine.disk import DiskSpec
+from sim.engine.devices import DeviceSpec
 from sim.engine.verbs.process import Process
 
-SLOW = DiskSpec(latency_ns=1_000_000, bandwidth_bytes_per_s=1e9, queue_depth=1)
+SLOW = DeviceSpec(latency_ns=1_000_000, bandwidth_bytes_per_s=1e9, queue_depth=1)
 PAGE_NS = 4096
 ONE_NS = 1_000_000 + PAGE_NS
 HOST = {"memory_pages": 400, "cpus": 2, "kernel": "6.18", "read_ahead_pages": 0}

@@ -214,7 +214,7 @@ def test_wherever_it_is(
         free = document["metrics"]["free_pages"]["end"]
         assert free + cached == system.machine.free_at_start_pages
         assert document["littles_law_residual"] == 0
-        assert system.lists._live == []
+        assert len(system.lists) == 0
         assert int(system.machine.arrays.pool[0].reserved) == 0
         assert (system.machine.arrays.tasks.state == 0).all()
         if not others and program not in (waiting_for_a_child, lending):

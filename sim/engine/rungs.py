@@ -1,0 +1,155 @@
+"""The last rungs of the ladder: Linux's killer, and the textbook's queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.engine import burst
+from sim.engine.shortage import MemoryWaits, Rung, Scope
+from sim.engine.task import Signal, Task
+from sim.machine.layout import HEED_QUEUE, NONE
+from sim.machine.work import OOM_KILL
+from sim.policy.oom import Candidate, choose_victim
+
+if TYPE_CHECKING:
+    from sim.engine.signals import Signals
+    from sim.engine.table import TaskTable
+    from sim.machine.machine import Machine
+
+NOBODY_TO_KILL: Final = "memory (out of memory, and no process may be killed: Linux would panic)"
+
+
+class Kill(Rung):
+    """The out-of-memory killer picks a victim; who asked tries again once it is gone."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        table: TaskTable,
+        signals: Signals,
+        waits: MemoryWaits,
+        scope: Scope,
+    ) -> None:
+        self._machine = machine
+        self._table = table
+        self._signals = signals
+        self._waits = waits
+        self._scope = scope
+        self._dying: set[int] = set()
+
+    def relieve(self, task: Task, cpu: int) -> bool:
+        """Kill somebody, unless somebody is dying already; wait until they have ended."""
+        if self._dying and task.pid not in self._dying:
+            self._stall(task, cpu)
+            return True
+        victim = choose_victim(self._candidates(), self._scope.pages)
+        if victim is None:
+            self._stall(task, cpu, NOBODY_TO_KILL)
+            return True
+        burst.charge(self._machine.arrays, cpu, task.row, OOM_KILL)
+        self._kill(self._table.by_pid[victim])
+        if task.killed is None:
+            self._stall(task, cpu)
+        return True
+
+    def _kill(self, victim: Task) -> None:
+        """Kill all who use the victim's memory; what they are building is dying with them."""
+        for sharer in self._table.sharers(victim):
+            building = sharer.building
+            self._signals.kill(sharer, Signal.OOM_KILL)
+            self._dying.add(sharer.pid)
+            if building is not None and building.child.pid in self._table.by_pid:
+                self._dying.add(building.child.pid)
+
+    def _stall(self, task: Task, cpu: int, what: str | None = None) -> None:
+        by_pid = self._table.by_pid
+        dying = (by_pid[pid] for pid in sorted(self._dying) if pid in by_pid)
+        self._waits.park(task, cpu, next(dying, None), what=what)
+
+    def _candidates(self) -> list[Candidate]:
+        tasks = [task for task in self._scope.processes() if task.may_be_interrupted]
+        resident, tables = self._table.resident_and_tables(tasks)
+        return [
+            Candidate(
+                task.pid,
+                resident[n],
+                0,
+                tables[n],
+                task.group.oom_score_adj,
+                task.vfork_done is not None,
+            )
+            for n, task in enumerate(tasks)
+        ]
+
+    def ended(self, task: Task) -> None:
+        """When the last dying task has ended, retry all stalled tasks."""
+        self._dying.discard(task.pid)
+        if not self._dying:
+            for waiter in self._waits.tasks:
+                self._waits.tasks.wake(waiter)
+
+
+class Queue(Rung):
+    """The textbook's pool: first come, first served.
+
+    While anyone waits, newcomers queue behind; the head is woken by a freed frame or a dropped
+    reference, keeps its place, and tries its whole step again.
+    """
+
+    def __init__(self, machine: Machine, table: TaskTable, waits: MemoryWaits) -> None:
+        self._machine = machine
+        self._table = table
+        self._waits = waits
+        self._trying: Task | None = None
+
+    def relieve(self, task: Task, cpu: int) -> bool:
+        """Queue `task`, or put it back to the head if it was there."""
+        again = task is self._trying
+        if again:
+            self._trying = None
+        self._waits.park(task, cpu, self._holder(task), first=again)
+        self._tell()
+        return True
+
+    def _holder(self, task: Task) -> Task | None:
+        """Return who holds most of the memory that `task` waits for."""
+        others = [other for other in self._table.living() if other is not task]
+        resident, _ = self._table.resident_and_tables(others)
+        return others[resident.index(max(resident))] if others else None
+
+    def _tell(self) -> None:
+        """Tell the burst who waits and who may try."""
+        pool = self._machine.arrays.pool[0]
+        waits = self._trying is not None or len(self._waits.tasks) > 0
+        pool.heed = (pool.heed & ~HEED_QUEUE) | (HEED_QUEUE if waits else 0)
+        pool.head = self._trying.row if self._trying is not None else NONE
+        pool.released = 0
+
+    def served(self, task: Task) -> None:
+        """Take the head off the queue and let the next one try."""
+        if task is self._trying:
+            self._trying = None
+            self._try_next()
+
+    def released(self) -> None:
+        """Let the head try again."""
+        if self._trying is None:
+            self._try_next()
+
+    def _try_next(self) -> None:
+        self._trying = self._waits.tasks.first()
+        if self._trying is not None:
+            self._waits.tasks.wake(self._trying)
+        self._tell()
+
+    def interrupted(self, task: Task) -> None:
+        """Take a task off the queue that is being killed; its pages may serve the head."""
+        if task in self._waits.tasks:
+            self._waits.tasks.withdraw(task)
+        self.ended(task)
+
+    def ended(self, task: Task) -> None:
+        """Forget a task that has ended; its pages may serve the head."""
+        if task is self._trying:
+            self._trying = None
+        self.released()
