@@ -35,6 +35,9 @@ COMPILED_PARTS = (
     "cost/draw.py",
     "engine/burst.py",
     "engine/direct.py",
+    "engine/runqueue.py",
+    "engine/timers.py",
+    "policy/schedulers",
     "stats/quantile.py",
 )
 """What of this package is compiled, and what compiled code has its constants from."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.engine.burst import FOREVER
 from sim.engine.clock import Clock
+from sim.engine.cpus import Cpus
 from sim.engine.devices import DISK, Devices, DeviceSpec
-from sim.engine.dispatcher import Dispatcher
 from sim.engine.driver import Driver
 from sim.engine.evidence import Evidence
 from sim.engine.figures import Figures
@@ -21,16 +20,15 @@ from sim.engine.mmap_lock import LockQueue
 from sim.engine.pressure import Pressure
 from sim.engine.result import Measurement
 from sim.engine.rungs import Kill, Queue
-from sim.engine.runqueue import RunQueue
 from sim.engine.shortage import Ladder, MemoryWaits, Rung, Scope
 from sim.engine.signals import Signals
 from sim.engine.system import System
 from sim.engine.table import TaskTable
 from sim.engine.verbs.process import Process
-from sim.machine.layout import N_QUANTILES
+from sim.machine.layout import FOREVER, N_QUANTILES
 from sim.machine.machine import HostSpec, Machine
 from sim.machine.work import N_LINES
-from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
+from sim.policy.schedulers import SCHEDULERS, Scheduler
 from sim.program.blame import blaming
 
 if TYPE_CHECKING:
@@ -52,15 +50,15 @@ STACK_PAGES: Final = 2048
 class EngineSpec:
     """How a machine is run; times in ns.
 
-    `scheduler` makes the policy from its quantum.  `burst_steps` is the most steps between two
-    SimPy events, 0 for no limit; it changes nothing but the speed.  `horizon_ns` None has no end.
+    `scheduler` is a policy that ships, or makes one from the quantum.  `burst_steps` is the most
+    steps of a burst, 0 for no limit; it changes nothing but the speed.  `horizon_ns` None: no end.
     `sample_every_ns` 0 takes no time series.  `check` audits the machine at every event.
     `devices` are what files are on, the disk first.  `khugepaged` is how long it sleeps between
     scans, and after finding no block; None: never runs.  `stages` are shares of each kind of
     fault's time.
     """
 
-    scheduler: Callable[[int], SchedulerPolicy] = SCHEDULERS["round_robin"]
+    scheduler: Scheduler = SCHEDULERS["round_robin"]
     quantum_ns: int = 4_000_000
     seed: int = 1
     replication: int = 0
@@ -91,7 +89,7 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     """Put the parts of an engine together, each with those it needs."""
     clock = Clock()
     table = TaskTable(machine, clock, spec.seed, spec.replication)
-    cpus = Dispatcher(machine, clock, table, RunQueue(spec.scheduler, spec.quantum_ns))
+    cpus = Cpus(machine, clock, table, spec.scheduler, spec.quantum_ns)
     pressure = Pressure(machine, clock)
     figures = Figures(machine, clock, table)
     evidence = Evidence(machine, clock, table)
@@ -169,7 +167,7 @@ class Simulation:
             scan_ns, alloc_ns = self._khugepaged
             start_khugepaged(self.system, scan_sleep_ns=scan_ns, alloc_sleep_ns=alloc_ns)
         with blaming():
-            self.system.clock.run(self.system.driver.drive())
+            self.system.driver.run()
         document = self._measurement.result()
         self.machine.audit()
         return document

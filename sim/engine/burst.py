@@ -9,12 +9,26 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.cost.draw import settle
+from sim.engine.runqueue import (
+    begin_to_idle,
+    give_way,
+    hand_out,
+    is_wanted,
+    look_at,
+    preempt,
+    to_look_at,
+    turn_ends_ns,
+    wake,
+)
+from sim.engine.timers import arrival_ns, first_due_ns
 from sim.kernel.step import OP_ACCESS, OP_COMPUTE, OP_NONE, access_step, call_step
-from sim.kernel.work import BEGUN, DONE, GROW, LOCKED, MORE, SEGV, SHORT, UNDER_WAY, note
-from sim.machine.layout import HEED_LOCKS, HEED_QUEUE, NONE, Arrays
-from sim.machine.work import CONTEXT_SWITCH
-from sim.observe.histogram import REQUEST, RUNQUEUE, observe
+from sim.kernel.work import BEGUN, DONE, MORE, UNDER_WAY, note
+from sim.machine.layout import FOREVER, HEED_LOCKS, HEED_QUEUE, NONE, Arrays
+from sim.machine.native import arrays_at
+from sim.machine.turns import STEPS, first_cpu, others_key, set_key
+from sim.observe.histogram import REQUEST, observe
 from sim.observe.series import follow_peaks, integrate, run_until, sample
+from sim.policy.schedulers import PLUGIN
 
 # --- why a burst ended ----------------------------------------------------------------------
 REACHED: Final = 0
@@ -25,75 +39,35 @@ LENGTH: Final = 2
 """The limit on steps was reached."""
 FINISHED: Final = 3
 """The operation of the task on this CPU is done."""
-SLICE_OVER: Final = 4
-"""Its slice is over and another task could use the CPU."""
-MEMORY_SHORT: Final = 5
+MEMORY_SHORT: Final = 4
 """Its step needs frames that are not there; nothing happened."""
+ROOM: Final = 5
+"""The arrays need more room; nothing happened."""
 INVALID: Final = 6
 """Its access is invalid (SIGSEGV); nothing happened."""
-ROOM: Final = 7
-"""The arrays need more room; nothing happened."""
-GIVES_WAY: Final = 8
-"""It waits for an arrival, and another task could use the CPU."""
-RELEASED: Final = 9
-"""A frame was freed or a reference dropped while tasks wait for memory."""
-
-SERVED: Final = 10
-"""The head of those that wait for memory has got what it was short of."""
-
-MMAP_LOCKED: Final = 11
+MMAP_LOCKED: Final = 7
 """It needs the mmap lock, which another task holds; nothing happened."""
-PAGE_WAITED_FOR: Final = 12
+PAGE_WAITED_FOR: Final = 8
 """It needs a page that the device is reading; nothing happened."""
-READS_WANTED: Final = 13
+READS_WANTED: Final = 9
 """It has left requests for the device."""
-LOCK_GIVEN: Final = 14
+LOCK_GIVEN: Final = 10
 """It goes on, but others may have the mmap lock now, for which they wait."""
+RELEASED: Final = 11
+"""A frame was freed or a reference dropped while tasks wait for memory."""
+SERVED: Final = 12
+"""The head of those that wait for memory has got what it was short of."""
+SLICE_OVER: Final = 13
+"""Its slice is over and another task could use the CPU (told where a plug-in's policy decides)."""
+PICK: Final = 14
+"""A plug-in's policy has to pick a task for this CPU."""
+ARRIVED: Final = 15
+"""A timer is due (told where a plug-in's policy decides)."""
+GIVES_WAY: Final = 16
+"""It waits for an arrival, and another task could use the CPU: never told."""
 
-FOREVER: Final = 1 << 62
-
-
-@inlined
-def next_cpu(m: Arrays) -> tuple[int, int]:
-    """Return the CPU whose step comes next, and the time before which no other has one.
-
-    The time is that of the next other CPU, plus 1 if this CPU goes first at a tie.
-    """
-    first = NONE
-    first_ns = FOREVER
-    other = NONE
-    other_ns = FOREVER
-    for cpu in range(int(m.config[0].n_cpus)):
-        c = m.cpus[cpu]
-        if c.task == NONE:
-            continue
-        if c.next_ns < first_ns:
-            other = first
-            other_ns = first_ns
-            first = cpu
-            first_ns = int(c.next_ns)
-        elif c.next_ns < other_ns:
-            other = cpu
-            other_ns = int(c.next_ns)
-    if other != NONE and first < other:
-        other_ns += 1
-    return first, other_ns
-
-
-@inlined
-def arrival_ns(m: Arrays, task: int) -> int:
-    """Return when the request arrives that the stream's next access belongs to."""
-    t = m.tasks[task]
-    n = int(t.at) // int(t.per_request)
-    if t.arrivals == 1:
-        return int(t.arrival_first + n * t.arrival_every)
-    return int(m.lists[int(t.arrivals_at) + n])
-
-
-@compiled
-def next_arrival_ns(m: Arrays, task: int) -> int:
-    """Return `arrival_ns` to Python, which cannot call what is only inlined."""
-    return arrival_ns(m, task)
+REFUSED: Final = (REACHED, REACHED, MEMORY_SHORT, ROOM, INVALID, MMAP_LOCKED, PAGE_WAITED_FOR)
+"""Reasons by how a step ended (`sim.kernel.work`), where nothing happened."""
 
 
 @inlined
@@ -176,100 +150,101 @@ def observe_waited(m: Arrays, task: int, start_ns: int, end_ns: int) -> None:
         t.fault_from_ns = NONE
 
 
-@compiled
-def advance(m: Arrays, until_ns: int, limit: int) -> tuple[int, int, int]:
-    """Run all CPUs until `until_ns` or a decision, at most `limit` steps.
+@inlined
+def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, int]:
+    """Run the task on `cpu` until `before_ns` or a decision, at most `limit` steps.
 
-    Returns (reason, CPU, time in ns).  No step starts at or after `until_ns`.
-    """
-    left = limit
-    while True:
-        cpu, before_ns = next_cpu(m)
-        if cpu == NONE:
-            return IDLE, NONE, until_ns
-        c = m.cpus[cpu]
-        if c.next_ns >= until_ns:
-            return REACHED, NONE, until_ns
-        before_ns = min(before_ns, until_ns)
-        task = int(c.task)
-        t = m.tasks[task]
-        while c.next_ns < before_ns:
-            now = int(c.next_ns)
-            if t.op == OP_NONE:
-                return FINISHED, cpu, now
-            if c.contended == 1 and now >= c.slice_end_ns:
-                return SLICE_OVER, cpu, now
-            if awaits_arrival(m, task):
-                due = arrival_ns(m, task)
-                if due > now:
-                    if c.contended == 1:
-                        return GIVES_WAY, cpu, now
-                    c.idle_from_ns = now
-                    c.next_ns = due
-                    continue
-            if left == 0:
-                return LENGTH, cpu, now
-            c.idle_from_ns = NONE
-            if m.clock[0].sample_next_ns <= now:
-                sample(m, now)
-            status = carry_out(m, cpu, task)
-            if m.pool[0].free != m.clock[0].level_free:
-                integrate(m, now)
-            if status == DONE:
-                t.op = OP_NONE
-            elif status == SHORT:
-                return MEMORY_SHORT, cpu, now
-            elif status == GROW:
-                return ROOM, cpu, now
-            elif status == SEGV:
-                return INVALID, cpu, now
-            elif status == LOCKED:
-                return MMAP_LOCKED, cpu, now
-            elif status == UNDER_WAY:
-                if t.fault_from_ns == NONE and t.waits != 0:
-                    t.fault_from_ns = now
-                return PAGE_WAITED_FOR, cpu, now
-            left -= 1
-            if m.pool[0].heed != 0:
-                if m.pool[0].heed & HEED_QUEUE != 0:
-                    if m.pool[0].head == task:
-                        return SERVED, cpu, now
-                    if m.pool[0].released > 0 and m.pool[0].head == NONE:
-                        return RELEASED, cpu, now
-                if m.pool[0].requests != 0:
-                    return READS_WANTED, cpu, now
-                if m.pool[0].heed & HEED_LOCKS != 0:
-                    return LOCK_GIVEN, cpu, now
-
-
-@compiled
-def switch_to(m: Arrays, cpu: int, task: int, now_ns: int, waited_ns: int, slice_ns: int) -> int:
-    """Give `cpu` to `task` from `now_ns` on; return when its first step may start.
-
-    A switch from another task costs; the slice ends at the first tick at or after its length.
+    Returns the reason, `REACHED` if there is none; when it arose; and what is left of `limit`.
     """
     c = m.cpus[cpu]
-    clock = m.clock[0]
-    clock.lines = 0
-    ns = 0
-    if c.last != NONE and c.last != task:
-        note(m, CONTEXT_SWITCH, 1)
-        ns = (settle(m, task) + 500) // 1000
-    observe(m, RUNQUEUE, waited_ns)
-    if clock.stalled > 0:
-        run_until(m, now_ns, now_ns + ns)
-    c.task = task
-    c.last = task
-    c.idle_from_ns = NONE
-    c.next_ns = now_ns + ns
-    c.busy_ns += ns
-    tick = int(clock.tick_ns)
-    c.slice_end_ns = FOREVER
-    if slice_ns < FOREVER:
-        c.slice_end_ns = (now_ns + slice_ns + tick - 1) // tick * tick
-    m.tasks[task].cpu = cpu
-    m.tasks[task].cpu_ns += ns
-    return int(c.next_ns)
+    task = int(c.task)
+    t = m.tasks[task]
+    wanted = is_wanted(m, cpu)  # in here nobody else comes to wait
+    ends_ns = turn_ends_ns(m, cpu) if wanted else FOREVER
+    while c.next_ns < before_ns:
+        now = int(c.next_ns)
+        if t.op == OP_NONE:
+            return FINISHED, now, limit
+        if now >= ends_ns:
+            return SLICE_OVER, now, limit
+        if awaits_arrival(m, task):
+            due = arrival_ns(m, task)
+            if due > now:
+                if wanted:
+                    return GIVES_WAY, now, limit
+                begin_to_idle(m, cpu, due)
+                continue
+        if limit == 0:
+            return LENGTH, now, limit
+        c.idle_from_ns = NONE
+        if m.clock[0].sample_next_ns <= now:
+            sample(m, now)
+        status = carry_out(m, cpu, task)
+        if m.pool[0].free != m.clock[0].level_free:
+            integrate(m, now)
+        if status == DONE:
+            t.op = OP_NONE
+        elif status != MORE:
+            if status == UNDER_WAY and t.fault_from_ns == NONE and t.waits != 0:
+                t.fault_from_ns = now
+            return REFUSED[status], now, limit
+        limit -= 1
+        if m.pool[0].heed != 0:
+            if m.pool[0].heed & HEED_QUEUE != 0:
+                if m.pool[0].head == task:
+                    return SERVED, now, limit
+                if m.pool[0].released > 0 and m.pool[0].head == NONE:
+                    return RELEASED, now, limit
+            if m.pool[0].requests != 0:
+                return READS_WANTED, now, limit
+            if m.pool[0].heed & HEED_LOCKS != 0:
+                return LOCK_GIVEN, now, limit
+    return REACHED, before_ns, limit
+
+
+@compiled
+def advance(
+    address: int, now_ns: int, until_ns: int, limit: int, event: int
+) -> tuple[int, int, int]:
+    """Run all CPUs of a machine until `until_ns` or a decision, at most `limit` steps.
+
+    `event` is the number of SimPy's last event so far.  Returns (reason, CPU, time in ns).  No step
+    starts at or after `until_ns`.
+    """
+    m = arrays_at(address)
+    m.sched[0].event = event
+    now = now_ns
+    while True:
+        if to_look_at(m) != NONE:
+            cpu = hand_out(m, now)
+            if cpu != NONE:
+                return PICK, cpu, now
+        cpu = first_cpu(m, STEPS)
+        due_ns = first_due_ns(m)
+        stop_ns = min(until_ns, due_ns)
+        if cpu == NONE or m.cpus[cpu].next_ns >= stop_ns:
+            if due_ns >= until_ns:
+                return (IDLE if cpu == NONE else REACHED), NONE, until_ns
+            if m.sched[0].policy == PLUGIN:
+                return ARRIVED, NONE, due_ns
+            now = due_ns
+            while first_due_ns(m) == now:
+                wake(m, int(m.timers[0]), now)
+            continue
+        before_ns = min(others_key(m, STEPS, cpu), stop_ns)
+        reason, now, limit = run_on(m, cpu, before_ns, limit)
+        set_key(m, STEPS, cpu, int(m.cpus[cpu].next_ns))
+        if reason == REACHED:
+            continue
+        if reason == GIVES_WAY:
+            give_way(m, cpu, now)
+        elif reason == SLICE_OVER and m.sched[0].policy != PLUGIN:
+            preempt(m, cpu, now)
+        else:
+            if reason == FINISHED:
+                m.entities[int(m.cpus[cpu].task)].busy = 0
+                look_at(m, cpu)
+            return reason, cpu, now
 
 
 @compiled
@@ -283,28 +258,7 @@ def charge(m: Arrays, cpu: int, task: int, line: int) -> None:
     m.cpus[cpu].next_ns += ns
     m.cpus[cpu].busy_ns += ns
     m.tasks[task].cpu_ns += ns
-
-
-@compiled
-def bring_up_to(m: Arrays, now_ns: int) -> None:
-    """Sample and integrate up to `now_ns`, at the end of a run or of its warm-up."""
-    sample(m, now_ns)
-    integrate(m, now_ns)
-
-
-@compiled
-def stall(m: Arrays, now_ns: int, more: int) -> None:
-    """Take note that `more` tasks more wait for memory from `now_ns` on, or fewer if negative."""
-    clock = m.clock[0]
-    if clock.stalled > 0:
-        run_until(m, now_ns, now_ns)
-    else:
-        clock.ran_until_ns = now_ns
-        for cpu in range(int(m.config[0].n_cpus)):
-            c = m.cpus[cpu]
-            if c.task != NONE and c.idle_from_ns == NONE and c.next_ns > clock.ran_until_ns:
-                clock.ran_until_ns = c.next_ns
-    clock.stalled += more
+    set_key(m, STEPS, cpu, int(m.cpus[cpu].next_ns))
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""SimPy's clock behind one door: the time, events behind all others of a time, and timers.
+"""SimPy's clock behind one door: the time, what happens now, and timers.
 
 Nothing else of the engine looks into SimPy's queue.
 """
@@ -7,18 +7,27 @@ from __future__ import annotations
 
 from functools import partial
 from heapq import heappop
-from typing import TYPE_CHECKING, Any, Final
+from math import ceil
+from typing import TYPE_CHECKING, Any, Protocol
 
-import simpy
-from simpy.events import EventPriority
+from simpy.events import NORMAL
 
 from sim.engine.foreign import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-LATE: Final = EventPriority(2)
-"""SimPy priority of the driver: behind NORMAL (1) and URGENT (0)."""
+    import simpy
+
+
+class Arrivals(Protocol):
+    """Timers that are not SimPy's."""
+
+    def next_arrival(self) -> tuple[int, int, int]:
+        """Return what comes next, when, and its number among SimPy's events."""
+
+    def arrive(self, row: int) -> None:
+        """Let it happen."""
 
 
 class Clock:
@@ -52,17 +61,31 @@ class Clock:
         """Run a generator as a SimPy process."""
         return self.env.process(generator)
 
-    def run(self, driver: Generator[Any, Any, Any]) -> None:
-        """Let time pass until `driver` has come to its end."""
-        self.env.run(until=self.env.process(driver))
+    def move_to(self, at_ns: int) -> None:
+        """Let time pass until `at_ns`; SimPy has nothing before that."""
+        self.env._now = at_ns
 
-    def late(self, at_ns: int) -> simpy.Event:
-        """Return an event at `at_ns` that comes behind all others of that time."""
-        event = simpy.Event(self.env)
-        event._ok = True
-        event._value = None
-        self.env.schedule(event, LATE, at_ns - self.now_ns)
-        return event
+    def numbered(self) -> int:
+        """Return a number that SimPy's events from now on are above, those so far below."""
+        return next(self.env._eid)
+
+    def happen(self, arrivals: Arrivals) -> None:
+        """Let happen what SimPy has for now, and arrivals of now in between, in their order.
+
+        An arrival stands where a SimPy event would that was scheduled when it began to be awaited.
+        """
+        env, queue = self.env, self.env._queue
+        now_ns = env._now
+        row, due_ns, number = arrivals.next_arrival()
+        while due_ns <= now_ns:
+            if queue and queue[0] < (due_ns, NORMAL, number):
+                env.step()  # which may have cancelled the arrival
+            else:
+                arrivals.arrive(row)
+            row, due_ns, number = arrivals.next_arrival()
+        while queue and queue[0][0] <= now_ns:
+            env.step()
+        env._now = now_ns  # a plug-in may have scheduled in fractions of a nanosecond
 
     def timer(
         self,
@@ -100,7 +123,7 @@ class Clock:
         queue = self.env._queue
         while queue and queue[0][-1] in self._cancelled:
             self._cancelled.remove(heappop(queue)[-1])
-        return int(queue[0][0]) if queue else None
+        return ceil(queue[0][0]) if queue else None
 
     def only_background(self) -> bool:
         """Whether nothing will happen but timers in the background."""

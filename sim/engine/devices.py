@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sim.engine.clock import Clock
-    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.cpus import Cpus
     from sim.engine.task import Task
     from sim.machine.machine import Machine
 
@@ -85,7 +85,7 @@ class Devices:
     """All devices of a machine, by number; number 0 is its disk."""
 
     def __init__(
-        self, machine: Machine, clock: Clock, cpus: Dispatcher, specs: Sequence[DeviceSpec]
+        self, machine: Machine, clock: Clock, cpus: Cpus, specs: Sequence[DeviceSpec]
     ) -> None:
         self._machine = machine
         self._cpus = cpus

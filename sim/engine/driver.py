@@ -7,19 +7,20 @@ runs last at its time, so that events and programs of that time see the machine 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import KernelPanicError
 from sim.engine import burst
 from sim.engine.task import Signal
+from sim.machine.layout import FOREVER, NONE
 from sim.machine.work import SEGFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.engine.clock import Clock
+    from sim.engine.cpus import Cpus
     from sim.engine.devices import Devices
-    from sim.engine.dispatcher import Dispatcher
     from sim.engine.evidence import Evidence
     from sim.engine.mmap_lock import LockQueue
     from sim.engine.shortage import Ladder
@@ -40,7 +41,7 @@ class Driver:
         machine: Machine,
         clock: Clock,
         table: TaskTable,
-        cpus: Dispatcher,
+        cpus: Cpus,
         devices: Devices,
         locks: LockQueue,
         shortage: Ladder,
@@ -60,12 +61,11 @@ class Driver:
         self._signals = signals
         self._evidence = evidence
         self._burst_steps = burst_steps if burst_steps > 0 else LONGEST_BURST
-        self._horizon_ns = burst.FOREVER if horizon_ns is None else horizon_ns
+        self._horizon_ns = FOREVER if horizon_ns is None else horizon_ns
         self._check = check
         self._handlers: dict[int, Callable[[Task, int], None]] = {
             burst.FINISHED: self._finished,
             burst.SLICE_OVER: cpus.preempt,
-            burst.GIVES_WAY: cpus.give_way,
             burst.MEMORY_SHORT: shortage.refused,
             burst.MMAP_LOCKED: locks.refused,
             burst.PAGE_WAITED_FOR: devices.refused,
@@ -80,31 +80,36 @@ class Driver:
         self.ending: str | None = None
         self.deadlock: str | None = None
 
-    def drive(self) -> Any:
+    def run(self) -> None:
         """Run to the horizon, or until nothing is left to do."""
-        yield self._clock.late(self._clock.now_ns)
+        clock, cpus = self._clock, self._cpus
+        address = self._machine.arrays.address
         while True:
-            self._cpus.settle()
+            clock.happen(cpus)
+            cpus.ask_again()
             until_ns = self._until_ns()
-            reason, cpu, at_ns = burst.advance(self._machine.arrays, until_ns, self._burst_steps)
+            reason, cpu, at_ns = burst.PICK, NONE, 0
+            while reason == burst.PICK:
+                reason, cpu, at_ns = burst.advance(
+                    address, clock.now_ns, until_ns, self._burst_steps, clock.numbered()
+                )
+                if reason in (burst.REACHED, burst.IDLE) and until_ns >= self._horizon_ns:
+                    self._end(reason)
+                    return
+                clock.move_to(at_ns)
+                if reason == burst.PICK:
+                    cpus.pick(cpu)
             if self.tell is not None:
-                self.tell(self._clock.now_ns)
+                self.tell(clock.now_ns)
             if self._check:
                 self._machine.audit()
             if reason == burst.ROOM:
                 self._machine.make_room()
-            elif reason in (burst.REACHED, burst.IDLE):
-                if until_ns >= self._horizon_ns:
-                    self._end(reason)
-                    return
-                yield self._clock.late(until_ns)
-            else:
-                yield self._clock.late(at_ns)
-                self._devices.take_requests()
-                if reason != burst.LENGTH:
-                    self._act(reason, cpu)
-                    self._locks.attend()
-                    yield self._clock.late(self._clock.now_ns)
+                continue
+            self._devices.take_requests()
+            if reason in self._handlers:
+                self._act(reason, cpu)
+                self._locks.attend()
 
     def _upcoming_ns(self) -> int | None:
         """Return when the next event comes; the kernel's own timers are none, if all is at rest."""
@@ -118,15 +123,14 @@ class Driver:
 
     def _act(self, reason: int, cpu: int) -> None:
         """Do what the burst came back for."""
-        task = self._cpus.running[cpu]
+        task = self._cpus.task_on(cpu)
         if task is None:
             raise KernelPanicError("the burst ran a CPU without a task", str(cpu))
         self._handlers[reason](task, cpu)
 
     def _finished(self, task: Task, cpu: int) -> None:
         self._locks.look_again()
-        if task.busy:
-            task.complete()
+        task.complete()
 
     def _invalid(self, task: Task, cpu: int) -> None:
         burst.charge(self._machine.arrays, cpu, task.row, SEGFAULT)
@@ -134,7 +138,8 @@ class Driver:
         self._signals.kill(task, Signal.SEGFAULT)
 
     def _end(self, reason: int) -> None:
-        if reason == burst.REACHED or self._upcoming_ns() is not None:
+        awaited = self._upcoming_ns() is not None or self._cpus.next_arrival()[0] != NONE
+        if reason == burst.REACHED or awaited:
             self.ending = "horizon"
             self._clock.stop_at(self._horizon_ns)
         elif any(True for _ in self._table.living()):

@@ -15,7 +15,7 @@ from sim.kernel.step import take_lock, waits_for_lock
 from sim.machine.layout import HEED_LOCKS, NONE
 
 if TYPE_CHECKING:
-    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.cpus import Cpus
     from sim.engine.table import TaskTable
     from sim.engine.task import Task
     from sim.machine.machine import Machine
@@ -27,7 +27,7 @@ class LockQueue:
     Calls wait in their order; whatever waits for one area only stands beside them.
     """
 
-    def __init__(self, machine: Machine, table: TaskTable, cpus: Dispatcher) -> None:
+    def __init__(self, machine: Machine, table: TaskTable, cpus: Cpus) -> None:
         self._machine = machine
         self._table = table
         self._cpus = cpus

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES
-from sim.engine.burst import bring_up_to, note_peak
+from sim.engine.burst import note_peak
 from sim.engine.latency import forget_latencies, latencies
+from sim.engine.runqueue import bring_up_to
 from sim.engine.task import State, Task
 from sim.machine import work
 from sim.machine.layout import PEAK
@@ -79,7 +80,7 @@ class Measurement:
         m.peak[0].total = 0
         m.clock[0].free_min = m.pool[0].free
         system.evidence.warmed_up()
-        system.cpus.queue.restart(system.clock.now_ns)
+        system.cpus.restart(system.clock.now_ns)
         note_peak(m)
         self._since_ns = system.clock.now_ns
         self._busy_ns = self._busy_now()
@@ -123,7 +124,7 @@ class Measurement:
                 for t_ns, kind, name in system.figures.marks
             ],
             "distributions": self._distributions(),
-            "littles_law_residual": system.cpus.queue.little_residual(system.clock.end_ns),
+            "littles_law_residual": system.cpus.little_residual(system.clock.end_ns),
             "disk": {
                 name: getattr(system.devices.disk, name)
                 for name in ("reads", "pages_read", "writes", "pages_written")

@@ -22,7 +22,7 @@ from sim.machine.layout import (
     THP_NEVER,
 )
 from sim.machine.machine import HostSpec
-from sim.policy.schedulers import SCHEDULERS, SchedulerPolicy
+from sim.policy.schedulers import SCHEDULERS, Scheduler
 from sim.program import PROGRAMS
 from sim.program.signature import PROCESS_KEYS, keyword_arguments
 
@@ -79,7 +79,7 @@ def simulate(
     burst: int | None = None,
     check: bool = False,
     programs: Mapping[str, Callable[..., Any]] | None = None,
-    schedulers: Mapping[str, Callable[[int], SchedulerPolicy]] | None = None,
+    schedulers: Mapping[str, Scheduler] | None = None,
     tell: Callable[[int], None] | None = None,
 ) -> RunResult:
     """Carry out one run of a resolved scenario and return its result.
@@ -115,7 +115,7 @@ def build_simulation(
     replication: int = 0,
     burst: int | None = None,
     check: bool = False,
-    schedulers: Mapping[str, Callable[[int], SchedulerPolicy]] | None = None,
+    schedulers: Mapping[str, Scheduler] | None = None,
 ) -> Simulation:
     """Return the machine of a resolved scenario, with nothing running on it yet."""
     run, host = resolved["run"], resolved["host"]

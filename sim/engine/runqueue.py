@@ -1,125 +1,309 @@
-"""The run queue: who waits for a CPU, in the policy's order, and for how long."""
+"""Run queues and CPUs inside the burst: who waits, who runs, what is counted of both.
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+Linux: `kernel/sched/core.c`.  In which order tasks run is the policy's to say; the queues here are
+in order of arrival, so that the longest wait in each is known.  Nothing here is linear in CPUs or
+tasks but where the first task stalls.
+"""
 
-from sim.base.text import shown
-from sim.policy.schedulers import FOREVER_NS, SchedulerPolicy
-from sim.program.blame import blaming, complaint, is_of_plugin
-from sim.stats.level import Level
+from sim.base.jit import compiled, inlined
+from sim.cost.draw import settle
+from sim.engine.timers import arrival_ns, drop_timer, set_timer
+from sim.kernel.work import note
+from sim.machine.layout import FOREVER, NONE, Arrays
+from sim.machine.turns import FREE, LOOK, STEPS, first_cpu, key_of, set_key
+from sim.machine.work import CONTEXT_SWITCH
+from sim.observe.histogram import RUNQUEUE, observe
+from sim.observe.series import integrate, run_until, sample
+from sim.policy.schedulers import PLUGIN, PREEMPTED, WOKE
+from sim.policy.schedulers.shipped import pick, slice_ns
 
-ANY = -1
-"""The queue of tasks that may run on any CPU; others are bound to the CPU of that number."""
+_SUM_BITS = 61
+_SUM_MASK = (1 << _SUM_BITS) - 1
 
 
-class RunQueue:
-    """One policy for tasks that may run anywhere, and one per CPU for those bound to it.
+# --- queues -----------------------------------------------------------------------------------
 
-    Between the two, a CPU serves the one whose longest waiter has waited longer.
+
+@compiled
+def bring_up_to(m: Arrays, now_ns: int) -> None:
+    """Sample and integrate up to `now_ns`."""
+    sample(m, now_ns)
+    integrate(m, now_ns)
+
+
+@inlined
+def sample_due(m: Arrays, now_ns: int) -> None:
+    """Write the samples that are due before the number of runnable tasks changes."""
+    if m.clock[0].sample_next_ns <= now_ns:
+        bring_up_to(m, now_ns)
+
+
+@inlined
+def add_to_area(m: Arrays, ns: int) -> None:
+    """Add to the integral of the number of tasks that wait: times they leave, less they enter."""
+    sched = m.sched[0]
+    low = int(sched.area_low) + ns
+    sched.area_high += low >> _SUM_BITS
+    sched.area_low = low & _SUM_MASK
+
+
+@compiled
+def enqueue(m: Arrays, task: int, why: int, now_ns: int) -> None:
+    """Put a task that became runnable into its run queue.
+
+    Since when there is contention on a CPU is what its own queue says, or else the one for any CPU;
+    so a queue that fills while there is contention takes over since when.
     """
-
-    def __init__(self, policy: Callable[[int], SchedulerPolicy], quantum_ns: int) -> None:
-        made = partial(Checked, policy) if is_of_plugin(policy) else policy
-        self._make: Callable[[], SchedulerPolicy] = partial(made, quantum_ns)
-        self._policies: dict[int, SchedulerPolicy] = {}
-        self._since: dict[int, dict[int, int]] = {}
-        self.length = Level(0, 0)
-        self.enqueued = 0
-        self.waited_ns = 0
-        self._counted_from_ns = 0
-
-    def enqueue(self, pid: int, pin: int | None, now_ns: int) -> None:
-        """Take in a task that became runnable."""
-        where = ANY if pin is None else pin
-        if where not in self._policies:
-            self._policies[where] = self._make()
-            self._since[where] = {}
-        self._policies[where].enqueue(pid, now_ns)
-        self._since[where][pid] = now_ns
-        self.length.add(now_ns, 1)
-        self.enqueued += 1
-
-    def waits_for(self, cpu: int) -> bool:
-        """Whether any task that `cpu` may run is waiting."""
-        return bool(self._since.get(ANY)) or bool(self._since.get(cpu))
-
-    def __bool__(self) -> bool:
-        return any(self._since.values())
-
-    def pick(self, cpu: int, now_ns: int) -> tuple[int, int, int] | None:
-        """Return and remove the next task for `cpu`: pid, slice and how long it waited, in ns."""
-        choices = [
-            (min(self._since[where].values()), where)
-            for where in (ANY, cpu)
-            if self._since.get(where)
-        ]
-        if not choices:
-            return None
-        where = min(choices)[1]
-        picked = self._policies[where].pick(now_ns)
-        if picked is None:
-            return None
-        pid, slice_ns = picked
-        since_ns = self._since[where].pop(pid)
-        waited_ns = now_ns - since_ns
-        self.length.add(now_ns, -1)
-        self.waited_ns += now_ns - max(since_ns, self._counted_from_ns)
-        return pid, slice_ns, waited_ns
-
-    def restart(self, now_ns: int) -> None:
-        """Forget what was counted before `now_ns`; tasks that wait are counted from there."""
-        self.length.restart(now_ns)
-        self.enqueued = len(self)
-        self.waited_ns = 0
-        self._counted_from_ns = now_ns
-
-    def little_residual(self, now_ns: int) -> int:
-        """Return the integral of the queue's length less the sum of all waits, in task-ns.
-
-        Little's law is an identity in every run once waits under way are counted: it must be 0.
-        """
-        under_way = [since for queue in self._since.values() for since in queue.values()]
-        waits = sum(now_ns - max(since, self._counted_from_ns) for since in under_way)
-        return self.length.area(now_ns) - self.waited_ns - waits
-
-    def __len__(self) -> int:
-        return sum(len(since) for since in self._since.values())
+    sample_due(m, now_ns)
+    e = m.entities[task]
+    pin = int(m.tasks[task].pin)
+    row = pin + 1 if pin != NONE else 0
+    q = m.queues[row]
+    if q.length == 0:
+        q.contended_ns = now_ns
+        if row > 0 and m.queues[0].length > 0:
+            q.contended_ns = m.queues[0].contended_ns
+        q.head = task
+    else:
+        m.entities[int(q.tail)].next = task
+    e.prev = q.tail
+    e.next = NONE
+    e.queue = row
+    e.since_ns = now_ns
+    e.why = why
+    q.tail = task
+    q.length += 1
+    m.clock[0].runnable += 1
+    m.sched[0].enqueued += 1
+    add_to_area(m, -now_ns)
+    if pin != NONE:
+        set_key(m, LOOK, pin, 0)
 
 
-class Checked:
-    """A plug-in's policy, none of whose mistakes is taken for one of ours."""
+@compiled
+def dequeue(m: Arrays, task: int, now_ns: int) -> int:
+    """Take a task off its run queue; return how long it waited, in ns."""
+    sample_due(m, now_ns)
+    sched = m.sched[0]
+    e = m.entities[task]
+    q = m.queues[int(e.queue)]
+    before = int(e.prev)
+    behind = int(e.next)
+    if before != NONE:
+        m.entities[before].next = behind
+    else:
+        q.head = behind
+    if behind != NONE:
+        m.entities[behind].prev = before
+    else:
+        q.tail = before
+    e.queue = NONE
+    q.length -= 1
+    m.clock[0].runnable -= 1
+    add_to_area(m, now_ns)
+    low = int(sched.waited_low) + now_ns - max(int(e.since_ns), int(sched.counted_from_ns))
+    sched.waited_high += low >> _SUM_BITS
+    sched.waited_low = low & _SUM_MASK
+    return now_ns - int(e.since_ns)
 
-    def __init__(self, policy: Callable[[int], SchedulerPolicy], quantum_ns: int) -> None:
-        self._source = policy
-        self._waiting: set[int] = set()
-        with blaming(policy):
-            self._policy = policy(quantum_ns)
 
-    def enqueue(self, pid: int, now_ns: int) -> None:
-        """Hand a task to the policy."""
-        self._waiting.add(pid)
-        with blaming(self._source):
-            self._policy.enqueue(pid, now_ns)
+@inlined
+def is_wanted(m: Arrays, cpu: int) -> bool:
+    """Whether any task that `cpu` may run is waiting."""
+    return bool(m.queues[0].length > 0 or m.queues[cpu + 1].length > 0)
 
-    def pick(self, now_ns: int) -> tuple[int, int] | None:
-        """Return what the policy picks, if it can be.
 
-        Raises `ScenarioError` unless it is a task that waits, and a slice of at least 1 ns.
-        """
-        with blaming(self._source):
-            picked: Any = self._policy.pick(now_ns)
-        if picked is None:
-            return None
-        wrong = f"pick returns {shown(picked)}; write `(pid, slice_ns)` or `None`"
-        if not isinstance(picked, tuple) or len(picked) != 2:
-            raise complaint(self._source, wrong)
-        pid, slice_ns = picked
-        if not isinstance(pid, int) or not isinstance(slice_ns, int):
-            raise complaint(self._source, wrong)
-        if pid not in self._waiting:
-            raise complaint(self._source, f"pick returns the task {pid}, which does not wait")
-        if not 1 <= slice_ns <= FOREVER_NS:
-            raise complaint(self._source, f"pick returns a slice of {shown(slice_ns)} ns")
-        self._waiting.remove(pid)
-        return pid, slice_ns
+@inlined
+def turn_ends_ns(m: Arrays, cpu: int) -> int:
+    """Return when the slice of the task on a CPU that is wanted ends.
+
+    One that had ended before there was contention ends at the first tick since.
+    """
+    own = m.queues[cpu + 1]
+    since = int(own.contended_ns) if own.length > 0 else int(m.queues[0].contended_ns)
+    end = int(m.cpus[cpu].slice_end_ns)
+    if end < since:
+        tick = int(m.clock[0].tick_ns)
+        end = (since + tick - 1) // tick * tick
+    return end
+
+
+@compiled
+def queue_for(m: Arrays, cpu: int) -> int:
+    """Return the queue that a CPU serves, of those it may: where somebody has waited longest."""
+    own = cpu + 1
+    if m.queues[own].length == 0:
+        return 0
+    if m.queues[0].length == 0:
+        return own
+    first = m.entities[int(m.queues[0].head)].since_ns
+    return 0 if first <= m.entities[int(m.queues[own].head)].since_ns else own
+
+
+# --- CPUs ---------------------------------------------------------------------------------------
+
+
+@compiled
+def vacate(m: Arrays, cpu: int) -> None:
+    """Take a CPU from its task, if it has one."""
+    c = m.cpus[cpu]
+    if c.task == NONE:
+        return
+    m.tasks[int(c.task)].cpu = NONE
+    c.task = NONE
+    m.sched[0].running -= 1
+    set_key(m, STEPS, cpu, FOREVER)
+    set_key(m, FREE, cpu, 0)
+    if m.queues[cpu + 1].length > 0:
+        set_key(m, LOOK, cpu, 0)
+
+
+@compiled
+def preempt(m: Arrays, cpu: int, now_ns: int) -> None:
+    """Take a CPU from its task, which goes on waiting for one."""
+    task = int(m.cpus[cpu].task)
+    vacate(m, cpu)
+    enqueue(m, task, PREEMPTED, now_ns)
+
+
+@compiled
+def switch_to(m: Arrays, cpu: int, task: int, now_ns: int, slice_ns: int) -> None:
+    """Give a CPU without a task to one that waits, from `now_ns` on.
+
+    A switch from another task costs; the slice ends at the first tick at or after its length.
+    """
+    waited_ns = dequeue(m, task, now_ns)
+    c = m.cpus[cpu]
+    clock = m.clock[0]
+    clock.lines = 0
+    ns = 0
+    if c.last != NONE and c.last != task:
+        note(m, CONTEXT_SWITCH, 1)
+        ns = (settle(m, task) + 500) // 1000
+    observe(m, RUNQUEUE, waited_ns)
+    if clock.stalled > 0:
+        run_until(m, now_ns, now_ns + ns)
+    c.task = task
+    c.last = task
+    c.idle_from_ns = NONE
+    c.next_ns = now_ns + ns
+    c.busy_ns += ns
+    tick = int(clock.tick_ns)
+    c.slice_end_ns = FOREVER
+    if slice_ns < FOREVER:
+        c.slice_end_ns = (now_ns + slice_ns + tick - 1) // tick * tick
+    m.tasks[task].cpu = cpu
+    m.tasks[task].cpu_ns += ns
+    m.sched[0].running += 1
+    set_key(m, STEPS, cpu, int(c.next_ns))
+    set_key(m, FREE, cpu, FOREVER)
+
+
+@inlined
+def idles(m: Arrays, cpu: int, now_ns: int) -> bool:
+    """Whether the task on `cpu` waits there for its next arrival."""
+    c = m.cpus[cpu]
+    return bool(c.idle_from_ns != NONE and c.next_ns > now_ns)
+
+
+@inlined
+def begin_to_idle(m: Arrays, cpu: int, until_ns: int) -> None:
+    """Let a CPU stand still until an arrival."""
+    c = m.cpus[cpu]
+    c.idle_from_ns = c.next_ns
+    c.next_ns = until_ns
+    if key_of(m, FREE, cpu) != 0:
+        set_key(m, FREE, cpu, 0)
+
+
+@compiled
+def stop_idling(m: Arrays, cpu: int, now_ns: int) -> None:
+    """Let the CPU go on now if it stands still until an arrival."""
+    c = m.cpus[cpu]
+    if idles(m, cpu, now_ns):
+        c.next_ns = now_ns
+        set_key(m, STEPS, cpu, now_ns)
+    c.idle_from_ns = NONE
+
+
+@compiled
+def give_way(m: Arrays, cpu: int, now_ns: int) -> None:
+    """Block a paced task until its next arrival, since another could use its CPU."""
+    task = int(m.cpus[cpu].task)
+    stop_idling(m, cpu, now_ns)
+    vacate(m, cpu)
+    set_timer(m, task, arrival_ns(m, task))
+
+
+@compiled
+def wake(m: Arrays, task: int, now_ns: int) -> None:
+    """Let a task go on whose arrival has come."""
+    drop_timer(m, task)
+    enqueue(m, task, WOKE, now_ns)
+
+
+@compiled
+def look_at(m: Arrays, cpu: int) -> None:
+    """See to it that a CPU is looked at before the next step."""
+    set_key(m, LOOK, cpu, 0)
+
+
+@inlined
+def to_look_at(m: Arrays) -> int:
+    """Return the lowest CPU that may be free and is wanted, or whose task may be done; or NONE."""
+    cpu = first_cpu(m, LOOK)
+    if m.queues[0].length > 0:
+        free = first_cpu(m, FREE)
+        if free != NONE and (cpu == NONE or free < cpu):
+            return free
+    return cpu
+
+
+@compiled
+def hand_out(m: Arrays, now_ns: int) -> int:
+    """Take CPUs from tasks that have nothing to do, and give them to those that wait.
+
+    Returns a CPU for which a plug-in's policy has to pick a task first, or NONE.
+    """
+    cpu = to_look_at(m)
+    while cpu != NONE:
+        c = m.cpus[cpu]
+        set_key(m, LOOK, cpu, FOREVER)
+        if c.task != NONE and m.entities[int(c.task)].busy == 0:
+            vacate(m, cpu)
+            set_key(m, LOOK, cpu, FOREVER)
+        wanted = is_wanted(m, cpu)
+        if c.task != NONE:
+            if wanted and idles(m, cpu, now_ns):
+                give_way(m, cpu, now_ns)
+                set_key(m, LOOK, cpu, FOREVER)
+            elif not idles(m, cpu, now_ns):
+                set_key(m, FREE, cpu, FOREVER)
+        if c.task == NONE and wanted:
+            if m.sched[0].policy == PLUGIN:
+                return cpu
+            while c.task == NONE and is_wanted(m, cpu):
+                task = pick(m, queue_for(m, cpu))
+                if m.entities[task].busy == 1:
+                    switch_to(m, cpu, task, now_ns, slice_ns(m))
+                else:  # its call was cancelled while it queued, and it waits for others
+                    dequeue(m, task, now_ns)
+        cpu = to_look_at(m)
+    return NONE
+
+
+@compiled
+def stall(m: Arrays, now_ns: int, more: int) -> None:
+    """Take note that `more` tasks more wait for memory from `now_ns` on, or fewer if negative."""
+    clock = m.clock[0]
+    if clock.stalled > 0:
+        clock.some_ns += now_ns - clock.some_from_ns
+        run_until(m, now_ns, now_ns)
+    else:
+        clock.ran_until_ns = now_ns
+        for cpu in range(int(m.config[0].n_cpus)):
+            c = m.cpus[cpu]
+            if c.task != NONE and c.idle_from_ns == NONE and c.next_ns > clock.ran_until_ns:
+                clock.ran_until_ns = c.next_ns
+    clock.some_from_ns = now_ns
+    clock.stalled += more

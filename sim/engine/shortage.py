@@ -14,7 +14,7 @@ from sim.engine.waits import WaitList
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.cpus import Cpus
     from sim.engine.evidence import Evidence
     from sim.engine.pressure import Pressure
     from sim.engine.table import TaskTable
@@ -42,7 +42,7 @@ class MemoryWaits:
     """The tasks of one scope that wait for memory, first come first served."""
 
     def __init__(
-        self, machine: Machine, cpus: Dispatcher, pressure: Pressure, evidence: Evidence
+        self, machine: Machine, cpus: Cpus, pressure: Pressure, evidence: Evidence
     ) -> None:
         self._machine = machine
         self._evidence = evidence

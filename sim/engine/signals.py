@@ -10,7 +10,7 @@ from sim.kernel import step as ops
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.cpus import Cpus
     from sim.engine.evidence import Evidence
     from sim.engine.figures import Figures
     from sim.engine.task import Task
@@ -23,7 +23,7 @@ class Signals:
     def __init__(
         self,
         machine: Machine,
-        cpus: Dispatcher,
+        cpus: Cpus,
         figures: Figures,
         evidence: Evidence,
     ) -> None:
@@ -59,8 +59,7 @@ class Signals:
         t = self._machine.arrays.tasks[task.row]
         t.killed = 1
         t.op = ops.OP_NONE
-        task.busy = False
-        self._cpus.stop_idling_of(task)
+        self._cpus.cancel(task)
         for hear in self.heard:
             hear(task)
         self.cancel_wait(task)

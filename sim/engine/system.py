@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.engine.clock import Clock
+    from sim.engine.cpus import Cpus
     from sim.engine.devices import Devices
-    from sim.engine.dispatcher import Dispatcher
     from sim.engine.driver import Driver
     from sim.engine.evidence import Evidence
     from sim.engine.figures import Figures
@@ -32,7 +32,7 @@ class System:
     machine: Machine
     clock: Clock
     table: TaskTable
-    cpus: Dispatcher
+    cpus: Cpus
     pressure: Pressure
     figures: Figures
     evidence: Evidence

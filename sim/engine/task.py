@@ -79,12 +79,6 @@ class Task:
     """What runs its program."""
     done: simpy.Event | None = None
     """Succeeds when the operation under way has been carried out."""
-    busy: bool = False
-    """An operation is under way, its end not yet told."""
-    queued: bool = False
-    """It waits for a CPU."""
-    cpu: int | None = None
-    """The CPU that it has."""
     wait: Wait | None = None
     """What it waits for, other than a CPU."""
     killed: Signal | None = None
@@ -116,7 +110,6 @@ class Task:
 
     def complete(self) -> None:
         """Tell the program that its operation is done."""
-        self.busy = False
         if self.done is not None:
             self.done.succeed()
 

@@ -11,7 +11,7 @@ from sim.engine.task import Wait
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.cpus import Cpus
     from sim.engine.pressure import Pressure
     from sim.engine.task import Task
 
@@ -25,7 +25,7 @@ class WaitList:
 
     def __init__(
         self,
-        cpus: Dispatcher,
+        cpus: Cpus,
         *,
         pressure: Pressure | None = None,
         withdrawn: Callable[[], None] | None = None,

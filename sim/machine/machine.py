@@ -15,12 +15,14 @@ from sim.machine.layout import (
     COLUMNS,
     F_RESERVED,
     FILE,
+    FOREVER,
     FORK_COW,
     FORK_EAGER,
     HUGE_ORDER,
     HUGE_PAGES,
     MOST_SAMPLES,
     N_LATENCIES,
+    NICE_0_WEIGHT,
     NONE,
     RECEIPT_ROWS,
     ROOT,
@@ -32,6 +34,7 @@ from sim.machine.layout import (
 )
 from sim.machine.memory import recycle
 from sim.machine.rules import R_FOLIO_REUSE, rules_of
+from sim.machine.turns import FREE, N_TOURNAMENTS
 from sim.machine.watermarks import (
     commit_reserves,
     percpu_batch,
@@ -127,6 +130,8 @@ class Machine:
         rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
         one = ("config", "pool", "groups", "charged", "clock", "peak", "lists", "cached")
         rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES}
+        leaves = 1 << (host.cpus - 1).bit_length()
+        rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
         rows |= {"requests": _FIRST_REQUESTS}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
@@ -136,6 +141,7 @@ class Machine:
         self._take_note_of_room()
         self._set_up_pool()
         self._set_up_zones()
+        self._set_up_cpus(leaves)
         self.n_groups = 1  # the root
         self._free_tasks = list(range(_FIRST_SLOTS - 1, -1, -1))
 
@@ -162,11 +168,20 @@ class Machine:
         pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
         pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
         m.clock[0].tick_ns = 1_000_000_000 // host.hz
-        for cpu in m.cpus:
-            cpu.task = cpu.last = cpu.idle_from_ns = NONE
         m.percpu.head = NONE
         m.buddy.head = NONE
         m.groups[ROOT].parent = NONE
+
+    def _set_up_cpus(self, leaves: int) -> None:
+        m = self.arrays
+        m.cpus.task = m.cpus.last = m.cpus.idle_from_ns = NONE
+        m.queues.head = m.queues.tail = NONE
+        m.sched[0].leaves = leaves
+        m.turns[:] = FOREVER
+        root = 2 * FREE * leaves
+        m.turns[root + leaves : root + leaves + self.host.cpus] = 0
+        for node in range(leaves - 1, 0, -1):
+            m.turns[root + node] = min(m.turns[root + 2 * node], m.turns[root + 2 * node + 1])
 
     def _set_up_zones(self) -> None:
         host, m = self.host, self.arrays
@@ -211,7 +226,7 @@ class Machine:
         """Return the row of a new task that has no address space, no stack and nothing to do."""
         if not self._free_tasks:
             rows = len(self.arrays.tasks)
-            for name in ("tasks", "counts", "draws"):
+            for name in ("tasks", "entities", "timers", "counts", "draws"):
                 self.arrays.grow(name)
             self._free_tasks = list(range(2 * rows - 1, rows - 1, -1))
         row = self._free_tasks.pop()
@@ -225,6 +240,10 @@ class Machine:
             "fault_from_ns",
         ):  # fmt: skip
             t[name] = NONE
+        e = self.arrays.entities[row]
+        e.busy = 0
+        e.weight = NICE_0_WEIGHT
+        e.queue = e.timer = NONE
         self.arrays.counts[row] = 0
         self.arrays.draws[row] = 0
         return row

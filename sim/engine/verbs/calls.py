@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.engine.clock import Clock
-    from sim.engine.dispatcher import Dispatcher
+    from sim.engine.cpus import Cpus
     from sim.engine.evidence import Evidence
     from sim.engine.figures import Figures
     from sim.engine.lists import ListStore
@@ -43,7 +43,7 @@ class Calls:
         task: Task,
         machine: Machine,
         clock: Clock,
-        cpus: Dispatcher,
+        cpus: Cpus,
         figures: Figures,
         evidence: Evidence,
         lists: ListStore,

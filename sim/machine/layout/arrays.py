@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from sim.machine.layout.frames import FOLIO, FRAME
 from sim.machine.layout.groups import GROUP, N_KINDS
 from sim.machine.layout.images import IMAGE, SEGMENT
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, ZONE
+from sim.machine.layout.sched import ENTITY, QUEUE, SCHED
 from sim.machine.layout.spaces import SPACE
 from sim.machine.layout.tables import TABLE, TABLE_ENTRIES
 from sim.machine.layout.tasks import TASK
@@ -40,6 +42,11 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "touches": (INT, ()),
     "tasks": (TASK, ()),
     "cpus": (CPU, ()),
+    "entities": (ENTITY, ()),
+    "queues": (QUEUE, ()),
+    "sched": (SCHED, ()),
+    "turns": (INT, ()),
+    "timers": (INT, ()),
     "zones": (ZONE, ()),
     "buddy": (LIST, (N_ORDERS,)),
     "percpu": (LIST, ()),
@@ -60,6 +67,27 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "latencies": (LATENCY, ()),
 }
 """Every array of a machine: what its elements are, and its shape behind the first axis."""
+
+
+MACHINES: Final[WeakValueDictionary[int, "Arrays"]] = WeakValueDictionary()
+"""All machines by address, for code that is not compiled (`sim.machine.native.arrays_at`)."""
+
+
+class Words:
+    """Hot records as Python reads and writes them: flat, a word a column.
+
+    A word of a view takes some 50 ns, an attribute of a NumPy record 1,300 to 2,100.  Where a
+    column lies is told by `sim.machine.words`.  Views are made anew when arrays grow: keep none.
+    """
+
+    __slots__ = ("clock", "cpus", "entities", "pool", "sched", "tasks")
+
+    clock: memoryview
+    cpus: memoryview
+    entities: memoryview
+    pool: memoryview
+    sched: memoryview
+    tasks: memoryview
 
 
 class Arrays:
@@ -84,6 +112,13 @@ class Arrays:
     """Pages times 2, plus 1 to write them."""
     tasks: Any
     cpus: Any
+    entities: Any
+    queues: Any
+    sched: Any
+    turns: NDArray[np.int64]
+    """Tournaments between CPUs, see `sim.machine.turns`."""
+    timers: NDArray[np.int64]
+    """A heap of tasks that wait for an arrival, the next one first."""
     zones: Any
     buddy: Any
     percpu: Any
@@ -114,8 +149,10 @@ class Arrays:
 
     def __init__(self, rows: Mapping[str, int]) -> None:
         """Allocate `rows[name]` zero rows of every array."""
+        self.words = Words()
         self._bases = np.zeros((len(COLUMNS), 2), np.int64)  # address, rows
         self.address = int(self._bases.ctypes.data)
+        MACHINES[self.address] = self
         for name, (dtype, inner) in COLUMNS.items():
             self.replace(name, zeroed((rows[name], *inner) if inner else rows[name], dtype))
 
@@ -127,6 +164,8 @@ class Arrays:
         rows = np.ascontiguousarray(array) if not dtype.names else array
         setattr(self, name, checked(rows) if CHECKED else rows)
         self._bases[list(COLUMNS).index(name)] = rows.ctypes.data, len(rows)
+        if name in Words.__slots__:
+            setattr(self.words, name, np.asarray(rows).view(np.int64).data)
 
     def grow(self, name: str) -> None:
         """Double the rows of the array called `name`."""

@@ -26,6 +26,8 @@ CLOCK = np.dtype(
             "fault_ps",
             # memory pressure
             "stalled",  # tasks that wait for memory
+            "some_from_ns",  # `some_ns` reaches up to here
+            "some_ns",  # how long some waited
             "ran_until_ns",  # while some do: when the last step so far ends
             "full_ns",  # how long some waited and nobody ran
         )

@@ -11,7 +11,6 @@ CPU = np.dtype(
             "group",  # that is charged for the frames secured on it
             "next_ns",  # end of the step under way: when its next step may start
             "slice_end_ns",
-            "contended",  # 1 while another task could use this CPU
             "idle_from_ns",  # paced task waits for its arrival since then, or NONE
             "busy_ns",
             "steps",

@@ -12,7 +12,7 @@ from sim.engine.system import System
 from sim.engine.task import Signal, State, Task
 from sim.engine.verbs.process import Process
 from sim.kernel import step as ops
-from sim.machine.layout import KIND_FILE, ROOT
+from sim.machine.layout import KIND_FILE, NONE, ROOT
 from sim.program.api import Image
 from sim.program.patterns import Every, Listed
 
@@ -130,14 +130,16 @@ def hungry(task: Process) -> Life:
 def state_of(system: System, victim: Task) -> str:
     """Say in a word what the victim was doing."""
     t = system.machine.arrays.tasks[victim.row]
-    if victim.queued:
+    if system.cpus.is_queued(victim):
         return "in the run queue"
     if victim in system.memory_waits.tasks:
         return "short of memory"
     if victim.wait is not None:
         return " ".join(victim.wait.what.split()[:2])
-    if victim.cpu is not None:
-        cpu = system.machine.arrays.cpus[victim.cpu]
+    if system.cpus.awaits_arrival(victim):
+        return "its next"
+    if int(t.cpu) != NONE:
+        cpu = system.machine.arrays.cpus[int(t.cpu)]
         if cpu.idle_from_ns >= 0 and cpu.next_ns > system.clock.now_ns:
             return "idle on its CPU"
         done = " done" if int(t.op) == ops.OP_NONE else ""

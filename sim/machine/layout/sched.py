@@ -1,0 +1,66 @@
+"""What schedulers know of tasks, and the run queues."""
+
+from typing import Final
+
+import numpy as np
+
+NICE_0_WEIGHT: Final = 1024
+"""Weight of a task of nice 0 (`NICE_0_LOAD`)."""
+FOREVER: Final = 1 << 62
+"""A time that never comes, in ns."""
+
+ENTITY = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "busy",  # 1 from the begin of an operation until its program is told of the end
+            "weight",  # its share of a CPU; nice 0 is `NICE_0_WEIGHT`
+            "why",  # it is runnable: it woke, was preempted, or yielded
+            "queue",  # the run queue that it waits in, or NONE
+            "next",  # who came to that queue after it
+            "prev",  # and before it
+            "since_ns",  # since when it waits there
+            "due_ns",  # when the arrival comes that it is blocked for
+            "due_number",  # among SimPy's events, at a tie
+            "due_order",  # among the timers of that number
+            "timer",  # its place in the heap `timers`, or NONE
+        )
+    ]
+)
+"""A task as schedulers see it (Linux `sched_entity`), a row for each of `tasks`."""
+
+QUEUE = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "head",  # who has waited longest
+            "tail",
+            "length",
+            "contended_ns",  # since when somebody has been waiting here
+        )
+    ]
+)
+"""A run queue: row 0 for tasks that may run anywhere, row 1 + n for those bound to CPU n."""
+
+SCHED = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "policy",  # number of the policy (`sim.policy.schedulers`)
+            "quantum_ns",
+            "leaves",  # of each tournament in `turns`: a power of 2
+            "running",  # CPUs that have a task
+            "timers",  # tasks in the heap `timers`
+            "timer_order",  # of the next one
+            "event",  # SimPy had numbered its events up to here when the burst began
+            # Little's law, from `counted_from_ns` on; sums in two words, as in CLOCK
+            "counted_from_ns",
+            "counted_from",  # tasks that waited then
+            "enqueued",
+            "area_low",  # times of leaving less times of entering
+            "area_high",
+            "waited_low",
+            "waited_high",
+        )
+    ]
+)
