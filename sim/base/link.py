@@ -11,8 +11,10 @@ This rests on how Numba works inside (its pipeline, its code libraries, its disp
 change from release to release; `tests/unit/test_link.py` says what is relied on.
 """
 
+import gc
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Final
 
 from llvmlite.binding import Linkage
 from numba.core import sigutils, types
@@ -105,17 +107,63 @@ class _Lowering(LoweringPass):
         return True
 
 
+NEEDLESS: Final = frozenset(
+    (
+        "with_lifting",
+        "inline_closure_likes",
+        "make_function_op_code_to_jit_function",
+        "inline_inlinables",
+        "inline_overloads",
+        "find_literally",
+        "literal_unroll",
+        "LiteralPropagation",
+        "rewrite_semantic_constants",
+        "Rewrite dynamic raises",
+        "dead_branch_prune",  # LLVM does
+        "nopython_rewrites",  # of expressions with arrays
+    )
+)
+"""Numba's passes for what compiled code here has none of: closures, comprehensions, with blocks."""
+
+
 class _LoweringCompiler(CompilerBase):
-    """Numba's pipeline up to intermediate code."""
+    """Numba's pipeline up to intermediate code, as far as it is needed."""
 
     def define_pipelines(self) -> list[PassManager]:
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         passes.passes = [
             (_Lowering, "lowering for linking") if p is NativeLowering else (p, why)
             for p, why in passes.passes
+            if p.name() not in NEEDLESS
         ]
         passes.finalize()
         return [passes]
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Look for garbage among new objects only, and less often: the compiler makes millions."""
+    often = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(30_000, 10, 10)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*often)
+        gc.unfreeze()
+
+
+def _with_room(function: Callable[..., Any], *args: Any) -> Any:
+    """Call `function` from a frame so large that Python gets room for all frames of its calls.
+
+    It gets 16 KiB at a time else, and gives it back when the last frame there returns.  A call in a
+    loop that needs new room each time costs two system calls; Numba makes 100,000 such calls.
+    """
+    return function(*args)
+
+
+_FRAME_WORDS: Final = 1 << 16  # the next power of two is taken: as much again for what is called
+_with_room.__code__ = _with_room.__code__.replace(co_stacksize=_FRAME_WORDS)
 
 
 class Compiled(CPUDispatcher):
@@ -151,13 +199,15 @@ class Compiled(CPUDispatcher):
                     self._cache_hits[sig] += 1
                 else:
                     self._cache_misses[sig] += 1
-                    entry = self._link(self.lower(args))
+                    with _few_collections():
+                        entry = _with_room(self._link, args)
                     self._cache.save_overload(sig, entry)
                 self._insert([a._code for a in args], entry.entry_point, False)
                 self.entries[args] = entry
             return self.entries[args].entry_point
 
-    def _link(self, lowered: Any) -> Any:
+    def _link(self, args: tuple[Any, ...]) -> Any:
+        lowered = self.lower(args)
         described = lowered.fndesc
         context = lowered.target_context
         library = Linked(context.codegen(), described.qualname)

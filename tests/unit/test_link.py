@@ -2,8 +2,9 @@
 
 import numba
 import pytest
+from numba.core.compiler import DefaultPassBuilder
 
-from sim.base.link import Compiled, Linked, Lowered
+from sim.base.link import NEEDLESS, Compiled, Linked, Lowered
 
 pytestmark = pytest.mark.skipif(
     numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT"
@@ -61,6 +62,21 @@ def test_what_only_compiled_code_calls_is_lowered_alone_and_no_machine_code():
         assert isinstance(lowered.library, Lowered)
         (own,) = defined(lowered.library)
         assert name in own
+
+
+def test_every_pass_that_is_left_out_is_one_of_numbas():
+    class State:
+        func_ir = None
+
+        class flags:  # noqa: N801  # as Numba names it
+            no_rewrites = False
+            enable_ssa = True
+
+            class auto_parallel:  # noqa: N801
+                enabled = False
+
+    passes = DefaultPassBuilder.define_nopython_pipeline(State()).passes
+    assert {p.name() for p, _ in passes} >= NEEDLESS
 
 
 def test_an_entry_has_all_that_it_reaches_in_one_module():
