@@ -91,7 +91,9 @@ class Devices:
         self._cpus = cpus
         self._waiting: dict[int, WaitList] = {}  # by file
         self._devices = [Device(machine, clock, spec, self._look_again) for spec in specs]
-        self.disk = self._devices[0]
+
+    def __getitem__(self, number: int) -> Device:
+        return self._devices[number]
 
     def take_requests(self) -> None:
         """Take over the requests that the step just made has left in `m.requests`."""

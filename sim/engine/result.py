@@ -126,7 +126,7 @@ class Measurement:
             "distributions": self._distributions(),
             "littles_law_residual": system.cpus.little_residual(system.clock.end_ns),
             "disk": {
-                name: getattr(system.devices.disk, name)
+                name: getattr(system.devices[0], name)
                 for name in ("reads", "pages_read", "writes", "pages_written")
             },
             "host": self._host(),

@@ -94,32 +94,32 @@ class Ladder:
     """What is tried for tasks of one scope that are short of memory, rung by rung."""
 
     def __init__(self, rungs: Sequence[Rung]) -> None:
-        self._rungs = tuple(rungs)
+        self.rungs = list(rungs)
 
     def refused(self, task: Task, cpu: int) -> None:
         """Help `task`, running on `cpu`, which has asked for frames that are not there.
 
         Raises `KernelPanicError` if no rung sees to it: the last one must, always.
         """
-        if not any(rung.relieve(task, cpu) for rung in self._rungs):
+        if not any(rung.relieve(task, cpu) for rung in self.rungs):
             raise KernelPanicError("no rung of the ladder helps", task.name)
 
     def served(self, task: Task) -> None:
         """Tell all rungs that a task has got what it needed."""
-        for rung in self._rungs:
+        for rung in self.rungs:
             rung.served(task)
 
     def released(self) -> None:
         """Tell all rungs that a frame has become free, or a reference was dropped."""
-        for rung in self._rungs:
+        for rung in self.rungs:
             rung.released()
 
     def interrupted(self, task: Task) -> None:
         """Tell all rungs that a task is being killed."""
-        for rung in self._rungs:
+        for rung in self.rungs:
             rung.interrupted(task)
 
     def ended(self, task: Task) -> None:
         """Tell all rungs that a task has exited."""
-        for rung in self._rungs:
+        for rung in self.rungs:
             rung.ended(task)

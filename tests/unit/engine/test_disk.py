@@ -4,11 +4,12 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from support.machines import flat_prices, run
+from support.machines import flat_prices, machine, run
 
 from sim.base.errors import Refused
 from sim.base.units import PAGE_BYTES
-from sim.engine.devices import DeviceSpec
+from sim.engine.build import EngineSpec, Simulation
+from sim.engine.devices import DISK, DeviceSpec
 from sim.engine.verbs.process import Process
 
 SLOW = DeviceSpec(latency_ns=1_000_000, bandwidth_bytes_per_s=1e9, queue_depth=1)
@@ -214,3 +215,45 @@ def test_a_program_that_was_dropped_is_read_when_it_runs():
     assert faults[1] == warm["processes"][0]["minor_faults"]
     assert faults[0] >= faults[1]
     assert 0 < reads(document)[1] < document["page_cache_pages_at_end"]  # its libraries are warm
+
+
+def test_two_devices_serve_side_by_side() -> None:
+    """What lies on a device of its own waits for nobody else's transfers, and counts for it."""
+
+    def reading(task: Process) -> Steps:
+        def other(task: Process) -> Steps:
+            yield from task.pread("far", 4)
+
+        yield from task.thread(other)
+        yield from task.pread("near", 4)
+
+    def took_ns(place_far: int) -> tuple[int, int, int]:
+        slow = DeviceSpec(latency_ns=1_000, bandwidth_bytes_per_s=1e7, name="the far disk")
+        near = DeviceSpec(latency_ns=1_000, bandwidth_bytes_per_s=1e7)
+        spec = EngineSpec(devices=(near, slow))
+        run = Simulation(machine(flat_prices(), memory_pages=2000, cpus=2), spec)
+        run.system.files.place("far", place_far)
+        run.add("p", reading, image_pages=2, stack_pages=64)
+        document = run.run()
+        devices = run.system.devices
+        return document["simulated_ns"], document["disk"]["reads"], devices[1].reads
+
+    alone_ns, reads, _ = took_ns(1)
+    shared_ns, all_reads, none = took_ns(0)
+    assert (reads, all_reads, none) == (1, 2, 0)
+    transfer_ns = 4 * PAGE_BYTES * 100  # 10 MB/s are 100 ns a byte
+    assert shared_ns - alone_ns == transfer_ns
+
+
+def test_who_waits_for_a_page_says_from_which_device() -> None:
+    def waiting(task: Process) -> Steps:
+        yield from task.pread("far", 4)
+
+    never = DeviceSpec(latency_ns=10**12, name="the far disk")
+    spec = EngineSpec(devices=(DISK, never), horizon_ns=10**9)
+    run = Simulation(machine(flat_prices(), memory_pages=2000, cpus=1), spec)
+    run.system.files.place("far", 1)
+    run.add("p", waiting, image_pages=2, stack_pages=64)
+    run.run()
+    waits = [task.wait for task in run.system.table.living()]
+    assert [wait and wait.what for wait in waits] == ["a page from the far disk"]
