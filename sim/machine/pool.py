@@ -122,15 +122,27 @@ def refill_or_drain(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     if keep == 0 and refill(m, cpu, wanted, keep, atomic):
         return True
     drain_all(m)
-    return refill(m, cpu, wanted, keep, atomic)
+    if refill(m, cpu, wanted, keep, atomic):
+        return True
+    m.tasks[task].need = wanted
+    return False
 
 
 # -- single frames -------------------------------------------------------------------------------
 
 
+@compiled
+def refuse_newcomer(m: Arrays, task: int, wanted: int) -> bool:
+    """Refuse a task that has to wait behind those who queue for memory; say whether it has."""
+    if m.pool[0].head == task or m.tasks[task].reserved != 0:
+        return False
+    m.tasks[task].need = wanted
+    return True
+
+
 @inlined
 def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
-    """Make `wanted` frames ready on `cpu`; False if memory is short: the task is to wait.
+    """Make `wanted` frames ready on `cpu`; False if memory is short: the task needs so many.
 
     After True, that many calls of `take` cannot fail, and charge the task's group.  While tasks
     queue for memory, newcomers are refused whatever is free; only the head of the queue may try.
@@ -138,10 +150,9 @@ def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     if wanted == 0:
         return True
     m.cpus[cpu].group = m.tasks[task].group
-    pool = m.pool[0]
-    if pool.heed & HEED_QUEUE != 0 and pool.head != task and m.tasks[task].reserved == 0:
+    if m.pool[0].heed & HEED_QUEUE != 0 and refuse_newcomer(m, task, wanted):
         return False
-    if m.percpu[cpu].count >= wanted and pool.reserved == m.tasks[task].reserved:
+    if m.percpu[cpu].count >= wanted and reserved_for_others(m, task) == 0:
         return True
     return refill_or_drain(m, cpu, task, wanted)
 
@@ -242,9 +253,12 @@ def reserved_for_others(m: Arrays, task: int) -> int:
 
 @compiled
 def reserve(m: Arrays, task: int, frames: int) -> bool:
-    """Set `frames` aside for a fork, as many as it may take; False if there are too few."""
+    """Set `frames` aside for a fork, as many as it may take; False as `secure`."""
+    if m.pool[0].heed & HEED_QUEUE != 0 and refuse_newcomer(m, task, frames):
+        return False
     drain_all(m)
     if spare_frames(m, False) - m.pool[0].reserved < frames:
+        m.tasks[task].need = frames
         return False
     m.tasks[task].reserved = frames
     m.pool[0].reserved += frames

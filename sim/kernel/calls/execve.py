@@ -124,7 +124,6 @@ def begin_exec(m: Arrays, cpu: int, task: int) -> int:
         return GROW
     wanted = STACK_FRAMES + (int(m.config[0].stack_frames) if t.stack == NONE else 0)
     if not secure(m, cpu, task, wanted):
-        t.need = wanted
         return SHORT
     if t.stack == NONE:
         take_stack(m, cpu, task)

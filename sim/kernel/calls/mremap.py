@@ -210,7 +210,6 @@ def move_leaf(m: Arrays, cpu: int, task: int, start: int, end: int, target: int)
     if not table_room(m, missing):
         return GROW
     if not secure(m, cpu, task, missing):
-        t.need = missing
         return SHORT
     middle = make_table(m, cpu, space, target, 1)
     note(m, TABLE_ALLOC, missing)
@@ -233,7 +232,6 @@ def move_small(m: Arrays, cpu: int, task: int, start: int, end: int, target: int
     if not table_room(m, missing):
         return GROW
     if not secure(m, cpu, task, missing):
-        t.need = missing
         return SHORT
     source = find_table(m, space, start, 0)
     leaf = make_table(m, cpu, space, target, 0)

@@ -117,7 +117,6 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     if old.bits & F_FILE != 0:
         return write_cached(m, cpu, task, area, leaf, vpn)
     if not secure(m, cpu, task, 1):
-        t.need = 1
         return SHORT
     a = m.areas[area]
     new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
@@ -163,7 +162,6 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
         if not table_room(m, missing):
             return GROW
     if not secure(m, cpu, task, missing + write):
-        t.need = missing + write
         return SHORT
     if leaf == NONE:
         leaf = make_table(m, cpu, space, vpn, 0)
@@ -208,7 +206,6 @@ def access_lent(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, 
         if not table_room(m, tables):
             return GROW
         if not secure(m, cpu, task, tables + 1):  # a page besides: nothing may be short later
-            t.need = tables + 1
             return SHORT
         own_leaf(m, cpu, space, vpn)
         leaf = find_table(m, space, vpn, 0)

@@ -182,7 +182,6 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
             t.waits = retry
         else:
             if not secure(m, cpu, task, 1):
-                t.need = 1
                 return SHORT
             read_around(m, cpu, task, area, index)
             if m.cached[int(m.files[file].first) + index] == 0 and may_read(
@@ -238,7 +237,6 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
     absent = m.cached[int(f.first) + index] == 0
     wanted = missing + (1 if copies else 0) + (1 if absent else 0)
     if not secure(m, cpu, task, wanted):
-        t.need = wanted
         return SHORT
     if leaf == NONE:
         leaf = make_table(m, cpu, space, vpn, 0)
@@ -286,7 +284,6 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
         note_fault(m, SPURIOUS)
         return DONE
     if not secure(m, cpu, task, 1):
-        t.need = 1
         return SHORT
     new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
     m.tables[leaf, at] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
@@ -323,7 +320,6 @@ def fill_step(m: Arrays, cpu: int, task: int) -> int:
         if m.cached[int(f.first) + index] == 0:
             absent += 1
     if not secure(m, cpu, task, absent):
-        t.need = absent
         return SHORT
     for index in range(int(t.at), end):
         if m.cached[int(f.first) + index] == 0:

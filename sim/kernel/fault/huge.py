@@ -169,7 +169,6 @@ def huge_fault(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int) 
     if not table_room(m, missing):
         return GROW
     if not secure(m, cpu, task, missing):
-        t.need = missing
         return SHORT
     pfn = ZERO_PFN
     if write == 1:
@@ -242,7 +241,6 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
             copy_pages(m, cpu, task, area, vpn)
             return DONE
     if not secure(m, cpu, task, 1):
-        t.need = 1
         return SHORT
     split_huge(m, int(t.space), vpn)
     return SPLIT
@@ -391,7 +389,6 @@ def copy_huge(m: Arrays, cpu: int, task: int, space: int, new: int, vpn: int) ->
     if not table_room(m, missing):
         return GROW
     if not secure(m, cpu, task, missing):
-        m.tasks[task].need = missing
         return SHORT
     entry = huge_entry(m, space, vpn) & ~PTE_WRITE
     at = (vpn >> TABLE_SHIFT) & TABLE_MASK

@@ -73,7 +73,6 @@ def file_read_step(m: Arrays, cpu: int, task: int) -> int:
         if not window_room(m, file):
             return GROW
         if not secure(m, cpu, task, 1):
-            t.need = 1
             return SHORT
         read_ahead(m, cpu, task, file, first, last - first)
         if m.cached[int(f.first) + first] == 0 and may_read(m, cpu, task, file, first, first + 1):
@@ -124,7 +123,6 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
             end = index
             break
     if not secure(m, cpu, task, absent):
-        t.need = absent
         return SHORT
     for index in range(first, end):
         if m.cached[int(f.first) + index] == 0:

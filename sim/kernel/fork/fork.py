@@ -34,7 +34,6 @@ from sim.machine.layout import (
     FORK_ASYNC,
     FORK_EAGER,
     FORK_ON_DEMAND,
-    HEED_QUEUE,
     KIND_ANON,
     NONE,
     PFN_SHIFT,
@@ -100,7 +99,6 @@ def fork_needs(m: Arrays, space: int) -> int:
 def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     """Give the child its task's frames and an empty address space; promise what fork promises."""
     t = m.tasks[task]
-    pool = m.pool[0]
     config = m.config[0]
     space = int(t.space)
     s = m.spaces[space]
@@ -122,14 +120,9 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     wanted = 1 + int(config.stack_frames)
     if config.queueing == 1 and t.reserved == 0:
         all_frames = fork_needs(m, space) + int(config.stack_frames)
-        if pool.heed & HEED_QUEUE != 0 and pool.head != task:
-            t.need = all_frames
-            return SHORT
         if not reserve(m, task, all_frames):
-            t.need = all_frames
             return SHORT
     if not secure(m, cpu, task, wanted):
-        t.need = wanted
         return SHORT
     use_reserve(m, task, wanted)
     child = int(t.other)
@@ -188,7 +181,6 @@ def build_tables(m: Arrays, cpu: int, task: int, vpn: int, level: int) -> int:
     if not table_room(m, missing):
         return GROW
     if not secure(m, cpu, task, missing):
-        t.need = missing
         return SHORT
     use_reserve(m, task, missing)
     make_table(m, cpu, new, vpn, level)
@@ -233,7 +225,6 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
     if m.config[0].fork_kind == FORK_EAGER:
         return copy_pages(m, cpu, task, parent, vpn, end)
     if not secure(m, cpu, task, missing):
-        t.need = missing
         return SHORT
     use_reserve(m, task, missing)
     child = make_table(m, cpu, new, vpn, 0)
@@ -263,7 +254,6 @@ def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
         if entry & PTE_PRESENT != 0 and entry & PTE_ZERO == 0:
             pages += 1
     if not secure(m, cpu, task, missing + pages):
-        t.need = missing + pages
         return SHORT
     use_reserve(m, task, missing + pages)
     child = make_table(m, cpu, new, vpn, 0)
@@ -326,7 +316,6 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
                 anonymous += 1
     wanted = missing + (anonymous if eager else 0)
     if not secure(m, cpu, task, wanted):
-        t.need = wanted
         return SHORT
     use_reserve(m, task, wanted)
     child = make_table(m, cpu, new, vpn, 0)

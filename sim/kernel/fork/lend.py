@@ -207,7 +207,6 @@ def own_step(m: Arrays, cpu: int, task: int, space: int, vpn: int, extra: int) -
     if not table_room(m, wanted):
         return GROW
     if not secure(m, cpu, task, wanted + extra):
-        m.tasks[task].need = wanted + extra
         return SHORT
     own_leaf(m, cpu, space, vpn)
     return MORE

@@ -26,7 +26,6 @@ def vfork_step(m: Arrays, cpu: int, task: int) -> int:
     t = m.tasks[task]
     wanted = int(m.config[0].stack_frames)
     if not secure(m, cpu, task, wanted):
-        t.need = wanted
         return SHORT
     child = int(t.other)
     take_stack(m, cpu, child)
