@@ -139,6 +139,24 @@ def test_khugepaged_charges_whose_memory_it_collapses() -> None:
     assert charged(kernel, group) == {}
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_huge_page_goes_back_to_its_group_whole_or_in_pieces(whole: bool) -> None:
+    kernel, group, row = grouped(1, thp=THP_ALWAYS)
+    base = -(-kernel.mmap(row, 2 * HUGE_PAGES) // HUGE_PAGES) * HUGE_PAGES
+    kernel.write(row, base, 1)
+    assert charged(kernel, group)[KIND_ANON] == HUGE_PAGES + 1
+    child = kernel.fork(row)
+    kernel.machine.put_into_group(child, kernel.machine.new_group())
+    kernel.exit(row)
+    assert charged(kernel, group)[KIND_ANON] == HUGE_PAGES + 1  # the child still uses all of it
+    if not whole:
+        kernel.munmap(child, base, 100)
+        assert charged(kernel, group)[KIND_ANON] == HUGE_PAGES + 1 - 100
+    kernel.machine.audit()
+    kernel.exit(child)
+    assert charged(kernel, group) == charged(kernel, ROOT) == {}
+
+
 def test_there_may_be_many_groups() -> None:
     kernel = Kernel(memory_pages=100)
     groups = [kernel.machine.new_group() for _ in range(40)]
