@@ -1,6 +1,6 @@
 """Timers, wait lists, daemons and the books of a process: what the rest of the engine stands on."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 from support.machines import flat_prices, machine
@@ -10,6 +10,7 @@ from sim.engine.clock import Clock
 from sim.engine.daemons import start_daemon
 from sim.engine.task import Signal
 from sim.engine.verbs.process import Process
+from sim.machine.layout import FOREVER, NONE
 
 Life = Generator[Any, Any, None]
 
@@ -19,14 +20,21 @@ def simulation(**host: Any) -> Simulation:
     return Simulation(machine(flat_prices(zero_fill=100), **host), EngineSpec())
 
 
-def at(clock: Clock, ns: int, then: Callable[[], None]) -> None:
-    """Let time pass to `ns`, and call `then` when all else of that time is over."""
+class NoArrivals:
+    """What a clock asks for arrivals where nobody has any."""
 
-    def driver() -> Life:
-        yield clock.late(ns)
-        then()
+    def next_arrival(self) -> tuple[int, int, int]:
+        return NONE, FOREVER, 0
 
-    clock.run(driver())
+    def arrive(self, row: int) -> None:
+        raise AssertionError(row)
+
+
+def pass_to(clock: Clock, ns: int) -> None:
+    """Let time pass, from event to event."""
+    while (next_ns := clock.next_ns()) is not None and next_ns <= ns:
+        clock.move_to(next_ns)
+        clock.happen(NoArrivals())
 
 
 def test_a_cancelled_timer_neither_rings_nor_holds_the_run_up() -> None:
@@ -34,16 +42,13 @@ def test_a_cancelled_timer_neither_rings_nor_holds_the_run_up() -> None:
     timers = [clock.timer(n, lambda n=n: rung.append(n)) for n in (5, 3, 9)]
     clock.cancel(timers[1])
     assert clock.next_ns() == 5
-
-    def then() -> None:
-        clock.cancel(timers[0])  # too late: it has rung
-        assert clock.next_ns() == 9
-        clock.cancel(timers[2])
-        assert rung == [5]
-        assert clock.next_ns() is None
-        assert clock.only_background()
-
-    at(clock, 6, then)
+    pass_to(clock, 6)
+    clock.cancel(timers[0])  # too late: it has rung
+    assert clock.next_ns() == 9
+    clock.cancel(timers[2])
+    assert rung == [5]
+    assert clock.next_ns() is None
+    assert clock.only_background()
 
 
 def test_a_timer_that_is_cancelled_when_it_is_due_does_not_ring() -> None:
@@ -51,13 +56,10 @@ def test_a_timer_that_is_cancelled_when_it_is_due_does_not_ring() -> None:
     second: list[Any] = []
     clock.timer(4, lambda: clock.cancel(second[0]))
     second.append(clock.timer(4, lambda: rung.append(4)))
-
-    def then() -> None:
-        assert rung == []
-        assert clock.next_ns() is None
-        assert clock.only_background()
-
-    at(clock, 4, then)
+    pass_to(clock, 4)
+    assert rung == []
+    assert clock.next_ns() is None
+    assert clock.only_background()
 
 
 def test_timers_in_the_background_are_told_apart() -> None:
