@@ -94,7 +94,7 @@ def named(name: Any) -> str:
         raise ValueError(f"{shown(name)} is no name; give a text")
     if len(name) > MOST_CHARACTERS:
         raise ValueError(f"{shown(name)} is no name; give at most {MOST_CHARACTERS} characters")
-    if any(is_unfit(c) or c in "\n\t" for c in name):
+    if not name.isprintable() and any(is_unfit(c) or c in "\n\t" for c in name):
         raise ValueError(f"{shown(name)} is no name; leave out control characters")
     return name
 

@@ -42,7 +42,7 @@ class Clock:
     @property
     def now_ns(self) -> int:
         """Simulated time."""
-        return int(self.env.now)
+        return int(self.env._now)
 
     @property
     def end_ns(self) -> int:
@@ -86,6 +86,18 @@ class Clock:
         while queue and queue[0][0] <= now_ns:
             env.step()
         env._now = now_ns  # a plug-in may have scheduled in fractions of a nanosecond
+
+    def trigger(self, event: simpy.Event) -> None:
+        """Let an event happen now, behind whatever SimPy has for now."""
+        env, queue = self.env, self.env._queue
+        if queue and queue[0][0] <= env._now:
+            event.succeed()
+            return
+        event._ok, event._value = True, None  # as SimPy does when it comes to the event
+        callbacks = event.callbacks
+        event.callbacks = None  # type: ignore[assignment]  # so SimPy marks it as processed
+        for callback in callbacks:
+            callback(event)
 
     def timer(
         self,

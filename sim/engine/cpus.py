@@ -97,10 +97,9 @@ class Cpus:
 
     # -- what can be asked -------------------------------------------------------------------
 
-    def task_on(self, cpu: int) -> Task | None:
+    def task_on(self, cpu: int) -> Task:
         """Return the task that has a CPU."""
-        row = self._words.cpus[cpu * C_WORDS + C_TASK]
-        return None if row == NONE else self._by_row[row]
+        return self._by_row[self._words.cpus[cpu * C_WORDS + C_TASK]]
 
     def at_rest(self) -> bool:
         """Whether no task has a CPU, waits for one, or waits for its next arrival."""

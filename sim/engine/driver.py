@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.base.errors import KernelPanicError
 from sim.engine import burst
 from sim.engine.task import Signal
 from sim.machine.layout import FOREVER, NONE
@@ -64,7 +63,7 @@ class Driver:
         self._horizon_ns = FOREVER if horizon_ns is None else horizon_ns
         self._check = check
         self._handlers: dict[int, Callable[[Task, int], None]] = {
-            burst.FINISHED: self._finished,
+            burst.FINISHED: lambda task, cpu: locks.look_again(),
             burst.SLICE_OVER: cpus.preempt,
             burst.MEMORY_SHORT: shortage.refused,
             burst.MMAP_LOCKED: locks.refused,
@@ -108,8 +107,11 @@ class Driver:
                 continue
             self._devices.take_requests()
             if reason in self._handlers:
-                self._act(reason, cpu)
+                task = cpus.task_on(cpu)
+                self._handlers[reason](task, cpu)
                 self._locks.attend()
+                if reason == burst.FINISHED and task.done is not None:
+                    clock.trigger(task.done)
 
     def _upcoming_ns(self) -> int | None:
         """Return when the next event comes; the kernel's own timers are none, if all is at rest."""
@@ -120,17 +122,6 @@ class Driver:
     def _until_ns(self) -> int:
         upcoming_ns = self._upcoming_ns()
         return self._horizon_ns if upcoming_ns is None else min(self._horizon_ns, upcoming_ns)
-
-    def _act(self, reason: int, cpu: int) -> None:
-        """Do what the burst came back for."""
-        task = self._cpus.task_on(cpu)
-        if task is None:
-            raise KernelPanicError("the burst ran a CPU without a task", str(cpu))
-        self._handlers[reason](task, cpu)
-
-    def _finished(self, task: Task, cpu: int) -> None:
-        self._locks.look_again()
-        task.complete()
 
     def _invalid(self, task: Task, cpu: int) -> None:
         burst.charge(self._machine.arrays, cpu, task.row, SEGFAULT)

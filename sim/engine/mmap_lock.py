@@ -13,6 +13,7 @@ from sim.kernel.lock import may_retry
 from sim.kernel.ops import READ_LOCK, WRITE_LOCK
 from sim.kernel.step import take_lock, waits_for_lock
 from sim.machine.layout import HEED_LOCKS, NONE
+from sim.machine.words import P_HEED
 
 if TYPE_CHECKING:
     from sim.engine.cpus import Cpus
@@ -74,9 +75,9 @@ class LockQueue:
 
     def attend(self) -> None:
         """Do so where a call gave a lock back, or shares it from now on, before its end."""
-        pool = self._machine.arrays.pool[0]
-        if pool.heed & HEED_LOCKS:
-            pool.heed &= ~HEED_LOCKS
+        pool = self._machine.arrays.words.pool
+        if pool[P_HEED] & HEED_LOCKS:
+            pool[P_HEED] &= ~HEED_LOCKS
             self.look_again()
 
     def _serve(self, space: int) -> None:

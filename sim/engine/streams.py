@@ -45,6 +45,8 @@ def whole(call: str, name: str, value: Any, low: int = 0, high: int = MOST) -> i
     Raises `TypeError` and `ValueError` for what no kernel could even be asked: that is a mistake in
     the program, not a result.
     """
+    if type(value) is int and low <= value <= high:
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     try:

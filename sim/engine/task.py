@@ -108,11 +108,6 @@ class Task:
         """Whether it runs its program, and nobody has ended it yet."""
         return self.state is State.ALIVE and self.killed is None
 
-    def complete(self) -> None:
-        """Tell the program that its operation is done."""
-        if self.done is not None:
-            self.done.succeed()
-
     def ends_with(self, status: int, how: str) -> None:
         """Say how it ends, for its parent and the report."""
         self.status = status

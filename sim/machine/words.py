@@ -19,11 +19,19 @@ TASK_COLUMNS: Final = columns(TASK)
 _C, _E, _P, _K, _S = map(columns, (CPU, ENTITY, POOL, CLOCK, SCHED))
 
 T_WORDS: Final = len(TASK_COLUMNS)
+T_AT: Final = TASK_COLUMNS["at"]
 T_CPU: Final = TASK_COLUMNS["cpu"]
 T_ERRNO: Final = TASK_COLUMNS["errno"]
+T_FAULT_FROM_NS: Final = TASK_COLUMNS["fault_from_ns"]
+T_NEED: Final = TASK_COLUMNS["need"]
 T_OP: Final = TASK_COLUMNS["op"]
 T_REFUSED_BY: Final = TASK_COLUMNS["refused_by"]
+T_REFUSED_PAGES: Final = TASK_COLUMNS["refused_pages"]
+T_REFUSED_WITH: Final = TASK_COLUMNS["refused_with"]
 T_RESULT: Final = TASK_COLUMNS["result"]
+T_STAGE: Final = TASK_COLUMNS["stage"]
+T_WAITS: Final = TASK_COLUMNS["waits"]
+T_WITHIN: Final = TASK_COLUMNS["within"]
 
 C_WORDS: Final = len(_C)
 C_TASK: Final = _C["task"]
@@ -37,7 +45,6 @@ P_HEED: Final = _P["heed"]
 P_REQUESTS: Final = _P["requests"]
 
 K_RUNNABLE: Final = _K["runnable"]
-K_SAMPLE_NEXT_NS: Final = _K["sample_next_ns"]
 
 S_RUNNING: Final = _S["running"]
 S_TIMERS: Final = _S["timers"]

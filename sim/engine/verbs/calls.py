@@ -10,6 +10,22 @@ from sim.engine.streams import MOST, whole
 from sim.engine.task import Wait
 from sim.kernel.work import E2BIG, EAGAIN, EFAULT, EINVAL, ENOMEM
 from sim.machine.layout import NONE
+from sim.machine.words import (
+    T_AT,
+    T_ERRNO,
+    T_FAULT_FROM_NS,
+    T_NEED,
+    T_OP,
+    T_REFUSED_BY,
+    T_REFUSED_PAGES,
+    T_REFUSED_WITH,
+    T_RESULT,
+    T_STAGE,
+    T_WAITS,
+    T_WITHIN,
+    T_WORDS,
+    TASK_COLUMNS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -51,7 +67,7 @@ class Calls:
         self.task = task
         self.clock = clock
         self.lists = lists
-        self._machine = machine
+        self._words = machine.arrays.words
         self._cpus = cpus
         self._figures = figures
         self._evidence = evidence
@@ -60,23 +76,26 @@ class Calls:
     def do(self, call: str, op: int, **fields: int) -> Verb:
         """Have the burst carry out one operation; return its result or raise `Refused`."""
         task = self.task
-        t = self._machine.arrays.tasks[task.row]
-        t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
-        t.refused_by = t.refused_pages = t.refused_with = 0
-        t.fault_from_ns = NONE
+        row = task.row * T_WORDS
+        words = self._words.tasks
+        words[row + T_STAGE] = words[row + T_AT] = words[row + T_WITHIN] = 0
+        words[row + T_ERRNO] = words[row + T_NEED] = words[row + T_WAITS] = 0
+        words[row + T_REFUSED_BY] = words[row + T_REFUSED_PAGES] = words[row + T_REFUSED_WITH] = 0
+        words[row + T_FAULT_FROM_NS] = NONE
         for name, value in fields.items():
-            t[name] = whole(call, name, value, -MOST)
-        t.op = op
-        task.done = self.clock.event()
-        self._figures.count("operations")
+            words[row + TASK_COLUMNS[name]] = whole(call, name, value, -MOST)
+        words[row + T_OP] = op
+        task.done = done = self.clock.event()
+        self._figures.counters["operations"] += 1
         self._cpus.submit(task)
-        yield task.done
-        t = self._machine.arrays.tasks[task.row]
-        if t.errno != 0:
-            refused = Refused(ERRNO[int(t.errno)], call, by=REFUSED_BY[int(t.refused_by)])
+        yield done
+        words = self._words.tasks
+        if words[row + T_ERRNO] != 0:
+            by = REFUSED_BY[words[row + T_REFUSED_BY]]
+            refused = Refused(ERRNO[words[row + T_ERRNO]], call, by=by)
             self._evidence.refused(task, refused)
             raise refused
-        return int(t.result)
+        return words[row + T_RESULT]
 
     def stream(self, call: str, op: int, fields: dict[str, int], segments: list[int]) -> Verb:
         """Carry out an access stream, for which `segments` hold page numbers and arrivals."""
