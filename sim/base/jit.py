@@ -118,7 +118,5 @@ def _made_of(function: F, **options: Any) -> F:
     folder = _code_folder()
     if folder:
         numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]  # made at run time
-    made = Compiled(function, {"nopython": True, "error_model": "numpy", **options})
-    if folder is not None:
-        made.enable_caching()
-    return cast("F", made)
+    how = {"nopython": True, "error_model": "numpy", **options}
+    return cast("F", Compiled(function, how, kept=folder is not None))

@@ -16,15 +16,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from llvmlite.binding import Linkage
+from llvmlite.binding import Linkage, parse_assembly
 from numba.core import sigutils, types
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
+from numba.core.compiler import CompilerBase, CompileResult, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import LoweringPass, PassManager, register_pass
 from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.lowering import Lower
-from numba.core.registry import CPUDispatcher
+from numba.core.registry import CPUDispatcher, cpu_target
+from numba.core.runtime import rtsys
 from numba.core.typed_passes import NativeLowering
 from numba.core.typing.templates import make_concrete_template
 
@@ -50,6 +51,43 @@ class Linked(JITCodeLibrary):
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = "internal"  # nobody else calls it
         super()._optimize_final_module()
+
+    def functions(self, prefix: str, *, declared: bool) -> list[str]:
+        """Return the names that begin so of functions that others call, or that others define."""
+        return [
+            f.name
+            for f in self._final_module.functions
+            if f.is_declaration == declared
+            and f.linkage == Linkage.external
+            and f.name.startswith(prefix)
+        ]
+
+    def serialize_using_object_code(self) -> tuple[str, str, tuple[bytes, bytes]]:
+        """Return the machine code, and for names' sake functions that do nothing.
+
+        Numba keeps the intermediate code, for callers to inline: here there are none.
+        """
+        names = self.functions("", declared=False)
+        empty = "".join(f'define void @"{name}"() {{\n unreachable\n}}\n' for name in names)
+        return (
+            self.name,
+            "object",
+            (self._get_compiled_object(), parse_assembly(empty).as_bitcode()),
+        )
+
+
+class Entry(CompileResult):
+    """A function that Python can call."""
+
+    __slots__ = ()
+
+    def _find_referenced_environments(self) -> list[Any]:
+        return []  # nothing that it calls touches objects
+
+
+def start_runtime() -> None:
+    """Get ready what code needs that makes arrays."""
+    rtsys.initialize(cpu_target.target_context)
 
 
 def reached(libraries: list[Any]) -> Iterator[Any]:
@@ -121,6 +159,8 @@ NEEDLESS: Final = frozenset(
         "Rewrite dynamic raises",
         "dead_branch_prune",  # LLVM does
         "nopython_rewrites",  # of expressions with arrays
+        "annotate_types",
+        "dump_parfor_diagnostics",
     )
 )
 """Numba's passes for what compiled code here has none of: closures, comprehensions, with blocks."""
@@ -169,9 +209,12 @@ _with_room.__code__ = _with_room.__code__.replace(co_stacksize=_FRAME_WORDS)
 class Compiled(CPUDispatcher):
     """A function that compiled code and Python may call."""
 
-    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], options: dict[str, Any], *, kept: bool = False
+    ) -> None:
         super().__init__(function, targetoptions=options, pipeline_class=_LoweringCompiler)
         self.entries: dict[tuple[Any, ...], Any] = {}
+        self._kept = kept
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """Have it lowered for compiled code: once, for 64-bit integers, not for every width."""
@@ -194,7 +237,10 @@ class Compiled(CPUDispatcher):
         with global_compiler_lock:
             args, _ = sigutils.normalize_signature(sig)
             if args not in self.entries:
-                entry = self._cache.load_overload(sig, self.targetctx)
+                entry = None
+                if self._kept:
+                    self.enable_caching()  # which tries to write to its folder
+                    entry = self._cache._load_overload(sig, self.targetctx)
                 if entry is not None:
                     self._cache_hits[sig] += 1
                 else:
@@ -218,4 +264,6 @@ class Compiled(CPUDispatcher):
                 library, described, lowered.environment, lowered.call_helper
             )
         entry = context.get_executable(library, described, lowered.environment)
-        return lowered._replace(library=library, entry_point=entry)
+        needed = [start_runtime] if library.functions("NRT_", declared=True) else []
+        made = lowered._replace(library=library, entry_point=entry, reload_init=needed)
+        return Entry(*made)
