@@ -26,7 +26,7 @@ from sim.engine.system import System
 from sim.engine.table import TaskTable
 from sim.engine.verbs.process import Process
 from sim.machine.layout import FOREVER, N_QUANTILES
-from sim.machine.machine import HostSpec, Machine
+from sim.machine.machine import Machine
 from sim.machine.work import N_LINES
 from sim.policy.schedulers import SCHEDULERS, Scheduler
 from sim.program.blame import blaming
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     import numpy as np
     import simpy
     from numpy.typing import NDArray
+
+    from sim.machine.spec import HostSpec
 
     Life = Generator[simpy.Event, Any, None]
 

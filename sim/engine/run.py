@@ -21,7 +21,7 @@ from sim.machine.layout import (
     THP_MADVISE,
     THP_NEVER,
 )
-from sim.machine.machine import HostSpec
+from sim.machine.spec import HostSpec
 from sim.policy.schedulers import SCHEDULERS, Scheduler
 from sim.program import PROGRAMS
 from sim.program.signature import PROCESS_KEYS, keyword_arguments

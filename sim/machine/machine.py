@@ -1,6 +1,5 @@
 """A machine: its arrays, made from a description of the host, and their growth."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -16,9 +15,6 @@ from sim.machine.layout import (
     F_RESERVED,
     FILE,
     FOREVER,
-    FORK_COW,
-    FORK_EAGER,
-    HUGE_ORDER,
     HUGE_PAGES,
     MOST_SAMPLES,
     N_LATENCIES,
@@ -27,13 +23,10 @@ from sim.machine.layout import (
     RECEIPT_ROWS,
     ROOT,
     TASK,
-    THP_ALWAYS,
-    THP_MADVISE,
-    THP_NEVER,
     Arrays,
 )
 from sim.machine.memory import recycle
-from sim.machine.rules import R_FOLIO_REUSE, rules_of
+from sim.machine.spec import HostSpec, configuration, folio_shift
 from sim.machine.turns import FREE, N_TOURNAMENTS
 from sim.machine.watermarks import (
     commit_reserves,
@@ -48,67 +41,6 @@ _FIRST_TABLES: Final = 1024
 _FIRST_SLOTS: Final = 64
 _FIRST_REQUESTS: Final = 512
 """Requests to the device that there is room for at first: a window's, at most one a page."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostSpec:
-    """What of a host decides the shape of the machine; sizes in pages.
-
-    `percpu_batch_pages` None takes Linux's formula, 0 has no per-CPU lists.  `zones` are name and
-    size; their sum is `memory_pages`.  `fork_kind` is one of `FORK_COW` and its like, `thp` one of
-    `THP_NEVER` and its like; `thp_sizes` are sizes of other folios, powers of 2 from 4 to 256
-    pages, and for whom: "always", "inherit", "madvise" or "never"; `kernel` is the release of Linux
-    whose rules hold, such as "6.12" (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a
-    file at most, and `largest_read_pages` in one request.
-    """
-
-    memory_pages: int
-    cpus: int = 1
-    kernel_pages: int = 1
-    min_free_pages: int = 0
-    scale_factor: int = 10
-    percpu_batch_pages: int | None = 0
-    percpu_high_pages: int | None = None
-    zones: tuple[tuple[str, int], ...] = ()
-    stack_pages: int = 4
-    hz: int = 250
-    overcommit: int = 0
-    commit_limit_pages: int = 0
-    queueing: bool = False
-    fork_kind: int = FORK_COW
-    eager_zero: bool = False
-    thp: int = THP_NEVER
-    thp_sizes: tuple[tuple[int, str], ...] = ()
-    kernel: str = "6.12"
-    read_ahead_pages: int = 32
-    largest_read_pages: int = 320
-
-    @property
-    def ram_pages(self) -> int:
-        """Pages without the kernel's share: what it counts as memory (`totalram_pages`)."""
-        return self.memory_pages - self.kernel_pages
-
-
-def folio_masks(host: HostSpec) -> tuple[int, int]:
-    """Return the sizes of folios for all anonymous memory, and for advised: a bit each, its pages.
-
-    Read in Linux 6.12 `thp_vma_allowable_orders`: "inherit" does as huge pages do.
-    """
-    inherited = {THP_ALWAYS: "always", THP_MADVISE: "madvise", THP_NEVER: "never"}[host.thp]
-    modes = [(pages, inherited if mode == "inherit" else mode) for pages, mode in host.thp_sizes]
-    always = sum(pages for pages, mode in modes if mode == "always")
-    return always, always + sum(pages for pages, mode in modes if mode == "madvise")
-
-
-def folio_shift(host: HostSpec) -> int:
-    """Return the power of 2 of rows that `folios` has for each 2 MiB; 0 if nobody is remembered.
-
-    From Linux 6.15 on large folios remember who maps them, as far as forks copy entries.
-    """
-    if not rules_of(host.kernel) & R_FOLIO_REUSE or host.fork_kind not in (FORK_COW, FORK_EAGER):
-        return 0
-    sizes = [pages for pages, mode in host.thp_sizes if mode != "never"]
-    return HUGE_ORDER + 2 - min([*sizes, HUGE_PAGES]).bit_length()
 
 
 class Machine:
@@ -146,28 +78,14 @@ class Machine:
         self._free_tasks = list(range(_FIRST_SLOTS - 1, -1, -1))
 
     def _set_up_pool(self) -> None:
-        host, m = self.host, self.arrays
+        m = self.arrays
         pool = m.pool[0]
-        config = m.config[0]
-        config.n_zones = len(m.zones)
-        config.n_cpus = host.cpus
+        for name, value in configuration(self.host).items():
+            m.config[0][name] = value
         pool.head = NONE
-        config.queueing = int(host.queueing)
-        config.overcommit = host.overcommit
-        config.commit_limit = host.commit_limit_pages
-        config.ram = host.ram_pages
-        config.stack_frames = host.stack_pages
-        config.fork_kind = host.fork_kind
-        config.eager_zero = int(host.eager_zero)
-        config.thp = host.thp
-        config.folios_always, config.folios_advised = folio_masks(host)
-        config.folio_shift = folio_shift(host)
-        config.rules = rules_of(host.kernel)
-        config.read_ahead = host.read_ahead_pages
-        config.largest_read = host.largest_read_pages
         pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
         pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
-        m.clock[0].tick_ns = 1_000_000_000 // host.hz
+        m.clock[0].tick_ns = 1_000_000_000 // self.host.hz
         m.percpu.head = NONE
         m.buddy.head = NONE
         m.groups[ROOT].parent = NONE
@@ -199,19 +117,9 @@ class Machine:
             z.start, z.end = start, start + pages
             z.managed = max(0, start + pages - first)
             marks = zone_watermarks(host.min_free_pages, int(z.managed), managed, host.scale_factor)
-            z.min_pages, z.low_pages, z.high_pages = (
-                marks.min_pages,
-                marks.low_pages,
-                marks.high_pages,
-            )
-            if host.percpu_batch_pages == 0:
-                z.batch, z.pcp_high = 1, 0
-            else:
-                batch = host.percpu_batch_pages or percpu_batch(int(z.managed))
-                z.batch = batch
-                z.pcp_high = host.percpu_high_pages or percpu_high(
-                    marks.low_pages, host.cpus, batch
-                )
+            z.min_pages, z.low_pages = marks.min_pages, marks.low_pages
+            z.high_pages = marks.high_pages
+            z.batch, z.pcp_high = self._percpu_sizes(int(z.managed), marks.low_pages)
             if z.managed > 0:
                 add_free_range(m, number, first, start + pages)
             start += pages
@@ -219,6 +127,14 @@ class Machine:
         reserves = commit_reserves(self.free_at_start_pages)
         m.config[0].admin_reserve, m.config[0].user_reserve = reserves
         m.clock[0].free_min = m.clock[0].level_free = m.pool[0].free
+
+    def _percpu_sizes(self, zone_pages: int, low_pages: int) -> tuple[int, int]:
+        """Return what a per-CPU list takes at once from a zone, and how long it may be."""
+        host = self.host
+        if host.percpu_batch_pages == 0:
+            return 1, 0
+        batch = host.percpu_batch_pages or percpu_batch(zone_pages)
+        return batch, host.percpu_high_pages or percpu_high(low_pages, host.cpus, batch)
 
     # -- tasks ----------------------------------------------------------------------------
 

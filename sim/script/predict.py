@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.cost.catalogue import price_array
 from sim.machine.layout import FORK_COW, HUGE_PAGES, THP_MADVISE
-from sim.machine.machine import HostSpec
 from sim.machine.releases import NEWEST, release_name
+from sim.machine.spec import HostSpec
 from sim.script.grammar import SIZING_VERBS
 from sim.script.run import Scripted, births
 

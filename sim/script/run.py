@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sim.machine.machine import HostSpec
+    from sim.machine.spec import HostSpec
     from sim.script.operation import Ended, Work
 
 FIRST_REGION_VPN: Final = 0x1_0000_0000

@@ -27,7 +27,7 @@ from sim.machine.layout import (
     NONE,
     THP_MADVISE,
 )
-from sim.machine.machine import HostSpec
+from sim.machine.spec import HostSpec
 from sim.program.image import SPAWN_STACK_PAGES, ProgramImage, Segment, Touch
 from sim.script.operation import at_once, operate
 

@@ -12,7 +12,8 @@ from sim.engine.build import EngineSpec, Simulation, build_machine
 from sim.engine.devices import DeviceSpec
 from sim.engine.verbs.process import Process
 from sim.machine.layout import KIND_FILE, KIND_SHMEM, N_QUANTILES, ROOT
-from sim.machine.machine import HostSpec, Machine
+from sim.machine.machine import Machine
+from sim.machine.spec import HostSpec
 from sim.machine.work import KINDS, N_LINES
 from sim.policy.schedulers import SCHEDULERS
 from sim.scenario.resolve import open_scenario

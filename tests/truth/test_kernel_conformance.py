@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.samples import sample
 
-import sim.machine.machine as simulated
+import sim.machine.spec as simulated
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import assumed_release, host_conditions, objections
 from sim.host.kernel import HostError, KernelRunner

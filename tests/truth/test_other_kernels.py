@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.kernel import Kernel
 
-import sim.machine.machine as simulated
+import sim.machine.spec as simulated
 from sim.host.compare import compare, count_differences
 from sim.host.conditions import assumed_release
 from sim.kernel.overcommit import may_commit

@@ -15,7 +15,7 @@ from sim.base.units import GIB, PAGE_BYTES
 from sim.engine.build import STACK_PAGES, build_machine
 from sim.kernel import step as ops
 from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, NONE
-from sim.machine.machine import HostSpec
+from sim.machine.spec import HostSpec
 from sim.script.grammar import FIRST_PROCESS
 from sim.script.malloc.grammar import Operation, Verb
 from sim.script.malloc.record import HeapFigures, HeapRecord

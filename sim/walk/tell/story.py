@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from sim.engine.run import FORK_KINDS
 from sim.machine.layout import HEED_QUEUE, THP_MADVISE
-from sim.machine.machine import HostSpec
 from sim.machine.releases import NEWEST, release_name
+from sim.machine.spec import HostSpec
 from sim.policy.oom import Candidate, badness_pages, choose_victim
 from sim.script.grammar import MAPPING_VERBS, Verb
 from sim.script.predict import roomy_host

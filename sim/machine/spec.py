@@ -1,0 +1,98 @@
+"""What of a host decides the shape of its machine, and what the machine is set to."""
+
+from dataclasses import dataclass
+
+from sim.machine.layout import (
+    FORK_COW,
+    FORK_EAGER,
+    HUGE_ORDER,
+    HUGE_PAGES,
+    THP_ALWAYS,
+    THP_MADVISE,
+    THP_NEVER,
+)
+from sim.machine.rules import R_FOLIO_REUSE, rules_of
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """What of a host decides the shape of the machine; sizes in pages.
+
+    `percpu_batch_pages` None takes Linux's formula, 0 has no per-CPU lists.  `zones` are name and
+    size; their sum is `memory_pages`.  `fork_kind` is one of `FORK_COW` and its like, `thp` one of
+    `THP_NEVER` and its like; `thp_sizes` are sizes of other folios, powers of 2 from 4 to 256
+    pages, and for whom: "always", "inherit", "madvise" or "never"; `kernel` is the release of Linux
+    whose rules hold, such as "6.12" (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a
+    file at most, and `largest_read_pages` in one request.
+    """
+
+    memory_pages: int
+    cpus: int = 1
+    kernel_pages: int = 1
+    min_free_pages: int = 0
+    scale_factor: int = 10
+    percpu_batch_pages: int | None = 0
+    percpu_high_pages: int | None = None
+    zones: tuple[tuple[str, int], ...] = ()
+    stack_pages: int = 4
+    hz: int = 250
+    overcommit: int = 0
+    commit_limit_pages: int = 0
+    queueing: bool = False
+    fork_kind: int = FORK_COW
+    eager_zero: bool = False
+    thp: int = THP_NEVER
+    thp_sizes: tuple[tuple[int, str], ...] = ()
+    kernel: str = "6.12"
+    read_ahead_pages: int = 32
+    largest_read_pages: int = 320
+
+    @property
+    def ram_pages(self) -> int:
+        """Pages without the kernel's share: what it counts as memory (`totalram_pages`)."""
+        return self.memory_pages - self.kernel_pages
+
+
+def folio_masks(host: HostSpec) -> tuple[int, int]:
+    """Return the sizes of folios for all anonymous memory, and for advised: a bit each, its pages.
+
+    Read in Linux 6.12 `thp_vma_allowable_orders`: "inherit" does as huge pages do.
+    """
+    inherited = {THP_ALWAYS: "always", THP_MADVISE: "madvise", THP_NEVER: "never"}[host.thp]
+    modes = [(pages, inherited if mode == "inherit" else mode) for pages, mode in host.thp_sizes]
+    always = sum(pages for pages, mode in modes if mode == "always")
+    return always, always + sum(pages for pages, mode in modes if mode == "madvise")
+
+
+def folio_shift(host: HostSpec) -> int:
+    """Return the power of 2 of rows that `folios` has for each 2 MiB; 0 if nobody is remembered.
+
+    From Linux 6.15 on large folios remember who maps them, as far as forks copy entries.
+    """
+    if not rules_of(host.kernel) & R_FOLIO_REUSE or host.fork_kind not in (FORK_COW, FORK_EAGER):
+        return 0
+    sizes = [pages for pages, mode in host.thp_sizes if mode != "never"]
+    return HUGE_ORDER + 2 - min([*sizes, HUGE_PAGES]).bit_length()
+
+
+def configuration(host: HostSpec) -> dict[str, int]:
+    """Return what a machine is set to, by column of `CONFIG`; reserves follow from its zones."""
+    always, advised = folio_masks(host)
+    return {
+        "n_zones": max(1, len(host.zones)),
+        "n_cpus": host.cpus,
+        "ram": host.ram_pages,
+        "rules": rules_of(host.kernel),
+        "queueing": int(host.queueing),
+        "overcommit": host.overcommit,
+        "commit_limit": host.commit_limit_pages,
+        "stack_frames": host.stack_pages,
+        "fork_kind": host.fork_kind,
+        "eager_zero": int(host.eager_zero),
+        "thp": host.thp,
+        "folios_always": always,
+        "folios_advised": advised,
+        "folio_shift": folio_shift(host),
+        "read_ahead": host.read_ahead_pages,
+        "largest_read": host.largest_read_pages,
+    }
