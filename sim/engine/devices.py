@@ -14,7 +14,7 @@ import simpy
 
 from sim.base.units import PAGE_BYTES, S
 from sim.engine.waits import WaitList
-from sim.kernel.files.readahead import arrived, is_under_way, written
+from sim.kernel.files.requests import arrived, is_under_way, written
 from sim.machine.layout import HEED_READS
 from sim.machine.words import P_REQUESTS
 

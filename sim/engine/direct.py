@@ -5,7 +5,7 @@ What a device is asked for has come when the step ends.
 
 from sim.base.jit import compiled
 from sim.cost.draw import settle
-from sim.kernel.files.readahead import arrive_at_once
+from sim.kernel.files.requests import arrive_at_once
 from sim.kernel.step import step
 from sim.kernel.work import DONE, MORE
 from sim.machine.layout import Arrays

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sim.kernel import step as ops
-from sim.kernel.files.readahead import arrive_at_once
+from sim.kernel.files.requests import arrive_at_once
 from sim.kernel.step import step
 from sim.kernel.work import DONE, GROW, MORE, SHORT
 from sim.machine.layout import (

@@ -28,14 +28,8 @@ from sim.kernel.files.cache import (
     map_cached,
     uncache_page,
 )
-from sim.kernel.files.readahead import (
-    hit,
-    may_read,
-    read_around,
-    read_further,
-    read_pages,
-    window_room,
-)
+from sim.kernel.files.readahead import hit, may_read, read_around, read_further, read_pages
+from sim.kernel.files.requests import window_room
 from sim.kernel.pages import count_resident, family_of, fresh_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
 from sim.machine.layout import (

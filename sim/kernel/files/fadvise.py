@@ -8,7 +8,8 @@ from typing import Final
 from sim.base.jit import compiled
 from sim.kernel.files.cache import uncache_page
 from sim.kernel.files.fileio import file_call_is_sound
-from sim.kernel.files.readahead import force_read, window_room
+from sim.kernel.files.readahead import force_read
+from sim.kernel.files.requests import window_room
 from sim.kernel.work import DONE, GROW, MORE, note
 from sim.machine.layout import F_DIRTY, F_LOCKED, Arrays
 from sim.machine.work import FRAME_FREE, MADVISE_CALL

@@ -11,15 +11,8 @@ from sim.base.jit import compiled
 from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.cache import cache_page, dirty_folio
-from sim.kernel.files.readahead import (
-    may_read,
-    read_ahead,
-    read_further,
-    read_pages,
-    request_room,
-    submit,
-    window_room,
-)
+from sim.kernel.files.readahead import may_read, read_ahead, read_further, read_pages
+from sim.kernel.files.requests import request_room, submit, window_room
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, UNDER_WAY, note
 from sim.machine.layout import (
     A_SHARED,

@@ -6,7 +6,7 @@ import pytest
 from support.kernel import DONE, SHORT, Kernel
 
 from sim.kernel import step as ops
-from sim.kernel.files import fadvise, readahead
+from sim.kernel.files import fadvise, readahead, requests
 from sim.kernel.work import EINVAL, MORE, UNDER_WAY
 from sim.machine.layout import (
     A_RANDOM,
@@ -83,7 +83,7 @@ def test_a_fault_on_an_absent_page_waits_and_is_major_once(write: int, shared: i
     assert bits_of(k, file, 7) & F_LOCKED
     k.machine.audit()
     assert k.one_step(row) == k.one_step(row) == UNDER_WAY
-    readahead.arrive_at_once(k.arrays)
+    requests.arrive_at_once(k.arrays)
     assert k.one_step(row) == DONE
     k.machine.audit()
     assert present(k, file) == [7]
@@ -116,7 +116,7 @@ def test_whoever_finds_a_page_under_way_waits_too(kernel: str, kind: str):
     assert k.one_step(first) == MORE
     touch(k, second, BASE, 0)
     assert k.one_step(second, 1) == UNDER_WAY
-    readahead.arrive_at_once(k.arrays)
+    requests.arrive_at_once(k.arrays)
     assert k.one_step(second, 1) == DONE
     assert k.work.get("FILE_MAP", 0) == (kind == "FILE_MAP")
     assert k.work.get("MAJOR_FAULT", 0) == (kind == "MAJOR_FAULT")

@@ -1,0 +1,86 @@
+"""What devices are asked to read and write, and what happens when they have.
+
+A page of a file is absent, under way (locked while a device reads it) or present.  Whoever brings
+pages in leaves requests in `m.requests`; `sim.engine.devices` takes them from there, and `arrived`
+unlocks what has been read.
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.files.cache import cache_page
+from sim.machine.layout import F_LOCKED, HEED_READS, HUGE_PAGES, NONE, Arrays
+
+
+@compiled
+def request_room(m: Arrays, pages: int) -> bool:
+    """Whether there is room for the requests that reading `pages` pages may take."""
+    return bool(m.pool[0].requests + pages < m.pool[0].room_requests)
+
+
+@compiled
+def window_room(m: Arrays, file: int) -> bool:
+    """Whether there is room for the requests of any window of `file`: at most one a page."""
+    most = max(int(m.files[file].ra_pages), int(m.config[0].largest_read), 2 * HUGE_PAGES)
+    return request_room(m, most + 2)
+
+
+@compiled
+def submit(m: Arrays, file: int, first: int, end: int, write: int) -> None:
+    """Leave a request to read or write the pages [first, end) to the device of their file."""
+    pool = m.pool[0]
+    r = m.requests[int(pool.requests)]
+    r.bdev = m.files[file].bdev
+    r.file = file
+    r.first = first
+    r.end = end
+    r.write = write
+    if write == 1:
+        m.files[file].writing += end - first
+    pool.requests += 1
+    pool.heed |= HEED_READS
+
+
+@compiled
+def add_page(m: Arrays, cpu: int, file: int, index: int, order: int, bits: int) -> None:
+    """Put a page into the cache that the device is to fill: it is locked until then."""
+    frame = m.frames[cache_page(m, cpu, file, index)]
+    frame.bits |= F_LOCKED | bits
+    frame.order = order
+    m.pool[0].under_way += 1
+
+
+@compiled
+def arrived(m: Arrays, file: int, first: int, end: int) -> None:
+    """Unlock the pages [first, end): they are present."""
+    f = m.files[file]
+    for index in range(first, end):
+        m.frames[int(m.cached[int(f.first) + index])].bits &= ~F_LOCKED
+    m.pool[0].under_way -= end - first
+
+
+@compiled
+def written(m: Arrays, file: int, pages: int) -> None:
+    """Take note that the device has written pages of a file."""
+    m.files[file].writing -= pages
+
+
+@compiled
+def arrive_at_once(m: Arrays) -> None:
+    """Serve all requests, where there is no clock."""
+    pool = m.pool[0]
+    for number in range(int(pool.requests)):
+        r = m.requests[number]
+        if r.write == 1:
+            written(m, int(r.file), int(r.end - r.first))
+        else:
+            arrived(m, int(r.file), int(r.first), int(r.end))
+    pool.requests = 0
+    pool.heed &= ~HEED_READS
+
+
+@compiled
+def is_under_way(m: Arrays, file: int, index: int) -> bool:
+    """Whether a page of a file is being read; for NONE, whether any is being written."""
+    if index == NONE:
+        return bool(m.files[file].writing > 0)
+    pfn = int(m.cached[int(m.files[file].first) + index])
+    return bool(pfn != 0 and m.frames[pfn].bits & F_LOCKED != 0)
