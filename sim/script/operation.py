@@ -13,6 +13,18 @@ from sim.base.errors import Errno, KernelPanicError
 from sim.engine.direct import carry_out
 from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, SEGV, SHORT
 from sim.machine.layout import NONE
+from sim.machine.words import (
+    T_AT,
+    T_ERRNO,
+    T_FAULT_FROM_NS,
+    T_NEED,
+    T_OP,
+    T_STAGE,
+    T_WAITS,
+    T_WITHIN,
+    T_WORDS,
+    TASK_COLUMNS,
+)
 
 if TYPE_CHECKING:
     from sim.machine.machine import Machine
@@ -41,12 +53,14 @@ def operate(
 
     `carry` does the steps in place of `carry_out`, for who watches them.
     """
-    t = machine.arrays.tasks[row]
-    t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
-    t.fault_from_ns = NONE
+    at = row * T_WORDS
+    words = machine.arrays.words.tasks
+    words[at + T_STAGE] = words[at + T_AT] = words[at + T_WITHIN] = 0
+    words[at + T_ERRNO] = words[at + T_NEED] = words[at + T_WAITS] = 0
+    words[at + T_FAULT_FROM_NS] = NONE
     for name, value in fields.items():
-        t[name] = value
-    t.op = op
+        words[at + TASK_COLUMNS[name]] = value
+    words[at + T_OP] = op
     faults = ps = 0
     while True:
         status, more_faults, more_ps = (
@@ -61,7 +75,7 @@ def operate(
         elif status == SEGV:
             return SIGSEGV, faults, ps
         elif status == DONE:
-            errno = int(machine.arrays.tasks[row].errno)
+            errno = machine.arrays.words.tasks[at + T_ERRNO]
             return ERRNO_NAMES[errno] if errno else "", faults, ps
         else:
             raise KernelPanicError(f"a step ended with {status}", f"operation {op} of task {row}")
