@@ -21,7 +21,9 @@ from sim.engine.runqueue import (
     wake,
 )
 from sim.engine.timers import arrival_ns, first_due_ns
-from sim.kernel.step import OP_ACCESS, OP_COMPUTE, OP_NONE, access_step, call_step
+from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
+from sim.kernel.step import call_step
+from sim.kernel.stream import access_step
 from sim.kernel.work import BEGUN, DONE, MORE, UNDER_WAY, note
 from sim.machine.layout import FOREVER, HEED_LOCKS, HEED_QUEUE, NONE, Arrays
 from sim.machine.native import arrays_at
@@ -73,20 +75,20 @@ REFUSED: Final = (REACHED, REACHED, MEMORY_SHORT, ROOM, INVALID, MMAP_LOCKED, PA
 @inlined
 def awaits_arrival(m: Arrays, task: int) -> bool:
     """Whether the next step of the task has an arrival time of its own."""
-    t = m.tasks[task]
+    o = m.operations[task]
     return bool(
-        t.op == OP_ACCESS and t.arrivals != 0 and t.within == 0 and t.at % t.per_request == 0
+        o.op == OP_ACCESS and o.arrivals != 0 and o.touched == 0 and o.at % o.per_request == 0
     )
 
 
 @inlined
 def compute_step(m: Arrays, cpu: int, task: int) -> int:
     """Return the ns of pure CPU time up to the next tick, at which the task could be preempted."""
-    t = m.tasks[task]
+    o = m.operations[task]
     now = int(m.cpus[cpu].next_ns)
     tick = int(m.clock[0].tick_ns)
-    ns = min(int(t.demand_ns), (now // tick + 1) * tick - now)
-    t.demand_ns -= ns
+    ns = min(int(o.demand_ns), (now // tick + 1) * tick - now)
+    o.demand_ns -= ns
     return ns
 
 
@@ -97,6 +99,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     Returns the step's status; unless it is MORE or DONE, nothing has happened.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     c = m.cpus[cpu]
     clock = m.clock[0]
     clock.lines = 0
@@ -104,15 +107,15 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     start = int(c.next_ns)
     arrived = start
     extra_ns = 0
-    if t.op == OP_ACCESS:
-        if t.arrivals != 0:
+    if o.op == OP_ACCESS:
+        if o.arrivals != 0:
             arrived = arrival_ns(m, task)
-        if t.within == 0:
-            extra_ns = int(t.access_cpu_ns)
+        if o.touched == 0:
+            extra_ns = int(o.access_cpu_ns)
         status = access_step(m, cpu, task)
-    elif t.op == OP_COMPUTE:
+    elif o.op == OP_COMPUTE:
         extra_ns = compute_step(m, cpu, task)
-        status = MORE if t.demand_ns > 0 else DONE
+        status = MORE if o.demand_ns > 0 else DONE
     else:
         status = call_step(m, cpu, task)
     if status > DONE:
@@ -121,7 +124,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
         extra_ns = 0  # the access is still to come
     ns = (settle(m, task) + 500) // 1000 + extra_ns
     if clock.kind != NONE:
-        if t.fault_from_ns != NONE or clock.kind == BEGUN:
+        if o.fault_from_ns != NONE or clock.kind == BEGUN:
             observe_waited(m, task, start, start + ns)
         else:
             observe(m, int(clock.kind), int((clock.fault_ps + 500) // 1000))
@@ -133,7 +136,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     t.cpu_ns += ns
     if clock.kind == BEGUN:
         return status
-    if t.op == OP_ACCESS and t.arrivals != 0 and t.within == 0 and t.at % t.per_request == 0:
+    if o.op == OP_ACCESS and o.arrivals != 0 and o.touched == 0 and o.at % o.per_request == 0:
         observe(m, REQUEST, start + ns - arrived)
     follow_peaks(m)
     return status
@@ -142,12 +145,12 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
 @compiled
 def observe_waited(m: Arrays, task: int, start_ns: int, end_ns: int) -> None:
     """Remember when a fault began that a later step will serve; count it when one has."""
-    t = m.tasks[task]
-    if t.fault_from_ns == NONE:
-        t.fault_from_ns = start_ns
+    o = m.operations[task]
+    if o.fault_from_ns == NONE:
+        o.fault_from_ns = start_ns
     if m.clock[0].kind != BEGUN:
-        observe(m, int(m.clock[0].kind), int(end_ns - t.fault_from_ns))
-        t.fault_from_ns = NONE
+        observe(m, int(m.clock[0].kind), int(end_ns - o.fault_from_ns))
+        o.fault_from_ns = NONE
 
 
 @inlined
@@ -158,12 +161,12 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
     """
     c = m.cpus[cpu]
     task = int(c.task)
-    t = m.tasks[task]
+    o = m.operations[task]
     wanted = is_wanted(m, cpu)  # in here nobody else comes to wait
     ends_ns = turn_ends_ns(m, cpu) if wanted else FOREVER
     while c.next_ns < before_ns:
         now = int(c.next_ns)
-        if t.op == OP_NONE:
+        if o.op == OP_NONE:
             return FINISHED, now, limit
         if now >= ends_ns:
             return SLICE_OVER, now, limit
@@ -183,10 +186,10 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
         if m.pool[0].free != m.clock[0].level_free:
             integrate(m, now)
         if status == DONE:
-            t.op = OP_NONE
+            o.op = OP_NONE
         elif status != MORE:
-            if status == UNDER_WAY and t.fault_from_ns == NONE and t.waits != 0:
-                t.fault_from_ns = now
+            if status == UNDER_WAY and o.fault_from_ns == NONE and o.waits != 0:
+                o.fault_from_ns = now
             return REFUSED[status], now, limit
         limit -= 1
         if m.pool[0].heed != 0:

@@ -115,7 +115,7 @@ class Devices:
     def refused(self, task: Task, cpu: int) -> None:
         """Block `task`, on `cpu`, until its page is present, or all it waits for is written."""
         m = self._machine.arrays
-        file = int(m.tasks[task.row].wait_file)
+        file = int(m.operations[task.row].wait_file)
         if file not in self._waiting:
             self._waiting[file] = WaitList(self._cpus)
         name = self._devices[int(m.files[file].bdev)].spec.name
@@ -128,8 +128,7 @@ class Devices:
         if waiting is None:
             return
         for task in waiting:
-            t = m.tasks[task.row]
-            if not is_under_way(m, file, int(t.wait_index)):
+            if not is_under_way(m, file, int(m.operations[task.row].wait_index)):
                 waiting.wake(task)
         if not waiting:
             del self._waiting[file]

@@ -13,7 +13,7 @@ import numpy as np
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.names import kind_of
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.work import BY_LIMIT, BY_MEMORY, BY_PROMISE
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class Evidence:
 
     def requested(self, task: Task) -> None:
         """Count the requests of an access that is over, and when they arrived."""
-        t = self._machine.arrays.tasks[task.row]
-        requests = -(-int(t.count) // int(t.per_request))
+        o = self._machine.arrays.operations[task.row]
+        requests = -(-int(o.accesses) // int(o.per_request))
         first_ns, last_ns = (self._arrival_ns(task, n) for n in (0, requests - 1))
         load = self._loads.setdefault(task.origin, Load())
         load.begun += requests
@@ -135,12 +135,12 @@ class Evidence:
 
     def cut_off(self, task: Task) -> None:
         """Count the requests of the access under way, if any: begun, and those that wait."""
-        t = self._machine.arrays.tasks[task.row]
-        if t.op != ops.OP_ACCESS or t.arrivals == 0:
+        o = self._machine.arrays.operations[task.row]
+        if o.op != ops.OP_ACCESS or o.arrivals == 0:
             return
-        per_request = int(t.per_request)
-        begun = -(-(int(t.at) + int(t.within > 0)) // per_request)
-        requests = -(-int(t.count) // per_request)
+        per_request = int(o.per_request)
+        begun = -(-(int(o.at) + int(o.touched > 0)) // per_request)
+        requests = -(-int(o.accesses) // per_request)
         load = self._loads.setdefault(task.origin, Load())
         load.begun += begun
         if task.killed is None:
@@ -152,22 +152,22 @@ class Evidence:
     def _arrival_ns(self, task: Task, number: int) -> int:
         """Return when a request of the access under way, or just over, arrives."""
         m = self._machine.arrays
-        t = m.tasks[task.row]
-        if t.arrivals == 1:
-            return int(t.arrival_first + number * t.arrival_every)
-        return int(m.lists[int(t.arrivals_at) + number])
+        o = m.operations[task.row]
+        if o.arrivals == 1:
+            return int(o.arrival_first + number * o.arrival_every)
+        return int(m.lists[int(o.arrivals_at) + number])
 
     def _arrived(self, task: Task, requests: int) -> int:
         """Return how many requests of the access under way have arrived by now."""
         m = self._machine.arrays
-        t = m.tasks[task.row]
+        o = m.operations[task.row]
         end_ns = self._clock.end_ns
-        if t.arrivals == 1:
-            every_ns = int(t.arrival_every)
-            if end_ns < t.arrival_first or every_ns == 0:
-                return requests if end_ns >= t.arrival_first else 0
-            return min(requests, (end_ns - int(t.arrival_first)) // every_ns + 1)
-        times_ns = m.lists[int(t.arrivals_at) : int(t.arrivals_at) + requests]
+        if o.arrivals == 1:
+            every_ns = int(o.arrival_every)
+            if end_ns < o.arrival_first or every_ns == 0:
+                return requests if end_ns >= o.arrival_first else 0
+            return min(requests, (end_ns - int(o.arrival_first)) // every_ns + 1)
+        times_ns = m.lists[int(o.arrivals_at) : int(o.arrivals_at) + requests]
         return int(np.searchsorted(times_ns, end_ns, side="right"))
 
     def waited(self, task: Task) -> None:
@@ -192,16 +192,16 @@ class Evidence:
 
     def crashed(self, task: Task) -> None:
         """Take note that a task is ended by SIGSEGV, if that is because of a promise refused."""
-        t = self._machine.arrays.tasks[task.row]
-        if t.refused_by != 0:
-            call = "exec" if t.op == ops.OP_EXEC else "growing its stack"
-            found = self._refusal(task, call, "SIGSEGV", REFUSED_BY[int(t.refused_by)])
+        o = self._machine.arrays.operations[task.row]
+        if o.refused_by != 0:
+            call = "exec" if o.op == ops.OP_EXEC else "growing its stack"
+            found = self._refusal(task, call, "SIGSEGV", REFUSED_BY[int(o.refused_by)])
             found["count"] += 1
             found["failed"] += 1
 
     def _refusal(self, task: Task, call: str, errno: str, by: str) -> dict[str, Any]:
         m = self._machine.arrays
-        t = m.tasks[task.row]
+        o = m.operations[task.row]
         key = (kind_of(task.name), call, errno, by)
         if key not in self._refusals:
             self._refusals[key] = {
@@ -212,8 +212,8 @@ class Evidence:
                 "count": 0,
                 "failed": 0,
                 "first_ns": self._clock.now_ns,
-                "asked_bytes": int(t.refused_pages) * PAGE_BYTES,
-                "committed_bytes": int(t.refused_with) * PAGE_BYTES,
+                "asked_bytes": int(o.refused_pages) * PAGE_BYTES,
+                "committed_bytes": int(o.refused_with) * PAGE_BYTES,
                 "commit_limit_bytes": int(m.config[0].commit_limit) * PAGE_BYTES,
             }
         return self._refusals[key]

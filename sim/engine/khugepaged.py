@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import MS
 from sim.engine.daemons import start_daemon
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.reclaim.khugepaged import NO_BLOCK, REST
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def start_khugepaged(
         return _scan(khugepaged, scan_sleep_ns, alloc_sleep_ns)
 
     task = start_daemon(system, "khugepaged", scan)
-    system.machine.arrays.tasks[task.row].other = 0  # before the first address space
+    system.machine.arrays.tasks[task.row].scan_space = 0  # before the first address space
     system.machine.arrays.config[0].khugepaged = 1
 
 
@@ -46,7 +46,7 @@ def _scan(
     machine = khugepaged.system.machine
     while True:
         yield from khugepaged.sleep(scan_sleep_ns)
-        machine.arrays.tasks[khugepaged.task.row].count = PAGES_TO_SCAN
+        machine.arrays.tasks[khugepaged.task.row].scan_left = PAGES_TO_SCAN
         patient = True
         while True:
             found = yield from khugepaged.calls.do("khugepaged", ops.OP_KHUGEPAGED)

@@ -9,7 +9,7 @@ import simpy
 from sim.base.errors import Refused
 from sim.engine.foreign import not_an_event
 from sim.engine.task import Signal, State
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.machine.layout import NONE
 from sim.program.blame import fault_of_plugin
 

@@ -59,7 +59,7 @@ class MemoryWaits:
     ) -> None:
         """Block a task that was refused until somebody wakes it."""
         if what is None:
-            need = int(self._machine.arrays.tasks[task.row].need)
+            need = int(self._machine.arrays.operations[task.row].need)
             free = int(self._machine.arrays.pool[0].free)
             frames = "frame" if need == 1 else "frames"
             what = f"memory: {need} {frames}, with {free} free"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.engine.task import Signal
-from sim.kernel import step as ops
+from sim.kernel import ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +56,9 @@ class Signals:
             return
         self._evidence.cut_off(task)
         task.killed = signal
-        t = self._machine.arrays.tasks[task.row]
-        t.killed = 1
-        t.op = ops.OP_NONE
+        m = self._machine.arrays
+        m.tasks[task.row].killed = 1
+        m.operations[task.row].op = ops.OP_NONE
         self._cpus.cancel(task)
         for hear in self.heard:
             hear(task)

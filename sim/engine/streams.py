@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import Errno, Refused
 from sim.base.text import shown
-from sim.kernel import step as ops
+from sim.kernel import stream as codes
 from sim.program.patterns import (
     Every,
     HotCold,
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 MOST: Final = 1 << 60
 """Largest number that a call takes: sums of a few must not overflow."""
 PATTERN_CODES: Final[dict[type, int]] = {
-    Sequential: ops.SEQUENTIAL,
-    Uniform: ops.UNIFORM,
-    HotCold: ops.HOT_COLD,
-    Listed: ops.LISTED,
+    Sequential: codes.SEQUENTIAL,
+    Uniform: codes.UNIFORM,
+    HotCold: codes.HOT_COLD,
+    Listed: codes.LISTED,
 }
 
 
@@ -77,7 +77,7 @@ def stream(
 ) -> tuple[dict[str, int], list[int]]:
     """Return the columns of an access stream, and the segments of `store` that it uses.
 
-    `count` is 0 if there is nothing to do.  Raises `Refused`, and then uses nothing of `store`.
+    `accesses` is 0 if there is nothing to do.  Raises `Refused`, and then uses nothing of `store`.
     """
     first = whole(call, "first", first, 0, region.pages)
     most = region.pages - first
@@ -94,10 +94,10 @@ def stream(
         "arrivals": 0,
     }
     fields |= _pattern_fields(call, pattern, region, pages, span)
-    if fields["count"] == 0:
+    if fields["accesses"] == 0:
         return fields, []
     if arrivals is not None:
-        fields |= _arrival_fields(call, arrivals, -(-fields["count"] // per_request))
+        fields |= _arrival_fields(call, arrivals, -(-fields["accesses"] // per_request))
     segments = []
     if isinstance(pattern, Listed):
         fields["pages_at"] = store.put(pattern.pages)
@@ -118,21 +118,21 @@ def _pattern_fields(
     fields = {"pattern": PATTERN_CODES[type(pattern)]}
     groups = pages // span
     if isinstance(pattern, Sequential):
-        return fields | {"count": groups}
+        return fields | {"accesses": groups}
     if isinstance(pattern, Listed):
         _check_listed(call, pattern, region, span)
-        return fields | {"count": len(pattern.pages), "start": int(region.start_vpn)}
+        return fields | {"accesses": len(pattern.pages), "start": int(region.start_vpn)}
     count = whole(call, "count", pattern.count)
     if groups == 0:
         if count > 0 and pages > 0:
             why = f"an access spans {span} pages, in a range of {pages}"
             raise Refused(Errno.EINVAL, call, why)
-        return fields | {"count": 0}
+        return fields | {"accesses": 0}
     if isinstance(pattern, HotCold):
         hot = pattern.hot_pages(groups)
         fields["hot_groups"] = hot
         fields["hot_share"] = round(pattern.hot_share * 2**32) if hot < groups else 2**32
-    return fields | {"count": count}
+    return fields | {"accesses": count}
 
 
 def _check_listed(call: str, pattern: Listed, region: Region, span: int) -> None:

@@ -10,11 +10,11 @@ from sim.machine.layout import FOREVER, NONE, Arrays
 @inlined
 def arrival_ns(m: Arrays, task: int) -> int:
     """Return when the request arrives that the stream's next access belongs to."""
-    t = m.tasks[task]
-    n = int(t.at) // int(t.per_request)
-    if t.arrivals == 1:
-        return int(t.arrival_first + n * t.arrival_every)
-    return int(m.lists[int(t.arrivals_at) + n])
+    o = m.operations[task]
+    n = int(o.at) // int(o.per_request)
+    if o.arrivals == 1:
+        return int(o.arrival_first + n * o.arrival_every)
+    return int(m.lists[int(o.arrivals_at) + n])
 
 
 @inlined

@@ -217,9 +217,10 @@ def must_wait(m: Arrays, task: int, vpn: int, write: int) -> bool:
 def may_retry(m: Arrays, task: int) -> bool:
     """Whether a fault, or a call on one area, that had to wait may go on."""
     t = m.tasks[task]
+    o = m.operations[task]
     s = m.spaces[int(t.space)]
-    if t.op in (OP_DONTNEED, OP_FREE):
-        start = int(t.start)
-        end = start + int(t.pages)
+    if o.op in (OP_DONTNEED, OP_FREE):
+        start = int(o.start)
+        end = start + int(o.pages)
         return bool(s.areas_of == NONE or start >= s.lock_end or end <= s.lock_start)
-    return not must_wait(m, task, int(t.fault_page), int(t.fault_write))
+    return not must_wait(m, task, int(o.fault_page), int(o.fault_write))

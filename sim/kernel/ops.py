@@ -1,47 +1,24 @@
-"""Operations of tasks, by number, and how each of them holds the mmap lock: one table.
+"""Operations of tasks: one table, append only.
 
-Measured on the running kernel (6.18) by two threads, a row a call:
-`tests/truth/test_mmap_lock.py`.  A long call has two parts: what it changes first (areas), and
-what it does then (pages that are filled, or given back).
+How each holds the mmap lock was measured on the running kernel (6.18) by two threads, a row a call:
+`tests/truth/test_mmap_lock.py`.  A long call has two parts: what it changes first (areas), and what
+it does then (pages that are filled, or given back).
+
+What does a step of an operation stands in `sim.kernel.step`; `tests/unit/test_tables.py` joins the
+two, and what programs and scripts call each operation.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Self
 
-OP_NONE: Final = 0
-OP_ACCESS: Final = 1
-"""The operation in which a program touches pages itself."""
-OP_COMPUTE: Final = 2
-OP_MMAP: Final = 3
-OP_MUNMAP: Final = 4
-OP_BRK: Final = 5
-OP_DONTNEED: Final = 6
-OP_FORK: Final = 7
-OP_VFORK: Final = 8
-OP_EXEC: Final = 9
-OP_EXIT: Final = 10
-OP_REAP: Final = 11
-OP_MPROTECT: Final = 12
-OP_MADVISE: Final = 13
-OP_POPULATE: Final = 14
-OP_ADOPT: Final = 15
-"""What an Async-fork leaves to the child: copying leaf tables."""
-OP_MLOCK: Final = 16
-OP_MREMAP: Final = 17
-OP_FREE: Final = 18
-OP_MSYNC: Final = 19
-OP_FSYNC: Final = 20
-OP_FILE_READ: Final = 21
-OP_FILE_WRITE: Final = 22
-OP_START: Final = 23
-"""What a program touches of its own accord when it starts."""
-OP_FADVISE: Final = 24
-OP_COLLAPSE: Final = 25
-OP_KHUGEPAGED: Final = 26
-N_OPS: Final = 27
+import numpy as np
+
+from sim.base.numbered import rows_of
+from sim.machine.layout import NO_OPERATION, Arrays
+from sim.machine.words import O_COLUMNS, O_OP, O_WORDS
 
 NO_LOCK: Final = 0
-"""Not at all."""
+"""Not at all, or one that is not of its address space."""
 AREA_LOCK: Final = 1
 """The lock of its area only: it waits for whoever has locked that area, and holds off whoever wants
 to; a range of several areas takes the mmap lock for reading instead."""
@@ -53,45 +30,105 @@ BLOCK_LOCK: Final = 4
 """For writing, and given up behind each 2 MiB where somebody waits for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """How a call holds the mmap lock: in its `first` part, and `then`.
+class Op(int):
+    """An operation: its number, how it holds the mmap lock, and the fields that it is given.
 
-    `probes` are the short calls by which the running kernel was asked how it takes the lock,
-    `holders` the long ones by which it was asked how it holds it (`tests/truth/mmap_lock.c`).
+    `first` and `then` are how it holds the lock in its two parts.  `changes` is whether it changes
+    page-table entries that are there; new ones come by faults.  `fields` are columns of
+    `sim.machine.layout.OPERATION`.
     """
 
-    op: int
     first: int
     then: int
-    probes: tuple[str, ...]
-    holders: tuple[str, ...]
+    changes: bool
+    fields: frozenset[str]
+
+    def __new__(
+        cls,
+        number: int,
+        fields: str = "",
+        *,
+        first: int = NO_LOCK,
+        then: int | None = None,
+        changes: bool = False,
+    ) -> Self:
+        """Make a row of the table; `then` is as `first` if it is not given."""
+        op = super().__new__(cls, number)
+        op.first = first
+        op.then = first if then is None else then
+        op.changes = changes
+        op.fields = frozenset(fields.split())
+        return op
 
 
-CALLS: Final = (
-    Call(OP_MMAP, WRITE_LOCK, READ_LOCK, ("mmap",), ("mmap_populate",)),
-    Call(OP_MUNMAP, WRITE_LOCK, READ_LOCK, ("munmap",), ("munmap",)),
-    Call(OP_BRK, WRITE_LOCK, READ_LOCK, ("brk",), ("brk_shrink",)),
-    Call(OP_MREMAP, WRITE_LOCK, READ_LOCK, ("mremap",), ("mremap_shrink", "mremap_grow")),
-    Call(OP_MLOCK, WRITE_LOCK, READ_LOCK, ("mlock", "munlock"), ("mlock",)),
-    Call(OP_MPROTECT, WRITE_LOCK, WRITE_LOCK, ("mprotect",), ("mprotect",)),
-    Call(
-        OP_MADVISE,
-        WRITE_LOCK,
-        WRITE_LOCK,
-        ("random", "hugepage", "dontfork", "wipeonfork"),
-        ("dontfork",),
-    ),
-    Call(OP_FORK, WRITE_LOCK, WRITE_LOCK, (), ("fork",)),
-    Call(OP_DONTNEED, AREA_LOCK, AREA_LOCK, ("dontneed",), ("dontneed",)),
-    Call(OP_FREE, AREA_LOCK, AREA_LOCK, ("free",), ("free",)),
-    Call(
-        OP_POPULATE, READ_LOCK, READ_LOCK, ("populate_read", "populate_write"), ("populate_write",)
-    ),
-    Call(OP_MSYNC, READ_LOCK, READ_LOCK, ("msync",), ()),
-    Call(OP_COLLAPSE, BLOCK_LOCK, BLOCK_LOCK, ("collapse",), ("collapse",)),
+OP_NONE: Final = Op(0)
+"""Between operations."""
+OP_ACCESS: Final = Op(
+    1,
+    "start pages write accesses span drop pattern hot_groups hot_share pages_at per_request "
+    "arrivals arrival_first arrival_every arrivals_at access_cpu_ns",
 )
-"""Calls that are not here do without the lock, or take one that is not of their address space."""
+"""The operation in which a program touches pages itself."""
+OP_COMPUTE: Final = Op(2, "demand_ns")
+OP_MMAP: Final = Op(
+    3,
+    "start pages map_flags map_kind file file_page populate",
+    first=WRITE_LOCK,
+    then=READ_LOCK,
+)
+OP_MUNMAP: Final = Op(4, "start pages", first=WRITE_LOCK, then=READ_LOCK, changes=True)
+OP_BRK: Final = Op(5, "pages", first=WRITE_LOCK, then=READ_LOCK, changes=True)
+OP_DONTNEED: Final = Op(6, "start pages", first=AREA_LOCK, changes=True)
+OP_FORK: Final = Op(7, "child", first=WRITE_LOCK)
+OP_VFORK: Final = Op(8, "child")
+OP_EXEC: Final = Op(9, "image image_pages stack_pages stack_limit")
+OP_EXIT: Final = Op(10)
+OP_REAP: Final = Op(11)
+OP_MPROTECT: Final = Op(12, "start pages set_flags", first=WRITE_LOCK, changes=True)
+OP_MADVISE: Final = Op(13, "start pages set_flags clear_flags", first=WRITE_LOCK)
+OP_POPULATE: Final = Op(14, "start pages populate_mode", first=READ_LOCK)
+OP_ADOPT: Final = Op(15)
+"""What an Async-fork leaves to the child: copying leaf tables."""
+OP_MLOCK: Final = Op(16, "start pages set_flags clear_flags", first=WRITE_LOCK, then=READ_LOCK)
+OP_MREMAP: Final = Op(
+    17,
+    "start pages new_pages new_start may_move",
+    first=WRITE_LOCK,
+    then=READ_LOCK,
+    changes=True,
+)
+OP_FREE: Final = Op(18, "start pages", first=AREA_LOCK, changes=True)
+OP_MSYNC: Final = Op(19, "start pages", first=READ_LOCK)
+OP_FSYNC: Final = Op(20, "file")
+OP_FILE_READ: Final = Op(21, "file file_page pages")
+OP_FILE_WRITE: Final = Op(22, "file file_page pages")
+OP_START: Final = Op(23, "image")
+"""What a program touches of its own accord when it starts."""
+OP_FADVISE: Final = Op(24, "file file_page pages advice")
+OP_COLLAPSE: Final = Op(25, "start pages", first=BLOCK_LOCK, changes=True)
+OP_KHUGEPAGED: Final = Op(26)
 
-FIRST: Final = tuple({c.op: c.first for c in CALLS}.get(op, NO_LOCK) for op in range(N_OPS))
-THEN: Final = tuple({c.op: c.then for c in CALLS}.get(op, NO_LOCK) for op in range(N_OPS))
+OPS: Final = rows_of(globals(), Op, "OP_")
+"""Operations by name, in order of their numbers."""
+N_OPS: Final = len(OPS)
+
+FIRST: Final = tuple(op.first for op in OPS.values())
+THEN: Final = tuple(op.then for op in OPS.values())
+CHANGES: Final = tuple(op.changes for op in OPS.values())
+
+_BLANK: Final = NO_OPERATION.view(np.int64).data
+
+
+def begin(m: Arrays, row: int, op: Op, fields: Mapping[str, int]) -> None:
+    """Put an operation into the row of a task; fields that are not given are 0, a file NONE.
+
+    Raises `TypeError` if the operation has no such field.
+    """
+    if not fields.keys() <= op.fields:
+        unknown = ", ".join(sorted(fields.keys() - op.fields))
+        raise TypeError(f"operation {tuple(OPS)[op]} has no {unknown}")
+    words, first = m.words.operations, row * O_WORDS
+    words[first : first + O_WORDS] = _BLANK
+    for name, value in fields.items():
+        words[first + O_COLUMNS[name]] = value
+    words[first + O_OP] = op

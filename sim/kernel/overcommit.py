@@ -42,21 +42,21 @@ def promised(m: Arrays, task: int, space: int, pages: int) -> bool:
     """As `may_commit`; where the kernel refuses, the task keeps what it was refused, and when."""
     if may_commit(m, space, pages):
         return True
-    t = m.tasks[task]
-    t.refused_by = BY_PROMISE
-    t.refused_pages = pages
-    t.refused_with = m.pool[0].committed
+    o = m.operations[task]
+    o.refused_by = BY_PROMISE
+    o.refused_pages = pages
+    o.refused_with = m.pool[0].committed
     return False
 
 
 @compiled
 def refuse(m: Arrays, task: int, by: int, pages: int) -> None:
     """Refuse the call of a task that asked for `pages`, for lack of memory or addresses: ENOMEM."""
-    t = m.tasks[task]
-    t.errno = ENOMEM
-    t.refused_by = by
-    t.refused_pages = pages
-    t.refused_with = m.pool[0].committed
+    o = m.operations[task]
+    o.errno = ENOMEM
+    o.refused_by = by
+    o.refused_pages = pages
+    o.refused_with = m.pool[0].committed
 
 
 @compiled

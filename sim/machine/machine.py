@@ -19,6 +19,7 @@ from sim.machine.layout import (
     MOST_SAMPLES,
     N_LATENCIES,
     NICE_0_WEIGHT,
+    NO_OPERATION,
     NONE,
     RECEIPT_ROWS,
     ROOT,
@@ -142,7 +143,7 @@ class Machine:
         """Return the row of a new task that has no address space, no stack and nothing to do."""
         if not self._free_tasks:
             rows = len(self.arrays.tasks)
-            for name in ("tasks", "entities", "timers", "counts", "draws"):
+            for name in ("tasks", "operations", "entities", "timers", "counts", "draws"):
                 self.arrays.grow(name)
             self._free_tasks = list(range(2 * rows - 1, rows - 1, -1))
         row = self._free_tasks.pop()
@@ -151,11 +152,11 @@ class Machine:
             t[name] = 0
         t.state = 1
         for name in (
-            "space", "old_space", "cpu", "pin", "parent", "stack", "area", "other", "other_area",
-            "file", "evict", "cached_area", "cached_tag", "cached_leaf", "cached_space",
-            "fault_from_ns",
+            "space", "old_space", "cpu", "pin", "stack", "evict", "cached_area", "cached_tag",
+            "cached_leaf", "cached_space",
         ):  # fmt: skip
             t[name] = NONE
+        self.arrays.operations[row] = NO_OPERATION[0]
         e = self.arrays.entities[row]
         e.busy = 0
         e.weight = NICE_0_WEIGHT

@@ -124,7 +124,7 @@ def refill_or_drain(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     drain_all(m)
     if refill(m, cpu, wanted, keep, atomic):
         return True
-    m.tasks[task].need = wanted
+    m.operations[task].need = wanted
     return False
 
 
@@ -136,7 +136,7 @@ def refuse_newcomer(m: Arrays, task: int, wanted: int) -> bool:
     """Refuse a task that has to wait behind those who queue for memory; say whether it has."""
     if m.pool[0].head == task or m.tasks[task].reserved != 0:
         return False
-    m.tasks[task].need = wanted
+    m.operations[task].need = wanted
     return True
 
 
@@ -258,7 +258,7 @@ def reserve(m: Arrays, task: int, frames: int) -> bool:
         return False
     drain_all(m)
     if spare_frames(m, False) - m.pool[0].reserved < frames:
-        m.tasks[task].need = frames
+        m.operations[task].need = frames
         return False
     m.tasks[task].reserved = frames
     m.pool[0].reserved += frames

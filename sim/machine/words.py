@@ -1,13 +1,13 @@
 """Where the columns of hot records lie in their views (`Arrays.words`), for Python.
 
-Column `T_OP` of the task in row 5 is ``words.tasks[5 * T_WORDS + T_OP]``.
+Column `T_CPU` of the task in row 5 is ``words.tasks[5 * T_WORDS + T_CPU]``.
 """
 
 from typing import Any, Final
 
 import numpy as np
 
-from sim.machine.layout import CLOCK, CPU, ENTITY, POOL, SCHED, TASK
+from sim.machine.layout import CLOCK, CPU, ENTITY, OPERATION, POOL, SCHED, TASK
 
 
 def columns(record: np.dtype[Any]) -> dict[str, int]:
@@ -15,23 +15,17 @@ def columns(record: np.dtype[Any]) -> dict[str, int]:
     return {name: place for place, name in enumerate(record.names or ())}
 
 
-TASK_COLUMNS: Final = columns(TASK)
-_C, _E, _P, _K, _S = map(columns, (CPU, ENTITY, POOL, CLOCK, SCHED))
+O_COLUMNS: Final = columns(OPERATION)
+_C, _E, _P, _K, _S, _T = map(columns, (CPU, ENTITY, POOL, CLOCK, SCHED, TASK))
 
-T_WORDS: Final = len(TASK_COLUMNS)
-T_AT: Final = TASK_COLUMNS["at"]
-T_CPU: Final = TASK_COLUMNS["cpu"]
-T_ERRNO: Final = TASK_COLUMNS["errno"]
-T_FAULT_FROM_NS: Final = TASK_COLUMNS["fault_from_ns"]
-T_NEED: Final = TASK_COLUMNS["need"]
-T_OP: Final = TASK_COLUMNS["op"]
-T_REFUSED_BY: Final = TASK_COLUMNS["refused_by"]
-T_REFUSED_PAGES: Final = TASK_COLUMNS["refused_pages"]
-T_REFUSED_WITH: Final = TASK_COLUMNS["refused_with"]
-T_RESULT: Final = TASK_COLUMNS["result"]
-T_STAGE: Final = TASK_COLUMNS["stage"]
-T_WAITS: Final = TASK_COLUMNS["waits"]
-T_WITHIN: Final = TASK_COLUMNS["within"]
+T_WORDS: Final = len(_T)
+T_CPU: Final = _T["cpu"]
+
+O_WORDS: Final = len(O_COLUMNS)
+O_ERRNO: Final = O_COLUMNS["errno"]
+O_OP: Final = O_COLUMNS["op"]
+O_REFUSED_BY: Final = O_COLUMNS["refused_by"]
+O_RESULT: Final = O_COLUMNS["result"]
 
 C_WORDS: Final = len(_C)
 C_TASK: Final = _C["task"]

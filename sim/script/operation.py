@@ -1,4 +1,4 @@
-"""One operation of the simulated kernel, from its fields in a task's row to how it ended.
+"""One operation of the simulated kernel, from its fields to how it ended.
 
 Scripts of memory operations, of malloc and of spawns are all carried out so: no clock, one task
 after the other.
@@ -11,20 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import Errno, KernelPanicError
 from sim.engine.direct import carry_out
+from sim.kernel.ops import Op, begin
 from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, SEGV, SHORT
-from sim.machine.layout import NONE
-from sim.machine.words import (
-    T_AT,
-    T_ERRNO,
-    T_FAULT_FROM_NS,
-    T_NEED,
-    T_OP,
-    T_STAGE,
-    T_WAITS,
-    T_WITHIN,
-    T_WORDS,
-    TASK_COLUMNS,
-)
+from sim.machine.words import O_ERRNO, O_WORDS
 
 if TYPE_CHECKING:
     from sim.machine.machine import Machine
@@ -45,22 +34,15 @@ def operate(
     machine: Machine,
     row: int,
     cpu: int,
-    op: int,
+    op: Op,
     fields: dict[str, int],
     carry: Carry | None = None,
 ) -> Work:
-    """Have the task in `row` carry out `op` on `cpu`, with these fields of its row set.
+    """Have the task in `row` carry out `op` on `cpu`, with these fields.
 
     `carry` does the steps in place of `carry_out`, for who watches them.
     """
-    at = row * T_WORDS
-    words = machine.arrays.words.tasks
-    words[at + T_STAGE] = words[at + T_AT] = words[at + T_WITHIN] = 0
-    words[at + T_ERRNO] = words[at + T_NEED] = words[at + T_WAITS] = 0
-    words[at + T_FAULT_FROM_NS] = NONE
-    for name, value in fields.items():
-        words[at + TASK_COLUMNS[name]] = value
-    words[at + T_OP] = op
+    begin(machine.arrays, row, op, fields)
     faults = ps = 0
     while True:
         status, more_faults, more_ps = (
@@ -75,7 +57,7 @@ def operate(
         elif status == SEGV:
             return SIGSEGV, faults, ps
         elif status == DONE:
-            errno = machine.arrays.words.tasks[at + T_ERRNO]
+            errno = machine.arrays.words.operations[row * O_WORDS + O_ERRNO]
             return ERRNO_NAMES[errno] if errno else "", faults, ps
         else:
             raise KernelPanicError(f"a step ended with {status}", f"operation {op} of task {row}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sim.engine.build import STACK_PAGES, build_machine
 from sim.engine.direct import take_step
-from sim.kernel import step as ops
+from sim.kernel import ops, stream
 from sim.kernel.files import fadvise
 from sim.kernel.work import DONE, MORE, SEGV
 from sim.machine.areas import find_area
@@ -169,8 +169,10 @@ class Scripted:
             return self._advise_file(operation, process, region)
         if verb in READING:
             return self._advise_reading(operation, process, region)
+        if verb is Verb.FSYNC:
+            return self._do(process, ops.OP_FSYNC, file=region.file)
         if verb in FILE_IO:
-            where = {"file": region.file, "index": operation.first, "pages": pages}
+            where = {"file": region.file, "file_page": operation.first, "pages": pages}
             return self._do(process, FILE_IO[verb], **where)
         return self._on_range(operation, process, region.start + operation.first, pages)
 
@@ -184,16 +186,16 @@ class Scripted:
         if verb is Verb.UNMAP:
             return self._unmap(operation, process, at)
         if verb in POPULATE:
-            return self._do(process, ops.OP_POPULATE, write=POPULATE[verb], **at)
+            return self._do(process, ops.OP_POPULATE, populate_mode=POPULATE[verb], **at)
         if verb in ON_RANGES:
             return self._do(process, ON_RANGES[verb], **at)
         if verb is Verb.PROTECT:
-            return self._do(process, ops.OP_MPROTECT, bits=ACCESS[operation.mode], **at)
+            return self._do(process, ops.OP_MPROTECT, set_flags=ACCESS[operation.mode], **at)
         if verb in (Verb.DONTFORK, Verb.DOFORK):
             process.regions[operation.region].dontfork = verb is Verb.DONTFORK
         op = ops.OP_MLOCK if verb in LOCKING else ops.OP_MADVISE
-        bits, drop_bits = LOCKING[verb] if verb in LOCKING else ADVICE[verb]
-        return self._do(process, op, bits=bits, drop_bits=drop_bits, **at)
+        come, go = LOCKING[verb] if verb in LOCKING else ADVICE[verb]
+        return self._do(process, op, set_flags=come, clear_flags=go, **at)
 
     def end(self, name: str) -> int:
         """Let a process exit, whatever it was about; return how long that took, in ps."""
@@ -221,12 +223,12 @@ class Scripted:
         else:
             start = self._new_place(pages)
         process.regions[operation.region] = ScriptedRegion(start, pages, file, pages)
-        where = {"start": start, "pages": pages, "kind": kind, "file": file, "index": 0}
+        where = {"start": start, "pages": pages, "map_kind": kind, "file": file, "file_page": 0}
         if verb is Verb.STACK:
             bits |= A_GROWSDOWN
             where |= {"start": start + pages - 1, "pages": 1}
         write = int(operation.mode == "populate")
-        return self._do(process, ops.OP_MMAP, bits=bits, write=write, **where)
+        return self._do(process, ops.OP_MMAP, map_flags=bits, populate=write, **where)
 
     def _new_place(self, pages: int) -> int:
         """Return where a region of `pages` pages goes."""
@@ -242,15 +244,17 @@ class Scripted:
     def _remap(
         self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
     ) -> Work:
-        old = {"start": region.start, "pages": region.pages, "write": 0}
+        old = {"start": region.start, "pages": region.pages}
         if operation.verb is Verb.RESIZE:
             region.pages = operation.pages
-            return self._do(process, ops.OP_MREMAP, index=NONE, count=region.pages, **old)
+            return self._do(process, ops.OP_MREMAP, new_start=NONE, new_pages=region.pages, **old)
         region.start = self._new_place(region.made_pages)
-        return self._do(process, ops.OP_MREMAP, index=region.start, count=region.pages, **old)
+        return self._do(
+            process, ops.OP_MREMAP, new_start=region.start, new_pages=region.pages, **old
+        )
 
     def _touch(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:
-        how = {"count": at["pages"], "span": 1, "pattern": ops.SEQUENTIAL, "arrivals": 0, "drop": 0}
+        how = {"accesses": at["pages"], "span": 1, "pattern": stream.SEQUENTIAL}
         write = int(operation.verb is Verb.WRITE)
         ending, faults, ps = yield from self._do(process, ops.OP_ACCESS, write=write, **at, **how)
         if ending:
@@ -260,25 +264,25 @@ class Scripted:
     def _advise_reading(
         self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
     ) -> Work:
-        bits, drop_bits, advice = READING[operation.verb]
-        flags = {"bits": bits, "drop_bits": drop_bits}
+        come, go, advice = READING[operation.verb]
+        flags = {"set_flags": come, "clear_flags": go}
         at = {"start": region.start, "pages": region.pages}
         ending, faults, ps = yield from self._do(process, ops.OP_MADVISE, **flags, **at)
-        of_file = {"file": region.file, "index": 0, "pages": region.pages}
-        _, _, more_ps = yield from self._do(process, ops.OP_FADVISE, write=advice, **of_file)
+        of_file = {"file": region.file, "file_page": 0, "pages": region.pages}
+        _, _, more_ps = yield from self._do(process, ops.OP_FADVISE, advice=advice, **of_file)
         return ending, faults, ps + more_ps
 
     def _advise_file(
         self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
     ) -> Work:
-        of_file = {"file": region.file, "index": 0, "pages": region.pages}
+        of_file = {"file": region.file, "file_page": 0, "pages": region.pages}
         if operation.verb is Verb.DROP:
-            ps = (yield from self._do(process, ops.OP_FSYNC, **of_file))[2]
-            dropped = {"write": fadvise.DONTNEED, **of_file}
+            ps = (yield from self._do(process, ops.OP_FSYNC, file=region.file))[2]
+            dropped = {"advice": fadvise.DONTNEED, **of_file}
             return "", 0, ps + (yield from self._do(process, ops.OP_FADVISE, **dropped))[2]
         ps = 0
         for index in range(operation.first, operation.end):
-            page = {"file": region.file, "index": index, "pages": 1, "write": fadvise.WILLNEED}
+            page = {"file": region.file, "file_page": index, "pages": 1, "advice": fadvise.WILLNEED}
             ps += (yield from self._do(process, ops.OP_FADVISE, **page))[2]
         return "", 0, ps
 
@@ -291,7 +295,7 @@ class Scripted:
     def _fork(self, operation: Operation, process: ScriptedProcess) -> Work:
         child = self._new_process()
         try:
-            ended = yield from self._do(process, ops.OP_FORK, other=child.row)
+            ended = yield from self._do(process, ops.OP_FORK, child=child.row)
         except GeneratorExit:  # the parent is killed: so is the child that it was building
             at_once(self._do(child, ops.OP_EXIT))
             raise
@@ -305,13 +309,13 @@ class Scripted:
 
     def _vfork(self, operation: Operation, process: ScriptedProcess) -> Work:
         child = self._new_process()
-        ended = yield from self._do(process, ops.OP_VFORK, other=child.row)
+        ended = yield from self._do(process, ops.OP_VFORK, child=child.row)
         child.regions = process.regions
         self.processes[operation.child] = child
         return ended
 
     def _exec(self, process: ScriptedProcess) -> Work:
-        ended = yield from self._do(process, ops.OP_EXEC, pages=0, count=STACK_PAGES)
+        ended = yield from self._do(process, ops.OP_EXEC, stack_limit=STACK_PAGES)
         process.regions = {}
         space = self.machine.arrays.spaces[self.space(process)]
         space.heap_start = space.brk = HEAP_VPN
@@ -332,8 +336,8 @@ class Scripted:
         self._born += 1
         return ScriptedProcess(row, self._born - 1)
 
-    def _do(self, process: ScriptedProcess, op: int, **fields: int) -> Work:
-        """Have a process carry out a kernel operation with these fields of its row set."""
+    def _do(self, process: ScriptedProcess, op: ops.Op, **fields: int) -> Work:
+        """Have a process carry out a kernel operation with these fields."""
         carry = None if self.watch is None else partial(self._carry_out, process, self.watch)
         return operate(self.machine, process.row, process.cpu, op, fields, carry)
 

@@ -17,7 +17,7 @@ from sim.base.errors import KernelPanicError
 from sim.base.units import PAGE_BYTES
 from sim.engine.build import build_machine
 from sim.engine.images import install
-from sim.kernel import step as ops
+from sim.kernel import ops, stream
 from sim.machine.layout import (
     A_ACCOUNT,
     A_READ,
@@ -41,7 +41,7 @@ OWN_STACK_VPN: Final = 0x20000
 """Where both programs have their stack of one page (a linker flag, `sim.host.spawn.real`)."""
 STACK_TOP: Final = 0x7FFFFFFFF000
 """The end of a stack whose place is not randomised (x86-64)."""
-MAPPED: Final = {"kind": KIND_ANON, "file": NONE, "index": 0, "start": NONE, "write": 0}
+MAPPED: Final = {"map_kind": KIND_ANON, "file": NONE, "start": NONE}
 
 
 class Method(StrEnum):
@@ -209,12 +209,12 @@ class _Machine:
         self._ps = 0
         stack = NONE
         if method is Method.FORK:
-            self._call(self._parent, ops.OP_FORK, other=child)
+            self._call(self._parent, ops.OP_FORK, child=child)
             goes_on_ps = self._ps
         else:
             if method is Method.SPAWN:
                 stack = self._mmap(self._parent, SPAWN_STACK_PAGES)
-            self._call(self._parent, ops.OP_VFORK, other=child)
+            self._call(self._parent, ops.OP_VFORK, child=child)
             if method is Method.SPAWN:
                 self._touch(child, stack + SPAWN_STACK_PAGES - 1, 1, write=True)
         self._start(child, self._parent_image)
@@ -243,7 +243,7 @@ class _Machine:
 
     def _exec(self, row: int, image_row: int, image: ProgramImage, stack_pages: int) -> None:
         limit = image.stack_bytes // PAGE_BYTES
-        fields = {"image": image_row, "count": limit, "stack_pages": stack_pages}
+        fields = {"image": image_row, "stack_limit": limit, "stack_pages": stack_pages}
         self._call(row, ops.OP_EXEC, **fields)
 
     def _file_named(self, name: str, pages: int) -> int:
@@ -263,14 +263,14 @@ class _Machine:
             self._touch(row, touch.vpn, 1, write=touch.write)
 
     def _mmap(self, row: int, pages: int) -> int:
-        self._call(row, ops.OP_MMAP, pages=pages, bits=A_READ | A_WRITE | A_ACCOUNT, **MAPPED)
-        return int(self._machine.arrays.tasks[row].result)
+        self._call(row, ops.OP_MMAP, pages=pages, map_flags=A_READ | A_WRITE | A_ACCOUNT, **MAPPED)
+        return int(self._machine.arrays.operations[row].result)
 
     def _touch(self, row: int, vpn: int, pages: int, *, write: bool) -> None:
-        how = {"count": pages, "span": 1, "pattern": ops.SEQUENTIAL, "arrivals": 0, "drop": 0}
+        how = {"accesses": pages, "span": 1, "pattern": stream.SEQUENTIAL}
         self._call(row, ops.OP_ACCESS, start=vpn, pages=pages, write=int(write), **how)
 
-    def _call(self, row: int, op: int, **fields: Any) -> None:
+    def _call(self, row: int, op: ops.Op, **fields: Any) -> None:
         """Carry out one operation of a task, and count its faults and its time."""
         work = operate(self._machine, row, int(row != self._parent), op, fields)
         ending, faults, ps = at_once(work)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sim.kernel import step as ops
+from sim.kernel import ops
+from sim.kernel.calls import populate
 from sim.kernel.files import fadvise
 from sim.machine.layout import (
     A_DONTFORK,
@@ -30,7 +31,7 @@ KINDS: Final = {
     Verb.STACK: KIND_ANON,
 }
 SHARED: Final = frozenset({Verb.SHMAP, Verb.MAPSHFILE})
-POPULATE: Final = {Verb.POPULATEREAD: ops.READ, Verb.POPULATEWRITE: ops.WRITE}
+POPULATE: Final = {Verb.POPULATEREAD: populate.READ, Verb.POPULATEWRITE: populate.WRITE}
 ACCESS: Final = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
 ADVICE: Final = {  # flags that come, flags that go
     Verb.HUGEPAGE: (A_HUGEPAGE, A_NOHUGEPAGE),
@@ -55,5 +56,4 @@ READING: Final = {  # flags that come, flags that go, and what is said of the fi
 FILE_IO: Final = {
     Verb.FILEREAD: ops.OP_FILE_READ,
     Verb.FILEWRITE: ops.OP_FILE_WRITE,
-    Verb.FSYNC: ops.OP_FSYNC,
 }

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.files import fadvise
 from sim.kernel.work import MORE, SEGV
 from sim.machine.layout import (
@@ -120,7 +120,7 @@ class Conservation(RuleBasedStateMachine):
         process = Process(self.kernel.machine.new_task(), Space())
         self.kernel.machine.put_into_group(process.row, self.groups[which])
         self.alive.append(process)
-        self.begin(process, "exec", ops.OP_EXEC, pages=2, count=STACK_LIMIT_PAGES)
+        self.begin(process, "exec", ops.OP_EXEC, image_pages=2, stack_limit=STACK_LIMIT_PAGES)
         if self.advance(process, 99, 0) == SHORT or self.kernel.errno(process.row):
             self.give_up(process)
 
@@ -168,8 +168,8 @@ class Conservation(RuleBasedStateMachine):
     @rule(who=whose, pages=pages, populate=st.integers(0, 1), cpu=cpus)
     def mmap(self, who: int, pages: int, populate: int, cpu: int) -> None:
         process = self.ready(who)
-        fields = {"pages": pages, "start": NONE, "bits": READ_WRITE, "write": populate}
-        self.begin(process, "mmap", ops.OP_MMAP, kind=KIND_ANON, file=NONE, **fields)
+        fields = {"pages": pages, "start": NONE, "map_flags": READ_WRITE, "populate": populate}
+        self.begin(process, "mmap", ops.OP_MMAP, map_kind=KIND_ANON, **fields)
         self.advance(process, 999, cpu)
 
     @some_are_ready
@@ -184,8 +184,8 @@ class Conservation(RuleBasedStateMachine):
         else:
             file = files[other % len(files)]
         pages = int(self.kernel.arrays.files[file].pages)
-        fields = {"pages": pages, "start": NONE, "bits": READ_WRITE, "write": 0, "index": 0}
-        self.begin(process, "mmap", ops.OP_MMAP, kind=KIND_FILE, file=file, **fields)
+        fields = {"pages": pages, "start": NONE, "map_flags": READ_WRITE}
+        self.begin(process, "mmap", ops.OP_MMAP, map_kind=KIND_FILE, file=file, **fields)
         if self.advance(process, 999, cpu) != DONE or self.kernel.errno(process.row):
             self.kernel.machine.drop_file(file)
             return
@@ -201,7 +201,7 @@ class Conservation(RuleBasedStateMachine):
         """Take what nobody maps of a file out of the page cache."""
         file = self.files()[which % len(self.files())]
         pages = int(self.kernel.arrays.files[file].pages)
-        what = {"file": file, "index": 0, "pages": pages, "write": fadvise.DONTNEED}
+        what = {"file": file, "file_page": 0, "pages": pages, "advice": fadvise.DONTNEED}
         assert self.kernel.call(self.ready(who).row, ops.OP_FADVISE, cpu=cpu, **what) == DONE
 
     def files(self) -> list[int]:
@@ -234,7 +234,7 @@ class Conservation(RuleBasedStateMachine):
         self.take_out(process, "dontneed", ops.OP_DONTNEED, at, pages)
         self.advance(process, steps, cpu)
 
-    def take_out(self, process: Process, call: str, op: int, at: int, pages: int) -> None:
+    def take_out(self, process: Process, call: str, op: ops.Op, at: int, pages: int) -> None:
         start = self.page(process, at)
         self.begin(process, call, op, start=start, pages=pages)
         process.space.uncertain = set(range(start, start + pages))
@@ -264,7 +264,7 @@ class Conservation(RuleBasedStateMachine):
     def vfork(self, who: int, cpu: int) -> None:
         self.build(self.ready(who), "vfork", ops.OP_VFORK, 9, cpu)
 
-    def build(self, process: Process, call: str, op: int, steps: int, cpu: int) -> int:
+    def build(self, process: Process, call: str, op: ops.Op, steps: int, cpu: int) -> int:
         process.child = Process(self.kernel.machine.new_task(), Space(), call="being built")
         self.begin(process, call, op, other=process.child.row)
         return self.advance(process, steps, cpu)
@@ -290,7 +290,7 @@ class Conservation(RuleBasedStateMachine):
         self.advance(process, steps, cpu)
 
     def replace(self, process: Process) -> None:
-        self.begin(process, "exec", ops.OP_EXEC, pages=2, count=STACK_LIMIT_PAGES)
+        self.begin(process, "exec", ops.OP_EXEC, image_pages=2, stack_limit=STACK_LIMIT_PAGES)
         process.space.uncertain = set() if process.lender else set(process.space.memory)
 
     @some_are_ready
@@ -322,7 +322,7 @@ class Conservation(RuleBasedStateMachine):
         found = [process for process in self.alive if process.is_ready]
         return found[who % len(found)]
 
-    def begin(self, process: Process, call: str, op: int, **fields: int) -> None:
+    def begin(self, process: Process, call: str, op: ops.Op, **fields: int) -> None:
         process.call = call
         self.kernel.begin(process.row, op, **fields)
 
@@ -394,7 +394,7 @@ class Conservation(RuleBasedStateMachine):
             self.finish_brk(process, refused)
         elif call == "mmap" and not refused:
             start = self.kernel.result(process.row)
-            pages = range(start, start + int(self.kernel.task(process.row).pages))
+            pages = range(start, start + int(self.kernel.operation(process.row).pages))
             assert pages[0] not in space.memory
             space.memory |= dict.fromkeys(pages, ZEROES)
             self.note_new_frames(process, ZEROES, pages)
@@ -480,7 +480,7 @@ class Conservation(RuleBasedStateMachine):
             assert vpn not in process.space.memory
         else:
             assert vpn in process.space.memory
-        self.kernel.task(process.row).op = ops.OP_NONE
+        self.kernel.operation(process.row).op = ops.OP_NONE
         return status
 
     # -- what there is to see ---------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.kernel import step as ops
+from sim.kernel import ops, stream
 from sim.kernel.files.requests import arrive_at_once
 from sim.kernel.step import step
 from sim.kernel.work import DONE, GROW, MORE, SHORT
@@ -45,13 +45,9 @@ class Kernel:
 
     # -- calls ------------------------------------------------------------------------------
 
-    def begin(self, row: int, op: int, **fields: int) -> None:
+    def begin(self, row: int, op: ops.Op, **fields: int) -> None:
         """Put a call into the task's row; `go_on` carries it out."""
-        t = self.arrays.tasks[row]
-        t.stage = t.at = t.within = t.errno = t.need = t.waits = 0
-        for name, value in fields.items():
-            t[name] = value
-        t.op = op
+        ops.begin(self.arrays, row, op, fields)
         self.work.clear()
 
     def one_step(self, row: int, cpu: int = 0) -> int:
@@ -64,7 +60,7 @@ class Kernel:
             for line, units in self.arrays.receipt[: int(self.arrays.clock[0].lines)]:
                 self.work[NAMES[line].upper()] += int(units)
         if status == DONE:
-            self.arrays.tasks[row].op = ops.OP_NONE
+            self.arrays.operations[row].op = ops.OP_NONE
         if self.disk_is_quick:
             arrive_at_once(self.arrays)
         return status
@@ -75,7 +71,7 @@ class Kernel:
             pass
         return status
 
-    def call(self, row: int, op: int, *, cpu: int = 0, **fields: int) -> int:
+    def call(self, row: int, op: ops.Op, *, cpu: int = 0, **fields: int) -> int:
         """Make a whole call."""
         self.begin(row, op, **fields)
         return self.go_on(row, cpu)
@@ -83,14 +79,17 @@ class Kernel:
     def task(self, row: int) -> Any:
         return self.arrays.tasks[row]
 
+    def operation(self, row: int) -> Any:
+        return self.arrays.operations[row]
+
     def space(self, row: int) -> Any:
         return self.arrays.spaces[int(self.task(row).space)]
 
     def result(self, row: int) -> int:
-        return int(self.task(row).result)
+        return int(self.operation(row).result)
 
     def errno(self, row: int) -> int:
-        return int(self.task(row).errno)
+        return int(self.operation(row).errno)
 
     # -- the calls, by name; each must succeed ------------------------------------------------
 
@@ -101,10 +100,13 @@ class Kernel:
         return row
 
     def exec(self, row: int, image_pages: int = 0, stack_pages: int = 64, cpu: int = 0) -> None:
-        assert self.call(row, ops.OP_EXEC, cpu=cpu, pages=image_pages, count=stack_pages) == DONE
+        assert (
+            self.call(row, ops.OP_EXEC, cpu=cpu, image_pages=image_pages, stack_limit=stack_pages)
+            == DONE
+        )
 
     def mmap(self, row: int, pages: int, *, start: int = NONE, bits: int = READ_WRITE) -> int:
-        assert self.call(row, ops.OP_MMAP, pages=pages, start=start, bits=bits, write=0) == DONE
+        assert self.call(row, ops.OP_MMAP, pages=pages, start=start, map_flags=bits) == DONE
         assert self.errno(row) == 0
         return self.result(row)
 
@@ -123,11 +125,10 @@ class Kernel:
             cpu=cpu,
             start=vpn,
             pages=1,
-            count=1,
+            accesses=1,
             span=1,
             write=write,
-            drop=0,
-            pattern=ops.SEQUENTIAL,
+            pattern=stream.SEQUENTIAL,
         )
 
     def write(self, row: int, vpn: int, pages: int = 1, cpu: int = 0) -> None:
@@ -140,13 +141,13 @@ class Kernel:
 
     def fork(self, row: int, cpu: int = 0) -> int:
         child = self.machine.new_task()
-        assert self.call(row, ops.OP_FORK, cpu=cpu, other=child) == DONE
+        assert self.call(row, ops.OP_FORK, cpu=cpu, child=child) == DONE
         assert self.errno(row) == 0
         return child
 
     def vfork(self, row: int, cpu: int = 0) -> int:
         child = self.machine.new_task()
-        assert self.call(row, ops.OP_VFORK, cpu=cpu, other=child) == DONE
+        assert self.call(row, ops.OP_VFORK, cpu=cpu, child=child) == DONE
         return child
 
     def exit(self, row: int, cpu: int = 0) -> None:

@@ -9,7 +9,7 @@ import pytest
 from support.kernel import DONE, Kernel
 
 from sim.host.conditions import assumed_release, file_folder
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.machine.layout import A_READ, A_SHARED, A_WRITE, KIND_FILE, NONE
 from sim.machine.rules import R_ALIGN_LARGE, R_ALIGN_WHOLE, rules_of
 
@@ -59,8 +59,14 @@ def test_mappings_of_files_begin_where_the_simulated_machine_puts_them(
     seen = set()
     for _ in range(MANY):
         file = kernel.machine.new_file(KIND_FILE, pages + offset, known=True, cold=True)
-        what = {"pages": pages, "start": NONE, "kind": KIND_FILE, "file": file, "index": offset}
-        assert kernel.call(row, ops.OP_MMAP, bits=bits, write=0, **what) == DONE
+        what = {
+            "pages": pages,
+            "start": NONE,
+            "map_kind": KIND_FILE,
+            "file": file,
+            "file_page": offset,
+        }
+        assert kernel.call(row, ops.OP_MMAP, map_flags=bits, **what) == DONE
         seen.add(kernel.result(row) % 512)
     there = file_places(pages, offset, flags)
     if len(seen) == 1:

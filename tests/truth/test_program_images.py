@@ -34,7 +34,7 @@ from sim.engine.images import Shelf
 from sim.host.conditions import file_folder
 from sim.host.kernel import compiled_program
 from sim.host.spawn.real import FLAGS, SOURCES
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.machine.layout import KIND_FILE
 from sim.program.image import ProgramImage
 from sim.program.presets import preset, preset_names
@@ -131,9 +131,9 @@ def test_a_program_has_the_memory_that_was_predicted(root: Path, name: str) -> N
 
     program = Shelf(kernel.machine, file_named).find(name)
     row = kernel.process()
-    fields = {"image": program.row, "count": program.stack_limit_pages}
+    fields = {"image": program.row, "stack_limit": program.stack_limit_pages}
     assert kernel.call(row, ops.OP_EXEC, stack_pages=program.stack_pages, **fields) == DONE
-    assert kernel.call(row, ops.OP_START) == DONE
+    assert kernel.call(row, ops.OP_START, image=program.row) == DONE
     space = kernel.space(row)
     expected = {
         "Rss": int(space.rss_anon + space.rss_file) - pages_uncounted(preset(name)),

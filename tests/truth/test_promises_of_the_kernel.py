@@ -12,7 +12,7 @@ from support.kernel import DONE, READ_WRITE, Kernel
 
 from sim.base.units import MIB, PAGE_BYTES
 from sim.engine.run import host_spec
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.work import ENOMEM
 from sim.machine.layout import NONE
 from sim.policy.oom import Candidate, badness_pages
@@ -51,7 +51,7 @@ def granted_by_the_model(total: int, pages: int) -> bool:
     kernel = Kernel(memory_pages=301, kernel_pages=1, overcommit=0)
     kernel.arrays.config[0].ram = total  # so much memory need not be there to be promised
     row = kernel.process()
-    request = {"pages": pages, "start": NONE, "bits": READ_WRITE, "write": 0}
+    request = {"pages": pages, "start": NONE, "map_flags": READ_WRITE}
     assert kernel.call(row, ops.OP_MMAP, **request) == DONE
     assert kernel.errno(row) in (0, ENOMEM)
     return kernel.errno(row) == 0

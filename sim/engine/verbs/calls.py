@@ -8,24 +8,9 @@ from sim.base.errors import Errno, Refused
 from sim.engine.evidence import REFUSED_BY
 from sim.engine.streams import MOST, whole
 from sim.engine.task import Wait
+from sim.kernel.ops import Op, begin
 from sim.kernel.work import E2BIG, EAGAIN, EFAULT, EINVAL, ENOMEM
-from sim.machine.layout import NONE
-from sim.machine.words import (
-    T_AT,
-    T_ERRNO,
-    T_FAULT_FROM_NS,
-    T_NEED,
-    T_OP,
-    T_REFUSED_BY,
-    T_REFUSED_PAGES,
-    T_REFUSED_WITH,
-    T_RESULT,
-    T_STAGE,
-    T_WAITS,
-    T_WITHIN,
-    T_WORDS,
-    TASK_COLUMNS,
-)
+from sim.machine.words import O_ERRNO, O_REFUSED_BY, O_RESULT, O_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -67,37 +52,29 @@ class Calls:
         self.task = task
         self.clock = clock
         self.lists = lists
-        self._words = machine.arrays.words
+        self._m = machine.arrays
         self._cpus = cpus
         self._figures = figures
         self._evidence = evidence
         self._segments: list[int] = []
 
-    def do(self, call: str, op: int, **fields: int) -> Verb:
+    def do(self, call: str, op: Op, **fields: int) -> Verb:
         """Have the burst carry out one operation; return its result or raise `Refused`."""
         task = self.task
-        row = task.row * T_WORDS
-        words = self._words.tasks
-        words[row + T_STAGE] = words[row + T_AT] = words[row + T_WITHIN] = 0
-        words[row + T_ERRNO] = words[row + T_NEED] = words[row + T_WAITS] = 0
-        words[row + T_REFUSED_BY] = words[row + T_REFUSED_PAGES] = words[row + T_REFUSED_WITH] = 0
-        words[row + T_FAULT_FROM_NS] = NONE
-        for name, value in fields.items():
-            words[row + TASK_COLUMNS[name]] = whole(call, name, value, -MOST)
-        words[row + T_OP] = op
+        begin(self._m, task.row, op, {n: whole(call, n, v, -MOST) for n, v in fields.items()})
         task.done = done = self.clock.event()
         self._figures.counters["operations"] += 1
         self._cpus.submit(task)
         yield done
-        words = self._words.tasks
-        if words[row + T_ERRNO] != 0:
-            by = REFUSED_BY[words[row + T_REFUSED_BY]]
-            refused = Refused(ERRNO[words[row + T_ERRNO]], call, by=by)
+        words, row = self._m.words.operations, task.row * O_WORDS
+        errno = words[row + O_ERRNO]
+        if errno != 0:
+            refused = Refused(ERRNO[errno], call, by=REFUSED_BY[words[row + O_REFUSED_BY]])
             self._evidence.refused(task, refused)
             raise refused
-        return words[row + T_RESULT]
+        return words[row + O_RESULT]
 
-    def stream(self, call: str, op: int, fields: dict[str, int], segments: list[int]) -> Verb:
+    def stream(self, call: str, op: Op, fields: dict[str, int], segments: list[int]) -> Verb:
         """Carry out an access stream, for which `segments` hold page numbers and arrivals."""
         self._segments = segments
         yield from self.do(call, op, **fields)

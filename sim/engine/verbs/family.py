@@ -10,7 +10,7 @@ from sim.base.text import shown
 from sim.base.units import PAGE_BYTES
 from sim.engine.lives import ProgramExit, await_threads
 from sim.engine.task import Building
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.machine.layout import FORK_ASYNC
 from sim.program.api import Child, Exited, Image, Thread
 from sim.program.image import SPAWN_STACK_PAGES
@@ -140,18 +140,18 @@ class Family:
             "exec",
             ops.OP_EXEC,
             image=found.row,
-            count=found.stack_limit_pages,
+            stack_limit=found.stack_limit_pages,
             stack_pages=found.stack_pages,
         )
         self._figures.count("execs")
         self._figures.mark("exec", self._task.name)
         self._task.let_parent_go()
         if found.touches:
-            yield from self._calls.do("start", ops.OP_START)
+            yield from self._calls.do("start", ops.OP_START, image=found.row)
 
     def begin_image(self, pages: int, stack_pages: int) -> Verb:
         """Give a process that has no parent its first address space."""
-        yield from self._calls.do("exec", ops.OP_EXEC, pages=pages, count=stack_pages)
+        yield from self._calls.do("exec", ops.OP_EXEC, image_pages=pages, stack_limit=stack_pages)
 
     def exit(self, status: int = 0) -> Verb:
         """End this process; does not return."""
@@ -226,11 +226,11 @@ class Family:
         calls, process = self._handle(child)
         return calls, partial(program, process, *args, **kwargs)
 
-    def _build(self, call: str, op: int, child: Calls) -> Verb:
+    def _build(self, call: str, op: ops.Op, child: Calls) -> Verb:
         """Have the kernel build a child; should this task be killed meanwhile, that is undone."""
         self._task.building = Building(child.task, partial(self._lives.undo, child))
         try:
-            yield from self._calls.do(call, op, other=child.task.row)
+            yield from self._calls.do(call, op, child=child.task.row)
         except Refused:
             self._table.bury(child.task)
             raise

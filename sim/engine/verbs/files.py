@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import Errno, Refused
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.files import fadvise
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class FileCalls:
 
     def fsync(self, file: str) -> Verb:
         """Have all dirty pages of a file written back."""
-        yield from self._file("fsync", ops.OP_FSYNC, file, 1, 0)
+        yield from self._calls.do("fsync", ops.OP_FSYNC, file=self._files.row(file, 1))
 
     def fadvise(self, file: str, advice: str, first: int = 0, pages: int | None = None) -> Verb:
         """Give the kernel advice about a file; see `sim.program.api.Process.fadvise`."""
@@ -51,7 +51,7 @@ class FileCalls:
             raise Refused(Errno.EINVAL, "fadvise")
         size = int(self._machine.arrays.files[row].pages)
         pages = size - first if pages is None else pages
-        how = {"write": FILE_ADVICE[advice]}
+        how = {"advice": FILE_ADVICE[advice]}
         yield from self._file("fadvise", ops.OP_FADVISE, file, pages, first, **how)
 
     def drop(self, file: str) -> Verb:
@@ -62,9 +62,11 @@ class FileCalls:
         yield from self.fsync(file)
         yield from self.fadvise(file, "dontneed")
 
-    def _file(self, call: str, op: int, file: str, pages: int, first: int, **fields: int) -> Verb:
+    def _file(
+        self, call: str, op: ops.Op, file: str, pages: int, first: int, **fields: int
+    ) -> Verb:
         if first < 0 or pages < 0:
             raise Refused(Errno.EINVAL, call)
         if pages > 0:
             row = self._files.row(file, first + pages)
-            yield from self._calls.do(call, op, file=row, index=first, pages=pages, **fields)
+            yield from self._calls.do(call, op, file=row, file_page=first, pages=pages, **fields)

@@ -8,7 +8,8 @@ from sim.base.errors import Errno, Refused
 from sim.base.text import shown
 from sim.base.units import Vpn, pages_for
 from sim.engine.streams import stream
-from sim.kernel import step as ops
+from sim.kernel import ops
+from sim.kernel.calls import populate
 from sim.machine.layout import (
     A_ACCOUNT,
     A_DONTFORK,
@@ -47,12 +48,12 @@ ADVICE_BITS: Final = {  # flags that come, flags that go
     "sequential": (A_SEQUENTIAL, A_RANDOM),
     "normal": (0, A_RANDOM | A_SEQUENTIAL),
 }
-ADVICE_OPS: Final = {  # what does more than set flags, and how it populates
-    "dontneed": (ops.OP_DONTNEED, 0),
-    "free": (ops.OP_FREE, 0),
-    "collapse": (ops.OP_COLLAPSE, 0),
-    "populate_read": (ops.OP_POPULATE, ops.READ),
-    "populate_write": (ops.OP_POPULATE, ops.WRITE),
+ADVICE_OPS: Final[dict[str, tuple[ops.Op, dict[str, int]]]] = {  # what does more than set flags
+    "dontneed": (ops.OP_DONTNEED, {}),
+    "free": (ops.OP_FREE, {}),
+    "collapse": (ops.OP_COLLAPSE, {}),
+    "populate_read": (ops.OP_POPULATE, {"populate_mode": populate.READ}),
+    "populate_write": (ops.OP_POPULATE, {"populate_mode": populate.WRITE}),
 }
 
 
@@ -84,11 +85,11 @@ class Memory:
         fields = {
             "pages": pages,
             "start": start_vpn,
-            "bits": A_READ | A_WRITE | (A_SHARED if shared else A_ACCOUNT),
-            "write": int(populate),
-            "kind": kind,
+            "map_flags": A_READ | A_WRITE | (A_SHARED if shared else A_ACCOUNT),
+            "populate": int(populate),
+            "map_kind": kind,
             "file": row,
-            "index": 0,
+            "file_page": 0,
         }
         try:
             start = yield from self._calls.do("mmap", ops.OP_MMAP, **fields)
@@ -109,18 +110,18 @@ class Memory:
         if access not in ACCESS_BITS:
             raise Refused(Errno.EINVAL, "mprotect")
         bits = ACCESS_BITS[access]
-        yield from self._range("mprotect", ops.OP_MPROTECT, region, first, pages, bits=bits)
+        yield from self._range("mprotect", ops.OP_MPROTECT, region, first, pages, set_flags=bits)
 
     def madvise(
         self, region: Region, advice: str, first: int = 0, pages: int | None = None
     ) -> Verb:
         """Give the kernel advice about a range; see `sim.program.api.Process.madvise`."""
         if advice in ADVICE_OPS:
-            op, write = ADVICE_OPS[advice]
-            yield from self._range("madvise", op, region, first, pages, write=write)
+            op, how = ADVICE_OPS[advice]
+            yield from self._range("madvise", op, region, first, pages, **how)
         elif advice in ADVICE_BITS:
             bits, drop_bits = ADVICE_BITS[advice]
-            flags = {"bits": bits, "drop_bits": drop_bits}
+            flags = {"set_flags": bits, "clear_flags": drop_bits}
             yield from self._range("madvise", ops.OP_MADVISE, region, first, pages, **flags)
         else:
             raise Refused(Errno.EINVAL, "madvise")
@@ -135,12 +136,12 @@ class Memory:
 
     def mlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
         """Fault a range in and keep it; see `sim.program.api.Process.mlock`."""
-        flags = {"bits": A_LOCKED, "drop_bits": 0}
+        flags = {"set_flags": A_LOCKED, "clear_flags": 0}
         yield from self._range("mlock", ops.OP_MLOCK, region, first, pages, **flags)
 
     def munlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
         """Undo `mlock`; the pages stay."""
-        flags = {"bits": 0, "drop_bits": A_LOCKED}
+        flags = {"set_flags": 0, "clear_flags": A_LOCKED}
         yield from self._range("munlock", ops.OP_MLOCK, region, first, pages, **flags)
 
     def msync(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
@@ -148,7 +149,7 @@ class Memory:
         yield from self._range("msync", ops.OP_MSYNC, region, first, pages)
 
     def _range(
-        self, call: str, op: int, region: Region, first: int, pages: int | None, **fields: int
+        self, call: str, op: ops.Op, region: Region, first: int, pages: int | None, **fields: int
     ) -> Verb:
         _require_region(call, region)
         pages = region.pages - first if pages is None else pages
@@ -163,8 +164,10 @@ class Memory:
         """Resize a mapping, moving it if it must; see `sim.program.api.Process.mremap`."""
         _require_region("mremap", region)
         pages = pages_for(size_bytes)
-        where = {"start": int(region.start_vpn), "pages": region.pages, "count": pages}
-        start = yield from self._calls.do("mremap", ops.OP_MREMAP, index=NONE, write=1, **where)
+        where = {"start": int(region.start_vpn), "pages": region.pages, "new_pages": pages}
+        start = yield from self._calls.do(
+            "mremap", ops.OP_MREMAP, new_start=NONE, may_move=1, **where
+        )
         return Region(Vpn(start), pages)
 
     def sbrk(self, delta_bytes: int) -> Verb:
@@ -189,10 +192,10 @@ class Memory:
         call = "write" if write else "read"
         _require_region(call, region)
         fields, segments = stream(self._calls.lists, call, region, pattern=pattern, **how)
-        if fields["count"] > 0:
+        if fields["accesses"] > 0:
             fields["write"] = write
             yield from self._calls.stream(call, ops.OP_ACCESS, fields, segments)
-        return fields["count"]
+        return fields["accesses"]
 
 
 def _require_region(call: str, region: object) -> None:

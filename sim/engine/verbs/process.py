@@ -12,7 +12,7 @@ from sim.engine.verbs.calls import Calls
 from sim.engine.verbs.family import Family
 from sim.engine.verbs.files import FileCalls
 from sim.engine.verbs.memory import Memory
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.program.arrivals import ArrivalStream
 
 if TYPE_CHECKING:

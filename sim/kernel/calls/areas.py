@@ -1,6 +1,7 @@
 """Calls that lay out an address space: mmap, brk."""
 
 from sim.base.jit import compiled
+from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.unmap import remove_areas, split_edges, zap_next
 from sim.kernel.fault.filemap import fill_step
 from sim.kernel.overcommit import commit, promised, refuse
@@ -37,65 +38,71 @@ STAGE_POPULATE = 1
 def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of mmap.
 
-    `start` NONE lets the kernel choose; `bits` are the flags of the area; `kind`, `file` and
-    `index` say what it maps; `write` 1 populates it.  The result is the first page, or NONE with
-    `errno` set.  Stage 2 brings a new file into the page cache, `STAGE_POPULATE` follows.
+    `start` NONE lets the kernel choose; `map_flags` are the flags of the area; `map_kind`, `file`
+    and `file_page` say what it maps; `populate` 1 populates it.  The result is the first
+    page, or NONE with `errno` set.  Stage 2 brings a new file into the page cache,
+    `STAGE_POPULATE` follows.
     """
     t = m.tasks[task]
-    if t.stage == 2:
+    o = m.operations[task]
+    if o.stage == STAGE_POPULATE:
+        return populate_step(m, cpu, task, AS_ALLOWED)
+    if o.stage == 2:
         status = fill_step(m, cpu, task)
-        if status != MORE or t.at < m.files[int(t.file)].pages:
+        if status != MORE or o.at < m.files[int(o.file)].pages:
             return status
-        t.at = 0
-        t.stage = STAGE_POPULATE
-        return MORE if t.write == 1 else DONE
+        o.at = 0
+        o.stage = STAGE_POPULATE
+        return MORE if o.populate == 1 else DONE
     space = int(t.space)
-    t.result = NONE
-    if t.pages <= 0:
-        t.errno = EINVAL
+    o.result = NONE
+    if o.pages <= 0:
+        o.errno = EINVAL
         return DONE
     if not area_room(m, 1):
         return GROW
     note(m, MMAP_CALL, 1)
     to_file = promised_to_file(m, task)
-    wanted = to_file + (int(t.pages) if t.bits & A_ACCOUNT != 0 else 0)
+    wanted = to_file + (int(o.pages) if o.map_flags & A_ACCOUNT != 0 else 0)
     if wanted > 0 and not promised(m, task, space, wanted):
-        t.errno = ENOMEM
+        o.errno = ENOMEM
         return DONE
-    start = int(t.start)
+    start = int(o.start)
     if start == NONE:
-        start = place(m, space, int(t.pages), int(t.kind), int(t.bits), int(t.index))
-    elif not may_lie(m, space, start, int(t.pages)):
+        start = place(m, space, int(o.pages), int(o.map_kind), int(o.map_flags), int(o.file_page))
+    elif not may_lie(m, space, start, int(o.pages)):
         start = NONE
     if start == NONE:
-        refuse(m, task, BY_LIMIT, int(t.pages))
+        refuse(m, task, BY_LIMIT, int(o.pages))
         return DONE
-    offset = start if t.kind == KIND_ANON else int(t.index)
-    area = insert_area(m, space, start, start + int(t.pages), offset, int(t.bits))
-    map_file(m, area, int(t.kind), int(t.file))
+    offset = start if o.map_kind == KIND_ANON else int(o.file_page)
+    area = insert_area(m, space, start, start + int(o.pages), offset, int(o.map_flags))
+    map_file(m, area, int(o.map_kind), int(o.file))
     merge_area(m, area)
     if to_file > 0:
-        m.files[int(t.file)].committed = to_file
+        m.files[int(o.file)].committed = to_file
         m.pool[0].committed += to_file
-    if t.bits & A_ACCOUNT != 0:
-        commit(m, space, int(t.pages))
-    t.start = start
-    t.result = start
-    t.at = 0
-    if t.kind == KIND_FILE and m.files[int(t.file)].fills == 1:
-        t.stage = 2
+    if o.map_flags & A_ACCOUNT != 0:
+        commit(m, space, int(o.pages))
+    o.start = start
+    o.result = start
+    o.at = 0
+    if o.map_kind == KIND_FILE and m.files[int(o.file)].fills == 1:
+        o.stage = 2
         return MORE
-    t.stage = STAGE_POPULATE
-    return MORE if t.write == 1 or (m.config[0].eager_zero == 1 and t.kind == KIND_ANON) else DONE
+    o.stage = STAGE_POPULATE
+    eager = m.config[0].eager_zero == 1 and o.map_kind == KIND_ANON
+    return MORE if o.populate == 1 or eager else DONE
 
 
 @compiled
 def promised_to_file(m: Arrays, task: int) -> int:
     """Return what must be promised to new shared anonymous memory, as a whole and once."""
-    t = m.tasks[task]
-    if t.kind != KIND_SHMEM or t.bits & A_NORESERVE != 0 or m.files[int(t.file)].committed > 0:
+    o = m.operations[task]
+    if o.map_kind != KIND_SHMEM or o.map_flags & A_NORESERVE != 0:
         return 0
-    return int(m.files[int(t.file)].pages)
+    f = m.files[int(o.file)]
+    return 0 if f.committed > 0 else int(f.pages)
 
 
 @compiled
@@ -105,16 +112,19 @@ def brk_step(m: Arrays, cpu: int, task: int) -> int:
     The result is the old break (growing) or the new one (shrinking), or NONE with `errno` set.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
     s = m.spaces[space]
-    pages = int(t.pages)
-    if t.stage == 2:
-        t.at = zap_next(m, cpu, space, int(t.at), int(t.start - pages))
-        if t.at < t.start - pages:
+    pages = int(o.pages)
+    if o.stage == STAGE_POPULATE:
+        return populate_step(m, cpu, task, AS_ALLOWED)
+    if o.stage == 2:
+        o.at = zap_next(m, cpu, space, int(o.at), int(o.start - pages))
+        if o.at < o.start - pages:
             return MORE
-        remove_areas(m, cpu, task, int(t.start), int(t.start - pages))
+        remove_areas(m, cpu, task, int(o.start), int(o.start - pages))
         return DONE
-    t.result = NONE
+    o.result = NONE
     if not area_room(m, 2):
         return GROW
     note(m, BRK_CALL, 1)
@@ -123,28 +133,28 @@ def brk_step(m: Arrays, cpu: int, task: int) -> int:
         lower = brk + pages
         area = find_area(m, space, lower)
         if lower < s.heap_start or area == NONE or m.areas[area].start >= brk:
-            t.errno = EINVAL
+            o.errno = EINVAL
             return DONE
         split_edges(m, space, lower, brk)
         s.brk = lower
-        t.start = t.at = t.result = lower
-        t.stage = 2
+        o.start = o.at = o.result = lower
+        o.stage = 2
         return MORE
-    t.result = brk
+    o.result = brk
     if pages == 0:
         return DONE
     if not promised(m, task, space, pages):
-        t.errno = ENOMEM
-        t.result = NONE
+        o.errno = ENOMEM
+        o.result = NONE
         return DONE
     if not is_free(m, space, brk, brk + pages):
         refuse(m, task, BY_LIMIT, pages)
-        t.result = NONE
+        o.result = NONE
         return DONE
     extend_heap(m, space, pages)
-    t.start = brk
-    t.at = 0
-    t.stage = STAGE_POPULATE
+    o.start = brk
+    o.at = 0
+    o.stage = STAGE_POPULATE
     return MORE if m.config[0].eager_zero == 1 else DONE
 
 

@@ -127,62 +127,63 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
 def collapse_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of madvise(MADV_COLLAPSE): an area, or 2 MiB of one.
 
-    That some 2 MiB of the area under way cannot be collapsed is in the task's `index`.
+    That some 2 MiB of the area under way cannot be collapsed is in the operation's `unfit`.
     """
-    t = m.tasks[task]
-    end = int(t.start + t.pages)
-    if t.stage == 0:
-        t.stage = 1
-        t.at = t.start
-        t.limit = t.start
+    o = m.operations[task]
+    end = int(o.start + o.pages)
+    if o.stage == 0:
+        o.stage = 1
+        o.at = o.start
+        o.area_end = o.start
         note(m, MADVISE_CALL, 1)
     if m.config[0].rules & R_COLLAPSE == 0:
-        t.errno = EINVAL
+        o.errno = EINVAL
         return DONE
-    if t.at >= t.limit:
+    if o.at >= o.area_end:
         area = area_ahead(m, task, end)
         if area == NONE:
             return DONE
         if not may_collapse(m, area):
-            t.errno = EINVAL
+            o.errno = EINVAL
             return DONE
-        t.area = area
-        t.limit = min(int(m.areas[area].end), end)
-        t.at = ((int(t.at) + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
-        t.index = 1 if t.at >> TABLE_SHIFT > t.limit >> TABLE_SHIFT else 0
-    if t.at + HUGE_PAGES <= t.limit and not collapse_block(m, cpu, task):
+        o.area = area
+        o.area_end = min(int(m.areas[area].end), end)
+        o.at = ((int(o.at) + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
+        o.unfit = 1 if o.at >> TABLE_SHIFT > o.area_end >> TABLE_SHIFT else 0
+    if o.at + HUGE_PAGES <= o.area_end and not collapse_block(m, cpu, task):
         return DONE
-    if t.at + HUGE_PAGES <= t.limit:
+    if o.at + HUGE_PAGES <= o.area_end:
         return MORE
-    if t.index != 0:
-        t.errno = EINVAL
+    if o.unfit != 0:
+        o.errno = EINVAL
         return DONE
-    t.at = t.limit
-    return MORE if t.at < end else DONE
+    o.at = o.area_end
+    return MORE if o.at < end else DONE
 
 
 @compiled
 def collapse_block(m: Arrays, cpu: int, task: int) -> bool:
-    """Collapse the 2 MiB at the task's `at`, and go on behind them; False if that ends the call."""
+    """Collapse the 2 MiB at `at`, and go on behind them; False if that ends the call."""
     t = m.tasks[task]
-    base = int(t.at)
-    t.at = base + HUGE_PAGES
+    o = m.operations[task]
+    base = int(o.at)
+    o.at = base + HUGE_PAGES
     middle = find_table(m, int(t.space), base, 1)
     if middle == NONE:
-        t.index = 1
+        o.unfit = 1
         return True
     entry = int(m.tables[middle, (base >> TABLE_SHIFT) & TABLE_MASK])
     if entry & PTE_HUGE != 0:
         return True
     if entry & PTE_PRESENT == 0:
-        t.errno = EINVAL
+        o.errno = EINVAL
         return False
     if m.config[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, entry >> PFN_SHIFT):
-        t.index = 1
+        o.unfit = 1
         return True
     block = take_block(m, task, HUGE_ORDER, KIND_ANON)
     if block == NONE:
         refuse(m, task, BY_MEMORY, 1 << HUGE_ORDER)
         return False
-    collapse_leaf(m, cpu, int(t.space), int(t.area), base, block)
+    collapse_leaf(m, cpu, int(t.space), int(o.area), base, block)
     return True

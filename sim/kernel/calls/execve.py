@@ -68,51 +68,52 @@ STACK_SPARE_PAGES: Final = 32
 def exec_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of exec.
 
-    `image` is the program; 0 stands for `pages` pages of anonymous memory.  `count` is the limit of
-    the stack, `stack_pages` what arguments and environment fill of it.  The image of a process that
-    has none yet is simply there: its faults are nobody's (`write` 0).
+    `image` is the program; 0 stands for `image_pages` of anonymous memory.  `stack_limit` is
+    that of the stack, `stack_pages` what arguments and environment fill of it.  The image of a
+    process that has none yet is simply there: its faults are nobody's (`counted` 0).
     """
     t = m.tasks[task]
-    if t.stage == BEGIN:
+    o = m.operations[task]
+    if o.stage == BEGIN:
         return begin_exec(m, cpu, task)
-    if t.stage == FILES:
+    if o.stage == FILES:
         if find_uncached(m, task):
             return fill_step(m, cpu, task)
-        t.stage = STACK
-        t.at = 0
-    if t.stage == STACK:
-        status = kernel_write(m, cpu, task, STACK_TOP_VPN - 1 - int(t.at))
+        o.stage = STACK
+        o.at = 0
+    if o.stage == STACK:
+        status = kernel_write(m, cpu, task, STACK_TOP_VPN - 1 - int(o.at))
         if status != DONE:
             return status
-        t.at += 1
-        if t.at < t.stack_pages:
+        o.at += 1
+        if o.at < o.stack_pages:
             return MORE
-        t.at = 0
-        t.stage = DROP if t.old_space != NONE else MAP
+        o.at = 0
+        o.stage = DROP if t.old_space != NONE else MAP
         return MORE
-    if t.stage == DROP:
+    if o.stage == DROP:
         if t.old_space == NONE:
             evict_step(m, cpu, task)
         elif leave_space(m, cpu, task, int(t.old_space)) == MORE:
             return MORE
         t.old_space = NONE
         if t.evict == NONE:
-            t.stage = MAP
+            o.stage = MAP
         return MORE
-    if t.stage == MAP:
-        if not area_room(m, int(m.images[int(t.image)].n_segments) + 1):
+    if o.stage == MAP:
+        if not area_room(m, int(m.images[int(o.image)].n_segments) + 1):
             return GROW
         if not map_image(m, task):
-            t.fault_page = STACK_TOP_VPN
+            o.fault_page = STACK_TOP_VPN
             return SEGV
-        t.stage = CLEAR
-        t.area = 0
+        o.stage = CLEAR
+        o.segment = 0
         return MORE if find_uncleared(m, task) else DONE
-    segment = m.segments[int(m.images[int(t.image)].first + t.area)]
+    segment = m.segments[int(m.images[int(o.image)].first + o.segment)]
     status = kernel_write(m, cpu, task, int(segment.end) - 1)
     if status != DONE:
         return status
-    t.area += 1
+    o.segment += 1
     return MORE if find_uncleared(m, task) else DONE
 
 
@@ -120,6 +121,7 @@ def exec_step(m: Arrays, cpu: int, task: int) -> int:
 def begin_exec(m: Arrays, cpu: int, task: int) -> int:
     """Give a task a new address space, with nothing in it yet but a stack for its arguments."""
     t = m.tasks[task]
+    o = m.operations[task]
     if not space_room(m) or not table_room(m, 1) or not area_room(m, 1):
         return GROW
     wanted = STACK_FRAMES + (int(m.config[0].stack_frames) if t.stack == NONE else 0)
@@ -127,24 +129,24 @@ def begin_exec(m: Arrays, cpu: int, task: int) -> int:
         return SHORT
     if t.stack == NONE:
         take_stack(m, cpu, task)
-    stack_pages = max(int(t.stack_pages), 1)
+    stack_pages = max(int(o.stack_pages), 1)
     space = new_space(m, cpu)
     if not promised(m, task, space, stack_pages):
-        t.errno = E2BIG if may_commit(m, space, 1) else ENOMEM
+        o.errno = E2BIG if may_commit(m, space, 1) else ENOMEM
         free_space(m, cpu, space)
         return DONE
-    m.spaces[space].stack_limit = t.count
-    t.stack_pages = stack_pages
+    m.spaces[space].stack_limit = o.stack_limit
+    o.stack_pages = stack_pages
     start = STACK_TOP_VPN - stack_pages
     bits = A_READ | A_WRITE | A_ACCOUNT | A_GROWSDOWN
     insert_area(m, space, start, STACK_TOP_VPN, start, bits)
     commit(m, space, stack_pages)
-    t.write = 0 if t.space == NONE else 1
+    o.counted = 0 if t.space == NONE else 1
     t.old_space = t.space
     t.space = space
-    t.at = 0
-    t.area = 0
-    t.stage = FILES
+    o.at = 0
+    o.segment = 0
+    o.stage = FILES
     note(m, EXEC_BASE, 1)
     return MORE
 
@@ -156,9 +158,10 @@ def map_image(m: Arrays, task: int) -> bool:
     False if that much may not be promised; what has been laid out by then stays.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
     s = m.spaces[space]
-    image = m.images[int(t.image)]
+    image = m.images[int(o.image)]
     s.mmap_top = MMAP_TOP_VPN
     if not promised(m, task, space, STACK_SPARE_PAGES):
         return False
@@ -168,14 +171,14 @@ def map_image(m: Arrays, task: int) -> bool:
     stack.offset -= STACK_SPARE_PAGES
     s.pages += STACK_SPARE_PAGES
     s.heap_start = image.heap
-    if t.image == 0:
-        s.heap_start = TEXT_VPN + t.pages
-        if t.pages > 0:
-            if not promised(m, task, space, int(t.pages)):
+    if o.image == 0:
+        s.heap_start = TEXT_VPN + o.image_pages
+        if o.image_pages > 0:
+            if not promised(m, task, space, int(o.image_pages)):
                 return False
             bits = A_READ | A_WRITE | A_ACCOUNT
-            insert_area(m, space, TEXT_VPN, TEXT_VPN + int(t.pages), TEXT_VPN, bits)
-            commit(m, space, int(t.pages))
+            insert_area(m, space, TEXT_VPN, TEXT_VPN + int(o.image_pages), TEXT_VPN, bits)
+            commit(m, space, int(o.image_pages))
     s.brk = s.heap_start
     for i in range(int(image.first), int(image.first + image.n_segments)):
         segment = m.segments[i]
@@ -200,7 +203,7 @@ def kernel_write(m: Arrays, cpu: int, task: int, vpn: int) -> int:
     if status == DONE:
         clock = m.clock[0]
         clock.lines -= 1
-        if m.tasks[task].write == 0:
+        if m.operations[task].counted == 0:
             clock.lines = 0
             clock.kind = NONE
     return status
@@ -209,38 +212,38 @@ def kernel_write(m: Arrays, cpu: int, task: int, vpn: int) -> int:
 @compiled
 def find_uncached(m: Arrays, task: int) -> bool:
     """Whether a file of the image has pages to be brought into the page cache; note which."""
-    t = m.tasks[task]
-    image = m.images[int(t.image)]
-    while t.area < image.n_segments:
-        file = int(m.segments[int(image.first + t.area)].file)
+    o = m.operations[task]
+    image = m.images[int(o.image)]
+    while o.segment < image.n_segments:
+        file = int(m.segments[int(image.first + o.segment)].file)
         if file != NONE and m.files[file].fills == 1:
-            t.file = file
+            o.file = file
             return True
-        t.at = 0
-        t.area += 1
+        o.at = 0
+        o.segment += 1
     return False
 
 
 @compiled
 def find_uncleared(m: Arrays, task: int) -> bool:
     """Whether the rest of a page of data is to be zeroed still; note whose."""
-    t = m.tasks[task]
-    image = m.images[int(t.image)]
-    while t.area < image.n_segments:
-        if m.segments[int(image.first + t.area)].clears != 0:
+    o = m.operations[task]
+    image = m.images[int(o.image)]
+    while o.segment < image.n_segments:
+        if m.segments[int(image.first + o.segment)].clears != 0:
             return True
-        t.area += 1
+        o.segment += 1
     return False
 
 
 @compiled
 def start_step(m: Arrays, cpu: int, task: int) -> int:
     """Touch the next of the pages that a program touches when it starts; there must be some."""
-    t = m.tasks[task]
-    image = m.images[int(t.image)]
-    touch = int(m.touches[int(image.first_touch + t.at)])
+    o = m.operations[task]
+    image = m.images[int(o.image)]
+    touch = int(m.touches[int(image.first_touch + o.at)])
     status = access(m, cpu, task, touch // 2, touch % 2)
     if status != DONE:
         return status
-    t.at += 1
-    return MORE if t.at < image.n_touches else DONE
+    o.at += 1
+    return MORE if o.at < image.n_touches else DONE

@@ -57,29 +57,30 @@ def free_step(m: Arrays, cpu: int, task: int) -> int:
     locked, ends it with EINVAL.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
-    end = int(t.start + t.pages)
-    if t.stage == 0:
-        t.stage = 1
-        t.at = t.start
-        t.limit = t.start
+    end = int(o.start + o.pages)
+    if o.stage == 0:
+        o.stage = 1
+        o.at = o.start
+        o.area_end = o.start
         note(m, MADVISE_CALL, 1)
-    if t.at >= t.limit:
+    if o.at >= o.area_end:
         area = area_ahead(m, task, end)
         if area == NONE:
             return DONE
         a = m.areas[area]
         if a.kind != KIND_ANON or a.bits & (A_SHARED | A_LOCKED) != 0:
-            t.errno = EINVAL
+            o.errno = EINVAL
             return DONE
-        t.limit = min(int(a.end), end)
-    limit = int(t.limit)
-    vpn = next_present(m, space, int(t.at), limit, 0)
+        o.area_end = min(int(a.end), end)
+    limit = int(o.area_end)
+    vpn = next_present(m, space, int(o.at), limit, 0)
     if vpn < limit:
         upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
         free_leaf(m, cpu, space, vpn, upto)
         vpn = upto
-    t.at = vpn
+    o.at = vpn
     return MORE if vpn < end else DONE
 
 

@@ -6,6 +6,7 @@ Read in Linux 6.12 `mm/mlock.c` (`apply_vma_lock_flags`, `do_mlock`).  How much 
 
 from sim.base.jit import compiled
 from sim.kernel.calls.areas import STAGE_POPULATE
+from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.protect import change_flags
 from sim.kernel.work import DONE, ENOMEM, GROW, MORE, note
 from sim.machine.areas import area_room, find_area
@@ -15,33 +16,36 @@ from sim.machine.work import MADVISE_CALL
 
 @compiled
 def mlock_step(m: Arrays, cpu: int, task: int) -> int:
-    """Do one step of mlock (`bits` is A_LOCKED) or munlock (`drop_bits` is).
+    """Do one step of mlock (`set_flags` is A_LOCKED) or munlock (`clear_flags` is).
 
     It stops at the first hole with ENOMEM; only if there is none, mlock's `STAGE_POPULATE` follows.
     """
     t = m.tasks[task]
-    end = int(t.start + t.pages)
-    if t.stage == 0:
+    o = m.operations[task]
+    end = int(o.start + o.pages)
+    if o.stage == STAGE_POPULATE:
+        return populate_step(m, cpu, task, AS_ALLOWED)
+    if o.stage == 0:
         note(m, MADVISE_CALL, 1)
-        t.at = t.start
-        t.stage = 2
+        o.at = o.start
+        o.stage = 2
         return MORE
-    area = find_area(m, int(t.space), int(t.at))
-    if area == NONE or m.areas[area].start > t.at:
-        t.errno = ENOMEM
+    area = find_area(m, int(t.space), int(o.at))
+    if area == NONE or m.areas[area].start > o.at:
+        o.errno = ENOMEM
         return DONE
     a = m.areas[area]
     limit = min(int(a.end), end)
-    bits = int(a.bits | t.bits) & ~int(t.drop_bits)
+    bits = int(a.bits | o.set_flags) & ~int(o.clear_flags)
     if bits != a.bits:
         if not area_room(m, 2):
             return GROW
-        change_flags(m, area, int(t.at), limit, bits)
-    t.at = limit
+        change_flags(m, area, int(o.at), limit, bits)
+    o.at = limit
     if limit < end:
         return MORE
-    if t.bits & A_LOCKED == 0:
+    if o.set_flags & A_LOCKED == 0:
         return DONE
-    t.at = 0
-    t.stage = STAGE_POPULATE
+    o.at = 0
+    o.stage = STAGE_POPULATE
     return MORE

@@ -6,6 +6,7 @@ Read in Linux 6.12 `mm/mremap.c` (`move_page_tables`, `move_vma`) and `mm/vma.c`
 from typing import Final
 
 from sim.base.jit import compiled
+from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.unmap import split_edges, unmap_step
 from sim.kernel.fault.huge import huge_entry, move_huge, split_huge
 from sim.kernel.overcommit import commit, promised, refuse
@@ -51,18 +52,22 @@ STAGE_GROWN: Final = 4
 
 @compiled
 def mremap_step(m: Arrays, cpu: int, task: int) -> int:
-    """Do one step of mremap of `pages` pages from `start` on to `count` pages.
+    """Do one step of mremap of `pages` pages from `start` on to `new_pages`.
 
-    They stay where they are if `index` is NONE, unless `write` is 1 and they cannot grow there
-    (MREMAP_MAYMOVE); else they go to `index`, where nothing may be mapped.  The result is the first
-    page, or NONE with `errno` set.  `STAGE_MOVE` moves the entries of a leaf table a step; stages 1
-    and 2 are munmap's, of the old place or the tail.
+    They stay where they are if `new_start` is NONE, unless `may_move` is 1 and they cannot grow
+    there (MREMAP_MAYMOVE); else they go to `new_start`, where nothing may be mapped.  The result
+    is the first page, or NONE with `errno` set.  `STAGE_MOVE` moves the entries of a leaf table a
+    step; stages 1 and 2 are munmap's, of the old place or the tail.
     """
-    t = m.tasks[task]
-    if t.stage == 0:
+    o = m.operations[task]
+    if o.stage == 0:
         return begin_mremap(m, task)
-    if t.stage == STAGE_MOVE:
+    if o.stage == STAGE_MOVE:
         return move_step(m, cpu, task)
+    if o.stage == STAGE_GROWN:
+        status = populate_step(m, cpu, task, AS_ALLOWED)
+        o.errno = 0  # it has grown, whether its pages may be touched or not
+        return status
     status = unmap_step(m, cpu, task)
     return grown(m, task) if status == DONE else status
 
@@ -71,51 +76,52 @@ def mremap_step(m: Arrays, cpu: int, task: int) -> int:
 def begin_mremap(m: Arrays, task: int) -> int:
     """Check the call, and say what is to happen to which area."""
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
-    start = int(t.start)
-    end = start + int(t.pages)
-    extra = int(t.count - t.pages)
-    t.result = NONE
+    start = int(o.start)
+    end = start + int(o.pages)
+    extra = int(o.new_pages - o.pages)
+    o.result = NONE
     note(m, MMAP_CALL, 1)
-    if t.pages <= 0 or t.count <= 0 or (t.index != NONE and extra < 0):
-        t.errno = EINVAL
+    if o.pages <= 0 or o.new_pages <= 0 or (o.new_start != NONE and extra < 0):
+        o.errno = EINVAL
         return DONE
     area = find_area(m, space, start)
     if area == NONE or m.areas[area].start > start or m.areas[area].end < end:
-        t.errno = EFAULT
+        o.errno = EFAULT
         return DONE
     if not area_room(m, 3):
         return GROW
     a = m.areas[area]
-    t.limit = extra if extra > 0 and a.bits & A_LOCKED != 0 else 0
-    if t.index == NONE and extra <= 0:
-        t.result = start
-        return shrink(m, task, start + int(t.count), end) if extra < 0 else DONE
+    o.grown_pages = extra if extra > 0 and a.bits & A_LOCKED != 0 else 0
+    if o.new_start == NONE and extra <= 0:
+        o.result = start
+        return shrink(m, task, start + int(o.new_pages), end) if extra < 0 else DONE
     if a.bits & A_ACCOUNT != 0 and not promised(m, task, space, extra):
-        t.errno = ENOMEM
+        o.errno = ENOMEM
         return DONE
-    if t.index == NONE and a.end == end and is_free(m, space, end, end + extra):
+    if o.new_start == NONE and a.end == end and is_free(m, space, end, end + extra):
         a.end += extra
         m.spaces[space].pages += extra
         m.spaces[space].generation += 1
         if a.bits & A_ACCOUNT != 0:
             commit(m, space, extra)
         merge_area(m, area)
-        t.result = start
+        o.result = start
         return grown(m, task)
-    target = int(t.index)
-    if target == NONE and t.write == 1:
-        target = place(m, space, int(t.count), int(a.kind), int(a.bits), int(a.offset))
-    elif target != NONE and not may_lie(m, space, target, int(t.count)):
+    target = int(o.new_start)
+    if target == NONE and o.may_move == 1:
+        target = place(m, space, int(o.new_pages), int(a.kind), int(a.bits), int(a.offset))
+    elif target != NONE and not may_lie(m, space, target, int(o.new_pages)):
         target = NONE
     if target == NONE:
-        refuse(m, task, BY_LIMIT, int(t.count))
+        refuse(m, task, BY_LIMIT, int(o.new_pages))
         return DONE
     split_edges(m, space, start, end)
-    copy_area_to(m, space, find_area(m, space, start), target, int(t.count))
-    t.result = target
-    t.at = start
-    t.stage = STAGE_MOVE
+    copy_area_to(m, space, find_area(m, space, start), target, int(o.new_pages))
+    o.result = target
+    o.at = start
+    o.stage = STAGE_MOVE
     return MORE
 
 
@@ -123,24 +129,25 @@ def begin_mremap(m: Arrays, task: int) -> int:
 def shrink(m: Arrays, task: int, start: int, end: int) -> int:
     """Have [start, end), the tail of an area, unmapped."""
     t = m.tasks[task]
+    o = m.operations[task]
     split_edges(m, int(t.space), start, end)
-    t.start = t.at = start
-    t.pages = end - start
-    t.within = 1  # that is all: others may share the lock from now on
-    t.stage = 1
+    o.start = o.at = start
+    o.pages = end - start
+    o.only_tail = 1  # that is all: others may share the lock from now on
+    o.stage = 1
     return MORE
 
 
 @compiled
 def grown(m: Arrays, task: int) -> int:
     """End the call, or have the pages faulted in by which locked memory has grown."""
-    t = m.tasks[task]
-    if t.limit == 0:
+    o = m.operations[task]
+    if o.grown_pages == 0:
         return DONE
-    t.start = t.result + t.count - t.limit
-    t.pages = t.limit
-    t.at = 0
-    t.stage = STAGE_GROWN
+    o.start = o.result + o.new_pages - o.grown_pages
+    o.pages = o.grown_pages
+    o.at = 0
+    o.stage = STAGE_GROWN
     return MORE
 
 
@@ -169,11 +176,12 @@ def copy_area_to(m: Arrays, space: int, area: int, target: int, pages: int) -> N
 def move_step(m: Arrays, cpu: int, task: int) -> int:
     """Move the entries below the next leaf table; at last, have the old place unmapped."""
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
-    start = int(t.start)
-    end = start + int(t.pages)
-    away = int(t.result) - start
-    vpn = next_present(m, space, int(t.at), end, 0)
+    start = int(o.start)
+    end = start + int(o.pages)
+    away = int(o.result) - start
+    vpn = next_present(m, space, int(o.at), end, 0)
     if vpn < end:
         upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
         upto = min(upto, vpn + HUGE_PAGES - ((vpn + away) & TABLE_MASK))
@@ -181,13 +189,13 @@ def move_step(m: Arrays, cpu: int, task: int) -> int:
         if status != MORE:
             return status
         m.spaces[space].generation += 1
-        t.at = upto
+        o.at = upto
         return MORE
     if not area_room(m, 2):
         return GROW
     split_edges(m, space, start, end)  # the new place may have merged with the old one
-    t.at = start
-    t.stage = 1
+    o.at = start
+    o.stage = 1
     return MORE
 
 

@@ -10,7 +10,7 @@ from sim.base.jit import compiled
 from sim.kernel.fault.fault import access
 from sim.kernel.fault.huge import huge_entry
 from sim.kernel.fork.lend import is_lent
-from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE
+from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE, note
 from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_READ,
@@ -32,6 +32,7 @@ from sim.machine.layout import (
 )
 from sim.machine.rules import R_POPULATE_STOPS
 from sim.machine.tables import find_table
+from sim.machine.work import MADVISE_CALL
 
 READ: Final = 0
 WRITE: Final = 1
@@ -45,17 +46,18 @@ def populate_page(m: Arrays, cpu: int, task: int, vpn: int, mode: int) -> int:
     `mode` is READ, WRITE, or AS_ALLOWED: write private memory that may be written, read the rest.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
     area = find_area(m, space, vpn)
     if area == NONE or m.areas[area].start > vpn:
-        t.errno = ENOMEM
+        o.errno = ENOMEM
         return DONE
     bits = int(m.areas[area].bits)
     write = mode
     if mode == AS_ALLOWED:
         write = WRITE if bits & A_WRITE != 0 and bits & A_SHARED == 0 else READ
     if bits & (A_WRITE if write == WRITE else A_READ) == 0:
-        t.errno = ENOMEM if mode == AS_ALLOWED else EINVAL
+        o.errno = ENOMEM if mode == AS_ALLOWED else EINVAL
         return DONE
     leaf = find_table(m, space, vpn, 0)
     before = 0 if leaf == NONE else int(m.tables[leaf, vpn & TABLE_MASK])
@@ -79,25 +81,35 @@ def populate_step(m: Arrays, cpu: int, task: int, mode: int) -> int:
     behind a hole.
     """
     t = m.tasks[task]
-    if t.at >= t.pages:
+    o = m.operations[task]
+    if o.at >= o.pages:
         return DONE
     if mode != AS_ALLOWED and m.config[0].rules & R_POPULATE_STOPS == 0:
-        area = find_area(m, int(t.space), int(t.start + t.at))
-        if area == NONE or m.areas[area].start >= t.start + t.pages:
-            t.errno = ENOMEM
+        area = find_area(m, int(t.space), int(o.start + o.at))
+        if area == NONE or m.areas[area].start >= o.start + o.pages:
+            o.errno = ENOMEM
             return DONE
-        if m.areas[area].start > t.start + t.at:
-            t.within = 1  # a hole was passed
-            t.at = m.areas[area].start - t.start
-    status = populate_page(m, cpu, task, int(t.start + t.at), mode)
-    if status != DONE or t.errno != 0:
+        if m.areas[area].start > o.start + o.at:
+            o.holes = 1  # a hole was passed
+            o.at = m.areas[area].start - o.start
+    status = populate_page(m, cpu, task, int(o.start + o.at), mode)
+    if status != DONE or o.errno != 0:
         return status
-    t.at += 1
-    if t.at < t.pages:
+    o.at += 1
+    if o.at < o.pages:
         return MORE
-    if mode != AS_ALLOWED and t.within != 0:
-        t.errno = ENOMEM
+    if mode != AS_ALLOWED and o.holes != 0:
+        o.errno = ENOMEM
     return DONE
+
+
+@compiled
+def madvise_populate_step(m: Arrays, cpu: int, task: int) -> int:
+    """Do one step of MADV_POPULATE_READ or _WRITE, as `populate_mode` says."""
+    o = m.operations[task]
+    if o.at == 0:
+        note(m, MADVISE_CALL, 1)
+    return populate_step(m, cpu, task, int(o.populate_mode))
 
 
 @compiled

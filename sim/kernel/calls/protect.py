@@ -76,89 +76,91 @@ def protected_bits(m: Arrays, area: int, access: int) -> int:
 
 @compiled
 def mprotect_step(m: Arrays, cpu: int, task: int) -> int:
-    """Do one step of mprotect of `pages` pages from `start` on to the permissions in `bits`.
+    """Do one step of mprotect of `pages` pages from `start` on to the permissions in `set_flags`.
 
     Stage 1 changes the next area, stage 2 its entries, a leaf table a step.  Where private locked
     memory may be written now, stage 3 writes to each of its pages, so that none is shared.
     """
     t = m.tasks[task]
-    end = int(t.start + t.pages)
-    if t.stage == 0:
-        if t.pages <= 0 or t.start < 0 or end > ALL_PAGES:
-            t.errno = EINVAL
+    o = m.operations[task]
+    end = int(o.start + o.pages)
+    if o.stage == 0:
+        if o.pages <= 0 or o.start < 0 or end > ALL_PAGES:
+            o.errno = EINVAL
             return DONE
         note(m, MPROTECT_CALL, 1)
-        t.at = t.start
-        t.stage = 1
+        o.at = o.start
+        o.stage = 1
         return MORE
-    if t.stage == 1:
+    if o.stage == 1:
         return protect_area(m, task, end)
-    if t.stage == 3:
+    if o.stage == 3:
         return unshare_locked(m, cpu, task, end)
     space = int(t.space)
-    limit = int(t.limit)
-    vpn = next_present(m, space, int(t.at), limit, 0)
+    limit = int(o.area_end)
+    vpn = next_present(m, space, int(o.at), limit, 0)
     if vpn < limit:
         upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
-        protect_leaf(m, space, int(t.area), vpn, upto)
+        protect_leaf(m, space, int(o.area), vpn, upto)
         vpn = upto
-    t.at = vpn
+    o.at = vpn
     if vpn < limit:
         return MORE
-    if t.write == 1:
-        t.stage = 3
+    if o.unshares == 1:
+        o.stage = 3
         return MORE
-    t.stage = 1
+    o.stage = 1
     return MORE if vpn < end else DONE
 
 
 @compiled
 def unshare_locked(m: Arrays, cpu: int, task: int, end: int) -> int:
-    """Write to the next page of the area under way; it is `page`."""
-    t = m.tasks[task]
-    status = populate_page(m, cpu, task, int(t.page), WRITE)
+    """Write to the next page of the area under way; it is `unshare_page`."""
+    o = m.operations[task]
+    status = populate_page(m, cpu, task, int(o.unshare_page), WRITE)
     if status != DONE:
         return status
-    t.page += 1
-    if t.page < t.limit and t.errno == 0:
+    o.unshare_page += 1
+    if o.unshare_page < o.area_end and o.errno == 0:
         return MORE
-    t.errno = 0
-    t.stage = 1
-    return MORE if t.at < end else DONE
+    o.errno = 0
+    o.stage = 1
+    return MORE if o.at < end else DONE
 
 
 @compiled
 def protect_area(m: Arrays, task: int, end: int) -> int:
     """Give the next area of the range, or its part, new permissions."""
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
-    area = find_area(m, space, int(t.at))
-    if area == NONE or m.areas[area].start > t.at:
-        t.errno = ENOMEM
+    area = find_area(m, space, int(o.at))
+    if area == NONE or m.areas[area].start > o.at:
+        o.errno = ENOMEM
         return DONE
     a = m.areas[area]
-    start = int(t.at)
+    start = int(o.at)
     limit = min(int(a.end), end)
-    bits = protected_bits(m, area, int(t.bits))
+    bits = protected_bits(m, area, int(o.set_flags))
     if bits == a.bits:
-        t.at = limit
+        o.at = limit
         return MORE if limit < end else DONE
     if not area_room(m, 2):
         return GROW
     extra = limit - start
     if bits & A_ACCOUNT > a.bits & A_ACCOUNT:
         if not promised(m, task, space, extra):
-            t.errno = ENOMEM
+            o.errno = ENOMEM
             return DONE
         commit(m, space, extra)
     elif bits & A_ACCOUNT < a.bits & A_ACCOUNT:
         commit(m, space, -extra)
     private_locked = a.bits & (A_WRITE | A_SHARED | A_LOCKED) == A_LOCKED
-    t.write = 1 if private_locked and bits & A_WRITE != 0 else 0
-    t.page = start
-    t.area = change_flags(m, area, start, limit, bits)
-    t.limit = limit
-    t.stage = 2
+    o.unshares = 1 if private_locked and bits & A_WRITE != 0 else 0
+    o.unshare_page = start
+    o.area = change_flags(m, area, start, limit, bits)
+    o.area_end = limit
+    o.stage = 2
     return MORE
 
 
@@ -210,28 +212,28 @@ def protect_huge(m: Arrays, space: int, vpn: int, allowed: bool) -> None:
 
 @compiled
 def advise_step(m: Arrays, cpu: int, task: int) -> int:
-    """Do one step of a madvise that sets the flags in `bits` and clears those in `drop_bits`."""
-    t = m.tasks[task]
-    end = int(t.start + t.pages)
-    if t.stage == 0:
+    """Do one step of a madvise that sets `set_flags` and clears `clear_flags`."""
+    o = m.operations[task]
+    end = int(o.start + o.pages)
+    if o.stage == 0:
         note(m, MADVISE_CALL, 1)
-        t.at = t.start
-        t.stage = 1
+        o.at = o.start
+        o.stage = 1
         return MORE
-    if t.at >= end:
+    if o.at >= end:
         return DONE
     area = area_ahead(m, task, end)
     if area == NONE:
         return DONE
     a = m.areas[area]
-    if t.bits & A_WIPEONFORK != 0 and (a.kind != KIND_ANON or a.bits & A_SHARED != 0):
-        t.errno = EINVAL
+    if o.set_flags & A_WIPEONFORK != 0 and (a.kind != KIND_ANON or a.bits & A_SHARED != 0):
+        o.errno = EINVAL
         return DONE
     limit = min(int(a.end), end)
-    bits = int(a.bits | t.bits) & ~int(t.drop_bits)
+    bits = int(a.bits | o.set_flags) & ~int(o.clear_flags)
     if bits != a.bits:
         if not area_room(m, 2):
             return GROW
-        change_flags(m, area, int(t.at), limit, bits)
-    t.at = limit
+        change_flags(m, area, int(o.at), limit, bits)
+    o.at = limit
     return MORE if limit < end else DONE

@@ -13,11 +13,12 @@ def area_ahead(m: Arrays, task: int, end: int) -> int:
     It passes over holes, and says ENOMEM of them in the end (Linux `madvise_walk_vmas`).
     """
     t = m.tasks[task]
-    area = find_area(m, int(t.space), int(t.at))
+    o = m.operations[task]
+    area = find_area(m, int(t.space), int(o.at))
     if area == NONE or m.areas[area].start >= end:
-        t.errno = ENOMEM
+        o.errno = ENOMEM
         return NONE
-    if m.areas[area].start > t.at:
-        t.errno = ENOMEM
-        t.at = m.areas[area].start
+    if m.areas[area].start > o.at:
+        o.errno = ENOMEM
+        o.at = m.areas[area].start
     return area

@@ -113,28 +113,29 @@ def unmap_step(m: Arrays, cpu: int, task: int) -> int:
     the areas and the page tables that nobody needs any more; stage 2 frees what only they mapped.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
-    start = int(t.start)
-    end = start + int(t.pages)
-    if t.stage == 0:
-        if t.pages <= 0 or start < 0 or end > ALL_PAGES:
-            t.errno = EINVAL
+    start = int(o.start)
+    end = start + int(o.pages)
+    if o.stage == 0:
+        if o.pages <= 0 or start < 0 or end > ALL_PAGES:
+            o.errno = EINVAL
             return DONE
         if not area_room(m, 2):
             return GROW
         split_edges(m, space, start, end)
         note(m, MUNMAP_CALL, 1)
-        t.stage = 1
-        t.at = start
+        o.stage = 1
+        o.at = start
         return MORE
-    if t.stage == 2:
+    if o.stage == 2:
         evict_step(m, cpu, task)
         return MORE if t.evict != NONE else DONE
-    t.at = zap_next(m, cpu, space, int(t.at), end)
-    if t.at < end:
+    o.at = zap_next(m, cpu, space, int(o.at), end)
+    if o.at < end:
         return MORE
     remove_areas(m, cpu, task, start, end)
-    t.stage = 2
+    o.stage = 2
     return MORE if t.evict != NONE else DONE
 
 
@@ -199,23 +200,24 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
     area.  Holes are passed over, with ENOMEM in the end; locked memory ends it with EINVAL.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
-    end = int(t.start + t.pages)
-    if t.stage == 0:
-        t.stage = 1
-        t.at = t.start
-        t.limit = t.start
+    end = int(o.start + o.pages)
+    if o.stage == 0:
+        o.stage = 1
+        o.at = o.start
+        o.area_end = o.start
         note(m, MADVISE_CALL, 1)
-    if t.at >= t.limit:
+    if o.at >= o.area_end:
         area = area_ahead(m, task, end)
         if area == NONE:
             return DONE
         if m.areas[area].bits & A_LOCKED != 0:
-            t.errno = EINVAL
+            o.errno = EINVAL
             return DONE
-        t.limit = min(int(m.areas[area].end), end)
-    limit = int(t.limit)
-    vpn = next_present(m, space, int(t.at), limit, 0)
+        o.area_end = min(int(m.areas[area].end), end)
+    limit = int(o.area_end)
+    vpn = next_present(m, space, int(o.at), limit, 0)
     if vpn < limit:
         upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
         zap_leaf(m, cpu, space, vpn, upto)
@@ -223,7 +225,7 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
             drop_leaf(m, cpu, space, vpn)
             m.spaces[space].generation += 1
         vpn = upto
-    t.at = vpn
+    o.at = vpn
     return MORE if vpn < end else DONE
 
 
@@ -233,8 +235,8 @@ def teardown_step(m: Arrays, cpu: int, task: int, space: int) -> int:
 
     A child that still has to copy tables from it gets them.
     """
-    t = m.tasks[task]
-    vpn = next_present(m, space, int(t.at), ALL_PAGES, 0)
+    o = m.operations[task]
+    vpn = next_present(m, space, int(o.at), ALL_PAGES, 0)
     if vpn >= ALL_PAGES:
         disinherit(m, space)
         m.spaces[space].leaving = 1
@@ -243,5 +245,5 @@ def teardown_step(m: Arrays, cpu: int, task: int, space: int) -> int:
     if not drop_lent(m, space, base):
         zap_leaf(m, cpu, space, base, base + HUGE_PAGES)
         drop_leaf(m, cpu, space, base)
-    t.at = base + HUGE_PAGES
+    o.at = base + HUGE_PAGES
     return MORE

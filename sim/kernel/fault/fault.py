@@ -231,13 +231,14 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
     Returns DONE, SHORT, GROW, LOCKED or SEGV; unless DONE, nothing has changed but a stack's end.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
     s = m.spaces[space]
     if t.cached_generation != s.generation or t.cached_space != space:
         calm = s.areas_of == NONE and s.lock_waiters == 0
         if not calm and must_wait(m, task, vpn, write):
-            t.fault_page = vpn
-            t.fault_write = write
+            o.fault_page = vpn
+            o.fault_write = write
             return LOCKED
         t.cached_generation = s.generation if calm else NONE
         t.cached_space = space
@@ -246,11 +247,11 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
     area = int(t.cached_area)
     if area == NONE or vpn < m.areas[area].start or vpn >= m.areas[area].end:
         if not locate(m, task, vpn):
-            t.fault_page = vpn
+            o.fault_page = vpn
             return SEGV
         area = int(t.cached_area)
     if m.areas[area].bits & (A_WRITE if write == 1 else A_READ) == 0:
-        t.fault_page = vpn
+        o.fault_page = vpn
         return SEGV
     tag = vpn >> TABLE_SHIFT
     leaf = int(t.cached_leaf)

@@ -159,7 +159,7 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
     DONE if it is.  MORE: the device has been asked for it, or for more behind it, and the fault is
     to be made again; UNDER_WAY: it must wait.  SHORT, GROW: nothing happened.
     """
-    t = m.tasks[task]
+    o = m.operations[task]
     a = m.areas[area]
     file = int(a.file)
     pfn = int(m.cached[int(m.files[file].first) + index])
@@ -168,12 +168,12 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
         return DONE
     rules = int(m.config[0].rules)
     retry = 3 if rules & R_RETRY_MAJOR != 0 and rules & R_FILE_LOCKS == 0 else 1
-    if pfn == 0 or (bits & F_AHEAD != 0 and t.waits == 0 and a.bits & A_RANDOM == 0):
+    if pfn == 0 or (bits & F_AHEAD != 0 and o.waits == 0 and a.bits & A_RANDOM == 0):
         if not window_room(m, file):
             return GROW
         if pfn != 0:
             read_further(m, cpu, task, file, index, int(m.files[file].ra_pages))
-            t.waits = retry
+            o.waits = retry
         else:
             if not secure(m, cpu, task, 1):
                 return SHORT
@@ -183,14 +183,14 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
             ):
                 read_pages(m, cpu, file, index, 1, 0)
             note(m, MAJOR_FAULT, 1)
-            t.waits = 2
+            o.waits = 2
         m.clock[0].kind = BEGUN
         return MORE
     if bits & F_LOCKED != 0:
-        if t.waits == 0:
-            t.waits = retry
-        t.wait_file = file
-        t.wait_index = index
+        if o.waits == 0:
+            o.waits = retry
+        o.wait_file = file
+        o.wait_index = index
         return UNDER_WAY
     return DONE
 
@@ -198,25 +198,26 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
 @compiled
 def fault_served(m: Arrays, task: int, kind: int) -> None:
     """Add a fault of `kind` to the receipt, or a major one; that may have been counted already."""
-    t = m.tasks[task]
-    if t.waits == 2:
+    o = m.operations[task]
+    if o.waits == 2:
         m.clock[0].kind = MAJOR_FAULT
     else:
-        note_fault(m, MAJOR_FAULT if t.waits == 3 else kind)
-    t.waits = 0
+        note_fault(m, MAJOR_FAULT if o.waits == 3 else kind)
+    o.waits = 0
 
 
 @compiled
 def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
     """Serve a fault on a page that is not present, in an area with a page cache behind it."""
     t = m.tasks[task]
+    o = m.operations[task]
     a = m.areas[area]
     space = int(t.space)
     file = int(a.file)
     f = m.files[file]
     index = int(a.offset + vpn - a.start)
     if index >= f.pages:
-        t.fault_page = vpn
+        o.fault_page = vpn
         return SEGV
     if a.kind == KIND_FILE:
         status = bring_in(m, cpu, task, area, index)
@@ -306,20 +307,20 @@ def unmap_cached(m: Arrays, space: int, entry: int) -> None:
 @compiled
 def fill_step(m: Arrays, cpu: int, task: int) -> int:
     """Put the next pages of a file that is being mapped into the page cache, clean."""
-    t = m.tasks[task]
-    f = m.files[int(t.file)]
-    end = min(int(t.at) + FILL_PAGES, int(f.pages))
+    o = m.operations[task]
+    f = m.files[int(o.file)]
+    end = min(int(o.at) + FILL_PAGES, int(f.pages))
     absent = 0
-    for index in range(int(t.at), end):
+    for index in range(int(o.at), end):
         if m.cached[int(f.first) + index] == 0:
             absent += 1
     if not secure(m, cpu, task, absent):
         return SHORT
-    for index in range(int(t.at), end):
+    for index in range(int(o.at), end):
         if m.cached[int(f.first) + index] == 0:
-            cache_page(m, cpu, int(t.file), index)
+            cache_page(m, cpu, int(o.file), index)
     note(m, CACHE_FILL, absent)
-    t.at = end
+    o.at = end
     if end == f.pages:
         f.fills = 0
     return MORE

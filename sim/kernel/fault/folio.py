@@ -44,7 +44,7 @@ from sim.machine.work import FOLIO_PAGE, ZERO_FILL
 @inlined
 def mark_written(m: Arrays, task: int, pfn: int) -> None:
     """Take note that a program writes to a page of a huge page; a call that populates does not."""
-    if m.tasks[task].op == OP_ACCESS:
+    if m.operations[task].op == OP_ACCESS:
         m.frames[pfn].bits |= F_WRITTEN
 
 
@@ -95,7 +95,7 @@ def fill_folio(m: Arrays, task: int, area: int, leaf: int, vpn: int) -> bool:
             bits = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_BLANK
             for i in range(size):
                 m.tables[leaf, (base + i) & TABLE_MASK] = ((pfn + i) << PFN_SHIFT) | bits
-            if m.tasks[task].op == OP_ACCESS:
+            if m.operations[task].op == OP_ACCESS:
                 m.tables[leaf, vpn & TABLE_MASK] |= PTE_DIRTY
             count_resident(m, space, size)
             note_fault(m, ZERO_FILL)

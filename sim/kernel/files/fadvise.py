@@ -19,30 +19,30 @@ RANDOM: Final = 1
 SEQUENTIAL: Final = 2
 WILLNEED: Final = 3
 DONTNEED: Final = 4
-"""The advice of a call, in its field `write`; the numbers are Linux's."""
+"""The advice of a call, in its field `advice`; the numbers are Linux's."""
 DROP_PAGES: Final = 512
 """Pages that one step looks at."""
 
 
 @compiled
 def fadvise_step(m: Arrays, cpu: int, task: int) -> int:
-    """Do one step of posix_fadvise on `pages` pages of `file` from `index` on."""
-    t = m.tasks[task]
+    """Do one step of posix_fadvise on `pages` pages of `file` from `file_page` on."""
+    o = m.operations[task]
     if not file_call_is_sound(m, task):
         return DONE
-    f = m.files[int(t.file)]
-    if t.write == WILLNEED:
-        if not window_room(m, int(t.file)):
+    f = m.files[int(o.file)]
+    if o.advice == WILLNEED:
+        if not window_room(m, int(o.file)):
             return GROW
         note(m, MADVISE_CALL, 1)
-        force_read(m, cpu, task, int(t.file), int(t.index), int(t.pages))
+        force_read(m, cpu, task, int(o.file), int(o.file_page), int(o.pages))
         return DONE
-    if t.at == 0:
+    if o.at == 0:
         note(m, MADVISE_CALL, 1)
-    if t.write == DONTNEED:
+    if o.advice == DONTNEED:
         return drop_step(m, cpu, task)
-    f.random = 1 if t.write == RANDOM else 0
-    f.ra_pages = m.config[0].read_ahead * (2 if t.write == SEQUENTIAL else 1)
+    f.random = 1 if o.advice == RANDOM else 0
+    f.ra_pages = m.config[0].read_ahead * (2 if o.advice == SEQUENTIAL else 1)
     return DONE
 
 
@@ -69,12 +69,12 @@ def in_use(m: Arrays, file: int, index: int, low: int, high: int) -> bool:
 @compiled
 def drop_step(m: Arrays, cpu: int, task: int) -> int:
     """Take the next clean pages that nobody maps out of the page cache."""
-    t = m.tasks[task]
-    file = int(t.file)
+    o = m.operations[task]
+    file = int(o.file)
     f = m.files[file]
     f.fills = 0
-    first = int(t.index + t.at)
-    last = int(t.index + t.pages)
+    first = int(o.file_page + o.at)
+    last = int(o.file_page + o.pages)
     end = min((first // DROP_PAGES + 1) * DROP_PAGES, last)
     freed = 0
     keep_until = 0
@@ -82,7 +82,7 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
         pfn = int(m.cached[int(f.first) + index])
         if pfn == 0 or index < keep_until:
             continue
-        if in_use(m, file, index, int(t.index), last):
+        if in_use(m, file, index, int(o.file_page), last):
             f.kept = 1
             order = int(m.frames[pfn].order)
             keep_until = ((index >> order) + 1) << order
@@ -90,5 +90,5 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
         uncache_page(m, cpu, file, index)
         freed += 1
     note(m, FRAME_FREE, freed)
-    t.at += end - first
+    o.at += end - first
     return MORE if end < last else DONE

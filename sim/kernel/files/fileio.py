@@ -36,31 +36,31 @@ from sim.machine.work import CACHE_FILL, MADVISE_CALL, PROTECT_PTE
 @compiled
 def file_call_is_sound(m: Arrays, task: int) -> bool:
     """Whether the range of the call lies in its file, which does not grow; else EINVAL is noted."""
-    t = m.tasks[task]
-    sound = t.index >= 0 and t.pages > 0 and t.index + t.pages <= m.files[int(t.file)].pages
+    o = m.operations[task]
+    sound = o.file_page >= 0 and o.pages > 0 and o.file_page + o.pages <= m.files[int(o.file)].pages
     if not sound:
-        t.errno = EINVAL
+        o.errno = EINVAL
     return bool(sound)
 
 
 @compiled
 def file_read_step(m: Arrays, cpu: int, task: int) -> int:
-    """Read the next of `pages` pages of `file`, from its page `index` on.
+    """Read the next of `pages` pages of `file`, from its page `file_page` on.
 
     A step copies up to 32 pages, or has the device asked: for what is absent, and for more behind
     a marker (`filemap_get_pages`).
     """
-    t = m.tasks[task]
+    o = m.operations[task]
     if not file_call_is_sound(m, task):
         return DONE
-    file = int(t.file)
+    file = int(o.file)
     f = m.files[file]
-    first = int(t.index + t.at)
-    last = int(t.index + t.pages)
+    first = int(o.file_page + o.at)
+    last = int(o.file_page + o.pages)
     pfn = int(m.cached[int(f.first) + first])
     if pfn != 0 and m.frames[pfn].bits & F_LOCKED != 0:
-        t.wait_file = file
-        t.wait_index = first
+        o.wait_file = file
+        o.wait_index = first
         return UNDER_WAY
     if pfn == 0:
         if not window_room(m, file):
@@ -84,8 +84,8 @@ def file_read_step(m: Arrays, cpu: int, task: int) -> int:
             break
         end += 1
     note(m, CACHE_FILL, end - first)
-    t.at += end - first
-    if t.at < t.pages:
+    o.at += end - first
+    if o.at < o.pages:
         return MORE
     f.ra_prev = end
     return DONE
@@ -93,16 +93,16 @@ def file_read_step(m: Arrays, cpu: int, task: int) -> int:
 
 @compiled
 def file_write_step(m: Arrays, cpu: int, task: int) -> int:
-    """Write the next of `pages` pages of `file`, from its page `index` on: they are dirty then.
+    """Write the next of `pages` pages of `file`, from its page `file_page` on: they are dirty then.
 
     Pages are written whole, so that absent ones need not be read; those under way are waited for.
     """
-    t = m.tasks[task]
+    o = m.operations[task]
     if not file_call_is_sound(m, task):
         return DONE
-    f = m.files[int(t.file)]
-    first = int(t.index + t.at)
-    end = min(first + FILL_PAGES, int(t.index + t.pages))
+    f = m.files[int(o.file)]
+    first = int(o.file_page + o.at)
+    end = min(first + FILL_PAGES, int(o.file_page + o.pages))
     absent = 0
     for index in range(first, end):
         pfn = int(m.cached[int(f.first) + index])
@@ -110,8 +110,8 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
             absent += 1
         elif m.frames[pfn].bits & F_LOCKED != 0:
             if index == first:
-                t.wait_file = t.file
-                t.wait_index = index
+                o.wait_file = o.file
+                o.wait_index = index
                 return UNDER_WAY
             end = index
             break
@@ -119,40 +119,40 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
         return SHORT
     for index in range(first, end):
         if m.cached[int(f.first) + index] == 0:
-            cache_page(m, cpu, int(t.file), index)
+            cache_page(m, cpu, int(o.file), index)
         dirty_folio(m, int(m.cached[int(f.first) + index]))
     note(m, CACHE_FILL, end - first)
-    t.at += end - first
-    return MORE if t.at < t.pages else DONE
+    o.at += end - first
+    return MORE if o.at < o.pages else DONE
 
 
 @compiled
 def fsync_step(m: Arrays, cpu: int, task: int) -> int:
     """Have the next dirty pages of `file` written back; in the end, wait for the device."""
-    t = m.tasks[task]
-    file = int(t.file)
-    if t.stage == 1:
+    o = m.operations[task]
+    file = int(o.file)
+    if o.stage == 1:
         return wait_for_writes(m, task, file)
     if not request_room(m, FILL_PAGES):
         return GROW
-    if t.at == 0:
+    if o.at == 0:
         note(m, MADVISE_CALL, 1)
-    first = int(t.at)
+    first = int(o.at)
     end = min(first + FILL_PAGES, int(m.files[file].pages))
     write_back(m, file, first, end)
-    t.at = end
+    o.at = end
     if end < m.files[file].pages:
         return MORE
-    t.stage = 1
+    o.stage = 1
     return MORE if m.files[file].writing > 0 else DONE
 
 
 @compiled
 def wait_for_writes(m: Arrays, task: int, file: int) -> int:
     """Return UNDER_WAY while the device writes pages of `file`, else DONE."""
-    t = m.tasks[task]
-    t.wait_file = file
-    t.wait_index = NONE
+    o = m.operations[task]
+    o.wait_file = file
+    o.wait_index = NONE
     return UNDER_WAY if m.files[file].writing > 0 else DONE
 
 
@@ -163,17 +163,17 @@ def msync_step(m: Arrays, cpu: int, task: int) -> int:
     Only shared mappings of files have something to write back; the device is waited for area by
     area.  Holes are passed over, with ENOMEM in the end.
     """
-    t = m.tasks[task]
-    end = int(t.start + t.pages)
-    if t.stage == 0:
+    o = m.operations[task]
+    end = int(o.start + o.pages)
+    if o.stage == 0:
         note(m, MADVISE_CALL, 1)
-        t.at = t.start
-        t.stage = 1
-    if t.stage == 2:
-        if wait_for_writes(m, task, int(t.file)) == UNDER_WAY:
+        o.at = o.start
+        o.stage = 1
+    if o.stage == 2:
+        if wait_for_writes(m, task, int(o.file)) == UNDER_WAY:
             return UNDER_WAY
-        t.stage = 1
-        if t.at >= end:
+        o.stage = 1
+        if o.at >= end:
             return DONE
     area = area_ahead(m, task, end)
     if area == NONE:
@@ -183,16 +183,16 @@ def msync_step(m: Arrays, cpu: int, task: int) -> int:
     if a.bits & A_SHARED != 0 and a.kind == KIND_FILE:
         if not request_room(m, FILL_PAGES):
             return GROW
-        upto = min(upto, int(t.at) + FILL_PAGES)
+        upto = min(upto, int(o.at) + FILL_PAGES)
         behind = int(a.offset - a.start)
         last = min(upto + behind, int(m.files[int(a.file)].pages))
-        write_back(m, int(a.file), int(t.at) + behind, last)
+        write_back(m, int(a.file), int(o.at) + behind, last)
         if upto == min(int(a.end), end) and m.files[int(a.file)].writing > 0:
-            t.file = a.file
-            t.stage = 2
-            t.at = upto
+            o.file = a.file
+            o.stage = 2
+            o.at = upto
             return MORE
-    t.at = upto
+    o.at = upto
     return MORE if upto < end else DONE
 
 

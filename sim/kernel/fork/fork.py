@@ -99,6 +99,7 @@ def fork_needs(m: Arrays, space: int) -> int:
 def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     """Give the child its task's frames and an empty address space; promise what fork promises."""
     t = m.tasks[task]
+    o = m.operations[task]
     config = m.config[0]
     space = int(t.space)
     s = m.spaces[space]
@@ -112,8 +113,8 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
             if m.areas[area].bits & A_DONTFORK == 0 and pages > 0:
                 total = total + pages if config.overcommit == 2 else pages
                 if not promised(m, task, space, total):
-                    t.errno = ENOMEM
-                    t.result = NONE
+                    o.errno = ENOMEM
+                    o.result = NONE
                     note(m, FORK_BASE, 1)
                     return DONE
             area = int(m.areas[area].next)
@@ -125,7 +126,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     if not secure(m, cpu, task, wanted):
         return SHORT
     use_reserve(m, task, wanted)
-    child = int(t.other)
+    child = int(o.child)
     take_stack(m, cpu, child)
     m.tasks[child].group = t.group
     new = new_space(m, cpu)
@@ -139,9 +140,9 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
         disinherit(m, space)  # a child forked before has all it is to have
         n.lender = space
         s.heir = new
-    t.area = s.first
-    t.other_area = NONE
-    t.stage = 1
+    o.area = s.first
+    o.child_area = NONE
+    o.stage = 1
     note(m, FORK_BASE, 1)
     return MORE
 
@@ -150,23 +151,24 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
 def copy_area(m: Arrays, task: int) -> int:
     """Duplicate the area under way in the child's address space."""
     t = m.tasks[task]
+    o = m.operations[task]
     if not area_room(m, 1):
         return GROW
-    new = int(m.tasks[int(t.other)].space)
-    a = m.areas[int(t.area)]
+    new = int(m.tasks[int(o.child)].space)
+    a = m.areas[int(o.area)]
     copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.bits) & ~A_LOCKED)
     map_file(m, copy, int(a.kind), int(a.file))
-    if needs_copy(m, int(t.area)):
+    if needs_copy(m, int(o.area)):
         b = m.areas[copy]
         b.family = a.family
         b.own = m.pool[0].next_family
         b.inherited = 1
         m.pool[0].next_family += 1
-    if m.spaces[int(t.space)].heap == t.area:
+    if m.spaces[int(t.space)].heap == o.area:
         m.spaces[new].heap = copy
     commit(m, new, committed_by(m, copy))
-    t.other_area = copy
-    t.at = a.start
+    o.child_area = copy
+    o.at = a.start
     lock_up_to(m, task, int(a.end))
     note(m, FORK_AREA, 1)
     return MORE
@@ -175,8 +177,8 @@ def copy_area(m: Arrays, task: int) -> int:
 @compiled
 def build_tables(m: Arrays, cpu: int, task: int, vpn: int, level: int) -> int:
     """Build what the child lacks of the tables down to `level` for `vpn`; MORE if it has them."""
-    t = m.tasks[task]
-    new = int(m.tasks[int(t.other)].space)
+    o = m.operations[task]
+    new = int(m.tasks[int(o.child)].space)
     missing = tables_missing(m, new, vpn, level)
     if not table_room(m, missing):
         return GROW
@@ -195,10 +197,11 @@ def copy_upper(m: Arrays, cpu: int, task: int, end: int) -> int:
     An empty one, too: MADV_DONTNEED takes leaf tables alone.  DONE if the child has them all.
     """
     t = m.tasks[task]
-    new = int(m.tasks[int(t.other)].space)
+    o = m.operations[task]
+    new = int(m.tasks[int(o.child)].space)
     for level in (2, 1):
         span = 1 << (TABLE_SHIFT * (level + 1))
-        vpn = next_present(m, int(t.space), int(t.at), end, level)
+        vpn = next_present(m, int(t.space), int(o.at), end, level)
         while vpn < end:
             if tables_missing(m, new, vpn, level) > 0:
                 return build_tables(m, cpu, task, vpn, level)
@@ -210,8 +213,9 @@ def copy_upper(m: Arrays, cpu: int, task: int, end: int) -> int:
 def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
     """Copy the entries of [vpn, end), within one leaf table, to the child; share their frames."""
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
-    new = int(m.tasks[int(t.other)].space)
+    new = int(m.tasks[int(o.child)].space)
     parent = find_table(m, space, vpn, 0)
     if parent == NONE:
         return fork_huge(m, cpu, task, vpn)
@@ -220,7 +224,7 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
     missing = tables_missing(m, new, vpn, 0)
     if not table_room(m, missing):
         return GROW
-    if m.areas[int(t.area)].kind != KIND_ANON:
+    if m.areas[int(o.area)].kind != KIND_ANON:
         return copy_mixed(m, cpu, task, parent, vpn, end)
     if m.config[0].fork_kind == FORK_EAGER:
         return copy_pages(m, cpu, task, parent, vpn, end)
@@ -243,8 +247,8 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
 @compiled
 def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) -> int:
     """Do as `copy_leaf` for an eager fork: copy the pages; only the zero page is shared."""
-    t = m.tasks[task]
-    new = int(m.tasks[int(t.other)].space)
+    o = m.operations[task]
+    new = int(m.tasks[int(o.child)].space)
     first = vpn & TABLE_MASK
     last = first + end - vpn
     missing = tables_missing(m, new, vpn, 0)
@@ -257,7 +261,7 @@ def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
         return SHORT
     use_reserve(m, task, missing + pages)
     child = make_table(m, cpu, new, vpn, 0)
-    family = family_of(m, int(t.area))
+    family = family_of(m, int(o.area))
     entries = 0
     for i in range(first, last):
         entry = int(m.tables[parent, i])
@@ -282,7 +286,8 @@ def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
 def fork_huge(m: Arrays, cpu: int, task: int, vpn: int) -> int:
     """Copy a huge entry to the child; before an eager fork it is split."""
     t = m.tasks[task]
-    new = int(m.tasks[int(t.other)].space)
+    o = m.operations[task]
+    new = int(m.tasks[int(o.child)].space)
     if m.config[0].fork_kind == FORK_EAGER:
         split_huge(m, int(t.space), vpn)
         return AGAIN
@@ -299,8 +304,8 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
 
     An eager fork copies the anonymous ones.
     """
-    t = m.tasks[task]
-    new = int(m.tasks[int(t.other)].space)
+    o = m.operations[task]
+    new = int(m.tasks[int(o.child)].space)
     first = vpn & TABLE_MASK
     last = first + end - vpn
     missing = tables_missing(m, new, vpn, 0)
@@ -319,7 +324,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
         return SHORT
     use_reserve(m, task, wanted)
     child = make_table(m, cpu, new, vpn, 0)
-    family = family_of(m, int(t.area))
+    family = family_of(m, int(o.area))
     for i in range(first, last):
         entry = int(m.tables[parent, i])
         if entry & PTE_PRESENT == 0:
@@ -339,7 +344,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
         m.tables[parent, i] = entry & ~PTE_WRITE
         m.tables[child, i] = entry & ~(PTE_WRITE | PTE_ACCESSED)
     count_resident(m, new, anonymous)
-    count_cached(m, new, int(m.areas[int(t.area)].kind), cached)
+    count_cached(m, new, int(m.areas[int(o.area)].kind), cached)
     note(m, FORK_TABLE, missing)
     note(m, FORK_EAGER_COPY, anonymous if eager else 0)
     note(m, FORK_FOLIO, cached if eager else cached + anonymous)
@@ -351,8 +356,9 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
 def fork_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of fork: the beginning, an area, a leaf table, or the end."""
     t = m.tasks[task]
+    o = m.operations[task]
     kind = m.config[0].fork_kind
-    if t.stage == 0:
+    if o.stage == 0:
         if kind == FORK_ASYNC and m.spaces[int(t.space)].lent > 0:
             status = own_range_step(m, cpu, task, 0, ALL_PAGES)
             if status != DONE:
@@ -360,18 +366,18 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
         return begin_fork(m, cpu, task)
     lends = kind in (FORK_ON_DEMAND, FORK_ASYNC)
     while True:
-        area = int(t.area)
+        area = int(o.area)
         if area == NONE:
             drop_reserve(m, task)
             note(m, FORK_FLUSH, 1)
             return DONE
         a = m.areas[area]
-        if t.other_area == NONE and a.bits & A_DONTFORK == 0:
+        if o.child_area == NONE and a.bits & A_DONTFORK == 0:
             return copy_area(m, task)
-        if t.other_area != NONE and needs_copy(m, area):
+        if o.child_area != NONE and needs_copy(m, area):
             end = int(a.end)
-            vpn = next_present(m, int(t.space), int(t.at), end, 0)
-            if t.at < vpn:
+            vpn = next_present(m, int(t.space), int(o.at), end, 0)
+            if o.at < vpn:
                 status = copy_upper(m, cpu, task, vpn)
                 if status != DONE:
                     return status
@@ -386,7 +392,7 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
                 if status == AGAIN:
                     return MORE
                 if status == MORE:
-                    t.at = upto
+                    o.at = upto
                 return status
-        t.area = a.next
-        t.other_area = NONE
+        o.area = a.next
+        o.child_area = NONE

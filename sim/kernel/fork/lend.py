@@ -97,8 +97,9 @@ def lend_leaf(m: Arrays, task: int, vpn: int) -> None:
     The child has the tables above it.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
-    new = int(m.tasks[int(t.other)].space)
+    new = int(m.tasks[int(o.child)].space)
     if m.config[0].fork_kind == FORK_ON_DEMAND:
         leaf = find_table(m, space, vpn, 0)
         middle = find_table(m, new, vpn, 1)
@@ -216,17 +217,18 @@ def own_step(m: Arrays, cpu: int, task: int, space: int, vpn: int, extra: int) -
 def own_range_step(m: Arrays, cpu: int, task: int, start: int, end: int) -> int:
     """Do one step of getting back the leaf tables of [start, end); DONE if there are none left.
 
-    How far it has come is in the task's `within`.
+    How far it has come is in the operation's `owned`.
     """
     t = m.tasks[task]
+    o = m.operations[task]
     space = int(t.space)
-    vpn = next_lent(m, space, start + int(t.within), end)
+    vpn = next_lent(m, space, start + int(o.owned), end)
     if vpn >= end:
-        t.within = 0
+        o.owned = 0
         return DONE
     status = own_step(m, cpu, task, space, vpn, 0)
     if status == MORE:
-        t.within = vpn - start
+        o.owned = vpn - start
     return status
 
 
@@ -234,17 +236,18 @@ def own_range_step(m: Arrays, cpu: int, task: int, start: int, end: int) -> int:
 def adopt_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of what an Async-fork leaves to the child: copy one leaf table."""
     t = m.tasks[task]
+    o = m.operations[task]
     s = m.spaces[int(t.space)]
     lender = int(s.lender)
     if lender == NONE:
         return DONE
-    vpn = next_lent(m, lender, int(t.at), ALL_PAGES)
+    vpn = next_lent(m, lender, int(o.at), ALL_PAGES)
     if vpn >= ALL_PAGES:
         let_go(m, int(t.space))
         return DONE
     status = own_step(m, cpu, task, lender, vpn, 0)
     if status == MORE:
-        t.at = vpn
+        o.at = vpn
     return status
 
 

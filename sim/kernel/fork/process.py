@@ -15,7 +15,7 @@ from sim.machine.areas import free_space
 from sim.machine.layout import NONE, VPN_BITS, Arrays
 from sim.machine.pool import drop_reserve, secure
 from sim.machine.tables import free_tables
-from sim.machine.work import EXIT_BASE, FRAME_FREE, TABLE_FREE, UNMAP_AREA, VFORK_BASE
+from sim.machine.work import EXIT_BASE, FRAME_FREE, TABLE_FREE, UNMAP_AREA, VFORK_BASE, WAIT_CALL
 
 ALL_PAGES = 1 << VPN_BITS
 
@@ -24,10 +24,11 @@ ALL_PAGES = 1 << VPN_BITS
 def vfork_step(m: Arrays, cpu: int, task: int) -> int:
     """Start a child that borrows the address space."""
     t = m.tasks[task]
+    o = m.operations[task]
     wanted = int(m.config[0].stack_frames)
     if not secure(m, cpu, task, wanted):
         return SHORT
-    child = int(t.other)
+    child = int(o.child)
     take_stack(m, cpu, child)
     m.tasks[child].group = t.group
     m.tasks[child].space = t.space
@@ -58,23 +59,31 @@ def leave_space(m: Arrays, cpu: int, task: int, space: int) -> int:
 
 
 @compiled
+def reap_step(m: Arrays, cpu: int, task: int) -> int:
+    """Reap a child that has ended, in one step."""
+    note(m, WAIT_CALL, 1)
+    return DONE
+
+
+@compiled
 def exit_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of exit: drop the address space (and one that exec was dropping), the stack."""
     t = m.tasks[task]
-    if t.stage == 0:
+    o = m.operations[task]
+    if o.stage == 0:
         drop_reserve(m, task)
         if t.holds != NO_LOCK:
             release(m, task)
             tell(m, int(t.space))
-        t.at = 0
-        t.stage = 1
+        o.at = 0
+        o.stage = 1
         note(m, EXIT_BASE, 1)
         if t.space != NONE:
             return MORE
     if t.old_space != NONE:
         if leave_space(m, cpu, task, int(t.old_space)) == DONE:
             t.old_space = NONE
-            t.at = 0
+            o.at = 0
         return MORE
     if t.space != NONE:
         if leave_space(m, cpu, task, int(t.space)) == MORE:

@@ -99,32 +99,33 @@ def next_space(m: Arrays, space: int) -> int:
 def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
     """Look at the next 2 MiB, and collapse them if it is worth it; or go to another address space.
 
-    Where it has come to is in the task's `other` (address space) and `start`; `count` is how many
+    Where it has come to is in the task's `scan_space` and `scan_start`; `scan_left` is how many
     pages it may still look at; `result` says why it is done.
     """
     t = m.tasks[task]
-    space = int(t.other)
-    if t.stage == 1:  # the lock is given back when the collapse has taken its time
+    o = m.operations[task]
+    space = int(t.scan_space)
+    if o.stage == 1:  # the lock is given back when the collapse has taken its time
         unlock_space(m, task, space)
-        t.result = GOES_ON
+        o.result = GOES_ON
         return DONE
-    t.result = REST
-    if t.count <= 0:
+    o.result = REST
+    if t.scan_left <= 0:
         return DONE
     area = NONE
     if space != NONE:
         s = m.spaces[space]
         if s.users > 0 and s.leaving == 0 and may_lock(m, space):
-            area = area_to_look_at(m, space, int(t.start))
+            area = area_to_look_at(m, space, int(t.scan_start))
     if area == NONE:
-        t.other = next_space(m, max(space, 0))
-        t.start = 0
-        t.count -= 1
-        return DONE if t.other == NONE else MORE
-    first = max(int(m.areas[area].start), int(t.start))
+        t.scan_space = next_space(m, max(space, 0))
+        t.scan_start = 0
+        t.scan_left -= 1
+        return DONE if t.scan_space == NONE else MORE
+    first = max(int(m.areas[area].start), int(t.scan_start))
     base = ((first + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
-    t.start = base + HUGE_PAGES
-    t.count -= HUGE_PAGES
+    t.scan_start = base + HUGE_PAGES
+    t.scan_left -= HUGE_PAGES
     leaf = find_table(m, space, base, 0)
     if leaf == NONE or (m.spaces[space].lent > 0 and is_lent(m, space, base)):
         return MORE
@@ -134,9 +135,9 @@ def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
     t.group = m.spaces[space].group  # what it gets is charged to whose memory it is
     block = take_block(m, task, HUGE_ORDER, KIND_ANON)
     if block == NONE:
-        t.result = NO_BLOCK
+        o.result = NO_BLOCK
         return DONE
     lock_space(m, task, space, base, base + HUGE_PAGES)
     collapse_leaf(m, cpu, space, area, base, block)
-    t.stage = 1
+    o.stage = 1
     return MORE

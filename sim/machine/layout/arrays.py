@@ -16,6 +16,7 @@ from sim.machine.layout.files import FILE, REQUEST
 from sim.machine.layout.frames import FOLIO, FRAME
 from sim.machine.layout.groups import GROUP, N_KINDS
 from sim.machine.layout.images import IMAGE, SEGMENT
+from sim.machine.layout.operations import OPERATION
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, ZONE
 from sim.machine.layout.sched import ENTITY, QUEUE, SCHED
 from sim.machine.layout.spaces import SPACE
@@ -41,6 +42,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "segments": (SEGMENT, ()),
     "touches": (INT, ()),
     "tasks": (TASK, ()),
+    "operations": (OPERATION, ()),
     "cpus": (CPU, ()),
     "entities": (ENTITY, ()),
     "queues": (QUEUE, ()),
@@ -80,11 +82,12 @@ class Words:
     column lies is told by `sim.machine.words`.  Views are made anew when arrays grow: keep none.
     """
 
-    __slots__ = ("clock", "cpus", "entities", "pool", "sched", "tasks")
+    __slots__ = ("clock", "cpus", "entities", "operations", "pool", "sched", "tasks")
 
     clock: memoryview
     cpus: memoryview
     entities: memoryview
+    operations: memoryview
     pool: memoryview
     sched: memoryview
     tasks: memoryview
@@ -111,6 +114,8 @@ class Arrays:
     touches: NDArray[np.int64]
     """Pages times 2, plus 1 to write them."""
     tasks: Any
+    operations: Any
+    """What each task is doing: rows as in `tasks`."""
     cpus: Any
     entities: Any
     queues: Any

@@ -13,8 +13,8 @@ from sim.alloc.models import MODELS
 from sim.base.errors import Errno, KernelPanicError, Refused, ScenarioError
 from sim.base.units import GIB, PAGE_BYTES
 from sim.engine.build import STACK_PAGES, build_machine
-from sim.kernel import step as ops
-from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, NONE
+from sim.kernel import ops, stream
+from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, KIND_ANON, NONE
 from sim.machine.spec import HostSpec
 from sim.script.grammar import FIRST_PROCESS
 from sim.script.malloc.grammar import Operation, Verb
@@ -95,7 +95,7 @@ class _Heaps:
         first = self._new_process(make_heap())
         self._processes = {FIRST_PROCESS: first}
         self._threads: dict[str, str] = {}
-        self._do(first, ops.OP_EXEC, pages=0, count=STACK_PAGES)
+        self._do(first, ops.OP_EXEC, stack_limit=STACK_PAGES)
         self._run(first, first.heap.begin())
         for size in BEFORE_MAIN.get(library, ()):
             self._run(first, first.heap.malloc(size))
@@ -158,7 +158,7 @@ class _Heaps:
 
     def _fork(self, process: _Process, name: str) -> None:
         child = self._new_process(process.heap.fork())
-        self._do(process, ops.OP_FORK, other=child.row)
+        self._do(process, ops.OP_FORK, child=child.row)
         child.blocks = dict(process.blocks)
         self._processes[name] = child
 
@@ -208,25 +208,25 @@ class _Heaps:
             case Munmap(start, size):
                 self._range(process, ops.OP_MUNMAP, start, size)
             case Mremap(start, old, new):
-                where = {"index": NONE, "write": 1, "count": new // PAGE_BYTES}
+                where = {"new_start": NONE, "may_move": 1, "new_pages": new // PAGE_BYTES}
                 self._range(process, ops.OP_MREMAP, start, old, **where)
                 return self._result(process) * PAGE_BYTES
             case Protect(start, size):
-                self._range(process, ops.OP_MPROTECT, start, size, bits=A_READ | A_WRITE)
+                self._range(process, ops.OP_MPROTECT, start, size, set_flags=A_READ | A_WRITE)
             case Dontneed(start, size):
                 self._range(process, ops.OP_DONTNEED, start, size)
         return 0
 
     def _map(self, process: _Process, start: int, size: int, bits: int) -> None:
-        where = {"kind": 0, "file": -1, "index": 0, "write": 0}
-        self._range(process, ops.OP_MMAP, start, size, bits=bits, **where)
+        where = {"map_kind": KIND_ANON, "file": NONE}
+        self._range(process, ops.OP_MMAP, start, size, map_flags=bits, **where)
 
-    def _range(self, process: _Process, op: int, start: int, size: int, **fields: int) -> None:
+    def _range(self, process: _Process, op: ops.Op, start: int, size: int, **fields: int) -> None:
         pages = {"start": start // PAGE_BYTES, "pages": size // PAGE_BYTES}
         self._do(process, op, **pages, **fields)
 
     def _access(self, process: _Process, first_page: int, pages: int, write: bool) -> int:
-        how = {"count": pages, "span": 1, "pattern": ops.SEQUENTIAL, "arrivals": 0, "drop": 0}
+        how = {"accesses": pages, "span": 1, "pattern": stream.SEQUENTIAL}
         where = {"start": first_page, "pages": pages, "write": int(write)}
         return self._do(process, ops.OP_ACCESS, **where, **how)
 
@@ -236,7 +236,7 @@ class _Heaps:
         self._born += 1
         return _Process(row, self._born - 1, heap)
 
-    def _do(self, process: _Process, op: int, **fields: int) -> int:
+    def _do(self, process: _Process, op: ops.Op, **fields: int) -> int:
         """Carry out one operation of the kernel; return its minor faults."""
         work = operate(self._machine, process.row, process.cpu, op, fields)
         ending, faults, _ = at_once(work)
@@ -247,7 +247,7 @@ class _Heaps:
         return faults
 
     def _result(self, process: _Process) -> int:
-        return int(self._machine.arrays.tasks[process.row].result)
+        return int(self._machine.arrays.operations[process.row].result)
 
     def _space_figures(self, process: _Process) -> tuple[int, int]:
         m = self._machine.arrays

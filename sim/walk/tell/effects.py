@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.kernel.fork.fork import needs_copy
-from sim.kernel.step import OP_ACCESS, OP_EXEC, OP_MPROTECT, OP_POPULATE
+from sim.kernel.ops import OP_ACCESS, OP_EXEC, OP_MPROTECT, OP_POPULATE
 from sim.kernel.work import BEGUN
 from sim.machine.areas import STACK_TOP_VPN, find_area
 from sim.machine.layout import (
@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     from sim.script.run import Scripted, ScriptedProcess
     from sim.walk.tell.names import Names
 
+WRITES: Final[dict[int, str]] = {
+    OP_ACCESS: "write",
+    OP_POPULATE: "populate_mode",
+    OP_MPROTECT: "unshares",
+    OP_EXEC: "counted",
+}
+"""What says, of operations that touch pages, whether they write."""
 PURPOSES: Final = {
     "data": (KIND_ANON,),
     "page tables": (KIND_TABLE,),
@@ -161,7 +168,7 @@ class Witness:
         m = self._scripted.machine.arrays
         t = m.tasks[process.row]
         self._used = self._counters()
-        self._vpn = _page_of(t)
+        self._vpn = _page_of(m.operations[process.row])
         self._before = self._old = None
         if t.space != NONE:
             self._before = entry_at(m, int(t.space), self._vpn)
@@ -191,7 +198,7 @@ class Witness:
         kind = int(clock.kind)
         if kind == BEGUN:  # told of where it is served
             return
-        if kind != NONE or int(m.tasks[process.row].op) == OP_ACCESS:
+        if kind != NONE or int(m.operations[process.row].op) == OP_ACCESS:
             self.minor_faults += kind not in (NONE, MAJOR_FAULT)
             self._effects.touches.append(self._touch(process, kind, lines))
 
@@ -213,7 +220,7 @@ class Witness:
         return Touch(
             self._name(process),
             self._vpn,
-            _writes(m, t, row),
+            _writes(m, m.operations[process.row], row),
             name or ("" if kind == NONE else NAMES[kind]),
             area_facts(m, row) if inside else None,
             before,
@@ -252,17 +259,19 @@ class Witness:
         }
 
 
-def _page_of(task: Any) -> int:
-    """Return the page that a task's next step is about, if it is about one."""
-    if task.op == OP_EXEC:  # arguments and environment go to the top of the new stack
-        return STACK_TOP_VPN - 1 - int(task.at)
-    return int(task.page) if task.op == OP_MPROTECT else int(task.start + task.at)
+def _page_of(operation: Any) -> int:
+    """Return the page that an operation's next step is about, if it is about one."""
+    if operation.op == OP_EXEC:  # arguments and environment go to the top of the new stack
+        return STACK_TOP_VPN - 1 - int(operation.at)
+    if operation.op == OP_MPROTECT:
+        return int(operation.unshare_page)
+    return int(operation.start + operation.at)
 
 
-def _writes(m: Arrays, task: Any, area: int) -> bool:
-    """Whether a task's operation writes to its page; who populates does where that may be."""
-    if task.op in (OP_ACCESS, OP_POPULATE, OP_MPROTECT, OP_EXEC):
-        return bool(task.write)
+def _writes(m: Arrays, operation: Any, area: int) -> bool:
+    """Whether an operation writes to its page; one that populates does where that may be."""
+    if operation.op in WRITES:
+        return bool(operation[WRITES[int(operation.op)]])
     return area != NONE and m.areas[area].bits & (A_WRITE | A_SHARED) == A_WRITE
 
 

@@ -11,7 +11,7 @@ from sim.base.units import PAGE_BYTES
 from sim.engine.system import System
 from sim.engine.task import Signal, State, Task
 from sim.engine.verbs.process import Process
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.machine.layout import KIND_FILE, NONE, ROOT
 from sim.program.api import Image
 from sim.program.patterns import Every, Listed
@@ -130,6 +130,7 @@ def hungry(task: Process) -> Life:
 def state_of(system: System, victim: Task) -> str:
     """Say in a word what the victim was doing."""
     t = system.machine.arrays.tasks[victim.row]
+    o = system.machine.arrays.operations[victim.row]
     if system.cpus.is_queued(victim):
         return "in the run queue"
     if victim in system.memory_waits.tasks:
@@ -142,12 +143,12 @@ def state_of(system: System, victim: Task) -> str:
         cpu = system.machine.arrays.cpus[int(t.cpu)]
         if cpu.idle_from_ns >= 0 and cpu.next_ns > system.clock.now_ns:
             return "idle on its CPU"
-        done = " done" if int(t.op) == ops.OP_NONE else ""
+        done = " done" if int(o.op) == ops.OP_NONE else ""
         if victim.building is not None:
             return f"building a child{done}"
         if int(t.old_space) >= 0:
             return "dropping its old image"
-        if int(t.op) == ops.OP_MUNMAP and int(t.stage) == 1:
+        if int(o.op) == ops.OP_MUNMAP and int(o.stage) == 1:
             return "unmapping"
         return "running"
     return "between two calls"

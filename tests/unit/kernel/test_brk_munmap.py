@@ -3,7 +3,7 @@
 import pytest
 from support.kernel import DONE, READ_WRITE, Kernel
 
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.work import EINVAL, ENOMEM, MORE, SEGV
 from sim.machine.layout import A_HEAP
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.kernel import DONE, SHORT, Kernel
 
-from sim.kernel import step as ops
+from sim.kernel import ops, stream
 from sim.kernel.files import fadvise, readahead, requests
 from sim.kernel.work import EINVAL, MORE, UNDER_WAY
 from sim.machine.layout import (
@@ -36,14 +36,14 @@ def cold_file(k: Kernel, row: int, pages: int, bits: int = 0, *, start: int = BA
 
 def map_it(k: Kernel, row: int, file: int, bits: int = 0, *, start: int = BASE) -> None:
     pages = int(k.arrays.files[file].pages)
-    where = {"start": start, "pages": pages, "kind": KIND_FILE, "file": file, "index": 0}
-    assert k.call(row, ops.OP_MMAP, bits=A_READ | A_WRITE | bits, write=0, **where) == DONE
+    where = {"start": start, "pages": pages, "map_kind": KIND_FILE, "file": file, "file_page": 0}
+    assert k.call(row, ops.OP_MMAP, map_flags=A_READ | A_WRITE | bits, **where) == DONE
 
 
 def touch(k: Kernel, row: int, vpn: int, write: int = 0) -> None:
     """Put an access into the task's row."""
-    where = {"start": vpn, "pages": 1, "count": 1, "span": 1, "write": write, "drop": 0}
-    k.begin(row, ops.OP_ACCESS, pattern=ops.SEQUENTIAL, **where)
+    where = {"start": vpn, "pages": 1, "accesses": 1, "span": 1, "write": write}
+    k.begin(row, ops.OP_ACCESS, pattern=stream.SEQUENTIAL, **where)
 
 
 def bits_of(k: Kernel, file: int, index: int) -> int:
@@ -57,7 +57,7 @@ def present(k: Kernel, file: int) -> list[int]:
 
 
 def file_call(k: Kernel, row: int, op: int, file: int, first: int, pages: int, **how: int) -> int:
-    assert k.call(row, op, file=file, index=first, pages=pages, **how) == DONE
+    assert k.call(row, op, file=file, file_page=first, pages=pages, **how) == DONE
     k.machine.audit()
     return k.errno(row)
 
@@ -68,7 +68,7 @@ def read_file(k: Kernel, row: int, file: int, first: int, pages: int = 1) -> Non
 
 def drop(k: Kernel, row: int, file: int) -> None:
     pages = int(k.arrays.files[file].pages)
-    assert file_call(k, row, ops.OP_FADVISE, file, 0, pages, write=fadvise.DONTNEED) == 0
+    assert file_call(k, row, ops.OP_FADVISE, file, 0, pages, advice=fadvise.DONTNEED) == 0
 
 
 @pytest.mark.parametrize("write", [0, 1])
@@ -173,11 +173,11 @@ def test_read_of_a_random_file_reads_what_it_asks_for():
     k = kernel_of()
     row = k.process()
     file = cold_file(k, row, 64)
-    file_call(k, row, ops.OP_FADVISE, file, 0, 64, write=fadvise.RANDOM)
+    file_call(k, row, ops.OP_FADVISE, file, 0, 64, advice=fadvise.RANDOM)
     read_file(k, row, file, 0, 2)
     read_file(k, row, file, 2)
     assert present(k, file) == [0, 1, 2]
-    file_call(k, row, ops.OP_FADVISE, file, 0, 64, write=fadvise.NORMAL)
+    file_call(k, row, ops.OP_FADVISE, file, 0, 64, advice=fadvise.NORMAL)
     read_file(k, row, file, 3)
     assert len(present(k, file)) > 4
 
@@ -187,10 +187,10 @@ def test_willneed_reads_no_more_than_fits_into_a_request():
     row = k.process()
     file = cold_file(k, row, 300)
     k.disk_is_quick = False
-    assert file_call(k, row, ops.OP_FADVISE, file, 10, 200, write=fadvise.WILLNEED) == 0
+    assert file_call(k, row, ops.OP_FADVISE, file, 10, 200, advice=fadvise.WILLNEED) == 0
     assert present(k, file) == list(range(10, 50))
     assert bits_of(k, file, 10) & F_LOCKED
-    assert file_call(k, row, ops.OP_FADVISE, file, 200, 200, write=fadvise.WILLNEED) == EINVAL
+    assert file_call(k, row, ops.OP_FADVISE, file, 200, 200, advice=fadvise.WILLNEED) == EINVAL
 
 
 def test_what_is_mapped_dirty_or_under_way_is_not_dropped():
@@ -245,7 +245,7 @@ def test_short_memory_gives_up_what_is_read_ahead_not_the_page():
     touch(k, row, BASE + 30)
     assert k.go_on(row) == SHORT
     assert present(k, file) == [20]
-    assert int(k.task(row).need) == 1
+    assert int(k.operation(row).need) == 1
 
 
 def test_too_many_misses_end_read_around():
@@ -266,4 +266,4 @@ def test_a_dropped_file_is_not_filled_by_mapping_it_again():
     drop(k, row, file)
     map_it(k, row, file, start=BASE + 4096)
     assert present(k, file) == []
-    assert int(k.task(row).file) != NONE
+    assert int(k.operation(row).file) != NONE

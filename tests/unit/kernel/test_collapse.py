@@ -4,7 +4,7 @@ import pytest
 from support.kernel import DONE, Kernel
 
 from sim.base.errors import ScenarioError
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.work import EINVAL, ENOMEM
 from sim.machine.layout import THP_NEVER
 from sim.script.predict import predict

@@ -3,7 +3,7 @@
 import pytest
 from support.kernel import DONE, Kernel
 
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.work import E2BIG, ENOMEM, SEGV
 from sim.machine.areas import STACK_TOP_VPN
 from sim.machine.images import SegmentRow
@@ -33,7 +33,7 @@ def with_image(
 
 
 def run(kernel: Kernel, row: int, image: int, stack_pages: int = 1) -> None:
-    call = {"image": image, "count": 64, "stack_pages": stack_pages}
+    call = {"image": image, "stack_limit": 64, "stack_pages": stack_pages}
     assert kernel.call(row, ops.OP_EXEC, **call) == DONE
 
 
@@ -101,8 +101,8 @@ def test_text_comes_sixteen_pages_a_fault_and_data_one_copy_a_page() -> None:
 
 def test_a_program_that_starts_touches_its_pages_in_order() -> None:
     touches = ((TEXT, False), (DATA, False), (DATA, True), (BSS, True), (BSS + 1, False))
-    kernel, row, _ = with_image(touches=touches)
-    assert kernel.call(row, ops.OP_START) == DONE
+    kernel, row, image = with_image(touches=touches)
+    assert kernel.call(row, ops.OP_START, image=image) == DONE
     work = kernel.work
     assert work["ACCESS"] == 5
     assert (work["FILE_MAP"], work["COW_COPY"]) == (2, 1)
@@ -149,7 +149,7 @@ def test_what_exec_may_not_promise(
         0,
         0,
     )
-    call = {"image": image, "count": 64, "stack_pages": stack_pages}
+    call = {"image": image, "stack_limit": 64, "stack_pages": stack_pages}
     assert kernel.call(row, ops.OP_EXEC, **call) == status
     assert kernel.errno(row) == error
     assert int(kernel.space(row).committed) == promised

@@ -126,7 +126,7 @@ def test_outside_every_area_is_a_segmentation_fault(kernel: Kernel, write: int) 
     _, row, vpn = absent(kernel)
     for page in (vpn - 1, vpn + 4, 5):
         assert kernel.access(row, page, write) == SEGV
-        assert kernel.task(row).fault_page == page
+        assert kernel.operation(row).fault_page == page
     assert not kernel.work
 
 
@@ -222,6 +222,6 @@ def test_a_refused_access_changes_nothing(write: int) -> None:
     kernel.write(row, kernel.mmap(row, 55), kernel.free() - 2)
     free, before = kernel.free(), kernel.resident(row)
     assert kernel.access(row, far, write) == SHORT
-    assert kernel.task(row).need == 3 + write
+    assert kernel.operation(row).need == 3 + write
     assert (kernel.free(), kernel.resident(row)) == (free, before)
     kernel.machine.audit()

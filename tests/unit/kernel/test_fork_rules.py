@@ -3,7 +3,7 @@
 import pytest
 from support.kernel import DONE, READ_WRITE, SHORT, Kernel
 
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.work import ENOMEM, MORE
 from sim.machine.layout import (
     A_DONTFORK,
@@ -150,8 +150,8 @@ def test_without_a_frame_for_an_upper_table_fork_waits() -> None:
         at += 1
         kernel.write(hog, at)
     child = kernel.machine.new_task()
-    assert kernel.call(row, ops.OP_FORK, other=child) == SHORT
-    assert kernel.task(row).need == 1
+    assert kernel.call(row, ops.OP_FORK, child=child) == SHORT
+    assert kernel.operation(row).need == 1
     kernel.machine.audit()
     kernel.exit(hog)
     assert kernel.go_on(row) == DONE
@@ -163,7 +163,7 @@ def test_an_area_a_step_and_a_leaf_table_a_step() -> None:
     row = kernel.process()  # one area: its stack
     kernel.write(row, kernel.mmap(row, 1024, start=1 << 29), 1024)
     child = kernel.machine.new_task()
-    kernel.begin(row, ops.OP_FORK, other=child)
+    kernel.begin(row, ops.OP_FORK, child=child)
     steps = 1
     while kernel.one_step(row) == MORE:
         steps += 1
@@ -215,9 +215,9 @@ def test_a_fork_that_is_short_midway_goes_on_where_it_was() -> None:
     kernel.write(row, vpn := kernel.mmap(row, 8, start=1 << 29), 8)
     kernel.write(row, kernel.mmap(row, 50), kernel.free() - 7)
     child = kernel.machine.new_task()
-    assert kernel.call(row, ops.OP_FORK, other=child) == SHORT
-    assert kernel.task(row).stage == 1
-    assert kernel.task(row).need == 3
+    assert kernel.call(row, ops.OP_FORK, child=child) == SHORT
+    assert kernel.operation(row).stage == 1
+    assert kernel.operation(row).need == 3
     assert kernel.work["FORK_BASE"] == 1
     kernel.machine.audit()
     kernel.exit(other)
@@ -236,10 +236,10 @@ def test_under_wait_a_fork_takes_all_its_frames_or_none(spare: int, status: int)
     kernel.write(row, kernel.mmap(row, 50, start=(1 << 29) + 8), kernel.free() - needs + 1 - spare)
     assert kernel.free() == needs - 1 + spare
     child = kernel.machine.new_task()
-    assert kernel.call(row, ops.OP_FORK, other=child) == status
+    assert kernel.call(row, ops.OP_FORK, child=child) == status
     if status == SHORT:
-        assert kernel.task(row).need == needs
-        assert kernel.task(row).stage == 0
+        assert kernel.operation(row).need == needs
+        assert kernel.operation(row).stage == 0
         assert int(kernel.task(child).space) == int(kernel.task(child).stack) == -1
     assert int(kernel.arrays.pool[0].reserved) == 0
     kernel.machine.audit()
@@ -255,7 +255,7 @@ def test_what_a_fork_has_set_aside_is_nobody_elses(batch: int) -> None:
     vpn = kernel.mmap(other, 80)
     kernel.write(other, vpn)
     child = kernel.machine.new_task()
-    kernel.begin(row, ops.OP_FORK, other=child)
+    kernel.begin(row, ops.OP_FORK, child=child)
     assert kernel.one_step(row) == MORE
     kept = int(kernel.task(row).reserved)
     assert kept > 0
@@ -286,7 +286,7 @@ def test_overcommit_refuses_a_fork(mode: int, areas: tuple[int, ...], refused: b
     kernel.arrays.config[0].overcommit = mode
     child = kernel.machine.new_task()
     committed, free = int(kernel.arrays.pool[0].committed), kernel.free()
-    assert kernel.call(row, ops.OP_FORK, other=child) == DONE
+    assert kernel.call(row, ops.OP_FORK, child=child) == DONE
     assert kernel.errno(row) == (ENOMEM if refused else 0)
     if refused:
         assert int(kernel.arrays.pool[0].committed) == committed

@@ -9,7 +9,7 @@ from support.kernel import DONE, NONE, SHORT, Kernel
 from support.machines import flat_prices, machine
 
 from sim.base.errors import KernelPanicError
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.machine.buddy import buddy_alloc, buddy_free
 from sim.machine.layout import N_ORDERS
 from sim.machine.machine import Machine
@@ -199,7 +199,7 @@ def test_no_allocation_takes_the_free_pages_below_min(batch: int) -> None:
     pages = 0
     while kernel.access(row, vpn + pages, 1) == DONE:
         pages += 1
-    assert kernel.task(row).need == 1
+    assert kernel.operation(row).need == 1
     assert kernel.free() == 20 == int(kernel.arrays.zones[0].min_pages)
     kernel.task(row).killed = 1  # one that is being killed may dip into the reserve
     kernel.write(row, vpn + pages, 20)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.kernel import DONE, Kernel
 
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.work import EFAULT, EINVAL, ENOMEM
 from sim.machine.layout import (
     A_LOCKED,
@@ -37,24 +37,26 @@ def range_call(kernel: Kernel, row: int, op: int, start: int, pages: int, **fiel
 
 
 def mlock(kernel: Kernel, row: int, start: int, pages: int) -> int:
-    return range_call(kernel, row, ops.OP_MLOCK, start, pages, bits=A_LOCKED, drop_bits=0)
+    return range_call(kernel, row, ops.OP_MLOCK, start, pages, set_flags=A_LOCKED, clear_flags=0)
 
 
 def munlock(kernel: Kernel, row: int, start: int, pages: int) -> int:
-    return range_call(kernel, row, ops.OP_MLOCK, start, pages, bits=0, drop_bits=A_LOCKED)
+    return range_call(kernel, row, ops.OP_MLOCK, start, pages, set_flags=0, clear_flags=A_LOCKED)
 
 
 def mremap(
     kernel: Kernel, row: int, start: int, pages: int, count: int, to: int = NONE, may: int = 0
 ) -> int:
-    return range_call(kernel, row, ops.OP_MREMAP, start, pages, count=count, index=to, write=may)
+    return range_call(
+        kernel, row, ops.OP_MREMAP, start, pages, new_pages=count, new_start=to, may_move=may
+    )
 
 
 def map_file(kernel: Kernel, row: int, pages: int, *, shared: bool) -> int:
     file = kernel.machine.new_file(KIND_FILE, pages, known=True)
     bits = A_READ | A_WRITE | (A_SHARED if shared else 0)
-    where = {"start": BASE, "pages": pages, "kind": KIND_FILE, "file": file, "index": 0}
-    assert kernel.call(row, ops.OP_MMAP, bits=bits, write=0, **where) == DONE
+    where = {"start": BASE, "pages": pages, "map_kind": KIND_FILE, "file": file, "file_page": 0}
+    assert kernel.call(row, ops.OP_MMAP, map_flags=bits, **where) == DONE
     return file
 
 
@@ -96,11 +98,11 @@ def test_locked_memory_that_may_be_written_again_is_shared_with_nobody(kernel: K
     start = kernel.mmap(row, 8, start=BASE)
     kernel.write(row, start, 8)
     assert mlock(kernel, row, start, 8) == 0
-    assert range_call(kernel, row, ops.OP_MPROTECT, start, 8, bits=A_READ) == 0
+    assert range_call(kernel, row, ops.OP_MPROTECT, start, 8, set_flags=A_READ) == 0
     child = kernel.fork(row)
     assert kernel.areas(child)[0][2] & A_LOCKED == 0
     assert kernel.page_is(row, start) == "2 refs, read-only"
-    assert range_call(kernel, row, ops.OP_MPROTECT, start, 8, bits=A_READ | A_WRITE) == 0
+    assert range_call(kernel, row, ops.OP_MPROTECT, start, 8, set_flags=A_READ | A_WRITE) == 0
     assert kernel.page_is(row, start) == "exclusive, writable"
 
 
@@ -233,8 +235,8 @@ def test_a_page_of_a_folio_is_copied_while_others_map_another_page_of_it():
     kernel.machine.audit()
 
 
-def call_on_file(kernel: Kernel, row: int, op: int, file: int, first: int, pages: int) -> int:
-    assert kernel.call(row, op, file=file, index=first, pages=pages) == DONE
+def call_on_file(kernel: Kernel, row: int, op: ops.Op, file: int, first: int, pages: int) -> int:
+    assert kernel.call(row, op, file=file, file_page=first, pages=pages) == DONE
     kernel.machine.audit()
     return kernel.errno(row)
 
@@ -249,7 +251,8 @@ def test_writing_back_cleans_and_protects_every_shared_entry(kernel: Kernel, cal
     if call == "msync":
         assert range_call(kernel, row, ops.OP_MSYNC, BASE, 40) == 0
     else:
-        assert call_on_file(kernel, row, ops.OP_FSYNC, file, 0, 40) == 0
+        assert kernel.call(row, ops.OP_FSYNC, file=file) == DONE
+        assert kernel.errno(row) == 0
     for task in (row, child):
         assert kernel.entry(task, BASE + 35) & (PTE_DIRTY | PTE_WRITE) == 0
         assert entry_and_frame(kernel, task, BASE + 35) == (False, False)
@@ -284,7 +287,7 @@ def test_short_memory_changes_nothing_and_the_call_may_be_made_again():
     kernel = Kernel(memory_pages=60, kernel_pages=1, overcommit=1)
     row = kernel.process()
     start: Any = kernel.mmap(row, 100, start=BASE)
-    fields = {"start": start, "pages": 100, "bits": A_LOCKED, "drop_bits": 0}
+    fields = {"start": start, "pages": 100, "set_flags": A_LOCKED}
     assert kernel.call(row, ops.OP_MLOCK, **fields) != DONE
     kernel.machine.audit()
     resident = len(kernel.resident(row))

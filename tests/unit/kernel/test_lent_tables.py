@@ -4,7 +4,7 @@ import pytest
 from support.kernel import DONE, SHORT, Kernel
 
 from sim.base.errors import KernelPanicError
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.work import MORE
 from sim.machine.layout import FORK_ASYNC, FORK_COW, FORK_ON_DEMAND, NONE
 from sim.observe.footprint import footprint
@@ -216,7 +216,10 @@ def test_moving_copies_the_table_it_moves_to() -> None:
     child = kernel.fork(row)
     there = start + PAGES - 10  # below a leaf table that the parent uses as well
     assert (
-        kernel.call(child, ops.OP_MREMAP, start=far, pages=8, count=8, index=there, write=1) == DONE
+        kernel.call(
+            child, ops.OP_MREMAP, start=far, pages=8, new_pages=8, new_start=there, may_move=1
+        )
+        == DONE
     )
     assert kernel.errno(child) == 0
     kernel.machine.audit()

@@ -4,7 +4,7 @@ import pytest
 from support.kernel import Kernel
 
 from sim.base.errors import KernelPanicError
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.fault.folio import maybe_shared
 from sim.kernel.fault.huge import huge_entry
 from sim.machine.layout import PFN_SHIFT, THP_ALWAYS

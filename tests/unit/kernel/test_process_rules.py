@@ -3,7 +3,7 @@
 import pytest
 from support.kernel import DONE, SHORT, Kernel
 
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.work import MORE
 from sim.machine.areas import STACK_TOP_VPN, TEXT_VPN
 from sim.machine.layout import A_GROWSDOWN, NONE
@@ -75,7 +75,7 @@ def test_exec_builds_first_and_then_drops_a_leaf_table_a_step() -> None:
     row = kernel.process()
     kernel.write(row, kernel.mmap(row, 1024, start=1 << 29), 1024)
     used = kernel.in_use()
-    kernel.begin(row, ops.OP_EXEC, pages=10, count=64)
+    kernel.begin(row, ops.OP_EXEC, image_pages=10, stack_limit=64)
     assert kernel.one_step(row) == MORE
     assert kernel.in_use() == used + 1  # the top table
     assert kernel.one_step(row) == MORE
@@ -111,8 +111,8 @@ def test_exec_that_is_short_leaves_the_old_image() -> None:
     row, vpn = written(kernel)
     kernel.write(row, kernel.mmap(row, 50), kernel.free() - NEW_IMAGE + 1)
     before = kernel.resident(row), kernel.areas(row)
-    assert kernel.call(row, ops.OP_EXEC, pages=0, count=64) == SHORT
-    assert kernel.task(row).need == NEW_IMAGE
+    assert kernel.call(row, ops.OP_EXEC, image_pages=0, stack_limit=64) == SHORT
+    assert kernel.operation(row).need == NEW_IMAGE
     assert (kernel.resident(row), kernel.areas(row)) == before
     assert kernel.access(row, vpn, 1) == DONE
 
@@ -159,7 +159,7 @@ def test_a_fork_abandoned_at_any_step_gives_everything_back(steps: int) -> None:
     kernel = Kernel(memory_pages=300, queueing=True)
     row, _ = written(kernel)
     child = kernel.machine.new_task()
-    kernel.begin(row, ops.OP_FORK, other=child)
+    kernel.begin(row, ops.OP_FORK, child=child)
     for _ in range(steps):
         kernel.one_step(row)
     kernel.exit(row)
@@ -173,7 +173,7 @@ def test_a_fork_abandoned_at_any_step_gives_everything_back(steps: int) -> None:
 def test_an_exec_abandoned_at_any_step_gives_both_images_back(steps: int) -> None:
     kernel = Kernel(memory_pages=300)
     row, _ = written(kernel)
-    kernel.begin(row, ops.OP_EXEC, pages=3, count=64)
+    kernel.begin(row, ops.OP_EXEC, image_pages=3, stack_limit=64)
     for _ in range(steps):
         kernel.one_step(row)
     kernel.exit(row)

@@ -3,7 +3,7 @@
 import pytest
 from support.kernel import DONE, READ_WRITE, Kernel
 
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.overcommit import may_commit
 from sim.kernel.work import ENOMEM, SEGV
 from sim.machine.areas import STACK_GAP_PAGES, STACK_TOP_VPN
@@ -30,7 +30,7 @@ def test_modes(mode: int, request_pages: int, granted: bool) -> None:
     pool = kernel.arrays.pool[0]
     config = kernel.arrays.config[0]
     config.admin_reserve, config.user_reserve = 10, 5
-    fields = {"pages": request_pages, "start": NONE, "bits": READ_WRITE, "write": 0}
+    fields = {"pages": request_pages, "start": NONE, "map_flags": READ_WRITE}
     assert kernel.call(row, ops.OP_MMAP, **fields) == DONE
     assert kernel.errno(row) == (0 if granted else ENOMEM)
     assert int(pool.committed) == START + (request_pages if granted else 0)
@@ -43,7 +43,7 @@ def test_mode_2_adds_up_and_gets_back() -> None:
     kernel = Kernel(memory_pages=MEMORY, overcommit=2, commit_limit_pages=LIMIT)
     one, two = kernel.process(), kernel.process()
     vpn = kernel.mmap(one, 600)
-    assert kernel.call(two, ops.OP_MMAP, pages=400, start=NONE, bits=READ_WRITE, write=0) == DONE
+    assert kernel.call(two, ops.OP_MMAP, pages=400, start=NONE, map_flags=READ_WRITE) == DONE
     assert kernel.errno(two) == ENOMEM
     kernel.munmap(one, vpn, 300)
     kernel.mmap(two, 400)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.kernel import DONE, Kernel
 
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.kernel.overcommit import free_guess
 from sim.kernel.work import ENOMEM
 from sim.machine import rules
@@ -135,9 +135,9 @@ def test_who_has_the_family_when_areas_merge(kernel, written, areas):
     row = k.process()
     before = len(k.areas(row))
     k.mmap(row, 16, start=AT)
-    k.call(row, ops.OP_MADVISE, start=AT, pages=8, bits=A_DONTFORK, drop_bits=0)
+    k.call(row, ops.OP_MADVISE, start=AT, pages=8, set_flags=A_DONTFORK, clear_flags=0)
     k.write(row, AT + written)
-    k.call(row, ops.OP_MADVISE, start=AT + 8, pages=8, bits=A_DONTFORK, drop_bits=0)
+    k.call(row, ops.OP_MADVISE, start=AT + 8, pages=8, set_flags=A_DONTFORK, clear_flags=0)
     assert len(k.areas(row)) - before == areas
     k.machine.audit()
 
@@ -205,7 +205,7 @@ def test_the_guess_of_old_kernels_compares_with_what_is_free():
     free = int(old.arrays.pool[0].free)
     assert int(free_guess(old.arrays)) == free - int(old.arrays.config[0].admin_reserve)
     largest = int(free_guess(old.arrays)) - 1
-    fields = {"start": NONE, "bits": READ_WRITE, "write": 0}
+    fields = {"start": NONE, "map_flags": READ_WRITE}
     assert old.call(row, ops.OP_MMAP, pages=largest + 1, **fields) == DONE
     assert old.errno(row) == ENOMEM
     assert old.call(row, ops.OP_MMAP, pages=largest, **fields) == DONE

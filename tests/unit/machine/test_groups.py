@@ -6,7 +6,7 @@ import pytest
 from support.kernel import DONE, NONE, READ_WRITE, Kernel
 
 from sim.base.errors import KernelPanicError
-from sim.kernel import step as ops
+from sim.kernel import ops
 from sim.machine.layout import (
     HUGE_PAGES,
     KIND_ANON,
@@ -106,8 +106,8 @@ def test_a_page_of_a_file_is_charged_to_who_reads_it_in_and_stays_so(kind: int) 
     kernel, group, row = grouped(1)
     other = kernel.machine.new_group()
     file = kernel.machine.new_file(kind, 6, known=True, cold=True)
-    fields = {"pages": 6, "start": NONE, "bits": READ_WRITE, "write": 0, "kind": kind}
-    assert kernel.call(row, ops.OP_MMAP, file=file, index=0, **fields) == DONE
+    fields = {"pages": 6, "start": NONE, "map_flags": READ_WRITE, "map_kind": kind}
+    assert kernel.call(row, ops.OP_MMAP, file=file, **fields) == DONE
     start = kernel.result(row)
     kernel.read(row, start, 6)
     pages = charged(kernel, group)[kind]
@@ -117,7 +117,7 @@ def test_a_page_of_a_file_is_charged_to_who_reads_it_in_and_stays_so(kind: int) 
     reader = kernel.machine.new_task()
     kernel.machine.put_into_group(reader, other)
     kernel.exec(reader)
-    assert kernel.call(reader, ops.OP_MMAP, file=file, index=0, **fields) == DONE
+    assert kernel.call(reader, ops.OP_MMAP, file=file, **fields) == DONE
     kernel.read(reader, kernel.result(reader), 6)
     assert (charged(kernel, group), kind in charged(kernel, other)) == ({kind: pages}, False)
 
@@ -130,8 +130,9 @@ def test_khugepaged_charges_whose_memory_it_collapses() -> None:
     kernel.write(row, base, 3)
     kernel.arrays.config[0].thp = THP_ALWAYS
     daemon = kernel.machine.new_task()
-    kernel.task(daemon).other = 0
-    kernel.call(daemon, ops.OP_KHUGEPAGED, count=4096)
+    kernel.task(daemon).scan_space = 0
+    kernel.task(daemon).scan_left = 4096
+    kernel.call(daemon, ops.OP_KHUGEPAGED)
     assert charged(kernel, ROOT) == charged(kernel, group)
     assert charged(kernel, group)[KIND_ANON] == HUGE_PAGES + 1
     kernel.machine.audit()
