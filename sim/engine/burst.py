@@ -15,7 +15,7 @@ from sim.engine.runqueue import (
     hand_out,
     is_wanted,
     look_at,
-    preempt,
+    rotate,
     to_look_at,
     turn_ends_ns,
     wake,
@@ -242,7 +242,7 @@ def advance(
         if reason == GIVES_WAY:
             give_way(m, cpu, now)
         elif reason == SLICE_OVER and m.sched[0].policy != PLUGIN:
-            preempt(m, cpu, now)
+            rotate(m, cpu, now)
         else:
             if reason == FINISHED:
                 m.entities[int(m.cpus[cpu].task)].busy = 0

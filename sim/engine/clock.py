@@ -138,5 +138,7 @@ class Clock:
         return ceil(queue[0][0]) if queue else None
 
     def only_background(self) -> bool:
-        """Whether nothing will happen but timers in the background."""
-        return len(self.env._queue) - len(self._cancelled) == len(self._background)
+        """Whether nothing will happen but timers in the background, of which there are some."""
+        return bool(self._background) and len(self.env._queue) - len(self._cancelled) == len(
+            self._background
+        )

@@ -27,7 +27,7 @@ from sim.machine.words import (
     T_WORDS,
 )
 from sim.policy.schedulers import FOREVER_NS, PLUGIN, WOKE, Scheduler, SchedulerPolicy
-from sim.program.blame import blaming, complaint
+from sim.program.blame import blaming, complaint, fault_of_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,12 +135,13 @@ class Cpus:
 
     # -- a plug-in's policy ----------------------------------------------------------------------
 
-    def preempt(self, task: Task, cpu: int) -> None:
+    def preempt(self, cpu: int) -> None:
         """Take a CPU from its task, whose slice is over."""
-        now_ns = self._clock.now_ns
+        task, now_ns = self.task_on(cpu), self._clock.now_ns
         runqueue.preempt(self._m, cpu, now_ns)
         if self._plugin is not None:
             self._plugin.enqueue(_row_of(task.pin), task, now_ns)
+        self.ask_again()
 
     def pick(self, cpu: int) -> None:
         """Have a plug-in's policy give a free CPU to a task that still has something to do.
@@ -163,6 +164,8 @@ class Cpus:
 
     def ask_again(self) -> None:
         """Have CPUs for which nobody was picked looked at again: something has happened."""
+        if not self._declined:
+            return
         for cpu in self._declined:
             if self._words.cpus[cpu * C_WORDS + C_TASK] == NONE:
                 set_key(self._m, FREE, cpu, 0)
@@ -226,8 +229,13 @@ class Plugin:
                 self._policies[queue] = self._source(self._quantum_ns)
             self._waiting[queue] = {}
         self._waiting[queue][task.pid] = task
-        with blaming(self._source):
+        try:
             self._policies[queue].enqueue(task.pid, now_ns)
+        except BaseException as error:  # `blaming` costs more than most policies
+            fault = fault_of_plugin(error, self._source)
+            if fault is None:
+                raise
+            raise fault from error
 
     def pick(self, queue: int, now_ns: int) -> tuple[Task, int] | None:
         """Return what the policy of a run queue picks, if it can be.
@@ -237,8 +245,13 @@ class Plugin:
         waiting = self._waiting.get(queue)
         if not waiting:
             return None
-        with blaming(self._source):
+        try:
             picked: Any = self._policies[queue].pick(now_ns)
+        except BaseException as error:  # `blaming` costs more than most policies
+            fault = fault_of_plugin(error, self._source)
+            if fault is None:
+                raise
+            raise fault from error
         if picked is None:
             return None
         wrong = f"pick returns {shown(picked)}; write `(pid, slice_ns)` or `None`"

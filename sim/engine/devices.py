@@ -16,7 +16,6 @@ from sim.base.units import PAGE_BYTES, S
 from sim.engine.waits import WaitList
 from sim.kernel.files.requests import arrived, is_under_way, written
 from sim.machine.layout import HEED_READS
-from sim.machine.words import P_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,8 +98,6 @@ class Devices:
     def take_requests(self) -> None:
         """Take over the requests that the step just made has left in `m.requests`."""
         m = self._machine.arrays
-        if m.words.pool[P_REQUESTS] == 0:
-            return
         pool = m.pool[0]
         largest = max(1, int(m.config[0].largest_read))
         for request in m.requests[: int(pool.requests)]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from sim.engine import burst
 from sim.engine.task import Signal
-from sim.machine.layout import FOREVER, NONE
+from sim.machine.layout import FOREVER, HEED_LOCKS, HEED_READS, NONE
+from sim.machine.words import P_HEED
 from sim.machine.work import SEGFAULT
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ class Driver:
         self._check = check
         self._handlers: dict[int, Callable[[Task, int], None]] = {
             burst.FINISHED: lambda task, cpu: locks.look_again(),
-            burst.SLICE_OVER: cpus.preempt,
             burst.MEMORY_SHORT: shortage.refused,
             burst.MMAP_LOCKED: locks.refused,
             burst.PAGE_WAITED_FOR: devices.refused,
@@ -81,35 +81,41 @@ class Driver:
 
     def run(self) -> None:
         """Run to the horizon, or until nothing is left to do."""
-        clock, cpus = self._clock, self._cpus
-        address = self._machine.arrays.address
+        clock, cpus, horizon_ns = self._clock, self._cpus, self._horizon_ns
+        words, address = self._machine.arrays.words, self._machine.arrays.address
         while True:
             clock.happen(cpus)
             cpus.ask_again()
-            until_ns = self._until_ns()
-            reason, cpu, at_ns = burst.PICK, NONE, 0
+            upcoming_ns = self._upcoming_ns()
+            until_ns = horizon_ns if upcoming_ns is None else min(horizon_ns, upcoming_ns)
+            reason, cpu, now_ns = burst.PICK, NONE, clock.now_ns
             while reason == burst.PICK:
-                reason, cpu, at_ns = burst.advance(
-                    address, clock.now_ns, until_ns, self._burst_steps, clock.numbered()
+                reason, cpu, now_ns = burst.advance(
+                    address, now_ns, until_ns, self._burst_steps, clock.numbered()
                 )
-                if reason in (burst.REACHED, burst.IDLE) and until_ns >= self._horizon_ns:
+                if reason <= burst.IDLE and until_ns >= horizon_ns:
                     self._end(reason)
                     return
-                clock.move_to(at_ns)
+                clock.move_to(now_ns)
                 if reason == burst.PICK:
                     cpus.pick(cpu)
+                elif reason == burst.SLICE_OVER:
+                    cpus.preempt(cpu)
+                    reason = burst.PICK
             if self.tell is not None:
-                self.tell(clock.now_ns)
+                self.tell(now_ns)
             if self._check:
                 self._machine.audit()
             if reason == burst.ROOM:
                 self._machine.make_room()
                 continue
-            self._devices.take_requests()
+            if words.pool[P_HEED] & HEED_READS:
+                self._devices.take_requests()
             if reason in self._handlers:
                 task = cpus.task_on(cpu)
                 self._handlers[reason](task, cpu)
-                self._locks.attend()
+                if words.pool[P_HEED] & HEED_LOCKS:
+                    self._locks.attend()
                 if reason == burst.FINISHED and task.done is not None:
                     clock.trigger(task.done)
 
@@ -118,10 +124,6 @@ class Driver:
         if self._clock.only_background() and self._cpus.at_rest():
             return None
         return self._clock.next_ns()
-
-    def _until_ns(self) -> int:
-        upcoming_ns = self._upcoming_ns()
-        return self._horizon_ns if upcoming_ns is None else min(self._horizon_ns, upcoming_ns)
 
     def _invalid(self, task: Task, cpu: int) -> None:
         burst.charge(self._machine.arrays, cpu, task.row, SEGFAULT)

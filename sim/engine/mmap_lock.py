@@ -70,15 +70,14 @@ class LockQueue:
 
     def look_again(self) -> None:
         """Hand the locks that were given back to those next in line: a call has ended."""
-        for space in sorted(self._waiting):
-            self._serve(space)
+        if self._waiting:
+            for space in sorted(self._waiting):
+                self._serve(space)
 
     def attend(self) -> None:
         """Do so where a call gave a lock back, or shares it from now on, before its end."""
-        pool = self._machine.arrays.words.pool
-        if pool[P_HEED] & HEED_LOCKS:
-            pool[P_HEED] &= ~HEED_LOCKS
-            self.look_again()
+        self._machine.arrays.words.pool[P_HEED] &= ~HEED_LOCKS
+        self.look_again()
 
     def _serve(self, space: int) -> None:
         """Let those go on who may: calls in their order, whatever waits for one area at once."""

@@ -143,15 +143,22 @@ def queue_for(m: Arrays, cpu: int) -> int:
 # --- CPUs ---------------------------------------------------------------------------------------
 
 
+@inlined
+def take_from(m: Arrays, cpu: int) -> None:
+    """Take a CPU from its task, without a word to the tournaments."""
+    c = m.cpus[cpu]
+    m.tasks[int(c.task)].cpu = NONE
+    c.task = NONE
+    m.sched[0].running -= 1
+
+
 @compiled
 def vacate(m: Arrays, cpu: int) -> None:
     """Take a CPU from its task, if it has one."""
     c = m.cpus[cpu]
     if c.task == NONE:
         return
-    m.tasks[int(c.task)].cpu = NONE
-    c.task = NONE
-    m.sched[0].running -= 1
+    take_from(m, cpu)
     set_key(m, STEPS, cpu, FOREVER)
     set_key(m, FREE, cpu, 0)
     if m.queues[cpu + 1].length > 0:
@@ -196,7 +203,8 @@ def switch_to(m: Arrays, cpu: int, task: int, now_ns: int, slice_ns: int) -> Non
     m.tasks[task].cpu_ns += ns
     m.sched[0].running += 1
     set_key(m, STEPS, cpu, int(c.next_ns))
-    set_key(m, FREE, cpu, FOREVER)
+    if key_of(m, FREE, cpu) != FOREVER:
+        set_key(m, FREE, cpu, FOREVER)
 
 
 @inlined
@@ -260,6 +268,29 @@ def to_look_at(m: Arrays) -> int:
 
 
 @compiled
+def give_to_next(m: Arrays, cpu: int, now_ns: int) -> None:
+    """Give a CPU without a task to the next in line that still has something to do."""
+    while m.cpus[cpu].task == NONE and is_wanted(m, cpu):
+        task = pick(m, queue_for(m, cpu))
+        if m.entities[task].busy == 1:
+            switch_to(m, cpu, task, now_ns, slice_ns(m))
+        else:  # its call was cancelled while it queued, and it waits for others
+            dequeue(m, task, now_ns)
+
+
+@compiled
+def rotate(m: Arrays, cpu: int, now_ns: int) -> None:
+    """Preempt the task of a CPU and give it to the next in line, a policy that ships choosing."""
+    if first_cpu(m, FREE) != NONE or m.tasks[int(m.cpus[cpu].task)].pin != NONE:
+        preempt(m, cpu, now_ns)  # other CPUs may have a say
+        return
+    task = int(m.cpus[cpu].task)
+    take_from(m, cpu)
+    enqueue(m, task, PREEMPTED, now_ns)
+    give_to_next(m, cpu, now_ns)
+
+
+@compiled
 def hand_out(m: Arrays, now_ns: int) -> int:
     """Take CPUs from tasks that have nothing to do, and give them to those that wait.
 
@@ -282,12 +313,7 @@ def hand_out(m: Arrays, now_ns: int) -> int:
         if c.task == NONE and wanted:
             if m.sched[0].policy == PLUGIN:
                 return cpu
-            while c.task == NONE and is_wanted(m, cpu):
-                task = pick(m, queue_for(m, cpu))
-                if m.entities[task].busy == 1:
-                    switch_to(m, cpu, task, now_ns, slice_ns(m))
-                else:  # its call was cancelled while it queued, and it waits for others
-                    dequeue(m, task, now_ns)
+            give_to_next(m, cpu, now_ns)
         cpu = to_look_at(m)
     return NONE
 

@@ -82,8 +82,10 @@ def stream(
     first = whole(call, "first", first, 0, region.pages)
     most = region.pages - first
     pages = most if pages is None else whole(call, "pages", pages, 0, most)
-    span = whole(call, "span", span, 1)
-    per_request = whole(call, "per_request", per_request, 1)
+    if span != 1:
+        span = whole(call, "span", span, 1)
+    if per_request != 1:
+        per_request = whole(call, "per_request", per_request, 1)
     fields = {
         "start": region.start_vpn + first,
         "pages": pages,
@@ -93,7 +95,11 @@ def stream(
         "access_cpu_ns": whole(call, "cpu_ns", cpu_ns),
         "arrivals": 0,
     }
-    fields |= _pattern_fields(call, pattern, region, pages, span)
+    if type(pattern) is Sequential:
+        fields["pattern"] = ops.SEQUENTIAL
+        fields["accesses"] = pages // span
+    else:
+        fields |= _pattern_fields(call, pattern, region, pages, span)
     if fields["accesses"] == 0:
         return fields, []
     if arrivals is not None:
@@ -109,7 +115,7 @@ def stream(
 
 
 def _pattern_fields(
-    call: str, pattern: Pattern, region: Region, pages: int, span: int
+    call: str, pattern: Uniform | HotCold | Listed, region: Region, pages: int, span: int
 ) -> dict[str, int]:
     """Return how many accesses a pattern makes, and what says where they go."""
     if type(pattern) not in PATTERN_CODES:
@@ -117,8 +123,6 @@ def _pattern_fields(
         raise TypeError(f"{call}: pattern must be one of {known}, not {shown(pattern)}")
     fields = {"pattern": PATTERN_CODES[type(pattern)]}
     groups = pages // span
-    if isinstance(pattern, Sequential):
-        return fields | {"accesses": groups}
     if isinstance(pattern, Listed):
         _check_listed(call, pattern, region, span)
         return fields | {"accesses": len(pattern.pages), "start": int(region.start_vpn)}

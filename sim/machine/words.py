@@ -36,7 +36,6 @@ E_QUEUE: Final = _E["queue"]
 E_TIMER: Final = _E["timer"]
 
 P_HEED: Final = _P["heed"]
-P_REQUESTS: Final = _P["requests"]
 
 K_RUNNABLE: Final = _K["runnable"]
 

@@ -11,7 +11,7 @@ Nothing here knows what an access does or costs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Sequential:
     """Every page of the range once, in ascending order."""

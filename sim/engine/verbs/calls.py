@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from simpy import Event
+
 from sim.base.errors import Errno, Refused
 from sim.engine.evidence import REFUSED_BY
 from sim.engine.streams import MOST, whole
@@ -53,6 +55,7 @@ class Calls:
         self.clock = clock
         self.lists = lists
         self._m = machine.arrays
+        self._env = clock.env
         self._cpus = cpus
         self._figures = figures
         self._evidence = evidence
@@ -60,9 +63,14 @@ class Calls:
 
     def do(self, call: str, op: Op, **fields: int) -> Verb:
         """Have the burst carry out one operation; return its result or raise `Refused`."""
+        for name, value in fields.items():
+            fields[name] = whole(call, name, value, -MOST)
+        return self._carry_out(call, op, fields)
+
+    def _carry_out(self, call: str, op: Op, fields: dict[str, int]) -> Verb:
         task = self.task
-        begin(self._m, task.row, op, {n: whole(call, n, v, -MOST) for n, v in fields.items()})
-        task.done = done = self.clock.event()
+        begin(self._m, task.row, op, fields)
+        task.done = done = Event(self._env)
         self._figures.counters["operations"] += 1
         self._cpus.submit(task)
         yield done
@@ -77,10 +85,11 @@ class Calls:
     def stream(self, call: str, op: Op, fields: dict[str, int], segments: list[int]) -> Verb:
         """Carry out an access stream, for which `segments` hold page numbers and arrivals."""
         self._segments = segments
-        yield from self.do(call, op, **fields)
+        yield from self._carry_out(call, op, fields)
         if fields["arrivals"] != 0:
             self._evidence.requested(self.task)
-        self.drop_segments()
+        if segments:
+            self.drop_segments()
 
     def drop_segments(self) -> None:
         """Give back the page numbers and arrival times of the stream that has ended."""
