@@ -83,14 +83,14 @@ class Clock:
             else:
                 arrivals.arrive(row)
             row, due_ns, number = arrivals.next_arrival()
-        while queue and queue[0][0] <= now_ns:
+        while queue and not queue[0][0] > now_ns:  # a plug-in's NaN is no time: at once
             env.step()
         env._now = now_ns  # a plug-in may have scheduled in fractions of a nanosecond
 
     def trigger(self, event: simpy.Event) -> None:
         """Let an event happen now, behind whatever SimPy has for now."""
         env, queue = self.env, self.env._queue
-        if queue and queue[0][0] <= env._now:
+        if queue and not queue[0][0] > env._now:
             event.succeed()
             return
         event._ok, event._value = True, None  # as SimPy does when it comes to the event
@@ -138,7 +138,5 @@ class Clock:
         return ceil(queue[0][0]) if queue else None
 
     def only_background(self) -> bool:
-        """Whether nothing will happen but timers in the background, of which there are some."""
-        return bool(self._background) and len(self.env._queue) - len(self._cancelled) == len(
-            self._background
-        )
+        """Whether nothing will happen but timers in the background."""
+        return len(self.env._queue) - len(self._cancelled) == len(self._background)

@@ -121,9 +121,10 @@ class Driver:
 
     def _upcoming_ns(self) -> int | None:
         """Return when the next event comes; the kernel's own timers are none, if all is at rest."""
-        if self._clock.only_background() and self._cpus.at_rest():
+        upcoming_ns = self._clock.next_ns()
+        if upcoming_ns is None or (self._clock.only_background() and self._cpus.at_rest()):
             return None
-        return self._clock.next_ns()
+        return upcoming_ns
 
     def _invalid(self, task: Task, cpu: int) -> None:
         burst.charge(self._machine.arrays, cpu, task.row, SEGFAULT)

@@ -96,7 +96,7 @@ def stream(
         "arrivals": 0,
     }
     if type(pattern) is Sequential:
-        fields["pattern"] = ops.SEQUENTIAL
+        fields["pattern"] = PATTERN_CODES[Sequential]
         fields["accesses"] = pages // span
     else:
         fields |= _pattern_fields(call, pattern, region, pages, span)
