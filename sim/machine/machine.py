@@ -27,6 +27,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.memory import recycle
+from sim.machine.segments import Segments
 from sim.machine.spec import HostSpec, configuration, folio_shift
 from sim.machine.turns import FREE, N_TOURNAMENTS
 from sim.machine.watermarks import (
@@ -42,6 +43,22 @@ _FIRST_TABLES: Final = 1024
 _FIRST_SLOTS: Final = 64
 _FIRST_REQUESTS: Final = 512
 """Requests to the device that there is room for at first: a window's, at most one a page."""
+
+
+def _blank(record: np.dtype[Any], *none: str) -> Any:
+    """Return a record of zeroes, but for columns that name nothing."""
+    blank = np.zeros((), record)
+    for name in none:
+        blank[name] = NONE
+    return blank
+
+
+_NEW_FILE: Final = _blank(FILE, "next", "ra_prev")
+_NEW_TASK: Final = _blank(
+    TASK, "space", "old_space", "cpu", "pin", "stack", "evict", "cached_area", "cached_tag",
+    "cached_leaf", "cached_space",
+)  # fmt: skip
+_NEW_TASK["state"] = 1
 
 
 class Machine:
@@ -77,6 +94,8 @@ class Machine:
         self._set_up_cpus(leaves)
         self.n_groups = 1  # the root
         self._free_tasks = list(range(_FIRST_SLOTS - 1, -1, -1))
+        self._cached = Segments()
+        self._cached_at: dict[int, int] = {}  # by row of the file
 
     def _set_up_pool(self) -> None:
         m = self.arrays
@@ -147,15 +166,7 @@ class Machine:
                 self.arrays.grow(name)
             self._free_tasks = list(range(2 * rows - 1, rows - 1, -1))
         row = self._free_tasks.pop()
-        t = self.arrays.tasks[row]
-        for name in TASK.names or ():
-            t[name] = 0
-        t.state = 1
-        for name in (
-            "space", "old_space", "cpu", "pin", "stack", "evict", "cached_area", "cached_tag",
-            "cached_leaf", "cached_space",
-        ):  # fmt: skip
-            t[name] = NONE
+        self.arrays.tasks[row] = _NEW_TASK
         self.arrays.operations[row] = NO_OPERATION[0]
         e = self.arrays.entities[row]
         e.busy = 0
@@ -200,31 +211,28 @@ class Machine:
         Whoever maps it brings all of it into the page cache, unless it is `cold`.
         """
         m = self.arrays
-        free = [row for row in range(len(m.files)) if m.files[row].kind == 0]
-        if not free:
-            free = [len(m.files)]
+        free = np.flatnonzero(m.files["kind"] == 0)
+        if not len(free):
+            free = np.array([len(m.files)])
             m.grow("files")
-        f = m.files[free[0]]
-        for name in FILE.names or ():
-            f[name] = 0
-        f.first = self._room_in_cache(pages)
+        row = int(free[0])
+        m.files[row] = _NEW_FILE
+        f = m.files[row]
+        f.first = self._room_in_cache(row, pages)
         f.kind = kind
         f.pages = pages
         f.known = int(known)
         f.fills = int(not cold)
-        f.next = f.ra_prev = NONE
         f.ra_pages = m.config[0].read_ahead
-        return free[0]
+        return row
 
-    def _room_in_cache(self, pages: int) -> int:
-        """Return where `pages` rows of `cached` are free: first fit."""
+    def _room_in_cache(self, row: int, pages: int) -> int:
+        """Return where the pages of a file lie in `cached`, in place of those of the last one."""
         m = self.arrays
-        start = 0
-        for first, size in sorted((int(f.first), int(f.pages)) for f in m.files if f.kind != 0):
-            if first - start >= pages:
-                break
-            start = first + size
-        while start + pages > len(m.cached):
+        if row in self._cached_at:
+            self._cached.give(self._cached_at[row])
+        start = self._cached_at[row] = self._cached.take(pages)
+        while self._cached.end > len(m.cached):
             m.grow("cached")
         m.cached[start : start + pages] = 0
         return start
