@@ -29,12 +29,12 @@ from sim.kernel.ops import (
     WRITE_LOCK,
 )
 from sim.machine.areas import find_area
+from sim.machine.entries import pte_present
 from sim.machine.layout import (
     A_SHARED,
     HEED_LOCKS,
     KIND_ANON,
     NONE,
-    PTE_PRESENT,
     PTE_WRITE,
     TABLE_MASK,
     Arrays,
@@ -210,7 +210,7 @@ def must_wait(m: Arrays, task: int, vpn: int, write: int) -> bool:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
         if write == 1 and s.lent != 0 and is_lent(m, space, vpn):
             return True
-    return bool(entry & PTE_PRESENT == 0 or (write == 1 and entry & PTE_WRITE == 0))
+    return bool(not pte_present(entry) or (write == 1 and entry & PTE_WRITE == 0))
 
 
 @compiled

@@ -5,13 +5,13 @@ flags.  Leaf tables belong to the address space and are shared by all areas in t
 """
 
 from sim.base.jit import compiled, inlined
+from sim.machine.entries import mk_pte, pte_present, set_pte
 from sim.machine.layout import (
     F_TABLE,
     KIND_TABLE,
     NONE,
     PFN_SHIFT,
     PTE_HUGE,
-    PTE_PRESENT,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
@@ -63,7 +63,7 @@ def find_table(m: Arrays, space: int, vpn: int, level: int) -> int:
     slot = int(m.spaces[space].top)
     for above in range(3, level, -1):
         entry = m.tables[slot, (vpn >> (TABLE_SHIFT * above)) & TABLE_MASK]
-        if entry & PTE_PRESENT == 0 or entry & PTE_HUGE != 0:
+        if not pte_present(entry) or entry & PTE_HUGE != 0:
             return NONE
         slot = int(entry >> PFN_SHIFT)
     return slot
@@ -75,7 +75,7 @@ def tables_missing(m: Arrays, space: int, vpn: int, level: int) -> int:
     slot = int(m.spaces[space].top)
     for above in range(3, level, -1):
         entry = m.tables[slot, (vpn >> (TABLE_SHIFT * above)) & TABLE_MASK]
-        if entry & PTE_PRESENT == 0 or entry & PTE_HUGE != 0:
+        if not pte_present(entry) or entry & PTE_HUGE != 0:
             return above - level
         slot = int(entry >> PFN_SHIFT)
     return 0
@@ -91,9 +91,9 @@ def make_table(m: Arrays, cpu: int, space: int, vpn: int, level: int) -> int:
     for above in range(3, level, -1):
         at = (vpn >> (TABLE_SHIFT * above)) & TABLE_MASK
         entry = m.tables[slot, at]
-        if entry & PTE_PRESENT == 0:
+        if not pte_present(entry):
             below = new_table(m, cpu, space, above - 1)
-            m.tables[slot, at] = (below << PFN_SHIFT) | PTE_PRESENT
+            set_pte(m, slot, at, mk_pte(below, 0))
             slot = below
         else:
             slot = int(entry >> PFN_SHIFT)
@@ -112,7 +112,7 @@ def next_present(m: Arrays, space: int, vpn: int, end: int, level: int) -> int:
         above = 3
         while above > level:
             entry = m.tables[slot, (vpn >> (TABLE_SHIFT * above)) & TABLE_MASK]
-            if entry & PTE_PRESENT == 0:
+            if not pte_present(entry):
                 break
             if entry & PTE_HUGE != 0:
                 return vpn
@@ -129,7 +129,7 @@ def next_present(m: Arrays, space: int, vpn: int, end: int, level: int) -> int:
 def clear_entry(m: Arrays, space: int, vpn: int, level: int) -> None:
     """Forget the table of `level` that covers `vpn` in the table above it."""
     parent = find_table(m, space, vpn, level + 1)
-    m.tables[parent, (vpn >> (TABLE_SHIFT * (level + 1))) & TABLE_MASK] = 0
+    set_pte(m, parent, (vpn >> (TABLE_SHIFT * (level + 1))) & TABLE_MASK, 0)
 
 
 @compiled

@@ -2,11 +2,10 @@
 
 from sim.base.jit import compiled
 from sim.kernel.fault.huge import huge_entry
+from sim.machine.entries import maps_memory
 from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
-    PTE_PRESENT,
-    PTE_ZERO,
     TABLE_ENTRIES,
     TABLE_SHIFT,
     VPN_BITS,
@@ -36,7 +35,7 @@ def footprint(m: Arrays, space: int) -> tuple[int, int, int]:
             sharers = 0 if leaf == NONE else int(m.table_info[leaf].refs) - 1
             for i in range(TABLE_ENTRIES):
                 entry = int(m.tables[leaf, i]) if whole == 0 else whole + (i << PFN_SHIFT)
-                if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+                if not maps_memory(entry):
                     continue
                 maps = int(m.frames[entry >> PFN_SHIFT].maps) + sharers
                 resident += 1

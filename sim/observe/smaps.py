@@ -2,6 +2,7 @@
 
 from sim.base.jit import compiled
 from sim.kernel.fault.huge import huge_entry
+from sim.machine.entries import maps_memory
 from sim.machine.layout import (
     F_ANON,
     F_DIRTY,
@@ -9,7 +10,6 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_BLANK,
     PTE_DIRTY,
-    PTE_PRESENT,
     PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
@@ -40,7 +40,7 @@ def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, i
         for page in range(vpn, upto):
             at = page & TABLE_MASK
             entry = int(m.tables[leaf, at]) if whole == 0 else whole + (at << PFN_SHIFT)
-            if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+            if not maps_memory(entry):
                 continue
             frame = m.frames[entry >> PFN_SHIFT]
             rss += 1

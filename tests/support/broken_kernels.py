@@ -28,13 +28,13 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "nothing": ("kernel/fault/fault.py", "old.refs -= 1", "old.refs -= 1"),
     "fork leaves the parent's entries writable": (
         "kernel/fork/lend.py",
-        "entry &= ~PTE_WRITE\n            m.tables[source, i] = entry",
-        "pass",
+        "ptep_set_wrprotect(m, source, i)",
+        "int(m.tables[source, i])",
     ),
     "fork does not count the new mapping": (
         "kernel/fork/lend.py",
-        "frame.maps += 1\n        frame.bits &= ~F_EXCLUSIVE\n        if",
-        "frame.bits &= ~F_EXCLUSIVE\n        if",
+        "frame.maps += 1\n        frame.bits &= ~F_EXCLUSIVE\n        set_pte",
+        "frame.bits &= ~F_EXCLUSIVE\n        set_pte",
     ),
     "the reference is not dropped after a copy": ("kernel/fault/fault.py", "old.refs -= 1", "pass"),
     "a shared page is reused": ("kernel/fault/fault.py", "or old.refs == 1)", "or old.refs <= 2)"),
@@ -46,8 +46,8 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "the zero page is written": ("kernel/fault/fault.py", "= entry & PTE_ZERO == 0 and (", "= ("),
     "dontneed leaves the entries": (
         "kernel/calls/unmap.py",
-        "m.tables[leaf, at] = 0\n    if",
-        "if",
+        "ptep_get_and_clear(m, leaf, at)",
+        "int(m.tables[leaf, at])",
     ),
     "a borrowed address space is torn down": (
         "kernel/fork/process.py",

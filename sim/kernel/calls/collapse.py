@@ -28,6 +28,7 @@ from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.overcommit import refuse
 from sim.kernel.pages import count_resident, forget_page, join_twins
 from sim.kernel.work import BY_MEMORY, DONE, EINVAL, MORE, note
+from sim.machine.entries import maps_memory, mk_pte, pmdp_get, pte_none, ptep_get_and_clear, set_pmd
 from sim.machine.layout import (
     A_NOHUGEPAGE,
     A_SHARED,
@@ -42,9 +43,7 @@ from sim.machine.layout import (
     PTE_ACCESSED,
     PTE_DIRTY,
     PTE_HUGE,
-    PTE_PRESENT,
     PTE_WRITE,
-    PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
@@ -93,9 +92,8 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
     copied = 0
     freed = 0
     for at in range(HUGE_PAGES):
-        entry = int(m.tables[leaf, at])
-        m.tables[leaf, at] = 0
-        if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+        entry = ptep_get_and_clear(m, leaf, at)
+        if not maps_memory(entry):
             continue
         copied += 1
         pfn = entry >> PFN_SHIFT
@@ -111,10 +109,10 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
             forget_page(m, cpu, pfn)
             freed += 1
     put_aside(m, leaf, middle)
-    bits = PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
+    bits = PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
     if a.bits & A_WRITE != 0:
         bits |= PTE_WRITE
-    m.tables[middle, (base >> TABLE_SHIFT) & TABLE_MASK] = (block << PFN_SHIFT) | bits
+    set_pmd(m, middle, base, mk_pte(block, bits))
     m.spaces[space].generation += 1
     count_resident(m, space, HUGE_PAGES - copied)
     m.pool[0].released += 1
@@ -172,10 +170,10 @@ def collapse_block(m: Arrays, cpu: int, task: int) -> bool:
     if middle == NONE:
         o.unfit = 1
         return True
-    entry = int(m.tables[middle, (base >> TABLE_SHIFT) & TABLE_MASK])
+    entry = pmdp_get(m, middle, base)
     if entry & PTE_HUGE != 0:
         return True
-    if entry & PTE_PRESENT == 0:
+    if pte_none(entry):
         o.errno = EINVAL
         return False
     if m.config[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, entry >> PFN_SHIFT):

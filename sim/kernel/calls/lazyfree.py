@@ -23,6 +23,15 @@ from sim.kernel.fault.huge import huge_entry, maybe_shared_whole, split_huge
 from sim.kernel.pages import forget_page
 from sim.kernel.work import DONE, EINVAL, MORE, note
 from sim.machine.areas import find_area
+from sim.machine.entries import (
+    ZERO_PAGE,
+    maps_frame,
+    maps_memory,
+    pte_mkclean,
+    pte_mkold,
+    set_pmd,
+    set_pte,
+)
 from sim.machine.layout import (
     A_LOCKED,
     A_SHARED,
@@ -37,11 +46,9 @@ from sim.machine.layout import (
     PTE_ACCESSED,
     PTE_BLANK,
     PTE_DIRTY,
-    PTE_PRESENT,
     PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
-    ZERO_PFN,
     Arrays,
 )
 from sim.machine.rules import R_FREE_WHOLE, R_ZERO_SPLIT
@@ -95,7 +102,7 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
             return
         if end - start == HUGE_PAGES:
             middle = find_table(m, space, start, 1)
-            m.tables[middle, (start >> TABLE_SHIFT) & TABLE_MASK] = entry & ~PTE_DIRTY
+            set_pmd(m, middle, start, pte_mkclean(entry))
             clean_frames(m, pfn, HUGE_PAGES)
             note(m, UNMAP_PTE, 1)
             return
@@ -107,7 +114,7 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
         pfn = entry >> PFN_SHIFT
         frame = m.frames[pfn]
-        if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0 or frame.bits & F_ANON == 0:
+        if not maps_memory(entry) or frame.bits & F_ANON == 0:
             vpn += 1
             continue
         run = 1
@@ -155,7 +162,7 @@ def run_of_folio(m: Arrays, leaf: int, vpn: int, end: int) -> int:
         frame = m.frames[pfn + run]  # once free, it may be of another folio by now
         if frame.bits & F_LARGE == 0 or int(frame.order) != int(m.frames[pfn].order):
             return run
-        if entry & PTE_PRESENT == 0 or entry >> PFN_SHIFT != pfn + run:
+        if not maps_frame(entry, pfn + run):
             return run
         run += 1
     return run
@@ -185,7 +192,7 @@ def clean_entries(m: Arrays, leaf: int, first: int, entries: int) -> None:
         frame = m.frames[entry >> PFN_SHIFT]
         if entry & PTE_DIRTY != 0:
             frame.bits |= F_WRITTEN
-        m.tables[leaf, at] = entry & ~(PTE_DIRTY | PTE_BLANK)
+        set_pte(m, leaf, at, pte_mkclean(entry))
 
 
 @compiled
@@ -199,7 +206,7 @@ def any_dirty(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
         if leaf == NONE or m.frames[at].bits & F_LARGE == 0 or int(m.frames[at].order) != order:
             continue
         entry = int(m.tables[leaf, page & TABLE_MASK])
-        if entry >> PFN_SHIFT == at and entry & (PTE_DIRTY | PTE_BLANK) != 0:
+        if maps_frame(entry, at) and entry & (PTE_DIRTY | PTE_BLANK) != 0:
             return True
     return False
 
@@ -226,13 +233,12 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
         if leaf == NONE or stays:
             continue
         entry = int(m.tables[leaf, page & TABLE_MASK])
-        if entry & PTE_PRESENT == 0 or entry >> PFN_SHIFT != at or entry & PTE_DIRTY != 0:
+        if not maps_frame(entry, at) or entry & PTE_DIRTY != 0:
             continue
         if m.areas[find_area(m, space, page)].bits & A_LOCKED != 0:
             continue
-        m.tables[leaf, page & TABLE_MASK] = (
-            (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ZERO | (entry & PTE_ACCESSED)
-        )
+        zero = ZERO_PAGE if entry & PTE_ACCESSED != 0 else pte_mkold(ZERO_PAGE)
+        set_pte(m, leaf, page & TABLE_MASK, zero)
         frame.maps = 0
         m.spaces[space].rss_anon -= 1
         forget_page(m, cpu, at)

@@ -21,6 +21,7 @@ from sim.machine.areas import (
     merge_area,
     place,
 )
+from sim.machine.entries import pmd_populate, pte_none, ptep_get_and_clear, set_pte
 from sim.machine.layout import (
     A_ACCOUNT,
     A_HEAP,
@@ -28,8 +29,6 @@ from sim.machine.layout import (
     HUGE_PAGES,
     KIND_ANON,
     NONE,
-    PFN_SHIFT,
-    PTE_PRESENT,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
@@ -227,7 +226,7 @@ def move_leaf(m: Arrays, cpu: int, task: int, start: int, end: int, target: int)
     else:
         leaf = find_table(m, space, start, 0)
         clear_entry(m, space, start, 0)
-        m.tables[middle, (target >> TABLE_SHIFT) & TABLE_MASK] = (leaf << PFN_SHIFT) | PTE_PRESENT
+        pmd_populate(m, middle, target, leaf)
     return MORE
 
 
@@ -245,10 +244,9 @@ def move_small(m: Arrays, cpu: int, task: int, start: int, end: int, target: int
     leaf = make_table(m, cpu, space, target, 0)
     moved = 0
     for i in range(end - start):
-        entry = int(m.tables[source, (start + i) & TABLE_MASK])
-        if entry & PTE_PRESENT != 0:
-            m.tables[leaf, (target + i) & TABLE_MASK] = entry
-            m.tables[source, (start + i) & TABLE_MASK] = 0
+        entry = ptep_get_and_clear(m, source, (start + i) & TABLE_MASK)
+        if not pte_none(entry):
+            set_pte(m, leaf, (target + i) & TABLE_MASK, entry)
             moved += 1
     note(m, TABLE_ALLOC, missing)
     note(m, PROTECT_PTE, moved)

@@ -12,6 +12,7 @@ from sim.kernel.fault.huge import huge_entry
 from sim.kernel.fork.lend import is_lent
 from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE, note
 from sim.machine.areas import find_area
+from sim.machine.entries import maps_memory, pte_mkclean, pte_none, pte_present, set_pte
 from sim.machine.layout import (
     A_READ,
     A_SHARED,
@@ -24,9 +25,7 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_BLANK,
     PTE_DIRTY,
-    PTE_PRESENT,
     PTE_WRITE,
-    PTE_ZERO,
     TABLE_MASK,
     Arrays,
 )
@@ -118,7 +117,7 @@ def make_dirty(m: Arrays, entry: int) -> bool:
 
     False if it is no such entry.
     """
-    if entry & PTE_PRESENT == 0 or entry & PTE_WRITE == 0 or entry & PTE_DIRTY != 0:
+    if not pte_present(entry) or entry & PTE_WRITE == 0 or entry & PTE_DIRTY != 0:
         return False
     if entry & PTE_BLANK == 0:
         dirty_page(m, entry >> PFN_SHIFT)
@@ -142,11 +141,11 @@ def dirty_page(m: Arrays, pfn: int) -> None:
 def holds_data(m: Arrays, space: int, vpn: int, entry: int) -> bool:
     """Whether a page, of this small entry or a huge one, may hold anything but zeros."""
     pfn = entry >> PFN_SHIFT
-    if entry == 0:
+    if pte_none(entry):
         huge = huge_entry(m, space, vpn)
         entry = huge & ~PTE_DIRTY
         pfn = (huge >> PFN_SHIFT) + (vpn & TABLE_MASK)
-    if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+    if not maps_memory(entry):
         return False
     return bool(entry & PTE_DIRTY != 0 or m.frames[pfn].bits & F_WRITTEN != 0)
 
@@ -163,4 +162,4 @@ def keep_blank(m: Arrays, space: int, vpn: int) -> None:
     entry = int(m.tables[leaf, vpn & TABLE_MASK])
     frame = m.frames[entry >> PFN_SHIFT]
     if entry & PTE_DIRTY != 0 and frame.bits & F_WRITTEN == 0:
-        m.tables[leaf, vpn & TABLE_MASK] = entry & ~PTE_DIRTY | PTE_BLANK
+        set_pte(m, leaf, vpn & TABLE_MASK, pte_mkclean(entry) | PTE_BLANK)

@@ -12,6 +12,7 @@ from sim.kernel.fault.huge import huge_entry, split_across, split_huge
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MORE, note
 from sim.machine.areas import area_room, find_area, merge_area, split_area
+from sim.machine.entries import pte_mkwrite, pte_present, pte_wrprotect, set_pmd, set_pte
 from sim.machine.layout import (
     A_ACCOUNT,
     A_LOCKED,
@@ -27,8 +28,6 @@ from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
     PTE_DIRTY,
-    PTE_PRESENT,
-    PTE_WRITE,
     PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
@@ -182,7 +181,7 @@ def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None
     first = start & TABLE_MASK
     for at in range(first, first + end - start):
         entry = int(m.tables[leaf, at])
-        if entry & PTE_PRESENT == 0:
+        if not pte_present(entry):
             continue
         changed += 1
         writable = allowed
@@ -191,7 +190,7 @@ def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None
             writable = gives and entry & PTE_ZERO == 0 and frame.bits & F_EXCLUSIVE != 0
         elif is_file:
             writable = allowed and entry & PTE_DIRTY != 0
-        m.tables[leaf, at] = entry | PTE_WRITE if writable else entry & ~PTE_WRITE
+        set_pte(m, leaf, at, pte_mkwrite(entry) if writable else pte_wrprotect(entry))
     note(m, PROTECT_PTE, changed)
 
 
@@ -203,10 +202,9 @@ def protect_huge(m: Arrays, space: int, vpn: int, allowed: bool) -> None:
     middle = find_table(m, space, vpn, 1)
     gives = allowed and m.config[0].rules & R_PROTECT_HUGE != 0
     if gives and entry & PTE_ZERO == 0 and frame.bits & F_EXCLUSIVE != 0:
-        entry |= PTE_WRITE
+        set_pmd(m, middle, vpn, pte_mkwrite(entry))
     else:
-        entry &= ~PTE_WRITE
-    m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = entry
+        set_pmd(m, middle, vpn, pte_wrprotect(entry))
     note(m, PROTECT_PTE, 1)
 
 

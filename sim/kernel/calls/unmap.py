@@ -13,6 +13,7 @@ from sim.kernel.fork.lend import disinherit, drop_lent
 from sim.kernel.pages import forget_page
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
 from sim.machine.areas import area_room, drop_area, find_area, split_area
+from sim.machine.entries import pte_present, ptep_get_and_clear
 from sim.machine.layout import (
     A_ACCOUNT,
     A_LOCKED,
@@ -21,7 +22,6 @@ from sim.machine.layout import (
     HUGE_PAGES,
     NONE,
     PFN_SHIFT,
-    PTE_PRESENT,
     PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
@@ -45,8 +45,7 @@ ALL_PAGES = 1 << VPN_BITS
 @inlined
 def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
     """Remove one present entry; return 1 if that freed a frame."""
-    entry = int(m.tables[leaf, at])
-    m.tables[leaf, at] = 0
+    entry = ptep_get_and_clear(m, leaf, at)
     if entry & PTE_ZERO != 0:
         return 0
     pfn = entry >> PFN_SHIFT
@@ -84,7 +83,7 @@ def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
     freed = 0
     first = start & TABLE_MASK
     for at in range(first, first + end - start):
-        if m.tables[leaf, at] & PTE_PRESENT != 0:
+        if pte_present(int(m.tables[leaf, at])):
             freed += zap(m, cpu, space, leaf, at)
             removed += 1
     note(m, UNMAP_PTE, removed)

@@ -31,6 +31,7 @@ from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
 from sim.kernel.work import DONE, GROW, LOCKED, SEGV, SHORT, note, note_fault
 from sim.machine.areas import STACK_GAP_PAGES, find_area
+from sim.machine.entries import WRITTEN, ZERO_PAGE, mk_pte, pte_present, set_access_flags, set_pte
 from sim.machine.layout import (
     A_GROWSDOWN,
     A_READ,
@@ -44,12 +45,10 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_ACCESSED,
     PTE_DIRTY,
-    PTE_PRESENT,
     PTE_WRITE,
     PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
-    ZERO_PFN,
     Arrays,
 )
 from sim.machine.pool import secure
@@ -111,7 +110,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
         reuse = entry & PTE_ZERO == 0 and (old.bits & F_EXCLUSIVE != 0 or old.refs == 1)
     if reuse:
         old.bits |= F_EXCLUSIVE
-        m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
+        set_pte(m, leaf, at, entry | WRITTEN)
         note_fault(m, COW_REUSE)
         return DONE
     if old.bits & F_FILE != 0:
@@ -120,7 +119,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
         return SHORT
     a = m.areas[area]
     new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
-    m.tables[leaf, at] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+    set_pte(m, leaf, at, mk_pte(new, WRITTEN))
     if entry & PTE_ZERO != 0:
         count_resident(m, int(t.space), 1)
         note_fault(m, ZERO_FILL)
@@ -168,18 +167,14 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
         t.cached_leaf = leaf
         note(m, TABLE_ALLOC, missing)
     if write == 0:
-        m.tables[leaf, vpn & TABLE_MASK] = (
-            (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ACCESSED | PTE_ZERO
-        )
+        set_pte(m, leaf, vpn & TABLE_MASK, ZERO_PAGE)
         note_fault(m, ZERO_PAGE_MAP)
         return DONE
     if m.config[0].folios_advised != 0 and fill_folio(m, task, area, leaf, vpn):
         return DONE
     a = m.areas[area]
     pfn = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
-    m.tables[leaf, vpn & TABLE_MASK] = (
-        (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
-    )
+    set_pte(m, leaf, vpn & TABLE_MASK, mk_pte(pfn, WRITTEN))
     count_resident(m, space, 1)
     note_fault(m, ZERO_FILL)
     return DONE
@@ -194,9 +189,10 @@ def access_lent(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, 
     t = m.tasks[task]
     space = int(t.space)
     at = vpn & TABLE_MASK
-    if write == 1 or m.tables[leaf, at] & PTE_PRESENT == 0:
+    entry = int(m.tables[leaf, at])
+    if write == 1 or not pte_present(entry):
         a = m.areas[area]
-        if a.kind == KIND_FILE and m.tables[leaf, at] & PTE_PRESENT == 0:
+        if a.kind == KIND_FILE and not pte_present(entry):
             index = int(a.offset + vpn - a.start)
             if index < m.files[int(a.file)].pages:
                 status = bring_in(m, cpu, task, area, index)
@@ -211,15 +207,15 @@ def access_lent(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, 
         leaf = find_table(m, space, vpn, 0)
         t.cached_leaf = leaf
         entry = int(m.tables[leaf, at])
-        if entry & PTE_PRESENT == 0:
+        if not pte_present(entry):
             fill(m, cpu, task, area, leaf, vpn, write)
         elif entry & PTE_WRITE == 0:
             unshare(m, cpu, task, area, leaf, vpn)
         else:
-            m.tables[leaf, at] = entry | PTE_ACCESSED | PTE_DIRTY
+            set_pte(m, leaf, at, entry | WRITTEN)
             note_fault(m, COW_REUSE)
     else:
-        m.tables[leaf, at] |= PTE_ACCESSED
+        set_access_flags(m, leaf, at, PTE_ACCESSED)
     note(m, ACCESS, 1)
     return DONE
 
@@ -265,14 +261,14 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
     entry = 0
     if leaf != NONE:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
-    if entry & PTE_PRESENT == 0:
+    if not pte_present(entry):
         status = fill(m, cpu, task, area, leaf, vpn, write)
     elif write == 1 and entry & PTE_WRITE == 0:
         status = unshare(m, cpu, task, area, leaf, vpn)
     else:
         used = entry | PTE_ACCESSED | (PTE_DIRTY if write == 1 else 0)
         if used != entry:
-            m.tables[leaf, vpn & TABLE_MASK] = used
+            set_pte(m, leaf, vpn & TABLE_MASK, used)
         status = DONE
     if status == DONE:
         note(m, ACCESS, 1)

@@ -32,6 +32,7 @@ from sim.kernel.files.readahead import hit, may_read, read_around, read_further,
 from sim.kernel.files.requests import window_room
 from sim.kernel.pages import count_resident, family_of, fresh_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
+from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
 from sim.machine.layout import (
     A_RANDOM,
     A_SHARED,
@@ -44,7 +45,6 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_ACCESSED,
     PTE_DIRTY,
-    PTE_PRESENT,
     PTE_WRITE,
     TABLE_MASK,
     TABLE_SHIFT,
@@ -80,7 +80,7 @@ def map_folio(m: Arrays, area: int, leaf: int, first: int, end: int, entry_bits:
     cached = int(m.files[int(a.file)].first + a.offset - a.start)
     mapped = 0
     for vpn in range(first, end):
-        if m.tables[leaf, vpn & TABLE_MASK] == 0:
+        if pte_none(int(m.tables[leaf, vpn & TABLE_MASK])):
             map_cached(m, leaf, vpn & TABLE_MASK, int(m.cached[cached + vpn]), entry_bits)
             mapped += 1
     return mapped
@@ -92,7 +92,7 @@ def may_map_whole(m: Arrays, area: int, leaf: int, first: int, end: int) -> bool
     a = m.areas[area]
     cached = int(m.files[int(a.file)].first + a.offset - a.start)
     for vpn in range(first, end):
-        if m.tables[leaf, vpn & TABLE_MASK] != 0:
+        if not pte_none(int(m.tables[leaf, vpn & TABLE_MASK])):
             return False
         if m.frames[int(m.cached[cached + vpn])].bits & F_LOCKED != 0:
             return False
@@ -145,7 +145,7 @@ def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
         mapped += map_folio(m, area, leaf, low, high, bits)
         found += high - low
         near = high
-    m.tables[leaf, vpn & TABLE_MASK] |= PTE_ACCESSED
+    set_access_flags(m, leaf, vpn & TABLE_MASK, PTE_ACCESSED)
     count_cached(m, space, int(a.kind), mapped)
     if a.kind == KIND_FILE:
         hit(m, int(a.file), found)
@@ -246,7 +246,7 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         kind = ZERO_FILL
     if copies:
         pfn = fresh_page(m, cpu, family_of(m, area), index)
-        m.tables[leaf, at] = (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+        set_pte(m, leaf, at, mk_pte(pfn, WRITTEN))
         count_resident(m, space, 1)
     elif write == 1:
         pfn = int(m.cached[int(f.first) + index])
@@ -255,7 +255,7 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         if not may_map_whole(m, area, leaf, low, high):
             low, high = vpn, vpn + 1
         map_folio(m, area, leaf, low, high, PTE_WRITE | PTE_DIRTY)
-        m.tables[leaf, at] |= PTE_ACCESSED
+        set_access_flags(m, leaf, at, PTE_ACCESSED)
         count_cached(m, space, int(a.kind), high - low)
     else:
         mapped = map_around(m, space, area, leaf, vpn)
@@ -275,13 +275,13 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
     old = m.frames[entry >> PFN_SHIFT]
     if a.bits & A_SHARED != 0:
         dirty_folio(m, entry >> PFN_SHIFT)
-        m.tables[leaf, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
+        set_access_flags(m, leaf, at, WRITTEN)
         note_fault(m, SPURIOUS)
         return DONE
     if not secure(m, cpu, task, 1):
         return SHORT
     new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
-    m.tables[leaf, at] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+    set_pte(m, leaf, at, mk_pte(new, WRITTEN))
     old.refs -= 1
     old.maps -= 1
     count_cached(m, space, int(a.kind), -1)

@@ -14,6 +14,7 @@ from sim.kernel.fork.lend import is_lent
 from sim.kernel.ops import OP_ACCESS
 from sim.kernel.pages import count_resident, family_of
 from sim.kernel.work import note, note_fault
+from sim.machine.entries import maps_frame, maps_memory, mk_pte, pte_none, set_access_flags, set_pte
 from sim.machine.folios import folio_row
 from sim.machine.layout import (
     A_HUGEPAGE,
@@ -29,9 +30,7 @@ from sim.machine.layout import (
     PTE_ACCESSED,
     PTE_BLANK,
     PTE_DIRTY,
-    PTE_PRESENT,
     PTE_WRITE,
-    PTE_ZERO,
     TABLE_MASK,
     Arrays,
 )
@@ -92,11 +91,11 @@ def fill_folio(m: Arrays, task: int, area: int, leaf: int, vpn: int) -> bool:
             space = int(m.tasks[task].space)
             index = int(a.offset + base - a.start)
             make_folio(m, space, pfn, order, size, family_of(m, area), index)
-            bits = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_BLANK
+            bits = PTE_WRITE | PTE_ACCESSED | PTE_BLANK
             for i in range(size):
-                m.tables[leaf, (base + i) & TABLE_MASK] = ((pfn + i) << PFN_SHIFT) | bits
+                set_pte(m, leaf, (base + i) & TABLE_MASK, mk_pte(pfn + i, bits))
             if m.operations[task].op == OP_ACCESS:
-                m.tables[leaf, vpn & TABLE_MASK] |= PTE_DIRTY
+                set_access_flags(m, leaf, vpn & TABLE_MASK, PTE_DIRTY)
             count_resident(m, space, size)
             note_fault(m, ZERO_FILL)
             note(m, FOLIO_PAGE, size - 1)
@@ -108,7 +107,7 @@ def fill_folio(m: Arrays, task: int, area: int, leaf: int, vpn: int) -> bool:
 def is_empty(m: Arrays, leaf: int, first: int, entries: int) -> bool:
     """Whether there is nothing in `entries` entries of a leaf table from `first` on."""
     for at in range(first, first + entries):
-        if m.tables[leaf, at] != 0:
+        if not pte_none(int(m.tables[leaf, at])):
             return False
     return True
 
@@ -136,7 +135,7 @@ def own_mappings(m: Arrays, space: int, vpn: int, pfn: int) -> int:
         leaf = find_table(m, space, page, 0)
         if leaf != NONE and m.spaces[space].lent > 0 and is_lent(m, space, page):
             return 0
-        mine = leaf != NONE and int(m.tables[leaf, page & TABLE_MASK]) >> PFN_SHIFT == at
+        mine = leaf != NONE and maps_frame(int(m.tables[leaf, page & TABLE_MASK]), at)
         if int(frame.maps) != (1 if mine else 0):
             return 0
         own += 1 if mine else 0
@@ -203,7 +202,7 @@ def folio_runs(m: Arrays, leaf: int, first: int, last: int) -> int:
     dirty = 0
     for at in range(first, last):
         entry = int(m.tables[leaf, at])
-        if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+        if not maps_memory(entry):
             continue
         pfn = entry >> PFN_SHIFT
         frame = m.frames[pfn]
@@ -211,7 +210,7 @@ def folio_runs(m: Arrays, leaf: int, first: int, last: int) -> int:
         goes_on = (
             pfn == before + 1
             and at > first
-            and int(m.tables[leaf, at - 1]) >> PFN_SHIFT == before
+            and maps_frame(int(m.tables[leaf, at - 1]), before)
             and frame.bits & F_LARGE != 0
             and int(frame.order) == int(m.frames[before].order)
             and pfn & ((1 << int(frame.order)) - 1) != 0

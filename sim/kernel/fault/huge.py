@@ -31,6 +31,17 @@ from sim.kernel.pages import (
     leave_twins,
 )
 from sim.kernel.work import DONE, GROW, MORE, SHORT, note, note_fault
+from sim.machine.entries import (
+    HUGE_ZERO_PAGE,
+    WRITTEN,
+    mk_pte,
+    pmd_populate,
+    pmdp_get,
+    pte_mkold,
+    pte_wrprotect,
+    set_pmd,
+    set_pte,
+)
 from sim.machine.layout import (
     A_HUGEPAGE,
     A_NOHUGEPAGE,
@@ -45,11 +56,9 @@ from sim.machine.layout import (
     PTE_ACCESSED,
     PTE_DIRTY,
     PTE_HUGE,
-    PTE_PRESENT,
     PTE_WRITE,
     PTE_ZERO,
     TABLE_MASK,
-    TABLE_SHIFT,
     THP_ALWAYS,
     THP_NEVER,
     ZERO_PFN,
@@ -91,7 +100,7 @@ def huge_entry(m: Arrays, space: int, vpn: int) -> int:
     middle = find_table(m, space, vpn, 1)
     if middle == NONE:
         return 0
-    entry = int(m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK])
+    entry = pmdp_get(m, middle, vpn)
     return entry if entry & PTE_HUGE != 0 else 0
 
 
@@ -146,9 +155,7 @@ def map_block(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) 
     index = int(a.offset + base - a.start)
     make_folio(m, space, pfn, HUGE_ORDER, 1, family_of(m, area), index)
     mark_written(m, task, pfn + (vpn & TABLE_MASK))
-    m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
-        (pfn << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
-    )
+    set_pmd(m, middle, vpn, mk_pte(pfn, WRITTEN | PTE_HUGE))
     count_resident(m, space, HUGE_PAGES)
 
 
@@ -182,9 +189,7 @@ def huge_fault(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int) 
         fill_huge(m, task, area, middle, vpn, pfn)
     else:
         family_of(m, area)
-        m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
-            (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ACCESSED | PTE_ZERO | PTE_HUGE
-        )
+        set_pmd(m, middle, vpn, HUGE_ZERO_PAGE)
         note_fault(m, ZERO_PAGE_MAP)
     return DONE
 
@@ -211,10 +216,9 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
     """Read or write where a huge entry is."""
     t = m.tasks[task]
     middle = find_table(m, int(t.space), vpn, 1)
-    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
     pfn = entry >> PFN_SHIFT
     if write == 0 or entry & PTE_WRITE != 0:
-        m.tables[middle, at] = entry | PTE_ACCESSED | (PTE_DIRTY if write == 1 else 0)
+        set_pmd(m, middle, vpn, entry | PTE_ACCESSED | (PTE_DIRTY if write == 1 else 0))
         if write == 1:
             mark_written(m, task, pfn + (vpn & TABLE_MASK))
         return DONE
@@ -228,7 +232,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
     elif m.frames[pfn].bits & F_EXCLUSIVE != 0 or sole_mapping(m, pfn):
         for frame in range(pfn, pfn + HUGE_PAGES):
             m.frames[frame].bits |= F_EXCLUSIVE
-        m.tables[middle, at] = entry | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED
+        set_pmd(m, middle, vpn, entry | WRITTEN)
         mark_written(m, task, pfn + (vpn & TABLE_MASK))
         note_fault(m, COW_REUSE)
         return DONE
@@ -251,7 +255,7 @@ def copy_block(
     m: Arrays, cpu: int, task: int, area: int, middle: int, vpn: int, block: int
 ) -> None:
     """Map a copy of a shared huge page in its place, as Linux before 5.8 does."""
-    pfn = int(m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK]) >> PFN_SHIFT
+    pfn = pmdp_get(m, middle, vpn) >> PFN_SHIFT
     m.spaces[int(m.tasks[task].space)].rss_anon -= HUGE_PAGES
     map_block(m, task, area, middle, vpn, block)
     for i in range(HUGE_PAGES):
@@ -277,7 +281,7 @@ def copy_pages(m: Arrays, cpu: int, task: int, area: int, vpn: int) -> None:
     for i in range(HUGE_PAGES):
         old = int(m.tables[leaf, i]) >> PFN_SHIFT
         new = fresh_page(m, cpu, family, int(a.offset + base + i - a.start))
-        m.tables[leaf, i] = (new << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
+        set_pte(m, leaf, i, mk_pte(new, WRITTEN))
         join_twins(m, old, new)
         drop_page(m, cpu, old)
     m.pool[0].released += 1
@@ -296,8 +300,8 @@ def split_huge(m: Arrays, space: int, vpn: int) -> int:
         return NONE
     middle = find_table(m, space, vpn, 1)
     leaf = take_aside(m, middle)
-    m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (leaf << PFN_SHIFT) | PTE_PRESENT
-    bits = entry & (PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_ZERO)
+    pmd_populate(m, middle, vpn, leaf)
+    bits = entry & (PTE_WRITE | PTE_ACCESSED | PTE_ZERO)
     dirty = entry & PTE_DIRTY
     pfn = entry >> PFN_SHIFT
     step = 0 if entry & PTE_ZERO != 0 else 1
@@ -307,7 +311,7 @@ def split_huge(m: Arrays, space: int, vpn: int) -> int:
     for i in range(HUGE_PAGES):
         frame = m.frames[pfn + step * i]
         written = dirty != 0 and frame.bits & F_WRITTEN != 0
-        m.tables[leaf, i] = ((pfn + step * i) << PFN_SHIFT) | bits | (dirty if written else 0)
+        set_pte(m, leaf, i, mk_pte(pfn + step * i, bits | (dirty if written else 0)))
         if step == 1 and dirty != 0:
             frame.bits |= F_DIRTY
     m.spaces[space].generation += 1
@@ -327,7 +331,7 @@ def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     """Remove the huge entry that maps `vpn`, and the leaf table set aside for it."""
     entry = huge_entry(m, space, vpn)
     middle = find_table(m, space, vpn, 1)
-    m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = 0
+    set_pmd(m, middle, vpn, 0)
     free_table(m, cpu, space, take_aside(m, middle))
     note(m, UNMAP_PTE, 1)
     note(m, TABLE_FREE, 1)
@@ -356,9 +360,8 @@ def move_huge(m: Arrays, space: int, vpn: int, target: int) -> None:
     old = find_table(m, space, vpn, 1)
     new = find_table(m, space, target, 1)
     put_aside(m, take_aside(m, old), new)
-    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
-    m.tables[new, (target >> TABLE_SHIFT) & TABLE_MASK] = m.tables[old, at]
-    m.tables[old, at] = 0
+    set_pmd(m, new, target, pmdp_get(m, old, vpn))
+    set_pmd(m, old, vpn, 0)
 
 
 @compiled
@@ -390,12 +393,11 @@ def copy_huge(m: Arrays, cpu: int, task: int, space: int, new: int, vpn: int) ->
         return GROW
     if not secure(m, cpu, task, missing):
         return SHORT
-    entry = huge_entry(m, space, vpn) & ~PTE_WRITE
-    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
-    m.tables[find_table(m, space, vpn, 1), at] = entry
+    entry = pte_wrprotect(huge_entry(m, space, vpn))
+    set_pmd(m, find_table(m, space, vpn, 1), vpn, entry)
     middle = make_table(m, cpu, new, vpn, 1)
     set_aside(m, cpu, new, middle)
-    m.tables[middle, at] = entry & ~PTE_ACCESSED
+    set_pmd(m, middle, vpn, pte_mkold(entry))
     if entry & PTE_ZERO == 0:
         pfn = entry >> PFN_SHIFT
         add_mapper(m, new, pfn, 1)

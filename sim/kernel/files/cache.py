@@ -1,13 +1,12 @@
 """Pages of the page cache: how they get into it, and what maps them."""
 
 from sim.base.jit import compiled
+from sim.machine.entries import mk_pte, set_pte
 from sim.machine.layout import (
     F_DIRTY,
     F_FILE,
     F_LOCKED,
     KIND_SHMEM,
-    PFN_SHIFT,
-    PTE_PRESENT,
     Arrays,
 )
 from sim.machine.pool import give_back, take
@@ -81,4 +80,4 @@ def map_cached(m: Arrays, leaf: int, at: int, pfn: int, entry_bits: int) -> None
     frame = m.frames[pfn]
     frame.refs += 1
     frame.maps += 1
-    m.tables[leaf, at] = (pfn << PFN_SHIFT) | PTE_PRESENT | entry_bits
+    set_pte(m, leaf, at, mk_pte(pfn, entry_bits))

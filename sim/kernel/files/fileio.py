@@ -14,6 +14,7 @@ from sim.kernel.files.cache import cache_page, dirty_folio
 from sim.kernel.files.readahead import may_read, read_ahead, read_further, read_pages
 from sim.kernel.files.requests import request_room, submit, window_room
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, UNDER_WAY, note
+from sim.machine.entries import pte_mkclean, pte_present, pte_wrprotect, set_pte
 from sim.machine.layout import (
     A_SHARED,
     F_AHEAD,
@@ -22,9 +23,6 @@ from sim.machine.layout import (
     KIND_FILE,
     NONE,
     PFN_SHIFT,
-    PTE_DIRTY,
-    PTE_PRESENT,
-    PTE_WRITE,
     TABLE_MASK,
     Arrays,
 )
@@ -244,7 +242,7 @@ def protect_clean(m: Arrays, area: int, first: int, end: int) -> int:
         if leaf == NONE:
             continue
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
-        if entry & PTE_PRESENT != 0 and m.frames[entry >> PFN_SHIFT].bits & F_DIRTY != 0:
-            m.tables[leaf, vpn & TABLE_MASK] = entry & ~(PTE_WRITE | PTE_DIRTY)
+        if pte_present(entry) and m.frames[entry >> PFN_SHIFT].bits & F_DIRTY != 0:
+            set_pte(m, leaf, vpn & TABLE_MASK, pte_wrprotect(pte_mkclean(entry)))
             changed += 1
     return changed

@@ -24,6 +24,14 @@ from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.work import DONE, ENOMEM, GROW, MORE, SHORT, note
 from sim.machine.areas import area_room, insert_area, map_file, new_space
+from sim.machine.entries import (
+    maps_memory,
+    mk_pte,
+    pte_mkold,
+    pte_none,
+    ptep_set_wrprotect,
+    set_pte,
+)
 from sim.machine.layout import (
     A_DONTFORK,
     A_LOCKED,
@@ -37,9 +45,7 @@ from sim.machine.layout import (
     KIND_ANON,
     NONE,
     PFN_SHIFT,
-    PTE_ACCESSED,
     PTE_DIRTY,
-    PTE_PRESENT,
     PTE_WRITE,
     PTE_ZERO,
     TABLE_MASK,
@@ -255,7 +261,7 @@ def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
     pages = 0
     for i in range(first, last):
         entry = m.tables[parent, i]
-        if entry & PTE_PRESENT != 0 and entry & PTE_ZERO == 0:
+        if maps_memory(entry):
             pages += 1
     if not secure(m, cpu, task, missing + pages):
         return SHORT
@@ -265,16 +271,16 @@ def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
     entries = 0
     for i in range(first, last):
         entry = int(m.tables[parent, i])
-        if entry & PTE_PRESENT == 0:
+        if pte_none(entry):
             continue
         entries += 1
         if entry & PTE_ZERO != 0:
-            m.tables[child, i] = entry & ~PTE_ACCESSED
+            set_pte(m, child, i, pte_mkold(entry))
             continue
         pfn = entry >> PFN_SHIFT
         copy = fresh_page(m, cpu, family, int(m.frames[pfn].index))
         join_twins(m, pfn, copy)
-        m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
+        set_pte(m, child, i, mk_pte(copy, PTE_WRITE | PTE_DIRTY))
     count_resident(m, new, pages)
     note(m, FORK_TABLE, missing)
     note(m, FORK_EAGER_COPY, pages)
@@ -314,7 +320,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
     cached = 0
     for i in range(first, last):
         entry = int(m.tables[parent, i])
-        if entry & PTE_PRESENT != 0:
+        if not pte_none(entry):
             if m.frames[entry >> PFN_SHIFT].bits & F_FILE != 0:
                 cached += 1
             else:
@@ -327,22 +333,21 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
     family = family_of(m, int(o.area))
     for i in range(first, last):
         entry = int(m.tables[parent, i])
-        if entry & PTE_PRESENT == 0:
+        if pte_none(entry):
             continue
         pfn = entry >> PFN_SHIFT
         frame = m.frames[pfn]
         if eager and frame.bits & F_FILE == 0:
             copy = fresh_page(m, cpu, family, int(frame.index))
             join_twins(m, pfn, copy)
-            m.tables[child, i] = (copy << PFN_SHIFT) | PTE_PRESENT | PTE_WRITE | PTE_DIRTY
+            set_pte(m, child, i, mk_pte(copy, PTE_WRITE | PTE_DIRTY))
             continue
         if frame.bits & F_LARGE != 0:
             add_mapper(m, new, pfn, 1)
         frame.refs += 1
         frame.maps += 1
         frame.bits &= ~F_EXCLUSIVE
-        m.tables[parent, i] = entry & ~PTE_WRITE
-        m.tables[child, i] = entry & ~(PTE_WRITE | PTE_ACCESSED)
+        set_pte(m, child, i, pte_mkold(ptep_set_wrprotect(m, parent, i)))
     count_resident(m, new, anonymous)
     count_cached(m, new, int(m.areas[int(o.area)].kind), cached)
     note(m, FORK_TABLE, missing)

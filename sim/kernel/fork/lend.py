@@ -15,6 +15,17 @@ from sim.base.jit import compiled
 from sim.kernel.fault.mappers import add_mapper
 from sim.kernel.pages import count_resident
 from sim.kernel.work import DONE, GROW, MORE, SHORT, note
+from sim.machine.entries import (
+    maps_memory,
+    mk_pte,
+    pmd_populate,
+    pmdp_get,
+    pte_mkold,
+    pte_none,
+    ptep_set_wrprotect,
+    set_pmd,
+    set_pte,
+)
 from sim.machine.layout import (
     F_EXCLUSIVE,
     F_LARGE,
@@ -24,9 +35,6 @@ from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
     PMD_READONLY,
-    PTE_ACCESSED,
-    PTE_PRESENT,
-    PTE_WRITE,
     PTE_ZERO,
     TABLE_ENTRIES,
     TABLE_MASK,
@@ -52,7 +60,7 @@ ALL_PAGES = 1 << VPN_BITS
 def is_lent(m: Arrays, space: int, vpn: int) -> bool:
     """Whether the leaf table of `vpn`, which is there, may not be changed by `space`."""
     middle = find_table(m, space, vpn, 1)
-    return bool(m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] & PMD_READONLY != 0)
+    return pmdp_get(m, middle, vpn) & PMD_READONLY != 0
 
 
 @compiled
@@ -70,10 +78,10 @@ def next_lent(m: Arrays, space: int, vpn: int, end: int) -> int:
 @compiled
 def lend(m: Arrays, space: int, vpn: int) -> None:
     """Take from `space` the right to change the leaf table of `vpn`."""
-    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
     middle = find_table(m, space, vpn, 1)
-    if m.tables[middle, at] & PMD_READONLY == 0:
-        m.tables[middle, at] |= PMD_READONLY
+    entry = pmdp_get(m, middle, vpn)
+    if entry & PMD_READONLY == 0:
+        set_pmd(m, middle, vpn, entry | PMD_READONLY)
         m.spaces[space].lent += 1
         m.spaces[space].generation += 1
 
@@ -103,9 +111,7 @@ def lend_leaf(m: Arrays, task: int, vpn: int) -> None:
     if m.config[0].fork_kind == FORK_ON_DEMAND:
         leaf = find_table(m, space, vpn, 0)
         middle = find_table(m, new, vpn, 1)
-        m.tables[middle, (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
-            (leaf << PFN_SHIFT) | PTE_PRESENT | PMD_READONLY
-        )
+        set_pmd(m, middle, vpn, mk_pte(leaf, PMD_READONLY))
         m.table_info[leaf].refs += 1
         m.spaces[new].tables += 1
         m.spaces[new].lent += 1
@@ -121,7 +127,7 @@ def resident_below(m: Arrays, leaf: int) -> int:
     pages = 0
     for i in range(TABLE_ENTRIES):
         entry = int(m.tables[leaf, i])
-        if entry & PTE_PRESENT != 0 and entry & PTE_ZERO == 0:
+        if maps_memory(entry):
             pages += 1
     return pages
 
@@ -138,11 +144,11 @@ def share_entries(
     pages = 0
     for i in range(first, last):
         entry = int(m.tables[source, i])
-        if entry & PTE_PRESENT == 0:
+        if pte_none(entry):
             continue
         entries += 1
         if entry & PTE_ZERO != 0:
-            m.tables[target, i] = entry & ~PTE_ACCESSED
+            set_pte(m, target, i, pte_mkold(entry))
             continue
         pages += 1
         frame = m.frames[entry >> PFN_SHIFT]
@@ -151,10 +157,7 @@ def share_entries(
         frame.refs += 1
         frame.maps += 1
         frame.bits &= ~F_EXCLUSIVE
-        if entry & PTE_WRITE != 0:
-            entry &= ~PTE_WRITE
-            m.tables[source, i] = entry
-        m.tables[target, i] = entry & ~PTE_ACCESSED
+        set_pte(m, target, i, pte_mkold(ptep_set_wrprotect(m, source, i)))
     return entries, pages
 
 
@@ -173,9 +176,8 @@ def own_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     As many frames and slots for tables as `frames_to_own` says are secured.
     """
     s = m.spaces[space]
-    at = (vpn >> TABLE_SHIFT) & TABLE_MASK
     middle = find_table(m, space, vpn, 1)
-    leaf = int(m.tables[middle, at] >> PFN_SHIFT)
+    leaf = pmdp_get(m, middle, vpn) >> PFN_SHIFT
     tables = 0
     entries = 0
     pages = 0
@@ -192,7 +194,7 @@ def own_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
         copy = make_table(m, cpu, heir, vpn, 0)
         entries, pages = share_entries(m, leaf, copy, heir, 0, TABLE_ENTRIES)
         count_resident(m, heir, pages)
-    m.tables[middle, at] = (leaf << PFN_SHIFT) | PTE_PRESENT
+    pmd_populate(m, middle, vpn, leaf)
     s.lent -= 1
     s.generation += 1
     if tables > 0:
@@ -275,9 +277,7 @@ def drop_lent(m: Arrays, space: int, vpn: int) -> bool:
         m.table_info[leaf].refs -= 1
     else:  # the heir needs no copy: it gets the table itself
         heir = int(s.heir)
-        m.tables[find_table(m, heir, vpn, 1), (vpn >> TABLE_SHIFT) & TABLE_MASK] = (
-            leaf << PFN_SHIFT
-        ) | PTE_PRESENT
+        pmd_populate(m, find_table(m, heir, vpn, 1), vpn, leaf)
         m.spaces[heir].tables += 1
         count_resident(m, heir, pages)
     clear_entry(m, space, vpn, 0)

@@ -20,6 +20,7 @@ from sim.kernel.fault.huge import may_be_huge
 from sim.kernel.fork.lend import is_lent
 from sim.kernel.lock import lock_space, may_lock, unlock_space
 from sim.kernel.work import DONE, MORE, note
+from sim.machine.entries import maps_memory
 from sim.machine.layout import (
     F_LARGE,
     HUGE_ORDER,
@@ -28,8 +29,6 @@ from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
-    PTE_PRESENT,
-    PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
@@ -58,7 +57,7 @@ def worth_it(m: Arrays, space: int, base: int, leaf: int) -> bool:
     used = 0
     for at in range(HUGE_PAGES):
         entry = int(m.tables[leaf, at])
-        if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+        if not maps_memory(entry):
             absent += 1
             continue
         pfn = entry >> PFN_SHIFT

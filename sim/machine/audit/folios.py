@@ -5,14 +5,13 @@ from numpy.typing import NDArray
 
 from sim.base.errors import KernelPanicError
 from sim.base.jit import compiled
+from sim.machine.entries import maps_memory, pte_present
 from sim.machine.folios import folio_row
 from sim.machine.layout import (
     F_LARGE,
     NONE,
     PFN_SHIFT,
     PTE_HUGE,
-    PTE_PRESENT,
-    PTE_ZERO,
     TABLE_ENTRIES,
     Arrays,
 )
@@ -23,7 +22,7 @@ def _count_entry(
     m: Arrays, entry: int, space: int, totals: NDArray[np.int32], slots: NDArray[np.int32]
 ) -> None:
     """Count an entry if it maps a large folio, and if that has a slot for `space`."""
-    if entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0:
+    if not maps_memory(entry):
         return
     pfn = entry >> PFN_SHIFT
     if m.frames[pfn].bits & F_LARGE == 0:
@@ -45,7 +44,7 @@ def _count_below(
         entry = int(m.tables[middle, i])
         if entry & PTE_HUGE != 0:
             _count_entry(m, entry, space, totals, slots)
-        elif entry & PTE_PRESENT != 0:
+        elif pte_present(entry):
             for j in range(TABLE_ENTRIES):
                 small = int(m.tables[entry >> PFN_SHIFT, j])
                 _count_entry(m, small, space, totals, slots)

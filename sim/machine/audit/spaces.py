@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from sim.base.jit import compiled
 from sim.machine.audit.complaints import OK
+from sim.machine.entries import pte_present
 from sim.machine.layout import (
     A_ACCOUNT,
     A_SHARED,
@@ -21,7 +22,6 @@ from sim.machine.layout import (
     PMD_READONLY,
     PTE_DIRTY,
     PTE_HUGE,
-    PTE_PRESENT,
     PTE_WRITE,
     PTE_ZERO,
     TABLE_ENTRIES,
@@ -86,7 +86,7 @@ def _audit_leaf(
     area = NONE
     for i in range(TABLE_ENTRIES):
         entry = huge + (i << PFN_SHIFT) if huge != 0 else int(m.tables[slot, i])
-        if entry & PTE_PRESENT == 0:
+        if not pte_present(entry):
             continue
         page = vpn + i
         if area == NONE or page >= m.areas[area].end:
@@ -149,7 +149,7 @@ def _audit_middle(
     lent = 0
     for i in range(TABLE_ENTRIES):
         entry = int(m.tables[slot, i])
-        if entry & PTE_PRESENT == 0:
+        if not pte_present(entry):
             continue
         below = 0
         leaf = entry >> PFN_SHIFT
@@ -198,12 +198,12 @@ def audit_space(
     top = int(s.top)
     for i3 in range(TABLE_ENTRIES):
         e3 = int(m.tables[top, i3])
-        if e3 & PTE_PRESENT == 0:
+        if not pte_present(e3):
             continue
         tables += 1
         for i2 in range(TABLE_ENTRIES):
             e2 = int(m.tables[e3 >> PFN_SHIFT, i2])
-            if e2 & PTE_PRESENT == 0:
+            if not pte_present(e2):
                 continue
             base = (i3 << TABLE_SHIFT | i2) << TABLE_SHIFT
             bad, where, found, more = _audit_middle(
