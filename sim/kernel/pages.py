@@ -1,6 +1,7 @@
 """Anonymous pages: their family, their frames, their twins, and the resident set they count in."""
 
 from sim.base.jit import compiled, inlined
+from sim.machine.areas import join_family, new_family
 from sim.machine.layout import F_ANON, F_EXCLUSIVE, KIND_ANON, NONE, Arrays
 from sim.machine.pool import give_back, take
 
@@ -27,9 +28,8 @@ def found_family(m: Arrays, area: int) -> None:
     if not share_family(m, area, int(a.next), area, int(a.next)) and not share_family(
         m, area, int(a.prev), int(a.prev), area
     ):
-        a.family = m.pool[0].next_family
-        a.own = a.family
-        m.pool[0].next_family += 1
+        join_family(m, area, new_family(m), int(m.pool[0].next_anon_vma), 0)
+        m.pool[0].next_anon_vma += 1
 
 
 @compiled
@@ -51,8 +51,7 @@ def share_family(m: Arrays, area: int, other: int, lower: int, upper: int) -> bo
         or (a.bits ^ b.bits) & ~ACCESS_BITS != 0
     ):
         return False
-    a.family = b.family
-    a.own = b.own
+    join_family(m, area, int(b.family), int(b.own), 0)
     return True
 
 

@@ -67,14 +67,9 @@ def new_space(m: Arrays, cpu: int) -> int:
 
 @compiled
 def free_space(m: Arrays, cpu: int, slot: int) -> None:
-    """Free an address space whose lower tables are gone: its areas, its top table, its slot."""
+    """Free an address space whose areas and lower tables are gone: its top table, its slot."""
     pool = m.pool[0]
     s = m.spaces[slot]
-    area = int(s.first)
-    while area != NONE:
-        after = int(m.areas[area].next)
-        drop_area(m, area)
-        area = after
     free_table(m, cpu, slot, int(s.top))
     pool.committed -= s.committed
     s.committed = 0
@@ -131,7 +126,7 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
 
 @compiled
 def drop_area(m: Arrays, slot: int) -> None:
-    """Take an area off its address space and free its slot."""
+    """Take an area off its address space, its family and its file, and free its slot."""
     pool = m.pool[0]
     a = m.areas[slot]
     s = m.spaces[a.space]
@@ -148,6 +143,8 @@ def drop_area(m: Arrays, slot: int) -> None:
     s.n_areas -= 1
     s.pages -= a.end - a.start
     s.generation += 1
+    leave_family(m, slot)
+    leave_file(m, slot)
     a.space = NONE
     a.next = pool.free_area
     pool.free_area = slot
@@ -163,13 +160,92 @@ def find_area(m: Arrays, space: int, vpn: int) -> int:
     return area
 
 
+# -- the lists of the reverse map (`sim.kernel.rmap`) ----------------------------------------------
+
+
 @compiled
-def map_file(m: Arrays, area: int, kind: int, file: int) -> None:
-    """Say what an area maps; a file counts its areas."""
-    m.areas[area].kind = kind
-    m.areas[area].file = file
-    if file != NONE:
-        m.files[file].users += 1
+def new_family(m: Arrays) -> int:
+    """Return a family that an area is to found; there are as many rows for them as for areas."""
+    pool = m.pool[0]
+    family = int(pool.free_family)
+    row = m.families[family]
+    pool.free_family = row.next if row.next != 0 else family + 1
+    row.areas = NONE
+    return family
+
+
+@compiled
+def join_family(m: Arrays, slot: int, family: int, own: int, inherited: int) -> None:
+    """Give an area that has none a family, and its `anon_vma` in it; NONE leaves it without."""
+    a = m.areas[slot]
+    a.family = family
+    a.own = own
+    a.inherited = inherited
+    if family == NONE:
+        return
+    after = int(m.families[family].areas)
+    a.family_prev = NONE
+    a.family_next = after
+    if after != NONE:
+        m.areas[after].family_prev = slot
+    m.families[family].areas = slot
+
+
+@compiled
+def leave_family(m: Arrays, slot: int) -> None:
+    """Take an area off its family; the last one leaves it to be founded again."""
+    a = m.areas[slot]
+    if a.family == NONE:
+        return
+    row = m.families[int(a.family)]
+    if a.family_prev == NONE:
+        row.areas = a.family_next
+    else:
+        m.areas[int(a.family_prev)].family_next = a.family_next
+    if a.family_next != NONE:
+        m.areas[int(a.family_next)].family_prev = a.family_prev
+    if row.areas == NONE:
+        row.next = m.pool[0].free_family
+        m.pool[0].free_family = a.family
+    a.family = NONE
+
+
+@compiled
+def map_file(m: Arrays, slot: int, kind: int, file: int) -> None:
+    """Say what an area maps; a file counts and links its areas."""
+    a = m.areas[slot]
+    a.kind = kind
+    a.file = file
+    if file == NONE:
+        return
+    f = m.files[file]
+    after = int(f.areas)
+    a.file_prev = NONE
+    a.file_next = after
+    if after != NONE:
+        m.areas[after].file_prev = slot
+    f.areas = slot
+    f.users += 1
+
+
+@compiled
+def leave_file(m: Arrays, slot: int) -> None:
+    """Take an area off the file it maps."""
+    a = m.areas[slot]
+    if a.file == NONE:
+        return
+    f = m.files[int(a.file)]
+    if a.file_prev == NONE:
+        f.areas = a.file_next
+    else:
+        m.areas[int(a.file_prev)].file_next = a.file_next
+    if a.file_next != NONE:
+        m.areas[int(a.file_next)].file_prev = a.file_prev
+    f.users -= 1
+    a.file = NONE
+
+
+# -- areas split and merge -------------------------------------------------------------------------
 
 
 @compiled
@@ -184,10 +260,7 @@ def split_area(m: Arrays, slot: int, vpn: int) -> int:
     a.end = vpn
     m.spaces[a.space].pages -= end - vpn
     upper = insert_area(m, int(a.space), vpn, end, int(a.offset) + vpn - start, int(a.bits))
-    b = m.areas[upper]
-    b.family = a.family
-    b.own = a.own
-    b.inherited = a.inherited
+    join_family(m, upper, int(a.family), int(a.own), int(a.inherited))
     map_file(m, upper, int(a.kind), int(a.file))
     return upper
 
@@ -246,11 +319,7 @@ def join_areas(m: Arrays, lower: int, upper: int) -> None:
     s = m.spaces[a.space]
     end = int(b.end)
     if a.own == NONE:
-        a.family = b.family
-        a.own = b.own
-        a.inherited = b.inherited
-    if b.file != NONE:
-        m.files[b.file].users -= 1
+        join_family(m, lower, int(b.family), int(b.own), int(b.inherited))
     heap = s.heap == upper
     drop_area(m, upper)
     if heap:

@@ -53,7 +53,7 @@ def _blank(record: np.dtype[Any], *none: str) -> Any:
     return blank
 
 
-_NEW_FILE: Final = _blank(FILE, "next", "ra_prev")
+_NEW_FILE: Final = _blank(FILE, "next", "areas", "ra_prev")
 _NEW_TASK: Final = _blank(
     TASK, "space", "old_space", "cpu", "pin", "stack", "evict", "cached_area", "cached_tag",
     "cached_leaf", "cached_space",
@@ -105,6 +105,7 @@ class Machine:
         pool.head = NONE
         pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
         pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
+        pool.free_family = 1
         m.clock[0].tick_ns = 1_000_000_000 // self.host.hz
         m.percpu.head = NONE
         m.buddy.head = NONE
@@ -262,6 +263,7 @@ class Machine:
             m.grow("table_info")
         if pool.used_areas + 8 + self.images.most_segments > len(m.areas):
             m.grow("areas")
+            m.grow("families")  # each has an area
         if pool.used_spaces + 8 > len(m.spaces):
             m.grow("spaces")
         most = max(int(m.files["ra_pages"].max()), int(config.largest_read), 2 * HUGE_PAGES) + 4

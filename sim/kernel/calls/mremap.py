@@ -16,6 +16,7 @@ from sim.machine.areas import (
     find_area,
     insert_area,
     is_free,
+    join_family,
     map_file,
     may_lie,
     merge_area,
@@ -161,10 +162,7 @@ def copy_area_to(m: Arrays, space: int, area: int, target: int, pages: int) -> N
     fresh = a.kind == KIND_ANON and a.own == NONE
     offset = target if fresh else int(a.offset)
     copy = insert_area(m, space, target, target + pages, offset, int(a.bits) & ~A_HEAP)
-    b = m.areas[copy]
-    b.family = a.family
-    b.own = a.own
-    b.inherited = a.inherited
+    join_family(m, copy, int(a.family), int(a.own), int(a.inherited))
     map_file(m, copy, int(a.kind), int(a.file))
     if a.bits & A_ACCOUNT != 0:
         commit(m, space, pages)

@@ -6,13 +6,13 @@ use them any more (`free_pgd_range`).
 
 from sim.base.jit import compiled, inlined
 from sim.kernel.calls.ranges import area_ahead
-from sim.kernel.fault.filemap import evict_step, release_file, unmap_cached
+from sim.kernel.fault.filemap import evict_step, remove_vma, unmap_cached
 from sim.kernel.fault.huge import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.fork.lend import disinherit, drop_lent
 from sim.kernel.pages import forget_page
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
-from sim.machine.areas import area_room, drop_area, find_area, split_area
+from sim.machine.areas import area_room, find_area, split_area
 from sim.machine.entries import pte_present, ptep_get_and_clear
 from sim.machine.layout import (
     A_ACCOUNT,
@@ -164,8 +164,7 @@ def remove_areas(m: Arrays, cpu: int, task: int, start: int, end: int) -> None:
         after = int(m.areas[area].next)
         m.spaces[space].committed -= committed_by(m, area)
         m.pool[0].committed -= committed_by(m, area)
-        release_file(m, task, area)
-        drop_area(m, area)
+        remove_vma(m, task, area)
         dropped += 1
         area = after
     ceiling = ALL_PAGES if area == NONE else int(m.areas[area].start)

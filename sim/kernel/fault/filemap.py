@@ -32,6 +32,7 @@ from sim.kernel.files.readahead import hit, may_read, read_around, read_further,
 from sim.kernel.files.requests import window_room
 from sim.kernel.pages import count_resident, family_of, fresh_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
+from sim.machine.areas import drop_area
 from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
 from sim.machine.layout import (
     A_RANDOM,
@@ -327,13 +328,13 @@ def fill_step(m: Arrays, cpu: int, task: int) -> int:
 
 
 @compiled
-def release_file(m: Arrays, task: int, area: int) -> None:
-    """Take note that an area goes; the last one of a file leaves its pages to be evicted."""
+def remove_vma(m: Arrays, task: int, area: int) -> None:
+    """Drop an area; the last one of a file leaves its pages to be evicted."""
     file = int(m.areas[area].file)
+    drop_area(m, area)
     if file == NONE:
         return
     f = m.files[file]
-    f.users -= 1
     if f.users == 0 and f.known == 0:
         f.at = 0
         f.next = m.tasks[task].evict

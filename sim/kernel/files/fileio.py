@@ -13,8 +13,8 @@ from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.cache import cache_page, dirty_folio
 from sim.kernel.files.readahead import may_read, read_ahead, read_further, read_pages
 from sim.kernel.files.requests import request_room, submit, window_room
+from sim.kernel.rmap import page_mkclean
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, UNDER_WAY, note
-from sim.machine.entries import pte_mkclean, pte_present, pte_wrprotect, set_pte
 from sim.machine.layout import (
     A_SHARED,
     F_AHEAD,
@@ -22,12 +22,9 @@ from sim.machine.layout import (
     F_LOCKED,
     KIND_FILE,
     NONE,
-    PFN_SHIFT,
-    TABLE_MASK,
     Arrays,
 )
 from sim.machine.pool import secure
-from sim.machine.tables import find_table
 from sim.machine.work import CACHE_FILL, MADVISE_CALL, PROTECT_PTE
 
 
@@ -208,15 +205,12 @@ def write_back(m: Arrays, file: int, first: int, end: int) -> None:
             dirty += 1
     if dirty == 0:
         return
-    changed = 0
-    for area in range(1, int(m.pool[0].room_areas)):
-        a = m.areas[area]
-        if a.space != NONE and a.end > a.start and a.file == file and a.bits & A_SHARED != 0:
-            changed += protect_clean(m, area, first, end)
+    cleaned = 0
     start = NONE
     for index in range(first, end):
         pfn = int(m.cached[int(f.first) + index])
         if pfn != 0 and m.frames[pfn].bits & F_DIRTY != 0:
+            cleaned += page_mkclean(m, pfn)
             m.frames[pfn].bits &= ~F_DIRTY
             if start == NONE:
                 start = index
@@ -225,24 +219,4 @@ def write_back(m: Arrays, file: int, first: int, end: int) -> None:
             start = NONE
     if start != NONE:
         submit(m, file, start, end, 1)
-    note(m, PROTECT_PTE, changed)
-
-
-@compiled
-def protect_clean(m: Arrays, area: int, first: int, end: int) -> int:
-    """Write-protect and clean the entries of an area that map dirty pages in [first, end).
-
-    These are pages of its file.  Returns how many there were.
-    """
-    a = m.areas[area]
-    ahead = int(a.start - a.offset)
-    changed = 0
-    for vpn in range(max(first + ahead, int(a.start)), min(end + ahead, int(a.end))):
-        leaf = find_table(m, int(a.space), vpn, 0)
-        if leaf == NONE:
-            continue
-        entry = int(m.tables[leaf, vpn & TABLE_MASK])
-        if pte_present(entry) and m.frames[entry >> PFN_SHIFT].bits & F_DIRTY != 0:
-            set_pte(m, leaf, vpn & TABLE_MASK, pte_wrprotect(pte_mkclean(entry)))
-            changed += 1
-    return changed
+    note(m, PROTECT_PTE, cleaned)

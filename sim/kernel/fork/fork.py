@@ -23,7 +23,7 @@ from sim.kernel.lock import lock_up_to
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.work import DONE, ENOMEM, GROW, MORE, SHORT, note
-from sim.machine.areas import area_room, insert_area, map_file, new_space
+from sim.machine.areas import area_room, insert_area, join_family, map_file, new_space
 from sim.machine.entries import (
     maps_memory,
     mk_pte,
@@ -165,11 +165,8 @@ def copy_area(m: Arrays, task: int) -> int:
     copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.bits) & ~A_LOCKED)
     map_file(m, copy, int(a.kind), int(a.file))
     if needs_copy(m, int(o.area)):
-        b = m.areas[copy]
-        b.family = a.family
-        b.own = m.pool[0].next_family
-        b.inherited = 1
-        m.pool[0].next_family += 1
+        join_family(m, copy, int(a.family), int(m.pool[0].next_anon_vma), 1)
+        m.pool[0].next_anon_vma += 1
     if m.spaces[int(t.space)].heap == o.area:
         m.spaces[new].heap = copy
     commit(m, new, committed_by(m, copy))

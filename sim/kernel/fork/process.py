@@ -5,7 +5,7 @@ Read in Linux 6.12 `kernel/fork.c`, `kernel/exit.c`.
 
 from sim.base.jit import compiled
 from sim.kernel.calls.unmap import teardown_step
-from sim.kernel.fault.filemap import evict_step, release_file
+from sim.kernel.fault.filemap import evict_step, remove_vma
 from sim.kernel.fork.lend import let_go
 from sim.kernel.fork.task import drop_stack, take_stack
 from sim.kernel.lock import release, tell
@@ -50,10 +50,8 @@ def leave_space(m: Arrays, cpu: int, task: int, space: int) -> int:
         return MORE
     note(m, TABLE_FREE, free_tables(m, cpu, space, 0, ALL_PAGES, 0, ALL_PAGES))
     note(m, UNMAP_AREA, int(s.n_areas))
-    area = int(s.first)
-    while area != NONE:
-        release_file(m, task, area)
-        area = int(m.areas[area].next)
+    while s.first != NONE:
+        remove_vma(m, task, int(s.first))
     free_space(m, cpu, space)
     return DONE
 

@@ -31,5 +31,7 @@ COMPLAINTS: Final = {
     26: "a page that the device is reading is mapped, or has been changed",
     27: "the pages that the device is reading are miscounted",
     28: "the parent and the child of an Async-fork do not name each other",
+    29: "an anonymous page is not where the reverse map looks for it",
+    30: "an area is not linked with the others of its family or file",
     16: "copies are not the frames beyond one per page of data",
 }

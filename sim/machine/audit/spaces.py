@@ -60,6 +60,8 @@ def _audit_entry(
         return OK
     if frame.bits & F_ANON == 0 or a.bits & A_SHARED != 0:
         return 4
+    if frame.family != a.family or frame.index != a.offset + page - a.start:
+        return 29
     if frame.bits & F_EXCLUSIVE != 0 and frame.maps != 1:
         return 5
     if entry & PTE_WRITE != 0 and frame.maps != 1:
@@ -106,6 +108,27 @@ def _audit_leaf(
 
 
 @compiled
+def _is_linked(m: Arrays, area: int) -> bool:
+    """Whether the areas before and behind one in the lists of the reverse map are so."""
+    a = m.areas[area]
+    if a.family != NONE:
+        before, after = int(a.family_prev), int(a.family_next)
+        first = m.families[int(a.family)].areas if before == NONE else m.areas[before].family_next
+        if first != area or (after != NONE and m.areas[after].family_prev != area):
+            return False
+        if after != NONE and m.areas[after].family != a.family:
+            return False
+    if a.file != NONE:
+        before, after = int(a.file_prev), int(a.file_next)
+        first = m.files[int(a.file)].areas if before == NONE else m.areas[before].file_next
+        if first != area or (after != NONE and m.areas[after].file_prev != area):
+            return False
+        if after != NONE and m.areas[after].file != a.file:
+            return False
+    return True
+
+
+@compiled
 def _audit_areas(m: Arrays, space: int, users: NDArray[np.int64]) -> tuple[int, int]:
     """Check the list of areas and what they promise; count the areas of each file."""
     s = m.spaces[space]
@@ -124,6 +147,8 @@ def _audit_areas(m: Arrays, space: int, users: NDArray[np.int64]) -> tuple[int, 
             committed += a.end - a.start
         if a.file != NONE:
             users[int(a.file)] += 1
+        if not _is_linked(m, area):
+            return 30, area
         before = area
         area = int(a.next)
     if pages != s.pages:

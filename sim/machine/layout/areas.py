@@ -37,11 +37,23 @@ AREA = np.dtype(
             "next",
             "prev",
             "family",  # root of its anon_vma, or NONE: no page of it was ever written privately
+            "family_next",  # links of the areas of its family
+            "family_prev",
             "own",  # its anon_vma: one of several of a root
             "inherited",  # 1 if its anon_vma came from a parent process
             "bits",  # Linux vm_flags
             "kind",
             "file",  # what it maps from page `offset` on, or NONE
+            "file_next",  # links of the areas that map the file
+            "file_prev",
         )
     ]
 )
+
+FAMILY = np.dtype(
+    [
+        ("areas", "i8"),  # the first area whose private pages belong to it
+        ("next", "i8"),  # of one that is free, the next free row
+    ]
+)
+"""A family of areas: those with one `anon_vma` root, where its pages may be mapped."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.base.cache import CHECKED
-from sim.machine.layout.areas import AREA
+from sim.machine.layout.areas import AREA, FAMILY
 from sim.machine.layout.clock import CLOCK, LATENCY, N_QUANTILES, PEAK, SAMPLE
 from sim.machine.layout.config import CONFIG
 from sim.machine.layout.cpus import CPU
@@ -35,6 +35,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "table_info": (TABLE, ()),
     "spaces": (SPACE, ()),
     "areas": (AREA, ()),
+    "families": (FAMILY, ()),
     "files": (FILE, ()),
     "cached": (INT, ()),
     "requests": (REQUEST, ()),
@@ -105,6 +106,7 @@ class Arrays:
     table_info: Any
     spaces: Any
     areas: Any
+    families: Any
     files: Any
     cached: NDArray[np.int64]
     """Frames of files' pages, 0 where a page is not in the page cache."""

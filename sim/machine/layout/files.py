@@ -10,6 +10,7 @@ FILE = np.dtype(
             "pages",
             "first",  # where its pages lie in `cached`
             "users",  # areas that map it
+            "areas",  # the first of them, or NONE
             "resident",  # pages in the page cache
             "known",  # 1 if it stays in the page cache when nobody maps it any more
             "committed",  # pages promised to it (shared anonymous memory)

@@ -47,7 +47,7 @@ POOL = np.dtype(
             "under_way",  # pages that the device is reading, or has been asked for
             "requests",  # rows of `requests` that the device has not taken yet
             "room_requests",
-            "next_family",
+            "next_anon_vma",  # no two areas have been given the same number
             # slots of the arrays
             "room_tables",
             "room_areas",
@@ -55,6 +55,7 @@ POOL = np.dtype(
             "free_table",
             "used_tables",
             "free_area",
+            "free_family",
             "used_areas",
             "free_space",
             "used_spaces",

@@ -1,0 +1,82 @@
+"""The reverse map: from a page to the entries that map it.
+
+Areas of one family (of one `anon_vma` root), and areas of one file, are linked
+(`sim.machine.areas`).  An area maps a page where its page offset says, or not at all; its page
+tables tell.  So a walk costs a look at each area that may map the page, however many others there
+are.  Read in Linux 6.12 `mm/rmap.c` (`rmap_walk`, `page_mkclean_one`), `mm/page_vma_mapped.c` and
+`mm/internal.h` (`vma_address`).
+"""
+
+from sim.base.jit import compiled
+from sim.machine.entries import maps_frame, pmd_index, pmdp_get, pte_mkclean, pte_wrprotect, set_pte
+from sim.machine.layout import A_SHARED, F_FILE, NONE, PFN_SHIFT, PTE_HUGE, TABLE_MASK, Arrays
+from sim.machine.tables import find_table
+
+
+@compiled
+def vma_address(m: Arrays, pfn: int, area: int) -> int:
+    """Return the page of the area at which it would map a frame's page; NONE if it has none."""
+    a = m.areas[area]
+    vpn = int(a.start + m.frames[pfn].index - a.offset)
+    return vpn if a.start <= vpn < a.end else NONE
+
+
+@compiled
+def page_vma_mapped(m: Arrays, pfn: int, space: int, vpn: int) -> tuple[int, int]:
+    """Return the table and the number in it of the entry at `vpn` that maps the frame.
+
+    A huge entry counts, which is in a table of level 1.  NONE twice: the frame is not there.
+    """
+    leaf = find_table(m, space, vpn, 0)
+    if leaf != NONE:
+        if maps_frame(int(m.tables[leaf, vpn & TABLE_MASK]), pfn):
+            return leaf, vpn & TABLE_MASK
+        return NONE, NONE
+    middle = find_table(m, space, vpn, 1)
+    if middle != NONE:
+        entry = pmdp_get(m, middle, vpn)
+        if entry & PTE_HUGE != 0 and (entry >> PFN_SHIFT) + (vpn & TABLE_MASK) == pfn:
+            return middle, pmd_index(vpn)
+    return NONE, NONE
+
+
+@compiled
+def next_mapper(m: Arrays, pfn: int, area: int) -> tuple[int, int, int, int]:
+    """Return the next area behind `area` that maps a frame, the page, the table and the entry.
+
+    The first one if `area` is NONE; all are NONE when there is no other.  `pfn` is a page of a
+    file's or an anonymous one.  Address spaces that share a leaf table each have their turn.
+    """
+    frame = m.frames[pfn]
+    in_file = frame.bits & F_FILE != 0
+    if area != NONE:
+        area = int(m.areas[area].file_next if in_file else m.areas[area].family_next)
+    elif in_file:
+        area = int(m.files[int(frame.family)].areas)
+    else:
+        area = int(m.families[int(frame.family)].areas)
+    while area != NONE:
+        a = m.areas[area]
+        vpn = vma_address(m, pfn, area)
+        if vpn != NONE:
+            table, at = page_vma_mapped(m, pfn, int(a.space), vpn)
+            if table != NONE:
+                return area, vpn, table, at
+        area = int(a.file_next if in_file else a.family_next)
+    return NONE, NONE, NONE, NONE
+
+
+@compiled
+def page_mkclean(m: Arrays, pfn: int) -> int:
+    """Make the shared entries of a file's page clean and read-only; return how many there are.
+
+    So that the next write to it is a fault, and heard of.
+    """
+    cleaned = 0
+    area, _vpn, table, at = next_mapper(m, pfn, NONE)
+    while area != NONE:
+        if m.areas[area].bits & A_SHARED != 0:
+            set_pte(m, table, at, pte_wrprotect(pte_mkclean(int(m.tables[table, at]))))
+            cleaned += 1
+        area, _vpn, table, at = next_mapper(m, pfn, area)
+    return cleaned
