@@ -21,6 +21,7 @@ from sim.engine.runqueue import (
     wake,
 )
 from sim.engine.timers import arrival_ns, first_due_ns
+from sim.kernel.flush import tlb_finish_mmu
 from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
@@ -118,6 +119,8 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
         status = MORE if o.demand_ns > 0 else DONE
     else:
         status = call_step(m, cpu, task)
+    if clock.flush_space != 0:
+        tlb_finish_mmu(m)
     if status > DONE:
         return status
     if clock.kind == BEGUN:

@@ -8,6 +8,7 @@ are.  Read in Linux 6.12 `mm/rmap.c` (`rmap_walk`, `page_mkclean_one`), `mm/page
 """
 
 from sim.base.jit import compiled
+from sim.kernel.flush import flush_tlb_range
 from sim.machine.entries import maps_frame, pmd_index, pmdp_get, pte_mkclean, pte_wrprotect, set_pte
 from sim.machine.layout import A_SHARED, F_FILE, NONE, PFN_SHIFT, PTE_HUGE, TABLE_MASK, Arrays
 from sim.machine.tables import find_table
@@ -73,10 +74,11 @@ def page_mkclean(m: Arrays, pfn: int) -> int:
     So that the next write to it is a fault, and heard of.
     """
     cleaned = 0
-    area, _vpn, table, at = next_mapper(m, pfn, NONE)
+    area, vpn, table, at = next_mapper(m, pfn, NONE)
     while area != NONE:
         if m.areas[area].bits & A_SHARED != 0:
             set_pte(m, table, at, pte_wrprotect(pte_mkclean(int(m.tables[table, at]))))
+            flush_tlb_range(m, int(m.areas[area].space), vpn, vpn + 1)
             cleaned += 1
-        area, _vpn, table, at = next_mapper(m, pfn, area)
+        area, vpn, table, at = next_mapper(m, pfn, area)
     return cleaned

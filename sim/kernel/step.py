@@ -13,6 +13,7 @@ from sim.kernel.calls.unmap import dontneed_step, unmap_step
 from sim.kernel.chain import chain
 from sim.kernel.files.fadvise import fadvise_step
 from sim.kernel.files.fileio import file_read_step, file_write_step, fsync_step, msync_step
+from sim.kernel.flush import tlb_finish_mmu
 from sim.kernel.fork.fork import fork_step
 from sim.kernel.fork.lend import ALL_PAGES, adopt_step, own_range_step
 from sim.kernel.fork.process import exit_step, reap_step, vfork_step
@@ -215,6 +216,7 @@ def step(m: Arrays, cpu: int, task: int) -> int:
     clock = m.clock[0]
     clock.lines = 0
     clock.kind = -1
-    if m.operations[task].op == OP_ACCESS:
-        return access_step(m, cpu, task)
-    return call_step(m, cpu, task)
+    is_access = m.operations[task].op == OP_ACCESS
+    status = access_step(m, cpu, task) if is_access else call_step(m, cpu, task)
+    tlb_finish_mmu(m)
+    return status

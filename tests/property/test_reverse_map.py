@@ -1,12 +1,12 @@
 """The reverse map finds each entry that maps a page, and no other, whatever happened before."""
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.entries import area_of, spaces_in_use, translations
 from support.samples import sample
+from support.scripted import forking_scripts, on_host
 
 from sim.base.errors import KernelPanicError
 from sim.kernel.rmap import next_mapper
@@ -20,8 +20,6 @@ from sim.machine.layout import (
     THP_NEVER,
 )
 from sim.script.grammar import Operation
-from sim.script.predict import roomy_host
-from sim.script.random import random_script, script_generator
 from sim.script.run import Scripted
 from sim.script.validity import parse_script
 
@@ -53,24 +51,27 @@ def missed(m: Any) -> list[int]:
     return [pfn for pfn, them in all_mappers(m).items() if sorted(them) != sorted(mappers(m, pfn))]
 
 
-def after(script: list[Operation], **host: Any) -> Scripted:
-    """Carry out a script; the reverse map must be right after each operation."""
-    scripted = Scripted(replace(roomy_host(script), **host))
+def after(script: list[Operation], **host: Any) -> tuple[Scripted, int]:
+    """Carry out a script; the reverse map must be right after each operation.
+
+    Returns the machine, and how many entries mapped one frame at most.
+    """
+    scripted = on_host(script, **host)
+    most = 0
     for operation in script:
         scripted.perform(operation)
-        assert missed(scripted.machine.arrays) == [], operation
-    return scripted
+        m = scripted.machine.arrays
+        assert missed(m) == [], operation
+        most = max([most, *map(len, all_mappers(m).values())])
+    return scripted, most
 
 
 @pytest.mark.parametrize("thp", [THP_NEVER, THP_ALWAYS])
 @pytest.mark.parametrize("fork", [FORK_COW, FORK_EAGER, FORK_ON_DEMAND, FORK_ASYNC])
 def test_it_finds_what_a_look_at_all_entries_finds(fork: int, thp: int) -> None:
-    seen = set()
-    for index in range(sample(2, 60)):
-        script = random_script(script_generator(5 + fork, 10 * index + thp))
-        m = after(script, fork_kind=fork, thp=thp).machine.arrays
-        seen |= {len(them) for them in all_mappers(m).values()}
-    assert fork == FORK_EAGER or max(seen) > 1
+    scripts = forking_scripts(5 + 10 * fork + thp, sample(2, 60))
+    most = max(after(script, fork_kind=fork, thp=thp)[1] for script in scripts)
+    assert fork == FORK_EAGER or most > 1
 
 
 FORKED = """\
@@ -89,7 +90,7 @@ def shared_pages() -> tuple[Scripted, Any, Any]:
 
     The lists are that of a family and that of a file.
     """
-    scripted = after(parse_script(FORKED))
+    scripted, _ = after(parse_script(FORKED))
     m = scripted.machine.arrays
     child = scripted.processes["C"]
     rows = [area_of(m, scripted.space(child), child.regions[name].start) for name in "AB"]

@@ -25,6 +25,7 @@ from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.folio import make_folio
 from sim.kernel.fault.huge import put_aside
 from sim.kernel.fault.mappers import drop_mapper
+from sim.kernel.flush import flush_pmd
 from sim.kernel.overcommit import refuse
 from sim.kernel.pages import count_resident, forget_page, join_twins
 from sim.kernel.work import BY_MEMORY, DONE, EINVAL, MORE, note
@@ -113,6 +114,7 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
     if a.bits & A_WRITE != 0:
         bits |= PTE_WRITE
     set_pmd(m, middle, base, mk_pte(block, bits))
+    flush_pmd(m, space, base)
     m.spaces[space].generation += 1
     count_resident(m, space, HUGE_PAGES - copied)
     m.pool[0].released += 1

@@ -20,6 +20,7 @@ from sim.base.jit import compiled
 from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.folio import folio_pages, maybe_shared
 from sim.kernel.fault.huge import huge_entry, maybe_shared_whole, split_huge
+from sim.kernel.flush import flush_pmd, flush_tlb_range
 from sim.kernel.pages import forget_page
 from sim.kernel.work import DONE, EINVAL, MORE, note
 from sim.machine.areas import find_area
@@ -103,6 +104,7 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
         if end - start == HUGE_PAGES:
             middle = find_table(m, space, start, 1)
             set_pmd(m, middle, start, pte_mkclean(entry))
+            flush_pmd(m, space, start)
             clean_frames(m, pfn, HUGE_PAGES)
             note(m, UNMAP_PTE, 1)
             return
@@ -133,6 +135,7 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
                 continue
         if frame.bits & F_DIRTY == 0 or mappings(m, pfn, run) == run:
             clean_entries(m, leaf, vpn & TABLE_MASK, run)
+            flush_tlb_range(m, space, vpn, vpn + run)
             clean_frames(m, pfn, run)
             cleaned += run
         vpn += run
@@ -239,6 +242,7 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
             continue
         zero = ZERO_PAGE if entry & PTE_ACCESSED != 0 else pte_mkold(ZERO_PAGE)
         set_pte(m, leaf, page & TABLE_MASK, zero)
+        flush_tlb_range(m, space, page, page + 1)
         frame.maps = 0
         m.spaces[space].rss_anon -= 1
         forget_page(m, cpu, at)

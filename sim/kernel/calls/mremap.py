@@ -9,6 +9,7 @@ from sim.base.jit import compiled
 from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.unmap import split_edges, unmap_step
 from sim.kernel.fault.huge import huge_entry, move_huge, split_huge
+from sim.kernel.flush import flush_tlb_range
 from sim.kernel.overcommit import commit, promised, refuse
 from sim.kernel.work import BY_LIMIT, DONE, EFAULT, EINVAL, ENOMEM, GROW, MORE, SHORT, note
 from sim.machine.areas import (
@@ -224,6 +225,7 @@ def move_leaf(m: Arrays, cpu: int, task: int, start: int, end: int, target: int)
     else:
         leaf = find_table(m, space, start, 0)
         clear_entry(m, space, start, 0)
+        flush_tlb_range(m, space, start, end)
         pmd_populate(m, middle, target, leaf)
     return MORE
 
@@ -246,6 +248,7 @@ def move_small(m: Arrays, cpu: int, task: int, start: int, end: int, target: int
         if not pte_none(entry):
             set_pte(m, leaf, (target + i) & TABLE_MASK, entry)
             moved += 1
+    flush_tlb_range(m, space, start, end)
     note(m, TABLE_ALLOC, missing)
     note(m, PROTECT_PTE, moved)
     return MORE

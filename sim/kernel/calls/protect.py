@@ -9,6 +9,7 @@ from sim.base.jit import compiled
 from sim.kernel.calls.populate import WRITE, populate_page
 from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.huge import huge_entry, split_across, split_huge
+from sim.kernel.flush import flush_pmd, flush_tlb_range
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MORE, note
 from sim.machine.areas import area_room, find_area, merge_area, split_area
@@ -28,6 +29,7 @@ from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
     PTE_DIRTY,
+    PTE_WRITE,
     PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
@@ -178,8 +180,8 @@ def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None
     gives = allowed and m.config[0].rules & R_PROTECT_WRITE != 0
     is_file = a.kind == KIND_FILE
     changed = 0
-    first = start & TABLE_MASK
-    for at in range(first, first + end - start):
+    for vpn in range(start, end):
+        at = vpn & TABLE_MASK
         entry = int(m.tables[leaf, at])
         if not pte_present(entry):
             continue
@@ -191,6 +193,8 @@ def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None
         elif is_file:
             writable = allowed and entry & PTE_DIRTY != 0
         set_pte(m, leaf, at, pte_mkwrite(entry) if writable else pte_wrprotect(entry))
+        if entry & PTE_WRITE != 0 and not writable:
+            flush_tlb_range(m, space, vpn, vpn + 1)
     note(m, PROTECT_PTE, changed)
 
 
@@ -205,6 +209,7 @@ def protect_huge(m: Arrays, space: int, vpn: int, allowed: bool) -> None:
         set_pmd(m, middle, vpn, pte_mkwrite(entry))
     else:
         set_pmd(m, middle, vpn, pte_wrprotect(entry))
+        flush_pmd(m, space, vpn)
     note(m, PROTECT_PTE, 1)
 
 

@@ -9,6 +9,7 @@ from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.filemap import evict_step, remove_vma, unmap_cached
 from sim.kernel.fault.huge import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.fault.mappers import drop_mapper
+from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.lend import disinherit, drop_lent
 from sim.kernel.pages import forget_page
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
@@ -86,6 +87,8 @@ def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
         if pte_present(int(m.tables[leaf, at])):
             freed += zap(m, cpu, space, leaf, at)
             removed += 1
+    if removed > 0:
+        flush_tlb_range(m, space, start, end)
     note(m, UNMAP_PTE, removed)
     note(m, FRAME_FREE, freed)
 

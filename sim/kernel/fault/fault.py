@@ -25,6 +25,7 @@ from sim.kernel.fault.filemap import bring_in, file_fault, write_cached
 from sim.kernel.fault.folio import fill_folio, may_reuse
 from sim.kernel.fault.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.fault.mappers import drop_mapper
+from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.lend import frames_to_own, is_lent, own_leaf
 from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, promised
@@ -120,6 +121,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     a = m.areas[area]
     new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
     set_pte(m, leaf, at, mk_pte(new, WRITTEN))
+    flush_tlb_range(m, int(t.space), vpn, vpn + 1)
     if entry & PTE_ZERO != 0:
         count_resident(m, int(t.space), 1)
         note_fault(m, ZERO_FILL)

@@ -30,6 +30,7 @@ from sim.kernel.files.cache import (
 )
 from sim.kernel.files.readahead import hit, may_read, read_around, read_further, read_pages
 from sim.kernel.files.requests import window_room
+from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import count_resident, family_of, fresh_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
 from sim.machine.areas import drop_area
@@ -283,6 +284,7 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
         return SHORT
     new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
     set_pte(m, leaf, at, mk_pte(new, WRITTEN))
+    flush_tlb_range(m, space, vpn, vpn + 1)
     old.refs -= 1
     old.maps -= 1
     count_cached(m, space, int(a.kind), -1)

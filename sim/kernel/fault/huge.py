@@ -22,6 +22,7 @@ from typing import Final
 from sim.base.jit import compiled
 from sim.kernel.fault.folio import make_folio, mark_written, maybe_shared
 from sim.kernel.fault.mappers import add_mapper, drop_mapper
+from sim.kernel.flush import flush_pmd
 from sim.kernel.pages import (
     count_resident,
     family_of,
@@ -228,6 +229,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
             block = take_block(m, task, HUGE_ORDER, KIND_ANON)
             if block != NONE:
                 fill_huge(m, task, area, middle, vpn, block)
+                flush_pmd(m, int(t.space), vpn)
                 return DONE
     elif m.frames[pfn].bits & F_EXCLUSIVE != 0 or sole_mapping(m, pfn):
         for frame in range(pfn, pfn + HUGE_PAGES):
@@ -256,8 +258,10 @@ def copy_block(
 ) -> None:
     """Map a copy of a shared huge page in its place, as Linux before 5.8 does."""
     pfn = pmdp_get(m, middle, vpn) >> PFN_SHIFT
-    m.spaces[int(m.tasks[task].space)].rss_anon -= HUGE_PAGES
+    space = int(m.tasks[task].space)
+    m.spaces[space].rss_anon -= HUGE_PAGES
     map_block(m, task, area, middle, vpn, block)
+    flush_pmd(m, space, vpn)
     for i in range(HUGE_PAGES):
         m.frames[block + i].bits |= m.frames[pfn + i].bits & F_WRITTEN
         join_twins(m, pfn + i, block + i)
@@ -314,6 +318,7 @@ def split_huge(m: Arrays, space: int, vpn: int) -> int:
         set_pte(m, leaf, i, mk_pte(pfn + step * i, bits | (dirty if written else 0)))
         if step == 1 and dirty != 0:
             frame.bits |= F_DIRTY
+    flush_pmd(m, space, vpn)
     m.spaces[space].generation += 1
     note(m, HUGE_SPLIT, 1)
     return leaf
@@ -332,6 +337,7 @@ def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     entry = huge_entry(m, space, vpn)
     middle = find_table(m, space, vpn, 1)
     set_pmd(m, middle, vpn, 0)
+    flush_pmd(m, space, vpn)
     free_table(m, cpu, space, take_aside(m, middle))
     note(m, UNMAP_PTE, 1)
     note(m, TABLE_FREE, 1)
@@ -362,6 +368,7 @@ def move_huge(m: Arrays, space: int, vpn: int, target: int) -> None:
     put_aside(m, take_aside(m, old), new)
     set_pmd(m, new, target, pmdp_get(m, old, vpn))
     set_pmd(m, old, vpn, 0)
+    flush_pmd(m, space, vpn)
 
 
 @compiled

@@ -10,6 +10,7 @@ from sim.kernel.fault.folio import folio_runs
 from sim.kernel.fault.huge import copy_huge, split_huge
 from sim.kernel.fault.mappers import add_mapper
 from sim.kernel.files.cache import count_cached
+from sim.kernel.flush import flush_tlb_mm
 from sim.kernel.fork.lend import (
     ALL_PAGES,
     disinherit,
@@ -60,7 +61,6 @@ from sim.machine.work import (
     FORK_AREA,
     FORK_BASE,
     FORK_EAGER_COPY,
-    FORK_FLUSH,
     FORK_FOLIO,
     FORK_PTE,
     FORK_TABLE,
@@ -371,7 +371,7 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
         area = int(o.area)
         if area == NONE:
             drop_reserve(m, task)
-            note(m, FORK_FLUSH, 1)
+            flush_tlb_mm(m, int(t.space))
             return DONE
         a = m.areas[area]
         if o.child_area == NONE and a.bits & A_DONTFORK == 0:

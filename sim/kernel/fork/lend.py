@@ -13,6 +13,7 @@ latency spikes incurred by the fork-based snapshot mechanism from the OS level" 
 
 from sim.base.jit import compiled
 from sim.kernel.fault.mappers import add_mapper
+from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import count_resident
 from sim.kernel.work import DONE, GROW, MORE, SHORT, note
 from sim.machine.entries import (
@@ -281,6 +282,7 @@ def drop_lent(m: Arrays, space: int, vpn: int) -> bool:
         m.spaces[heir].tables += 1
         count_resident(m, heir, pages)
     clear_entry(m, space, vpn, 0)
+    flush_tlb_range(m, space, vpn, vpn + HUGE_PAGES)
     s.tables -= 1
     s.rss_anon -= pages
     m.pool[0].released += 1

@@ -24,6 +24,7 @@ CLOCK = np.dtype(
             "lines",
             "kind",  # fault kind of this step, or NONE
             "fault_ps",
+            "flush_space",  # an address space that is due a flush when it ends, or 0
             # memory pressure
             "stalled",  # tasks that wait for memory
             "some_from_ns",  # `some_ns` reaches up to here

@@ -39,6 +39,11 @@ SPACE = np.dtype(
             "lent",  # leaf tables it may not change
             "heir",  # the address space that still copies leaf tables from it, or NONE
             "lender",  # the one it still copies leaf tables from, or NONE
+            "tlb_gen",  # flushes so far, of what processors know of it (`sim.kernel.flush`)
+            "flush_due",  # 1 if one is due when the step under way ends
+            "flush_start",  # of that one, or the last: its pages
+            "flush_end",
+            "flush_next",  # the next that is due one, or 0
             "next",
         )
     ]
