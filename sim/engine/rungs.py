@@ -68,12 +68,12 @@ class Kill(Rung):
 
     def _candidates(self) -> list[Candidate]:
         tasks = [task for task in self._scope.processes() if task.may_be_interrupted]
-        resident, tables = self._table.resident_and_tables(tasks)
+        resident, swapped, tables = self._table.memory_of(tasks)
         return [
             Candidate(
                 task.pid,
                 resident[n],
-                0,
+                swapped[n],
                 tables[n],
                 task.group.oom_score_adj,
                 task.vfork_done is not None,
@@ -114,7 +114,7 @@ class Queue(Rung):
     def _holder(self, task: Task) -> Task | None:
         """Return who holds most of the memory that `task` waits for."""
         others = [other for other in self._table.living() if other is not task]
-        resident, _ = self._table.resident_and_tables(others)
+        resident, _, _ = self._table.memory_of(others)
         return others[resident.index(max(resident))] if others else None
 
     def _tell(self) -> None:

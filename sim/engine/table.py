@@ -138,11 +138,12 @@ class TaskTable:
         others = [t for t in others if t.pid in self.by_pid and t is not task and not t.daemon]
         return [task, *sorted(others, key=lambda t: t.birth)]
 
-    def resident_and_tables(self, tasks: Sequence[Task]) -> tuple[list[int], list[int]]:
-        """Return tasks' resident pages and page-table pages, a value each."""
+    def memory_of(self, tasks: Sequence[Task]) -> tuple[list[int], list[int], list[int]]:
+        """Return tasks' resident pages, swapped-out and page-table pages, a value each."""
         m = self._machine.arrays
         spaces = m.tasks["space"][[task.row for task in tasks]]
         s = m.spaces[np.maximum(spaces, 0)]
         there = spaces != NONE
         resident = (s["rss_anon"] + s["rss_file"] + s["rss_shmem"]) * there
-        return resident.tolist(), (s["tables"] * there).tolist()
+        swapped, tables = (s[name] * there for name in ("swapents", "tables"))
+        return resident.tolist(), swapped.tolist(), tables.tolist()

@@ -41,7 +41,7 @@ def new_space(m: Arrays, cpu: int) -> int:
     s.rss_file = 0
     s.rss_shmem = 0
     s.peak_rss = 0
-    s.swapped = 0
+    s.swapents = 0
     s.tables = 0
     s.committed = 0
     s.generation += 1

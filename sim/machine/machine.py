@@ -82,7 +82,7 @@ class Machine:
         rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES}
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
-        rows |= {"requests": _FIRST_REQUESTS}
+        rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
         self.arrays = Arrays(rows)

@@ -23,7 +23,7 @@ class HostSpec:
     `THP_NEVER` and its like; `thp_sizes` are sizes of other folios, powers of 2 from 4 to 256
     pages, and for whom: "always", "inherit", "madvise" or "never"; `kernel` is the release of Linux
     whose rules hold, such as "6.12" (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a
-    file at most, and `largest_read_pages` in one request.
+    file at most, and `largest_read_pages` in one request.  `swap_pages` are slots of a swap device.
     """
 
     memory_pages: int
@@ -46,6 +46,7 @@ class HostSpec:
     kernel: str = "6.12"
     read_ahead_pages: int = 32
     largest_read_pages: int = 320
+    swap_pages: int = 0
 
     @property
     def ram_pages(self) -> int:
@@ -83,6 +84,7 @@ def configuration(host: HostSpec) -> dict[str, int]:
         "n_cpus": host.cpus,
         "ram": host.ram_pages,
         "rules": rules_of(host.kernel),
+        "total_swap_pages": host.swap_pages,
         "queueing": int(host.queueing),
         "overcommit": host.overcommit,
         "commit_limit": host.commit_limit_pages,

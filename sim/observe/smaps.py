@@ -2,7 +2,7 @@
 
 from sim.base.jit import compiled
 from sim.kernel.fault.huge import huge_entry
-from sim.machine.entries import maps_memory
+from sim.machine.entries import is_swap_pte, maps_memory
 from sim.machine.layout import (
     F_ANON,
     F_DIRTY,
@@ -19,8 +19,8 @@ from sim.machine.tables import find_table, next_present
 
 
 @compiled
-def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, int, int]:
-    """Return Rss, Anonymous, Private_Dirty, Shared_Dirty and AnonHugePages of [start, end).
+def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, int, int, int]:
+    """Return Rss, Anonymous, Private_Dirty, Shared_Dirty, Swap, AnonHugePages of [start, end).
 
     All in pages; of a huge page, those in the range.  A page is dirty if its entry or its frame is,
     and private if it is mapped less than twice.
@@ -29,6 +29,7 @@ def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, i
     anon = 0
     private_dirty = 0
     shared_dirty = 0
+    swap = 0
     huge = 0
     vpn = next_present(m, space, start, end, 0)
     while vpn < end:
@@ -40,6 +41,7 @@ def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, i
         for page in range(vpn, upto):
             at = page & TABLE_MASK
             entry = int(m.tables[leaf, at]) if whole == 0 else whole + (at << PFN_SHIFT)
+            swap += 1 if is_swap_pte(entry) else 0
             if not maps_memory(entry):
                 continue
             frame = m.frames[entry >> PFN_SHIFT]
@@ -52,4 +54,4 @@ def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, i
                 else:
                     shared_dirty += 1
         vpn = next_present(m, space, upto, end, 0)
-    return rss, anon, private_dirty, shared_dirty, huge
+    return rss, anon, private_dirty, shared_dirty, swap, huge

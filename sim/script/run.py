@@ -375,9 +375,7 @@ class Scripted:
             joined = joined_regions(self.machine.arrays, space, process.regions)
             for label, region in sorted(process.regions.items()):
                 if self.is_mapped(process, region):
-                    rss, anon, pdirty, sdirty, huge = smaps(
-                        self.machine.arrays, space, region.start, region.start + region.pages
-                    )
-                    counts = (rss, anon, pdirty, sdirty, 0, huge)
+                    end = region.start + region.pages
+                    counts = smaps(self.machine.arrays, space, region.start, end)
                     found.append(Figures(name, label, *counts, joined.get(label, "")))
         return tuple(found)

@@ -11,6 +11,7 @@ otherwise                                  takes a block of frames, copies the p
                                            there, shared or not, zeroes the rest, maps it by a
                                            huge entry: exclusive, dirty, writable as the area
 before 6.18, no entry being writable       goes on, EINVAL in the end
+with a page that is swapped out            goes on, EINVAL in the end (Linux reads it back)
 and no block is free                       ends with ENOMEM
 =========================================  ====================================================
 
@@ -29,7 +30,15 @@ from sim.kernel.flush import flush_pmd
 from sim.kernel.overcommit import refuse
 from sim.kernel.pages import count_resident, forget_page, join_twins
 from sim.kernel.work import BY_MEMORY, DONE, EINVAL, MORE, note
-from sim.machine.entries import maps_memory, mk_pte, pmdp_get, pte_none, ptep_get_and_clear, set_pmd
+from sim.machine.entries import (
+    is_swap_pte,
+    maps_memory,
+    mk_pte,
+    pmdp_get,
+    pte_none,
+    ptep_get_and_clear,
+    set_pmd,
+)
 from sim.machine.layout import (
     A_NOHUGEPAGE,
     A_SHARED,
@@ -79,6 +88,15 @@ def any_writable(m: Arrays, leaf: int) -> bool:
     """Whether any entry of a leaf table is writable."""
     for at in range(HUGE_PAGES):
         if int(m.tables[leaf, at]) & PTE_WRITE != 0:
+            return True
+    return False
+
+
+@compiled
+def any_swapped(m: Arrays, leaf: int) -> bool:
+    """Whether any page of a leaf table is swapped out: nothing reads it back yet."""
+    for at in range(HUGE_PAGES):
+        if is_swap_pte(int(m.tables[leaf, at])):
             return True
     return False
 
@@ -178,7 +196,9 @@ def collapse_block(m: Arrays, cpu: int, task: int) -> bool:
     if pte_none(entry):
         o.errno = EINVAL
         return False
-    if m.config[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, entry >> PFN_SHIFT):
+    leaf = entry >> PFN_SHIFT
+    readonly = m.config[0].rules & R_COLLAPSE_READONLY != 0
+    if any_swapped(m, leaf) or not (readonly or any_writable(m, leaf)):
         o.unfit = 1
         return True
     block = take_block(m, task, HUGE_ORDER, KIND_ANON)

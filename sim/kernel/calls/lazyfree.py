@@ -8,6 +8,7 @@ in a huge entry, the range covers a part       splits entry and folio, then free
 in a huge entry, others map any of it          leaves it alone
 in a folio of 512 that others map as well      leaves it alone, unless the range covers all of it
 dirty itself (not only its entry), and shared  leaves it alone
+swapped out                                    removes the entry: reading zeros is cheaper
 any other                                      makes entry and page clean, and keeps them
 =============================================  ==============================================
 
@@ -26,6 +27,7 @@ from sim.kernel.work import DONE, EINVAL, MORE, note
 from sim.machine.areas import find_area
 from sim.machine.entries import (
     ZERO_PAGE,
+    is_swap_pte,
     maps_frame,
     maps_memory,
     pte_mkclean,
@@ -53,6 +55,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.rules import R_FREE_WHOLE, R_ZERO_SPLIT
+from sim.machine.swap import zap_swap_pte
 from sim.machine.tables import find_table, next_present
 from sim.machine.work import FRAME_FREE, MADVISE_CALL, UNMAP_PTE
 
@@ -114,9 +117,15 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
     cleaned = 0
     while vpn < end:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
+        if is_swap_pte(entry):
+            zap_swap_pte(m, space, leaf, vpn & TABLE_MASK)
+            cleaned += 1
+        if not maps_memory(entry):
+            vpn += 1
+            continue
         pfn = entry >> PFN_SHIFT
         frame = m.frames[pfn]
-        if not maps_memory(entry) or frame.bits & F_ANON == 0:
+        if frame.bits & F_ANON == 0:
             vpn += 1
             continue
         run = 1

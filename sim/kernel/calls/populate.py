@@ -12,7 +12,14 @@ from sim.kernel.fault.huge import huge_entry
 from sim.kernel.fork.lend import is_lent
 from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE, note
 from sim.machine.areas import find_area
-from sim.machine.entries import maps_memory, pte_mkclean, pte_none, pte_present, set_pte
+from sim.machine.entries import (
+    is_swap_pte,
+    maps_memory,
+    pte_mkclean,
+    pte_none,
+    pte_present,
+    set_pte,
+)
 from sim.machine.layout import (
     A_READ,
     A_SHARED,
@@ -145,6 +152,8 @@ def holds_data(m: Arrays, space: int, vpn: int, entry: int) -> bool:
         huge = huge_entry(m, space, vpn)
         entry = huge & ~PTE_DIRTY
         pfn = (huge >> PFN_SHIFT) + (vpn & TABLE_MASK)
+    if is_swap_pte(entry):
+        return True
     if not maps_memory(entry):
         return False
     return bool(entry & PTE_DIRTY != 0 or m.frames[pfn].bits & F_WRITTEN != 0)

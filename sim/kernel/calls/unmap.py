@@ -14,7 +14,7 @@ from sim.kernel.fork.lend import disinherit, drop_lent
 from sim.kernel.pages import forget_page
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
 from sim.machine.areas import area_room, find_area, split_area
-from sim.machine.entries import pte_present, ptep_get_and_clear
+from sim.machine.entries import is_swap_pte, pte_none, ptep_get_and_clear
 from sim.machine.layout import (
     A_ACCOUNT,
     A_LOCKED,
@@ -30,6 +30,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.rules import R_GIVE_TABLES
+from sim.machine.swap import zap_swap_pte
 from sim.machine.tables import clear_entry, find_table, free_table, free_tables, next_present
 from sim.machine.work import (
     FRAME_FREE,
@@ -68,7 +69,7 @@ def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
 
 @compiled
 def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
-    """Remove the present entries of [start, end), which lies within one leaf table.
+    """Remove the entries of [start, end), which lies within one leaf table.
 
     A huge entry goes whole, or is split first.
     """
@@ -84,9 +85,14 @@ def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
     freed = 0
     first = start & TABLE_MASK
     for at in range(first, first + end - start):
-        if pte_present(int(m.tables[leaf, at])):
+        entry = int(m.tables[leaf, at])
+        if pte_none(entry):
+            continue
+        removed += 1
+        if is_swap_pte(entry):
+            zap_swap_pte(m, space, leaf, at)
+        else:
             freed += zap(m, cpu, space, leaf, at)
-            removed += 1
     if removed > 0:
         flush_tlb_range(m, space, start, end)
     note(m, UNMAP_PTE, removed)

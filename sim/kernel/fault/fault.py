@@ -8,6 +8,8 @@ just below a stack                  extends the stack's area down to it, within 
                                     may be promised that much more
 not present, read                   maps the shared zero page
 not present, written                zero-fills a fresh frame, mapped writable, exclusive
+swapped out                         reads it back; here nothing does yet (A6), and it is as where
+                                    the device cannot be read: an invalid access
 present, permitted by the entry     has no fault
 the zero page, written              zero-fills a fresh frame
 read-only, exclusive, written       restores write permission (reuse)
@@ -32,7 +34,15 @@ from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
 from sim.kernel.work import DONE, GROW, LOCKED, SEGV, SHORT, note, note_fault
 from sim.machine.areas import STACK_GAP_PAGES, find_area
-from sim.machine.entries import WRITTEN, ZERO_PAGE, mk_pte, pte_present, set_access_flags, set_pte
+from sim.machine.entries import (
+    WRITTEN,
+    ZERO_PAGE,
+    is_swap_pte,
+    mk_pte,
+    pte_present,
+    set_access_flags,
+    set_pte,
+)
 from sim.machine.layout import (
     A_GROWSDOWN,
     A_READ,
@@ -192,6 +202,9 @@ def access_lent(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, 
     space = int(t.space)
     at = vpn & TABLE_MASK
     entry = int(m.tables[leaf, at])
+    if is_swap_pte(entry):
+        m.operations[task].fault_page = vpn
+        return SEGV
     if write == 1 or not pte_present(entry):
         a = m.areas[area]
         if a.kind == KIND_FILE and not pte_present(entry):
@@ -264,6 +277,9 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
     if leaf != NONE:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
     if not pte_present(entry):
+        if is_swap_pte(entry):
+            o.fault_page = vpn
+            return SEGV
         status = fill(m, cpu, task, area, leaf, vpn, write)
     elif write == 1 and entry & PTE_WRITE == 0:
         status = unshare(m, cpu, task, area, leaf, vpn)

@@ -26,10 +26,12 @@ from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
 from sim.kernel.work import DONE, ENOMEM, GROW, MORE, SHORT, note
 from sim.machine.areas import area_room, insert_area, join_family, map_file, new_space
 from sim.machine.entries import (
+    is_swap_pte,
     maps_memory,
     mk_pte,
     pte_mkold,
     pte_none,
+    pte_present,
     ptep_set_wrprotect,
     set_pte,
 )
@@ -56,6 +58,7 @@ from sim.machine.layout import (
 )
 from sim.machine.pool import drop_reserve, reserve, secure, use_reserve
 from sim.machine.rules import R_FORK_BATCH
+from sim.machine.swap import copy_swap_pte
 from sim.machine.tables import find_table, make_table, next_present, table_room, tables_missing
 from sim.machine.work import (
     FORK_AREA,
@@ -235,7 +238,8 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
         return SHORT
     use_reserve(m, task, missing)
     child = make_table(m, cpu, new, vpn, 0)
-    entries, pages = share_entries(m, parent, child, new, first, last)
+    entries, pages, swapped = share_entries(m, parent, child, new, first, last)
+    m.spaces[new].swapents += swapped
     folios = pages
     config = m.config[0]
     if config.rules & R_FORK_BATCH != 0 and (config.folios_advised != 0 or config.thp != THP_NEVER):
@@ -249,7 +253,10 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
 
 @compiled
 def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) -> int:
-    """Do as `copy_leaf` for an eager fork: copy the pages; only the zero page is shared."""
+    """Do as `copy_leaf` for an eager fork: copy the pages, unless they are swapped out.
+
+    These, and the zero page, are shared.
+    """
     o = m.operations[task]
     new = int(m.tasks[int(o.child)].space)
     first = vpn & TABLE_MASK
@@ -271,6 +278,10 @@ def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
         if pte_none(entry):
             continue
         entries += 1
+        if is_swap_pte(entry):
+            copy_swap_pte(m, child, i, entry)
+            m.spaces[new].swapents += 1
+            continue
         if entry & PTE_ZERO != 0:
             set_pte(m, child, i, pte_mkold(entry))
             continue
@@ -317,7 +328,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
     cached = 0
     for i in range(first, last):
         entry = int(m.tables[parent, i])
-        if not pte_none(entry):
+        if pte_present(entry):
             if m.frames[entry >> PFN_SHIFT].bits & F_FILE != 0:
                 cached += 1
             else:
@@ -328,9 +339,14 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
     use_reserve(m, task, wanted)
     child = make_table(m, cpu, new, vpn, 0)
     family = family_of(m, int(o.area))
+    swapped = 0
     for i in range(first, last):
         entry = int(m.tables[parent, i])
         if pte_none(entry):
+            continue
+        if is_swap_pte(entry):
+            copy_swap_pte(m, child, i, entry)
+            swapped += 1
             continue
         pfn = entry >> PFN_SHIFT
         frame = m.frames[pfn]
@@ -350,7 +366,8 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
     note(m, FORK_TABLE, missing)
     note(m, FORK_EAGER_COPY, anonymous if eager else 0)
     note(m, FORK_FOLIO, cached if eager else cached + anonymous)
-    note(m, FORK_PTE, cached + anonymous)
+    note(m, FORK_PTE, cached + anonymous + swapped)
+    m.spaces[new].swapents += swapped
     return MORE
 
 

@@ -17,6 +17,7 @@ from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import count_resident
 from sim.kernel.work import DONE, GROW, MORE, SHORT, note
 from sim.machine.entries import (
+    is_swap_pte,
     maps_memory,
     mk_pte,
     pmd_populate,
@@ -44,6 +45,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.pool import secure
+from sim.machine.swap import copy_swap_pte
 from sim.machine.tables import (
     clear_entry,
     find_table,
@@ -116,38 +118,48 @@ def lend_leaf(m: Arrays, task: int, vpn: int) -> None:
         m.table_info[leaf].refs += 1
         m.spaces[new].tables += 1
         m.spaces[new].lent += 1
-        count_resident(m, new, resident_below(m, leaf))
+        pages, swapped = pages_below(m, leaf)
+        count_resident(m, new, pages)
+        m.spaces[new].swapents += swapped
         note(m, FORK_FOLIO, 1)  # the table's reference count
     lend(m, space, vpn)
     note(m, FORK_PTE, 1)
 
 
 @compiled
-def resident_below(m: Arrays, leaf: int) -> int:
-    """Return how many pages a leaf table maps, the zero page not counted."""
+def pages_below(m: Arrays, leaf: int) -> tuple[int, int]:
+    """Return how many pages a leaf table maps, the zero page not counted; and how many are out."""
     pages = 0
+    swapped = 0
     for i in range(TABLE_ENTRIES):
         entry = int(m.tables[leaf, i])
         if maps_memory(entry):
             pages += 1
-    return pages
+        elif is_swap_pte(entry):
+            swapped += 1
+    return pages, swapped
 
 
 @compiled
 def share_entries(
     m: Arrays, source: int, target: int, space: int, first: int, last: int
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Copy the entries [first, last) of a leaf table to one of `space`, all read-only from now on.
 
-    Returns how many there were, and how many of them map a page of memory.
+    Returns how many there were, how many of them map a page of memory, and how many are out.
     """
     entries = 0
     pages = 0
+    swapped = 0
     for i in range(first, last):
         entry = int(m.tables[source, i])
         if pte_none(entry):
             continue
         entries += 1
+        if is_swap_pte(entry):
+            copy_swap_pte(m, target, i, entry)
+            swapped += 1
+            continue
         if entry & PTE_ZERO != 0:
             set_pte(m, target, i, pte_mkold(entry))
             continue
@@ -159,7 +171,7 @@ def share_entries(
         frame.maps += 1
         frame.bits &= ~F_EXCLUSIVE
         set_pte(m, target, i, pte_mkold(ptep_set_wrprotect(m, source, i)))
-    return entries, pages
+    return entries, pages, swapped
 
 
 @compiled
@@ -187,14 +199,15 @@ def own_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
         copy = new_table(m, cpu, space, 0)
         s.tables -= 1  # that of the shared one
         m.table_info[leaf].refs -= 1
-        entries, pages = share_entries(m, leaf, copy, space, 0, TABLE_ENTRIES)
+        entries, pages, _ = share_entries(m, leaf, copy, space, 0, TABLE_ENTRIES)
         leaf = copy
     elif s.heir != NONE:
         heir = int(s.heir)
         tables = 1
         copy = make_table(m, cpu, heir, vpn, 0)
-        entries, pages = share_entries(m, leaf, copy, heir, 0, TABLE_ENTRIES)
+        entries, pages, swapped = share_entries(m, leaf, copy, heir, 0, TABLE_ENTRIES)
         count_resident(m, heir, pages)
+        m.spaces[heir].swapents += swapped
     pmd_populate(m, middle, vpn, leaf)
     s.lent -= 1
     s.generation += 1
@@ -273,7 +286,7 @@ def drop_lent(m: Arrays, space: int, vpn: int) -> bool:
     s.lent -= 1
     if m.table_info[leaf].refs == 1 and s.heir == NONE:
         return False
-    pages = resident_below(m, leaf)
+    pages, swapped = pages_below(m, leaf)
     if m.table_info[leaf].refs > 1:
         m.table_info[leaf].refs -= 1
     else:  # the heir needs no copy: it gets the table itself
@@ -281,10 +294,12 @@ def drop_lent(m: Arrays, space: int, vpn: int) -> bool:
         pmd_populate(m, find_table(m, heir, vpn, 1), vpn, leaf)
         m.spaces[heir].tables += 1
         count_resident(m, heir, pages)
+        m.spaces[heir].swapents += swapped
     clear_entry(m, space, vpn, 0)
     flush_tlb_range(m, space, vpn, vpn + HUGE_PAGES)
     s.tables -= 1
     s.rss_anon -= pages
+    s.swapents -= swapped
     m.pool[0].released += 1
     note(m, UNMAP_PTE, 1)
     return True

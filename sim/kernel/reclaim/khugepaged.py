@@ -5,6 +5,7 @@ goes on next time where it stopped.  It collapses what `sim.kernel.calls.collaps
 
 - at most `MAX_PTES_NONE` entries are absent or the zero page, and any other was used,
 - at most `MAX_PTES_SHARED` pages are shared,
+- no page is swapped out (Linux would read some back),
 - before Linux 6.18, an entry is writable.
 
 It passes over an address space whose mmap lock is taken, and holds that lock while it collapses.
@@ -14,7 +15,7 @@ Read in Linux 6.1 `mm/khugepaged.c` (`khugepaged_scan_mm_slot`, `hpage_collapse_
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.kernel.calls.collapse import any_writable, collapse_leaf
+from sim.kernel.calls.collapse import any_swapped, any_writable, collapse_leaf
 from sim.kernel.fault.folio import maybe_shared
 from sim.kernel.fault.huge import may_be_huge
 from sim.kernel.fork.lend import is_lent
@@ -67,6 +68,8 @@ def worth_it(m: Arrays, space: int, base: int, leaf: int) -> bool:
         elif frame.maps > 1:
             shared += 1
         used += 1 if entry & PTE_ACCESSED != 0 else 0
+    if any_swapped(m, leaf):
+        return False
     if m.config[0].rules & R_COLLAPSE_READONLY == 0 and not any_writable(m, leaf):
         return False
     return absent <= MAX_PTES_NONE and shared <= MAX_PTES_SHARED and used > 0

@@ -13,7 +13,7 @@ from sim.base.jit import compiled
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.audit.complaints import COMPLAINTS, OK
 from sim.machine.audit.folios import audit_folios
-from sim.machine.audit.memory import audit_files, audit_frames, audit_free, audit_groups
+from sim.machine.audit.memory import audit_files, audit_frames, audit_free, audit_groups, audit_swap
 from sim.machine.audit.spaces import audit_space
 from sim.machine.layout import (
     KIND_TABLE,
@@ -28,6 +28,7 @@ from sim.machine.layout import (
 def _run_audit(
     m: Arrays,
     seen: NDArray[np.int32],
+    slots: NDArray[np.int64],
     spaces: NDArray[np.int64],
     users: NDArray[np.int64],
     uses: NDArray[np.int32],
@@ -39,11 +40,14 @@ def _run_audit(
     tables = 0
     committed = 0
     for i in range(len(spaces)):
-        bad, where = audit_space(m, int(spaces[i]), seen, users, uses)
+        bad, where = audit_space(m, int(spaces[i]), seen, slots, users, uses)
         if bad != OK:
             return bad, where
         tables += m.spaces[spaces[i]].tables
         committed += m.spaces[spaces[i]].committed
+    bad, where = audit_swap(m, slots)
+    if bad != OK:
+        return bad, where
     for slot in range(len(uses)):
         if uses[slot] > 0:
             if m.table_info[slot].refs != uses[slot]:
@@ -72,10 +76,11 @@ def audit(m: Arrays) -> None:
         alive |= {int(task.space), int(task.old_space)} - {NONE}
     spaces = np.array(sorted(alive), dtype=np.int64)
     seen = np.zeros(len(m.frames), dtype=np.int32)
+    slots = np.zeros(len(m.swap), dtype=np.int64)
     users = np.zeros(len(m.files), dtype=np.int64)
     uses = np.zeros(len(m.tables), dtype=np.int32)
     charged = np.zeros((len(m.groups), N_KINDS), dtype=np.int64)
-    bad, where = _run_audit(m, seen, spaces, users, uses, charged)
+    bad, where = _run_audit(m, seen, slots, spaces, users, uses, charged)
     if bad != OK:
         raise KernelPanicError(COMPLAINTS[bad], f"at {where}")
     audit_folios(m, spaces)

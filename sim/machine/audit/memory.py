@@ -150,3 +150,14 @@ def audit_groups(m: Arrays, charged: NDArray[np.int64]) -> tuple[int, int]:
         if group != ROOT and (g.usage != usage or g.peak < usage):
             return 14, group
     return OK, 0
+
+
+@compiled
+def audit_swap(m: Arrays, slots: NDArray[np.int64]) -> tuple[int, int]:
+    """Compare how many entries refer to each swap slot with what was seen; return a complaint."""
+    used = 0
+    for slot in range(1, len(slots)):
+        if m.swap[slot].refs != slots[slot]:
+            return 31, slot
+        used += 1 if slots[slot] > 0 else 0
+    return (OK, 0) if m.swap[0].refs == used else (31, 0)

@@ -1,11 +1,13 @@
 """Address spaces: areas, page tables, and what they map, counted anew."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.base.jit import compiled
 from sim.machine.audit.complaints import OK
-from sim.machine.entries import pte_present
+from sim.machine.entries import is_swap_pte, pte_none, pte_present, swp_offset
 from sim.machine.layout import (
     A_ACCOUNT,
     A_SHARED,
@@ -28,6 +30,9 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
+
+_SWAPPED: Final = 3
+"""Where pages that are swapped out are counted, behind the kinds of memory."""
 
 
 @compiled
@@ -78,6 +83,7 @@ def _audit_leaf(
     vpn: int,
     space: int,
     seen: NDArray[np.int32],
+    slots: NDArray[np.int64],
     resident: NDArray[np.int64],
     again: bool,
 ) -> tuple[int, int]:
@@ -88,7 +94,7 @@ def _audit_leaf(
     area = NONE
     for i in range(TABLE_ENTRIES):
         entry = huge + (i << PFN_SHIFT) if huge != 0 else int(m.tables[slot, i])
-        if not pte_present(entry):
+        if pte_none(entry):
             continue
         page = vpn + i
         if area == NONE or page >= m.areas[area].end:
@@ -97,6 +103,10 @@ def _audit_leaf(
                 area = int(m.areas[area].next)
         if area == NONE or page < m.areas[area].start:
             return 13, page
+        if is_swap_pte(entry):
+            resident[_SWAPPED] += 1
+            slots[swp_offset(entry)] += 0 if again else 1
+            continue
         if entry & PTE_ZERO != 0:
             continue
         bad = _audit_entry(m, area, page, entry, seen, resident, again)
@@ -165,6 +175,7 @@ def _audit_middle(
     base: int,
     space: int,
     seen: NDArray[np.int32],
+    slots: NDArray[np.int64],
     resident: NDArray[np.int64],
     uses: NDArray[np.int32],
 ) -> tuple[int, int, int, int]:
@@ -191,7 +202,7 @@ def _audit_middle(
             elif m.table_info[leaf].refs != 1:
                 return 22, leaf, 0, 0
         vpn = (base | i) << TABLE_SHIFT
-        bad, where = _audit_leaf(m, leaf, below, vpn, space, seen, resident, again)
+        bad, where = _audit_leaf(m, leaf, below, vpn, space, seen, slots, resident, again)
         if bad != OK:
             return bad, where, 0, 0
     aside = int(m.table_info[slot].next)
@@ -209,6 +220,7 @@ def audit_space(
     m: Arrays,
     space: int,
     seen: NDArray[np.int32],
+    slots: NDArray[np.int64],
     users: NDArray[np.int64],
     uses: NDArray[np.int32],
 ) -> tuple[int, int]:
@@ -217,7 +229,7 @@ def audit_space(
     if bad != OK:
         return bad, where
     s = m.spaces[space]
-    resident = np.zeros(3, np.int64)
+    resident = np.zeros(4, np.int64)
     tables = 1
     lent = 0
     top = int(s.top)
@@ -232,7 +244,7 @@ def audit_space(
                 continue
             base = (i3 << TABLE_SHIFT | i2) << TABLE_SHIFT
             bad, where, found, more = _audit_middle(
-                m, e2 >> PFN_SHIFT, base, space, seen, resident, uses
+                m, e2 >> PFN_SHIFT, base, space, seen, slots, resident, uses
             )
             if bad != OK:
                 return bad, where
@@ -248,6 +260,8 @@ def audit_space(
         or resident[KIND_SHMEM] != s.rss_shmem
     ):
         return 11, space
+    if resident[_SWAPPED] != s.swapents:
+        return 32, space
     if (s.heir != NONE and m.spaces[int(s.heir)].lender != space) or (
         s.lender != NONE and m.spaces[int(s.lender)].heir != space
     ):

@@ -19,5 +19,6 @@ from sim.machine.layout.operations import *
 from sim.machine.layout.pool import *
 from sim.machine.layout.sched import *
 from sim.machine.layout.spaces import *
+from sim.machine.layout.swap import *
 from sim.machine.layout.tables import *
 from sim.machine.layout.tasks import *

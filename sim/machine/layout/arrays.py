@@ -20,6 +20,7 @@ from sim.machine.layout.operations import OPERATION
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, ZONE
 from sim.machine.layout.sched import ENTITY, QUEUE, SCHED
 from sim.machine.layout.spaces import SPACE
+from sim.machine.layout.swap import SWAP
 from sim.machine.layout.tables import TABLE, TABLE_ENTRIES
 from sim.machine.layout.tasks import TASK
 from sim.machine.memory import checked, grown, zeroed
@@ -33,6 +34,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "folios": (FOLIO, ()),
     "tables": (INT, (TABLE_ENTRIES,)),
     "table_info": (TABLE, ()),
+    "swap": (SWAP, ()),
     "spaces": (SPACE, ()),
     "areas": (AREA, ()),
     "families": (FAMILY, ()),
@@ -104,6 +106,7 @@ class Arrays:
     folios: Any
     tables: NDArray[np.int64]
     table_info: Any
+    swap: Any
     spaces: Any
     areas: Any
     families: Any

@@ -22,6 +22,7 @@ CONFIG = np.dtype(
             "n_zones",
             "n_cpus",
             "ram",  # pages without the kernel's share: `totalram_pages`
+            "total_swap_pages",  # slots of the swap device
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does
             "queueing",  # 1 under the `wait` policy
             "overcommit",

@@ -7,8 +7,6 @@ import numpy as np
 F_ANON: Final = 1
 F_EXCLUSIVE: Final = 2
 F_DIRTY: Final = 4
-F_REFERENCED: Final = 8
-F_ZEROED: Final = 16
 F_TABLE: Final = 32
 F_STACK: Final = 64
 F_FILE: Final = 128
@@ -42,7 +40,6 @@ FRAME = np.dtype(
         ("group", "i2"),  # control group that is charged
         ("order", "i1"),
         ("zone", "i1"),
-        ("swap", "i4"),  # swap slot, once it has one
     ],
     align=True,
 )

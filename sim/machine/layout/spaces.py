@@ -16,7 +16,7 @@ SPACE = np.dtype(
             "rss_file",
             "rss_shmem",
             "peak_rss",
-            "swapped",
+            "swapents",  # pages that are swapped out (VmSwap)
             "tables",  # page-table pages it holds
             "committed",
             "generation",  # raised whenever cached areas or leaf tables go stale

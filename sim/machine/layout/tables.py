@@ -18,13 +18,12 @@ PTE_BLANK: Final = 256
 PTE_ZERO: Final = 512
 """Software bit: the shared zero page, which counts in no resident set."""
 PTE_SWAP: Final = 1024
-"""Not present, bits above 12 are a swap slot (reserved for swap)."""
+"""Not present; bits above 12 are a slot of the swap device."""
 PMD_READONLY: Final = 2048
 """Software bit, one level above the leaf tables: this address space may not change the leaf table,
 which others use as well (on-demand-fork) or still have to copy (Async-fork)."""
 
 PFN_SHIFT: Final = 12
-FLAG_MASK: Final = 4095
 ZERO_PFN: Final = 0
 """Frame 0 is the shared zero page, as Linux keeps one for all."""
 

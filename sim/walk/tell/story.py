@@ -277,9 +277,8 @@ class _Teller:
             resident = int(s.rss_anon + s.rss_file + s.rss_shmem)
             borrows = slot in seen
             seen.add(slot)
-            found.append(
-                (name, Candidate(process.cpu, resident, 0, int(s.tables), 0, in_vfork=borrows))
-            )
+            memory = (resident, int(s.swapents), int(s.tables))
+            found.append((name, Candidate(process.cpu, *memory, 0, in_vfork=borrows)))
         return found
 
     # -- taking down ----------------------------------------------------------------------------

@@ -183,4 +183,4 @@ def test_whatever_is_taken_away_is_flushed(fork: int, thp: int) -> None:
             assert not_flushed(before, now, ranges.found) == [], operation
             missing += len(not_flushed(before, now, {}))
             before = now
-    assert missing > 100  # negative control: without flushes it would have been noticed
+    assert missing > 20  # negative control: without flushes it would have been noticed
