@@ -48,9 +48,9 @@ class Figures:
 
     def _faults_so_far(self, task: Task) -> Counter[str]:
         """Count the faults of a task since its birth, major ones among them."""
-        found = Counter({kind: self.fault_count(task, kind) for kind in FAULT_KINDS})
-        found["major"] = int(self._machine.arrays.counts[task.row, work.MAJOR_FAULT])
-        return found
+        counts = self._machine.arrays.counts[task.row].tolist()
+        found = {kind: sum(counts[n] for n in lines) for kind, lines in FAULT_KINDS.items()}
+        return Counter({**found, "major": counts[work.MAJOR_FAULT]})
 
     def _measured_faults(self, task: Task) -> Counter[str]:
         """Count the faults of a task since the end of warm-up."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 _REPEATED: Final = re.compile(r"\.[0-9]+$")
 
 
+@lru_cache(maxsize=4096)
 def kind_of(name: str) -> str:
     """Return what processes that are alike are called together.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sim.base.errors import KernelPanicError
 from sim.engine.waits import WaitList
+from sim.machine.words import O_NEED, O_WORDS, P_FREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +45,7 @@ class MemoryWaits:
     def __init__(
         self, machine: Machine, cpus: Cpus, pressure: Pressure, evidence: Evidence
     ) -> None:
-        self._machine = machine
+        self._words = machine.arrays.words
         self._evidence = evidence
         self.tasks = WaitList(cpus, pressure=pressure)
 
@@ -59,8 +60,8 @@ class MemoryWaits:
     ) -> None:
         """Block a task that was refused until somebody wakes it."""
         if what is None:
-            need = int(self._machine.arrays.operations[task.row].need)
-            free = int(self._machine.arrays.pool[0].free)
+            need = self._words.operations[task.row * O_WORDS + O_NEED]
+            free = self._words.pool[P_FREE]
             frames = "frame" if need == 1 else "frames"
             what = f"memory: {need} {frames}, with {free} free"
         self.tasks.park(task, cpu, what, holder, first=first)

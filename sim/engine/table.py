@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from sim.engine.clock import Clock
     from sim.machine.machine import Machine
+
+_DRAW_ROWS: Final = np.array(DRAW_ROWS)
 
 
 class TaskTable:
@@ -84,9 +86,8 @@ class TaskTable:
         self.by_row[task.row] = task
         self._machine.arrays.tasks[task.row].pin = NONE if pin is None else pin
         words = key_words(self._seed, self._replication, name, 2 * N_DRAWS)
-        draws = self._machine.arrays.draws[task.row]
-        draws[DRAW_ROWS, 0] = words[0::2]
-        draws[DRAW_ROWS, 1] = words[1::2]
+        pairs = np.array(words, np.int64).reshape(N_DRAWS, 2)
+        self._machine.arrays.draws[task.row][_DRAW_ROWS, :2] = pairs
         return task
 
     def rng(self, task: Task, purpose: str) -> np.random.Generator:

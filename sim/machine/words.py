@@ -23,6 +23,7 @@ T_CPU: Final = _T["cpu"]
 
 O_WORDS: Final = len(O_COLUMNS)
 O_ERRNO: Final = O_COLUMNS["errno"]
+O_NEED: Final = O_COLUMNS["need"]
 O_OP: Final = O_COLUMNS["op"]
 O_REFUSED_BY: Final = O_COLUMNS["refused_by"]
 O_RESULT: Final = O_COLUMNS["result"]
@@ -35,6 +36,7 @@ E_BUSY: Final = _E["busy"]
 E_QUEUE: Final = _E["queue"]
 E_TIMER: Final = _E["timer"]
 
+P_FREE: Final = _P["free"]
 P_HEED: Final = _P["heed"]
 
 K_RUNNABLE: Final = _K["runnable"]
