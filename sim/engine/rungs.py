@@ -75,7 +75,7 @@ class Kill(Rung):
                 resident[n],
                 swapped[n],
                 tables[n],
-                task.group.oom_score_adj,
+                int(self._machine.process_of(task.row).oom_score_adj),
                 task.vfork_done is not None,
             )
             for n, task in enumerate(tasks)

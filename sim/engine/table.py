@@ -51,19 +51,24 @@ class TaskTable:
         name = named(name)
         if origin is None:
             origin = name if parent is None else parent.origin
-        task = self._new(name, origin, pin, source, parent=parent, daemon=daemon)
-        task.group = ThreadGroup(task, oom_score_adj)
-        self._machine.arrays.tasks[task.row].oom_score_adj = oom_score_adj
+        row = self._machine.new_task()
+        task = self._new(row, name, origin, pin, source, parent=parent, daemon=daemon)
+        task.group = ThreadGroup(task)
+        self._machine.process_of(task.row).oom_score_adj = oom_score_adj
         return task
 
     def thread(self, group: ThreadGroup, name: str, source: Callable[..., Any]) -> Task:
         """Return another task of a process, which is still to be built, and born."""
-        task = self._new(named(name), group.leader.origin, group.leader.pin, source)
+        leader = group.leader
+        process = int(self._machine.arrays.tasks[leader.row].process)
+        row = self._machine.new_task(process)
+        task = self._new(row, named(name), leader.origin, leader.pin, source)
         task.group = group
         return task
 
     def _new(
         self,
+        row: int,
         name: str,
         origin: str,
         pin: int | None,
@@ -74,7 +79,7 @@ class TaskTable:
         self._pids += 1
         task = Task(
             Pid(self._pids),
-            self._machine.new_task(),
+            row,
             name,
             origin,
             self._clock.now_ns,

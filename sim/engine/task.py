@@ -128,7 +128,6 @@ class ThreadGroup:
     """
 
     leader: Task
-    oom_score_adj: int = 0
     threads: dict[int, Task] = field(default_factory=dict)
     """Those that have not ended, by pid."""
     n_threads: int = 0

@@ -49,7 +49,6 @@ def new_space(m: Arrays, cpu: int) -> int:
     s.heap_start = 0
     s.brk = 0
     s.mmap_top = MMAP_TOP_VPN
-    s.stack_limit = 2048
     s.locked_by = NONE
     s.areas_of = NONE
     s.readers = 0

@@ -19,10 +19,12 @@ from sim.machine.layout import (
     MOST_SAMPLES,
     N_LATENCIES,
     NICE_0_WEIGHT,
+    NICE_WEIGHTS,
     NO_OPERATION,
     NONE,
     RECEIPT_ROWS,
     ROOT,
+    STACK_LIMIT_PAGES,
     TASK,
     Arrays,
 )
@@ -94,6 +96,7 @@ class Machine:
         self._set_up_cpus(leaves)
         self.n_groups = 1  # the root
         self._free_tasks = list(range(_FIRST_SLOTS - 1, -1, -1))
+        self._free_processes = list(range(_FIRST_SLOTS - 1, -1, -1))
         self._cached = Segments()
         self._cached_at: dict[int, int] = {}  # by row of the file
 
@@ -159,8 +162,11 @@ class Machine:
 
     # -- tasks ----------------------------------------------------------------------------
 
-    def new_task(self) -> int:
-        """Return the row of a new task that has no address space, no stack and nothing to do."""
+    def new_task(self, process: int = NONE) -> int:
+        """Return the row of a new task that has no address space, no stack and nothing to do.
+
+        It is of `process`, or of a new one.
+        """
         if not self._free_tasks:
             rows = len(self.arrays.tasks)
             for name in ("tasks", "operations", "entities", "timers", "counts", "draws"):
@@ -168,6 +174,9 @@ class Machine:
             self._free_tasks = list(range(2 * rows - 1, rows - 1, -1))
         row = self._free_tasks.pop()
         self.arrays.tasks[row] = _NEW_TASK
+        t = self.arrays.tasks[row]
+        t.process = self._new_process() if process == NONE else process
+        self.arrays.processes[int(t.process)].tasks += 1
         self.arrays.operations[row] = NO_OPERATION[0]
         e = self.arrays.entities[row]
         e.busy = 0
@@ -178,9 +187,39 @@ class Machine:
         return row
 
     def free_task(self, row: int) -> None:
-        """Give the row of a task that has ended back."""
-        self.arrays.tasks[row].state = 0
+        """Give the row of a task that has ended back, and that of its process after its last."""
+        t = self.arrays.tasks[row]
+        t.state = 0
         self._free_tasks.append(row)
+        process = int(t.process)
+        self.arrays.processes[process].tasks -= 1
+        if self.arrays.processes[process].tasks == 0:
+            self._free_processes.append(process)
+
+    def _new_process(self) -> int:
+        """Return the row of a new process, which has no task yet, in the group of the machine."""
+        m = self.arrays
+        if not self._free_processes:
+            rows = len(m.processes)
+            m.grow("processes")
+            self._free_processes = list(range(2 * rows - 1, rows - 1, -1))
+        row = self._free_processes.pop()
+        p = m.processes[row]
+        p.group = ROOT
+        p.nice = p.oom_score_adj = 0
+        p.stack_limit = STACK_LIMIT_PAGES
+        return row
+
+    def process_of(self, task: int) -> Any:
+        """Return the attributes of the process that a task is of, to read and to write."""
+        return self.arrays.processes[int(self.arrays.tasks[task].process)]
+
+    def set_nice(self, task: int, nice: int) -> None:
+        """Give a process, all its tasks and their children another weight; `nice`: -20 to 19."""
+        m = self.arrays
+        self.process_of(task).nice = nice
+        of_it = (m.tasks["state"] != 0) & (m.tasks["process"] == m.tasks[task].process)
+        m.entities["weight"][of_it] = NICE_WEIGHTS[nice + 20]
 
     # -- control groups -------------------------------------------------------------------
 
@@ -196,10 +235,10 @@ class Machine:
         return row
 
     def put_into_group(self, task: int, group: int) -> None:
-        """Charge to `group` what a task and its children take from now on; the rest stays."""
+        """Charge to `group` what a process and its children take from now on; the rest stays."""
         m = self.arrays
         t = m.tasks[task]
-        t.group = group
+        self.process_of(task).group = group
         if t.space != NONE:
             m.spaces[int(t.space)].group = group
 

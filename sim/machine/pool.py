@@ -149,7 +149,7 @@ def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     """
     if wanted == 0:
         return True
-    m.cpus[cpu].group = m.tasks[task].group
+    m.cpus[cpu].group = m.processes[int(m.tasks[task].process)].group
     if m.pool[0].heed & HEED_QUEUE != 0 and refuse_newcomer(m, task, wanted):
         return False
     if m.percpu[cpu].count >= wanted and reserved_for_others(m, task) == 0:
@@ -210,7 +210,7 @@ def take_block(m: Arrays, task: int, order: int, kind: int) -> int:
     size = 1 << order
     if spare_frames(m, False) - reserved_for_others(m, task) < size:
         return NONE
-    group = int(m.tasks[task].group)
+    group = int(m.processes[int(m.tasks[task].process)].group)
     for choice in range(int(m.config[0].n_zones)):
         zone = zone_choice(m, choice)
         if zone_spare(m, zone, False) < size:

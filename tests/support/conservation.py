@@ -147,7 +147,10 @@ class Conservation(RuleBasedStateMachine):
         if status == DONE:
             pfn = self.kernel.pfn(process.row, vpn)
             if pfn != before >> PFN_SHIFT:
-                assert self.kernel.arrays.frames[pfn].group == self.kernel.task(process.row).group
+                assert (
+                    self.kernel.arrays.frames[pfn].group
+                    == self.kernel.machine.process_of(process.row).group
+                )
             token = next(self.tokens)
             self.contents[pfn] = put(self.content(before), slot, token)
             process.space.memory[vpn] = put(process.space.memory[vpn], slot, token)

@@ -220,7 +220,6 @@ class Family:
             name or f"{group.leader.name}/{group.n_children}",
             parent=group.leader,
             pin=self._task.pin,
-            oom_score_adj=group.oom_score_adj,
             source=program,
         )
         calls, process = self._handle(child)

@@ -135,7 +135,7 @@ def begin_exec(m: Arrays, cpu: int, task: int) -> int:
         o.errno = E2BIG if may_commit(m, space, 1) else ENOMEM
         free_space(m, cpu, space)
         return DONE
-    m.spaces[space].stack_limit = o.stack_limit
+    m.processes[int(t.process)].stack_limit = o.stack_limit
     o.stack_pages = stack_pages
     start = STACK_TOP_VPN - stack_pages
     bits = A_READ | A_WRITE | A_ACCOUNT | A_GROWSDOWN

@@ -90,7 +90,8 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
         return False
     a = m.areas[area]
     if vpn < a.start:
-        if a.bits & A_GROWSDOWN == 0 or a.end - vpn > s.stack_limit:
+        stack_limit = m.processes[int(t.process)].stack_limit
+        if a.bits & A_GROWSDOWN == 0 or a.end - vpn > stack_limit:
             return False
         before = int(a.prev)
         if before != NONE and m.areas[before].end + gap_above(m, before) > vpn:

@@ -19,7 +19,7 @@ from sim.kernel.fork.lend import (
     own_range_step,
     share_entries,
 )
-from sim.kernel.fork.task import space_room, take_stack
+from sim.kernel.fork.task import inherit, space_room, take_stack
 from sim.kernel.lock import lock_up_to
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
@@ -137,14 +137,13 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     use_reserve(m, task, wanted)
     child = int(o.child)
     take_stack(m, cpu, child)
-    m.tasks[child].group = t.group
+    inherit(m, task, child)
     new = new_space(m, cpu)
     m.tasks[child].space = new
     n = m.spaces[new]
     n.heap_start = s.heap_start
     n.brk = s.brk
     n.mmap_top = s.mmap_top
-    n.stack_limit = s.stack_limit
     if config.fork_kind == FORK_ASYNC:
         disinherit(m, space)  # a child forked before has all it is to have
         n.lender = space

@@ -7,7 +7,7 @@ from sim.base.jit import compiled
 from sim.kernel.calls.unmap import teardown_step
 from sim.kernel.fault.filemap import evict_step, remove_vma
 from sim.kernel.fork.lend import let_go
-from sim.kernel.fork.task import drop_stack, take_stack
+from sim.kernel.fork.task import drop_stack, inherit, take_stack
 from sim.kernel.lock import release, tell
 from sim.kernel.ops import NO_LOCK
 from sim.kernel.work import DONE, MORE, SHORT, note
@@ -30,7 +30,7 @@ def vfork_step(m: Arrays, cpu: int, task: int) -> int:
         return SHORT
     child = int(o.child)
     take_stack(m, cpu, child)
-    m.tasks[child].group = t.group
+    inherit(m, task, child)
     m.tasks[child].space = t.space
     m.spaces[int(t.space)].users += 1
     note(m, VFORK_BASE, 1)

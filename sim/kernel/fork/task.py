@@ -36,3 +36,18 @@ def drop_stack(m: Arrays, cpu: int, task: int) -> int:
         freed += 1
     m.tasks[task].stack = NONE
     return freed
+
+
+@compiled
+def inherit(m: Arrays, task: int, child: int) -> None:
+    """Give a new task the weight of the one that makes it, and its process its attributes.
+
+    A thread is of the same process (Linux `copy_process`, `copy_signal`).
+    """
+    old = m.processes[int(m.tasks[task].process)]
+    new = m.processes[int(m.tasks[child].process)]
+    new.group = old.group
+    new.nice = old.nice
+    new.oom_score_adj = old.oom_score_adj
+    new.stack_limit = old.stack_limit
+    m.entities[child].weight = m.entities[task].weight

@@ -134,7 +134,8 @@ def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
     note(m, ACCESS, HUGE_PAGES)
     if not worth_it(m, space, base, leaf):
         return MORE
-    t.group = m.spaces[space].group  # what it gets is charged to whose memory it is
+    # what it gets is charged to whose memory it is
+    m.processes[int(t.process)].group = m.spaces[space].group
     block = take_block(m, task, HUGE_ORDER, KIND_ANON)
     if block == NONE:
         o.result = NO_BLOCK

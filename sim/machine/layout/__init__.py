@@ -17,6 +17,7 @@ from sim.machine.layout.images import *
 from sim.machine.layout.links import *
 from sim.machine.layout.operations import *
 from sim.machine.layout.pool import *
+from sim.machine.layout.processes import *
 from sim.machine.layout.sched import *
 from sim.machine.layout.spaces import *
 from sim.machine.layout.swap import *

@@ -18,6 +18,7 @@ from sim.machine.layout.groups import GROUP, N_KINDS
 from sim.machine.layout.images import IMAGE, SEGMENT
 from sim.machine.layout.operations import OPERATION
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, ZONE
+from sim.machine.layout.processes import PROCESS
 from sim.machine.layout.sched import ENTITY, QUEUE, SCHED
 from sim.machine.layout.spaces import SPACE
 from sim.machine.layout.swap import SWAP
@@ -46,6 +47,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "touches": (INT, ()),
     "tasks": (TASK, ()),
     "operations": (OPERATION, ()),
+    "processes": (PROCESS, ()),
     "cpus": (CPU, ()),
     "entities": (ENTITY, ()),
     "queues": (QUEUE, ()),
@@ -121,6 +123,7 @@ class Arrays:
     tasks: Any
     operations: Any
     """What each task is doing: rows as in `tasks`."""
+    processes: Any
     cpus: Any
     entities: Any
     queues: Any

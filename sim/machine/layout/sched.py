@@ -4,7 +4,14 @@ from typing import Final
 
 import numpy as np
 
-NICE_0_WEIGHT: Final = 1024
+NICE_WEIGHTS: Final = (
+    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916,
+    9548, 7620, 6100, 4904, 3906, 3121, 2501, 1991, 1586, 1277,
+    1024, 820, 655, 526, 423, 335, 272, 215, 172, 137,
+    110, 87, 70, 56, 45, 36, 29, 23, 18, 15,
+)  # fmt: skip
+"""Weights of tasks of nice -20 to 19 (Linux `sched_prio_to_weight`)."""
+NICE_0_WEIGHT: Final = NICE_WEIGHTS[20]
 """Weight of a task of nice 0 (`NICE_0_LOAD`)."""
 FOREVER: Final = 1 << 62
 """A time that never comes, in ns."""

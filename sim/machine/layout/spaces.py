@@ -24,7 +24,6 @@ SPACE = np.dtype(
             "heap_start",
             "brk",  # first page behind the heap
             "mmap_top",  # mappings are placed below this page
-            "stack_limit",  # pages
             "locked_by",  # the task that holds the mmap lock for writing, or NONE
             "readers",  # tasks that hold it for reading
             "areas_of",  # the task that has locked areas, or NONE

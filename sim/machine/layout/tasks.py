@@ -13,8 +13,7 @@ TASK = np.dtype(
             "killed",
             "holds",  # how it holds the mmap lock, one of the locks of `sim.kernel.ops`
             "stack",  # first frame of the kernel stack (linked by `next`)
-            "oom_score_adj",
-            "group",  # control group of its process
+            "process",  # of which it is a task
             "cpu_ns",
             "old_space",  # what exec is dropping, or NONE
             "evict",  # files that nobody maps any more, for it to free

@@ -111,7 +111,7 @@ def test_nobody_may_be_killed() -> None:
     assert document["ending"] == "idle"
 
     def immortal(task: Process) -> Life:
-        task.task.group.oom_score_adj = -1000
+        task.system.machine.process_of(task.task.row).oom_score_adj = -1000
         yield from taking(60)(task)
 
     document = ending({"p": immortal, "q": immortal}, 2 * OWN + 40, queueing=False)

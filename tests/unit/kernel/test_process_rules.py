@@ -101,7 +101,7 @@ def test_the_new_image() -> None:
     space = kernel.space(row)
     assert int(space.brk) == int(space.heap_start) == TEXT_VPN + 10
     assert int(space.heap) == NONE
-    assert int(space.stack_limit) == 64
+    assert int(kernel.machine.process_of(row).stack_limit) == 64
     assert list(kernel.resident(row)) == [STACK_TOP_VPN - 1]
     assert int(space.committed) == int(space.pages) == 43
 

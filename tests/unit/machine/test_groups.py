@@ -67,7 +67,7 @@ def test_what_was_charged_stays_charged_when_the_process_moves() -> None:
 def test_a_child_is_in_the_group_of_its_parent(call: str) -> None:
     kernel, group, row = grouped(1)
     child = getattr(kernel, call)(row)
-    assert int(kernel.task(child).group) == int(kernel.space(child).group) == group
+    assert int(kernel.machine.process_of(child).group) == int(kernel.space(child).group) == group
     assert charged(kernel, ROOT) == charged(kernel, group)
     assert kernel.arrays.charged[group, KIND_STACK] == 8
 
