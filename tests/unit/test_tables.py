@@ -1,14 +1,25 @@
-"""Each kind of work is written once; what else there is to say of it is said elsewhere, of each."""
+"""Operations and kinds of work are each written once.
 
+What else there is to say of one is said where it matters: here is seen that it is said of each.
+"""
+
+import re
 from pathlib import Path
 
 import pytest
+from support.machines import machine
 
 from sim.base.numbered import counted_up_from, rows_of
 from sim.cost.catalogue import PER, PRICE_KEYS
+from sim.kernel import ops
+from sim.kernel.ops import OPS, Op, begin
+from sim.kernel.step import STEPS
 from sim.machine import work
+from sim.machine.layout import NONE, OPERATION
 from sim.machine.work import DRAW_HOT, DRAW_PAGE, DRAW_ROWS, KINDS, N_DRAWS, NAMES, Kind
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
+from sim.program.api import Process
+from sim.script.grammar import Verb
 from sim.study.metric_names import METRICS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -70,3 +81,138 @@ def test_each_kind_of_minor_fault_has_its_metric():
         "file_map": "file_maps",
         "spurious": "spurious_faults",
     }
+
+
+# -- operations ---------------------------------------------------------------------------
+
+FIRST_OPERATIONS = """none access compute mmap munmap brk dontneed fork vfork exec exit reap
+mprotect madvise populate adopt mlock mremap free msync fsync file_read file_write start fadvise
+collapse khugepaged""".split()
+
+VERBS = {
+    "access": "read write",
+    "compute": "compute",
+    "mmap": "mmap",
+    "munmap": "munmap",
+    "brk": "sbrk",
+    "dontneed": "dontneed madvise",
+    "fork": "fork",
+    "vfork": "vfork posix_spawn thread",
+    "exec": "exec",
+    "exit": "exit",
+    "reap": "wait",
+    "mprotect": "mprotect",
+    "madvise": "madvise",
+    "populate": "madvise",
+    "adopt": "fork",
+    "mlock": "mlock munlock",
+    "mremap": "mremap",
+    "free": "madvise",
+    "msync": "msync",
+    "fsync": "fsync drop",
+    "file_read": "pread",
+    "file_write": "pwrite",
+    "start": "exec",
+    "fadvise": "fadvise drop",
+    "collapse": "madvise",
+}
+"""The verbs by which programs have each operation carried out."""
+NOT_OF_PROGRAMS = {"none": "it is no operation", "khugepaged": "the kernel's own thread does it"}
+
+IN_SCRIPTS = {
+    "access": "read write",
+    "mmap": "map shmap mapfile mapshfile stack",
+    "munmap": "unmap",
+    "brk": "brk",
+    "dontneed": "dontneed",
+    "fork": "fork",
+    "vfork": "vfork",
+    "exec": "exec",
+    "exit": "exit",
+    "mprotect": "protect",
+    "madvise": (
+        "hugepage nohugepage dontfork dofork wipeonfork keeponfork random sequential normal"
+    ),
+    "populate": "populateread populatewrite",
+    "adopt": "fork",
+    "mlock": "lock unlock",
+    "mremap": "resize move",
+    "free": "free",
+    "msync": "sync",
+    "fsync": "fsync drop",
+    "file_read": "fileread",
+    "file_write": "filewrite",
+    "fadvise": "drop willneed random sequential normal",
+    "collapse": "collapse",
+}
+"""The verbs of conformance scripts."""
+NOT_OF_SCRIPTS = {
+    "none": "it is no operation",
+    "compute": "scripts have no time",
+    "reap": "a child is reaped when it exits",
+    "start": "images of scripts are empty; `sim.script.spawn` plays those of programs",
+    "khugepaged": "nothing happens by itself in a script",
+}
+
+
+def test_operations_keep_their_numbers():
+    assert list(OPS)[: len(FIRST_OPERATIONS)] == FIRST_OPERATIONS
+
+
+def test_each_operation_has_its_step_function_or_is_the_bursts_own():
+    assert set(OPS.values()) - set(STEPS) == {ops.OP_NONE, ops.OP_ACCESS, ops.OP_COMPUTE}
+    assert len(set(STEPS.values())) == len(STEPS)
+
+
+def test_fields_of_operations_are_columns_of_the_record():
+    columns = set(OPERATION.names or ())
+    assert [name for name, op in OPS.items() if not op.fields <= columns] == []
+
+
+def test_an_operation_begins_with_its_fields_and_nothing_of_the_last_one():
+    m = machine(memory_pages=64).arrays
+    begin(m, 3, ops.OP_FADVISE, {"file": 7, "file_page": 2, "pages": 5, "advice": 4})
+    m.operations[3].stage = m.operations[3].errno = 9
+    begin(m, 3, ops.OP_MUNMAP, {"start": 1, "pages": -6})
+    found = {name: int(m.operations[3][name]) for name in OPERATION.names or ()}
+    assert {name: value for name, value in found.items() if value != 0} == {
+        "op": ops.OP_MUNMAP,
+        "start": 1,
+        "pages": -6,
+        "file": NONE,
+        "fault_from_ns": NONE,
+    }
+
+
+def test_an_operation_takes_no_field_that_it_has_not():
+    m = machine(memory_pages=64).arrays
+    with pytest.raises(TypeError, match="operation munmap has no advice, file"):
+        begin(m, 0, ops.OP_MUNMAP, {"start": 1, "pages": 2, "file": 3, "advice": 4})
+    assert int(m.operations[0].op) == ops.OP_NONE
+
+
+def test_an_operation_numbered_twice_is_no_table():
+    with pytest.raises(ValueError, match="number 1 stands where 2 belongs"):
+        rows_of({"OP_A": Op(0), "OP_B": Op(1), "OP_C": Op(1)}, Op, "OP_")
+
+
+def test_each_operation_has_a_verb_of_programs_or_says_why_not():
+    assert VERBS.keys() | NOT_OF_PROGRAMS.keys() == OPS.keys()
+    assert VERBS.keys().isdisjoint(NOT_OF_PROGRAMS)
+    assert all(hasattr(Process, verb) for verbs in VERBS.values() for verb in verbs.split())
+
+
+def test_each_operation_has_a_verb_of_scripts_or_says_why_not():
+    assert IN_SCRIPTS.keys() | NOT_OF_SCRIPTS.keys() == OPS.keys()
+    assert IN_SCRIPTS.keys().isdisjoint(NOT_OF_SCRIPTS)
+    assert {verb for verbs in IN_SCRIPTS.values() for verb in verbs.split()} == set(Verb)
+
+
+def test_each_verb_of_scripts_is_known_to_the_driver_and_documented():
+    root = DOCS.parent
+    driver = (root / "sim/host/driver/controller.c").read_text(encoding="utf-8")
+    known = set(re.findall(r'\[V_[A-Z]+\] = "(\w+)"', driver))
+    assert known - set(Verb) == {"reap"}  # what the driver itself does when a process exits
+    assert set(Verb) <= known
+    page = (DOCS / "conformance.md").read_text(encoding="utf-8")
+    assert [str(verb) for verb in Verb if not re.search(rf"`([A-Z] )?{verb}\b", page)] == []

@@ -3,6 +3,20 @@
 One `Arrays` object crosses into compiled code.  Records are plain signed integers; times are in
 ns, sizes in pages, prices in ps.  A link or an identifier of -1 means "none".  Fields narrower
 than 64 bits are widened with ``int()`` before arithmetic, so that compiled and plain Python agree.
+
+Functions that work on rows call them by a letter, everywhere the same:
+
+=====  ===========================================  =====  =========================================
+``m``  the machine: all its arrays (`Arrays`)       ``s``  an address space (`SPACE`)
+``t``  a task (`TASK`)                              ``a``  an area (`AREA`); ``b`` a second one
+``o``  the operation it has under way               ``f``  a file (`FILE`)
+       (`OPERATION`)                                ``z``  a zone (`ZONE`)
+``c``  a CPU (`CPU`)                                ``e``  an entity of the scheduler (`ENTITY`)
+``p``  a process (`PROCESS`)                        ``g``  a control group (`GROUP`)
+=====  ===========================================  =====  =========================================
+
+Whole words stand for rows by number: `task`, `space`, `area`, `file`, `pfn` (a frame), `leaf` (a
+table of the lowest level), `vpn` (a page of an address space).
 """
 
 from sim.machine.layout.areas import *
