@@ -29,7 +29,15 @@ from sim.base.units import (
     format_duration,
     pages_for,
 )
-from sim.policy.schedulers import FOREVER_NS, SchedulerPolicy, scheduler
+from sim.policy.schedulers import (
+    FOREVER_NS,
+    PREEMPTED,
+    WOKE,
+    FullPolicy,
+    Runnable,
+    SchedulerPolicy,
+    scheduler,
+)
 from sim.program import PROGRAMS
 from sim.program.api import (
     OOM_KILLED_STATUS,
@@ -78,11 +86,13 @@ __all__ = [
     "NS",
     "OOM_KILLED_STATUS",
     "PAGE_BYTES",
+    "PREEMPTED",
     "PROGRAMS",
     "SEGFAULT_STATUS",
     "SEQUENTIAL",
     "TIB",
     "US",
+    "WOKE",
     "Advice",
     "ArrivalKind",
     "ArrivalStream",
@@ -91,6 +101,7 @@ __all__ = [
     "Errno",
     "Every",
     "Exited",
+    "FullPolicy",
     "GlibcMalloc",
     "Heap",
     "HotCold",
@@ -108,6 +119,7 @@ __all__ = [
     "Range",
     "Refused",
     "Region",
+    "Runnable",
     "S",
     "Scatter",
     "ScenarioError",

@@ -9,29 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.base.text import shown
 from sim.engine import runqueue, timers
+from sim.engine.plugin_policy import PluginPolicy
 from sim.machine.layout import FOREVER, NONE
 from sim.machine.turns import FREE, set_key
 from sim.machine.words import (
+    C_SLICE_END_NS,
     C_TASK,
     C_WORDS,
     E_BUSY,
+    E_HOME,
     E_QUEUE,
     E_TIMER,
+    E_WEIGHT,
     E_WORDS,
     K_RUNNABLE,
+    S_LEFT,
     S_RUNNING,
     S_TIMERS,
     T_CPU,
+    T_CPU_NS,
     T_WORDS,
 )
-from sim.policy.schedulers import FOREVER_NS, PLUGIN, WOKE, Scheduler, SchedulerPolicy
-from sim.program.blame import blaming, complaint, fault_of_plugin
+from sim.policy.schedulers import PLUGIN, PREEMPTED, WOKE, Runnable, Scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sim.engine.clock import Clock
     from sim.engine.table import TaskTable
     from sim.engine.task import Task
@@ -53,14 +55,15 @@ class Cpus:
         self._words = machine.arrays.words
         self._clock = clock
         self._by_row = table.by_row
-        self._plugin: Plugin | None = None
+        self._plugin: PluginPolicy | None = None
         sched = self._m.sched[0]
         sched.quantum_ns = quantum_ns
         if isinstance(scheduler, int):
             sched.policy = scheduler
         else:
             sched.policy = PLUGIN
-            self._plugin = Plugin(scheduler, quantum_ns)
+            self._plugin = PluginPolicy(scheduler, quantum_ns)
+            sched.steals = int(self._plugin.steals)
         self._declined: list[int] = []
 
     # -- operations ------------------------------------------------------------------------
@@ -84,12 +87,12 @@ class Cpus:
             runqueue.stop_idling(self._m, cpu, self._clock.now_ns)
             runqueue.look_at(self._m, cpu)
 
-    def make_runnable(self, task: Task, why: int = WOKE) -> None:
-        """Put a task into its run queue."""
-        now_ns = self._clock.now_ns
-        runqueue.enqueue(self._m, task.row, why, now_ns)
-        if self._plugin is not None:
-            self._plugin.enqueue(_row_of(task.pin), task, now_ns)
+    def make_runnable(self, task: Task) -> None:
+        """Put a task that woke into its run queue."""
+        if self._plugin is None:
+            runqueue.enqueue(self._m, task.row, self._clock.now_ns)
+        else:
+            self._wake(task, self._plugin)
 
     def vacate(self, cpu: int) -> None:
         """Take the CPU from its task, if it has one."""
@@ -135,12 +138,55 @@ class Cpus:
 
     # -- a plug-in's policy ----------------------------------------------------------------------
 
+    def _wake(self, task: Task, plugin: PluginPolicy) -> None:
+        self._tell_who_left(plugin)
+        now_ns = self._clock.now_ns
+        free = runqueue.free_cpu(self._m)
+        cpu = task.pin if task.pin is not None else plugin.last_cpu(task)
+        if plugin.queue_per_cpu and task.pin is None:
+            cpu = free if free != NONE else cpu or 0
+            set_key(self._m, FREE, cpu, FOREVER)  # it is for this task
+            self._words.entities[task.row * E_WORDS + E_HOME] = cpu
+        queue = self._enqueue(task, WOKE, plugin)
+        if plugin.preempts and cpu is not None and free == NONE:
+            running = self._words.cpus[cpu * C_WORDS + C_TASK]
+            if running != NONE and self.is_busy(self._by_row[running]):
+                waking = self._seen(task, WOKE, plugin)
+                other = self._seen(self._by_row[running], PREEMPTED, plugin)
+                if plugin.goes_before(queue, waking, other, now_ns):
+                    self._words.cpus[cpu * C_WORDS + C_SLICE_END_NS] = now_ns
+
+    def _enqueue(self, task: Task, why: int, plugin: PluginPolicy) -> int:
+        """Put a task into its run queue, or tell the policy that it is there; return the queue."""
+        now_ns = self._clock.now_ns
+        if why == WOKE:
+            runqueue.enqueue(self._m, task.row, now_ns)
+        queue = self._words.entities[task.row * E_WORDS + E_QUEUE]
+        seen = self._seen(task, why, plugin) if plugin.sees_tasks else None
+        plugin.enqueue(queue, task, seen, now_ns)
+        return queue
+
+    def _seen(self, task: Task, why: int, plugin: PluginPolicy) -> Runnable:
+        """Return what a policy sees of a task."""
+        used_ns = self._words.tasks[task.row * T_WORDS + T_CPU_NS]
+        weight = self._words.entities[task.row * E_WORDS + E_WEIGHT]
+        return plugin.runnable(task, weight, used_ns, why)
+
+    def _tell_who_left(self, plugin: PluginPolicy) -> None:
+        """Tell the policy which tasks have left their CPUs since it was asked last."""
+        for told in range(self._words.sched[S_LEFT]):
+            row, used_ns = self._m.left[told].tolist()
+            plugin.left(row, used_ns)
+        self._words.sched[S_LEFT] = 0
+
     def preempt(self, cpu: int) -> None:
         """Take a CPU from its task, whose slice is over."""
-        task, now_ns = self.task_on(cpu), self._clock.now_ns
-        runqueue.preempt(self._m, cpu, now_ns)
-        if self._plugin is not None:
-            self._plugin.enqueue(_row_of(task.pin), task, now_ns)
+        plugin, task = self._plugin, self.task_on(cpu)
+        assert plugin is not None
+        self._tell_who_left(plugin)
+        runqueue.preempt(self._m, cpu, self._clock.now_ns)
+        plugin.preempted(task.row)
+        self._enqueue(task, PREEMPTED, plugin)
         self.ask_again()
 
     def pick(self, cpu: int) -> None:
@@ -150,17 +196,36 @@ class Cpus:
         """
         m, plugin, now_ns = self._m, self._plugin, self._clock.now_ns
         assert plugin is not None
+        self._tell_who_left(plugin)
         while True:
-            picked = plugin.pick(runqueue.queue_for(m, cpu), now_ns)
+            queue = runqueue.queue_for(m, cpu)
+            if plugin.steals and m.queues[0].length + m.queues[cpu + 1].length == 0:
+                queue = cpu + 1
+                if not self._steal(cpu, plugin):
+                    break
+            picked = plugin.pick(queue, now_ns)
             if picked is None:
                 break
             task, slice_ns = picked
             if self.is_busy(task):
                 runqueue.switch_to(m, cpu, task.row, now_ns, slice_ns)
+                plugin.started(task, queue, cpu)
                 return
-            runqueue.dequeue(m, task.row, now_ns)
+            runqueue.dequeue(m, task.row, now_ns)  # its call was cancelled while it queued
+            plugin.tell_gone(task.pid, queue, self._words.tasks[task.row * T_WORDS + T_CPU_NS])
         set_key(m, FREE, cpu, FOREVER)
         self._declined.append(cpu)
+
+    def _steal(self, cpu: int, plugin: PluginPolicy) -> bool:
+        """Have a CPU for which nobody waits take over a task of another's queue, if it wants to."""
+        stolen = plugin.steal(cpu + 1)
+        if stolen is None:
+            return False
+        task, queue = stolen
+        plugin.tell_gone(task.pid, queue, self._words.tasks[task.row * T_WORDS + T_CPU_NS])
+        runqueue.migrate(self._m, task.row, cpu, self._clock.now_ns)
+        self._enqueue(task, PREEMPTED, plugin)
+        return True
 
     def ask_again(self) -> None:
         """Have CPUs for which nobody was picked looked at again: something has happened."""
@@ -204,64 +269,5 @@ class Cpus:
         return area - _wide(sched.waited_low, sched.waited_high) - under_way
 
 
-def _row_of(pin: int | None) -> int:
-    """Return the run queue of a task."""
-    return 0 if pin is None else pin + 1
-
-
 def _wide(low: Any, high: Any) -> int:
     return (int(high) << 61) + int(low)
-
-
-class Plugin:
-    """A plug-in's policy, one for each run queue; its mistakes are not taken for ours."""
-
-    def __init__(self, policy: Callable[[int], SchedulerPolicy], quantum_ns: int) -> None:
-        self._source = policy
-        self._quantum_ns = quantum_ns
-        self._policies: dict[int, SchedulerPolicy] = {}
-        self._waiting: dict[int, dict[int, Task]] = {}
-
-    def enqueue(self, queue: int, task: Task, now_ns: int) -> None:
-        """Hand a task to the policy of its run queue."""
-        if queue not in self._policies:
-            with blaming(self._source):
-                self._policies[queue] = self._source(self._quantum_ns)
-            self._waiting[queue] = {}
-        self._waiting[queue][task.pid] = task
-        try:
-            self._policies[queue].enqueue(task.pid, now_ns)
-        except BaseException as error:  # `blaming` costs more than most policies
-            fault = fault_of_plugin(error, self._source)
-            if fault is None:
-                raise
-            raise fault from error
-
-    def pick(self, queue: int, now_ns: int) -> tuple[Task, int] | None:
-        """Return what the policy of a run queue picks, if it can be.
-
-        Raises `ScenarioError` unless it is a task that waits, and a slice of at least 1 ns.
-        """
-        waiting = self._waiting.get(queue)
-        if not waiting:
-            return None
-        try:
-            picked: Any = self._policies[queue].pick(now_ns)
-        except BaseException as error:  # `blaming` costs more than most policies
-            fault = fault_of_plugin(error, self._source)
-            if fault is None:
-                raise
-            raise fault from error
-        if picked is None:
-            return None
-        wrong = f"pick returns {shown(picked)}; write `(pid, slice_ns)` or `None`"
-        if not isinstance(picked, tuple) or len(picked) != 2:
-            raise complaint(self._source, wrong)
-        pid, slice_ns = picked
-        if not isinstance(pid, int) or not isinstance(slice_ns, int):
-            raise complaint(self._source, wrong)
-        if pid not in waiting:
-            raise complaint(self._source, f"pick returns the task {pid}, which does not wait")
-        if not 1 <= slice_ns <= FOREVER_NS:
-            raise complaint(self._source, f"pick returns a slice of {shown(slice_ns)} ns")
-        return waiting.pop(pid), slice_ns

@@ -84,8 +84,8 @@ class Driver:
         clock, cpus, horizon_ns = self._clock, self._cpus, self._horizon_ns
         words, address = self._machine.arrays.words, self._machine.arrays.address
         while True:
-            clock.happen(cpus)
             cpus.ask_again()
+            clock.happen(cpus)
             upcoming_ns = self._upcoming_ns()
             until_ns = horizon_ns if upcoming_ns is None else min(horizon_ns, upcoming_ns)
             reason, cpu, now_ns = burst.PICK, NONE, clock.now_ns

@@ -14,7 +14,7 @@ from sim.machine.turns import FREE, LOOK, STEPS, first_cpu, key_of, set_key
 from sim.machine.work import CONTEXT_SWITCH
 from sim.observe.histogram import RUNQUEUE, observe
 from sim.observe.series import integrate, run_until, sample
-from sim.policy.schedulers import PLUGIN, PREEMPTED, WOKE
+from sim.policy.schedulers import PLUGIN
 from sim.policy.schedulers.shipped import pick, slice_ns
 
 _SUM_BITS = 61
@@ -47,17 +47,14 @@ def add_to_area(m: Arrays, ns: int) -> None:
     sched.area_low = low & _SUM_MASK
 
 
-@compiled
-def enqueue(m: Arrays, task: int, why: int, now_ns: int) -> None:
-    """Put a task that became runnable into its run queue.
+@inlined
+def link(m: Arrays, task: int, row: int, now_ns: int) -> None:
+    """Put a task at the end of a queue.
 
     Since when there is contention on a CPU is what its own queue says, or else the one for any CPU;
     so a queue that fills while there is contention takes over since when.
     """
-    sample_due(m, now_ns)
     e = m.entities[task]
-    pin = int(m.tasks[task].pin)
-    row = pin + 1 if pin != NONE else 0
     q = m.queues[row]
     if q.length == 0:
         q.contended_ns = now_ns
@@ -69,22 +66,13 @@ def enqueue(m: Arrays, task: int, why: int, now_ns: int) -> None:
     e.prev = q.tail
     e.next = NONE
     e.queue = row
-    e.since_ns = now_ns
-    e.why = why
     q.tail = task
     q.length += 1
-    m.clock[0].runnable += 1
-    m.sched[0].enqueued += 1
-    add_to_area(m, -now_ns)
-    if pin != NONE:
-        set_key(m, LOOK, pin, 0)
 
 
-@compiled
-def dequeue(m: Arrays, task: int, now_ns: int) -> int:
-    """Take a task off its run queue; return how long it waited, in ns."""
-    sample_due(m, now_ns)
-    sched = m.sched[0]
+@inlined
+def unlink(m: Arrays, task: int) -> None:
+    """Take a task out of its queue."""
     e = m.entities[task]
     q = m.queues[int(e.queue)]
     before = int(e.prev)
@@ -99,12 +87,45 @@ def dequeue(m: Arrays, task: int, now_ns: int) -> int:
         q.tail = before
     e.queue = NONE
     q.length -= 1
+
+
+@compiled
+def enqueue(m: Arrays, task: int, now_ns: int) -> None:
+    """Put a task that became runnable into its run queue."""
+    sample_due(m, now_ns)
+    cpu = int(m.tasks[task].pin)
+    if cpu == NONE:
+        cpu = int(m.entities[task].home)
+    link(m, task, cpu + 1 if cpu != NONE else 0, now_ns)
+    m.entities[task].since_ns = now_ns
+    m.clock[0].runnable += 1
+    m.sched[0].enqueued += 1
+    add_to_area(m, -now_ns)
+    if cpu != NONE:
+        set_key(m, LOOK, cpu, 0)
+
+
+@compiled
+def dequeue(m: Arrays, task: int, now_ns: int) -> int:
+    """Take a task off its run queue; return how long it waited, in ns."""
+    sample_due(m, now_ns)
+    sched = m.sched[0]
+    e = m.entities[task]
+    unlink(m, task)
     m.clock[0].runnable -= 1
     add_to_area(m, now_ns)
     low = int(sched.waited_low) + now_ns - max(int(e.since_ns), int(sched.counted_from_ns))
     sched.waited_high += low >> _SUM_BITS
     sched.waited_low = low & _SUM_MASK
     return now_ns - int(e.since_ns)
+
+
+@compiled
+def migrate(m: Arrays, task: int, cpu: int, now_ns: int) -> None:
+    """Have a task that waits in one CPU's queue go on waiting in that of another."""
+    unlink(m, task)
+    m.entities[task].home = cpu
+    link(m, task, cpu + 1, now_ns)
 
 
 @inlined
@@ -158,6 +179,11 @@ def vacate(m: Arrays, cpu: int) -> None:
     c = m.cpus[cpu]
     if c.task == NONE:
         return
+    if m.sched[0].policy == PLUGIN:
+        told = m.sched[0].left
+        m.left[told, 0] = c.task
+        m.left[told, 1] = m.tasks[int(c.task)].cpu_ns
+        m.sched[0].left = told + 1
     take_from(m, cpu)
     set_key(m, STEPS, cpu, FOREVER)
     set_key(m, FREE, cpu, 0)
@@ -170,7 +196,9 @@ def preempt(m: Arrays, cpu: int, now_ns: int) -> None:
     """Take a CPU from its task, which goes on waiting for one."""
     task = int(m.cpus[cpu].task)
     vacate(m, cpu)
-    enqueue(m, task, PREEMPTED, now_ns)
+    if m.sched[0].policy == PLUGIN:
+        m.sched[0].left -= 1  # it is told of that by `enqueue`
+    enqueue(m, task, now_ns)
 
 
 @compiled
@@ -247,13 +275,20 @@ def give_way(m: Arrays, cpu: int, now_ns: int) -> None:
 def wake(m: Arrays, task: int, now_ns: int) -> None:
     """Let a task go on whose arrival has come."""
     drop_timer(m, task)
-    enqueue(m, task, WOKE, now_ns)
+    enqueue(m, task, now_ns)
 
 
 @compiled
 def look_at(m: Arrays, cpu: int) -> None:
     """See to it that a CPU is looked at before the next step."""
     set_key(m, LOOK, cpu, 0)
+
+
+@compiled
+def free_cpu(m: Arrays) -> int:
+    """Return the lowest CPU without a task, or NONE; some that have none may be passed over."""
+    cpu = first_cpu(m, FREE)
+    return cpu if cpu != NONE and m.cpus[cpu].task == NONE else NONE
 
 
 @inlined
@@ -286,7 +321,7 @@ def rotate(m: Arrays, cpu: int, now_ns: int) -> None:
         return
     task = int(m.cpus[cpu].task)
     take_from(m, cpu)
-    enqueue(m, task, PREEMPTED, now_ns)
+    enqueue(m, task, now_ns)
     give_to_next(m, cpu, now_ns)
 
 
@@ -310,9 +345,10 @@ def hand_out(m: Arrays, now_ns: int) -> int:
                 set_key(m, LOOK, cpu, FOREVER)
             elif not idles(m, cpu, now_ns):
                 set_key(m, FREE, cpu, FOREVER)
-        if c.task == NONE and wanted:
-            if m.sched[0].policy == PLUGIN:
+        if c.task == NONE and m.sched[0].policy == PLUGIN:
+            if wanted or (m.sched[0].steals == 1 and m.clock[0].runnable > 0):
                 return cpu
+        elif c.task == NONE:
             give_to_next(m, cpu, now_ns)
         cpu = to_look_at(m)
     return NONE

@@ -84,6 +84,7 @@ class Machine:
         rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES}
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
+        rows |= {"left": host.cpus}
         rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
@@ -181,7 +182,7 @@ class Machine:
         e = self.arrays.entities[row]
         e.busy = 0
         e.weight = NICE_0_WEIGHT
-        e.queue = e.timer = NONE
+        e.queue = e.timer = e.home = NONE
         self.arrays.counts[row] = 0
         self.arrays.draws[row] = 0
         return row

@@ -20,6 +20,7 @@ _C, _E, _P, _K, _S, _T = map(columns, (CPU, ENTITY, POOL, CLOCK, SCHED, TASK))
 
 T_WORDS: Final = len(_T)
 T_CPU: Final = _T["cpu"]
+T_CPU_NS: Final = _T["cpu_ns"]
 
 O_WORDS: Final = len(O_COLUMNS)
 O_ERRNO: Final = O_COLUMNS["errno"]
@@ -29,17 +30,21 @@ O_REFUSED_BY: Final = O_COLUMNS["refused_by"]
 O_RESULT: Final = O_COLUMNS["result"]
 
 C_WORDS: Final = len(_C)
+C_SLICE_END_NS: Final = _C["slice_end_ns"]
 C_TASK: Final = _C["task"]
 
 E_WORDS: Final = len(_E)
 E_BUSY: Final = _E["busy"]
+E_HOME: Final = _E["home"]
 E_QUEUE: Final = _E["queue"]
 E_TIMER: Final = _E["timer"]
+E_WEIGHT: Final = _E["weight"]
 
 P_FREE: Final = _P["free"]
 P_HEED: Final = _P["heed"]
 
 K_RUNNABLE: Final = _K["runnable"]
 
+S_LEFT: Final = _S["left"]
 S_RUNNING: Final = _S["running"]
 S_TIMERS: Final = _S["timers"]

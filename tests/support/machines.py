@@ -15,7 +15,7 @@ from sim.machine.layout import KIND_FILE, KIND_SHMEM, N_QUANTILES, ROOT
 from sim.machine.machine import Machine
 from sim.machine.spec import HostSpec
 from sim.machine.work import KINDS, N_LINES
-from sim.policy.schedulers import SCHEDULERS
+from sim.policy.schedulers import SCHEDULERS, Scheduler
 from sim.scenario.resolve import open_scenario
 
 Program = Callable[[Process], Generator[Any, Any, Any]]
@@ -45,7 +45,7 @@ def run(
     *,
     host: Mapping[str, Any],
     prices: NDArray[np.int64] | None = None,
-    scheduler: str = "round_robin",
+    scheduler: str | Scheduler = "round_robin",
     quantum_ns: int = 4_000_000,
     burst: int = 0,
     pins: Mapping[str, int] | None = None,
@@ -61,7 +61,7 @@ def run(
     if disk is not None:
         how["devices"] = (disk,)
     spec = EngineSpec(
-        scheduler=SCHEDULERS[scheduler],
+        scheduler=SCHEDULERS[scheduler] if isinstance(scheduler, str) else scheduler,
         quantum_ns=quantum_ns,
         burst_steps=burst,
         khugepaged=(khugepaged_ns, 6 * khugepaged_ns) if khugepaged_ns else None,

@@ -54,6 +54,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "sched": (SCHED, ()),
     "turns": (INT, ()),
     "timers": (INT, ()),
+    "left": (INT, (2,)),
     "zones": (ZONE, ()),
     "buddy": (LIST, (N_ORDERS,)),
     "percpu": (LIST, ()),
@@ -132,6 +133,8 @@ class Arrays:
     """Tournaments between CPUs, see `sim.machine.turns`."""
     timers: NDArray[np.int64]
     """A heap of tasks that wait for an arrival, the next one first."""
+    left: NDArray[np.int64]
+    """(CPUs, 2): tasks that have left their CPUs, and CPU time used, for a plug-in's policy."""
     zones: Any
     buddy: Any
     percpu: Any

@@ -22,7 +22,7 @@ ENTITY = np.dtype(
         for name in (
             "busy",  # 1 from the begin of an operation until its program is told of the end
             "weight",  # its share of a CPU; nice 0 is `NICE_0_WEIGHT`
-            "why",  # it is runnable: it woke, was preempted, or yielded
+            "home",  # the CPU whose queue it waits in, of a policy with a queue a CPU, or NONE
             "queue",  # the run queue that it waits in, or NONE
             "next",  # who came to that queue after it
             "prev",  # and before it
@@ -56,6 +56,8 @@ SCHED = np.dtype(
             "policy",  # number of the policy (`sim.policy.schedulers`)
             "quantum_ns",
             "leaves",  # of each tournament in `turns`: a power of 2
+            "steals",  # 1 if a CPU for which nobody waits may have a task of another's queue
+            "left",  # rows of `left`
             "running",  # CPUs that have a task
             "timers",  # tasks in the heap `timers`
             "timer_order",  # of the next one
