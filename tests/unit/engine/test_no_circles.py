@@ -16,7 +16,7 @@ def test_the_search_finds_imports_and_rings() -> None:
     assert "sim.engine.task" in imports["sim.engine.waits"]  # for use
     assert "sim.engine.clock" in imports["sim.engine.table"]  # for types only
     imports["sim.engine.task"].add("sim.engine.table")
-    assert circle_in(imports) == ["sim.engine.table", "sim.engine.task", "sim.engine.table"]
+    assert set(circle_in(imports)) == {"sim.engine.table", "sim.engine.task"}
 
 
 def test_only_the_clock_looks_into_the_queue_of_simpy() -> None:
