@@ -1,6 +1,8 @@
 """Areas (VMAs) and address spaces: slots, the address-ordered list, split and merge."""
 
 from sim.base.jit import compiled
+from sim.machine.area_tree import find_area as find_area
+from sim.machine.area_tree import find_gap, link_area, resized, unlink_area
 from sim.machine.layout import (
     A_GROWSDOWN,
     A_SHARED,
@@ -20,8 +22,6 @@ MMAP_TOP_VPN = 0x7FFFF7FFF
 STACK_TOP_VPN = 0x7FFFFFFFF
 TEXT_VPN = 0x555555554
 """Where a position-independent program's text starts without address randomisation."""
-STACK_GAP_PAGES = 256
-"""`stack_guard_gap`: nothing may be mapped this close below a stack."""
 
 
 @compiled
@@ -34,6 +34,8 @@ def new_space(m: Arrays, cpu: int) -> int:
     pool.used_spaces += 1
     s.next = NONE
     s.first = NONE
+    s.last = NONE
+    s.root = NONE
     s.n_areas = 0
     s.users = 1
     s.pages = 0
@@ -103,20 +105,8 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
     a.bits = flags
     a.kind = 0
     a.file = NONE
+    link_area(m, slot)
     s = m.spaces[space]
-    before = NONE
-    after = int(s.first)
-    while after != NONE and m.areas[after].start < start:
-        before = after
-        after = int(m.areas[after].next)
-    a.prev = before
-    a.next = after
-    if before == NONE:
-        s.first = slot
-    else:
-        m.areas[before].next = slot
-    if after != NONE:
-        m.areas[after].prev = slot
     s.n_areas += 1
     s.pages += end - start
     s.generation += 1
@@ -129,14 +119,7 @@ def drop_area(m: Arrays, slot: int) -> None:
     pool = m.pool[0]
     a = m.areas[slot]
     s = m.spaces[a.space]
-    before = int(a.prev)
-    after = int(a.next)
-    if before == NONE:
-        s.first = after
-    else:
-        m.areas[before].next = after
-    if after != NONE:
-        m.areas[after].prev = before
+    unlink_area(m, slot)
     if s.heap == slot:
         s.heap = NONE
     s.n_areas -= 1
@@ -148,15 +131,6 @@ def drop_area(m: Arrays, slot: int) -> None:
     a.next = pool.free_area
     pool.free_area = slot
     pool.used_areas -= 1
-
-
-@compiled
-def find_area(m: Arrays, space: int, vpn: int) -> int:
-    """Return the first area that ends behind `vpn` (Linux `find_vma`), or NONE."""
-    area = int(m.spaces[space].first)
-    while area != NONE and m.areas[area].end <= vpn:
-        area = int(m.areas[area].next)
-    return area
 
 
 # -- the lists of the reverse map (`sim.kernel.rmap`) ----------------------------------------------
@@ -325,6 +299,7 @@ def join_areas(m: Arrays, lower: int, upper: int) -> None:
         s.heap = lower
     s.pages += end - a.end
     a.end = end
+    resized(m, lower)
 
 
 @compiled
@@ -350,27 +325,6 @@ def place(m: Arrays, space: int, pages: int, kind: int, bits: int, offset: int) 
         if start != NONE:
             return start + HUGE_PAGES - ((start - offset) & TABLE_MASK)
     return find_gap(m, space, pages)
-
-
-@compiled
-def find_gap(m: Arrays, space: int, pages: int) -> int:
-    """Return the start of the highest gap of `pages` below `mmap_top`, or NONE."""
-    s = m.spaces[space]
-    low = max(int(s.brk), 16)  # vm.mmap_min_addr: 64 KiB
-    best = NONE
-    area = int(s.first)
-    while True:
-        high = int(s.mmap_top)
-        if area != NONE:
-            high = min(high, int(m.areas[area].start))
-            if m.areas[area].bits & A_GROWSDOWN != 0:
-                high = min(high, int(m.areas[area].start) - STACK_GAP_PAGES)
-        if high - low >= pages:
-            best = high - pages
-        if area == NONE or m.areas[area].start >= s.mmap_top:
-            return best
-        low = max(low, int(m.areas[area].end))
-        area = int(m.areas[area].next)
 
 
 @compiled

@@ -6,6 +6,7 @@ from sim.kernel.calls.unmap import remove_areas, split_edges, zap_next
 from sim.kernel.fault.filemap import fill_step
 from sim.kernel.overcommit import commit, promised, refuse
 from sim.kernel.work import BY_LIMIT, DONE, EINVAL, ENOMEM, GROW, MORE, note
+from sim.machine.area_tree import resized
 from sim.machine.areas import (
     area_room,
     find_area,
@@ -171,6 +172,7 @@ def extend_heap(m: Arrays, space: int, pages: int) -> None:
     grows = last != NONE and m.areas[last].end == brk and m.areas[last].bits == flags
     if grows and m.areas[last].inherited == 0:
         m.areas[last].end = brk + pages
+        resized(m, last)
         s.pages += pages
         s.generation += 1
     else:

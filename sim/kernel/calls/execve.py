@@ -28,6 +28,7 @@ from sim.kernel.fork.process import leave_space
 from sim.kernel.fork.task import space_room, take_stack
 from sim.kernel.overcommit import commit, may_commit, promised
 from sim.kernel.work import DONE, E2BIG, ENOMEM, GROW, MORE, SEGV, SHORT, note
+from sim.machine.area_tree import resized
 from sim.machine.areas import (
     MMAP_TOP_VPN,
     STACK_TOP_VPN,
@@ -166,9 +167,11 @@ def map_image(m: Arrays, task: int) -> bool:
     if not promised(m, task, space, STACK_SPARE_PAGES):
         return False
     commit(m, space, STACK_SPARE_PAGES)
-    stack = m.areas[find_area(m, space, STACK_TOP_VPN - 1)]
+    area = find_area(m, space, STACK_TOP_VPN - 1)
+    stack = m.areas[area]
     stack.start -= STACK_SPARE_PAGES
     stack.offset -= STACK_SPARE_PAGES
+    resized(m, area)
     s.pages += STACK_SPARE_PAGES
     s.heap_start = image.heap
     if o.image == 0:

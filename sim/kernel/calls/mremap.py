@@ -12,6 +12,7 @@ from sim.kernel.fault.huge import huge_entry, move_huge, split_huge
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.overcommit import commit, promised, refuse
 from sim.kernel.work import BY_LIMIT, DONE, EFAULT, EINVAL, ENOMEM, GROW, MORE, SHORT, note
+from sim.machine.area_tree import resized
 from sim.machine.areas import (
     area_room,
     find_area,
@@ -103,6 +104,7 @@ def begin_mremap(m: Arrays, task: int) -> int:
         return DONE
     if o.new_start == NONE and a.end == end and is_free(m, space, end, end + extra):
         a.end += extra
+        resized(m, area)
         m.spaces[space].pages += extra
         m.spaces[space].generation += 1
         if a.bits & A_ACCOUNT != 0:

@@ -33,7 +33,7 @@ from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
 from sim.kernel.work import DONE, GROW, LOCKED, SEGV, SHORT, note, note_fault
-from sim.machine.areas import STACK_GAP_PAGES, find_area
+from sim.machine.area_tree import STACK_GAP_PAGES, find_area, resized
 from sim.machine.entries import (
     WRITTEN,
     ZERO_PAGE,
@@ -104,6 +104,7 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
         family_of(m, area)
         a.offset -= pages
         a.start = vpn
+        resized(m, area)
     t.cached_area = area
     return True
 

@@ -15,7 +15,7 @@ COMPLAINTS: Final = {
     9: "a frame is neither free nor referenced",
     10: "page tables are not counted once each",
     11: "a resident set is not what its page tables hold",
-    12: "areas overlap, or their list is broken",
+    12: "areas overlap, or their list or tree is broken",
     13: "an entry lies in no area of its address space",
     14: "a control group does not count the frames that are charged to it",
     15: "the promised pages are not the sum of the areas'",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.base.jit import compiled
+from sim.machine.area_tree import find_area, widest_gap
 from sim.machine.audit.complaints import OK
 from sim.machine.entries import is_swap_pte, pte_none, pte_present, swp_offset
 from sim.machine.layout import (
@@ -150,6 +151,8 @@ def _audit_areas(m: Arrays, space: int, users: NDArray[np.int64]) -> tuple[int, 
     while area != NONE:
         a = m.areas[area]
         if a.start < end or a.end <= a.start or a.prev != before or a.space != space:
+            return 12, area
+        if find_area(m, space, int(a.start)) != area or a.gap != widest_gap(m, area):
             return 12, area
         end = int(a.end)
         pages += a.end - a.start

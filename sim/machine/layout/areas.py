@@ -36,6 +36,10 @@ AREA = np.dtype(
             "space",
             "next",
             "prev",
+            "left",  # in the tree by address: the areas below it
+            "right",
+            "above",
+            "gap",  # widest free range right below an area of its subtree, in pages
             "family",  # root of its anon_vma, or NONE: no page of it was ever written privately
             "family_next",  # links of the areas of its family
             "family_prev",

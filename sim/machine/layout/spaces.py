@@ -8,6 +8,8 @@ SPACE = np.dtype(
         for name in (
             "top",  # table slot of level 3
             "first",  # first area, in address order
+            "last",
+            "root",  # of the tree of areas
             "n_areas",
             "users",  # tasks that share it (Linux mm_users)
             "group",  # control group of those tasks

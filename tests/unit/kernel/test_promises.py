@@ -6,7 +6,8 @@ from support.kernel import DONE, READ_WRITE, Kernel
 from sim.kernel import ops
 from sim.kernel.overcommit import may_commit
 from sim.kernel.work import ENOMEM, SEGV
-from sim.machine.areas import STACK_GAP_PAGES, STACK_TOP_VPN
+from sim.machine.area_tree import STACK_GAP_PAGES
+from sim.machine.areas import STACK_TOP_VPN
 from sim.machine.layout import A_READ, A_WRITE, NONE
 
 MEMORY = 300

@@ -1,0 +1,232 @@
+"""The areas of an address space in order of address: found, and gaps found, in logarithmic time.
+
+They are a list (`next`, `prev`) and a treap (Seidel and Aragon 1996): a binary search tree by
+address in which nobody lies above one of a higher priority, a hash of its slot.  Each also knows
+the widest gap right below any area of its subtree, as Linux did before 6.1 (`rb_subtree_gap`).
+"""
+
+from sim.base.jit import compiled
+from sim.machine.layout import A_GROWSDOWN, NONE, Arrays
+
+STACK_GAP_PAGES = 256
+"""`stack_guard_gap`: nothing may be mapped this close below a stack."""
+MMAP_MIN_VPN = 16
+"""`vm.mmap_min_addr`: 64 KiB."""
+_MASK = 0xFFFFFFFF
+
+
+@compiled
+def find_area(m: Arrays, space: int, vpn: int) -> int:
+    """Return the first area that ends behind `vpn` (Linux `find_vma`), or NONE."""
+    found = NONE
+    area = int(m.spaces[space].root)
+    while area != NONE:
+        a = m.areas[area]
+        if a.end > vpn:
+            found = area
+            area = int(a.left)
+        else:
+            area = int(a.right)
+    return found
+
+
+@compiled
+def priority(slot: int) -> int:
+    """Return a number that depends on all bits of the slot's."""
+    mixed = slot * 2654435761 & _MASK
+    mixed = (mixed ^ (mixed >> 16)) * 73244475 & _MASK
+    return mixed ^ (mixed >> 16)
+
+
+@compiled
+def gap_end(m: Arrays, area: int) -> int:
+    """Return the page up to which others may map below an area: a stack keeps some free."""
+    a = m.areas[area]
+    return int(a.start) - (STACK_GAP_PAGES if a.bits & A_GROWSDOWN != 0 else 0)
+
+
+@compiled
+def gap_start(m: Arrays, area: int) -> int:
+    """Return where the gap below an area begins: at the end of the area before."""
+    before = int(m.areas[area].prev)
+    return int(m.areas[before].end) if before != NONE else 0
+
+
+@compiled
+def gap_below(m: Arrays, area: int) -> int:
+    """Return the pages that are free below an area."""
+    return gap_end(m, area) - gap_start(m, area)
+
+
+@compiled
+def widest_gap(m: Arrays, area: int) -> int:
+    """Return the widest gap below an area of the subtree; those below the children are right."""
+    a = m.areas[area]
+    gap = gap_below(m, area)
+    if a.left != NONE:
+        gap = max(gap, int(m.areas[int(a.left)].gap))
+    if a.right != NONE:
+        gap = max(gap, int(m.areas[int(a.right)].gap))
+    return gap
+
+
+@compiled
+def gap_changed(m: Arrays, area: int) -> None:
+    """Have an area, and those above it in the tree, know their widest gap again."""
+    while area != NONE:
+        m.areas[area].gap = widest_gap(m, area)
+        area = int(m.areas[area].above)
+
+
+@compiled
+def resized(m: Arrays, area: int) -> None:
+    """Take note that an area begins or ends elsewhere now."""
+    gap_changed(m, area)
+    gap_changed(m, int(m.areas[area].next))
+
+
+@compiled
+def put_below(m: Arrays, above: int, old: int, new: int) -> None:
+    """Let `new`, which may be NONE, take the place of `old` below `above`, or as the root."""
+    if above == NONE:
+        m.spaces[int(m.areas[old].space)].root = new
+    elif m.areas[above].left == old:
+        m.areas[above].left = new
+    else:
+        m.areas[above].right = new
+    if new != NONE:
+        m.areas[new].above = above
+
+
+@compiled
+def rotate(m: Arrays, area: int) -> None:
+    """Let an area and the one above it change places, order kept."""
+    a = m.areas[area]
+    above = int(a.above)
+    b = m.areas[above]
+    put_below(m, int(b.above), above, area)
+    if b.left == area:
+        middle = int(a.right)
+        b.left = middle
+        a.right = above
+    else:
+        middle = int(a.left)
+        b.right = middle
+        a.left = above
+    if middle != NONE:
+        m.areas[middle].above = above
+    b.above = area
+    b.gap = widest_gap(m, above)
+
+
+@compiled
+def link_area(m: Arrays, slot: int) -> None:
+    """Put an area, whose space and range are set, into the list and the tree."""
+    a = m.areas[slot]
+    s = m.spaces[int(a.space)]
+    a.left = NONE
+    a.right = NONE
+    before = NONE
+    after = NONE
+    above = NONE
+    area = int(s.root)
+    while area != NONE:
+        above = area
+        if m.areas[area].start < a.start:
+            before = area
+            area = int(m.areas[area].right)
+        else:
+            after = area
+            area = int(m.areas[area].left)
+    a.prev = before
+    a.next = after
+    if before == NONE:
+        s.first = slot
+    else:
+        m.areas[before].next = slot
+    if after == NONE:
+        s.last = slot
+    else:
+        m.areas[after].prev = slot
+    a.above = above
+    if above == NONE:
+        s.root = slot
+    elif above == before:
+        m.areas[above].right = slot
+    else:
+        m.areas[above].left = slot
+    while a.above != NONE and priority(int(a.above)) < priority(slot):
+        rotate(m, slot)
+    resized(m, slot)
+
+
+@compiled
+def unlink_area(m: Arrays, slot: int) -> None:
+    """Take an area off the list and out of the tree."""
+    a = m.areas[slot]
+    s = m.spaces[int(a.space)]
+    while a.left != NONE or a.right != NONE:
+        rises = int(a.left)
+        if rises == NONE or (a.right != NONE and priority(int(a.right)) > priority(rises)):
+            rises = int(a.right)
+        rotate(m, rises)
+    put_below(m, int(a.above), slot, NONE)
+    before = int(a.prev)
+    after = int(a.next)
+    if before == NONE:
+        s.first = after
+    else:
+        m.areas[before].next = after
+    if after == NONE:
+        s.last = before
+    else:
+        m.areas[after].prev = before
+    gap_changed(m, int(a.above))
+    gap_changed(m, after)
+
+
+@compiled
+def last_gap(m: Arrays, area: int, pages: int) -> int:
+    """Return the last area of a subtree with a gap of `pages` below it; NONE if none is so wide."""
+    if area == NONE or m.areas[area].gap < pages:
+        return NONE
+    while True:
+        a = m.areas[area]
+        if a.right != NONE and m.areas[int(a.right)].gap >= pages:
+            area = int(a.right)
+        elif gap_below(m, area) >= pages:
+            return area
+        else:
+            area = int(a.left)
+
+
+@compiled
+def previous_gap(m: Arrays, area: int, pages: int) -> int:
+    """Return the last area before this one with a gap of `pages` below it, or NONE."""
+    found = last_gap(m, int(m.areas[area].left), pages)
+    while found == NONE and area != NONE:
+        above = int(m.areas[area].above)
+        if above != NONE and m.areas[above].right == area:
+            if gap_below(m, above) >= pages:
+                return above
+            found = last_gap(m, int(m.areas[above].left), pages)
+        area = above
+    return found
+
+
+@compiled
+def find_gap(m: Arrays, space: int, pages: int) -> int:
+    """Return the start of the highest gap of `pages` below `mmap_top`, or NONE."""
+    s = m.spaces[space]
+    lowest = max(int(s.brk), MMAP_MIN_VPN)
+    top = int(s.mmap_top)
+    last_end = int(m.areas[int(s.last)].end) if s.last != NONE else 0
+    if top - max(lowest, last_end) >= pages:
+        return top - pages
+    area = last_gap(m, int(s.root), pages)
+    while area != NONE:
+        high = min(top, gap_end(m, area))
+        if high - max(lowest, gap_start(m, area)) >= pages:
+            return high - pages
+        area = previous_gap(m, area, pages)
+    return NONE
