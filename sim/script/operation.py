@@ -30,7 +30,7 @@ Carry = Callable[[], tuple[int, int, int]]
 """Does a task's steps while it can: how the last one ended, minor faults, time in ps."""
 
 
-def operate(
+def run_operation(
     machine: Machine,
     row: int,
     cpu: int,

@@ -33,7 +33,7 @@ from sim.machine.work import MAJOR_FAULT
 from sim.observe.smaps import smaps
 from sim.script.grammar import FIRST_PROCESS, Operation, Verb
 from sim.script.joined import joined_regions
-from sim.script.operation import at_once, operate
+from sim.script.operation import at_once, run_operation
 from sim.script.record import Figures, OpRecord
 from sim.script.verbs import (
     ACCESS,
@@ -339,7 +339,7 @@ class Scripted:
     def _do(self, process: ScriptedProcess, op: ops.Op, **fields: int) -> Work:
         """Have a process carry out a kernel operation with these fields."""
         carry = None if self.watch is None else partial(self._carry_out, process, self.watch)
-        return operate(self.machine, process.row, process.cpu, op, fields, carry)
+        return run_operation(self.machine, process.row, process.cpu, op, fields, carry)
 
     def _carry_out(self, process: ScriptedProcess, watch: Watch) -> tuple[int, int, int]:
         """Do steps until one is not followed by another, one call a step."""

@@ -29,7 +29,7 @@ from sim.machine.layout import (
 )
 from sim.machine.spec import HostSpec
 from sim.program.image import SPAWN_STACK_PAGES, ProgramImage, Segment, Touch
-from sim.script.operation import at_once, operate
+from sim.script.operation import at_once, run_operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -272,7 +272,7 @@ class _Machine:
 
     def _call(self, row: int, op: ops.Op, **fields: Any) -> None:
         """Carry out one operation of a task, and count its faults and its time."""
-        work = operate(self._machine, row, int(row != self._parent), op, fields)
+        work = run_operation(self._machine, row, int(row != self._parent), op, fields)
         ending, faults, ps = at_once(work)
         self._faults[row] += faults
         self._ps += ps

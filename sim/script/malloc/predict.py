@@ -19,7 +19,7 @@ from sim.machine.spec import HostSpec
 from sim.script.grammar import FIRST_PROCESS
 from sim.script.malloc.grammar import Operation, Verb
 from sim.script.malloc.record import HeapFigures, HeapRecord
-from sim.script.operation import SIGSEGV, at_once, operate
+from sim.script.operation import SIGSEGV, at_once, run_operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -238,7 +238,7 @@ class _Heaps:
 
     def _do(self, process: _Process, op: ops.Op, **fields: int) -> int:
         """Carry out one operation of the kernel; return its minor faults."""
-        work = operate(self._machine, process.row, process.cpu, op, fields)
+        work = run_operation(self._machine, process.row, process.cpu, op, fields)
         ending, faults, _ = at_once(work)
         if ending == SIGSEGV:
             raise KernelPanicError(f"a step ended with {ending}", f"{op} {fields}")
