@@ -9,8 +9,8 @@ from sim.machine.layout import HUGE_PAGES
 from sim.walk.draw.canvas import FAINT, HATCH, Canvas
 from sim.walk.draw.layout import Block, changed_entries, changed_frames
 from sim.walk.draw.pool import MOST_SQUARES, PITCH, ROW, draw_runs, draw_squares, free_text
-from sim.walk.draw.signs import CELL, FILLS, LETTERS, TABLE_EDGE
-from sim.walk.draw.spots import COLUMN, LEFT, WIDE, WIDTH, Spot, shelves
+from sim.walk.draw.positions import COLUMN, LEFT, WIDE, WIDTH, Position, shelves
+from sim.walk.draw.symbols import CELL, FILLS, LETTERS, TABLE_EDGE
 from sim.walk.tell.state import CACHE, KERNEL, TABLE, set_aside
 
 if TYPE_CHECKING:
@@ -72,12 +72,14 @@ class Panel:
             return max(y, self._pool(WIDTH - MAP - 14, top + 10, 8)) + 12
         return self._pool(LEFT, y + 4, ROW) + 12
 
-    def _shelf(self, shelf: list[Spot], spaces: list[Space], y: int) -> int:
+    def _shelf(self, shelf: list[Position], spaces: list[Space], y: int) -> int:
         """Draw the columns of one row of regions; arrows first, all else on top of them."""
-        for spot in shelf:
-            self._canvas.text(spot.middle, y + 11, spot.column.label, fill=FAINT, anchor="middle")
-        columns = [self._versions(spot.column, spaces) for spot in shelf]
-        has_zero = any(_is_zero(s, spot.column) for s in spaces for spot in shelf)
+        for position in shelf:
+            self._canvas.text(
+                position.middle, y + 11, position.column.label, fill=FAINT, anchor="middle"
+            )
+        columns = [self._versions(position.column, spaces) for position in shelf]
+        has_zero = any(_is_zero(s, position.column) for s in spaces for position in shelf)
         depth = max([1, *map(len, columns)])
         tops = self._places(spaces, y + 16, depth + has_zero)
         lane = tops[0].entries + ENTRY
@@ -90,9 +92,9 @@ class Panel:
             self._zero_page(shelf, spaces, lane + LANE * depth + LANE - FRAME)
         self._canvas.text(12, lane + LANE - 14, "frames", fill=FAINT)
         self._canvas.text(12, lane + LANE - 2, "× references", fill=FAINT)
-        for spot, versions in zip(shelf, columns, strict=True):
+        for position, versions in zip(shelf, columns, strict=True):
             for n, pfn in enumerate(versions):
-                self._frame(spot, lane + LANE * n + LANE - FRAME, pfn)
+                self._frame(position, lane + LANE * n + LANE - FRAME, pfn)
         return tops[-1].end + 4
 
     def _places(self, spaces: Sequence[Space], y: int, rows_of_frames: int) -> list[Place]:
@@ -111,7 +113,7 @@ class Panel:
 
     # -- rows -----------------------------------------------------------------------------------
 
-    def _tables(self, shelf: list[Spot], space: Space, y: int, *, downwards: bool) -> None:
+    def _tables(self, shelf: list[Position], space: Space, y: int, *, downwards: bool) -> None:
         """Draw the tables of a space that cover something here, a row a level."""
         levels = sorted({table.level for table in space.tables}, reverse=downwards)
         for level in levels:
@@ -136,7 +138,7 @@ class Panel:
                 )
             y += BAR + 1
 
-    def _set_aside(self, shelf: list[Spot], space: Space, y: int) -> None:
+    def _set_aside(self, shelf: list[Position], space: Space, y: int) -> None:
         """Draw the leaf tables that wait for a split above their huge entries, dashed."""
         for start, table in set_aside(space).items():
             covered = [s for s in shelf if start <= s.column.vpn < start + HUGE_PAGES]
@@ -167,7 +169,7 @@ class Panel:
         )
         self._canvas.text(x + width // 2, y + 11, text, anchor="middle")
 
-    def _areas(self, shelf: list[Spot], space: Space, y: int) -> None:
+    def _areas(self, shelf: list[Position], space: Space, y: int) -> None:
         self._canvas.text(12, y + 12, "area", fill=FAINT)
         for area in space.areas:
             covered = [s for s in shelf if area.start < s.column.end and area.end > s.column.vpn]
@@ -184,41 +186,41 @@ class Panel:
             self._canvas.box(x, y + 1, width, BAR - 1, radius=7, stroke=FAINT, clear=True)
             self._canvas.text(x + width // 2, y + 12, text, anchor="middle")
 
-    def _row(self, shelf: list[Spot], space: Space, y: int) -> None:
+    def _row(self, shelf: list[Position], space: Space, y: int) -> None:
         """Draw the entries of a space."""
         self._canvas.text(12, y + 18, space.name, size=15, bold=True)
-        for spot in shelf:
-            column = spot.column
+        for position in shelf:
+            column = position.column
             entry = space.entries.get(column.vpn)
             changed = (space.slot, column.vpn) in self._entries
             inside = _has_cell(space, column)
-            middle = spot.middle
+            middle = position.middle
             if entry is not None and entry.huge and not entry.zero:
                 continue
             if entry is not None:
                 fill = "#ffffff" if entry.writable else HATCH
                 text = f"{entry.pfn if entry.zero else column.span(entry.pfn)} {entry.mode}"
-                self._canvas.box(spot.x, y, spot.width, ENTRY, fill=fill, changed=changed)
+                self._canvas.box(position.x, y, position.width, ENTRY, fill=fill, changed=changed)
                 if column.alike and not entry.huge:
-                    self._canvas.teeth(spot.x, y, spot.width, ENTRY)
+                    self._canvas.teeth(position.x, y, position.width, ENTRY)
                 self._canvas.text(middle, y + 16, text, size=12, anchor="middle", bold=True)
             elif inside or changed:
                 dash, stroke = "3 3", "#999999"
                 self._canvas.box(
-                    spot.x, y, spot.width, ENTRY, dash=dash, stroke=stroke, changed=changed
+                    position.x, y, position.width, ENTRY, dash=dash, stroke=stroke, changed=changed
                 )
                 if column.is_fold:
                     self._canvas.text(middle, y + 15, "…", size=12, fill=FAINT, anchor="middle")
-        for spots in _huge_entries(shelf, space):
-            self._huge(spots, space, y)
+        for positions in _huge_entries(shelf, space):
+            self._huge(positions, space, y)
 
-    def _huge(self, spots: list[Spot], space: Space, y: int) -> None:
+    def _huge(self, positions: list[Position], space: Space, y: int) -> None:
         """Draw a huge entry as one box, over all columns of its 2 MiB."""
-        entry = space.entries[spots[0].column.vpn]
+        entry = space.entries[positions[0].column.vpn]
         first = entry.pfn // HUGE_PAGES * HUGE_PAGES
-        changed = any((space.slot, spot.column.vpn) in self._entries for spot in spots)
+        changed = any((space.slot, position.column.vpn) in self._entries for position in positions)
         fill = "#ffffff" if entry.writable else HATCH
-        x, width = spots[0].x, spots[-1].right - spots[0].x
+        x, width = positions[0].x, positions[-1].right - positions[0].x
         self._canvas.box(x, y, width, ENTRY, fill=fill, changed=changed)
         text = f"{first}–{first + HUGE_PAGES - 1} {entry.mode}"
         if width > CELL:
@@ -242,7 +244,7 @@ class Panel:
             found.insert(0, own.pfn)
         return list(dict.fromkeys(pfn for pfn in found if pfn is not None))
 
-    def _frame(self, spot: Spot, y: int, pfn: int) -> None:
+    def _frame(self, position: Position, y: int, pfn: int) -> None:
         frame = self._after.frames[pfn]
         refs = f"×{frame.refs}"
         if self._before is not None and pfn in self._frames:
@@ -250,24 +252,24 @@ class Panel:
             is_new = (old.use, old.page) != (frame.use, frame.page)
             refs = f"new ×{frame.refs}" if is_new else f"×{old.refs}→{frame.refs}"
         self._canvas.box(
-            spot.x,
+            position.x,
             y,
-            spot.width,
+            position.width,
             FRAME,
             fill=FILLS[frame.use],
             changed=pfn in self._frames,
             radius=4,
         )
-        middle = spot.middle
-        label = spot.column.span(pfn)
+        middle = position.middle
+        label = position.column.span(pfn)
         label = f"{label} {LETTERS[CACHE]}" if frame.use == CACHE else label
-        refs += " each" if spot.column.alike else ""
+        refs += " each" if position.column.alike else ""
         self._canvas.text(middle, y + 14, label, size=12, bold=True, anchor="middle")
         self._canvas.text(middle, y + 27, refs, anchor="middle")
 
     def _arrows(
         self,
-        shelf: list[Spot],
+        shelf: list[Position],
         spaces: Sequence[Space],
         columns: Sequence[list[int]],
         rows: Sequence[int],
@@ -278,32 +280,32 @@ class Panel:
 
         It goes straight where nothing is in between, otherwise round it, right of the column.
         """
-        for spot, versions in zip(shelf, columns, strict=True):
+        for position, versions in zip(shelf, columns, strict=True):
             for n, space in enumerate(spaces):
-                entry = space.entries.get(spot.column.vpn)
+                entry = space.entries.get(position.column.vpn)
                 if entry is None:
                     continue
                 at = depth if entry.zero else versions.index(entry.pfn)
                 upper = lane + LANE * at + LANE - FRAME
-                changed = (space.slot, spot.column.vpn) in self._entries
+                changed = (space.slot, position.column.vpn) in self._entries
                 start = rows[n] + ENTRY if n == 0 else rows[n]
                 end = upper - 1 if n == 0 else upper + FRAME + 1
                 if n == 0:
                     blocked = at > 0 and bool(versions)
                 else:
                     blocked = at < len(versions) - 1 or any(
-                        _has_cell(other, spot.column) for other in spaces[1:n]
+                        _has_cell(other, position.column) for other in spaces[1:n]
                     )
-                side = spot.right
+                side = position.right
                 if not blocked:
-                    x = spot.x + (n + 1) * spot.width // (len(spaces) + 1)
+                    x = position.x + (n + 1) * position.width // (len(spaces) + 1)
                     self._canvas.arrow(x, start, end, changed=changed)
                 else:
                     way = f"M{side} {rows[n] + ENTRY // 2}h{(1, 4, 7)[n % 3]}V"
                     way += str(end) if entry.zero else f"{upper + FRAME // 2}H{side}"
                     self._canvas.way(way, changed=changed)
 
-    def _zero_page(self, shelf: list[Spot], spaces: Sequence[Space], y: int) -> None:
+    def _zero_page(self, shelf: list[Position], spaces: Sequence[Space], y: int) -> None:
         """Draw the one zero page below all columns that map it."""
         covered = [s for s in shelf if any(_is_zero(space, s.column) for space in spaces)]
         x = covered[0].x
@@ -347,20 +349,20 @@ def _is_zero(space: Space, column: Column) -> bool:
     return entry is not None and entry.zero
 
 
-def _huge_entries(shelf: Iterable[Spot], space: Space) -> Iterator[list[Spot]]:
+def _huge_entries(shelf: Iterable[Position], space: Space) -> Iterator[list[Position]]:
     """Yield the columns of each huge entry for data."""
-    spots: list[Spot] = []
-    for spot in shelf:
-        entry = space.entries.get(spot.column.vpn)
+    positions: list[Position] = []
+    for position in shelf:
+        entry = space.entries.get(position.column.vpn)
         if entry is None or not entry.huge or entry.zero:
             continue
-        if spots and spot.column.vpn // HUGE_PAGES != spots[0].column.vpn // HUGE_PAGES:
-            yield spots
-            spots = []
-        spots.append(spot)
-    if spots:
-        yield spots
+        if positions and position.column.vpn // HUGE_PAGES != positions[0].column.vpn // HUGE_PAGES:
+            yield positions
+            positions = []
+        positions.append(position)
+    if positions:
+        yield positions
 
 
-def _concerns(space: Space, shelf: Sequence[Spot]) -> bool:
+def _concerns(space: Space, shelf: Sequence[Position]) -> bool:
     return any(a.start < s.column.end and a.end > s.column.vpn for a in space.areas for s in shelf)

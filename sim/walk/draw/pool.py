@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.machine.layout import HUGE_PAGES
 from sim.walk.draw.canvas import FAINT, SQUARE, Canvas
-from sim.walk.draw.signs import FILLS, LETTERS
+from sim.walk.draw.symbols import FILLS, LETTERS
 from sim.walk.tell.state import CACHE, DATA, TABLE
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sim.walk.draw.signs import CELL
+from sim.walk.draw.symbols import CELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ WIDE: Final = 2 * COLUMN + CELL
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class Position:
     """A column and where it is drawn."""
 
     column: Column
@@ -46,10 +46,10 @@ class Spot:
         return self.x + self.width // 2
 
 
-def shelves(found: Iterable[Block]) -> Iterator[list[Spot]]:
+def shelves(found: Iterable[Block]) -> Iterator[list[Position]]:
     """Yield the columns of all regions in rows that fit the width; a region is cut if need be."""
     right = WIDTH - 14
-    shelf: list[Spot] = []
+    shelf: list[Position] = []
     x = LEFT
     for block in found:
         widths = [WIDE if column.alike else CELL for column in block.columns]
@@ -61,7 +61,7 @@ def shelves(found: Iterable[Block]) -> Iterator[list[Spot]]:
             if x + width > right:
                 yield shelf
                 shelf, x = [], LEFT
-            shelf.append(Spot(column, block, x))
+            shelf.append(Position(column, block, x))
             x += width + gap
         x += GAP
     if shelf:

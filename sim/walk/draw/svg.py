@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from sim.walk.draw.canvas import CHANGED, FAINT, Canvas
 from sim.walk.draw.layout import blocks
 from sim.walk.draw.panel import Panel
-from sim.walk.draw.signs import legend
-from sim.walk.draw.spots import WIDTH
+from sim.walk.draw.positions import WIDTH
+from sim.walk.draw.symbols import legend
 from sim.walk.tell.tale import (
     closing_line,
     faults_text,

@@ -1,4 +1,4 @@
-"""The signs of a drawing: what colours, letters and edges mean."""
+"""The symbols of a drawing: what colours, letters and edges mean."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LETTERS: Final = {KERNEL: "Z", KERNEL_STACK: "K", TABLE: "T", CACHE: "F"}
 
 
 def legend(canvas: Canvas, y: int, *, folded: bool = False) -> int:
-    """Draw samples of all signs, those of pages `folded` too if there are any; return the end."""
+    """Draw samples of all symbols, those of pages `folded` too if there are any; return the end."""
     samples: list[tuple[str, str, bool, str, str]] = [
         ("7 w", "#ffffff", False, "", "entry: frame 7, writable"),
         ("7 r", HATCH, False, "", "read-only: a write faults"),

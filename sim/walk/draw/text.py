@@ -178,7 +178,7 @@ def _areas_text(space: Space, shelves: Sequence[Sequence[Block]]) -> str:
     return f"areas  {';  '.join(texts)}"
 
 
-def _sign(frame: Frame) -> str:
+def _symbol(frame: Frame) -> str:
     if frame.use == DATA:
         return str(min(frame.refs, 9))
     return _SIGNS[frame.use]
@@ -187,10 +187,10 @@ def _sign(frame: Frame) -> str:
 def _pool_rows(state: State, changed: set[int]) -> list[str]:
     if len(state.frames) > MOST_SQUARES:
         return _folded_pool(state, changed)
-    signs = "".join(map(_sign, state.frames))
+    symbols = "".join(map(_symbol, state.frames))
     marks = "".join("^" if pfn in changed else " " for pfn in range(len(state.frames)))
     label = f"{'pool':<{_LABEL}} "
-    lines = [f"{label}{signs}  {state.free} of {len(state.frames)} free"]
+    lines = [f"{label}{symbols}  {state.free} of {len(state.frames)} free"]
     if changed:
         lines.append(f"{'':<{_LABEL}} {marks}")
     return lines
@@ -202,7 +202,7 @@ def _folded_pool(state: State, changed: set[int]) -> list[str]:
     for block in runs(state, changed):
         texts = []
         for run in block:
-            n, sign = run.end - run.first, _sign(run.frame)
+            n, sign = run.end - run.first, _symbol(run.frame)
             text = f"{sign}×{n}" if run.is_long else sign * n
             texts.append(text + "*" * run.changed)
         where = f"{block[0].first}–{block[-1].end - 1}"
