@@ -106,7 +106,7 @@ class Machine:
         pool = m.pool[0]
         for name, value in configuration(self.host).items():
             m.config[0][name] = value
-        pool.head = NONE
+        pool.head = pool.free_file = NONE
         pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
         pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
         pool.free_family = 1
@@ -252,11 +252,15 @@ class Machine:
         Whoever maps it brings all of it into the page cache, unless it is `cold`.
         """
         m = self.arrays
-        free = np.flatnonzero(m.files["kind"] == 0)
-        if not len(free):
-            free = np.array([len(m.files)])
-            m.grow("files")
-        row = int(free[0])
+        pool = m.pool[0]
+        row = int(pool.free_file)
+        if row != NONE:
+            pool.free_file = m.files[row].next
+        else:
+            row = int(pool.used_files)
+            pool.used_files += 1
+            if row == len(m.files):
+                m.grow("files")
         m.files[row] = _NEW_FILE
         f = m.files[row]
         f.first = self._room_in_cache(row, pages)
@@ -283,6 +287,8 @@ class Machine:
         f = self.arrays.files[row]
         if f.users == 0 and f.resident == 0 and f.known == 0:
             f.kind = 0
+            f.next = self.arrays.pool[0].free_file
+            self.arrays.pool[0].free_file = row
 
     # -- growth ---------------------------------------------------------------------------
 

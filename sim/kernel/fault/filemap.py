@@ -361,3 +361,5 @@ def evict_step(m: Arrays, cpu: int, task: int) -> None:
         m.pool[0].committed -= f.committed
         t.evict = f.next
         f.kind = 0
+        f.next = m.pool[0].free_file
+        m.pool[0].free_file = file

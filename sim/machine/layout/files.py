@@ -15,7 +15,7 @@ FILE = np.dtype(
             "known",  # 1 if it stays in the page cache when nobody maps it any more
             "committed",  # pages promised to it (shared anonymous memory)
             "at",  # the next page to evict
-            "next",  # the next file to evict
+            "next",  # the next file to evict; of a free row, the next one
             "fills",  # 1 if mapping it brings all of it into the page cache, as if read before
             "writing",  # pages that the device is writing, or has been asked to
             "random",  # 1 after POSIX_FADV_RANDOM: read() reads nothing ahead

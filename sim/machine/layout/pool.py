@@ -59,6 +59,8 @@ POOL = np.dtype(
             "used_areas",
             "free_space",
             "used_spaces",
+            "free_file",
+            "used_files",
         )
     ]
 )
