@@ -64,7 +64,7 @@ class Cpus:
             sched.policy = PLUGIN
             self._plugin = PluginPolicy(scheduler, quantum_ns)
             sched.steals = int(self._plugin.steals)
-        self._declined: list[int] = []
+        self.declined: list[int] = []
 
     # -- operations ------------------------------------------------------------------------
 
@@ -180,14 +180,18 @@ class Cpus:
         self._words.sched[S_LEFT] = 0
 
     def preempt(self, cpu: int) -> None:
-        """Take a CPU from its task, whose slice is over."""
+        """Take a CPU from its task, whose slice is over, and have the policy pick another."""
         plugin, task = self._plugin, self.task_on(cpu)
         assert plugin is not None
-        self._tell_who_left(plugin)
-        runqueue.preempt(self._m, cpu, self._clock.now_ns)
+        if self._words.sched[S_LEFT]:
+            self._tell_who_left(plugin)
+        if self.declined:
+            self.ask_again()
+        cpu = runqueue.rotate_plugin(self._m, cpu, self._clock.now_ns)
         plugin.preempted(task.row)
         self._enqueue(task, PREEMPTED, plugin)
-        self.ask_again()
+        if cpu != NONE:
+            self.pick(cpu)
 
     def pick(self, cpu: int) -> None:
         """Have a plug-in's policy give a free CPU to a task that still has something to do.
@@ -196,7 +200,8 @@ class Cpus:
         """
         m, plugin, now_ns = self._m, self._plugin, self._clock.now_ns
         assert plugin is not None
-        self._tell_who_left(plugin)
+        if self._words.sched[S_LEFT]:
+            self._tell_who_left(plugin)
         while True:
             queue = runqueue.queue_for(m, cpu)
             if plugin.steals and m.queues[0].length + m.queues[cpu + 1].length == 0:
@@ -214,7 +219,7 @@ class Cpus:
             runqueue.dequeue(m, task.row, now_ns)  # its call was cancelled while it queued
             plugin.tell_gone(task.pid, queue, self._words.tasks[task.row * T_WORDS + T_CPU_NS])
         set_key(m, FREE, cpu, FOREVER)
-        self._declined.append(cpu)
+        self.declined.append(cpu)
 
     def _steal(self, cpu: int, plugin: PluginPolicy) -> bool:
         """Have a CPU for which nobody waits take over a task of another's queue, if it wants to."""
@@ -229,13 +234,11 @@ class Cpus:
 
     def ask_again(self) -> None:
         """Have CPUs for which nobody was picked looked at again: something has happened."""
-        if not self._declined:
-            return
-        for cpu in self._declined:
+        for cpu in self.declined:
             if self._words.cpus[cpu * C_WORDS + C_TASK] == NONE:
                 set_key(self._m, FREE, cpu, 0)
                 runqueue.look_at(self._m, cpu)
-        self._declined.clear()
+        self.declined.clear()
 
     # -- what is counted ---------------------------------------------------------------------
 

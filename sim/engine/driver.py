@@ -64,7 +64,6 @@ class Driver:
         self._horizon_ns = FOREVER if horizon_ns is None else horizon_ns
         self._check = check
         self._handlers: dict[int, Callable[[Task, int], None]] = {
-            burst.FINISHED: lambda task, cpu: locks.look_again(),
             burst.MEMORY_SHORT: shortage.refused,
             burst.MMAP_LOCKED: locks.refused,
             burst.PAGE_WAITED_FOR: devices.refused,
@@ -84,7 +83,8 @@ class Driver:
         clock, cpus, horizon_ns = self._clock, self._cpus, self._horizon_ns
         words, address = self._machine.arrays.words, self._machine.arrays.address
         while True:
-            cpus.ask_again()
+            if cpus.declined:
+                cpus.ask_again()
             clock.happen(cpus)
             upcoming_ns = self._upcoming_ns()
             until_ns = horizon_ns if upcoming_ns is None else min(horizon_ns, upcoming_ns)
@@ -111,13 +111,18 @@ class Driver:
                 continue
             if words.pool[P_HEED] & HEED_READS:
                 self._devices.take_requests()
-            if reason in self._handlers:
+            if reason == burst.FINISHED:
+                task = cpus.task_on(cpu)
+                self._locks.look_again()
+            elif reason in self._handlers:
                 task = cpus.task_on(cpu)
                 self._handlers[reason](task, cpu)
-                if words.pool[P_HEED] & HEED_LOCKS:
-                    self._locks.attend()
-                if reason == burst.FINISHED and task.done is not None:
-                    clock.trigger(task.done)
+            else:
+                continue
+            if words.pool[P_HEED] & HEED_LOCKS:
+                self._locks.attend()
+            if reason == burst.FINISHED and task.done is not None:
+                clock.trigger(task.done)
 
     def _upcoming_ns(self) -> int | None:
         """Return when the next event comes; the kernel's own timers are none, if all is at rest."""

@@ -28,17 +28,24 @@ class PluginPolicy:
         self.queue_per_cpu = bool(getattr(policy, "queue_per_cpu", False))
         self.steals = self.queue_per_cpu and hasattr(policy, "steal")
         self.preempts = hasattr(policy, "wakeup_preempt")
-        self._sees_tasks = hasattr(policy, "enqueue_task")
+        self.sees_tasks = hasattr(policy, "enqueue_task")
         self._hears_of_leaving = hasattr(policy, "dequeue_task")
 
     def _ask(self, queue: int, method: str, *arguments: Any) -> Any:
         """Call a method of a queue's policy; raise `ScenarioError` for an exception in it."""
         try:
             return getattr(self._policies[queue], method)(*arguments)
-        except BaseException as error:  # `blaming` takes longer than most policies
-            fault = fault_of_plugin(error, self._source)
-            if fault is None:
-                raise
+        except BaseException as error:
+            self._blame(error)
+            raise
+
+    def _blame(self, error: BaseException) -> None:
+        """Raise `ScenarioError` if an exception came from the plug-in.
+
+        As `blaming` does, which takes longer than most policies.
+        """
+        fault = fault_of_plugin(error, self._source)
+        if fault is not None:
             raise fault from error
 
     def last_cpu(self, task: Task) -> int | None:
@@ -49,11 +56,6 @@ class PluginPolicy:
         """Return what a policy sees of a task."""
         return Runnable(task.pid, weight, used_ns, why, self._last_cpu.get(task.pid))
 
-    @property
-    def sees_tasks(self) -> bool:
-        """Whether `enqueue` needs to be given a `Runnable`."""
-        return self._sees_tasks
-
     def enqueue(self, queue: int, task: Task, seen: Runnable | None, now_ns: int) -> None:
         """Hand a task to the policy of its run queue."""
         if queue not in self._policies:
@@ -61,10 +63,14 @@ class PluginPolicy:
                 self._policies[queue] = self._source(self._quantum_ns)
             self._waiting[queue] = {}
         self._waiting[queue][task.pid] = task
-        if seen is None:
-            self._ask(queue, "enqueue", task.pid, now_ns)
-        else:
-            self._ask(queue, "enqueue_task", seen, now_ns)
+        try:
+            if seen is None:
+                self._policies[queue].enqueue(task.pid, now_ns)
+            else:
+                self._policies[queue].enqueue_task(seen, now_ns)
+        except BaseException as error:
+            self._blame(error)
+            raise
 
     def left(self, row: int, used_ns: int) -> None:
         """Tell the policy that a task which ran is runnable no more."""
@@ -120,15 +126,17 @@ class PluginPolicy:
         waiting = self._waiting.get(queue)
         if not waiting:
             return None
-        picked = self._ask(queue, "pick", now_ns)
+        try:
+            picked: Any = self._policies[queue].pick(now_ns)
+        except BaseException as error:
+            self._blame(error)
+            raise
         if picked is None:
             return None
-        wrong = f"pick returns {shown(picked)}; write `(pid, slice_ns)` or `None`"
-        if not isinstance(picked, tuple) or len(picked) != 2:
+        if not isinstance(picked, tuple) or [isinstance(p, int) for p in picked] != [True, True]:
+            wrong = f"pick returns {shown(picked)}; write `(pid, slice_ns)` or `None`"
             raise complaint(self._source, wrong)
         pid, slice_ns = picked
-        if not isinstance(pid, int) or not isinstance(slice_ns, int):
-            raise complaint(self._source, wrong)
         if pid not in waiting:
             raise complaint(self._source, f"pick returns the task {pid}, which does not wait")
         if not 1 <= slice_ns <= FOREVER_NS:

@@ -355,6 +355,16 @@ def hand_out(m: Arrays, now_ns: int) -> int:
 
 
 @compiled
+def rotate_plugin(m: Arrays, cpu: int, now_ns: int) -> int:
+    """Preempt the task of a CPU; return a CPU for which the plug-in's policy has to pick, or NONE.
+
+    The policy must be told of the task that was preempted first.
+    """
+    preempt(m, cpu, now_ns)
+    return hand_out(m, now_ns)
+
+
+@compiled
 def stall(m: Arrays, now_ns: int, more: int) -> None:
     """Take note that `more` tasks more wait for memory from `now_ns` on, or fewer if negative."""
     clock = m.clock[0]
