@@ -18,7 +18,7 @@ Read in Linux 6.12 `include/linux/mm.h` (`vma_start_write`, `vma_start_read`), `
 
 from sim.base.jit import compiled
 from sim.kernel.fault.huge import huge_entry
-from sim.kernel.fork.lend import is_lent
+from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.ops import (
     AREA_LOCK,
     BLOCK_LOCK,
@@ -208,7 +208,7 @@ def must_wait(m: Arrays, task: int, vpn: int, write: int) -> bool:
         entry = huge_entry(m, space, vpn)
     else:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
-        if write == 1 and s.lent != 0 and is_lent(m, space, vpn):
+        if write == 1 and s.shared_tables != 0 and is_shared_table(m, space, vpn):
             return True
     return bool(not pte_present(entry) or (write == 1 and entry & PTE_WRITE == 0))
 

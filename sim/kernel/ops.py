@@ -87,7 +87,7 @@ OP_REAP: Final = Op(11)
 OP_MPROTECT: Final = Op(12, "start pages set_flags", first=WRITE_LOCK, changes=True)
 OP_MADVISE: Final = Op(13, "start pages set_flags clear_flags", first=WRITE_LOCK)
 OP_POPULATE: Final = Op(14, "start pages populate_mode", first=READ_LOCK)
-OP_ADOPT: Final = Op(15)
+OP_ASYNC_COPY: Final = Op(15)
 """What an Async-fork leaves to the child: copying leaf tables."""
 OP_MLOCK: Final = Op(16, "start pages set_flags clear_flags", first=WRITE_LOCK, then=READ_LOCK)
 OP_MREMAP: Final = Op(

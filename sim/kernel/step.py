@@ -15,8 +15,8 @@ from sim.kernel.files.fadvise import fadvise_step
 from sim.kernel.files.fileio import file_read_step, file_write_step, fsync_step, msync_step
 from sim.kernel.flush import tlb_finish_mmu
 from sim.kernel.fork.fork import fork_step
-from sim.kernel.fork.lend import ALL_PAGES, adopt_step, own_range_step
 from sim.kernel.fork.process import exit_step, reap_step, vfork_step
+from sim.kernel.fork.shared_tables import ALL_PAGES, async_copy_step, own_range_step
 from sim.kernel.lock import acquire, lock_wanted, release, release_areas, tell
 from sim.kernel.ops import (
     AREA_LOCK,
@@ -24,7 +24,7 @@ from sim.kernel.ops import (
     FIRST,
     NO_LOCK,
     OP_ACCESS,
-    OP_ADOPT,
+    OP_ASYNC_COPY,
     OP_BRK,
     OP_COLLAPSE,
     OP_DONTNEED,
@@ -77,7 +77,7 @@ STEPS = {
     OP_MLOCK: mlock_step,
     OP_COLLAPSE: collapse_step,
     OP_KHUGEPAGED: khugepaged_step,
-    OP_ADOPT: adopt_step,
+    OP_ASYNC_COPY: async_copy_step,
     OP_FILE_READ: file_read_step,
     OP_FILE_WRITE: file_write_step,
     OP_FSYNC: fsync_step,
@@ -203,7 +203,7 @@ def dispatch(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of a system call; first of all, get the leaf tables back that it may change."""
     o = m.operations[task]
     op = int(o.op)
-    if CHANGES[op] and o.stage == 0 and m.spaces[int(m.tasks[task].space)].lent > 0:
+    if CHANGES[op] and o.stage == 0 and m.spaces[int(m.tasks[task].space)].shared_tables > 0:
         status = own_tables(m, cpu, task)
         if status != DONE:
             return status

@@ -5,7 +5,7 @@ from typing import Final
 from sim.base.jit import compiled, inlined
 from sim.kernel.calls.unmap import zap_leaf
 from sim.kernel.fault.fault import access
-from sim.kernel.fork.lend import is_lent, own_step
+from sim.kernel.fork.shared_tables import is_shared_table, own_step
 from sim.kernel.work import DONE, MORE
 from sim.machine.draw import peek
 from sim.machine.layout import NONE, PFN_SHIFT, TABLE_MASK, Arrays
@@ -70,7 +70,7 @@ def access_step(m: Arrays, cpu: int, task: int) -> int:
     vpn = int(o.page + o.touched)
     if o.pattern != SEQUENTIAL and o.touched == 0 and o.at + 2 < o.accesses:
         look_ahead(m, task)
-    if o.drop == 1 and m.spaces[int(t.space)].lent > 0:
+    if o.drop == 1 and m.spaces[int(t.space)].shared_tables > 0:
         status = own_page(m, cpu, task, vpn)
         if status != DONE:
             return status
@@ -94,7 +94,7 @@ def access_step(m: Arrays, cpu: int, task: int) -> int:
 def own_page(m: Arrays, cpu: int, task: int, vpn: int) -> int:
     """Get the leaf table of `vpn` back, to remove an entry; SHORT or GROW if that cannot be."""
     space = int(m.tasks[task].space)
-    if find_table(m, space, vpn, 0) == NONE or not is_lent(m, space, vpn):
+    if find_table(m, space, vpn, 0) == NONE or not is_shared_table(m, space, vpn):
         return DONE
     status = own_step(m, cpu, task, space, vpn, 1)
     return DONE if status == MORE else status

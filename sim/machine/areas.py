@@ -58,9 +58,9 @@ def new_space(m: Arrays, cpu: int) -> int:
     s.lock_waiters = 0
     s.fault_waiters = 0
     s.leaving = 0
-    s.lent = 0
-    s.heir = NONE
-    s.lender = NONE
+    s.shared_tables = 0
+    s.async_child = NONE
+    s.async_parent = NONE
     s.group = m.cpus[cpu].group
     s.top = new_table(m, cpu, slot, 3)
     return slot

@@ -304,7 +304,7 @@ class Scripted:
         }
         self.processes[operation.child] = child
         if self.machine.arrays.config[0].fork_kind == FORK_ASYNC:  # what the call left to the child
-            yield from self._do(child, ops.OP_ADOPT)
+            yield from self._do(child, ops.OP_ASYNC_COPY)
         return ended
 
     def _vfork(self, operation: Operation, process: ScriptedProcess) -> Work:

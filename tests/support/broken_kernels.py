@@ -27,12 +27,12 @@ MOST_CPU_S = 40
 BROKEN: dict[str, tuple[str, str, str]] = {
     "nothing": ("kernel/fault/fault.py", "old.refs -= 1", "old.refs -= 1"),
     "fork leaves the parent's entries writable": (
-        "kernel/fork/lend.py",
+        "kernel/fork/shared_tables.py",
         "ptep_set_wrprotect(m, source, i)",
         "int(m.tables[source, i])",
     ),
     "fork does not count the new mapping": (
-        "kernel/fork/lend.py",
+        "kernel/fork/shared_tables.py",
         "frame.maps += 1\n        frame.bits &= ~F_EXCLUSIVE\n        set_pte",
         "frame.bits &= ~F_EXCLUSIVE\n        set_pte",
     ),
@@ -40,8 +40,8 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "a shared page is reused": ("kernel/fault/fault.py", "or old.refs == 1)", "or old.refs <= 2)"),
     "a leaf table that others use is changed": (
         "kernel/fault/fault.py",
-        "if s.lent != 0 and leaf",
-        "if s.lent > 99 and leaf",
+        "if s.shared_tables != 0 and leaf",
+        "if s.shared_tables > 99 and leaf",
     ),
     "the zero page is written": ("kernel/fault/fault.py", "= entry & PTE_ZERO == 0 and (", "= ("),
     "dontneed leaves the entries": (

@@ -429,7 +429,7 @@ class Conservation(RuleBasedStateMachine):
             if entry >> PFN_SHIFT != mine[vpn] >> PFN_SHIFT:  # copied eagerly
                 self.contents[entry >> PFN_SHIFT] = self.content(mine[vpn])
         if self.kernel.space(child.row).lender != NONE:
-            self.begin(child, "adopt", ops.OP_ADOPT)
+            self.begin(child, "async copy", ops.OP_ASYNC_COPY)
 
     def finish_vfork(self, process: Process) -> None:
         child = process.child

@@ -86,8 +86,8 @@ def test_each_kind_of_minor_fault_has_its_metric():
 # -- operations ---------------------------------------------------------------------------
 
 FIRST_OPERATIONS = """none access compute mmap munmap brk dontneed fork vfork exec exit reap
-mprotect madvise populate adopt mlock mremap free msync fsync file_read file_write start fadvise
-collapse khugepaged""".split()
+mprotect madvise populate async_copy mlock mremap free msync fsync file_read file_write start
+fadvise collapse khugepaged""".split()
 
 VERBS = {
     "access": "read write",
@@ -104,7 +104,7 @@ VERBS = {
     "mprotect": "mprotect",
     "madvise": "madvise",
     "populate": "madvise",
-    "adopt": "fork",
+    "async_copy": "fork",
     "mlock": "mlock munlock",
     "mremap": "mremap",
     "free": "madvise",
@@ -134,7 +134,7 @@ IN_SCRIPTS = {
         "hugepage nohugepage dontfork dofork wipeonfork keeponfork random sequential normal"
     ),
     "populate": "populateread populatewrite",
-    "adopt": "fork",
+    "async_copy": "fork",
     "mlock": "lock unlock",
     "mremap": "resize move",
     "free": "free",

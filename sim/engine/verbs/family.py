@@ -245,5 +245,5 @@ def _require_program(program: object) -> None:
 
 def _adopt_and_run(calls: Calls, run: Callable[[], Verb]) -> Verb:
     """Copy what an Async-fork has left to the child, then run its program."""
-    yield from calls.do("fork", ops.OP_ADOPT)
+    yield from calls.do("fork", ops.OP_ASYNC_COPY)
     yield from run()

@@ -9,7 +9,7 @@ from typing import Final
 from sim.base.jit import compiled
 from sim.kernel.fault.fault import access
 from sim.kernel.fault.huge import huge_entry
-from sim.kernel.fork.lend import is_lent
+from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE, note
 from sim.machine.areas import find_area
 from sim.machine.entries import (
@@ -68,8 +68,8 @@ def populate_page(m: Arrays, cpu: int, task: int, vpn: int, mode: int) -> int:
     leaf = find_table(m, space, vpn, 0)
     before = 0 if leaf == NONE else int(m.tables[leaf, vpn & TABLE_MASK])
     known = m.areas[area].kind != KIND_ANON or holds_data(m, space, vpn, before)
-    lent = leaf != NONE and m.spaces[space].lent > 0 and is_lent(m, space, vpn)
-    if write == WRITE and not lent and make_dirty(m, before):
+    shared = leaf != NONE and m.spaces[space].shared_tables > 0 and is_shared_table(m, space, vpn)
+    if write == WRITE and not shared and make_dirty(m, before):
         return DONE
     status = access(m, cpu, task, vpn, write)
     if status == DONE:

@@ -10,7 +10,7 @@ from sim.kernel.fault.filemap import evict_step, remove_vma, unmap_cached
 from sim.kernel.fault.huge import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.flush import flush_tlb_range
-from sim.kernel.fork.lend import disinherit, drop_lent
+from sim.kernel.fork.shared_tables import drop_shared_table, end_async_child
 from sim.kernel.pages import forget_page
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
 from sim.machine.areas import area_room, find_area, split_area
@@ -245,11 +245,11 @@ def teardown_step(m: Arrays, cpu: int, task: int, space: int) -> int:
     o = m.operations[task]
     vpn = next_present(m, space, int(o.at), ALL_PAGES, 0)
     if vpn >= ALL_PAGES:
-        disinherit(m, space)
+        end_async_child(m, space)
         m.spaces[space].leaving = 1
         return DONE
     base = (vpn >> TABLE_SHIFT) << TABLE_SHIFT
-    if not drop_lent(m, space, base):
+    if not drop_shared_table(m, space, base):
         zap_leaf(m, cpu, space, base, base + HUGE_PAGES)
         drop_leaf(m, cpu, space, base)
     o.at = base + HUGE_PAGES

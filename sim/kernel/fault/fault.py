@@ -28,7 +28,7 @@ from sim.kernel.fault.folio import fill_folio, may_reuse
 from sim.kernel.fault.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.flush import flush_tlb_range
-from sim.kernel.fork.lend import frames_to_own, is_lent, own_leaf
+from sim.kernel.fork.shared_tables import frames_to_own, is_shared_table, own_leaf
 from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
@@ -195,7 +195,9 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
 
 
 @compiled
-def access_lent(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
+def access_shared(
+    m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int
+) -> int:
     """Do as `access` where the leaf table may not be changed: the fault copies it first.
 
     Reading what is there needs no change.
@@ -272,9 +274,9 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
         leaf = find_table(m, space, vpn, 0)
         t.cached_leaf = leaf
         t.cached_tag = tag
-        if s.lent != 0 and leaf != NONE and is_lent(m, space, vpn):
+        if s.shared_tables != 0 and leaf != NONE and is_shared_table(m, space, vpn):
             t.cached_tag = NONE
-            return access_lent(m, cpu, task, area, leaf, vpn, write)
+            return access_shared(m, cpu, task, area, leaf, vpn, write)
     entry = 0
     if leaf != NONE:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])

@@ -10,7 +10,7 @@ Read in Linux 6.12 `mm/memory.c` (`alloc_anon_folio`, `wp_can_reuse_anon_folio`)
 
 from sim.base.jit import compiled, inlined
 from sim.kernel.fault.mappers import name_mapper
-from sim.kernel.fork.lend import is_lent
+from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.ops import OP_ACCESS
 from sim.kernel.pages import count_resident, family_of
 from sim.kernel.work import note, note_fault
@@ -133,7 +133,7 @@ def own_mappings(m: Arrays, space: int, vpn: int, pfn: int) -> int:
             continue
         page = vpn + at - pfn
         leaf = find_table(m, space, page, 0)
-        if leaf != NONE and m.spaces[space].lent > 0 and is_lent(m, space, page):
+        if leaf != NONE and m.spaces[space].shared_tables > 0 and is_shared_table(m, space, page):
             return 0
         mine = leaf != NONE and maps_frame(int(m.tables[leaf, page & TABLE_MASK]), at)
         if int(frame.maps) != (1 if mine else 0):

@@ -13,7 +13,7 @@ without, or that just lost its slot    if one slot has as many as there are, not
 So a folio that a third address space mapped stays "shared" to that one when it is alone.  An entry
 counts once, small or huge.  Read in Linux 6.18 `include/linux/rmap.h`
 (`folio_add_return_large_mapcount`, `folio_sub_return_large_mapcount`) and `include/linux/mm.h`
-(`folio_maybe_mapped_shared`).  Before 6.15 nothing was remembered; where leaf tables are lent
+(`folio_maybe_mapped_shared`).  Before 6.15 nothing was remembered; where leaf tables are shared
 nothing is here.
 """
 

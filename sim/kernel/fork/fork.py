@@ -11,13 +11,13 @@ from sim.kernel.fault.huge import copy_huge, split_huge
 from sim.kernel.fault.mappers import add_mapper
 from sim.kernel.files.cache import count_cached
 from sim.kernel.flush import flush_tlb_mm
-from sim.kernel.fork.lend import (
+from sim.kernel.fork.shared_tables import (
     ALL_PAGES,
-    disinherit,
-    lend_leaf,
-    may_lend,
+    end_async_child,
+    may_share_leaf,
     own_range_step,
     share_entries,
+    share_leaf,
 )
 from sim.kernel.fork.task import inherit, space_room, take_stack
 from sim.kernel.lock import lock_up_to
@@ -145,9 +145,9 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     n.brk = s.brk
     n.mmap_top = s.mmap_top
     if config.fork_kind == FORK_ASYNC:
-        disinherit(m, space)  # a child forked before has all it is to have
-        n.lender = space
-        s.heir = new
+        end_async_child(m, space)  # a child forked before has all it is to have
+        n.async_parent = space
+        s.async_child = new
     o.area = s.first
     o.child_area = NONE
     o.stage = 1
@@ -377,12 +377,12 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
     o = m.operations[task]
     kind = m.config[0].fork_kind
     if o.stage == 0:
-        if kind == FORK_ASYNC and m.spaces[int(t.space)].lent > 0:
+        if kind == FORK_ASYNC and m.spaces[int(t.space)].shared_tables > 0:
             status = own_range_step(m, cpu, task, 0, ALL_PAGES)
             if status != DONE:
                 return status
         return begin_fork(m, cpu, task)
-    lends = kind in (FORK_ON_DEMAND, FORK_ASYNC)
+    shares = kind in (FORK_ON_DEMAND, FORK_ASYNC)
     while True:
         area = int(o.area)
         if area == NONE:
@@ -401,10 +401,10 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
                     return status
             if vpn < end:
                 upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
-                if lends and may_lend(m, area, vpn):
+                if shares and may_share_leaf(m, area, vpn):
                     status = build_tables(m, cpu, task, vpn, 1)
                     if status == MORE:
-                        lend_leaf(m, task, vpn)
+                        share_leaf(m, task, vpn)
                 else:
                     status = copy_leaf(m, cpu, task, vpn, upto)
                 if status == AGAIN:

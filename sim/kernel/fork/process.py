@@ -6,7 +6,7 @@ Read in Linux 6.12 `kernel/fork.c`, `kernel/exit.c`.
 from sim.base.jit import compiled
 from sim.kernel.calls.unmap import teardown_step
 from sim.kernel.fault.filemap import evict_step, remove_vma
-from sim.kernel.fork.lend import let_go
+from sim.kernel.fork.shared_tables import end_async_parent
 from sim.kernel.fork.task import drop_stack, inherit, take_stack
 from sim.kernel.lock import release, tell
 from sim.kernel.ops import NO_LOCK
@@ -45,7 +45,7 @@ def leave_space(m: Arrays, cpu: int, task: int, space: int) -> int:
         s.users -= 1
         m.pool[0].released += 1
         return DONE
-    let_go(m, space)
+    end_async_parent(m, space)
     if teardown_step(m, cpu, task, space) == MORE:
         return MORE
     note(m, TABLE_FREE, free_tables(m, cpu, space, 0, ALL_PAGES, 0, ALL_PAGES))

@@ -18,7 +18,7 @@ from sim.base.jit import compiled
 from sim.kernel.calls.collapse import any_swapped, any_writable, collapse_leaf
 from sim.kernel.fault.folio import maybe_shared
 from sim.kernel.fault.huge import may_be_huge
-from sim.kernel.fork.lend import is_lent
+from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.lock import lock_space, may_lock, unlock_space
 from sim.kernel.work import DONE, MORE, note
 from sim.machine.entries import maps_memory
@@ -129,7 +129,7 @@ def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
     t.scan_start = base + HUGE_PAGES
     t.scan_left -= HUGE_PAGES
     leaf = find_table(m, space, base, 0)
-    if leaf == NONE or (m.spaces[space].lent > 0 and is_lent(m, space, base)):
+    if leaf == NONE or (m.spaces[space].shared_tables > 0 and is_shared_table(m, space, base)):
         return MORE
     note(m, ACCESS, HUGE_PAGES)
     if not worth_it(m, space, base, leaf):

@@ -182,10 +182,10 @@ def _audit_middle(
     resident: NDArray[np.int64],
     uses: NDArray[np.int32],
 ) -> tuple[int, int, int, int]:
-    """Audit what is below a table of level 1; return a complaint, where, leaf tables, lent ones."""
+    """Audit what is below a table of level 1: a complaint, where, leaf tables, shared ones."""
     huge = 0
     tables = 0
-    lent = 0
+    shared = 0
     for i in range(TABLE_ENTRIES):
         entry = int(m.tables[slot, i])
         if not pte_present(entry):
@@ -201,7 +201,7 @@ def _audit_middle(
             again = uses[leaf] > 0
             uses[leaf] += 1
             if entry & PMD_READONLY != 0:
-                lent += 1
+                shared += 1
             elif m.table_info[leaf].refs != 1:
                 return 22, leaf, 0, 0
         vpn = (base | i) << TABLE_SHIFT
@@ -215,7 +215,7 @@ def _audit_middle(
         aside = int(m.table_info[aside].next)
     if huge != 0:
         return 19, base, 0, 0
-    return OK, 0, tables, lent
+    return OK, 0, tables, shared
 
 
 @compiled
@@ -234,7 +234,7 @@ def audit_space(
     s = m.spaces[space]
     resident = np.zeros(4, np.int64)
     tables = 1
-    lent = 0
+    shared = 0
     top = int(s.top)
     for i3 in range(TABLE_ENTRIES):
         e3 = int(m.tables[top, i3])
@@ -252,10 +252,10 @@ def audit_space(
             if bad != OK:
                 return bad, where
             tables += 1 + found
-            lent += more
+            shared += more
     if tables != s.tables:
         return 10, space
-    if lent != s.lent:
+    if shared != s.shared_tables:
         return 23, space
     if (
         resident[KIND_ANON] != s.rss_anon
@@ -265,8 +265,8 @@ def audit_space(
         return 11, space
     if resident[_SWAPPED] != s.swapents:
         return 32, space
-    if (s.heir != NONE and m.spaces[int(s.heir)].lender != space) or (
-        s.lender != NONE and m.spaces[int(s.lender)].heir != space
+    if (s.async_child != NONE and m.spaces[int(s.async_child)].async_parent != space) or (
+        s.async_parent != NONE and m.spaces[int(s.async_parent)].async_child != space
     ):
         return 28, space
     return OK, 0

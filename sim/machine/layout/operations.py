@@ -35,7 +35,7 @@ OPERATION = np.dtype(
             # calls on a range of pages, and where mmap and brk put one
             "start",
             "pages",
-            "owned",  # pages of the range behind which leaf tables may still be lent
+            "owned",  # pages of the range behind which leaf tables may still be shared
             # read and write
             "write",  # 1 to write
             "accesses",  # wanted

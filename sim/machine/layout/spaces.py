@@ -37,9 +37,9 @@ SPACE = np.dtype(
             "lock_waiters",  # calls that wait for the mmap lock
             "fault_waiters",  # faults, and calls on one area, that wait
             "leaving",  # 1 while it is being torn down
-            "lent",  # leaf tables it may not change
-            "heir",  # the address space that still copies leaf tables from it, or NONE
-            "lender",  # the one it still copies leaf tables from, or NONE
+            "shared_tables",  # leaf tables it may not change
+            "async_child",  # the address space that still copies leaf tables from it, or NONE
+            "async_parent",  # the one it still copies leaf tables from, or NONE
             "tlb_gen",  # flushes so far, of what processors know of it (`sim.kernel.flush`)
             "flush_due",  # 1 if one is due when the step under way ends
             "flush_start",  # of that one, or the last: its pages

@@ -80,8 +80,8 @@ class Touch:
     `kind` names the line of work of its fault (``zero_fill``), `SEGFAULT`, or is "" where there was
     none.  `mappers` map the page's frame now; `left` those that map the frame it had before, where
     that is another, which has `left_refs` references left.  `around` pages were mapped besides;
-    `tables` frames went into page tables; `lent` says that a leaf table that others use was
-    copied first; `free` are left in the pool.
+    `tables` frames went into page tables; `in_shared_table` says that a leaf table that others
+    use was copied first; `free` are left in the pool.
     """
 
     process: str
@@ -99,7 +99,7 @@ class Touch:
     around: int
     tables: int
     split: bool
-    lent: bool
+    in_shared_table: bool
     free: int
 
 

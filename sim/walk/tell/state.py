@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sim.kernel.fault.huge import huge_entry
-from sim.kernel.fork.lend import is_lent
+from sim.kernel.fork.shared_tables import is_shared_table
 from sim.machine.areas import find_area
 from sim.machine.layout import (
     A_DONTFORK,
@@ -186,18 +186,18 @@ def entry_at(m: Arrays, space: int, vpn: int) -> Entry | None:
     """Return the entry that maps a page, or ``None`` if none does."""
     leaf = find_table(m, space, vpn, 0)
     if leaf != NONE:
-        lent = m.spaces[space].lent > 0 and is_lent(m, space, vpn)
-        return _entry(int(m.tables[leaf, vpn & TABLE_MASK]), 0, lent=bool(lent))
+        shared = m.spaces[space].shared_tables > 0 and is_shared_table(m, space, vpn)
+        return _entry(int(m.tables[leaf, vpn & TABLE_MASK]), 0, shared=bool(shared))
     return _entry(int(huge_entry(m, space, vpn)), vpn & TABLE_MASK)
 
 
-def _entry(bits: int, within: int, *, lent: bool = False) -> Entry | None:
+def _entry(bits: int, within: int, *, shared: bool = False) -> Entry | None:
     if not bits & PTE_PRESENT:
         return None
     zero = bool(bits & PTE_ZERO)
     return Entry(
         (bits >> PFN_SHIFT) + (0 if zero else within),
-        bool(bits & PTE_WRITE) and not lent,
+        bool(bits & PTE_WRITE) and not shared,
         bool(bits & (PTE_DIRTY | PTE_BLANK)),
         zero,
         bool(bits & PTE_HUGE),
@@ -277,11 +277,12 @@ def _tables(
     start: int,
     entries: dict[int, Entry],
     *,
-    lent: bool = False,
+    shared: bool = False,
 ) -> Iterator[Table]:
     """Yield the table in `slot` and all below it, from the top down; put entries in `entries`.
 
-    In a `lent` leaf table nothing is writable, whatever its entries say: the one above forbids it.
+    In a `shared` leaf table nothing is writable, whatever its entries say: the table above it
+    forbids that.
     """
     span = 1 << (TABLE_SHIFT * level)
     frame = int(m.table_info[slot].frame)
@@ -291,12 +292,12 @@ def _tables(
         bits = int(m.tables[slot, at])
         if level == 0 or bits & PTE_HUGE:
             for within in range(span):
-                entry = _entry(bits, within, lent=lent)
+                entry = _entry(bits, within, shared=shared)
                 if entry is not None:
                     entries[first + within] = entry
         else:
             below = bool(bits & PMD_READONLY)
-            yield from _tables(m, bits >> PFN_SHIFT, level - 1, first, entries, lent=below)
+            yield from _tables(m, bits >> PFN_SHIFT, level - 1, first, entries, shared=below)
     if level == 1:
         aside = int(m.table_info[slot].next)
         while aside != NONE:

@@ -68,7 +68,7 @@ def _likewise(one: Touch, other: Touch, names: Names) -> bool:
         other.vpn == one.vpn + 1
         and names.of(other.vpn)[0] == names.of(one.vpn)[0]
         and other.tables == 0
-        and not other.lent
+        and not other.in_shared_table
         and rule_of(one) == rule_of(other)
         and one.mappers == other.mappers
         and one.left == other.left
@@ -83,7 +83,7 @@ def _reason(run: list[Touch], names: Names) -> Reason:
     text = TEXTS[rule](first) if rule in TEXTS else f"A fault of the kind {rule}."
     if first.split:
         text = f"`do_huge_pmd_wp_page` first splits the huge entry into 512 small ones. {text}"
-    if first.lent:
+    if first.in_shared_table:
         text = f"The leaf table is shared with another process: it is copied first. {text}"
     if first.tables:
         text += f" {count(first.tables, 'more frame')} for page tables on the way to it."

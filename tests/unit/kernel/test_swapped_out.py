@@ -82,7 +82,7 @@ def test_it_counts_in_no_resident_set() -> None:
 def test_fork_shares_the_slot(fork: int) -> None:
     kernel, row = with_pages_out(6, fork_kind=fork)
     child = kernel.fork(row)
-    assert kernel.call(child, ops.OP_ADOPT) == DONE
+    assert kernel.call(child, ops.OP_ASYNC_COPY) == DONE
     one_table = fork == FORK_ON_DEMAND
     assert slots(kernel) == [1 if one_table else 2] * 6
     assert (swap_of(kernel, child), int(kernel.space(child).swapents)) == (6, 6)

@@ -60,37 +60,37 @@ ALL_PAGES = 1 << VPN_BITS
 
 
 @compiled
-def is_lent(m: Arrays, space: int, vpn: int) -> bool:
+def is_shared_table(m: Arrays, space: int, vpn: int) -> bool:
     """Whether the leaf table of `vpn`, which is there, may not be changed by `space`."""
     middle = find_table(m, space, vpn, 1)
     return pmdp_get(m, middle, vpn) & PMD_READONLY != 0
 
 
 @compiled
-def next_lent(m: Arrays, space: int, vpn: int, end: int) -> int:
+def next_shared_table(m: Arrays, space: int, vpn: int, end: int) -> int:
     """Return the first page in [vpn, end) whose leaf table `space` may not change, or `end`."""
     while vpn < end:
         vpn = next_present(m, space, vpn, end, 0)
         if vpn < end:
-            if is_lent(m, space, vpn):
+            if is_shared_table(m, space, vpn):
                 return vpn
             vpn = ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT
     return end
 
 
 @compiled
-def lend(m: Arrays, space: int, vpn: int) -> None:
+def wrprotect_pmd(m: Arrays, space: int, vpn: int) -> None:
     """Take from `space` the right to change the leaf table of `vpn`."""
     middle = find_table(m, space, vpn, 1)
     entry = pmdp_get(m, middle, vpn)
     if entry & PMD_READONLY == 0:
         set_pmd(m, middle, vpn, entry | PMD_READONLY)
-        m.spaces[space].lent += 1
+        m.spaces[space].shared_tables += 1
         m.spaces[space].generation += 1
 
 
 @compiled
-def may_lend(m: Arrays, area: int, vpn: int) -> bool:
+def may_share_leaf(m: Arrays, area: int, vpn: int) -> bool:
     """Whether the leaf table of `vpn` is there and serves one area of anonymous memory only."""
     a = m.areas[area]
     base = vpn - (vpn & TABLE_MASK)
@@ -102,7 +102,7 @@ def may_lend(m: Arrays, area: int, vpn: int) -> bool:
 
 
 @compiled
-def lend_leaf(m: Arrays, task: int, vpn: int) -> None:
+def share_leaf(m: Arrays, task: int, vpn: int) -> None:
     """Have parent and child share a leaf table, or leave it to the child to copy.
 
     The child has the tables above it.
@@ -117,12 +117,12 @@ def lend_leaf(m: Arrays, task: int, vpn: int) -> None:
         set_pmd(m, middle, vpn, mk_pte(leaf, PMD_READONLY))
         m.table_info[leaf].refs += 1
         m.spaces[new].tables += 1
-        m.spaces[new].lent += 1
+        m.spaces[new].shared_tables += 1
         pages, swapped = pages_below(m, leaf)
         count_resident(m, new, pages)
         m.spaces[new].swapents += swapped
         note(m, FORK_FOLIO, 1)  # the table's reference count
-    lend(m, space, vpn)
+    wrprotect_pmd(m, space, vpn)
     note(m, FORK_PTE, 1)
 
 
@@ -179,7 +179,7 @@ def frames_to_own(m: Arrays, space: int, vpn: int) -> int:
     """Return how many frames `own_leaf` takes."""
     if m.table_info[find_table(m, space, vpn, 0)].refs > 1:
         return 1
-    return 0 if m.spaces[space].heir == NONE else 1
+    return 0 if m.spaces[space].async_child == NONE else 1
 
 
 @compiled
@@ -201,15 +201,15 @@ def own_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
         m.table_info[leaf].refs -= 1
         entries, pages, _ = share_entries(m, leaf, copy, space, 0, TABLE_ENTRIES)
         leaf = copy
-    elif s.heir != NONE:
-        heir = int(s.heir)
+    elif s.async_child != NONE:
+        child = int(s.async_child)
         tables = 1
-        copy = make_table(m, cpu, heir, vpn, 0)
-        entries, pages, swapped = share_entries(m, leaf, copy, heir, 0, TABLE_ENTRIES)
-        count_resident(m, heir, pages)
-        m.spaces[heir].swapents += swapped
+        copy = make_table(m, cpu, child, vpn, 0)
+        entries, pages, swapped = share_entries(m, leaf, copy, child, 0, TABLE_ENTRIES)
+        count_resident(m, child, pages)
+        m.spaces[child].swapents += swapped
     pmd_populate(m, middle, vpn, leaf)
-    s.lent -= 1
+    s.shared_tables -= 1
     s.generation += 1
     if tables > 0:
         note(m, FORK_TABLE, tables)
@@ -238,7 +238,7 @@ def own_range_step(m: Arrays, cpu: int, task: int, start: int, end: int) -> int:
     t = m.tasks[task]
     o = m.operations[task]
     space = int(t.space)
-    vpn = next_lent(m, space, start + int(o.owned), end)
+    vpn = next_shared_table(m, space, start + int(o.owned), end)
     if vpn >= end:
         o.owned = 0
         return DONE
@@ -249,52 +249,52 @@ def own_range_step(m: Arrays, cpu: int, task: int, start: int, end: int) -> int:
 
 
 @compiled
-def adopt_step(m: Arrays, cpu: int, task: int) -> int:
+def async_copy_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of what an Async-fork leaves to the child: copy one leaf table."""
     t = m.tasks[task]
     o = m.operations[task]
     s = m.spaces[int(t.space)]
-    lender = int(s.lender)
-    if lender == NONE:
+    parent = int(s.async_parent)
+    if parent == NONE:
         return DONE
-    vpn = next_lent(m, lender, int(o.at), ALL_PAGES)
+    vpn = next_shared_table(m, parent, int(o.at), ALL_PAGES)
     if vpn >= ALL_PAGES:
-        let_go(m, int(t.space))
+        end_async_parent(m, int(t.space))
         return DONE
-    status = own_step(m, cpu, task, lender, vpn, 0)
+    status = own_step(m, cpu, task, parent, vpn, 0)
     if status == MORE:
         o.at = vpn
     return status
 
 
 @compiled
-def let_go(m: Arrays, space: int) -> None:
+def end_async_parent(m: Arrays, space: int) -> None:
     """Have an address space copy no more from the one it was forked from."""
-    lender = int(m.spaces[space].lender)
-    if lender != NONE:
-        m.spaces[lender].heir = NONE
-        m.spaces[space].lender = NONE
+    parent = int(m.spaces[space].async_parent)
+    if parent != NONE:
+        m.spaces[parent].async_child = NONE
+        m.spaces[space].async_parent = NONE
 
 
 @compiled
-def drop_lent(m: Arrays, space: int, vpn: int) -> bool:
+def drop_shared_table(m: Arrays, space: int, vpn: int) -> bool:
     """Let go of a leaf table that others use or want, in one go; False if it is `space`'s alone."""
     s = m.spaces[space]
     leaf = find_table(m, space, vpn, 0)
-    if s.lent == 0 or leaf == NONE or not is_lent(m, space, vpn):
+    if s.shared_tables == 0 or leaf == NONE or not is_shared_table(m, space, vpn):
         return False
-    s.lent -= 1
-    if m.table_info[leaf].refs == 1 and s.heir == NONE:
+    s.shared_tables -= 1
+    if m.table_info[leaf].refs == 1 and s.async_child == NONE:
         return False
     pages, swapped = pages_below(m, leaf)
     if m.table_info[leaf].refs > 1:
         m.table_info[leaf].refs -= 1
-    else:  # the heir needs no copy: it gets the table itself
-        heir = int(s.heir)
-        pmd_populate(m, find_table(m, heir, vpn, 1), vpn, leaf)
-        m.spaces[heir].tables += 1
-        count_resident(m, heir, pages)
-        m.spaces[heir].swapents += swapped
+    else:  # the child needs no copy: it gets the table itself
+        child = int(s.async_child)
+        pmd_populate(m, find_table(m, child, vpn, 1), vpn, leaf)
+        m.spaces[child].tables += 1
+        count_resident(m, child, pages)
+        m.spaces[child].swapents += swapped
     clear_entry(m, space, vpn, 0)
     flush_tlb_range(m, space, vpn, vpn + HUGE_PAGES)
     s.tables -= 1
@@ -306,9 +306,9 @@ def drop_lent(m: Arrays, space: int, vpn: int) -> bool:
 
 
 @compiled
-def disinherit(m: Arrays, space: int) -> None:
+def end_async_child(m: Arrays, space: int) -> None:
     """Have nobody copy from `space` any more."""
-    heir = int(m.spaces[space].heir)
-    if heir != NONE:
-        m.spaces[heir].lender = NONE
-        m.spaces[space].heir = NONE
+    child = int(m.spaces[space].async_child)
+    if child != NONE:
+        m.spaces[child].async_parent = NONE
+        m.spaces[space].async_child = NONE

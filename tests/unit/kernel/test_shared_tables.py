@@ -28,8 +28,8 @@ def did(kernel: Kernel) -> dict[str, int]:
     return {line: units for line, units in kernel.work.items() if units and line != "ACCESS"}
 
 
-def adopt(kernel: Kernel, child: int) -> None:
-    assert kernel.call(child, ops.OP_ADOPT) == DONE
+def copy_tables(kernel: Kernel, child: int) -> None:
+    assert kernel.call(child, ops.OP_ASYNC_COPY) == DONE
 
 
 @pytest.mark.parametrize("kind", [FORK_ON_DEMAND, FORK_ASYNC])
@@ -39,7 +39,7 @@ def test_fork_copies_entries_one_level_up_only(kind: int) -> None:
     child = kernel.fork(row)
     tables = 3 + 2  # three above the data, two more above the stack; the leaf tables are not copied
     assert kernel.in_use() - before == 4 + tables
-    assert int(kernel.space(row).lent) == 4  # of the stack, too
+    assert int(kernel.space(row).shared_tables) == 4  # of the stack, too
     kernel.machine.audit()
     assert int(kernel.space(child).rss_anon) == (PAGES + 1 if kind == FORK_ON_DEMAND else 0)
 
@@ -59,7 +59,7 @@ def test_reading_changes_nothing() -> None:
     kernel.read(child, start, PAGES)
     kernel.read(row, start, PAGES)
     assert kernel.in_use() == before
-    assert int(kernel.space(child).lent) == 4
+    assert int(kernel.space(child).shared_tables) == 4
 
 
 @pytest.mark.parametrize("writer", ["parent", "child"])
@@ -86,7 +86,7 @@ def test_who_is_left_alone_takes_a_table_back_in_one_fault() -> None:
     kernel.write(row, start + 1)
     assert did(kernel) == {}
     assert kernel.in_use() == before
-    assert int(kernel.space(row).lent) == 3
+    assert int(kernel.space(row).shared_tables) == 3
 
 
 def test_with_cow_it_takes_a_fault_a_page() -> None:
@@ -105,7 +105,9 @@ def test_a_table_of_two_areas_is_copied_in_the_call(kind: int) -> None:
     kernel.write(row, start + PAGES + 5)
     kernel.munmap(row, start + PAGES - 2, 1)  # the third leaf table serves two areas now
     kernel.fork(row)
-    assert int(kernel.space(row).lent) == 4  # two of the first area, the lonely page's, the stack's
+    assert (
+        int(kernel.space(row).shared_tables) == 4
+    )  # two of the first area, the lonely page's, the stack's
 
 
 @pytest.mark.parametrize("op", [ops.OP_MUNMAP, ops.OP_DONTNEED])
@@ -113,7 +115,7 @@ def test_removing_pages_copies_the_tables_first(op: int) -> None:
     kernel, row, start = parent_of(FORK_ON_DEMAND)
     child = kernel.fork(row)
     assert kernel.call(child, op, start=start + 5, pages=TABLE) == DONE
-    assert int(kernel.space(child).lent) == 2
+    assert int(kernel.space(child).shared_tables) == 2
     assert int(kernel.space(child).rss_anon) == PAGES + 1 - TABLE
     assert int(kernel.space(row).rss_anon) == PAGES + 1
     kernel.machine.audit()
@@ -122,7 +124,7 @@ def test_removing_pages_copies_the_tables_first(op: int) -> None:
 def test_the_child_of_an_async_fork_copies_a_table_a_step() -> None:
     kernel, row, start = parent_of(FORK_ASYNC)
     child = kernel.fork(row)
-    kernel.begin(child, ops.OP_ADOPT)
+    kernel.begin(child, ops.OP_ASYNC_COPY)
     assert kernel.one_step(child) == MORE
     assert int(kernel.space(child).rss_anon) == TABLE
     kernel.write(row, start + TABLE)  # the parent does not wait: it copies the table itself
@@ -132,8 +134,11 @@ def test_the_child_of_an_async_fork_copies_a_table_a_step() -> None:
     kernel.machine.audit()
     assert kernel.go_on(child) == DONE
     assert int(kernel.space(child).rss_anon) == PAGES + 1
-    assert int(kernel.space(row).lent) == 0
-    assert (int(kernel.space(row).heir), int(kernel.space(child).lender)) == (NONE, NONE)
+    assert int(kernel.space(row).shared_tables) == 0
+    assert (int(kernel.space(row).async_child), int(kernel.space(child).async_parent)) == (
+        NONE,
+        NONE,
+    )
 
 
 def test_a_second_async_fork_ends_the_first() -> None:
@@ -141,8 +146,8 @@ def test_a_second_async_fork_ends_the_first() -> None:
     first = kernel.fork(row)
     second = kernel.fork(row)
     assert int(kernel.space(first).rss_anon) == PAGES + 1
-    adopt(kernel, first)
-    adopt(kernel, second)
+    copy_tables(kernel, first)
+    copy_tables(kernel, second)
     kernel.machine.audit()
 
 
@@ -153,11 +158,11 @@ def test_what_becomes_of_the_first_child_is_nothing_to_the_second(how: str) -> N
     second = kernel.fork(row)
     kernel.machine.audit()
     if how == "adopts":
-        adopt(kernel, first)
+        copy_tables(kernel, first)
     else:
         kernel.exit(first)
     kernel.write(row, start)
-    adopt(kernel, second)
+    copy_tables(kernel, second)
     kernel.machine.audit()
     assert int(kernel.space(second).rss_anon) == PAGES + 1
     assert kernel.pfn(second, start) != kernel.pfn(row, start)
@@ -166,7 +171,7 @@ def test_what_becomes_of_the_first_child_is_nothing_to_the_second(how: str) -> N
 def test_the_audit_notices_an_heir_that_does_not_know_its_lender() -> None:
     kernel, row, _ = parent_of(FORK_ASYNC)
     child = kernel.fork(row)
-    kernel.space(child)["lender"] = NONE
+    kernel.space(child)["async_parent"] = NONE
     with pytest.raises(KernelPanicError, match="do not name each other"):
         kernel.machine.audit()
 
@@ -177,7 +182,7 @@ def test_a_parent_that_goes_leaves_its_tables_to_the_child() -> None:
     before = kernel.in_use()
     kernel.exit(row)
     assert kernel.in_use() < before
-    adopt(kernel, child)
+    copy_tables(kernel, child)
     kernel.machine.audit()
     kernel.write(child, start)
     assert did(kernel) == {}  # the table came as it was, its pages the child's alone
@@ -199,9 +204,9 @@ def test_short_of_frames_nothing_changes(kind: int) -> None:
     hog = kernel.mmap(row, 60)
     while kernel.access(row, hog, 1) == DONE:
         hog += 1
-    lent = int(kernel.space(row).lent)
+    shared = int(kernel.space(row).shared_tables)
     assert kernel.access(row, start, 1) == SHORT
-    assert int(kernel.space(row).lent) == lent
+    assert int(kernel.space(row).shared_tables) == shared
     kernel.machine.audit()
     kernel.exit(child)
     assert kernel.go_on(row) == DONE
