@@ -9,6 +9,7 @@ from sim.base.jit import compiled, inlined
 from sim.cost.draw import settle
 from sim.engine.timers import arrival_ns, drop_timer, set_timer
 from sim.kernel.work import note
+from sim.machine.groups import act_for
 from sim.machine.layout import FOREVER, NONE, Arrays
 from sim.machine.turns import FREE, LOOK, STEPS, first_cpu, key_of, set_key
 from sim.machine.work import CONTEXT_SWITCH
@@ -220,6 +221,7 @@ def switch_to(m: Arrays, cpu: int, task: int, now_ns: int, slice_ns: int) -> Non
         run_until(m, now_ns, now_ns + ns)
     c.task = task
     c.last = task
+    act_for(m, cpu, task)
     c.idle_from_ns = NONE
     c.next_ns = now_ns + ns
     c.busy_ns += ns

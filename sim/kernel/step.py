@@ -55,6 +55,7 @@ from sim.kernel.ops import (
 from sim.kernel.reclaim.khugepaged import khugepaged_step
 from sim.kernel.stream import access_step
 from sim.kernel.work import DONE, LOCKED, UNDER_WAY
+from sim.machine.groups import act_for
 from sim.machine.layout import NONE, Arrays
 from sim.machine.rules import R_ADVICE_LOCKS, R_UNMAP_SHARED
 
@@ -216,6 +217,7 @@ def step(m: Arrays, cpu: int, task: int) -> int:
     clock = m.clock[0]
     clock.lines = 0
     clock.kind = -1
+    act_for(m, cpu, task)
     is_access = m.operations[task].op == OP_ACCESS
     status = access_step(m, cpu, task) if is_access else call_step(m, cpu, task)
     tlb_finish_mmu(m)

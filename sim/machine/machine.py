@@ -242,6 +242,9 @@ class Machine:
         self.process_of(task).group = group
         if t.space != NONE:
             m.spaces[int(t.space)].group = group
+        for cpu in m.cpus:
+            if cpu.task != NONE and m.tasks[int(cpu.task)].process == t.process:
+                cpu.group = group
 
     # -- files ----------------------------------------------------------------------------
 

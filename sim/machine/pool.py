@@ -2,15 +2,15 @@
 
 As in Linux's page allocator, a task takes single frames from the list of its CPU, which is refilled
 in batches from the buddy lists; watermarks are tested at the refill.  All per-CPU lists are drained
-before memory is declared short.  A frame is charged to the control group of the task that secured
-it, as memory of some kind, and until it is given back to that group whoever else uses it.
+before memory is declared short.  A frame is charged to the control group for which its CPU acts,
+as memory of some kind, until it is given back, whoever else uses it.
 """
 
 from typing import Any
 
 from sim.base.jit import compiled, inlined
 from sim.machine.buddy import buddy_alloc, buddy_free
-from sim.machine.groups import charge
+from sim.machine.groups import charge, uncharge
 from sim.machine.layout import F_PERCPU, HEED_QUEUE, N_ORDERS, NONE, Arrays
 
 # -- zones ---------------------------------------------------------------------------------------
@@ -144,12 +144,11 @@ def refuse_newcomer(m: Arrays, task: int, wanted: int) -> bool:
 def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     """Make `wanted` frames ready on `cpu`; False if memory is short: the task needs so many.
 
-    After True, that many calls of `take` cannot fail, and charge the task's group.  While tasks
-    queue for memory, newcomers are refused whatever is free; only the head of the queue may try.
+    After True, that many calls of `take` cannot fail.  While tasks queue for memory, newcomers are
+    refused whatever is free; only the head of the queue may try.
     """
     if wanted == 0:
         return True
-    m.cpus[cpu].group = m.processes[int(m.tasks[task].process)].group
     if m.pool[0].heed & HEED_QUEUE != 0 and refuse_newcomer(m, task, wanted):
         return False
     if m.percpu[cpu].count >= wanted and reserved_for_others(m, task) == 0:
@@ -166,14 +165,12 @@ def take(m: Arrays, cpu: int, kind: int) -> int:
     mine = m.percpu[cpu]
     pfn = int(mine.head)
     frame = m.frames[pfn]
-    group = int(m.cpus[cpu].group)
     mine.head = frame.next
     mine.count -= 1
     frame.bits = 0
     frame.order = 0
     frame.refs = 1
-    frame.group = group
-    charge(m, group, kind, 1)
+    charge(m, int(m.cpus[cpu].group), pfn, kind, 1)
     return pfn
 
 
@@ -184,7 +181,7 @@ def give_back(m: Arrays, cpu: int, pfn: int, kind: int) -> None:
     A batch of that goes to the zones when it is too long.
     """
     frame = m.frames[pfn]
-    charge(m, int(frame.group), kind, -1)
+    uncharge(m, pfn, kind, 1)
     frame.bits = F_PERCPU
     frame.refs = 0
     frame.family = NONE
@@ -202,15 +199,14 @@ def give_back(m: Arrays, cpu: int, pfn: int, kind: int) -> None:
 
 
 @compiled
-def take_block(m: Arrays, task: int, order: int, kind: int) -> int:
+def take_block(m: Arrays, cpu: int, task: int, order: int, kind: int) -> int:
     """Return the first of 2**order free frames in a block, or NONE; watermarks are kept.
 
-    Each has one reference; the task's group is charged.
+    Each has one reference.
     """
     size = 1 << order
     if spare_frames(m, False) - reserved_for_others(m, task) < size:
         return NONE
-    group = int(m.processes[int(m.tasks[task].process)].group)
     for choice in range(int(m.config[0].n_zones)):
         zone = zone_choice(m, choice)
         if zone_spare(m, zone, False) < size:
@@ -222,8 +218,7 @@ def take_block(m: Arrays, task: int, order: int, kind: int) -> int:
             frame = m.frames[at]
             frame.zone = zone
             frame.refs = 1
-            frame.group = group
-        charge(m, group, kind, size)
+        charge(m, int(m.cpus[cpu].group), pfn, kind, size)
         return pfn
     return NONE
 
@@ -232,7 +227,7 @@ def take_block(m: Arrays, task: int, order: int, kind: int) -> int:
 def give_block(m: Arrays, pfn: int, order: int, kind: int) -> None:
     """Free the 2**order frames from `pfn` on that were taken as one block, for `kind` of memory."""
     size = 1 << order
-    charge(m, int(m.frames[pfn].group), kind, -size)
+    uncharge(m, pfn, kind, size)
     for at in range(pfn, pfn + size):
         frame = m.frames[at]
         frame.bits = 0

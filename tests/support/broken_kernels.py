@@ -57,12 +57,12 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "a page is dropped though it is mapped": ("kernel/files/fadvise.py", "frame.maps > 0 or ", ""),
     "a frame is charged to another group": (
         "machine/pool.py",
-        "charge(m, group, kind, 1)",
-        "charge(m, 1, kind, 1)",
+        "charge(m, int(m.cpus[cpu].group), pfn, kind, 1)",
+        "charge(m, 1, pfn, kind, 1)",
     ),
     "a frame stays charged when it is freed": (
         "machine/pool.py",
-        "charge(m, int(frame.group), kind, -1)",
+        "uncharge(m, pfn, kind, 1)",
         "pass",
     ),
     "buddies merge wrongly": ("machine/buddy.py", "pfn = min(pfn, buddy)", "pfn = buddy"),

@@ -201,7 +201,7 @@ def collapse_block(m: Arrays, cpu: int, task: int) -> bool:
     if any_swapped(m, leaf) or not (readonly or any_writable(m, leaf)):
         o.unfit = 1
         return True
-    block = take_block(m, task, HUGE_ORDER, KIND_ANON)
+    block = take_block(m, cpu, task, HUGE_ORDER, KIND_ANON)
     if block == NONE:
         refuse(m, task, BY_MEMORY, 1 << HUGE_ORDER)
         return False

@@ -184,7 +184,7 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
         set_pte(m, leaf, vpn & TABLE_MASK, ZERO_PAGE)
         note_fault(m, ZERO_PAGE_MAP)
         return DONE
-    if m.config[0].folios_advised != 0 and fill_folio(m, task, area, leaf, vpn):
+    if m.config[0].folios_advised != 0 and fill_folio(m, cpu, task, area, leaf, vpn):
         return DONE
     a = m.areas[area]
     pfn = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))

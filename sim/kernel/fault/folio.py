@@ -72,7 +72,7 @@ def make_folio(
 
 
 @compiled
-def fill_folio(m: Arrays, task: int, area: int, leaf: int, vpn: int) -> bool:
+def fill_folio(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> bool:
     """Serve a write to an absent page with a folio of several pages; False if none will do."""
     a = m.areas[area]
     if a.bits & A_NOHUGEPAGE != 0:
@@ -86,7 +86,7 @@ def fill_folio(m: Arrays, task: int, area: int, leaf: int, vpn: int) -> bool:
             continue
         if not is_empty(m, leaf, base & TABLE_MASK, size):
             continue
-        pfn = take_block(m, task, order, KIND_ANON)
+        pfn = take_block(m, cpu, task, order, KIND_ANON)
         if pfn != NONE:
             space = int(m.tasks[task].space)
             index = int(a.offset + base - a.start)

@@ -180,7 +180,7 @@ def huge_fault(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int) 
         return SHORT
     pfn = ZERO_PFN
     if write == 1:
-        pfn = take_block(m, task, HUGE_ORDER, KIND_ANON)
+        pfn = take_block(m, cpu, task, HUGE_ORDER, KIND_ANON)
         if pfn == NONE:
             return SMALL
     middle = make_table(m, cpu, space, vpn, 1)
@@ -226,7 +226,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
     rules = m.config[0].rules
     if entry & PTE_ZERO != 0:
         if rules & R_HUGE_ZERO != 0 or rules & R_HUGE_SPLIT == 0:
-            block = take_block(m, task, HUGE_ORDER, KIND_ANON)
+            block = take_block(m, cpu, task, HUGE_ORDER, KIND_ANON)
             if block != NONE:
                 fill_huge(m, task, area, middle, vpn, block)
                 flush_pmd(m, int(t.space), vpn)
@@ -239,7 +239,7 @@ def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int,
         note_fault(m, COW_REUSE)
         return DONE
     elif rules & R_HUGE_SPLIT == 0:
-        block = take_block(m, task, HUGE_ORDER, KIND_ANON)
+        block = take_block(m, cpu, task, HUGE_ORDER, KIND_ANON)
         if block != NONE:
             copy_block(m, cpu, task, area, middle, vpn, block)
             return DONE

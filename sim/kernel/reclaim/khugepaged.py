@@ -22,6 +22,7 @@ from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.lock import lock_space, may_lock, unlock_space
 from sim.kernel.work import DONE, MORE, note
 from sim.machine.entries import maps_memory
+from sim.machine.groups import charge_to
 from sim.machine.layout import (
     F_LARGE,
     HUGE_ORDER,
@@ -134,9 +135,8 @@ def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
     note(m, ACCESS, HUGE_PAGES)
     if not worth_it(m, space, base, leaf):
         return MORE
-    # what it gets is charged to whose memory it is
-    m.processes[int(t.process)].group = m.spaces[space].group
-    block = take_block(m, task, HUGE_ORDER, KIND_ANON)
+    charge_to(m, cpu, int(m.spaces[space].group))  # whose memory it is
+    block = take_block(m, cpu, task, HUGE_ORDER, KIND_ANON)
     if block == NONE:
         o.result = NO_BLOCK
         return DONE

@@ -8,7 +8,7 @@ CPU = np.dtype(
         for name in (
             "task",  # the task it runs, or NONE
             "last",  # the task it ran before
-            "group",  # that is charged for the frames secured on it
+            "group",  # that is charged for the frames taken on it
             "next_ns",  # end of the step under way: when its next step may start
             "slice_end_ns",
             "idle_from_ns",  # paced task waits for its arrival since then, or NONE

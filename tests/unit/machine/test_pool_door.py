@@ -15,6 +15,7 @@ COLUMNS = {
     "frames": {"zone", "group", "prev"},
     "pool": {"free", "reserved"},
     "tasks": {"reserved"},
+    "cpus": {"group"},
 }
 """Columns that are, of arrays that others write as well."""
 FREE_BITS = {"F_BUDDY", "F_PERCPU"}
