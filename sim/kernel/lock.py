@@ -176,7 +176,7 @@ def lock_up_to(m: Arrays, task: int, end: int) -> None:
 def needs_all(m: Arrays, space: int, vpn: int, write: int) -> bool:
     """Whether a fault needs the mmap lock for reading, whatever areas are locked.
 
-    So it is where a stack grows, and where an area gets its family, which may be a neighbour's
+    So it is where a stack grows, and where an area gets its anon_vma, which may be a neighbour's
     (Linux `__vmf_anon_prepare`); before Linux 6.7, in mappings of files; before 6.4, everywhere.
     """
     rules = m.config[0].rules
@@ -188,7 +188,7 @@ def needs_all(m: Arrays, space: int, vpn: int, write: int) -> bool:
     a = m.areas[area]
     if a.kind != KIND_ANON and rules & R_FILE_LOCKS == 0:
         return True
-    return bool(write == 1 and a.bits & A_SHARED == 0 and a.family == NONE)
+    return bool(write == 1 and a.bits & A_SHARED == 0 and a.anon_root == NONE)
 
 
 @compiled

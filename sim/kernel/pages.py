@@ -1,40 +1,40 @@
-"""Anonymous pages: their family, their frames, their twins, and the resident set they count in."""
+"""Anonymous pages: anon_vmas, frames, twins, and the resident set they count in."""
 
 from sim.base.jit import compiled, inlined
-from sim.machine.areas import join_family, new_family
+from sim.machine.areas import link_anon_vma, new_anon_root
 from sim.machine.layout import F_ANON, F_EXCLUSIVE, KIND_ANON, NONE, Arrays
 from sim.machine.pool import give_back, take
 
 ACCESS_BITS = 3
-"""`A_READ` and `A_WRITE`: the flags in which areas of one family may differ."""
+"""`A_READ` and `A_WRITE`: the flags in which areas of one anon_vma may differ."""
 
 
 @inlined
-def family_of(m: Arrays, area: int) -> int:
-    """Return the area's family (root of its `anon_vma`), founding one at its first private page."""
+def anon_vma_prepare(m: Arrays, area: int) -> int:
+    """Return the root of an area's anon_vma, which it gets at its first private page."""
     a = m.areas[area]
-    if a.family == NONE:
-        found_family(m, area)
-    return int(a.family)
+    if a.anon_root == NONE:
+        make_anon_vma(m, area)
+    return int(a.anon_root)
 
 
 @compiled
-def found_family(m: Arrays, area: int) -> None:
-    """Give an area a family: a neighbour's, if they could have been one area, or a new one.
+def make_anon_vma(m: Arrays, area: int) -> None:
+    """Give an area an anon_vma: a neighbour's, if they could have been one area, or a new one.
 
     Read in Linux 6.12 `mm/vma.c`: `find_mergeable_anon_vma`.
     """
     a = m.areas[area]
-    if not share_family(m, area, int(a.next), area, int(a.next)) and not share_family(
+    if not reuse_anon_vma(m, area, int(a.next), area, int(a.next)) and not reuse_anon_vma(
         m, area, int(a.prev), int(a.prev), area
     ):
-        join_family(m, area, new_family(m), int(m.pool[0].next_anon_vma), 0)
+        link_anon_vma(m, area, new_anon_root(m), int(m.pool[0].next_anon_vma), 0)
         m.pool[0].next_anon_vma += 1
 
 
 @compiled
-def share_family(m: Arrays, area: int, other: int, lower: int, upper: int) -> bool:
-    """Take the family of a neighbour, of which `lower` and `upper` is which; say if that went."""
+def reuse_anon_vma(m: Arrays, area: int, other: int, lower: int, upper: int) -> bool:
+    """Take the anon_vma of a neighbour, of which `lower` and `upper` is which; say if that went."""
     if other == NONE:
         return False
     a = m.areas[area]
@@ -42,7 +42,7 @@ def share_family(m: Arrays, area: int, other: int, lower: int, upper: int) -> bo
     low = m.areas[lower]
     high = m.areas[upper]
     if (
-        b.own == NONE
+        b.anon_vma == NONE
         or b.inherited == 1
         or low.end != high.start
         or low.offset + (low.end - low.start) != high.offset
@@ -51,7 +51,7 @@ def share_family(m: Arrays, area: int, other: int, lower: int, upper: int) -> bo
         or (a.bits ^ b.bits) & ~ACCESS_BITS != 0
     ):
         return False
-    join_family(m, area, int(b.family), int(b.own), 0)
+    link_anon_vma(m, area, int(b.anon_root), int(b.anon_vma), 0)
     return True
 
 
@@ -66,7 +66,7 @@ def count_resident(m: Arrays, space: int, pages: int) -> None:
 
 
 @inlined
-def fresh_page(m: Arrays, cpu: int, family: int, index: int) -> int:
+def fresh_page(m: Arrays, cpu: int, root: int, index: int) -> int:
     """Take a frame and make it an exclusive anonymous page, mapped once; return it."""
     pfn = take(m, cpu, KIND_ANON)
     frame = m.frames[pfn]
@@ -74,7 +74,7 @@ def fresh_page(m: Arrays, cpu: int, family: int, index: int) -> int:
     frame.maps = 1
     frame.twin_next = pfn
     frame.twin_prev = pfn
-    frame.family = family
+    frame.mapping = root
     frame.bits = F_ANON | F_EXCLUSIVE
     return pfn
 

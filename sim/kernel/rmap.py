@@ -1,6 +1,6 @@
 """The reverse map: from a page to the entries that map it.
 
-Areas of one family (of one `anon_vma` root), and areas of one file, are linked
+Areas of one `anon_vma` root, and areas of one file, are linked
 (`sim.machine.areas`).  An area maps a page where its page offset says, or not at all; its page
 tables tell.  So a walk costs a look at each area that may map the page, however many others there
 are.  Read in Linux 6.12 `mm/rmap.c` (`rmap_walk`, `page_mkclean_one`), `mm/page_vma_mapped.c` and
@@ -51,11 +51,11 @@ def next_mapper(m: Arrays, pfn: int, area: int) -> tuple[int, int, int, int]:
     frame = m.frames[pfn]
     in_file = frame.bits & F_FILE != 0
     if area != NONE:
-        area = int(m.areas[area].file_next if in_file else m.areas[area].family_next)
+        area = int(m.areas[area].file_next if in_file else m.areas[area].anon_next)
     elif in_file:
-        area = int(m.files[int(frame.family)].areas)
+        area = int(m.files[int(frame.mapping)].areas)
     else:
-        area = int(m.families[int(frame.family)].areas)
+        area = int(m.anon_roots[int(frame.mapping)].areas)
     while area != NONE:
         a = m.areas[area]
         vpn = vma_address(m, pfn, area)
@@ -63,7 +63,7 @@ def next_mapper(m: Arrays, pfn: int, area: int) -> tuple[int, int, int, int]:
             table, at = page_vma_mapped(m, pfn, int(a.space), vpn)
             if table != NONE:
                 return area, vpn, table, at
-        area = int(a.file_next if in_file else a.family_next)
+        area = int(a.file_next if in_file else a.anon_next)
     return NONE, NONE, NONE, NONE
 
 

@@ -99,8 +99,8 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
     a.end = end
     a.offset = offset
     a.space = space
-    a.family = NONE
-    a.own = NONE
+    a.anon_root = NONE
+    a.anon_vma = NONE
     a.inherited = 0
     a.bits = flags
     a.kind = 0
@@ -115,7 +115,7 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
 
 @compiled
 def drop_area(m: Arrays, slot: int) -> None:
-    """Take an area off its address space, its family and its file, and free its slot."""
+    """Take an area off its address space, its anon_vma and its file, and free its slot."""
     pool = m.pool[0]
     a = m.areas[slot]
     s = m.spaces[a.space]
@@ -125,7 +125,7 @@ def drop_area(m: Arrays, slot: int) -> None:
     s.n_areas -= 1
     s.pages -= a.end - a.start
     s.generation += 1
-    leave_family(m, slot)
+    unlink_anon_vma(m, slot)
     leave_file(m, slot)
     a.space = NONE
     a.next = pool.free_area
@@ -137,50 +137,50 @@ def drop_area(m: Arrays, slot: int) -> None:
 
 
 @compiled
-def new_family(m: Arrays) -> int:
-    """Return a family that an area is to found; there are as many rows for them as for areas."""
+def new_anon_root(m: Arrays) -> int:
+    """Return a root for a new anon_vma; there are as many rows for them as for areas."""
     pool = m.pool[0]
-    family = int(pool.free_family)
-    row = m.families[family]
-    pool.free_family = row.next if row.next != 0 else family + 1
+    root = int(pool.free_anon_root)
+    row = m.anon_roots[root]
+    pool.free_anon_root = row.next if row.next != 0 else root + 1
     row.areas = NONE
-    return family
+    return root
 
 
 @compiled
-def join_family(m: Arrays, slot: int, family: int, own: int, inherited: int) -> None:
-    """Give an area that has none a family, and its `anon_vma` in it; NONE leaves it without."""
+def link_anon_vma(m: Arrays, slot: int, root: int, anon_vma: int, inherited: int) -> None:
+    """Give an area that has none an anon_vma, and its root; NONE leaves it without."""
     a = m.areas[slot]
-    a.family = family
-    a.own = own
+    a.anon_root = root
+    a.anon_vma = anon_vma
     a.inherited = inherited
-    if family == NONE:
+    if root == NONE:
         return
-    after = int(m.families[family].areas)
-    a.family_prev = NONE
-    a.family_next = after
+    after = int(m.anon_roots[root].areas)
+    a.anon_prev = NONE
+    a.anon_next = after
     if after != NONE:
-        m.areas[after].family_prev = slot
-    m.families[family].areas = slot
+        m.areas[after].anon_prev = slot
+    m.anon_roots[root].areas = slot
 
 
 @compiled
-def leave_family(m: Arrays, slot: int) -> None:
-    """Take an area off its family; the last one leaves it to be founded again."""
+def unlink_anon_vma(m: Arrays, slot: int) -> None:
+    """Take an area off its anon_vma; the last one frees the root."""
     a = m.areas[slot]
-    if a.family == NONE:
+    if a.anon_root == NONE:
         return
-    row = m.families[int(a.family)]
-    if a.family_prev == NONE:
-        row.areas = a.family_next
+    row = m.anon_roots[int(a.anon_root)]
+    if a.anon_prev == NONE:
+        row.areas = a.anon_next
     else:
-        m.areas[int(a.family_prev)].family_next = a.family_next
-    if a.family_next != NONE:
-        m.areas[int(a.family_next)].family_prev = a.family_prev
+        m.areas[int(a.anon_prev)].anon_next = a.anon_next
+    if a.anon_next != NONE:
+        m.areas[int(a.anon_next)].anon_prev = a.anon_prev
     if row.areas == NONE:
-        row.next = m.pool[0].free_family
-        m.pool[0].free_family = a.family
-    a.family = NONE
+        row.next = m.pool[0].free_anon_root
+        m.pool[0].free_anon_root = a.anon_root
+    a.anon_root = NONE
 
 
 @compiled
@@ -225,7 +225,7 @@ def leave_file(m: Arrays, slot: int) -> None:
 def split_area(m: Arrays, slot: int, vpn: int) -> int:
     """Cut an area at `vpn`, inside it; return the slot of the upper part.
 
-    Both parts keep family and flags; offsets go on where they were.
+    Both parts keep anon_vma and flags; offsets go on where they were.
     """
     a = m.areas[slot]
     start = int(a.start)
@@ -233,17 +233,17 @@ def split_area(m: Arrays, slot: int, vpn: int) -> int:
     a.end = vpn
     m.spaces[a.space].pages -= end - vpn
     upper = insert_area(m, int(a.space), vpn, end, int(a.offset) + vpn - start, int(a.bits))
-    join_family(m, upper, int(a.family), int(a.own), int(a.inherited))
+    link_anon_vma(m, upper, int(a.anon_root), int(a.anon_vma), int(a.inherited))
     map_file(m, upper, int(a.kind), int(a.file))
     return upper
 
 
 @compiled
-def can_merge(m: Arrays, lower: int, upper: int, neighbour: int, own: int) -> bool:
-    """Whether two areas could be one: adjacent, alike, offsets in line, families compatible.
+def can_merge(m: Arrays, lower: int, upper: int, neighbour: int, anon_vma: int) -> bool:
+    """Whether two areas could be one: adjacent, alike, offsets in line, anon_vmas compatible.
 
-    Families are if they are the same, or if only one area has one and it came from no parent;
-    before Linux 6.16, only if that is the `neighbour` of the area that changes, whose own is `own`.
+    These are if they are the same, or if only one area has one and it came from no parent; before
+    Linux 6.16, only if that is the `neighbour` of the area that changes, which has `anon_vma`.
     """
     if lower == NONE or upper == NONE:
         return False
@@ -256,13 +256,15 @@ def can_merge(m: Arrays, lower: int, upper: int, neighbour: int, own: int) -> bo
         and a.file == b.file
         and a.offset + (a.end - a.start) == b.offset
         and (
-            a.own == b.own
-            or (a.own == NONE and b.inherited == 0)
-            or (b.own == NONE and a.inherited == 0)
+            a.anon_vma == b.anon_vma
+            or (a.anon_vma == NONE and b.inherited == 0)
+            or (b.anon_vma == NONE and a.inherited == 0)
         )
         and a.bits & A_GROWSDOWN == 0
         and (
-            own == NONE or m.areas[neighbour].own != NONE or m.config[0].rules & R_MERGE_EITHER != 0
+            anon_vma == NONE
+            or m.areas[neighbour].anon_vma != NONE
+            or m.config[0].rules & R_MERGE_EITHER != 0
         )
     )
 
@@ -273,26 +275,26 @@ def merge_area(m: Arrays, slot: int) -> int:
 
     With these two only: what they might merge with themselves stays apart, as in Linux.
     """
-    own = int(m.areas[slot].own)
+    anon_vma = int(m.areas[slot].anon_vma)
     lower = int(m.areas[slot].prev)
-    if can_merge(m, lower, slot, lower, own):
+    if can_merge(m, lower, slot, lower, anon_vma):
         join_areas(m, lower, slot)
         slot = lower
     upper = int(m.areas[slot].next)
-    if can_merge(m, slot, upper, upper, own):
+    if can_merge(m, slot, upper, upper, anon_vma):
         join_areas(m, slot, upper)
     return slot
 
 
 @compiled
 def join_areas(m: Arrays, lower: int, upper: int) -> None:
-    """Let an area take over its upper neighbour, and its family if it has none."""
+    """Let an area take over its upper neighbour, and its anon_vma if it has none."""
     a = m.areas[lower]
     b = m.areas[upper]
     s = m.spaces[a.space]
     end = int(b.end)
-    if a.own == NONE:
-        join_family(m, lower, int(b.family), int(b.own), int(b.inherited))
+    if a.anon_vma == NONE:
+        link_anon_vma(m, lower, int(b.anon_root), int(b.anon_vma), int(b.inherited))
     heap = s.heap == upper
     drop_area(m, upper)
     if heap:

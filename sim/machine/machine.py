@@ -109,7 +109,7 @@ class Machine:
         pool.head = pool.free_file = NONE
         pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
         pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
-        pool.free_family = 1
+        pool.free_anon_root = 1
         m.clock[0].tick_ns = 1_000_000_000 // self.host.hz
         m.percpu.head = NONE
         m.buddy.head = NONE
@@ -312,7 +312,7 @@ class Machine:
             m.grow("table_info")
         if pool.used_areas + 8 + self.images.most_segments > len(m.areas):
             m.grow("areas")
-            m.grow("families")  # each has an area
+            m.grow("anon_roots")  # each has an area
         if pool.used_spaces + 8 > len(m.spaces):
             m.grow("spaces")
         most = max(int(m.files["ra_pages"].max()), int(config.largest_read), 2 * HUGE_PAGES) + 4

@@ -184,7 +184,7 @@ def give_back(m: Arrays, cpu: int, pfn: int, kind: int) -> None:
     uncharge(m, pfn, kind, 1)
     frame.bits = F_PERCPU
     frame.refs = 0
-    frame.family = NONE
+    frame.mapping = NONE
     mine = m.percpu[cpu]
     frame.next = mine.head
     mine.head = pfn
@@ -232,7 +232,7 @@ def give_block(m: Arrays, pfn: int, order: int, kind: int) -> None:
         frame = m.frames[at]
         frame.bits = 0
         frame.refs = 0
-        frame.family = NONE
+        frame.mapping = NONE
     m.pool[0].released += size
     buddy_free(m, pfn, order)
 

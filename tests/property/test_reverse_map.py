@@ -94,8 +94,8 @@ def shared_pages() -> tuple[Scripted, Any, Any]:
     m = scripted.machine.arrays
     child = scripted.processes["C"]
     rows = [area_of(m, scripted.space(child), child.regions[name].start) for name in "AB"]
-    family, file = int(m.areas[rows[0]].family), int(m.areas[rows[1]].file)
-    return scripted, m.families[family], m.files[file]
+    family, file = int(m.areas[rows[0]].anon_root), int(m.areas[rows[1]].file)
+    return scripted, m.anon_roots[family], m.files[file]
 
 
 def test_what_two_processes_map_is_found_twice() -> None:
@@ -106,7 +106,7 @@ def test_what_two_processes_map_is_found_twice() -> None:
     assert {int(row.areas) for row in lists} <= {area for them in twice for area, *_ in them}
 
 
-@pytest.mark.parametrize(("which", "link"), [(0, "family_next"), (1, "file_next")])
+@pytest.mark.parametrize(("which", "link"), [(0, "anon_next"), (1, "file_next")])
 def test_an_area_off_its_list_is_missed(which: int, link: str) -> None:
     """Negative control, of the comparison and of the audit."""
     scripted, *lists = shared_pages()

@@ -359,7 +359,7 @@ class Conservation(RuleBasedStateMachine):
         of_locks = ("locked_by", "areas_of", "readers", "lock_start", "lock_end", "generation")
         for of_the_lock in (*of_locks, "area_users", "area_start", "area_end"):
             spaces[of_the_lock] = 0
-        names = ("refs", "maps", "family", "index")
+        names = ("refs", "maps", "mapping", "index")
         used = m.frames["refs"] > 0
         return (
             m.tables[m.table_info["refs"] > 0].tobytes(),

@@ -163,7 +163,7 @@ def brk_step(m: Arrays, cpu: int, task: int) -> int:
 def extend_heap(m: Arrays, space: int, pages: int) -> None:
     """Move the break up: the area of the heap that ends at it grows, or a new one begins there.
 
-    One whose family came from a parent does not grow.
+    One whose anon_vma came from a parent does not grow.
     """
     s = m.spaces[space]
     brk = int(s.brk)

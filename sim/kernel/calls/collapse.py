@@ -16,7 +16,7 @@ and no block is free                       ends with ENOMEM
 =========================================  ====================================================
 
 The leaf table is set aside; old pages lose a mapping each.  An area that refuses huge pages, has no
-family or does not hold any aligned 2 MiB ends it with EINVAL.  Advice and limits of khugepaged do
+anon_vma or does not hold any aligned 2 MiB ends it with EINVAL.  Advice and limits of khugepaged do
 not matter.  Read in Linux 6.1 `mm/khugepaged.c` (`madvise_collapse`, `hpage_collapse_scan_pmd`,
 `collapse_huge_page`), 6.18 by running it.
 """
@@ -72,7 +72,7 @@ def may_collapse(m: Arrays, area: int) -> bool:
     return bool(
         a.kind == KIND_ANON
         and a.bits & (A_SHARED | A_NOHUGEPAGE) == 0
-        and a.family != NONE
+        and a.anon_root != NONE
         and first + HUGE_PAGES <= a.end
     )
 
@@ -107,7 +107,7 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
     a = m.areas[area]
     middle = find_table(m, space, base, 1)
     leaf = find_table(m, space, base, 0)
-    make_folio(m, space, block, HUGE_ORDER, 1, int(a.family), int(a.offset + base - a.start))
+    make_folio(m, space, block, HUGE_ORDER, 1, int(a.anon_root), int(a.offset + base - a.start))
     copied = 0
     freed = 0
     for at in range(HUGE_PAGES):

@@ -18,7 +18,7 @@ from sim.machine.areas import (
     find_area,
     insert_area,
     is_free,
-    join_family,
+    link_anon_vma,
     map_file,
     may_lie,
     merge_area,
@@ -158,14 +158,14 @@ def grown(m: Arrays, task: int) -> int:
 def copy_area_to(m: Arrays, space: int, area: int, target: int, pages: int) -> None:
     """Make a second area like `area` at `target`, for its pages to go to.
 
-    Its offsets stay what they were, for the reverse map; without a family there is nothing in it
+    Its offsets stay what they were, for the reverse map; without an anon_vma there is nothing in it
     that the reverse map must find, and it takes the offset of its new place.
     """
     a = m.areas[area]
-    fresh = a.kind == KIND_ANON and a.own == NONE
+    fresh = a.kind == KIND_ANON and a.anon_vma == NONE
     offset = target if fresh else int(a.offset)
     copy = insert_area(m, space, target, target + pages, offset, int(a.bits) & ~A_HEAP)
-    join_family(m, copy, int(a.family), int(a.own), int(a.inherited))
+    link_anon_vma(m, copy, int(a.anon_root), int(a.anon_vma), int(a.inherited))
     map_file(m, copy, int(a.kind), int(a.file))
     if a.bits & A_ACCOUNT != 0:
         commit(m, space, pages)

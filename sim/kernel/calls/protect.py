@@ -70,7 +70,7 @@ def protected_bits(m: Arrays, area: int, access: int) -> int:
         return bits
     if access & A_WRITE != 0 and bits & (A_SHARED | A_NORESERVE) == 0:
         bits |= A_ACCOUNT
-    elif a.kind == KIND_ANON and a.own == NONE:
+    elif a.kind == KIND_ANON and a.anon_vma == NONE:
         bits &= ~A_ACCOUNT
     return bits
 

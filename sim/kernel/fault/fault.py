@@ -31,7 +31,7 @@ from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import frames_to_own, is_shared_table, own_leaf
 from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, promised
-from sim.kernel.pages import count_resident, family_of, forget_page, fresh_page, join_twins
+from sim.kernel.pages import anon_vma_prepare, count_resident, forget_page, fresh_page, join_twins
 from sim.kernel.work import DONE, GROW, LOCKED, SEGV, SHORT, note, note_fault
 from sim.machine.area_tree import STACK_GAP_PAGES, find_area, resized
 from sim.machine.entries import (
@@ -101,7 +101,7 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
             return False
         commit(m, space, pages)
         s.pages += pages
-        family_of(m, area)
+        anon_vma_prepare(m, area)
         a.offset -= pages
         a.start = vpn
         resized(m, area)
@@ -131,7 +131,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     if not secure(m, cpu, task, 1):
         return SHORT
     a = m.areas[area]
-    new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
+    new = fresh_page(m, cpu, anon_vma_prepare(m, area), int(a.offset + vpn - a.start))
     set_pte(m, leaf, at, mk_pte(new, WRITTEN))
     flush_tlb_range(m, int(t.space), vpn, vpn + 1)
     if entry & PTE_ZERO != 0:
@@ -187,7 +187,7 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
     if m.config[0].folios_advised != 0 and fill_folio(m, cpu, task, area, leaf, vpn):
         return DONE
     a = m.areas[area]
-    pfn = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
+    pfn = fresh_page(m, cpu, anon_vma_prepare(m, area), int(a.offset + vpn - a.start))
     set_pte(m, leaf, vpn & TABLE_MASK, mk_pte(pfn, WRITTEN))
     count_resident(m, space, 1)
     note_fault(m, ZERO_FILL)

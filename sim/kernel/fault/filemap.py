@@ -31,7 +31,7 @@ from sim.kernel.files.cache import (
 from sim.kernel.files.readahead import hit, may_read, read_around, read_further, read_pages
 from sim.kernel.files.requests import window_room
 from sim.kernel.flush import flush_tlb_range
-from sim.kernel.pages import count_resident, family_of, fresh_page
+from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
 from sim.machine.areas import drop_area
 from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
@@ -247,7 +247,7 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         cache_page(m, cpu, file, index)
         kind = ZERO_FILL
     if copies:
-        pfn = fresh_page(m, cpu, family_of(m, area), index)
+        pfn = fresh_page(m, cpu, anon_vma_prepare(m, area), index)
         set_pte(m, leaf, at, mk_pte(pfn, WRITTEN))
         count_resident(m, space, 1)
     elif write == 1:
@@ -282,7 +282,7 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
         return DONE
     if not secure(m, cpu, task, 1):
         return SHORT
-    new = fresh_page(m, cpu, family_of(m, area), int(a.offset + vpn - a.start))
+    new = fresh_page(m, cpu, anon_vma_prepare(m, area), int(a.offset + vpn - a.start))
     set_pte(m, leaf, at, mk_pte(new, WRITTEN))
     flush_tlb_range(m, space, vpn, vpn + 1)
     old.refs -= 1
@@ -300,7 +300,7 @@ def unmap_cached(m: Arrays, space: int, entry: int) -> None:
     frame = m.frames[entry >> PFN_SHIFT]
     if entry & PTE_DIRTY != 0:
         dirty_folio(m, entry >> PFN_SHIFT)
-    count_cached(m, space, int(m.files[int(frame.family)].kind), -1)
+    count_cached(m, space, int(m.files[int(frame.mapping)].kind), -1)
     m.pool[0].released += 1
 
 

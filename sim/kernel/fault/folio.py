@@ -12,7 +12,7 @@ from sim.base.jit import compiled, inlined
 from sim.kernel.fault.mappers import name_mapper
 from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.ops import OP_ACCESS
-from sim.kernel.pages import count_resident, family_of
+from sim.kernel.pages import anon_vma_prepare, count_resident
 from sim.kernel.work import note, note_fault
 from sim.machine.entries import maps_frame, maps_memory, mk_pte, pte_none, set_access_flags, set_pte
 from sim.machine.folios import folio_row
@@ -52,7 +52,7 @@ def mark_written(m: Arrays, task: int, pfn: int) -> None:
 
 @compiled
 def make_folio(
-    m: Arrays, space: int, pfn: int, order: int, entries: int, family: int, index: int
+    m: Arrays, space: int, pfn: int, order: int, entries: int, root: int, index: int
 ) -> None:
     """Make a block of frames an anonymous folio, exclusive; page `index` first.
 
@@ -65,7 +65,7 @@ def make_folio(
         frame.maps = 1
         frame.twin_next = pfn + i
         frame.twin_prev = pfn + i
-        frame.family = family
+        frame.mapping = root
         frame.order = order
         frame.bits = F_ANON | F_EXCLUSIVE | F_LARGE
     name_mapper(m, space, pfn, entries)
@@ -90,7 +90,7 @@ def fill_folio(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -
         if pfn != NONE:
             space = int(m.tasks[task].space)
             index = int(a.offset + base - a.start)
-            make_folio(m, space, pfn, order, size, family_of(m, area), index)
+            make_folio(m, space, pfn, order, size, anon_vma_prepare(m, area), index)
             bits = PTE_WRITE | PTE_ACCESSED | PTE_BLANK
             for i in range(size):
                 set_pte(m, leaf, (base + i) & TABLE_MASK, mk_pte(pfn + i, bits))

@@ -24,8 +24,8 @@ from sim.kernel.fault.folio import make_folio, mark_written, maybe_shared
 from sim.kernel.fault.mappers import add_mapper, drop_mapper
 from sim.kernel.flush import flush_pmd
 from sim.kernel.pages import (
+    anon_vma_prepare,
     count_resident,
-    family_of,
     forget_page,
     fresh_page,
     join_twins,
@@ -154,7 +154,7 @@ def map_block(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) 
     base = vpn - (vpn & TABLE_MASK)
     space = int(m.tasks[task].space)
     index = int(a.offset + base - a.start)
-    make_folio(m, space, pfn, HUGE_ORDER, 1, family_of(m, area), index)
+    make_folio(m, space, pfn, HUGE_ORDER, 1, anon_vma_prepare(m, area), index)
     mark_written(m, task, pfn + (vpn & TABLE_MASK))
     set_pmd(m, middle, vpn, mk_pte(pfn, WRITTEN | PTE_HUGE))
     count_resident(m, space, HUGE_PAGES)
@@ -189,7 +189,7 @@ def huge_fault(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int) 
     if write == 1:
         fill_huge(m, task, area, middle, vpn, pfn)
     else:
-        family_of(m, area)
+        anon_vma_prepare(m, area)
         set_pmd(m, middle, vpn, HUGE_ZERO_PAGE)
         note_fault(m, ZERO_PAGE_MAP)
     return DONE
@@ -281,10 +281,10 @@ def copy_pages(m: Arrays, cpu: int, task: int, area: int, vpn: int) -> None:
     leaf = split_huge(m, space, vpn)
     a = m.areas[area]
     base = vpn - (vpn & TABLE_MASK)
-    family = family_of(m, area)
+    root = anon_vma_prepare(m, area)
     for i in range(HUGE_PAGES):
         old = int(m.tables[leaf, i]) >> PFN_SHIFT
-        new = fresh_page(m, cpu, family, int(a.offset + base + i - a.start))
+        new = fresh_page(m, cpu, root, int(a.offset + base + i - a.start))
         set_pte(m, leaf, i, mk_pte(new, WRITTEN))
         join_twins(m, old, new)
         drop_page(m, cpu, old)

@@ -22,7 +22,7 @@ def cache_page(m: Arrays, cpu: int, file: int, index: int) -> int:
     frame.maps = 0
     frame.twin_next = pfn
     frame.twin_prev = pfn
-    frame.family = file
+    frame.mapping = file
     frame.bits = F_FILE
     m.cached[int(f.first) + index] = pfn
     f.resident += 1
@@ -62,7 +62,7 @@ def dirty_folio(m: Arrays, pfn: int) -> None:
     """
     frame = m.frames[pfn]
     frame.bits |= F_DIRTY
-    f = m.files[int(frame.family)]
+    f = m.files[int(frame.mapping)]
     if f.kept == 1:
         f.guessed = 1
     if frame.order != 0:

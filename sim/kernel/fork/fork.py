@@ -22,9 +22,9 @@ from sim.kernel.fork.shared_tables import (
 from sim.kernel.fork.task import inherit, space_room, take_stack
 from sim.kernel.lock import lock_up_to
 from sim.kernel.overcommit import commit, promised
-from sim.kernel.pages import count_resident, family_of, fresh_page, join_twins
+from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page, join_twins
 from sim.kernel.work import DONE, ENOMEM, GROW, MORE, SHORT, note
-from sim.machine.areas import area_room, insert_area, join_family, map_file, new_space
+from sim.machine.areas import area_room, insert_area, link_anon_vma, map_file, new_space
 from sim.machine.entries import (
     is_swap_pte,
     maps_memory,
@@ -77,7 +77,7 @@ AGAIN = -4
 def needs_copy(m: Arrays, area: int) -> bool:
     """Whether fork copies the area's page tables: only where a page was ever written privately."""
     a = m.areas[area]
-    return bool(a.family != NONE and a.bits & A_WIPEONFORK == 0)
+    return bool(a.anon_root != NONE and a.bits & A_WIPEONFORK == 0)
 
 
 @compiled
@@ -167,7 +167,7 @@ def copy_area(m: Arrays, task: int) -> int:
     copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.bits) & ~A_LOCKED)
     map_file(m, copy, int(a.kind), int(a.file))
     if needs_copy(m, int(o.area)):
-        join_family(m, copy, int(a.family), int(m.pool[0].next_anon_vma), 1)
+        link_anon_vma(m, copy, int(a.anon_root), int(m.pool[0].next_anon_vma), 1)
         m.pool[0].next_anon_vma += 1
     if m.spaces[int(t.space)].heap == o.area:
         m.spaces[new].heap = copy
@@ -270,7 +270,7 @@ def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
         return SHORT
     use_reserve(m, task, missing + pages)
     child = make_table(m, cpu, new, vpn, 0)
-    family = family_of(m, int(o.area))
+    root = anon_vma_prepare(m, int(o.area))
     entries = 0
     for i in range(first, last):
         entry = int(m.tables[parent, i])
@@ -285,7 +285,7 @@ def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
             set_pte(m, child, i, pte_mkold(entry))
             continue
         pfn = entry >> PFN_SHIFT
-        copy = fresh_page(m, cpu, family, int(m.frames[pfn].index))
+        copy = fresh_page(m, cpu, root, int(m.frames[pfn].index))
         join_twins(m, pfn, copy)
         set_pte(m, child, i, mk_pte(copy, PTE_WRITE | PTE_DIRTY))
     count_resident(m, new, pages)
@@ -337,7 +337,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
         return SHORT
     use_reserve(m, task, wanted)
     child = make_table(m, cpu, new, vpn, 0)
-    family = family_of(m, int(o.area))
+    root = anon_vma_prepare(m, int(o.area))
     swapped = 0
     for i in range(first, last):
         entry = int(m.tables[parent, i])
@@ -350,7 +350,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
         pfn = entry >> PFN_SHIFT
         frame = m.frames[pfn]
         if eager and frame.bits & F_FILE == 0:
-            copy = fresh_page(m, cpu, family, int(frame.index))
+            copy = fresh_page(m, cpu, root, int(frame.index))
             join_twins(m, pfn, copy)
             set_pte(m, child, i, mk_pte(copy, PTE_WRITE | PTE_DIRTY))
             continue

@@ -83,7 +83,7 @@ def area_to_look_at(m: Arrays, space: int, vpn: int) -> int:
     while area != NONE:
         a = m.areas[area]
         base = ((max(int(a.start), vpn) + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
-        if base + HUGE_PAGES <= a.end and a.family != NONE and may_be_huge(m, area, base):
+        if base + HUGE_PAGES <= a.end and a.anon_root != NONE and may_be_huge(m, area, base):
             return area
         area = int(a.next)
     return NONE

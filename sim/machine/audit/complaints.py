@@ -32,7 +32,7 @@ COMPLAINTS: Final = {
     27: "the pages that the device is reading are miscounted",
     28: "the parent and the child of an Async-fork do not name each other",
     29: "an anonymous page is not where the reverse map looks for it",
-    30: "an area is not linked with the others of its family or file",
+    30: "an area is not linked with the others of its anon_vma or file",
     31: "a swap slot is not referred to by as many entries as there are",
     32: "the pages of an address space that are swapped out are miscounted",
     16: "copies are not the frames beyond one per page of data",

@@ -78,7 +78,7 @@ def audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
             if pfn == 0:
                 continue
             frame = m.frames[pfn]
-            if frame.bits & F_FILE == 0 or frame.family != file or frame.index != index:
+            if frame.bits & F_FILE == 0 or frame.mapping != file or frame.index != index:
                 return 17, pfn
             if frame.bits & F_LOCKED != 0:
                 under_way += 1
@@ -121,7 +121,7 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32], charged: NDArray[np.int64])
                     return 7, pfn
                 if frame.refs != frame.maps + 1:
                     return 8, pfn
-                kind = int(m.files[int(frame.family)].kind)
+                kind = int(m.files[int(frame.mapping)].kind)
             elif frame.bits & F_TABLE != 0:
                 kind = KIND_TABLE
             elif frame.bits & F_STACK != 0:

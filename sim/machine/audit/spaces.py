@@ -55,7 +55,7 @@ def _audit_entry(
     if not again:
         seen[pfn] += 1
     if frame.bits & F_FILE != 0:
-        if frame.family != a.file or frame.index != a.offset + page - a.start:
+        if frame.mapping != a.file or frame.index != a.offset + page - a.start:
             return 17
         if entry & PTE_WRITE != 0 and a.bits & A_SHARED == 0:
             return 20
@@ -66,7 +66,7 @@ def _audit_entry(
         return OK
     if frame.bits & F_ANON == 0 or a.bits & A_SHARED != 0:
         return 4
-    if frame.family != a.family or frame.index != a.offset + page - a.start:
+    if frame.mapping != a.anon_root or frame.index != a.offset + page - a.start:
         return 29
     if frame.bits & F_EXCLUSIVE != 0 and frame.maps != 1:
         return 5
@@ -122,12 +122,14 @@ def _audit_leaf(
 def _is_linked(m: Arrays, area: int) -> bool:
     """Whether the areas before and behind one in the lists of the reverse map are so."""
     a = m.areas[area]
-    if a.family != NONE:
-        before, after = int(a.family_prev), int(a.family_next)
-        first = m.families[int(a.family)].areas if before == NONE else m.areas[before].family_next
-        if first != area or (after != NONE and m.areas[after].family_prev != area):
+    if a.anon_root != NONE:
+        before, after = int(a.anon_prev), int(a.anon_next)
+        first = (
+            m.anon_roots[int(a.anon_root)].areas if before == NONE else m.areas[before].anon_next
+        )
+        if first != area or (after != NONE and m.areas[after].anon_prev != area):
             return False
-        if after != NONE and m.areas[after].family != a.family:
+        if after != NONE and m.areas[after].anon_root != a.anon_root:
             return False
     if a.file != NONE:
         before, after = int(a.file_prev), int(a.file_next)

@@ -40,10 +40,10 @@ AREA = np.dtype(
             "right",
             "above",
             "gap",  # widest free range right below an area of its subtree, in pages
-            "family",  # root of its anon_vma, or NONE: no page of it was ever written privately
-            "family_next",  # links of the areas of its family
-            "family_prev",
-            "own",  # its anon_vma: one of several of a root
+            "anon_root",  # root of its anon_vma, or NONE: no page of it was ever written privately
+            "anon_next",  # links of the areas of that root
+            "anon_prev",
+            "anon_vma",  # its anon_vma: one of several of a root
             "inherited",  # 1 if its anon_vma came from a parent process
             "bits",  # Linux vm_flags
             "kind",
@@ -54,10 +54,10 @@ AREA = np.dtype(
     ]
 )
 
-FAMILY = np.dtype(
+ANON_ROOT = np.dtype(
     [
         ("areas", "i8"),  # the first area whose private pages belong to it
         ("next", "i8"),  # of one that is free, the next free row
     ]
 )
-"""A family of areas: those with one `anon_vma` root, where its pages may be mapped."""
+"""The root of an anon_vma: the areas where its pages may be mapped."""

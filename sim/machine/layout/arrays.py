@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.base.cache import CHECKED
-from sim.machine.layout.areas import AREA, FAMILY
+from sim.machine.layout.areas import ANON_ROOT, AREA
 from sim.machine.layout.clock import CLOCK, LATENCY, N_QUANTILES, PEAK, SAMPLE
 from sim.machine.layout.config import CONFIG
 from sim.machine.layout.cpus import CPU
@@ -38,7 +38,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "swap": (SWAP, ()),
     "spaces": (SPACE, ()),
     "areas": (AREA, ()),
-    "families": (FAMILY, ()),
+    "anon_roots": (ANON_ROOT, ()),
     "files": (FILE, ()),
     "cached": (INT, ()),
     "requests": (REQUEST, ()),
@@ -112,7 +112,7 @@ class Arrays:
     swap: Any
     spaces: Any
     areas: Any
-    families: Any
+    anon_roots: Any
     files: Any
     cached: NDArray[np.int64]
     """Frames of files' pages, 0 where a page is not in the page cache."""

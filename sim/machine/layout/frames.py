@@ -28,14 +28,14 @@ HUGE_PAGES: Final = 512
 
 FRAME = np.dtype(
     [
-        ("index", "i8"),  # Linux page offset: with `family` the reverse map
+        ("index", "i8"),  # Linux page offset: with `mapping` the reverse map
         ("refs", "i4"),  # references: mappings, and one for the page cache
         ("maps", "i4"),  # page-table entries that map it
         ("next", "i4"),  # links of the free list it is on
         ("prev", "i4"),
         ("twin_next", "i4"),  # ring of frames that are versions of one page: COW copies
         ("twin_prev", "i4"),
-        ("family", "i4"),  # anon_vma root; of a page in the page cache, its file
+        ("mapping", "i4"),  # anon_vma root; of a page in the page cache, its file
         ("bits", "i4"),
         ("group", "i2"),  # control group that is charged
         ("order", "i1"),

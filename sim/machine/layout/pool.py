@@ -55,7 +55,7 @@ POOL = np.dtype(
             "free_table",
             "used_tables",
             "free_area",
-            "free_family",
+            "free_anon_root",
             "used_areas",
             "free_space",
             "used_spaces",

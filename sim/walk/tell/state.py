@@ -244,7 +244,7 @@ def take_down(scripted: Scripted) -> State:
 
 
 def _page(frame: Any, use: str) -> tuple[int, int]:
-    return (int(frame.family), int(frame.index)) if use in (DATA, CACHE) else (0, 0)
+    return (int(frame.mapping), int(frame.index)) if use in (DATA, CACHE) else (0, 0)
 
 
 def _cached(m: Arrays, space: Space, area: Area) -> Iterator[tuple[int, int]]:

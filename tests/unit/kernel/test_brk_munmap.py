@@ -151,7 +151,7 @@ def test_a_hole_splits_an_area(
     areas = [a for a in kernel.area_rows(row) if AT - 100 < int(a.start) < AT + 100]
     assert [(int(a.start) - AT, int(a.end) - AT) for a in areas] == left
     assert all(int(a.offset) == int(a.start) for a in areas)  # a page keeps its offset
-    assert len({int(a.family) for a in areas}) == min(len(left), 1)  # and its family
+    assert len({int(a.anon_root) for a in areas}) == min(len(left), 1)  # and its anon_vma
     remaining = {page for start, end in left for page in range(start, end)}
     assert {v - AT for v in kernel.resident(row) if AT <= v < AT + 20} == remaining
     assert int(kernel.space(row).pages) == 2 + 33 + len(remaining)
