@@ -17,7 +17,7 @@ Read in Linux 6.12 `include/linux/mm.h` (`vma_start_write`, `vma_start_read`), `
 """
 
 from sim.base.jit import compiled
-from sim.kernel.fault.huge import huge_entry
+from sim.kernel.fault.pmd import huge_entry
 from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.ops import (
     AREA_LOCK,

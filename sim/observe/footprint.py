@@ -1,7 +1,7 @@
 """What one address space holds: resident, proportional and unique memory, as in smaps_rollup."""
 
 from sim.base.jit import compiled
-from sim.kernel.fault.huge import huge_entry
+from sim.kernel.fault.pmd import huge_entry
 from sim.machine.entries import maps_memory
 from sim.machine.layout import (
     NONE,

@@ -1,7 +1,7 @@
 """What ``/proc/PID/smaps`` says of a range: resident, anonymous, dirty and huge pages."""
 
 from sim.base.jit import compiled
-from sim.kernel.fault.huge import huge_entry
+from sim.kernel.fault.pmd import huge_entry
 from sim.machine.entries import is_swap_pte, maps_memory
 from sim.machine.layout import (
     F_ANON,

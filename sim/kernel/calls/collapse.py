@@ -24,8 +24,8 @@ not matter.  Read in Linux 6.1 `mm/khugepaged.c` (`madvise_collapse`, `hpage_col
 from sim.base.jit import compiled
 from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.folio import make_folio
-from sim.kernel.fault.huge import put_aside
 from sim.kernel.fault.mappers import drop_mapper
+from sim.kernel.fault.pmd import put_aside
 from sim.kernel.flush import flush_pmd
 from sim.kernel.overcommit import refuse
 from sim.kernel.pages import count_resident, forget_page, join_twins

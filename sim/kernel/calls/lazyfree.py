@@ -20,7 +20,8 @@ Read in Linux 6.18 `mm/madvise.c` (`madvise_free_pte_range`), `mm/huge_memory.c`
 from sim.base.jit import compiled
 from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.folio import folio_pages, maybe_shared
-from sim.kernel.fault.huge import huge_entry, maybe_shared_whole, split_huge
+from sim.kernel.fault.huge import maybe_shared_whole
+from sim.kernel.fault.pmd import huge_entry, split_huge
 from sim.kernel.flush import flush_pmd, flush_tlb_range
 from sim.kernel.pages import forget_page
 from sim.kernel.work import DONE, EINVAL, MORE, note

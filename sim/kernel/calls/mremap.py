@@ -8,7 +8,7 @@ from typing import Final
 from sim.base.jit import compiled
 from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.unmap import split_edges, unmap_step
-from sim.kernel.fault.huge import huge_entry, move_huge, split_huge
+from sim.kernel.fault.pmd import huge_entry, move_huge, split_huge
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.overcommit import commit, promised, refuse
 from sim.kernel.work import BY_LIMIT, DONE, EFAULT, EINVAL, ENOMEM, GROW, MORE, SHORT, note

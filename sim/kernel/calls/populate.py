@@ -8,7 +8,7 @@ from typing import Final
 
 from sim.base.jit import compiled
 from sim.kernel.fault.fault import access
-from sim.kernel.fault.huge import huge_entry
+from sim.kernel.fault.pmd import huge_entry
 from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE, note
 from sim.machine.areas import find_area

@@ -8,7 +8,7 @@ mprotect stops at the first hole, madvise goes on behind it; both then say ENOME
 from sim.base.jit import compiled
 from sim.kernel.calls.populate import WRITE, populate_page
 from sim.kernel.calls.ranges import area_ahead
-from sim.kernel.fault.huge import huge_entry, split_across, split_huge
+from sim.kernel.fault.pmd import huge_entry, split_across, split_huge
 from sim.kernel.flush import flush_pmd, flush_tlb_range
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MORE, note

@@ -7,8 +7,8 @@ use them any more (`free_pgd_range`).
 from sim.base.jit import compiled, inlined
 from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.filemap import evict_step, remove_vma, unmap_cached
-from sim.kernel.fault.huge import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.fault.mappers import drop_mapper
+from sim.kernel.fault.pmd import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import drop_shared_table, end_async_child
 from sim.kernel.pages import forget_page

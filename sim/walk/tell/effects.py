@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.kernel.fork.fork import needs_copy
+from sim.kernel.fork.begin import needs_copy
 from sim.kernel.ops import OP_ACCESS, OP_EXEC, OP_MPROTECT, OP_POPULATE
 from sim.kernel.work import BEGUN
 from sim.machine.areas import STACK_TOP_VPN, find_area

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sim.kernel.fault.huge import huge_entry
+from sim.kernel.fault.pmd import huge_entry
 from sim.kernel.fork.shared_tables import is_shared_table
 from sim.machine.areas import find_area
 from sim.machine.layout import (

@@ -6,7 +6,7 @@ from support.kernel import Kernel
 from sim.base.errors import KernelPanicError
 from sim.kernel import ops
 from sim.kernel.fault.folio import maybe_shared
-from sim.kernel.fault.huge import huge_entry
+from sim.kernel.fault.pmd import huge_entry
 from sim.machine.layout import PFN_SHIFT, THP_ALWAYS
 
 HUGE = 512
