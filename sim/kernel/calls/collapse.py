@@ -25,7 +25,7 @@ from sim.base.jit import compiled
 from sim.kernel.calls.ranges import area_ahead
 from sim.kernel.fault.folio import make_folio
 from sim.kernel.fault.mappers import drop_mapper
-from sim.kernel.fault.pmd import put_aside
+from sim.kernel.fault.pmd import deposit_table
 from sim.kernel.flush import flush_pmd
 from sim.kernel.overcommit import refuse
 from sim.kernel.pages import count_resident, forget_page, join_twins
@@ -127,7 +127,7 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
         if old.refs == 0:
             forget_page(m, cpu, pfn)
             freed += 1
-    put_aside(m, leaf, middle)
+    deposit_table(m, leaf, middle)
     bits = PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
     if a.bits & A_WRITE != 0:
         bits |= PTE_WRITE

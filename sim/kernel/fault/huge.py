@@ -21,7 +21,7 @@ from typing import Final
 
 from sim.base.jit import compiled
 from sim.kernel.fault.folio import make_folio, mark_written, maybe_shared
-from sim.kernel.fault.pmd import drop_page, huge_entry, set_aside, sole_mapping, split_huge
+from sim.kernel.fault.pmd import deposit_new_table, drop_page, huge_entry, sole_mapping, split_huge
 from sim.kernel.flush import flush_pmd
 from sim.kernel.pages import (
     anon_vma_prepare,
@@ -138,7 +138,7 @@ def huge_fault(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int) 
         if pfn == NONE:
             return SMALL
     middle = make_table(m, cpu, space, vpn, 1)
-    set_aside(m, cpu, space, middle)
+    deposit_new_table(m, cpu, space, middle)
     note(m, TABLE_ALLOC, missing)
     if write == 1:
         fill_huge(m, task, area, middle, vpn, pfn)

@@ -65,20 +65,20 @@ def huge_entry(m: Arrays, space: int, vpn: int) -> int:
 
 
 @compiled
-def set_aside(m: Arrays, cpu: int, space: int, middle: int) -> None:
+def deposit_new_table(m: Arrays, cpu: int, space: int, middle: int) -> None:
     """Keep a leaf table ready for a huge entry of the table `middle`."""
-    put_aside(m, new_table(m, cpu, space, 0), middle)
+    deposit_table(m, new_table(m, cpu, space, 0), middle)
 
 
 @compiled
-def put_aside(m: Arrays, leaf: int, middle: int) -> None:
-    """Keep `leaf` ready for a huge entry of the table `middle`."""
+def deposit_table(m: Arrays, leaf: int, middle: int) -> None:
+    """Keep `leaf` ready for a huge entry of `middle` (`pgtable_trans_huge_deposit`)."""
     m.table_info[leaf].next = m.table_info[middle].next
     m.table_info[middle].next = leaf
 
 
 @compiled
-def take_aside(m: Arrays, middle: int) -> int:
+def withdraw_table(m: Arrays, middle: int) -> int:
     """Return a leaf table that was set aside for a huge entry of `middle`."""
     leaf = int(m.table_info[middle].next)
     m.table_info[middle].next = m.table_info[leaf].next
@@ -106,7 +106,7 @@ def split_huge(m: Arrays, space: int, vpn: int) -> int:
     if entry == 0:
         return NONE
     middle = find_table(m, space, vpn, 1)
-    leaf = take_aside(m, middle)
+    leaf = withdraw_table(m, middle)
     pmd_populate(m, middle, vpn, leaf)
     bits = entry & (PTE_WRITE | PTE_ACCESSED | PTE_ZERO)
     dirty = entry & PTE_DIRTY
@@ -141,7 +141,7 @@ def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     middle = find_table(m, space, vpn, 1)
     set_pmd(m, middle, vpn, 0)
     flush_pmd(m, space, vpn)
-    free_table(m, cpu, space, take_aside(m, middle))
+    free_table(m, cpu, space, withdraw_table(m, middle))
     note(m, UNMAP_PTE, 1)
     note(m, TABLE_FREE, 1)
     if entry & PTE_ZERO != 0:
@@ -168,7 +168,7 @@ def move_huge(m: Arrays, space: int, vpn: int, target: int) -> None:
     """
     old = find_table(m, space, vpn, 1)
     new = find_table(m, space, target, 1)
-    put_aside(m, take_aside(m, old), new)
+    deposit_table(m, withdraw_table(m, old), new)
     set_pmd(m, new, target, pmdp_get(m, old, vpn))
     set_pmd(m, old, vpn, 0)
     flush_pmd(m, space, vpn)
@@ -206,7 +206,7 @@ def copy_huge(m: Arrays, cpu: int, task: int, space: int, new: int, vpn: int) ->
     entry = pte_wrprotect(huge_entry(m, space, vpn))
     set_pmd(m, find_table(m, space, vpn, 1), vpn, entry)
     middle = make_table(m, cpu, new, vpn, 1)
-    set_aside(m, cpu, new, middle)
+    deposit_new_table(m, cpu, new, middle)
     set_pmd(m, middle, vpn, pte_mkold(entry))
     if entry & PTE_ZERO == 0:
         pfn = entry >> PFN_SHIFT
