@@ -26,7 +26,7 @@ from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
 from sim.kernel.work import BEGUN, DONE, MORE, UNDER_WAY, note
-from sim.machine.layout import FOREVER, HEED_LOCKS, HEED_QUEUE, NONE, Arrays
+from sim.machine.layout import FOREVER, NONE, PENDING_LOCKS, PENDING_QUEUE, Arrays
 from sim.machine.native import arrays_at
 from sim.machine.turns import STEPS, first_cpu, others_key, set_key
 from sim.observe.histogram import REQUEST, observe
@@ -195,15 +195,15 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
                 o.fault_from_ns = now
             return REFUSED[status], now, limit
         limit -= 1
-        if m.pool[0].heed != 0:
-            if m.pool[0].heed & HEED_QUEUE != 0:
+        if m.pool[0].pending != 0:
+            if m.pool[0].pending & PENDING_QUEUE != 0:
                 if m.pool[0].head == task:
                     return SERVED, now, limit
                 if m.pool[0].released > 0 and m.pool[0].head == NONE:
                     return RELEASED, now, limit
             if m.pool[0].requests != 0:
                 return READS_WANTED, now, limit
-            if m.pool[0].heed & HEED_LOCKS != 0:
+            if m.pool[0].pending & PENDING_LOCKS != 0:
                 return LOCK_GIVEN, now, limit
     return REACHED, before_ns, limit
 

@@ -15,7 +15,7 @@ import simpy
 from sim.base.units import PAGE_BYTES, S
 from sim.engine.waits import WaitList
 from sim.kernel.files.requests import arrived, is_under_way, written
-from sim.machine.layout import HEED_READS
+from sim.machine.layout import PENDING_READS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,7 +107,7 @@ class Devices:
                 until = min(end, start + largest)
                 device.submit(file, start, until, writes=bool(request.write))
         pool.requests = 0
-        pool.heed &= ~HEED_READS
+        pool.pending &= ~PENDING_READS
 
     def refused(self, task: Task, cpu: int) -> None:
         """Block `task`, on `cpu`, until its page is present, or all it waits for is written."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from sim.engine import burst
 from sim.engine.task import Signal
-from sim.machine.layout import FOREVER, HEED_LOCKS, HEED_READS, NONE
-from sim.machine.words import P_HEED
+from sim.machine.layout import FOREVER, NONE, PENDING_LOCKS, PENDING_READS
+from sim.machine.words import P_PENDING
 from sim.machine.work import SEGFAULT
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Driver:
             if reason == burst.ROOM:
                 self._machine.make_room()
                 continue
-            if words.pool[P_HEED] & HEED_READS:
+            if words.pool[P_PENDING] & PENDING_READS:
                 self._devices.take_requests()
             if reason == burst.FINISHED:
                 task = cpus.task_on(cpu)
@@ -119,7 +119,7 @@ class Driver:
                 self._handlers[reason](task, cpu)
             else:
                 continue
-            if words.pool[P_HEED] & HEED_LOCKS:
+            if words.pool[P_PENDING] & PENDING_LOCKS:
                 self._locks.attend()
             if reason == burst.FINISHED and task.done is not None:
                 clock.trigger(task.done)

@@ -12,8 +12,8 @@ from sim.engine.waits import WaitList
 from sim.kernel.lock import may_retry
 from sim.kernel.ops import READ_LOCK, WRITE_LOCK
 from sim.kernel.step import take_lock, waits_for_lock
-from sim.machine.layout import HEED_LOCKS, NONE
-from sim.machine.words import P_HEED
+from sim.machine.layout import NONE, PENDING_LOCKS
+from sim.machine.words import P_PENDING
 
 if TYPE_CHECKING:
     from sim.engine.cpus import Cpus
@@ -76,7 +76,7 @@ class LockQueue:
 
     def attend(self) -> None:
         """Do so where a call gave a lock back, or shares it from now on, before its end."""
-        self._machine.arrays.words.pool[P_HEED] &= ~HEED_LOCKS
+        self._machine.arrays.words.pool[P_PENDING] &= ~PENDING_LOCKS
         self.look_again()
 
     def _serve(self, space: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sim.engine import burst
 from sim.engine.shortage import MemoryWaits, Rung, Scope
 from sim.engine.task import Signal, Task
-from sim.machine.layout import HEED_QUEUE, NONE
+from sim.machine.layout import NONE, PENDING_QUEUE
 from sim.machine.work import OOM_KILL
 from sim.policy.oom import Candidate, choose_victim
 
@@ -121,7 +121,7 @@ class Queue(Rung):
         """Tell the burst who waits and who may try."""
         pool = self._machine.arrays.pool[0]
         waits = self._trying is not None or len(self._waits.tasks) > 0
-        pool.heed = (pool.heed & ~HEED_QUEUE) | (HEED_QUEUE if waits else 0)
+        pool.pending = (pool.pending & ~PENDING_QUEUE) | (PENDING_QUEUE if waits else 0)
         pool.head = self._trying.row if self._trying is not None else NONE
         pool.released = 0
 

@@ -32,9 +32,9 @@ from sim.machine.areas import find_area
 from sim.machine.entries import pte_present
 from sim.machine.layout import (
     A_SHARED,
-    HEED_LOCKS,
     KIND_ANON,
     NONE,
+    PENDING_LOCKS,
     PTE_WRITE,
     TABLE_MASK,
     Arrays,
@@ -161,7 +161,7 @@ def release_areas(m: Arrays, task: int) -> None:
 def tell(m: Arrays, space: int) -> None:
     """Have the engine look whether somebody who waits for the lock may have it now."""
     if m.spaces[space].lock_waiters + m.spaces[space].fault_waiters > 0:
-        m.pool[0].heed |= HEED_LOCKS
+        m.pool[0].pending |= PENDING_LOCKS
 
 
 @compiled

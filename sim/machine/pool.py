@@ -11,7 +11,7 @@ from typing import Any
 from sim.base.jit import compiled, inlined
 from sim.machine.buddy import buddy_alloc, buddy_free
 from sim.machine.groups import charge, uncharge
-from sim.machine.layout import F_PERCPU, HEED_QUEUE, N_ORDERS, NONE, Arrays
+from sim.machine.layout import F_PERCPU, N_ORDERS, NONE, PENDING_QUEUE, Arrays
 
 # -- zones ---------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     """
     if wanted == 0:
         return True
-    if m.pool[0].heed & HEED_QUEUE != 0 and refuse_newcomer(m, task, wanted):
+    if m.pool[0].pending & PENDING_QUEUE != 0 and refuse_newcomer(m, task, wanted):
         return False
     if m.percpu[cpu].count >= wanted and reserved_for_others(m, task) == 0:
         return True
@@ -249,7 +249,7 @@ def reserved_for_others(m: Arrays, task: int) -> int:
 @compiled
 def reserve(m: Arrays, task: int, frames: int) -> bool:
     """Set `frames` aside for a fork, as many as it may take; False as `secure`."""
-    if m.pool[0].heed & HEED_QUEUE != 0 and refuse_newcomer(m, task, frames):
+    if m.pool[0].pending & PENDING_QUEUE != 0 and refuse_newcomer(m, task, frames):
         return False
     drain_all(m)
     if spare_frames(m, False) - m.pool[0].reserved < frames:

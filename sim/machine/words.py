@@ -41,7 +41,7 @@ E_TIMER: Final = _E["timer"]
 E_WEIGHT: Final = _E["weight"]
 
 P_FREE: Final = _P["free"]
-P_HEED: Final = _P["heed"]
+P_PENDING: Final = _P["pending"]
 
 K_RUNNABLE: Final = _K["runnable"]
 

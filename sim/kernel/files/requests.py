@@ -7,7 +7,7 @@ unlocks what has been read.
 
 from sim.base.jit import compiled
 from sim.kernel.files.cache import cache_page
-from sim.machine.layout import F_LOCKED, HEED_READS, HUGE_PAGES, NONE, Arrays
+from sim.machine.layout import F_LOCKED, HUGE_PAGES, NONE, PENDING_READS, Arrays
 
 
 @compiled
@@ -36,7 +36,7 @@ def submit(m: Arrays, file: int, first: int, end: int, write: int) -> None:
     if write == 1:
         m.files[file].writing += end - first
     pool.requests += 1
-    pool.heed |= HEED_READS
+    pool.pending |= PENDING_READS
 
 
 @compiled
@@ -74,7 +74,7 @@ def arrive_at_once(m: Arrays) -> None:
         else:
             arrived(m, int(r.file), int(r.first), int(r.end))
     pool.requests = 0
-    pool.heed &= ~HEED_READS
+    pool.pending &= ~PENDING_READS
 
 
 @compiled

@@ -7,12 +7,12 @@ import numpy as np
 N_ORDERS: Final = 11
 """Buddy orders 0 to 10, as in Linux (`MAX_PAGE_ORDER` 10)."""
 
-HEED_QUEUE: Final = 1
-"""In ``pool.heed``: tasks wait for memory, first come first served."""
-HEED_READS: Final = 2
-"""In ``pool.heed``: requests wait for the device to take them."""
-HEED_LOCKS: Final = 4
-"""In ``pool.heed``: some who wait for an mmap lock may have it now, in the middle of a call."""
+PENDING_QUEUE: Final = 1
+"""In ``pool.pending``: tasks wait for memory, first come first served."""
+PENDING_READS: Final = 2
+"""In ``pool.pending``: requests wait for the device to take them."""
+PENDING_LOCKS: Final = 4
+"""In ``pool.pending``: some who wait for an mmap lock may have it now, in the middle of a call."""
 
 ZONE = np.dtype(
     [
@@ -39,7 +39,7 @@ POOL = np.dtype(
         for name in (
             "free",  # buddy lists of all zones: MemFree without the per-CPU lists
             "reserved",  # frames promised to forks under the `wait` policy
-            "heed",  # what there is for the engine to see to, as HEED_ bits
+            "pending",  # what there is for the engine to see to, as PENDING_ bits
             "head",  # the one of them that may try, or NONE
             "released",  # frames freed and references dropped since last asked
             "copies",  # anonymous frames beyond one per page of data

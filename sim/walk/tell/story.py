@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sim.engine.run import FORK_KINDS
-from sim.machine.layout import HEED_QUEUE, THP_MADVISE
+from sim.machine.layout import PENDING_QUEUE, THP_MADVISE
 from sim.machine.releases import NEWEST, release_name
 from sim.machine.spec import HostSpec
 from sim.policy.oom import Candidate, badness_pages, choose_victim
@@ -249,7 +249,7 @@ class _Teller:
 
     def _tell_queue(self) -> None:
         pool = self._scripted.machine.arrays.pool[0]
-        pool.heed = HEED_QUEUE if self._queue else 0
+        pool.pending = PENDING_QUEUE if self._queue else 0
         first = self._queue[0].operation.process if self._queue else ""
         pool.head = self._scripted.processes[first].row if first else -1
 
