@@ -328,5 +328,5 @@ def load_if_named(path: Path | None) -> Plugin | None:
 
 def print_json(document: dict[str, Any]) -> None:
     """Print one JSON document."""
-    json.dump(document, sys.stdout, indent=1, allow_nan=False)
+    sys.stdout.write(json.dumps(document, indent=1, allow_nan=False))
     sys.stdout.write("\n")
