@@ -188,7 +188,7 @@ def needs_all(m: Arrays, space: int, vpn: int, write: int) -> bool:
     a = m.areas[area]
     if a.kind != KIND_ANON and rules & R_FILE_LOCKS == 0:
         return True
-    return bool(write == 1 and a.bits & A_SHARED == 0 and a.anon_root == NONE)
+    return bool(write == 1 and a.vm_flags & A_SHARED == 0 and a.anon_root == NONE)
 
 
 @compiled

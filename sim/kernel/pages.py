@@ -48,7 +48,7 @@ def reuse_anon_vma(m: Arrays, area: int, other: int, lower: int, upper: int) -> 
         or low.offset + (low.end - low.start) != high.offset
         or a.kind != b.kind
         or a.file != b.file
-        or (a.bits ^ b.bits) & ~ACCESS_BITS != 0
+        or (a.vm_flags ^ b.vm_flags) & ~ACCESS_BITS != 0
     ):
         return False
     link_anon_vma(m, area, int(b.anon_root), int(b.anon_vma), 0)

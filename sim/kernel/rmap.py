@@ -76,7 +76,7 @@ def page_mkclean(m: Arrays, pfn: int) -> int:
     cleaned = 0
     area, vpn, table, at = next_mapper(m, pfn, NONE)
     while area != NONE:
-        if m.areas[area].bits & A_SHARED != 0:
+        if m.areas[area].vm_flags & A_SHARED != 0:
             set_pte(m, table, at, pte_wrprotect(pte_mkclean(int(m.tables[table, at]))))
             flush_tlb_range(m, int(m.areas[area].space), vpn, vpn + 1)
             cleaned += 1

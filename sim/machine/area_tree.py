@@ -42,7 +42,7 @@ def priority(slot: int) -> int:
 def gap_end(m: Arrays, area: int) -> int:
     """Return the page up to which others may map below an area: a stack keeps some free."""
     a = m.areas[area]
-    return int(a.start) - (STACK_GAP_PAGES if a.bits & A_GROWSDOWN != 0 else 0)
+    return int(a.start) - (STACK_GAP_PAGES if a.vm_flags & A_GROWSDOWN != 0 else 0)
 
 
 @compiled

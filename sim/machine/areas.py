@@ -102,7 +102,7 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
     a.anon_root = NONE
     a.anon_vma = NONE
     a.inherited = 0
-    a.bits = flags
+    a.vm_flags = flags
     a.kind = 0
     a.file = NONE
     link_area(m, slot)
@@ -232,7 +232,7 @@ def split_area(m: Arrays, slot: int, vpn: int) -> int:
     end = int(a.end)
     a.end = vpn
     m.spaces[a.space].pages -= end - vpn
-    upper = insert_area(m, int(a.space), vpn, end, int(a.offset) + vpn - start, int(a.bits))
+    upper = insert_area(m, int(a.space), vpn, end, int(a.offset) + vpn - start, int(a.vm_flags))
     link_anon_vma(m, upper, int(a.anon_root), int(a.anon_vma), int(a.inherited))
     map_file(m, upper, int(a.kind), int(a.file))
     return upper
@@ -251,7 +251,7 @@ def can_merge(m: Arrays, lower: int, upper: int, neighbour: int, anon_vma: int) 
     b = m.areas[upper]
     return bool(
         a.end == b.start
-        and a.bits == b.bits
+        and a.vm_flags == b.vm_flags
         and a.kind == b.kind
         and a.file == b.file
         and a.offset + (a.end - a.start) == b.offset
@@ -260,7 +260,7 @@ def can_merge(m: Arrays, lower: int, upper: int, neighbour: int, anon_vma: int) 
             or (a.anon_vma == NONE and b.inherited == 0)
             or (b.anon_vma == NONE and a.inherited == 0)
         )
-        and a.bits & A_GROWSDOWN == 0
+        and a.vm_flags & A_GROWSDOWN == 0
         and (
             anon_vma == NONE
             or m.areas[neighbour].anon_vma != NONE

@@ -24,7 +24,7 @@ class SegmentRow:
 
     start: int
     end: int
-    bits: int
+    vm_flags: int
     file: int
     offset: int = 0
     clears: bool = False
@@ -60,7 +60,7 @@ class ImageStore:
         self.most_segments = max(self.most_segments, len(segments))
         for segment in segments:
             s = m.segments[self._segments]
-            s.start, s.end, s.bits = segment.start, segment.end, segment.bits
+            s.start, s.end, s.vm_flags = segment.start, segment.end, segment.vm_flags
             s.file, s.offset, s.clears = segment.file, segment.offset, int(segment.clears)
             self._segments += 1
         for page, written in touches:

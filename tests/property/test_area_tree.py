@@ -27,7 +27,7 @@ def gap_by_looking(m, space, pages):
     low, best = max(int(s.brk), MMAP_MIN_VPN), NONE
     for area in areas_in_order(m, space):
         a = m.areas[area]
-        stack = STACK_GAP_PAGES if a.bits & A_GROWSDOWN else 0
+        stack = STACK_GAP_PAGES if a.vm_flags & A_GROWSDOWN else 0
         high = min(int(s.mmap_top), int(a.start) - stack)
         if high - low >= pages:
             best = high - pages

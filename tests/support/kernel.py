@@ -182,7 +182,7 @@ class Kernel:
 
     def areas(self, row: int) -> list[tuple[int, int, int]]:
         """Return start, end and flags of the task's areas, in address order."""
-        return [(int(a.start), int(a.end), int(a.bits)) for a in self.area_rows(row)]
+        return [(int(a.start), int(a.end), int(a.vm_flags)) for a in self.area_rows(row)]
 
     def area_rows(self, row: int) -> Iterator[Any]:
         slot = int(self.space(row).first)

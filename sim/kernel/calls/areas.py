@@ -169,7 +169,7 @@ def extend_heap(m: Arrays, space: int, pages: int) -> None:
     brk = int(s.brk)
     flags = A_READ | A_WRITE | A_ACCOUNT | A_HEAP
     last = find_area(m, space, brk - 1)
-    grows = last != NONE and m.areas[last].end == brk and m.areas[last].bits == flags
+    grows = last != NONE and m.areas[last].end == brk and m.areas[last].vm_flags == flags
     if grows and m.areas[last].inherited == 0:
         m.areas[last].end = brk + pages
         resized(m, last)

@@ -71,7 +71,7 @@ def may_collapse(m: Arrays, area: int) -> bool:
     first = ((int(a.start) + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
     return bool(
         a.kind == KIND_ANON
-        and a.bits & (A_SHARED | A_NOHUGEPAGE) == 0
+        and a.vm_flags & (A_SHARED | A_NOHUGEPAGE) == 0
         and a.anon_root != NONE
         and first + HUGE_PAGES <= a.end
     )
@@ -129,7 +129,7 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
             freed += 1
     deposit_table(m, leaf, middle)
     bits = PTE_ACCESSED | PTE_DIRTY | PTE_HUGE
-    if a.bits & A_WRITE != 0:
+    if a.vm_flags & A_WRITE != 0:
         bits |= PTE_WRITE
     set_pmd(m, middle, base, mk_pte(block, bits))
     flush_pmd(m, space, base)

@@ -189,11 +189,11 @@ def map_image(m: Arrays, task: int) -> bool:
         end = int(segment.end)
         in_file = segment.file != NONE
         offset = int(segment.offset) if in_file else start
-        if segment.bits & A_ACCOUNT != 0:
+        if segment.vm_flags & A_ACCOUNT != 0:
             if not promised(m, task, space, end - start):
                 return False
             commit(m, space, end - start)
-        area = insert_area(m, space, start, end, offset, int(segment.bits))
+        area = insert_area(m, space, start, end, offset, int(segment.vm_flags))
         if in_file:
             map_file(m, area, KIND_FILE, int(segment.file))
     return True

@@ -82,7 +82,7 @@ def free_step(m: Arrays, cpu: int, task: int) -> int:
         if area == NONE:
             return DONE
         a = m.areas[area]
-        if a.kind != KIND_ANON or a.bits & (A_SHARED | A_LOCKED) != 0:
+        if a.kind != KIND_ANON or a.vm_flags & (A_SHARED | A_LOCKED) != 0:
             o.errno = EINVAL
             return DONE
         o.area_end = min(int(a.end), end)
@@ -248,7 +248,7 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
         entry = int(m.tables[leaf, page & TABLE_MASK])
         if not maps_frame(entry, at) or entry & PTE_DIRTY != 0:
             continue
-        if m.areas[find_area(m, space, page)].bits & A_LOCKED != 0:
+        if m.areas[find_area(m, space, page)].vm_flags & A_LOCKED != 0:
             continue
         zero = ZERO_PAGE if entry & PTE_ACCESSED != 0 else pte_mkold(ZERO_PAGE)
         set_pte(m, leaf, page & TABLE_MASK, zero)

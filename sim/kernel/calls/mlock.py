@@ -36,8 +36,8 @@ def mlock_step(m: Arrays, cpu: int, task: int) -> int:
         return DONE
     a = m.areas[area]
     limit = min(int(a.end), end)
-    bits = int(a.bits | o.set_flags) & ~int(o.clear_flags)
-    if bits != a.bits:
+    bits = int(a.vm_flags | o.set_flags) & ~int(o.clear_flags)
+    if bits != a.vm_flags:
         if not area_room(m, 2):
             return GROW
         change_flags(m, area, int(o.at), limit, bits)

@@ -95,11 +95,11 @@ def begin_mremap(m: Arrays, task: int) -> int:
     if not area_room(m, 3):
         return GROW
     a = m.areas[area]
-    o.grown_pages = extra if extra > 0 and a.bits & A_LOCKED != 0 else 0
+    o.grown_pages = extra if extra > 0 and a.vm_flags & A_LOCKED != 0 else 0
     if o.new_start == NONE and extra <= 0:
         o.result = start
         return shrink(m, task, start + int(o.new_pages), end) if extra < 0 else DONE
-    if a.bits & A_ACCOUNT != 0 and not promised(m, task, space, extra):
+    if a.vm_flags & A_ACCOUNT != 0 and not promised(m, task, space, extra):
         o.errno = ENOMEM
         return DONE
     if o.new_start == NONE and a.end == end and is_free(m, space, end, end + extra):
@@ -107,14 +107,14 @@ def begin_mremap(m: Arrays, task: int) -> int:
         resized(m, area)
         m.spaces[space].pages += extra
         m.spaces[space].generation += 1
-        if a.bits & A_ACCOUNT != 0:
+        if a.vm_flags & A_ACCOUNT != 0:
             commit(m, space, extra)
         merge_area(m, area)
         o.result = start
         return grown(m, task)
     target = int(o.new_start)
     if target == NONE and o.may_move == 1:
-        target = place(m, space, int(o.new_pages), int(a.kind), int(a.bits), int(a.offset))
+        target = place(m, space, int(o.new_pages), int(a.kind), int(a.vm_flags), int(a.offset))
     elif target != NONE and not may_lie(m, space, target, int(o.new_pages)):
         target = NONE
     if target == NONE:
@@ -164,10 +164,10 @@ def copy_area_to(m: Arrays, space: int, area: int, target: int, pages: int) -> N
     a = m.areas[area]
     fresh = a.kind == KIND_ANON and a.anon_vma == NONE
     offset = target if fresh else int(a.offset)
-    copy = insert_area(m, space, target, target + pages, offset, int(a.bits) & ~A_HEAP)
+    copy = insert_area(m, space, target, target + pages, offset, int(a.vm_flags) & ~A_HEAP)
     link_anon_vma(m, copy, int(a.anon_root), int(a.anon_vma), int(a.inherited))
     map_file(m, copy, int(a.kind), int(a.file))
-    if a.bits & A_ACCOUNT != 0:
+    if a.vm_flags & A_ACCOUNT != 0:
         commit(m, space, pages)
     merge_area(m, copy)
 

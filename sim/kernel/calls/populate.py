@@ -58,7 +58,7 @@ def populate_page(m: Arrays, cpu: int, task: int, vpn: int, mode: int) -> int:
     if area == NONE or m.areas[area].start > vpn:
         o.errno = ENOMEM
         return DONE
-    bits = int(m.areas[area].bits)
+    bits = int(m.areas[area].vm_flags)
     write = mode
     if mode == AS_ALLOWED:
         write = WRITE if bits & A_WRITE != 0 and bits & A_SHARED == 0 else READ

@@ -56,7 +56,7 @@ def change_flags(m: Arrays, area: int, start: int, end: int, bits: int) -> int:
     if m.areas[area].end > end:
         split_across(m, space, end)
         split_area(m, area, end)
-    m.areas[area].bits = bits
+    m.areas[area].vm_flags = bits
     m.spaces[space].generation += 1
     return merge_area(m, area)
 
@@ -65,8 +65,8 @@ def change_flags(m: Arrays, area: int, start: int, end: int, bits: int) -> int:
 def protected_bits(m: Arrays, area: int, access: int) -> int:
     """Return the flags an area has after mprotect to `access`."""
     a = m.areas[area]
-    bits = int(a.bits) & ~(A_READ | A_WRITE) | access
-    if bits == a.bits:
+    bits = int(a.vm_flags) & ~(A_READ | A_WRITE) | access
+    if bits == a.vm_flags:
         return bits
     if access & A_WRITE != 0 and bits & (A_SHARED | A_NORESERVE) == 0:
         bits |= A_ACCOUNT
@@ -143,20 +143,20 @@ def protect_area(m: Arrays, task: int, end: int) -> int:
     start = int(o.at)
     limit = min(int(a.end), end)
     bits = protected_bits(m, area, int(o.set_flags))
-    if bits == a.bits:
+    if bits == a.vm_flags:
         o.at = limit
         return MORE if limit < end else DONE
     if not area_room(m, 2):
         return GROW
     extra = limit - start
-    if bits & A_ACCOUNT > a.bits & A_ACCOUNT:
+    if bits & A_ACCOUNT > a.vm_flags & A_ACCOUNT:
         if not promised(m, task, space, extra):
             o.errno = ENOMEM
             return DONE
         commit(m, space, extra)
-    elif bits & A_ACCOUNT < a.bits & A_ACCOUNT:
+    elif bits & A_ACCOUNT < a.vm_flags & A_ACCOUNT:
         commit(m, space, -extra)
-    private_locked = a.bits & (A_WRITE | A_SHARED | A_LOCKED) == A_LOCKED
+    private_locked = a.vm_flags & (A_WRITE | A_SHARED | A_LOCKED) == A_LOCKED
     o.unshares = 1 if private_locked and bits & A_WRITE != 0 else 0
     o.unshare_page = start
     o.area = change_flags(m, area, start, limit, bits)
@@ -169,14 +169,14 @@ def protect_area(m: Arrays, task: int, end: int) -> int:
 def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None:
     """Bring the entries of [start, end), within one leaf table, in line with the area's flags."""
     a = m.areas[area]
-    allowed = a.bits & A_WRITE != 0
+    allowed = a.vm_flags & A_WRITE != 0
     leaf = find_table(m, space, start, 0)
     if leaf == NONE:
         if end - start == HUGE_PAGES:
             protect_huge(m, space, start, allowed)
             return
         leaf = split_huge(m, space, start)
-    private = a.bits & A_SHARED == 0
+    private = a.vm_flags & A_SHARED == 0
     gives = allowed and m.config[0].rules & R_PROTECT_WRITE != 0
     is_file = a.kind == KIND_FILE
     changed = 0
@@ -229,12 +229,12 @@ def advise_step(m: Arrays, cpu: int, task: int) -> int:
     if area == NONE:
         return DONE
     a = m.areas[area]
-    if o.set_flags & A_WIPEONFORK != 0 and (a.kind != KIND_ANON or a.bits & A_SHARED != 0):
+    if o.set_flags & A_WIPEONFORK != 0 and (a.kind != KIND_ANON or a.vm_flags & A_SHARED != 0):
         o.errno = EINVAL
         return DONE
     limit = min(int(a.end), end)
-    bits = int(a.bits | o.set_flags) & ~int(o.clear_flags)
-    if bits != a.bits:
+    bits = int(a.vm_flags | o.set_flags) & ~int(o.clear_flags)
+    if bits != a.vm_flags:
         if not area_room(m, 2):
             return GROW
         change_flags(m, area, int(o.at), limit, bits)

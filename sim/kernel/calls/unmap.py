@@ -186,7 +186,7 @@ def remove_areas(m: Arrays, cpu: int, task: int, start: int, end: int) -> None:
 def committed_by(m: Arrays, area: int) -> int:
     """Return the pages that an area has been promised (`VM_ACCOUNT`)."""
     a = m.areas[area]
-    return int(a.end - a.start) if a.bits & A_ACCOUNT != 0 else 0
+    return int(a.end - a.start) if a.vm_flags & A_ACCOUNT != 0 else 0
 
 
 @compiled
@@ -219,7 +219,7 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
         area = area_ahead(m, task, end)
         if area == NONE:
             return DONE
-        if m.areas[area].bits & A_LOCKED != 0:
+        if m.areas[area].vm_flags & A_LOCKED != 0:
             o.errno = EINVAL
             return DONE
         o.area_end = min(int(m.areas[area].end), end)

@@ -70,7 +70,7 @@ from sim.machine.work import ACCESS, COW_COPY, COW_REUSE, TABLE_ALLOC, ZERO_FILL
 @inlined
 def gap_above(m: Arrays, area: int) -> int:
     """Return how many pages a stack leaves free above an area: none if nobody may touch that."""
-    bits = m.areas[area].bits
+    bits = m.areas[area].vm_flags
     if bits & A_GROWSDOWN != 0 or bits & (A_READ | A_WRITE) == 0:
         return 0
     return STACK_GAP_PAGES
@@ -91,7 +91,7 @@ def locate(m: Arrays, task: int, vpn: int) -> bool:
     a = m.areas[area]
     if vpn < a.start:
         stack_limit = m.processes[int(t.process)].stack_limit
-        if a.bits & A_GROWSDOWN == 0 or a.end - vpn > stack_limit:
+        if a.vm_flags & A_GROWSDOWN == 0 or a.end - vpn > stack_limit:
             return False
         before = int(a.prev)
         if before != NONE and m.areas[before].end + gap_above(m, before) > vpn:
@@ -265,7 +265,7 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
             o.fault_page = vpn
             return SEGV
         area = int(t.cached_area)
-    if m.areas[area].bits & (A_WRITE if write == 1 else A_READ) == 0:
+    if m.areas[area].vm_flags & (A_WRITE if write == 1 else A_READ) == 0:
         o.fault_page = vpn
         return SEGV
     tag = vpn >> TABLE_SHIFT

@@ -131,7 +131,7 @@ def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
     end = min(first + AROUND_PAGES, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT, int(a.end))
     behind = int(a.offset - a.start)
     end = min(end, int(f.pages) - behind)
-    writable = a.kind == KIND_SHMEM and a.bits & A_WRITE != 0 and a.bits & A_SHARED != 0
+    writable = a.kind == KIND_SHMEM and a.vm_flags & A_WRITE != 0 and a.vm_flags & A_SHARED != 0
     bits = PTE_WRITE if writable else 0
     mapped = 0
     found = 0
@@ -170,7 +170,7 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
         return DONE
     rules = int(m.config[0].rules)
     retry = 3 if rules & R_RETRY_MAJOR != 0 and rules & R_FILE_LOCKS == 0 else 1
-    if pfn == 0 or (bits & F_AHEAD != 0 and o.waits == 0 and a.bits & A_RANDOM == 0):
+    if pfn == 0 or (bits & F_AHEAD != 0 and o.waits == 0 and a.vm_flags & A_RANDOM == 0):
         if not window_room(m, file):
             return GROW
         if pfn != 0:
@@ -230,7 +230,7 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         missing = tables_missing(m, space, vpn, 0)
         if not table_room(m, missing):
             return GROW
-    copies = write == 1 and a.bits & A_SHARED == 0
+    copies = write == 1 and a.vm_flags & A_SHARED == 0
     absent = m.cached[int(f.first) + index] == 0
     wanted = missing + (1 if copies else 0) + (1 if absent else 0)
     if not secure(m, cpu, task, wanted):
@@ -275,7 +275,7 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
     at = vpn & TABLE_MASK
     entry = int(m.tables[leaf, at])
     old = m.frames[entry >> PFN_SHIFT]
-    if a.bits & A_SHARED != 0:
+    if a.vm_flags & A_SHARED != 0:
         dirty_folio(m, entry >> PFN_SHIFT)
         set_access_flags(m, leaf, at, WRITTEN)
         note_fault(m, SPURIOUS)

@@ -75,10 +75,10 @@ def make_folio(
 def fill_folio(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> bool:
     """Serve a write to an absent page with a folio of several pages; False if none will do."""
     a = m.areas[area]
-    if a.bits & A_NOHUGEPAGE != 0:
+    if a.vm_flags & A_NOHUGEPAGE != 0:
         return False
     config = m.config[0]
-    orders = int(config.folios_advised if a.bits & A_HUGEPAGE != 0 else config.folios_always)
+    orders = int(config.folios_advised if a.vm_flags & A_HUGEPAGE != 0 else config.folios_always)
     for order in range(HUGE_ORDER - 1, 0, -1):
         size = 1 << order
         base = vpn - (vpn & (size - 1))

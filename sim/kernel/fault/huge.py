@@ -86,9 +86,9 @@ def may_be_huge(m: Arrays, area: int, vpn: int) -> bool:
     """Whether the area wants huge pages and holds the whole 2 MiB around `vpn`."""
     a = m.areas[area]
     thp = m.config[0].thp
-    if thp == THP_NEVER or a.kind != KIND_ANON or a.bits & A_NOHUGEPAGE != 0:
+    if thp == THP_NEVER or a.kind != KIND_ANON or a.vm_flags & A_NOHUGEPAGE != 0:
         return False
-    if thp != THP_ALWAYS and a.bits & A_HUGEPAGE == 0:
+    if thp != THP_ALWAYS and a.vm_flags & A_HUGEPAGE == 0:
         return False
     base = vpn - (vpn & TABLE_MASK)
     return bool(a.start <= base and base + HUGE_PAGES <= a.end)

@@ -175,7 +175,7 @@ def msync_step(m: Arrays, cpu: int, task: int) -> int:
         return DONE
     a = m.areas[area]
     upto = min(int(a.end), end)
-    if a.bits & A_SHARED != 0 and a.kind == KIND_FILE:
+    if a.vm_flags & A_SHARED != 0 and a.kind == KIND_FILE:
         if not request_room(m, FILL_PAGES):
             return GROW
         upto = min(upto, int(o.at) + FILL_PAGES)

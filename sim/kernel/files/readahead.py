@@ -330,19 +330,19 @@ def read_around(m: Arrays, cpu: int, task: int, area: int, index: int) -> None:
     a = m.areas[area]
     file = int(a.file)
     f = m.files[file]
-    if a.bits & A_HUGEPAGE != 0:
+    if a.vm_flags & A_HUGEPAGE != 0:
         f.guessed = 1
         start = int(f.ra_start)  # which stays as it was
         f.ra_start = index & ~(HUGE_PAGES - 1)
-        f.ra_size = HUGE_PAGES if a.bits & A_RANDOM != 0 else 2 * HUGE_PAGES
+        f.ra_size = HUGE_PAGES if a.vm_flags & A_RANDOM != 0 else 2 * HUGE_PAGES
         f.ra_async = HUGE_PAGES
         f.ra_order = HUGE_ORDER
         read_window(m, cpu, task, file)
         f.ra_start = start
         return
-    if a.bits & A_RANDOM != 0 or f.ra_pages == 0:
+    if a.vm_flags & A_RANDOM != 0 or f.ra_pages == 0:
         return
-    if a.bits & A_SEQUENTIAL != 0:
+    if a.vm_flags & A_SEQUENTIAL != 0:
         read_ahead(m, cpu, task, file, index, int(f.ra_pages))
         return
     f.guessed = 1

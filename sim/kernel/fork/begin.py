@@ -35,7 +35,7 @@ from sim.machine.work import (
 def needs_copy(m: Arrays, area: int) -> bool:
     """Whether fork copies the area's page tables: only where a page was ever written privately."""
     a = m.areas[area]
-    return bool(a.anon_root != NONE and a.bits & A_WIPEONFORK == 0)
+    return bool(a.anon_root != NONE and a.vm_flags & A_WIPEONFORK == 0)
 
 
 @compiled
@@ -51,7 +51,7 @@ def fork_needs(m: Arrays, space: int) -> int:
         area = int(m.spaces[space].first)
         while area != NONE:
             a = m.areas[area]
-            if a.bits & A_DONTFORK == 0 and needs_copy(m, area):
+            if a.vm_flags & A_DONTFORK == 0 and needs_copy(m, area):
                 vpn = next_present(m, space, int(a.start), int(a.end), level)
                 while vpn < a.end:
                     if vpn // span != last:
@@ -77,7 +77,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
         area = int(s.first)
         while area != NONE:
             pages = committed_by(m, area)
-            if m.areas[area].bits & A_DONTFORK == 0 and pages > 0:
+            if m.areas[area].vm_flags & A_DONTFORK == 0 and pages > 0:
                 total = total + pages if config.overcommit == 2 else pages
                 if not promised(m, task, space, total):
                     o.errno = ENOMEM
@@ -122,7 +122,7 @@ def copy_area(m: Arrays, task: int) -> int:
         return GROW
     new = int(m.tasks[int(o.child)].space)
     a = m.areas[int(o.area)]
-    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.bits) & ~A_LOCKED)
+    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.vm_flags) & ~A_LOCKED)
     map_file(m, copy, int(a.kind), int(a.file))
     if needs_copy(m, int(o.area)):
         link_anon_vma(m, copy, int(a.anon_root), int(m.pool[0].next_anon_vma), 1)

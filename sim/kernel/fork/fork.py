@@ -274,7 +274,7 @@ def fork_step(m: Arrays, cpu: int, task: int) -> int:
             flush_tlb_mm(m, int(t.space))
             return DONE
         a = m.areas[area]
-        if o.child_area == NONE and a.bits & A_DONTFORK == 0:
+        if o.child_area == NONE and a.vm_flags & A_DONTFORK == 0:
             return copy_area(m, task)
         if o.child_area != NONE and needs_copy(m, area):
             end = int(a.end)

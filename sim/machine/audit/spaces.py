@@ -57,14 +57,14 @@ def _audit_entry(
     if frame.bits & F_FILE != 0:
         if frame.mapping != a.file or frame.index != a.offset + page - a.start:
             return 17
-        if entry & PTE_WRITE != 0 and a.bits & A_SHARED == 0:
+        if entry & PTE_WRITE != 0 and a.vm_flags & A_SHARED == 0:
             return 20
         changed = entry & (PTE_WRITE | PTE_DIRTY) != 0 and a.kind == KIND_FILE
         if changed and frame.bits & F_DIRTY == 0:
             return 25
         resident[int(a.kind)] += 1
         return OK
-    if frame.bits & F_ANON == 0 or a.bits & A_SHARED != 0:
+    if frame.bits & F_ANON == 0 or a.vm_flags & A_SHARED != 0:
         return 4
     if frame.mapping != a.anon_root or frame.index != a.offset + page - a.start:
         return 29
@@ -158,7 +158,7 @@ def _audit_areas(m: Arrays, space: int, users: NDArray[np.int64]) -> tuple[int, 
             return 12, area
         end = int(a.end)
         pages += a.end - a.start
-        if a.bits & A_ACCOUNT != 0:
+        if a.vm_flags & A_ACCOUNT != 0:
             committed += a.end - a.start
         if a.file != NONE:
             users[int(a.file)] += 1

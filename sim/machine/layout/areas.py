@@ -45,7 +45,7 @@ AREA = np.dtype(
             "anon_prev",
             "anon_vma",  # its anon_vma: one of several of a root
             "inherited",  # 1 if its anon_vma came from a parent process
-            "bits",  # Linux vm_flags
+            "vm_flags",
             "kind",
             "file",  # what it maps from page `offset` on, or NONE
             "file_next",  # links of the areas that map the file

@@ -22,7 +22,7 @@ SEGMENT = np.dtype(
         for name in (
             "start",
             "end",
-            "bits",
+            "vm_flags",
             "file",  # what it maps from page `offset` on, or NONE
             "offset",
             "clears",  # 1 if exec zeroes the rest of its last page: bss begins there

@@ -272,7 +272,7 @@ def _writes(m: Arrays, operation: Any, area: int) -> bool:
     """Whether an operation writes to its page; one that populates does where that may be."""
     if operation.op in WRITES:
         return bool(operation[WRITES[int(operation.op)]])
-    return area != NONE and m.areas[area].bits & (A_WRITE | A_SHARED) == A_WRITE
+    return area != NONE and m.areas[area].vm_flags & (A_WRITE | A_SHARED) == A_WRITE
 
 
 def fork_copies(scripted: Scripted, operation: Operation) -> dict[str, int]:
@@ -285,6 +285,6 @@ def fork_copies(scripted: Scripted, operation: Operation) -> dict[str, int]:
     for letter, region in sorted(process.regions.items()):
         row = find_area(m, scripted.space(process), region.start)
         if row != NONE and m.areas[row].start < region.start + region.pages:
-            passed_over = m.areas[row].bits & A_DONTFORK
+            passed_over = m.areas[row].vm_flags & A_DONTFORK
             found[letter] = -1 if passed_over else int(needs_copy(m, row))
     return found

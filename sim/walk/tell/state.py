@@ -173,7 +173,7 @@ def free_frames(m: Arrays) -> int:
 def area_facts(m: Arrays, row: int) -> Area:
     """Return what there is to know of an area."""
     a = m.areas[row]
-    bits = int(a.bits)
+    bits = int(a.vm_flags)
     kind = (
         "anonymous" if a.kind == KIND_ANON else "file" if a.kind == KIND_FILE else "shared memory"
     )
