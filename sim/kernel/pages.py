@@ -1,4 +1,4 @@
-"""Anonymous pages: anon_vmas, frames, twins, and the resident set they count in."""
+"""Anonymous pages: anon_vmas, frames, copies, and the resident set they count in."""
 
 from sim.base.jit import compiled, inlined
 from sim.machine.areas import link_anon_vma, new_anon_root
@@ -72,38 +72,38 @@ def fresh_page(m: Arrays, cpu: int, root: int, index: int) -> int:
     frame = m.frames[pfn]
     frame.index = index
     frame.maps = 1
-    frame.twin_next = pfn
-    frame.twin_prev = pfn
+    frame.copy_next = pfn
+    frame.copy_prev = pfn
     frame.mapping = root
     frame.bits = F_ANON | F_EXCLUSIVE
     return pfn
 
 
 @inlined
-def join_twins(m: Arrays, old: int, new: int) -> None:
+def link_copy(m: Arrays, old: int, new: int) -> None:
     """Put `new` into the ring of versions of the page that `old` holds."""
-    after = int(m.frames[old].twin_next)
-    m.frames[new].twin_next = after
-    m.frames[new].twin_prev = old
-    m.frames[after].twin_prev = new
-    m.frames[old].twin_next = new
+    after = int(m.frames[old].copy_next)
+    m.frames[new].copy_next = after
+    m.frames[new].copy_prev = old
+    m.frames[after].copy_prev = new
+    m.frames[old].copy_next = new
     m.pool[0].copies += 1
 
 
 @compiled
-def leave_twins(m: Arrays, pfn: int) -> None:
+def unlink_copy(m: Arrays, pfn: int) -> None:
     """Take an anonymous frame out of the ring of versions of its page."""
     frame = m.frames[pfn]
-    after = int(frame.twin_next)
+    after = int(frame.copy_next)
     if after != pfn:
-        before = int(frame.twin_prev)
-        m.frames[after].twin_prev = before
-        m.frames[before].twin_next = after
+        before = int(frame.copy_prev)
+        m.frames[after].copy_prev = before
+        m.frames[before].copy_next = after
         m.pool[0].copies -= 1
 
 
 @compiled
-def forget_page(m: Arrays, cpu: int, pfn: int) -> None:
+def free_anon_page(m: Arrays, cpu: int, pfn: int) -> None:
     """Free an anonymous frame that has lost its last reference."""
-    leave_twins(m, pfn)
+    unlink_copy(m, pfn)
     give_back(m, cpu, pfn, KIND_ANON)

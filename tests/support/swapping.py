@@ -4,7 +4,7 @@ from typing import Any
 
 from sim.base.jit import compiled
 from sim.kernel.flush import flush_tlb_range
-from sim.kernel.pages import forget_page
+from sim.kernel.pages import free_anon_page
 from sim.kernel.rmap import next_mapper
 from sim.machine.entries import set_pte, swp_entry_to_pte
 from sim.machine.layout import F_ANON, NONE, Arrays
@@ -36,7 +36,7 @@ def swap_out(m: Arrays, cpu: int, pfn: int) -> int:
         frame.refs -= 1
         area, vpn, table, at = next_mapper(m, pfn, NONE)
     swap_free(m, slot)  # the reference that it came with
-    forget_page(m, cpu, pfn)
+    free_anon_page(m, cpu, pfn)
     return slot
 
 

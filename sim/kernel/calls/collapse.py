@@ -28,7 +28,7 @@ from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.fault.pmd import deposit_table
 from sim.kernel.flush import flush_pmd
 from sim.kernel.overcommit import refuse
-from sim.kernel.pages import count_resident, forget_page, join_twins
+from sim.kernel.pages import count_resident, free_anon_page, link_copy
 from sim.kernel.work import BY_MEMORY, DONE, EINVAL, MORE, note
 from sim.machine.entries import (
     is_swap_pte,
@@ -119,13 +119,13 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
         old = m.frames[pfn]
         if is_written(m, entry):
             m.frames[block + at].bits |= F_WRITTEN
-        join_twins(m, pfn, block + at)
+        link_copy(m, pfn, block + at)
         if old.bits & F_LARGE != 0:
             drop_mapper(m, space, pfn, 1)
         old.refs -= 1
         old.maps -= 1
         if old.refs == 0:
-            forget_page(m, cpu, pfn)
+            free_anon_page(m, cpu, pfn)
             freed += 1
     deposit_table(m, leaf, middle)
     bits = PTE_ACCESSED | PTE_DIRTY | PTE_HUGE

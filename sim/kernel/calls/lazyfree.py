@@ -23,7 +23,7 @@ from sim.kernel.fault.folio import folio_pages, maybe_shared
 from sim.kernel.fault.huge import maybe_shared_whole
 from sim.kernel.fault.pmd import huge_entry, split_huge
 from sim.kernel.flush import flush_pmd, flush_tlb_range
-from sim.kernel.pages import forget_page
+from sim.kernel.pages import free_anon_page
 from sim.kernel.work import DONE, EINVAL, MORE, note
 from sim.machine.areas import find_area
 from sim.machine.entries import (
@@ -255,6 +255,6 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
         flush_tlb_range(m, space, page, page + 1)
         frame.maps = 0
         m.spaces[space].rss_anon -= 1
-        forget_page(m, cpu, at)
+        free_anon_page(m, cpu, at)
         freed += 1
     note(m, FRAME_FREE, freed)

@@ -11,7 +11,7 @@ from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.fault.pmd import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import drop_shared_table, end_async_child
-from sim.kernel.pages import forget_page
+from sim.kernel.pages import free_anon_page
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
 from sim.machine.areas import area_room, find_area, split_area
 from sim.machine.entries import is_swap_pte, pte_none, ptep_get_and_clear
@@ -61,7 +61,7 @@ def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
         return 0
     m.spaces[space].rss_anon -= 1
     if frame.refs == 0:
-        forget_page(m, cpu, pfn)
+        free_anon_page(m, cpu, pfn)
         return 1
     m.pool[0].released += 1
     return 0

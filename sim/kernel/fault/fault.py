@@ -31,7 +31,7 @@ from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import frames_to_own, is_shared_table, own_leaf
 from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, promised
-from sim.kernel.pages import anon_vma_prepare, count_resident, forget_page, fresh_page, join_twins
+from sim.kernel.pages import anon_vma_prepare, count_resident, free_anon_page, fresh_page, link_copy
 from sim.kernel.work import DONE, GROW, LOCKED, SEGV, SHORT, note, note_fault
 from sim.machine.area_tree import STACK_GAP_PAGES, find_area, resized
 from sim.machine.entries import (
@@ -142,9 +142,9 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     old.maps -= 1
     if old.bits & F_LARGE != 0:
         drop_mapper(m, int(t.space), pfn, 1)
-    join_twins(m, pfn, new)
+    link_copy(m, pfn, new)
     if old.refs == 0:  # its folio is shared, it was not
-        forget_page(m, cpu, pfn)
+        free_anon_page(m, cpu, pfn)
     m.pool[0].released += 1
     note_fault(m, COW_COPY)
     return DONE

@@ -63,8 +63,8 @@ def make_folio(
         frame = m.frames[pfn + i]
         frame.index = index + i
         frame.maps = 1
-        frame.twin_next = pfn + i
-        frame.twin_prev = pfn + i
+        frame.copy_next = pfn + i
+        frame.copy_prev = pfn + i
         frame.mapping = root
         frame.order = order
         frame.bits = F_ANON | F_EXCLUSIVE | F_LARGE

@@ -27,7 +27,7 @@ from sim.kernel.pages import (
     anon_vma_prepare,
     count_resident,
     fresh_page,
-    join_twins,
+    link_copy,
 )
 from sim.kernel.work import DONE, GROW, SHORT, note, note_fault
 from sim.machine.entries import (
@@ -209,7 +209,7 @@ def copy_block(
     flush_pmd(m, space, vpn)
     for i in range(HUGE_PAGES):
         m.frames[block + i].bits |= m.frames[pfn + i].bits & F_WRITTEN
-        join_twins(m, pfn + i, block + i)
+        link_copy(m, pfn + i, block + i)
         drop_page(m, cpu, pfn + i)
     mark_written(m, task, block + (vpn & TABLE_MASK))
     m.pool[0].released += 1
@@ -231,7 +231,7 @@ def copy_pages(m: Arrays, cpu: int, task: int, area: int, vpn: int) -> None:
         old = int(m.tables[leaf, i]) >> PFN_SHIFT
         new = fresh_page(m, cpu, root, int(a.offset + base + i - a.start))
         set_pte(m, leaf, i, mk_pte(new, WRITTEN))
-        join_twins(m, old, new)
+        link_copy(m, old, new)
         drop_page(m, cpu, old)
     m.pool[0].released += 1
     note_fault(m, HUGE_COPY)

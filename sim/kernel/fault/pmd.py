@@ -5,8 +5,8 @@ from sim.kernel.fault.mappers import add_mapper, drop_mapper
 from sim.kernel.flush import flush_pmd
 from sim.kernel.pages import (
     count_resident,
-    forget_page,
-    leave_twins,
+    free_anon_page,
+    unlink_copy,
 )
 from sim.kernel.work import GROW, MORE, SHORT, note
 from sim.machine.entries import (
@@ -182,7 +182,7 @@ def drop_page(m: Arrays, cpu: int, pfn: int) -> int:
     frame.maps -= 1
     if frame.refs > 0:
         return 0
-    forget_page(m, cpu, pfn)
+    free_anon_page(m, cpu, pfn)
     return 1
 
 
@@ -190,7 +190,7 @@ def drop_page(m: Arrays, cpu: int, pfn: int) -> int:
 def free_block(m: Arrays, pfn: int) -> None:
     """Free 512 frames that nobody else maps, as one block."""
     for at in range(pfn, pfn + HUGE_PAGES):
-        leave_twins(m, at)
+        unlink_copy(m, at)
         m.frames[at].maps = 0
     give_block(m, pfn, HUGE_ORDER, KIND_ANON)
 

@@ -20,8 +20,8 @@ def cache_page(m: Arrays, cpu: int, file: int, index: int) -> int:
     frame = m.frames[pfn]
     frame.index = index
     frame.maps = 0
-    frame.twin_next = pfn
-    frame.twin_prev = pfn
+    frame.copy_next = pfn
+    frame.copy_prev = pfn
     frame.mapping = file
     frame.bits = F_FILE
     m.cached[int(f.first) + index] = pfn

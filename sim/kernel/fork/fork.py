@@ -17,7 +17,7 @@ from sim.kernel.fork.shared_tables import (
     share_entries,
     share_leaf,
 )
-from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page, join_twins
+from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page, link_copy
 from sim.kernel.work import DONE, GROW, MORE, SHORT, note
 from sim.machine.entries import (
     is_swap_pte,
@@ -170,7 +170,7 @@ def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
             continue
         pfn = entry >> PFN_SHIFT
         copy = fresh_page(m, cpu, root, int(m.frames[pfn].index))
-        join_twins(m, pfn, copy)
+        link_copy(m, pfn, copy)
         set_pte(m, child, i, mk_pte(copy, PTE_WRITE | PTE_DIRTY))
     count_resident(m, new, pages)
     note(m, FORK_TABLE, missing)
@@ -235,7 +235,7 @@ def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) 
         frame = m.frames[pfn]
         if eager and frame.bits & F_FILE == 0:
             copy = fresh_page(m, cpu, root, int(frame.index))
-            join_twins(m, pfn, copy)
+            link_copy(m, pfn, copy)
             set_pte(m, child, i, mk_pte(copy, PTE_WRITE | PTE_DIRTY))
             continue
         if frame.bits & F_LARGE != 0:

@@ -108,12 +108,12 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32], charged: NDArray[np.int64])
                 if frame.refs < frame.maps:
                     return 8, pfn
                 kind = KIND_ANON
-                if frame.twin_next > pfn or frame.twin_next < pfn:
-                    other = int(frame.twin_next)
+                if frame.copy_next > pfn or frame.copy_next < pfn:
+                    other = int(frame.copy_next)
                     lowest = pfn
                     while other != pfn:
                         lowest = min(lowest, other)
-                        other = int(m.frames[other].twin_next)
+                        other = int(m.frames[other].copy_next)
                     if lowest != pfn:
                         copies += 1
             elif frame.bits & F_FILE != 0:

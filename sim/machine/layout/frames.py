@@ -33,8 +33,8 @@ FRAME = np.dtype(
         ("maps", "i4"),  # page-table entries that map it
         ("next", "i4"),  # links of the free list it is on
         ("prev", "i4"),
-        ("twin_next", "i4"),  # ring of frames that are versions of one page: COW copies
-        ("twin_prev", "i4"),
+        ("copy_next", "i4"),  # ring of frames that are versions of one page: COW copies
+        ("copy_prev", "i4"),
         ("mapping", "i4"),  # anon_vma root; of a page in the page cache, its file
         ("bits", "i4"),
         ("group", "i2"),  # control group that is charged
