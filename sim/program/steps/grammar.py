@@ -8,8 +8,10 @@ defaults and base units; its result is itself a valid list of steps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+from sim.base.units import in_base_units
 from sim.program.steps.accesses import a_pattern, some_arrivals
 from sim.program.steps.errors import Path, StepsError, kind_of, unknown
 from sim.program.steps.notes import settle_image, take_note
@@ -86,9 +88,28 @@ def _read_step(step: Any, path: Path, scope: Scope) -> dict[str, dict[str, Any]]
             told = f"unknown verb {said!r}; write `{ELSEWHERE[said.lower()]}`"
         raise StepsError((*path, said), told)
     path = (*path, name)
+    before = scope.copy() if name == "repeat" else scope
     arguments = read_arguments(verb, said, path, scope)
     take_note(name, arguments, path, scope)
+    if name == "repeat":
+        _repeat_in(scope, before, arguments, path)
     return {name: arguments}
+
+
+def _repeat_in(scope: Scope, before: Scope, arguments: dict[str, Any], path: Path) -> None:
+    """See what `repeat` leaves known: nothing new if it does nothing, and no more than it needs.
+
+    What the first round takes away from what was known `before` cannot be named in the second.
+    A `repeat` within the second round is read once: what its rounds need, they needed before.
+    """
+    if arguments["times"] == 0:
+        scope.take_over(before)
+    elif arguments["times"] > 1 and not scope.again and before.regions.keys() - scope.regions:
+        known = replace(scope.copy(), again=True)
+        try:
+            _read_steps(in_base_units(arguments["steps"]), (*path, "steps"), known)
+        except StepsError as error:
+            raise StepsError(error.path, f"{error.what}; in the second round") from None
 
 
 # -- readers of steps in steps, and of images, which are arguments of `exec` --------------

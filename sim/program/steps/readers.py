@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeAlias
 
 from sim.base.units import parse_bytes, parse_duration
@@ -22,6 +22,22 @@ class Scope:
     mover: str = ""  # who moves the program break: `sbrk` or `malloc`
     is_thread: bool = False
     depth: int = 0
+    again: bool = False  # in the second round of a `repeat`
+
+    def copy(self) -> Scope:
+        """Return the same, to be kept."""
+        return replace(
+            self,
+            regions=dict(self.regions),
+            blocks=set(self.blocks),
+            children=set(self.children),
+            threads=set(self.threads),
+        )
+
+    def take_over(self, other: Scope) -> None:
+        """Know what `other` knows, and no more; the other is not used again."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(other, one.name))
 
     def inherited(self, *, is_thread: bool = False) -> Scope:
         """Return what a child, or a thread, knows when it begins."""
@@ -31,6 +47,7 @@ class Scope:
             mover=self.mover,
             is_thread=is_thread,
             depth=self.depth + 1,
+            again=self.again,
         )
 
 

@@ -160,7 +160,7 @@ class _Runner:
         self._note_block(block, (yield from self._heap.realloc(self._blocks[block], size)))
 
     def _free(self, block: str) -> Generator[Any, Any, None]:
-        del self._regions[block]
+        # Its place stays known: a thread may still touch it, as in a program with that mistake.
         yield from self._heap.free(self._blocks.pop(block))
 
     def _malloc_trim(self) -> Generator[Any, Any, None]:

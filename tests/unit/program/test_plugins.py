@@ -39,7 +39,7 @@ def test_the_example_scheduler_is_last_in_first_out():
     assert [policy.pick(0) for _ in range(4)] == [(3, 7), (2, 7), (1, 7), None]
 
 
-HEAD = "from sim.program.api import program\n"
+HEAD = "from sim.plugin import program\n"
 
 
 @pytest.mark.parametrize(

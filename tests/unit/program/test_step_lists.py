@@ -11,6 +11,7 @@ from sim.program.steps.runner import StepsError, check_steps, normal_steps, said
 from sim.program.steps.words import ELSEWHERE
 
 A = {"mmap": {"name": "A", "size": "8 KiB"}}
+MALLOC = {"malloc": {"name": "b", "size": "1000 B"}}
 
 EVERYTHING = [
     {"mmap": {"name": "A", "size": "64 KiB"}},
@@ -127,6 +128,21 @@ def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
         ([{"sbrk": {}}], (0, "sbrk"), "needs either `grow` or `shrink`"),
         ([{"sbrk": {"grow": "1 B", "shrink": "1 B"}}], (0, "sbrk"), "needs either"),
         ([{"sbrk": {"shrink": "1 B", "name": "H"}}], (0, "sbrk", "name"), "only a heap that grows"),
+        (
+            [MALLOC, {"repeat": {"times": 2, "steps": [{"free": "b"}]}}],
+            (1, "repeat", "steps", 0, "free", "block"),
+            "unknown block 'b'; there are: none; in the second round",
+        ),
+        (
+            [A, {"repeat": {"times": 2, "steps": [{"write": "A"}, {"exec": "sh"}]}}],
+            (1, "repeat", "steps", 0, "write", "region"),
+            "in the second round",
+        ),
+        (
+            [{"repeat": {"times": 0, "steps": [A]}}, {"write": "A"}],
+            (1, "write"),
+            "unknown region 'A'",
+        ),
         ([{"repeat": {"times": 1, "steps": {}}}], (0, "repeat", "steps"), "steps are a list"),
         ([{"repeat": {"times": -1, "steps": []}}], (0, "repeat", "times"), "whole number"),
         ([A, {"read": {"region": "A", "drop": 1}}], (1, "read", "drop"), "true or false"),
@@ -252,3 +268,12 @@ def test_an_image_that_is_not_named_is_described():
     spawned = normal_steps([{"posix_spawn": {"program": "sh"}}, "posix_spawn"])
     assert [step["posix_spawn"]["image"] for step in spawned] == [{"program": "sh"}, nothing]
     assert said_image({**nothing, "text": 5, "file": "mine"}) == Image(5, 0, 0, 0, file="mine")
+
+
+def test_a_round_may_take_away_what_it_made() -> None:
+    normal_steps([{"repeat": {"times": 2, "steps": [MALLOC, {"free": "b"}]}}])
+    normal_steps([MALLOC, {"repeat": {"times": 1, "steps": [{"free": "b"}]}}])
+    deep = [{"exec": "sh"}]
+    for _ in range(39):
+        deep = [A, {"repeat": {"times": 2, "steps": deep}}]
+    normal_steps(deep)  # each list is read twice at most, not once a round
