@@ -77,7 +77,8 @@ def stream(
 ) -> tuple[dict[str, int], list[int]]:
     """Return the columns of an access stream, and the segments of `store` that it uses.
 
-    `accesses` is 0 if there is nothing to do.  Raises `Refused`, and then uses nothing of `store`.
+    Columns that are 0 are left out, but for `accesses`: then there is nothing to do.  Raises
+    `Refused`, and then uses nothing of `store`.
     """
     first = whole(call, "first", first, 0, region.pages)
     most = region.pages - first
@@ -91,12 +92,12 @@ def stream(
         "pages": pages,
         "span": span,
         "per_request": per_request,
-        "drop": int(bool(drop)),
-        "access_cpu_ns": whole(call, "cpu_ns", cpu_ns),
-        "arrivals": 0,
     }
+    if drop:
+        fields["drop"] = 1
+    if cpu_ns != 0:
+        fields["access_cpu_ns"] = whole(call, "cpu_ns", cpu_ns)
     if type(pattern) is Sequential:
-        fields["pattern"] = PATTERN_CODES[Sequential]
         fields["accesses"] = pages // span
     else:
         fields |= _pattern_fields(call, pattern, region, pages, span)
@@ -108,7 +109,7 @@ def stream(
     if isinstance(pattern, Listed):
         fields["pages_at"] = store.put(pattern.pages)
         segments.append(fields["pages_at"])
-    if fields["arrivals"] == 2 and arrivals is not None and not isinstance(arrivals, Every):
+    if arrivals is not None and not isinstance(arrivals, Every):
         fields["arrivals_at"] = store.put(arrivals)
         segments.append(fields["arrivals_at"])
     return fields, segments

@@ -86,7 +86,7 @@ class Calls:
         """Carry out an access stream, for which `segments` hold page numbers and arrivals."""
         self._segments = segments
         yield from self._carry_out(call, op, fields)
-        if fields["arrivals"] != 0:
+        if "arrivals" in fields:
             self._evidence.requested(self.task)
         if segments:
             self.drop_segments()
