@@ -10,7 +10,7 @@ from sim.machine import work
 from sim.machine.layout import NONE
 from sim.observe.faults import FAULT_KINDS
 from sim.observe.footprint import footprint
-from sim.observe.histogram import FORK, observe_one
+from sim.observe.histogram import FORK, observe
 
 if TYPE_CHECKING:
     from sim.engine.clock import Clock
@@ -39,7 +39,7 @@ class Figures:
 
     def forked(self, latency_ns: int) -> None:
         """Count how long a fork took, from call to return."""
-        observe_one(self._machine.arrays, FORK, latency_ns)
+        observe(self._machine.arrays, FORK, latency_ns)
 
     def fault_count(self, task: Task, kind: str) -> int:
         """Return how many faults of `kind` a task has had."""

@@ -6,7 +6,7 @@ The layout of buckets is that of `sim.stats.quantile`.  A sum is kept in two wor
 
 from typing import Final
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import inlined
 from sim.machine.layout import Arrays
 from sim.machine.work import N_LINES
 
@@ -45,9 +45,3 @@ def observe(m: Arrays, latency: int, value_ns: int) -> None:
         low &= SUM_LIMIT - 1
     exact.sum_low = low
     exact.largest = max(exact.largest, value_ns)
-
-
-@compiled
-def observe_one(m: Arrays, latency: int, value_ns: int) -> None:
-    """Count one latency from Python, which cannot call what is only inlined."""
-    observe(m, latency, value_ns)

@@ -8,7 +8,7 @@ from support.machines import flat_prices, machine, run
 from sim.base.units import MIB, MS
 from sim.engine.latency import forget_latencies, latencies
 from sim.engine.verbs.process import Process
-from sim.observe.histogram import FORK, REQUEST, observe_one
+from sim.observe.histogram import FORK, REQUEST, observe
 from sim.stats.enough import enough_for, percentile_needs
 
 PRICES = {"fork_base": 31_000, "fork_pte": 7, "zero_fill": 777, "cow_copy": 899}
@@ -70,23 +70,23 @@ def test_sums_beyond_64_bits_are_carried() -> None:
     box = machine(memory_pages=64)
     values = [2**62 - 1] * 9 + [1, 2**61, 2**61 - 1, 12345]
     for value in values:
-        observe_one(box.arrays, REQUEST, value)
+        observe(box.arrays, REQUEST, value)
     seen = latencies(box.arrays, REQUEST)
     assert seen.sum_ns == sum(values) > 2**63
     assert seen.largest_ns == 2**62 - 1
     assert 0 <= box.arrays.latencies[REQUEST].sum_low < 2**61
-    observe_one(box.arrays, FORK, 5)
+    observe(box.arrays, FORK, 5)
     both = latencies(box.arrays, REQUEST, FORK)
     assert (both.count, both.sum_ns, both.largest_ns) == (14, sum(values) + 5, 2**62 - 1)
 
 
 def test_the_end_of_warm_up_forgets_sums_and_maxima() -> None:
     box = machine(memory_pages=64)
-    observe_one(box.arrays, FORK, 2**62 - 1)
-    observe_one(box.arrays, FORK, 2**62 - 1)
+    observe(box.arrays, FORK, 2**62 - 1)
+    observe(box.arrays, FORK, 2**62 - 1)
     forget_latencies(box.arrays)
     assert latencies(box.arrays, FORK).summary()["count"] == 0
-    observe_one(box.arrays, FORK, 7)
+    observe(box.arrays, FORK, 7)
     seen = latencies(box.arrays, FORK)
     assert (seen.sum_ns, seen.largest_ns, seen.percentiles([50])) == (7, 7, [7])
 
