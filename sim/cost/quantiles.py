@@ -20,6 +20,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from itertools import accumulate, pairwise
+from operator import add, mul
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,8 @@ WEIGHTS: Final = tuple(
     for _ in range(PIECES if level == LEVELS - 1 else COARSE)
 )
 """Probability of each part between two knots, in units of 2**-24."""
+_KNOT_WEIGHTS: Final = tuple(map(add, (0, *WEIGHTS), (*WEIGHTS, 0)))
+"""Of each knot: the weights of the parts that it begins and ends."""
 WHOLE: Final = 1 << 24
 """What the weights add up to."""
 PS_PER_NS: Final = 1_000
@@ -201,7 +204,7 @@ def _normal_quantiles() -> tuple[float, ...]:
 
 def _doubled_area(table: Sequence[int]) -> int:
     """Return twice the sum of weight times middle over all pieces: exact, like its terms."""
-    return sum(w * (a + b) for w, (a, b) in zip(WEIGHTS, pairwise(table), strict=True))
+    return sum(map(mul, _KNOT_WEIGHTS, table))
 
 
 def _with_mean(knots: list[float], mean_ps: int) -> Table:
