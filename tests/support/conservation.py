@@ -269,7 +269,7 @@ class Conservation(RuleBasedStateMachine):
 
     def build(self, process: Process, call: str, op: ops.Op, steps: int, cpu: int) -> int:
         process.child = Process(self.kernel.machine.new_task(), Space(), call="being built")
-        self.begin(process, call, op, other=process.child.row)
+        self.begin(process, call, op, child=process.child.row)
         return self.advance(process, steps, cpu)
 
     @precondition(lambda self: any(p.is_ready and p.lender for p in self.alive))
@@ -428,7 +428,7 @@ class Conservation(RuleBasedStateMachine):
             assert vpn in mine
             if entry >> PFN_SHIFT != mine[vpn] >> PFN_SHIFT:  # copied eagerly
                 self.contents[entry >> PFN_SHIFT] = self.content(mine[vpn])
-        if self.kernel.space(child.row).lender != NONE:
+        if self.kernel.space(child.row).async_parent != NONE:
             self.begin(child, "async copy", ops.OP_ASYNC_COPY)
 
     def finish_vfork(self, process: Process) -> None:
