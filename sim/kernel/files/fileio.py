@@ -198,13 +198,6 @@ def write_back(m: Arrays, file: int, first: int, end: int) -> None:
     They are clean then, and so are the entries that map them shared.
     """
     f = m.files[file]
-    dirty = 0
-    for index in range(first, end):
-        pfn = int(m.cached[int(f.first) + index])
-        if pfn != 0 and m.frames[pfn].bits & F_DIRTY != 0:
-            dirty += 1
-    if dirty == 0:
-        return
     cleaned = 0
     start = NONE
     for index in range(first, end):

@@ -5,7 +5,6 @@ Read in Linux 6.12 `mm/memory.c` (`copy_page_range`).
 
 from sim.base.jit import compiled
 from sim.kernel.fault.folio import folio_runs
-from sim.kernel.fault.mappers import add_mapper
 from sim.kernel.fault.pmd import copy_huge, split_huge
 from sim.kernel.files.cache import count_cached
 from sim.kernel.flush import flush_tlb_mm
@@ -19,21 +18,10 @@ from sim.kernel.fork.shared_tables import (
 )
 from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page, link_copy
 from sim.kernel.work import DONE, GROW, MORE, SHORT, note
-from sim.machine.entries import (
-    is_swap_pte,
-    maps_memory,
-    mk_pte,
-    pte_mkold,
-    pte_none,
-    pte_present,
-    ptep_set_wrprotect,
-    set_pte,
-)
+from sim.machine.entries import maps_memory, mk_pte, set_pte
 from sim.machine.layout import (
     A_DONTFORK,
-    F_EXCLUSIVE,
     F_FILE,
-    F_LARGE,
     FORK_ASYNC,
     FORK_EAGER,
     FORK_ON_DEMAND,
@@ -42,7 +30,6 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_DIRTY,
     PTE_WRITE,
-    PTE_ZERO,
     TABLE_MASK,
     TABLE_SHIFT,
     THP_NEVER,
@@ -50,7 +37,6 @@ from sim.machine.layout import (
 )
 from sim.machine.pool import drop_reserve, secure, use_reserve
 from sim.machine.rules import R_FORK_BATCH
-from sim.machine.swap import copy_swap_pte
 from sim.machine.tables import find_table, make_table, next_present, table_room, tables_missing
 from sim.machine.work import (
     FORK_EAGER_COPY,
@@ -113,70 +99,74 @@ def copy_leaf(m: Arrays, cpu: int, task: int, vpn: int, end: int) -> int:
     missing = tables_missing(m, new, vpn, 0)
     if not table_room(m, missing):
         return GROW
-    if m.areas[int(o.area)].kind != KIND_ANON:
-        return copy_mixed(m, cpu, task, parent, vpn, end)
-    if m.config[0].fork_kind == FORK_EAGER:
-        return copy_pages(m, cpu, task, parent, vpn, end)
-    if not secure(m, cpu, task, missing):
-        return SHORT
-    use_reserve(m, task, missing)
-    child = make_table(m, cpu, new, vpn, 0)
-    entries, pages, swapped = share_entries(m, parent, child, new, first, last)
-    m.spaces[new].swapents += swapped
-    folios = pages
     config = m.config[0]
-    if config.rules & R_FORK_BATCH != 0 and (config.folios_advised != 0 or config.thp != THP_NEVER):
+    kind = int(m.areas[int(o.area)].kind)
+    eager = config.fork_kind == FORK_EAGER
+    wanted = missing + (anonymous_pages(m, parent, first, last) if eager else 0)
+    if not secure(m, cpu, task, wanted):
+        return SHORT
+    use_reserve(m, task, wanted)
+    child = make_table(m, cpu, new, vpn, 0)
+    if eager:
+        counts = copy_pages(m, cpu, task, parent, child, first, last)
+    else:
+        counts = share_entries(m, parent, child, new, first, last)
+    entries, anonymous, cached, swapped = counts
+    folios = cached + (0 if eager else anonymous)
+    batches = config.rules & R_FORK_BATCH != 0 and kind == KIND_ANON and not eager
+    if batches and (config.folios_advised != 0 or config.thp != THP_NEVER):
         folios = folio_runs(m, parent, first, last)
-    count_resident(m, new, pages)
+    count_resident(m, new, anonymous)
+    count_cached(m, new, kind, cached)
+    m.spaces[new].swapents += swapped
     note(m, FORK_TABLE, missing)
+    note(m, FORK_EAGER_COPY, anonymous if eager else 0)
     note(m, FORK_FOLIO, folios)
     note(m, FORK_PTE, entries)
     return MORE
 
 
 @compiled
-def copy_pages(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) -> int:
-    """Do as `copy_leaf` for an eager fork: copy the pages, unless they are swapped out.
+def anonymous_pages(m: Arrays, leaf: int, first: int, last: int) -> int:
+    """Return how many of the entries [first, last) of a leaf table map an anonymous page."""
+    pages = 0
+    for i in range(first, last):
+        entry = int(m.tables[leaf, i])
+        if maps_memory(entry) and m.frames[entry >> PFN_SHIFT].bits & F_FILE == 0:
+            pages += 1
+    return pages
 
-    These, and the zero page, are shared.
+
+@compiled
+def copy_pages(
+    m: Arrays, cpu: int, task: int, parent: int, child: int, first: int, last: int
+) -> tuple[int, int, int, int]:
+    """Do as `share_entries` for an eager fork, which copies the anonymous pages.
+
+    What is in the page cache or swapped out, and the zero page, is shared.
     """
     o = m.operations[task]
     new = int(m.tasks[int(o.child)].space)
-    first = vpn & TABLE_MASK
-    last = first + end - vpn
-    missing = tables_missing(m, new, vpn, 0)
-    pages = 0
-    for i in range(first, last):
-        entry = m.tables[parent, i]
-        if maps_memory(entry):
-            pages += 1
-    if not secure(m, cpu, task, missing + pages):
-        return SHORT
-    use_reserve(m, task, missing + pages)
-    child = make_table(m, cpu, new, vpn, 0)
     root = anon_vma_prepare(m, int(o.area))
     entries = 0
+    anonymous = 0
+    cached = 0
+    swapped = 0
     for i in range(first, last):
         entry = int(m.tables[parent, i])
-        if pte_none(entry):
-            continue
-        entries += 1
-        if is_swap_pte(entry):
-            copy_swap_pte(m, child, i, entry)
-            m.spaces[new].swapents += 1
-            continue
-        if entry & PTE_ZERO != 0:
-            set_pte(m, child, i, pte_mkold(entry))
-            continue
         pfn = entry >> PFN_SHIFT
-        copy = fresh_page(m, cpu, root, int(m.frames[pfn].index))
-        link_copy(m, pfn, copy)
-        set_pte(m, child, i, mk_pte(copy, PTE_WRITE | PTE_DIRTY))
-    count_resident(m, new, pages)
-    note(m, FORK_TABLE, missing)
-    note(m, FORK_EAGER_COPY, pages)
-    note(m, FORK_PTE, entries)
-    return MORE
+        if maps_memory(entry) and m.frames[pfn].bits & F_FILE == 0:
+            copy = fresh_page(m, cpu, root, int(m.frames[pfn].index))
+            link_copy(m, pfn, copy)
+            set_pte(m, child, i, mk_pte(copy, PTE_WRITE | PTE_DIRTY))
+            entries += 1
+            anonymous += 1
+        else:
+            one, _, in_cache, out = share_entries(m, parent, child, new, i, i + 1)
+            entries += one
+            cached += in_cache
+            swapped += out
+    return entries, anonymous, cached, swapped
 
 
 @compiled
@@ -193,65 +183,6 @@ def fork_huge(m: Arrays, cpu: int, task: int, vpn: int) -> int:
     if status == MORE:
         use_reserve(m, task, missing)
     return status
-
-
-@compiled
-def copy_mixed(m: Arrays, cpu: int, task: int, parent: int, vpn: int, end: int) -> int:
-    """Do as `copy_leaf` in a private file mapping, whose pages are anonymous or the cache's.
-
-    An eager fork copies the anonymous ones.
-    """
-    o = m.operations[task]
-    new = int(m.tasks[int(o.child)].space)
-    first = vpn & TABLE_MASK
-    last = first + end - vpn
-    missing = tables_missing(m, new, vpn, 0)
-    eager = m.config[0].fork_kind == FORK_EAGER
-    anonymous = 0
-    cached = 0
-    for i in range(first, last):
-        entry = int(m.tables[parent, i])
-        if pte_present(entry):
-            if m.frames[entry >> PFN_SHIFT].bits & F_FILE != 0:
-                cached += 1
-            else:
-                anonymous += 1
-    wanted = missing + (anonymous if eager else 0)
-    if not secure(m, cpu, task, wanted):
-        return SHORT
-    use_reserve(m, task, wanted)
-    child = make_table(m, cpu, new, vpn, 0)
-    root = anon_vma_prepare(m, int(o.area))
-    swapped = 0
-    for i in range(first, last):
-        entry = int(m.tables[parent, i])
-        if pte_none(entry):
-            continue
-        if is_swap_pte(entry):
-            copy_swap_pte(m, child, i, entry)
-            swapped += 1
-            continue
-        pfn = entry >> PFN_SHIFT
-        frame = m.frames[pfn]
-        if eager and frame.bits & F_FILE == 0:
-            copy = fresh_page(m, cpu, root, int(frame.index))
-            link_copy(m, pfn, copy)
-            set_pte(m, child, i, mk_pte(copy, PTE_WRITE | PTE_DIRTY))
-            continue
-        if frame.bits & F_LARGE != 0:
-            add_mapper(m, new, pfn, 1)
-        frame.refs += 1
-        frame.maps += 1
-        frame.bits &= ~F_EXCLUSIVE
-        set_pte(m, child, i, pte_mkold(ptep_set_wrprotect(m, parent, i)))
-    count_resident(m, new, anonymous)
-    count_cached(m, new, int(m.areas[int(o.area)].kind), cached)
-    note(m, FORK_TABLE, missing)
-    note(m, FORK_EAGER_COPY, anonymous if eager else 0)
-    note(m, FORK_FOLIO, cached if eager else cached + anonymous)
-    note(m, FORK_PTE, cached + anonymous + swapped)
-    m.spaces[new].swapents += swapped
-    return MORE
 
 
 @compiled

@@ -30,6 +30,7 @@ from sim.machine.entries import (
 )
 from sim.machine.layout import (
     F_EXCLUSIVE,
+    F_FILE,
     F_LARGE,
     FORK_ON_DEMAND,
     HUGE_PAGES,
@@ -143,13 +144,15 @@ def pages_below(m: Arrays, leaf: int) -> tuple[int, int]:
 @compiled
 def share_entries(
     m: Arrays, source: int, target: int, space: int, first: int, last: int
-) -> tuple[int, int, int]:
+) -> tuple[int, int, int, int]:
     """Copy the entries [first, last) of a leaf table to one of `space`, all read-only from now on.
 
-    Returns how many there were, how many of them map a page of memory, and how many are out.
+    Returns how many there were, and how many of them map an anonymous page, map one of the page
+    cache, and are swapped out.
     """
     entries = 0
-    pages = 0
+    anonymous = 0
+    cached = 0
     swapped = 0
     for i in range(first, last):
         entry = int(m.tables[source, i])
@@ -163,15 +166,18 @@ def share_entries(
         if entry & PTE_ZERO != 0:
             set_pte(m, target, i, pte_mkold(entry))
             continue
-        pages += 1
         frame = m.frames[entry >> PFN_SHIFT]
+        if frame.bits & F_FILE != 0:
+            cached += 1
+        else:
+            anonymous += 1
         if frame.bits & F_LARGE != 0:
             add_mapper(m, space, entry >> PFN_SHIFT, 1)
         frame.refs += 1
         frame.maps += 1
         frame.bits &= ~F_EXCLUSIVE
         set_pte(m, target, i, pte_mkold(ptep_set_wrprotect(m, source, i)))
-    return entries, pages, swapped
+    return entries, anonymous, cached, swapped
 
 
 @compiled
@@ -199,13 +205,13 @@ def own_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
         copy = new_table(m, cpu, space, 0)
         s.tables -= 1  # that of the shared one
         m.table_info[leaf].refs -= 1
-        entries, pages, _ = share_entries(m, leaf, copy, space, 0, TABLE_ENTRIES)
+        entries, pages, _, _ = share_entries(m, leaf, copy, space, 0, TABLE_ENTRIES)
         leaf = copy
     elif s.async_child != NONE:
         child = int(s.async_child)
         tables = 1
         copy = make_table(m, cpu, child, vpn, 0)
-        entries, pages, swapped = share_entries(m, leaf, copy, child, 0, TABLE_ENTRIES)
+        entries, pages, _, swapped = share_entries(m, leaf, copy, child, 0, TABLE_ENTRIES)
         count_resident(m, child, pages)
         m.spaces[child].swapents += swapped
     pmd_populate(m, middle, vpn, leaf)
