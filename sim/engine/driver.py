@@ -113,7 +113,7 @@ class Driver:
                 self._devices.take_requests()
             if reason == burst.FINISHED:
                 task = cpus.task_on(cpu)
-                self._locks.finished(task)
+                self._locks.look_again()
             elif reason in self._handlers:
                 task = cpus.task_on(cpu)
                 self._handlers[reason](task, cpu)

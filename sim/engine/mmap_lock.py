@@ -68,24 +68,16 @@ class LockQueue:
         s.lock_waiters = len(calls)
         s.fault_waiters = len(faults)
 
-    def finished(self, task: Task) -> None:
-        """Hand the locks that the call of a task held, which has ended, to those next in line."""
-        if not self._waiting:
-            return
-        space = self._table.space_of(task)
-        if space == NONE or task.daemon:  # whose calls are about other spaces than their own
-            self._serve_all()
-        elif space in self._waiting:
-            self._serve(space)
-
-    def _serve_all(self) -> None:
-        for space in sorted(self._waiting):
-            self._serve(space)
+    def look_again(self) -> None:
+        """Hand the locks that were given back to those next in line: a call has ended."""
+        if self._waiting:
+            for space in sorted(self._waiting):
+                self._serve(space)
 
     def attend(self) -> None:
         """Do so where a call gave a lock back, or shares it from now on, before its end."""
         self._machine.arrays.words.pool[P_PENDING] &= ~PENDING_LOCKS
-        self._serve_all()
+        self.look_again()
 
     def _serve(self, space: int) -> None:
         """Let those go on who may: calls in their order, whatever waits for one area at once."""
