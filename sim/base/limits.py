@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S: Final = 0.2
 """How often a run looks at what it has taken."""
+AGAIN_EVERY_S: Final = 2.0
+"""How often a run that has not ended is told again."""
 
 
 class LimitReachedError(SimError):
@@ -59,7 +61,8 @@ def within(limits: Limits) -> Iterator[None]:
     def look(number: int, frame: Any) -> None:
         reached = _reached(limits, time.monotonic() - began_s)
         if reached is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)  # once is enough
+            # Raised where Python cannot pass it on, as in a finaliser, it is lost: then once more.
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_EVERY_S, AGAIN_EVERY_S)
             raise LimitReachedError(reached)
 
     before = signal.signal(signal.SIGALRM, look)

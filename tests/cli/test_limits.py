@@ -283,3 +283,11 @@ def test_a_walk_of_more_pages_than_can_be_told_is_refused(here, capsys):
     assert main(["walk", "x.txt"]) == 2
     err = capsys.readouterr().err
     assert err == "x.txt: names 307,500 pages, and each is told; keep to 200,000, or add --large\n"
+
+
+def test_a_limit_that_was_lost_in_a_finaliser_is_told_again(monkeypatch):
+    monkeypatch.setattr("sim.base.limits.AGAIN_EVERY_S", 0.01)
+    with within(Limits(time_ns=1)):
+        for _ in range(2):
+            with pytest.raises(LimitReachedError):
+                time.sleep(60)
