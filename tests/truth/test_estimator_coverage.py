@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 from support import pools
-from support.coverage import (
+from support.covering import (
     RATIOS,
     TRUTHS,
     exceeded,

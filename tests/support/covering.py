@@ -1,6 +1,6 @@
 """How often intervals, bounds and verdicts hold: drawn samples, vectorised.
 
-    python tests/support/coverage.py         # the tables of docs/statistics.md, half a minute
+    python tests/support/covering.py         # the tables of docs/statistics.md, half a minute
 
 The tests hold the same functions against what is claimed: `tests/truth/test_estimator_coverage.py`.
 """
