@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.base.errors import ScenarioError, SimError
+from sim.base.errors import ScenarioError
 from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -23,8 +23,11 @@ AGAIN_EVERY_S: Final = 2.0
 """How often a run that has not ended is told again."""
 
 
-class LimitReachedError(SimError):
-    """A run has taken the time or the memory that it may; it has no result."""
+class LimitReachedError(BaseException):
+    """A run has taken the time or the memory that it may; it has no result.
+
+    No ``except Exception`` of a program stops it, nor of a library that is at work just then.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -291,3 +291,18 @@ def test_a_limit_that_was_lost_in_a_finaliser_is_told_again(monkeypatch):
         for _ in range(2):
             with pytest.raises(LimitReachedError):
                 time.sleep(60)
+
+
+def test_no_program_goes_on_beyond_its_limit(here, capsys):
+    body = """
+    while True:
+        try:
+            while True:
+                yield from task.compute(1)
+        except Exception:
+            pass
+    yield"""
+    (here / "mine.py").write_text(ENDLESS.format(body.strip()))
+    (here / "s.yaml").write_text(SCENARIO.replace("steps, steps: []", "mine"))
+    assert main(["run", "s.yaml", "--plugin", "mine.py", "--time-limit", "300 ms"]) == 1
+    assert "the time limit of 300 ms is over" in capsys.readouterr().err
