@@ -28,7 +28,6 @@ TASK = np.dtype(
             "cached_leaf",
             "cached_generation",
             "cached_space",
-            "next",
         )
     ]
 )
