@@ -43,7 +43,7 @@ truth: $(VENV)/.installed-dev
 	$(PYTEST) --whole -m kernel --held-at-least $(HELD)
 
 stress: $(VENV)/.installed-dev
-	$(PYTEST) --whole -m stress
+	$(PYTEST) $(PARALLEL) --whole -m stress
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest benchmarks --benchmark-only

@@ -60,9 +60,14 @@ def within(limits: Limits) -> Iterator[None]:
     if not hasattr(signal, "setitimer"):
         raise ScenarioError("runs cannot be limited on this system; leave the limits out")
     began_s = time.monotonic()
+    reached: str | None = None
+    over = False
 
     def look(number: int, frame: Any) -> None:
-        reached = _reached(limits, time.monotonic() - began_s)
+        nonlocal reached
+        if over:
+            return
+        reached = reached or _reached(limits, time.monotonic() - began_s)
         if reached is not None:
             # Raised where Python cannot pass it on, as in a finaliser, it is lost: then once more.
             signal.setitimer(signal.ITIMER_REAL, AGAIN_EVERY_S, AGAIN_EVERY_S)
@@ -72,9 +77,17 @@ def within(limits: Limits) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY_S, LOOK_EVERY_S)
     try:
         yield
+    except BaseException as error:
+        # A library may have caught the limit and raised what it calls a fault of its own.
+        if reached is None or isinstance(error, LimitReachedError):
+            raise
+        raise LimitReachedError(reached) from error
     finally:
+        over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    if reached is not None:  # caught, and the block went on from wherever that was
+        raise LimitReachedError(reached)
 
 
 def _reached(limits: Limits, spent_s: float) -> str | None:

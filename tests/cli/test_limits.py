@@ -1,5 +1,6 @@
 """What a run, a study and a script may take: refused before anything large is built, or ended."""
 
+import contextlib
 import json
 import re
 import signal
@@ -245,7 +246,8 @@ def test_a_run_of_a_study_that_reaches_its_limit_has_failed(here, capsys):
     document = json.loads(out)
     assert status in (1, 3), err
     assert document["runs_failed"] == 2
-    assert all("the time limit of 300 ms is over" in reason for reason in document["failures"])
+    reasons = document["failures"]
+    assert all("the time limit of 300 ms is over" in reason for reason in reasons), reasons
 
 
 def test_the_timer_is_gone_afterwards():
@@ -253,6 +255,31 @@ def test_the_timer_is_gone_afterwards():
         time.sleep(60)
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+def fault_of_a_library():
+    try:
+        time.sleep(60)
+    except BaseException as error:
+        raise SystemError("returned a result with an exception set") from error
+
+
+def deaf_library():
+    with contextlib.suppress(BaseException):
+        time.sleep(60)
+
+
+@pytest.mark.parametrize("block", [fault_of_a_library, deaf_library])
+def test_a_limit_that_a_library_caught_is_reached_all_the_same(block):
+    told = pytest.raises(LimitReachedError, match="the time limit of 1 ns is over")
+    with told, within(Limits(time_ns=1)):
+        block()
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+def test_a_fault_before_the_limit_stays_what_it_is():
+    with pytest.raises(SystemError), within(Limits(time_ns=60_000_000_000)):
+        raise SystemError("as ever")
 
 
 def test_progress_of_a_run_is_a_line_now_and_then(monkeypatch, capsys):
@@ -287,10 +314,14 @@ def test_a_walk_of_more_pages_than_can_be_told_is_refused(here, capsys):
 
 def test_a_limit_that_was_lost_in_a_finaliser_is_told_again(monkeypatch):
     monkeypatch.setattr("sim.base.limits.AGAIN_EVERY_S", 0.01)
-    with within(Limits(time_ns=1)):
+    told = []
+    with contextlib.suppress(LimitReachedError), within(Limits(time_ns=1)):
         for _ in range(2):
-            with pytest.raises(LimitReachedError):
+            try:
                 time.sleep(60)
+            except LimitReachedError as reached:
+                told.append(str(reached))
+    assert told == ["the time limit of 1 ns is over"] * 2
 
 
 def test_no_program_goes_on_beyond_its_limit(here, capsys):
