@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -168,8 +169,12 @@ class Simulation:
         if self._khugepaged is not None:
             scan_ns, alloc_ns = self._khugepaged
             start_khugepaged(self.system, scan_sleep_ns=scan_ns, alloc_sleep_ns=alloc_ns)
-        with blaming():
-            self.system.driver.run()
+        gc.freeze()  # else the collector goes through all that has been set up, again and again
+        try:
+            with blaming():
+                self.system.driver.run()
+        finally:
+            gc.unfreeze()
         document = self._measurement.result()
         self.machine.audit()
         return document
