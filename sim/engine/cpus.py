@@ -18,6 +18,8 @@ from sim.machine.words import (
     C_TASK,
     C_WORDS,
     E_BUSY,
+    E_DUE_NS,
+    E_DUE_NUMBER,
     E_HOME,
     E_QUEUE,
     E_TIMER,
@@ -129,7 +131,12 @@ class Cpus:
 
     def next_arrival(self) -> tuple[int, int, int]:
         """Return whose arrival comes next, when, and its number among SimPy's events."""
-        return timers.next_timer(self._m) if self._words.sched[S_TIMERS] else (NONE, FOREVER, 0)
+        words = self._words
+        if words.sched[S_TIMERS] == 0:
+            return NONE, FOREVER, 0
+        row = words.timers[0]
+        entity = row * E_WORDS
+        return row, words.entities[entity + E_DUE_NS], words.entities[entity + E_DUE_NUMBER]
 
     def arrive(self, row: int) -> None:
         """Let a task go on whose arrival has come."""

@@ -154,7 +154,7 @@ class Lives:
                 event = program.throw(error) if error is not None else program.send(value)
             except StopIteration as stop:
                 return stop.value
-            error = not_an_event(event)
+            error = None if type(event) is simpy.Event else not_an_event(event)
             if error is not None:
                 continue
             try:

@@ -13,6 +13,7 @@ from sim.base.errors import Errno, Refused
 from sim.base.text import shown
 from sim.kernel import stream as codes
 from sim.program.patterns import (
+    SEQUENTIAL,
     Every,
     HotCold,
     Listed,
@@ -68,7 +69,7 @@ def stream(
     *,
     first: int = 0,
     pages: int | None = None,
-    pattern: Pattern,
+    pattern: Pattern = SEQUENTIAL,
     arrivals: NDArray[np.int64] | Every | None = None,
     span: int = 1,
     per_request: int = 1,
@@ -77,22 +78,17 @@ def stream(
 ) -> tuple[dict[str, int], list[int]]:
     """Return the columns of an access stream, and the segments of `store` that it uses.
 
-    Columns that are 0 are left out, but for `accesses`: then there is nothing to do.  Raises
+    Columns as in `NO_OPERATION` are left out, but for `accesses`: 0 means nothing to do.  Raises
     `Refused`, and then uses nothing of `store`.
     """
     first = whole(call, "first", first, 0, region.pages)
     most = region.pages - first
     pages = most if pages is None else whole(call, "pages", pages, 0, most)
+    fields = {"start": region.start_vpn + first, "pages": pages}
     if span != 1:
-        span = whole(call, "span", span, 1)
+        fields["span"] = span = whole(call, "span", span, 1)
     if per_request != 1:
-        per_request = whole(call, "per_request", per_request, 1)
-    fields = {
-        "start": region.start_vpn + first,
-        "pages": pages,
-        "span": span,
-        "per_request": per_request,
-    }
+        fields["per_request"] = per_request = whole(call, "per_request", per_request, 1)
     if drop:
         fields["drop"] = 1
     if cpu_ns != 0:

@@ -80,12 +80,3 @@ def drop_timer(m: Arrays, task: int) -> None:
     last = int(m.timers[int(sched.timers)])
     if last != task:
         place_timer(m, last, place)
-
-
-@compiled
-def next_timer(m: Arrays) -> tuple[int, int, int]:
-    """Return the task whose timer is due next, when, and its number among SimPy's events."""
-    if m.sched[0].timers == 0:
-        return NONE, FOREVER, 0
-    task = int(m.timers[0])
-    return task, int(m.entities[task].due_ns), int(m.entities[task].due_number)

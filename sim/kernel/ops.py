@@ -35,13 +35,13 @@ class Op(int):
 
     `first` and `then` are how it holds the lock in its two parts.  `changes` is whether it changes
     page-table entries that are there; new ones come by faults.  `fields` are columns of
-    `sim.machine.layout.OPERATION`.
+    `sim.machine.layout.OPERATION`, and where they lie.
     """
 
     first: int
     then: int
     changes: bool
-    fields: frozenset[str]
+    fields: dict[str, int]
 
     def __new__(
         cls,
@@ -57,7 +57,7 @@ class Op(int):
         op.first = first
         op.then = first if then is None else then
         op.changes = changes
-        op.fields = frozenset(fields.split())
+        op.fields = {name: O_COLUMNS[name] for name in fields.split()}
         return op
 
 
@@ -120,15 +120,16 @@ _BLANK: Final = NO_OPERATION.view(np.int64).data
 
 
 def begin(m: Arrays, row: int, op: Op, fields: Mapping[str, int]) -> None:
-    """Put an operation into the row of a task; fields that are not given are 0, a file NONE.
+    """Put an operation into the row of a task; what is not given is as in `NO_OPERATION`.
 
     Raises `TypeError` if the operation has no such field.
     """
-    if not fields.keys() <= op.fields:
-        unknown = ", ".join(sorted(fields.keys() - op.fields))
-        raise TypeError(f"operation {tuple(OPS)[op]} has no {unknown}")
-    words, first = m.words.operations, row * O_WORDS
+    words, first, places = m.words.operations, row * O_WORDS, op.fields
     words[first : first + O_WORDS] = _BLANK
-    for name, value in fields.items():
-        words[first + O_COLUMNS[name]] = value
+    try:
+        for name, value in fields.items():
+            words[first + places[name]] = value
+    except KeyError:
+        unknown = ", ".join(sorted(fields.keys() - places.keys()))
+        raise TypeError(f"operation {tuple(OPS)[op]} has no {unknown}") from None
     words[first + O_OP] = op

@@ -35,6 +35,8 @@ C_TASK: Final = _C["task"]
 
 E_WORDS: Final = len(_E)
 E_BUSY: Final = _E["busy"]
+E_DUE_NS: Final = _E["due_ns"]
+E_DUE_NUMBER: Final = _E["due_number"]
 E_HOME: Final = _E["home"]
 E_QUEUE: Final = _E["queue"]
 E_TIMER: Final = _E["timer"]

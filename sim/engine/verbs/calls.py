@@ -65,11 +65,13 @@ class Calls:
         """Have the burst carry out one operation; return its result or raise `Refused`."""
         for name, value in fields.items():
             fields[name] = whole(call, name, value, -MOST)
-        return self._carry_out(call, op, fields)
+        return self.carry_out(call, op, fields, [])
 
-    def _carry_out(self, call: str, op: Op, fields: dict[str, int]) -> Verb:
+    def carry_out(self, call: str, op: Op, fields: dict[str, int], segments: list[int]) -> Verb:
+        """Do that with checked fields; `segments` hold page numbers and arrivals of a stream."""
         task = self.task
         begin(self._m, task.row, op, fields)
+        self._segments = segments
         task.done = done = Event(self._env)
         self._figures.counters["operations"] += 1
         self._cpus.submit(task)
@@ -80,16 +82,11 @@ class Calls:
             refused = Refused(ERRNO[errno], call, by=REFUSED_BY[words[row + O_REFUSED_BY]])
             self._evidence.refused(task, refused)
             raise refused
-        return words[row + O_RESULT]
-
-    def stream(self, call: str, op: Op, fields: dict[str, int], segments: list[int]) -> Verb:
-        """Carry out an access stream, for which `segments` hold page numbers and arrivals."""
-        self._segments = segments
-        yield from self._carry_out(call, op, fields)
         if "arrivals" in fields:
-            self._evidence.requested(self.task)
+            self._evidence.requested(task)
         if segments:
             self.drop_segments()
+        return words[row + O_RESULT]
 
     def drop_segments(self) -> None:
         """Give back the page numbers and arrival times of the stream that has ended."""

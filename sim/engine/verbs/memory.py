@@ -28,13 +28,11 @@ from sim.machine.layout import (
     NONE,
 )
 from sim.program.api import Region
-from sim.program.patterns import SEQUENTIAL
 
 if TYPE_CHECKING:
     from sim.engine.files import FileNames
     from sim.engine.verbs.calls import Calls, Verb
     from sim.machine.machine import Machine
-    from sim.program.patterns import Pattern
 
 ACCESS_BITS: Final = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
 ADVICE_BITS: Final = {  # flags that come, flags that go
@@ -180,21 +178,18 @@ class Memory:
 
     def read(self, region: Region, **how: Any) -> Verb:
         """Read pages of `region`; see `sim.program.api.Process.read`."""
-        return (yield from self._access(region, 0, **how))
+        return self._access("read", region, 0, how)
 
     def write(self, region: Region, **how: Any) -> Verb:
         """Write pages of `region`; see `sim.program.api.Process.read`."""
-        return (yield from self._access(region, 1, **how))
+        return self._access("write", region, 1, how)
 
-    def _access(
-        self, region: Region, write: int, *, pattern: Pattern = SEQUENTIAL, **how: Any
-    ) -> Verb:
-        call = "write" if write else "read"
+    def _access(self, call: str, region: Region, write: int, how: dict[str, Any]) -> Verb:
         _require_region(call, region)
-        fields, segments = stream(self._calls.lists, call, region, pattern=pattern, **how)
+        fields, segments = stream(self._calls.lists, call, region, **how)
         if fields["accesses"] > 0:
             fields["write"] = write
-            yield from self._calls.stream(call, ops.OP_ACCESS, fields, segments)
+            yield from self._calls.carry_out(call, ops.OP_ACCESS, fields, segments)
         return fields["accesses"]
 
 

@@ -88,7 +88,7 @@ class Words:
     column lies is told by `sim.machine.words`.  Views are made anew when arrays grow: keep none.
     """
 
-    __slots__ = ("clock", "cpus", "entities", "operations", "pool", "sched", "tasks")
+    __slots__ = ("clock", "cpus", "entities", "operations", "pool", "sched", "tasks", "timers")
 
     clock: memoryview
     cpus: memoryview
@@ -97,6 +97,7 @@ class Words:
     pool: memoryview
     sched: memoryview
     tasks: memoryview
+    timers: memoryview
 
 
 class Arrays:

@@ -1,7 +1,7 @@
 """The operation that each task has under way: what was asked for, and how far it has come.
 
 Its row is the task's.  It is written anew when an operation begins (`sim.kernel.ops.begin`): the
-fields that the operation has been given, everything else 0, `file` and times NONE.
+fields that the operation has been given, everything else as in `NO_OPERATION`.
 """
 
 from typing import Final
@@ -91,6 +91,8 @@ OPERATION = np.dtype(
 )
 
 NO_OPERATION: Final = np.zeros(1, OPERATION)
-"""A row between operations."""
+"""A row between operations: 0, `file` and times NONE, `span` and `per_request` 1."""
 for _name in ("file", "fault_from_ns"):
     NO_OPERATION[_name] = NONE
+for _name in ("span", "per_request"):
+    NO_OPERATION[_name] = 1
