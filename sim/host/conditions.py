@@ -146,7 +146,7 @@ def rules_condition(assumed: str, running: str | None = None) -> Condition:
     `running` is the kernel that answers, if one does.
     """
     found = f"those of Linux {assumed}"
-    differing = [rule for rule in RULES if (rule.bit & rules_of(assumed)) == 0]
+    differing = [rule for rule in RULES.values() if rule & rules_of(assumed) == 0]
     if running is not None and assumed_release(running) != assumed:
         return Condition(
             "rules", found, f"this kernel is {running}: differences are to be expected"

@@ -39,7 +39,8 @@ from sim.machine.layout import (
     TABLE_MASK,
     Arrays,
 )
-from sim.machine.rules import R_AREA_LOCKS, R_FILE_LOCKS
+from sim.machine.rules.files import R_FILE_LOCKS
+from sim.machine.rules.locks import R_AREA_LOCKS
 from sim.machine.tables import find_table
 
 

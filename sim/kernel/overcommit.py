@@ -3,7 +3,7 @@
 from sim.base.jit import compiled
 from sim.kernel.work import BY_PROMISE, ENOMEM
 from sim.machine.layout import KIND_FILE, ROOT, Arrays
-from sim.machine.rules import R_GUESS_TOTAL
+from sim.machine.rules.limits import R_GUESS_TOTAL
 
 OVERCOMMIT_GUESS = 0
 OVERCOMMIT_ALWAYS = 1

@@ -57,7 +57,7 @@ from sim.kernel.stream import access_step
 from sim.kernel.work import DONE, LOCKED, UNDER_WAY
 from sim.machine.groups import act_for
 from sim.machine.layout import NONE, Arrays
-from sim.machine.rules import R_ADVICE_LOCKS, R_UNMAP_SHARED
+from sim.machine.rules.locks import R_ADVICE_LOCKS, R_UNMAP_SHARED
 
 STEPS = {
     OP_MUNMAP: unmap_step,

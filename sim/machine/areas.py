@@ -14,7 +14,7 @@ from sim.machine.layout import (
     VPN_BITS,
     Arrays,
 )
-from sim.machine.rules import R_ALIGN_FILES, R_ALIGN_LARGE, R_ALIGN_WHOLE, R_MERGE_EITHER
+from sim.machine.rules.areas import R_ALIGN_FILES, R_ALIGN_LARGE, R_ALIGN_WHOLE, R_MERGE_EITHER
 from sim.machine.tables import free_table, new_table
 
 MMAP_TOP_VPN = 0x7FFFF7FFF

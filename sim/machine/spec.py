@@ -11,7 +11,8 @@ from sim.machine.layout import (
     THP_MADVISE,
     THP_NEVER,
 )
-from sim.machine.rules import R_FOLIO_REUSE, rules_of
+from sim.machine.rules import rules_of
+from sim.machine.rules.pages import R_FOLIO_REUSE
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.text import shorten
 from sim.base.units import format_bytes, format_duration
-from sim.machine.rules import R_FOLIO_SIZES, rules_of
+from sim.machine.rules import rules_of
+from sim.machine.rules.pages import R_FOLIO_SIZES
 from sim.scenario.complaints import suggestion
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from sim.base.units import KIB, MIB, MS, PAGE_BYTES, US
-from sim.machine.rules import R_EEVDF, rules_of
+from sim.machine.rules import rules_of
+from sim.machine.rules.limits import R_EEVDF
 
 SEED: Final = 1
 """Root of the random numbers where neither the scenario nor the command line names one."""

@@ -151,8 +151,8 @@ def test_a_broken_rule_is_noticed(runner: KernelRunner, monkeypatch: pytest.Monk
 
     right = {path: predicted(path) for path in answers}
     shown = 0
-    for rule in RULES:
-        turned = rules_of(release) ^ rule.bit
+    for rule in RULES.values():
+        turned = rules_of(release) ^ rule
         monkeypatch.setattr(simulated, "rules_of", lambda _, turned=turned: turned)
         wrong = {path: broken for path in answers if (broken := predicted(path)) != right[path]}
         shown += bool(wrong)

@@ -11,7 +11,8 @@ from support.kernel import DONE, Kernel
 from sim.host.conditions import assumed_release, file_folder
 from sim.kernel import ops
 from sim.machine.layout import A_READ, A_SHARED, A_WRITE, KIND_FILE, NONE
-from sim.machine.rules import R_ALIGN_LARGE, R_ALIGN_WHOLE, rules_of
+from sim.machine.rules import rules_of
+from sim.machine.rules.areas import R_ALIGN_LARGE, R_ALIGN_WHOLE
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 

@@ -16,16 +16,10 @@ from sim.host.conditions import assumed_release
 from sim.kernel.overcommit import may_commit
 from sim.machine.layout import HUGE_PAGES
 from sim.machine.releases import release_name
-from sim.machine.rules import (
-    KERNEL_6_1,
-    KERNEL_6_12,
-    R_ALIGN_LARGE,
-    R_ALIGN_WHOLE,
-    R_AREA_LOCKS,
-    RULES,
-    Rule,
-    rules_of,
-)
+from sim.machine.rules import RULES, rules_of
+from sim.machine.rules.areas import R_ALIGN_LARGE, R_ALIGN_WHOLE
+from sim.machine.rules.locks import R_AREA_LOCKS
+from sim.machine.rules.rule import KERNEL_6_1, KERNEL_6_12, Rule
 from sim.script.predict import predict
 from sim.script.record import OpRecord, format_records
 from sim.script.validity import load_script
@@ -64,13 +58,13 @@ def test_predictions_are_what_that_kernel_said(path: Path, release: str):
 
 @pytest.mark.parametrize(
     "rule",
-    [rule for rule in RULES if claimed(rule) and rule.bit & ASKED_OTHERWISE == 0],
+    [rule for rule in RULES.values() if claimed(rule) and rule & ASKED_OTHERWISE == 0],
     ids=lambda rule: release_name(rule.since),
 )
 def test_a_rule_that_came_too_early_would_show(monkeypatch: pytest.MonkeyPatch, rule: Rule):
     """What the table calls checked is noticed by a script if it is wrong."""
     release = claimed(rule)
-    monkeypatch.setattr(simulated, "rules_of", lambda kernel: rules_of(kernel) ^ rule.bit)
+    monkeypatch.setattr(simulated, "rules_of", lambda kernel: rules_of(kernel) ^ rule)
     assert not all(is_as_recorded(path, release) for path in (*READ_AHEAD, *SCRIPTS))
 
 

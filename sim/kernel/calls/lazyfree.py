@@ -55,7 +55,7 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
-from sim.machine.rules import R_FREE_WHOLE, R_ZERO_SPLIT
+from sim.machine.rules.huge import R_FREE_WHOLE, R_ZERO_SPLIT
 from sim.machine.swap import zap_swap_pte
 from sim.machine.tables import find_table, next_present
 from sim.machine.work import FRAME_FREE, MADVISE_CALL, UNMAP_PTE

@@ -36,7 +36,7 @@ from sim.machine.layout import (
     TABLE_MASK,
     Arrays,
 )
-from sim.machine.rules import R_POPULATE_STOPS
+from sim.machine.rules.areas import R_POPULATE_STOPS
 from sim.machine.tables import find_table
 from sim.machine.work import MADVISE_CALL
 

@@ -36,7 +36,8 @@ from sim.machine.layout import (
     VPN_BITS,
     Arrays,
 )
-from sim.machine.rules import R_PROTECT_HUGE, R_PROTECT_WRITE
+from sim.machine.rules.huge import R_PROTECT_HUGE
+from sim.machine.rules.pages import R_PROTECT_WRITE
 from sim.machine.tables import find_table, next_present
 from sim.machine.work import MADVISE_CALL, MPROTECT_CALL, PROTECT_PTE
 

@@ -29,7 +29,7 @@ from sim.machine.layout import (
     VPN_BITS,
     Arrays,
 )
-from sim.machine.rules import R_GIVE_TABLES
+from sim.machine.rules.areas import R_GIVE_TABLES
 from sim.machine.swap import zap_swap_pte
 from sim.machine.tables import clear_entry, find_table, free_table, free_tables, next_present
 from sim.machine.work import (

@@ -53,7 +53,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.pool import secure
-from sim.machine.rules import R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
+from sim.machine.rules.files import R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
 from sim.machine.tables import make_table, table_room, tables_missing
 from sim.machine.work import (
     CACHE_FILL,

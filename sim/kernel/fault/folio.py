@@ -35,7 +35,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.pool import take_block
-from sim.machine.rules import R_EXCLUSIVE, R_FOLIO_REUSE, R_FOLIO_SIZES, R_REFERENCES
+from sim.machine.rules.pages import R_EXCLUSIVE, R_FOLIO_REUSE, R_FOLIO_SIZES, R_REFERENCES
 from sim.machine.tables import find_table
 from sim.machine.work import FOLIO_PAGE, ZERO_FILL
 

@@ -60,7 +60,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.pool import secure, take_block
-from sim.machine.rules import R_HUGE_SPLIT, R_HUGE_ZERO
+from sim.machine.rules.huge import R_HUGE_SPLIT, R_HUGE_ZERO
 from sim.machine.tables import (
     find_table,
     make_table,

@@ -35,7 +35,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.pool import secure
-from sim.machine.rules import R_FILE_FOLIOS
+from sim.machine.rules.files import R_FILE_FOLIOS
 from sim.machine.work import CACHE_FILL
 
 LOTS_OF_MISSES: Final = 100

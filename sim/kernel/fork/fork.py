@@ -36,7 +36,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.pool import drop_reserve, secure, use_reserve
-from sim.machine.rules import R_FORK_BATCH
+from sim.machine.rules.pages import R_FORK_BATCH
 from sim.machine.tables import find_table, make_table, next_present, table_room, tables_missing
 from sim.machine.work import (
     FORK_EAGER_COPY,

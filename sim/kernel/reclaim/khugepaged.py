@@ -36,7 +36,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.pool import take_block
-from sim.machine.rules import R_COLLAPSE_READONLY
+from sim.machine.rules.huge import R_COLLAPSE_READONLY
 from sim.machine.tables import find_table
 from sim.machine.work import ACCESS
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import GIB, PAGE_BYTES, S, format_bytes, format_duration
-from sim.machine.rules import R_GUESS_TOTAL, rules_of
+from sim.machine.rules import rules_of
+from sim.machine.rules.limits import R_GUESS_TOTAL
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.figures import pages_text
 from sim.scenario.forms.host import commit_limit_pages, data_pages, largest_request_pages

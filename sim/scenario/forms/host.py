@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES
-from sim.machine.rules import R_GUESS_TOTAL, rules_of
+from sim.machine.rules import rules_of
+from sim.machine.rules.limits import R_GUESS_TOTAL
 from sim.machine.watermarks import commit_reserves
 from sim.scenario.hosts import host_watermarks, managed_pages
 from sim.stats.theory import TABLE_ENTRIES

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, S, parse_bytes
 from sim.cost.catalogue import PriceSpec, price_specs
-from sim.machine.rules import (
-    R_ALIGN_LARGE,
-    R_ALIGN_WHOLE,
-    R_FORK_BATCH,
-    R_HUGE_SPLIT,
-    rules_of,
-)
+from sim.machine.rules import rules_of
+from sim.machine.rules.areas import R_ALIGN_LARGE, R_ALIGN_WHOLE
+from sim.machine.rules.huge import R_HUGE_SPLIT
+from sim.machine.rules.pages import R_FORK_BATCH
 from sim.machine.work import NAMES
 from sim.stats.theory import TABLE_ENTRIES
 

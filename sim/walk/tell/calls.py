@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.machine.rules import R_PROTECT_WRITE, R_ZERO_SPLIT, rules_of
+from sim.machine.rules import rules_of
+from sim.machine.rules.huge import R_ZERO_SPLIT
+from sim.machine.rules.pages import R_PROTECT_WRITE
 from sim.script.grammar import TOUCHING_VERBS, Verb
 from sim.walk.tell.words import count, listing
 

@@ -9,7 +9,6 @@ from support.kernel import DONE, Kernel
 from sim.kernel import ops
 from sim.kernel.overcommit import free_guess
 from sim.kernel.work import ENOMEM
-from sim.machine import rules
 from sim.machine.layout import (
     A_ACCOUNT,
     A_DONTFORK,
@@ -22,6 +21,7 @@ from sim.machine.layout import (
 )
 from sim.machine.releases import NEWEST, OLDEST, known_release, parse_release, release_name
 from sim.machine.rules import RULES, rules_of, rules_table
+from sim.machine.rules.rule import NOTHING
 from sim.script.predict import predict
 from sim.script.validity import parse_script
 
@@ -42,8 +42,9 @@ def last_figures(script: str, kernel: str) -> tuple[int, str]:
 
 
 def test_rules_are_in_order_and_each_has_a_bit_of_its_own():
-    assert [rule.since for rule in RULES] == sorted(rule.since for rule in RULES)
-    assert sorted(rule.bit for rule in RULES) == [1 << i for i in range(len(RULES))]
+    since = [rule.since for rule in RULES.values()]
+    assert since == sorted(since)
+    assert sorted(RULES.values()) == [1 << i for i in range(len(RULES))]
 
 
 def test_the_oldest_follows_none_and_the_newest_all():
@@ -51,23 +52,22 @@ def test_the_oldest_follows_none_and_the_newest_all():
     assert rules_of(release_name(NEWEST)) == (1 << len(RULES)) - 1
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: release_name(rule.since))
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_a_rule_holds_from_its_release_on(rule):
     major, minor = rule.since
-    assert rules_of(release_name(rule.since)) & rule.bit
+    assert rules_of(release_name(rule.since)) & rule
     if minor > 0:
-        assert not rules_of(f"{major}.{minor - 1}") & rule.bit
+        assert not rules_of(f"{major}.{minor - 1}") & rule
 
 
-@pytest.mark.parametrize("name", [name for name in vars(rules) if name.startswith("R_")])
+@pytest.mark.parametrize("name", RULES)
 def test_a_rule_is_read_where_it_is_said_to_be_simulated(name):
-    (rule,) = (rule for rule in RULES if rule.bit == getattr(rules, name))
     readers = [
         path.name
         for path in (MODEL_PAGE.parents[1] / "sim").rglob("*.py")
-        if path.name != "rules.py" and re.search(rf"\b{name}\b", path.read_text("utf-8"))
+        if path.parent.name != "rules" and re.search(rf"\b{name}\b", path.read_text("utf-8"))
     ]
-    assert bool(readers) == (rule.checked != rules.NOTHING), readers
+    assert bool(readers) == (RULES[name].checked != NOTHING), readers
 
 
 def test_the_model_page_has_the_table():
