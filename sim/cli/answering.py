@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
+from sim.machine.parts import PARTS
 from sim.stats.enough import enough_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PARTS: Final = {
-    "data": "data",
-    "cow_copies": "copies",
-    "page_tables": "page tables",
-    "kernel_stacks": "kernel stacks",
-    "page_cache": "page cache and shared memory",
-}
+_PARTS: Final = {**PARTS, "page_cache": "page cache and shared memory"}
 _LEAST_SHARE: Final = 0.001
 """Parts of the need that are smaller than this share of it are not worth a word."""
 

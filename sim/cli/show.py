@@ -13,6 +13,7 @@ from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.cli.answering import answer_of, done_in
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
+from sim.machine.parts import PARTS
 from sim.observe.faults import FAULT_METRICS
 from sim.stats.enough import enough_for, independent_values, percentile_needs
 
@@ -36,7 +37,6 @@ _LATENCIES: Final = {
     "runqueue_wait_ns": "wait for a CPU",
 }
 _PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
-_NEED: Final = ("data", "cow_copies", "page_tables", "kernel_stacks", "page_cache")
 _ENDINGS: Final = {
     "horizon": "the horizon was reached",
     "idle": "nothing was left to do",
@@ -180,7 +180,7 @@ def _memory(
     least = "more than " if cut_off else ""
     memory = Table(("memory", ""))
     memory.rows.append(("needed at the peak", f"{least}{format_bytes(need['total'])}"))
-    memory.rows += [(f"  {_words(part)}", format_bytes(need[part])) for part in _NEED]
+    memory.rows += [(f"  {_words(part)}", format_bytes(need[part])) for part in PARTS]
     memory.rows += [(f"free, {kind}", _pages(free[kind])) for kind in ("min", "mean", "end")]
     if host:
         memory.rows.append(("min watermark", _pages(host["min_pages"])))

@@ -11,7 +11,7 @@ from sim.engine.latency import forget_latencies, latencies
 from sim.engine.runqueue import bring_up_to
 from sim.engine.task import State, Task
 from sim.machine import work
-from sim.machine.layout import PEAK
+from sim.machine.layout import PEAK, SAMPLE
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE
 
@@ -144,7 +144,6 @@ class Measurement:
         elapsed_ns = max(1, system.clock.end_ns - self._since_ns)
         some_ns, full_ns = system.pressure.so_far_ns()
         pool, clock = m.pool[0], m.clock[0]
-        peak = {name: int(m.peak[0][name]) * PAGE_BYTES for name in PEAK.names or ()}
         return {
             **{
                 name: counters[name]
@@ -169,12 +168,7 @@ class Measurement:
                 "end": int(pool.free),
             },
             "memory_need_bytes": {
-                "total": peak["total"],
-                "data": peak["data"],
-                "cow_copies": peak["copies"],
-                "page_tables": peak["table"],
-                "kernel_stacks": peak["stack"],
-                "page_cache": peak["cache"],
+                name: int(m.peak[0][name]) * PAGE_BYTES for name in PEAK.names or ()
             },
             "cpu_busy_fraction": (self._busy_now() - self._busy_ns)
             / (elapsed_ns * system.machine.host.cpus),
@@ -215,17 +209,7 @@ class Measurement:
     def _series(self) -> dict[str, list[int]]:
         m = self._system.machine.arrays
         rows: Any = m.samples[: int(m.clock[0].samples)]
-        columns = {
-            "t_ns": "t_ns",
-            "free_pages": "free",
-            "anon_pages": "anon",
-            "page_tables_pages": "table",
-            "kernel_stacks_pages": "stack",
-            "page_cache_pages": "cache",
-            "cow_copies_pages": "copies",
-            "runnable": "runnable",
-        }
-        return {name: rows[field].tolist() for name, field in columns.items()}
+        return {name: rows[name].tolist() for name in SAMPLE.names or ()}
 
     def _distributions(self) -> dict[str, Any]:
         m = self._system.machine.arrays

@@ -87,7 +87,7 @@ def link_copy(m: Arrays, old: int, new: int) -> None:
     m.frames[new].copy_prev = old
     m.frames[after].copy_prev = new
     m.frames[old].copy_next = new
-    m.pool[0].copies += 1
+    m.pool[0].cow_copies += 1
 
 
 @compiled
@@ -99,7 +99,7 @@ def unlink_copy(m: Arrays, pfn: int) -> None:
         before = int(frame.copy_prev)
         m.frames[after].copy_prev = before
         m.frames[before].copy_next = after
-        m.pool[0].copies -= 1
+        m.pool[0].cow_copies -= 1
 
 
 @compiled

@@ -36,12 +36,12 @@ def sample(m: Arrays, until_ns: int) -> None:
         at = int(clock.samples)
         row = m.samples[at]
         row.t_ns = clock.sample_next_ns
-        row.free = pool.free
-        row.anon = m.charged[ROOT, KIND_ANON]
-        row.table = m.charged[ROOT, KIND_TABLE]
-        row.stack = m.charged[ROOT, KIND_STACK]
-        row.cache = m.charged[ROOT, KIND_FILE] + m.charged[ROOT, KIND_SHMEM]
-        row.copies = pool.copies
+        row.free_pages = pool.free
+        row.anon_pages = m.charged[ROOT, KIND_ANON]
+        row.page_tables_pages = m.charged[ROOT, KIND_TABLE]
+        row.kernel_stacks_pages = m.charged[ROOT, KIND_STACK]
+        row.page_cache_pages = m.charged[ROOT, KIND_FILE] + m.charged[ROOT, KIND_SHMEM]
+        row.cow_copies_pages = pool.cow_copies
         row.runnable = clock.runnable
         clock.samples = at + 1
         clock.sample_next_ns += clock.sample_every_ns
@@ -57,12 +57,12 @@ def drop_every_second(m: Arrays) -> None:
         old = m.samples[2 * kept]  # field by field: compiled code cannot assign a whole row
         row = m.samples[kept]
         row.t_ns = old.t_ns
-        row.free = old.free
-        row.anon = old.anon
-        row.table = old.table
-        row.stack = old.stack
-        row.cache = old.cache
-        row.copies = old.copies
+        row.free_pages = old.free_pages
+        row.anon_pages = old.anon_pages
+        row.page_tables_pages = old.page_tables_pages
+        row.kernel_stacks_pages = old.kernel_stacks_pages
+        row.page_cache_pages = old.page_cache_pages
+        row.cow_copies_pages = old.cow_copies_pages
         row.runnable = old.runnable
 
 
@@ -113,10 +113,10 @@ def follow_peaks(m: Arrays) -> None:
     used = anon + cache + table + stack
     if used > peak.total:
         peak.total = used
-        peak.copies = pool.copies
-        peak.data = anon - pool.copies
-        peak.table = table
-        peak.stack = stack
-        peak.cache = cache
+        peak.cow_copies = pool.cow_copies
+        peak.data = anon - pool.cow_copies
+        peak.page_tables = table
+        peak.kernel_stacks = stack
+        peak.page_cache = cache
     if pool.free < m.clock[0].free_min:
         m.clock[0].free_min = pool.free

@@ -11,6 +11,7 @@ from typing import Any, Final
 from markupsafe import Markup, escape
 
 from sim.base.units import format_bytes, format_duration
+from sim.machine.parts import PARTS
 from sim.report.figures.bill import COLOURS, draw_bill, draw_bills
 from sim.report.figures.forks import draw_forks
 from sim.report.figures.free_pages import draw_free_pages
@@ -21,6 +22,8 @@ from sim.report.figures.metrics import draw_metric, draw_paired
 from sim.report.style import FAINT, Drawing
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+_NEED_PARTS: Final = ("cow_copies", "page_tables")
+"""Parts of the need that the table of points has beside the whole."""
 _LKML: Final = re.compile(r"\bLKML ([0-9][\w.-]*[\w])")
 
 
@@ -267,8 +270,7 @@ def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid
                 "" if times is None or math.isnan(times) else f"{times:.2f}",
                 format_bytes(row["bound_bytes"]),
                 format_bytes(row["mean_bytes"]),
-                format_bytes(row["cow_copies_bytes"]),
-                format_bytes(row["page_tables_bytes"]),
+                *(format_bytes(row[f"{part}_bytes"]) for part in _NEED_PARTS),
                 "" if stall is None else _range(stall["low_ns"], stall["high_ns"]),
                 str(row["n"]),
             )
@@ -279,8 +281,7 @@ def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid
         "× data",
         "of it for processes",
         "mean of the peaks",
-        "copies",
-        "page tables",
+        *(PARTS[part] for part in _NEED_PARTS),
         "fork",
         "runs",
     )

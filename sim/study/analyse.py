@@ -27,6 +27,7 @@ from sim.study.points import MEMORY, Axis, Part, Point
 from sim.study.prices import price_list
 from sim.study.records import Record, read_records
 from sim.study.store import Store
+from sim.study.summary import summary_of, values_of
 
 FINDINGS_VERSION: Final = 1
 
@@ -260,7 +261,7 @@ class _Analysis:
         metric, confidence = self.study.answer.metric, self.study.answer.confidence
         records = self.groups[self.part, head, 0]
         latencies = distributions_of(self.store, records)
-        summary = tables.summary_of(records, metric, confidence, latencies)
+        summary = summary_of(records, metric, confidence, latencies)
         if summary is None:
             return f"{metric} ({where}) has no value that could be stated; see the runs."
         return answer.metric_sentence(metric, where, summary, confidence)
@@ -293,7 +294,7 @@ class _Analysis:
         if head in self.needs:
             reached = need_is_sure(self.needs[head], asked.precision)
         else:
-            values = tables.values_of(self.groups[self.part, head, 0], self.study.answer.metric)
+            values = values_of(self.groups[self.part, head, 0], self.study.answer.metric)
             reached = mean_is_sure(
                 values or [],
                 precision=asked.precision,

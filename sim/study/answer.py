@@ -13,7 +13,7 @@ from sim.stats.tolerance import GUARD_LEVEL
 from sim.study.need import Need
 from sim.study.points import Axis, Point
 from sim.study.records import metric_text
-from sim.study.tables import Summary, summary_text
+from sim.study.summary import Summary, summary_text
 from sim.study.trials import Books, Verdict
 
 

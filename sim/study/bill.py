@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sim.base.units import MIB, PAGE_BYTES, format_bytes
+from sim.machine.parts import PARTS
 from sim.program.declared import HEADROOM, Line, advice_of
 from sim.program.signature import keyword_arguments
 from sim.study.inputs import Omission
@@ -17,11 +18,12 @@ from sim.study.need import Need
 CHARGED_IN_PAGES: Final = 64
 """A control group is charged in batches of this many pages a CPU."""
 
-PART_WORDS: Final = {
-    "cow_copies": ("copies", "pages written while the child still shares them"),
-    "page_tables": ("page tables", "those of the parent and of its children"),
-    "kernel_stacks": ("kernel stacks", "16 KiB for every task"),
-    "page_cache": ("page cache", "file pages in use"),
+PART_NOTES: Final = {
+    "data": "pages of the processes, not counting copies",
+    "cow_copies": "pages written while the child still shares them",
+    "page_tables": "those of the parent and of its children",
+    "kernel_stacks": "16 KiB for every task",
+    "page_cache": "file pages in use",
 }
 
 
@@ -72,8 +74,8 @@ def bill(
             Item("slack", data - data_bytes, "what the allocator and the process add to the data"),
         ]
     else:
-        items = [Item("data", data, "pages of the processes, not counting copies")]
-    items += [Item(PART_WORDS[p][0], size, PART_WORDS[p][1]) for p, size in parts.items() if size]
+        items = [Item(PARTS["data"], data, PART_NOTES["data"])]
+    items += [Item(PARTS[p], size, PART_NOTES[p]) for p, size in parts.items() if size]
     host = scenario["host"]
     others = [
         Item("kernel", int(host["kernel_reserve"]), "struct pages, text, slab: not for processes"),

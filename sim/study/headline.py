@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sim.base.errors import InsufficientDataError
-from sim.study import tables
 from sim.study.percentiles import distributions_of, percent_of, pooled_percentile
 from sim.study.plan import Planner
 from sim.study.records import Record
 from sim.study.store import Store
+from sim.study.summary import mean_of
+from sim.study.tables import Groups
 
 Kind = Literal["answered", "more than", "no answer"]
 
@@ -45,7 +46,7 @@ def figure_from(store: Store, metric: str) -> Figure:
     def figure(records: Sequence[Record]) -> float:
         if percent_of(metric) is not None:
             return pooled_percentile(distributions_of(store, records), records, metric)
-        mean = tables.mean_of(records, metric)
+        mean = mean_of(records, metric)
         if mean is None:
             raise InsufficientDataError(f"{metric} has no value in some run")
         return mean
@@ -54,7 +55,7 @@ def figure_from(store: Store, metric: str) -> Figure:
 
 
 def headline(
-    groups: tables.Groups, planner: Planner, hosts_bytes: Mapping[int, int], figure: Figure
+    groups: Groups, planner: Planner, hosts_bytes: Mapping[int, int], figure: Figure
 ) -> Headline:
     """Return what a study's answer is about.
 
@@ -91,7 +92,7 @@ def headline(
 
 
 def unanswered(
-    groups: tables.Groups, planner: Planner, hosts_bytes: Mapping[int, int]
+    groups: Groups, planner: Planner, hosts_bytes: Mapping[int, int]
 ) -> dict[int, tuple[str, ...]]:
     """Return the points of a study that have no answer, or only "more than", and why."""
     found = {}
@@ -153,4 +154,4 @@ def at_least(planner: Planner, records: Sequence[Record]) -> float:
     """
     if planner.study.need is not None:
         return float(max(record.memory_bytes for record in records if record.cut_off))
-    return tables.mean_of(records, planner.study.answer.metric) or 0.0
+    return mean_of(records, planner.study.answer.metric) or 0.0

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sim.machine.parts import PARTS
 from sim.observe.faults import FAULT_METRICS
 
 _SUMMARY: Final = ("count", "mean", "p50", "p90", "p99", "p999", "max")
@@ -11,9 +12,7 @@ _PARTS: Final[dict[str, tuple[str, ...]]] = {
     "request_latency_ns": _SUMMARY,
     "runqueue_wait_ns": _SUMMARY,
     "free_pages": ("min", "mean", "end"),
-    "memory_need_bytes": (
-        "total", "data", "cow_copies", "page_tables", "kernel_stacks", "page_cache",
-    ),
+    "memory_need_bytes": ("total", *PARTS),
 }  # fmt: skip
 _PLAIN: Final = (
     "forks", "vforks", "execs", "exits", "fork_failures", "minor_faults", "major_faults",

@@ -8,15 +8,13 @@ own size.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from sim.base.errors import InsufficientDataError
 from sim.base.units import MIB, PAGE_BYTES
+from sim.machine.parts import PARTS
 from sim.stats.proportion import level_of_a_look
 from sim.stats.tolerance import UpperBound, upper_bound
-
-PARTS: Final = ("data", "cow_copies", "page_tables", "kernel_stacks", "page_cache")
-"""The parts of `memory_need_bytes`, in the order of a bill."""
 
 OnHost = Callable[[int], Mapping[str, Any]]
 """Returns the resolved scenario on a host of so many bytes."""

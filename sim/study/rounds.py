@@ -31,6 +31,7 @@ from sim.study.plan import FRESH_FROM, Cell, Planner
 from sim.study.progress import Progress
 from sim.study.records import read_records
 from sim.study.store import Place, PlannedRun, Store, pack
+from sim.study.summary import values_of
 
 MOST_DOUBLINGS: Final = 3
 """A host on which a need is measured grows to 8 times what the study says, at most."""
@@ -188,7 +189,7 @@ class Rounds:
         unsure = []
         for point in points:
             part = self._planner.main_part
-            values = tables.values_of(groups.get((part, point, 0), []), answer.metric)
+            values = values_of(groups.get((part, point, 0), []), answer.metric)
             sure = values is not None and adaptive.mean_is_sure(
                 values,
                 precision=often[point].precision,

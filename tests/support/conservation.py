@@ -366,7 +366,7 @@ class Conservation(RuleBasedStateMachine):
             m.areas.tobytes(),
             spaces.tobytes(),
             tuple(m.frames[name][used].tobytes() for name in names),
-            [int(m.pool[0][n]) for n in ("copies", "committed")],
+            [int(m.pool[0][n]) for n in ("cow_copies", "committed")],
             m.charged.tobytes(),
             self.kernel.free(),
         )

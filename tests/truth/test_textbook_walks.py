@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.machine.work import COW_COPY, NAMES
 from sim.script.validity import load_script
 from sim.walk.tell.story import MachineChoice, tell
 
@@ -112,9 +113,13 @@ def told(path, **choice):
     return tell(load_script(path), MachineChoice(**{"frames": 64, **choice}))
 
 
+def named(faults):
+    return {NAMES[kind]: n for kind, n in faults.items()}
+
+
 def effects(story):
     return [
-        (c.effects.faults, c.effects.taken.total(), c.effects.returned.total())
+        (named(c.effects.faults), c.effects.taken.total(), c.effects.returned.total())
         for c in story.chapters
     ]
 
@@ -151,7 +156,7 @@ def test_one_pool_serves_copies_and_heaps():
     path = ROOT / "experiments" / "001_textbook" / "walk" / "2_one_pool.txt"
     killed = told(path, frames=49)
     assert [(kill.asked, kill.victim) for c in killed.chapters for kill in c.kills] == [("P", "H")]
-    assert killed.chapters[6].effects.faults == {"cow_copy": 4}
+    assert killed.chapters[6].effects.faults == {COW_COPY: 4}
     waits = told(path, frames=49, policy="wait")
     assert [(c.number, c.ending, c.minor_faults) for c in waits.chapters[6:]] == [
         (7, "waits", 2),

@@ -5,6 +5,7 @@ What else there is to say of one is said where it matters: here is seen that it 
 
 import re
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from support.machines import machine
@@ -15,11 +16,15 @@ from sim.kernel import ops
 from sim.kernel.ops import OPS, Op, begin
 from sim.kernel.step import STEPS
 from sim.machine import work
-from sim.machine.layout import NONE, OPERATION
+from sim.machine.layout import NONE, OPERATION, PEAK, SAMPLE
+from sim.machine.parts import PARTS
 from sim.machine.work import DRAW_HOT, DRAW_PAGE, DRAW_ROWS, KINDS, N_DRAWS, NAMES, Kind
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
 from sim.program.api import Process
+from sim.program.declared import LeftOut
+from sim.report.figures.bill import COLOURS, POINT_PARTS
 from sim.script.grammar import Verb
+from sim.study.bill import PART_NOTES
 from sim.study.metric_names import METRICS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -81,6 +86,21 @@ def test_each_kind_of_minor_fault_has_its_metric():
         "file_map": "file_maps",
         "spurious": "spurious_faults",
     }
+
+
+# -- parts of memory ----------------------------------------------------------------------
+
+
+def test_each_part_of_memory_is_measured_told_and_documented():
+    assert PEAK.names == ("total", *PARTS)
+    assert {f"memory_need_bytes.{part}" for part in PARTS} <= set(METRICS)
+    assert {f"{part}_pages" for part in PARTS} - {"data_pages"} <= set(SAMPLE.names or ())
+    assert PARTS.keys() == PART_NOTES.keys()
+    assert set(PARTS.values()) <= COLOURS.keys()
+    assert {f"{part}_bytes" for part in PARTS} >= {column for _, column, _ in POINT_PARTS if column}
+    assert set(get_args(get_type_hints(LeftOut)["part"])) <= PARTS.keys()
+    page = (DOCS / "model.md").read_text(encoding="utf-8")
+    assert [part for part in PARTS if f"`{part}`" not in page] == []
 
 
 # -- operations ---------------------------------------------------------------------------

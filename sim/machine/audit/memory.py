@@ -130,7 +130,7 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32], charged: NDArray[np.int64])
                 return 9, pfn
             if kind != NONE:
                 charged[int(frame.group), kind] += 1
-    if copies != m.pool[0].copies:
+    if copies != m.pool[0].cow_copies:
         return 16, copies
     return OK, 0
 

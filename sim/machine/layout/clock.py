@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 
+from sim.machine.parts import PARTS
 from sim.machine.work import N_LINES
 
 CLOCK = np.dtype(
@@ -35,15 +36,25 @@ CLOCK = np.dtype(
     ]
 )
 
-PEAK = np.dtype([(name, "i8") for name in ("total", "data", "copies", "table", "stack", "cache")])
+PEAK = np.dtype([(name, "i8") for name in ("total", *PARTS)])
 """Frames in use when there were most, in all and by what they were for."""
 
 SAMPLE = np.dtype(
     [
         (name, "i8")
-        for name in ("t_ns", "free", "anon", "table", "stack", "cache", "copies", "runnable")
+        for name in (
+            "t_ns",
+            "free_pages",
+            "anon_pages",
+            "page_tables_pages",
+            "kernel_stacks_pages",
+            "page_cache_pages",
+            "cow_copies_pages",
+            "runnable",
+        )
     ]
 )
+"""A row of the time series, which has these names."""
 
 LATENCY = np.dtype(
     [

@@ -42,7 +42,7 @@ POOL = np.dtype(
             "pending",  # what there is for the engine to see to, as PENDING_ bits
             "head",  # the one of them that may try, or NONE
             "released",  # frames freed and references dropped since last asked
-            "copies",  # anonymous frames beyond one per page of data
+            "cow_copies",  # anonymous frames beyond one per page of data
             "committed",  # pages promised to everybody (`Committed_AS`)
             "under_way",  # pages that the device is reading, or has been asked for
             "requests",  # rows of `requests` that the device has not taken yet

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sim.base.units import GIB, MIB, format_bytes
+from sim.machine.parts import PARTS
 from sim.report.style import (
     BLUE,
     BROWN,
@@ -23,14 +24,17 @@ from sim.report.style import (
     ink_on,
 )
 
-COLOURS: Final[Mapping[str, str]] = {
-    "data set": BLUE,
+_PART_COLOURS: Final = {
     "data": BLUE,
+    "cow_copies": ORANGE,
+    "page_tables": GREEN,
+    "kernel_stacks": PINK,
+    "page_cache": BROWN,
+}
+COLOURS: Final[Mapping[str, str]] = {
+    **{PARTS[part]: colour for part, colour in _PART_COLOURS.items()},
+    "data set": BLUE,
     "slack": SKY,
-    "copies": ORANGE,
-    "page tables": GREEN,
-    "kernel stacks": PINK,
-    "page cache": BROWN,
     "margin": YELLOW,
     "kernel": GREY,
     "min watermark": PURPLE,
@@ -38,10 +42,11 @@ COLOURS: Final[Mapping[str, str]] = {
 """Colour of every item, on the bar and in the table beside it."""
 
 POINT_PARTS: Final = (
-    ("data", "data_bytes", BLUE),
-    ("copies", "cow_copies_bytes", ORANGE),
-    ("page tables", "page_tables_bytes", GREEN),
-    ("page cache", "page_cache_bytes", BROWN),
+    *(
+        (PARTS[part], f"{part}_bytes", colour)
+        for part, colour in _PART_COLOURS.items()
+        if part != "kernel_stacks"  # too narrow to be seen
+    ),
     ("kernel, watermark, margin", "", GREY),
 )
 """Items of the bills of all points, the last one being what is left."""

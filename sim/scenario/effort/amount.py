@@ -10,9 +10,12 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES
+from sim.machine import work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sim.machine.work import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +82,18 @@ def work_s(amount: Amount, host: Mapping[str, Any]) -> float:
 def done(document: Mapping[str, Any]) -> Amount:
     """Return what a run did, by its result; from the end of warm-up on."""
 
-    def units(*lines: str) -> float:
-        return float(sum(document["work"].get(line, {"units": 0})["units"] for line in lines))
+    def units(*kinds: Kind) -> float:
+        return float(
+            sum(document["work"].get(work.NAMES[kind], {"units": 0})["units"] for kind in kinds)
+        )
 
     metrics = document["metrics"]
     return Amount(
-        fills=units("zero_fill", "folio_page") + 512 * units("huge_zero_fill"),
-        copies=units("cow_copy", "fork_eager_copy") + 512 * units("huge_copy"),
-        accesses=units("access"),
-        removed=units("unmap_pte"),
-        cached=units("file_map", "file_map_around", "cache_fill"),
+        fills=units(work.ZERO_FILL, work.FOLIO_PAGE) + 512 * units(work.HUGE_ZERO_FILL),
+        copies=units(work.COW_COPY, work.FORK_EAGER_COPY) + 512 * units(work.HUGE_COPY),
+        accesses=units(work.ACCESS),
+        removed=units(work.UNMAP_PTE),
+        cached=units(work.FILE_MAP, work.FILE_MAP_AROUND, work.CACHE_FILL),
         requests=metrics["request_latency_ns"]["count"],
         processes=len(document["processes"]),
         operations=document["operations"],

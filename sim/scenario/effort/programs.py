@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import S, pages_for
+from sim.machine import work
 from sim.program.presets import program_image
 from sim.program.shipped.prefork_web import BATCH
 from sim.program.shipped.redis import CHUNK_PAGES, CRON_NS, SAVER_STRETCHES
@@ -37,7 +38,7 @@ def redis_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: int
     if not saves:
         return load
     save_ns = heap.used_bytes * S / arguments["save_speed_bytes_per_s"] + pages * setting.ns(
-        "access"
+        work.ACCESS
     )
     lasts_ns = saves * (arguments["save_every_ns"] + save_ns + CRON_NS / 2)
     share = min(1.0, horizon_ns / lasts_ns) if lasts_ns else 1.0
@@ -140,7 +141,7 @@ def growth_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: in
     )  # fmt: skip
     if malloc and arguments["step_bytes"] < 128 * 1024:
         step = _written(touched).times(1.0) + Amount(operations=MALLOC_OPERATIONS, dispatches=0.2)
-    cpu_ns = arguments["step_cpu_ns"] + touched * setting.ns("zero_fill")
+    cpu_ns = arguments["step_cpu_ns"] + touched * setting.ns(work.ZERO_FILL)
     cycle_ns = arguments["steps"] * cpu_ns
     busy = processes * cycle_ns / max(1.0, cycle_ns + arguments["hold_ns"])
     if busy > setting.cpus:

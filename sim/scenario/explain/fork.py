@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import GIB, format_bytes, format_duration, pages_for
+from sim.machine import work
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.fork import fork_ns
 
@@ -36,6 +37,6 @@ def forks_section(setting: Setting, host: Mapping[str, Any]) -> Section:
         )
         for rss in sorted({*published, GIB // 64, GIB, 16 * GIB})
     ]
-    base = format_duration(round(setting.ns("vfork_base")))
+    base = format_duration(round(setting.ns(work.VFORK_BASE)))
     lines.append(("vfork, posix_spawn", f"{base} whatever the size; the parent waits until exec"))
     return Section("Fork times at these prices, without waiting", tuple(lines))

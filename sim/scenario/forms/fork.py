@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sim.machine import work
 from sim.stats.theory import TABLE_ENTRIES, page_table_pages
 
 if TYPE_CHECKING:
@@ -26,19 +27,19 @@ def fork_ns(setting: Setting, pages: int) -> float:
     small = pages - huge * TABLE_ENTRIES
     leaves = -(-small // TABLE_ENTRIES)
     tables = max(LEAST_TABLES, page_table_pages(pages))
-    fixed = ns("fork_base") + FORK_AREAS * ns("fork_area") + ns("fork_flush")
+    fixed = ns(work.FORK_BASE) + FORK_AREAS * ns(work.FORK_AREA) + ns(work.FORK_FLUSH)
     if setting.fork == "eager":
-        split = huge * ns("huge_split")
-        copied = pages * (ns("fork_pte") + ns("fork_eager_copy"))
-        return fixed + split + tables * ns("fork_table") + copied
+        split = huge * ns(work.HUGE_SPLIT)
+        copied = pages * (ns(work.FORK_PTE) + ns(work.FORK_EAGER_COPY))
+        return fixed + split + tables * ns(work.FORK_TABLE) + copied
     if setting.fork in ("on_demand", "async"):
-        lent = leaves * ns("fork_pte")
+        lent = leaves * ns(work.FORK_PTE)
         if setting.fork == "on_demand":
-            lent += leaves * ns("fork_folio")
+            lent += leaves * ns(work.FORK_FOLIO)
         above = page_table_pages(pages) - -(-pages // TABLE_ENTRIES) - 1  # the first is fork's own
-        return fixed + (above + huge) * ns("fork_table") + lent + huge * ns("fork_huge")
+        return fixed + (above + huge) * ns(work.FORK_TABLE) + lent + huge * ns(work.FORK_HUGE)
     folios = small
     if setting.counts_folios:
         folios = setting.folios(pages)
-    copied = small * ns("fork_pte") + folios * ns("fork_folio") + huge * ns("fork_huge")
-    return fixed + tables * ns("fork_table") + copied
+    copied = small * ns(work.FORK_PTE) + folios * ns(work.FORK_FOLIO) + huge * ns(work.FORK_HUGE)
+    return fixed + tables * ns(work.FORK_TABLE) + copied

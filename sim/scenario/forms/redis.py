@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration, pages_for
+from sim.machine import work
 from sim.program.shipped.redis import CRON_NS
 from sim.program.shipped.redis_declared import HEAP_PARAMETERS
 from sim.program.shipped.redis_expect import saved_copies
@@ -110,7 +111,7 @@ def _not_served(arguments: Mapping[str, Any], setting: Setting, heap: RedisHeap)
         return "arrivals come from a file"
     if setting.cpus < 2:
         return "with one CPU the child takes the server's time"
-    faults_ns = _touched(heap) * (setting.ns("cow_copy") + setting.ns("access"))
+    faults_ns = _touched(heap) * (setting.ns(work.COW_COPY) + setting.ns(work.ACCESS))
     if arguments["writes_per_s"] * (arguments["request_cpu_ns"] + faults_ns) / S > BUSY:
         return f"writes and their faults take the server more than {BUSY:.0%} of its time"
     return ""
@@ -120,13 +121,13 @@ def _save_of(heap: RedisHeap, arguments: Mapping[str, Any], setting: Setting) ->
     """Return a save: the child copies what fork left to it, reads all, and exits."""
     ns = setting.ns
     page_ns = round(heap.used_bytes * S / arguments["save_speed_bytes_per_s"] / heap.pages)
-    a_page = page_ns + ns("access") + ns("unmap_pte")
+    a_page = page_ns + ns(work.ACCESS) + ns(work.UNMAP_PTE)
     if _gives_back(heap, arguments) or setting.fork == "eager":
-        a_page += ns("frame_free")
+        a_page += ns(work.FRAME_FREE)
     if setting.fork == "async":
-        a_page += ns("fork_pte") + ns("fork_folio")
-    dump_ns = pages_for(arguments["dump_cache_bytes"]) * ns("cache_fill")
-    child_ns = ns("exit_base") + heap.pages * a_page + dump_ns
+        a_page += ns(work.FORK_PTE) + ns(work.FORK_FOLIO)
+    dump_ns = pages_for(arguments["dump_cache_bytes"]) * ns(work.CACHE_FILL)
+    child_ns = ns(work.EXIT_BASE) + heap.pages * a_page + dump_ns
     return _Save(heap, arguments, setting, fork_ns(setting, heap.pages), child_ns)
 
 
@@ -235,9 +236,9 @@ def _load(save: _Save) -> Form:
 
 def _ends(save: _Save) -> Form:
     """Return when the server is done: it loads, and waits before each save."""
-    load_ns = save.heap.pages * (save.setting.ns("zero_fill") + save.setting.ns("access"))
+    load_ns = save.heap.pages * (save.setting.ns(work.ZERO_FILL) + save.setting.ns(work.ACCESS))
     if save.setting.huge:
-        load_ns = save.heap.pages * save.setting.ns("access")
+        load_ns = save.heap.pages * save.setting.ns(work.ACCESS)
     a_save_ns = save.arguments["save_every_ns"] + save.lasts_ns + CRON_NS / 2
     saves = save.arguments["saves"]
     return Form(

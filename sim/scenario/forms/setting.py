@@ -17,6 +17,8 @@ from sim.stats.theory import TABLE_ENTRIES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sim.machine.work import Kind
+
 HUGE_PAGES: Final = TABLE_ENTRIES
 MMAP_TOP_VPN: Final = 0x7FFFF7FFF
 """Where mappings end, as `sim.machine.areas` has it, whose import takes a second."""
@@ -58,9 +60,9 @@ class Setting:
     read_ahead_pages: int = 32
     rules: int = 0
 
-    def ns(self, price: str) -> float:
-        """Return the mean of a price."""
-        return self.prices[price].mean_ns
+    def ns(self, kind: Kind) -> float:
+        """Return the mean price of a kind of work."""
+        return self.prices[NAMES[kind]].mean_ns
 
     @property
     def whole_copies(self) -> bool:

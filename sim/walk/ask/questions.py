@@ -105,7 +105,7 @@ def _faults(c: Chapter, story: Story, rng: np.random.Generator) -> Asked:
 
 
 def _kind(c: Chapter, story: Story, rng: np.random.Generator) -> Asked:
-    kinds = [FAULTS.get(kind, kind) for kind in c.effects.faults] or [NO_FAULT]
+    kinds = [FAULTS[kind] for kind in c.effects.faults] or [NO_FAULT]
     return "What kind of fault is it?", _KINDS_OF_FAULT, kinds[0]
 
 

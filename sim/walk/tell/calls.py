@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sim.machine import work
 from sim.machine.rules import rules_of
 from sim.machine.rules.huge import R_ZERO_SPLIT
 from sim.machine.rules.pages import R_PROTECT_WRITE
@@ -70,7 +71,7 @@ def _map(c: Chapter) -> list[str]:
 def _fork(c: Chapter, kind: str) -> list[str]:
     child, lines, effects = c.operation.child, c.effects.lines, c.effects
     text = []
-    entries = lines["fork_pte"]
+    entries = lines[work.FORK_PTE]
     if kind == "on_demand":
         text.append(
             "Leaf tables are shared, not copied: parent and child use the same ones, which neither "
@@ -81,13 +82,13 @@ def _fork(c: Chapter, kind: str) -> list[str]:
             "The call leaves the leaf tables to the child, which copies them before it goes on; "
             "both sides become read-only, and each frame has one more reference."
         )
-    elif lines["fork_eager_copy"]:
+    elif lines[work.FORK_EAGER_COPY]:
         text.append(
             f"Every page is copied at once: {count(effects.taken['data'], 'frame')}. Neither side "
             "will fault for them."
         )
     else:
-        huge = f" and {count(lines['fork_huge'], 'huge entry')}" if lines["fork_huge"] else ""
+        huge = f" and {count(lines[work.FORK_HUGE], 'huge entry')}" if lines[work.FORK_HUGE] else ""
         text.append(
             f"Page tables are copied, pages are not: `copy_page_range` copies "
             f"{count(entries, 'entry')}{huge}, the stack's included; both sides become read-only, "
@@ -124,8 +125,8 @@ def _vfork(c: Chapter) -> list[str]:
 def _drop(c: Chapter, first: str) -> list[str]:
     back = frames_for(c.effects.returned) or "nothing"
     text = [f"{first} Back in the pool: {back}."]
-    kept = c.effects.lines["unmap_pte"] - c.effects.returned["data"]
-    if kept > 0 and not c.effects.lines["huge_split"]:
+    kept = c.effects.lines[work.UNMAP_PTE] - c.effects.returned["data"]
+    if kept > 0 and not c.effects.lines[work.HUGE_SPLIT]:
         what = "1 entry" if kept == 1 else f"{kept} entries"
         text.append(
             f"{what} mapped a frame that stays: it is somebody else's too, in the page cache, or "
@@ -164,7 +165,7 @@ def _dontneed(c: Chapter) -> list[str]:
 
 
 def _protect(c: Chapter, rules: int) -> list[str]:
-    changed = c.effects.lines["protect_pte"]
+    changed = c.effects.lines[work.PROTECT_PTE]
     mode = c.operation.mode
     if "w" in mode:
         at_once = "whose page is exclusive (or a shared file's, dirty); the others"
@@ -185,7 +186,7 @@ def _advise(c: Chapter) -> list[str]:
 
 
 def _free(c: Chapter, rules: int) -> list[str]:
-    if c.effects.lines["huge_split"]:
+    if c.effects.lines[work.HUGE_SPLIT]:
         back = frames_for(c.effects.returned) or "nothing"
         zeroes = "those that hold only zeroes become the zero page"
         if not rules & R_ZERO_SPLIT:
@@ -201,7 +202,7 @@ def _free(c: Chapter, rules: int) -> list[str]:
 
 
 def _collapse(c: Chapter) -> list[str]:
-    blocks = c.effects.lines["collapse"]
+    blocks = c.effects.lines[work.COLLAPSE]
     if not blocks:
         return ["No aligned 2 MiB of the range could become a huge page, or all of them were."]
     return [

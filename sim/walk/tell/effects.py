@@ -27,7 +27,7 @@ from sim.machine.work import (
     FORK_TABLE,
     HUGE_SPLIT,
     MAJOR_FAULT,
-    NAMES,
+    SEGFAULT,
     TABLE_ALLOC,
 )
 from sim.script.grammar import Operation, Verb
@@ -60,7 +60,7 @@ PURPOSES: Final = {
     "page cache": (KIND_FILE, KIND_SHMEM),
 }
 """What frames are taken for, and the kinds of memory that are."""
-SEGFAULT: Final = "segfault"
+NO_FAULT: Final = NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Old:
 class Touch:
     """One page touched, or faulted in, by one step.
 
-    `kind` names the line of work of its fault (``zero_fill``), `SEGFAULT`, or is "" where there was
+    `kind` is the kind of work of its fault, such as `ZERO_FILL`, or `NO_FAULT` where there was
     none.  `mappers` map the page's frame now; `left` those that map the frame it had before, where
     that is another, which has `left_refs` references left.  `around` pages were mapped besides;
     `tables` frames went into page tables; `in_shared_table` says that a leaf table that others
@@ -87,7 +87,7 @@ class Touch:
     process: str
     vpn: int
     write: bool
-    kind: str
+    kind: int
     area: Area | None
     before: Entry | None
     old: Old | None
@@ -107,21 +107,21 @@ class Touch:
 class Effects:
     """All that an operation did.
 
-    `lines` counts units of work by the names in `sim.machine.work`; `taken` and `returned` count
+    `lines` counts units of work by the kinds in `sim.machine.work`; `taken` and `returned` count
     frames by `PURPOSES`.  For a fork, `copied` says of each region of the parent whether its page
     tables are copied (1), not (0), or the child gets no such area (-1).
     """
 
     touches: list[Touch] = field(default_factory=list)
-    lines: Counter[str] = field(default_factory=Counter)
+    lines: Counter[int] = field(default_factory=Counter)
     taken: Counter[str] = field(default_factory=Counter)
     returned: Counter[str] = field(default_factory=Counter)
     copied: dict[str, int] = field(default_factory=dict)
 
     @property
-    def faults(self) -> dict[str, int]:
+    def faults(self) -> dict[int, int]:
         """Faults by kind, in the order in which they came; SIGSEGV is one."""
-        return dict(Counter(touch.kind for touch in self.touches if touch.kind))
+        return dict(Counter(touch.kind for touch in self.touches if touch.kind != NO_FAULT))
 
 
 class Witness:
@@ -185,9 +185,9 @@ class Witness:
         """Take down what the step did."""
         m = self._scripted.machine.arrays
         clock = m.clock[0]
-        lines: Counter[str] = Counter()
+        lines: Counter[int] = Counter()
         for line, units in m.receipt[: int(clock.lines)].tolist():
-            lines[NAMES[line]] += units
+            lines[line] += units
         self._effects.lines += lines
         for purpose, now in self._counters().items():
             change = now - self._used[purpose]
@@ -198,17 +198,15 @@ class Witness:
         kind = int(clock.kind)
         if kind == BEGUN:  # told of where it is served
             return
-        if kind != NONE or int(m.operations[process.row].op) == OP_ACCESS:
-            self.minor_faults += kind not in (NONE, MAJOR_FAULT)
+        if kind != NO_FAULT or int(m.operations[process.row].op) == OP_ACCESS:
+            self.minor_faults += kind not in (NO_FAULT, MAJOR_FAULT)
             self._effects.touches.append(self._touch(process, kind, lines))
 
     def invalid(self, process: ScriptedProcess) -> None:
         """Take down the access, just refused, that ends a process."""
-        self._effects.touches.append(self._touch(process, NONE, Counter(), SEGFAULT))
+        self._effects.touches.append(self._touch(process, SEGFAULT, Counter()))
 
-    def _touch(
-        self, process: ScriptedProcess, kind: int, lines: Counter[str], name: str = ""
-    ) -> Touch:
+    def _touch(self, process: ScriptedProcess, kind: int, lines: Counter[int]) -> Touch:
         m = self._scripted.machine.arrays
         t = m.tasks[process.row]
         space = int(t.space)
@@ -221,7 +219,7 @@ class Witness:
             self._name(process),
             self._vpn,
             _writes(m, m.operations[process.row], row),
-            name or ("" if kind == NONE else NAMES[kind]),
+            kind,
             area_facts(m, row) if inside else None,
             before,
             self._old,
@@ -230,10 +228,10 @@ class Witness:
             self._mappers(after),
             self._mappers(before) if moved else (),
             int(m.frames[before.pfn].refs) if moved and before is not None else 0,
-            lines[NAMES[FILE_MAP_AROUND]],
-            lines[NAMES[TABLE_ALLOC]],
-            NAMES[HUGE_SPLIT] in lines,
-            lines[NAMES[FORK_TABLE]] > 0,
+            lines[FILE_MAP_AROUND],
+            lines[TABLE_ALLOC],
+            HUGE_SPLIT in lines,
+            lines[FORK_TABLE] > 0,
             free_frames(m),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.machine import work
 from sim.walk.tell.calls import about_call, frames_for
 from sim.walk.tell.state import DATA, STACK, TABLE
 from sim.walk.tell.story import KILLED, NOT_DONE, SIGSEGV, WAITS
@@ -12,21 +13,23 @@ from sim.walk.tell.why import Reason, reasons
 from sim.walk.tell.words import count
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sim.walk.tell.story import Chapter, Kill, Story
 
-FAULTS: Final = {
-    "zero_fill": "zero-fill",
-    "zero_page_map": "zero-page map",
-    "cow_copy": "copy",
-    "cow_reuse": "reuse",
-    "file_map": "file map",
-    "spurious": "dirtying",
-    "huge_zero_fill": "huge zero-fill",
-    "huge_copy": "huge copy",
-    "major_fault": "major fault",
-    "segfault": "SIGSEGV",
+FAULTS: Final[dict[int, str]] = {
+    work.ZERO_FILL: "zero-fill",
+    work.ZERO_PAGE_MAP: "zero-page map",
+    work.COW_COPY: "copy",
+    work.COW_REUSE: "reuse",
+    work.FILE_MAP: "file map",
+    work.SPURIOUS: "dirtying",
+    work.HUGE_ZERO_FILL: "huge zero-fill",
+    work.HUGE_COPY: "huge copy",
+    work.MAJOR_FAULT: "major fault",
+    work.SEGFAULT: "SIGSEGV",
 }
-"""Names of faults, by the lines of work they are counted as."""
+"""What faults are called, by the kinds of work they are."""
 
 
 FORKS: Final = {
@@ -62,10 +65,14 @@ def machine_line(story: Story) -> str:
 def faults_text(chapter: Chapter) -> str:
     """Return the faults of an operation by kind: ``4 zero-fills``."""
     found = [
-        count(n, FAULTS.get(kind, kind)) if kind != "segfault" else FAULTS[kind]
+        count(n, FAULTS[kind]) if kind != work.SEGFAULT else FAULTS[kind]
         for kind, n in chapter.effects.faults.items()
     ]
     return ", ".join(found) or "no fault"
+
+
+def _named(faults: Mapping[int, int]) -> dict[str, int]:
+    return {work.NAMES[kind]: n for kind, n in faults.items()}
 
 
 def pool_text(chapter: Chapter) -> str:
@@ -160,7 +167,7 @@ def chapter_json(chapter: Chapter, story: Story, *, why: bool) -> dict[str, Any]
         "line": chapter.operation.line,
         "goes_on": chapter.goes_on,
         "minor_faults": chapter.minor_faults,
-        "faults": effects.faults,
+        "faults": _named(effects.faults),
         "frames_taken": dict(effects.taken),
         "frames_returned": dict(effects.returned),
         "free_frames": chapter.free,
@@ -184,7 +191,7 @@ def chapter_json(chapter: Chapter, story: Story, *, why: bool) -> dict[str, Any]
         document["newest"] = {
             "kernel": story.newest.choice.kernel,
             "minor_faults": now.minor_faults,
-            "faults": now.effects.faults,
+            "faults": _named(now.effects.faults),
             "frames_taken": dict(now.effects.taken),
             "frames_returned": dict(now.effects.returned),
             "ending": now.ending,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.machine import work
 from sim.machine.layout import HUGE_PAGES
-from sim.walk.tell.effects import SEGFAULT
+from sim.walk.tell.effects import NO_FAULT
 from sim.walk.tell.state import CACHE
 from sim.walk.tell.words import count, listing, pages_of, span
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from sim.walk.tell.effects import Touch
     from sim.walk.tell.names import Names
-
-NO_FAULT: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def _reason(run: list[Touch], names: Names) -> Reason:
         text = f"The leaf table is shared with another process: it is copied first. {text}"
     if first.tables:
         text += f" {count(first.tables, 'more frame')} for page tables on the way to it."
-    if first.kind not in (NO_FAULT, SEGFAULT):
+    if first.kind not in (NO_FAULT, work.SEGFAULT):
         text += f" {first.free:,} left in the pool."
     text = f"{names.page(first.vpn)}: {text}"
     if len(run) > 1:
@@ -102,7 +101,7 @@ def _reason(run: list[Touch], names: Names) -> Reason:
                 details.append(f"{last.free:,} left")
             text += f": {', '.join(details)}" if details else ""
         text += "."
-    faults = sum(touch.kind not in (NO_FAULT, SEGFAULT) for touch in run)
+    faults = sum(touch.kind not in (NO_FAULT, work.SEGFAULT) for touch in run)
     return Reason(pages_of(first.vpn, last.vpn, names), rule, function, text, faults)
 
 
@@ -117,47 +116,47 @@ def rule_of(touch: Touch) -> tuple[str, str]:
         if not touch.write:
             return "read_present", "none: the processor walks the page table"
         return "write_present", "none: the processor walks the page table"
-    if kind == SEGFAULT:
+    if kind == work.SEGFAULT:
         if area is None:
             return "no_area", "bad_area_nosemaphore"
         return "not_permitted", "bad_area_access_error"
     is_huge = touch.after is not None and touch.after.huge
-    if kind == "zero_page_map":
+    if kind == work.ZERO_PAGE_MAP:
         return ("huge_zero_page", "do_huge_pmd_anonymous_page") if is_huge else (
             "zero_page", "do_anonymous_page"
         )  # fmt: skip
-    if kind == "huge_zero_fill":
+    if kind == work.HUGE_ZERO_FILL:
         if before is not None:
             return "huge_zero_page_written", "do_huge_zero_wp_pmd"
         return "huge_zero_fill", "do_huge_pmd_anonymous_page"
-    if kind == "zero_fill":
+    if kind == work.ZERO_FILL:
         if area is not None and area.kind != "anonymous":
             return "shmem_fill", "do_shared_fault" if touch.write else "do_read_fault"
         if before is not None:
             return "zero_page_written", "wp_page_copy"
         return "zero_fill", "do_anonymous_page"
-    if kind == "cow_copy":
+    if kind == work.COW_COPY:
         if before is None:
             return "cache_copied", "do_cow_fault"
         if touch.old is not None and touch.old.use == CACHE:
             return "mapped_cache_copied", "wp_page_copy"
         return "cow_copy", "wp_page_copy"
-    if kind == "huge_copy":
+    if kind == work.HUGE_COPY:
         return "huge_copy", "do_huge_pmd_wp_page"
-    if kind == "cow_reuse":
+    if kind == work.COW_REUSE:
         return ("huge_reuse", "do_huge_pmd_wp_page") if is_huge else ("cow_reuse", "wp_page_reuse")
-    if kind == "file_map":
+    if kind == work.FILE_MAP:
         if touch.write:
             return "cache_mapped_writable", "do_shared_fault"
         return "cache_mapped", "do_read_fault"
-    if kind == "major_fault":
+    if kind == work.MAJOR_FAULT:
         if not touch.write:
             return "read_in", "do_read_fault"
         is_shared = area is not None and area.shared
         return "read_in", "do_shared_fault" if is_shared else "do_cow_fault"
-    if kind == "spurious":
+    if kind == work.SPURIOUS:
         return "clean_shared_written", "wp_page_shared"
-    return kind, "handle_mm_fault"
+    return work.NAMES[kind], "handle_mm_fault"
 
 
 # --- what to say of it --------------------------------------------------------------------------

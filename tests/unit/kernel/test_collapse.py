@@ -49,13 +49,13 @@ def test_of_shared_pages_copies_are_made():
     before = k.in_use()
     assert collapse(k, child, start, HUGE) == 0
     assert k.in_use() == before + HUGE
-    assert int(k.arrays.pool[0].copies) == 3
+    assert int(k.arrays.pool[0].cow_copies) == 3
     k.machine.audit()
     k.write(row, start)
     assert k.work["COW_REUSE"] == 1
     k.exit(row)
     k.machine.audit()
-    assert int(k.arrays.pool[0].copies) == 0
+    assert int(k.arrays.pool[0].cow_copies) == 0
 
 
 def test_without_a_block_of_frames_it_fails_and_changes_nothing():

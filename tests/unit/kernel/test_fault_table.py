@@ -210,7 +210,7 @@ def test_n_sharers_of_whom_k_write_cost_the_lesser_of_k_and_n_less_1_copies(
         kernel.write(writer, vpn)
         copies += kernel.work["COW_COPY"]
     assert copies == min(writers, sharers - 1)
-    assert int(kernel.arrays.pool[0].copies) == copies
+    assert int(kernel.arrays.pool[0].cow_copies) == copies
 
 
 @pytest.mark.parametrize("write", [READ, WRITE])

@@ -186,7 +186,7 @@ def test_eager_fork_copies_every_frame_at_once_but_not_the_zero_page() -> None:
         assert kernel.page_is(row, page) == kernel.page_is(child, page) == "exclusive, writable"
         assert kernel.pfn(row, page) != kernel.pfn(child, page)
     assert kernel.page_is(child, vpn + 3) == "zero page, read-only"
-    assert int(kernel.arrays.pool[0].copies) == 3 + STACK
+    assert int(kernel.arrays.pool[0].cow_copies) == 3 + STACK
     kernel.write(child, vpn)
     assert not {"COW_COPY", "COW_REUSE"} & set(kernel.work)
     kernel.machine.audit()

@@ -170,7 +170,7 @@ def test_a_shared_huge_page_is_copied_whole_before_5_8():
     k.write(child, AT)
     assert k.in_use() == taken + HUGE
     assert k.work["HUGE_COPY"] == 1
-    assert int(k.arrays.pool[0].copies) == HUGE
+    assert int(k.arrays.pool[0].cow_copies) == HUGE
     k.write(row, AT)
     assert k.work["COW_REUSE"] == 1
     k.machine.audit()

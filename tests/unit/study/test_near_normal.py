@@ -3,7 +3,7 @@
 import pytest
 
 from sim.study.near_normal import has_interval
-from sim.study.tables import Summary, summarised, summary_text
+from sim.study.summary import Summary, summarised, summary_text
 
 VALUES = [100.0, 104.0, 97.0, 101.0, 99.0]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sim.machine import work
 from sim.script.grammar import Verb
 from sim.script.predict import predict
 from sim.script.random import random_script, script_generator
@@ -45,7 +46,7 @@ def test_the_killer_takes_the_largest_and_later_lines_for_it_are_not_done():
     assert endings(story) == [(4, KILLED), (6, NOT_DONE)]
     (kill,) = story.chapters[3].kills
     assert (kill.asked, kill.victim) == ("C", "C")
-    assert story.chapters[4].effects.faults == {"cow_reuse": 16}
+    assert story.chapters[4].effects.faults == {work.COW_REUSE: 16}
     assert story.chapters[5].reason == "C was killed: out of memory"
 
 
@@ -55,7 +56,7 @@ def test_the_killer_may_take_who_did_not_ask():
     (chapter,) = [c for c in story.chapters if c.kills]
     assert (chapter.kills[0].asked, chapter.kills[0].victim) == ("C", "P")
     assert chapter.ending == ""
-    assert chapter.effects.faults == {"zero_fill": 8}
+    assert chapter.effects.faults == {work.ZERO_FILL: 8}
 
 
 def test_who_waits_goes_on_when_frames_come_back():

@@ -1,0 +1,16 @@
+"""What memory in use is for: one table, in the order of a bill.
+
+A part's name is its column in `PEAK` and its key in results and tables: a part `p` is the metric
+``memory_need_bytes.p``, the series ``p_pages`` and the column ``p_bytes``.
+"""
+
+from typing import Final
+
+PARTS: Final = {
+    "data": "data",
+    "cow_copies": "copies",
+    "page_tables": "page tables",
+    "kernel_stacks": "kernel stacks",
+    "page_cache": "page cache",
+}
+"""Parts by name, each as people call it; `data` is anonymous memory but for the copies."""
