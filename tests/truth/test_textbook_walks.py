@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.machine.work import COW_COPY, NAMES
+from sim.machine.work import COW_COPY, COW_REUSE, NAMES
 from sim.script.validity import load_script
 from sim.walk.tell.story import MachineChoice, tell
 
@@ -142,10 +142,10 @@ def test_out_of_memory_kills_who_did_not_ask_and_spares_a_copy():
     assert [(kill.asked, kill.victim) for kill in write.kills] == [("P", "D")]
     assert write.kills[0].effects.returned.total() == 17
     assert [touch.kind for touch in write.effects.touches] == [
-        "cow_copy",
-        "cow_reuse",
-        "cow_copy",
-        "cow_copy",
+        COW_COPY,
+        COW_REUSE,
+        COW_COPY,
+        COW_COPY,
     ]
     assert story.chapters[8].reason == "D was killed: out of memory"
     waiting = told(ROOT / "docs" / "lecture" / "10_out_of_memory.txt", frames=47, policy="wait")
