@@ -8,7 +8,7 @@ NumPy is imported on first use, so that ``import sim.base.rng`` costs nothing.
 """
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,8 +41,8 @@ def key_words(seed: int, replication: int, name: str, n_words: int) -> list[int]
     """
     if n_words < 1:
         raise ValueError(f"n_words must be >= 1, got {n_words}")
-    state = _sequence(seed, replication, _KEY, (name,)).generate_state(n_words)
-    return [int(word) for word in state]
+    sequence = _sequence(seed, replication, _KEY, (name,))
+    return cast("list[int]", sequence.generate_state(n_words).tolist())
 
 
 def _sequence(

@@ -76,7 +76,7 @@ class Figures:
         group = task.group
         if not task.is_leader:
             group.faults += self._measured_faults(task)
-            group.cpu_ns += int(m.tasks[task.row].cpu_ns)
+            group.cpu_ns += self._table.cpu_ns_of(task)
             return
         space = self._table.space_of(task)
         resident, pss, unique, peak = 0, 0, 0, 0
@@ -94,11 +94,10 @@ class Figures:
             "rss_bytes": resident * PAGE_BYTES,
             "pss_bytes": int(pss),
             "unique_bytes": unique * PAGE_BYTES,
-            "cpu_ns": group.cpu_ns + sum(int(m.tasks[t.row].cpu_ns) for t in tasks),
+            "cpu_ns": group.cpu_ns + sum(map(self._table.cpu_ns_of, tasks)),
         }
 
     def take_cpu_time(self, task: Task) -> None:
         """Add to the figures of a process the CPU time that its exit took."""
         if task.figures is not None:
-            own_ns = int(self._machine.arrays.tasks[task.row].cpu_ns)
-            task.figures["cpu_ns"] = task.group.cpu_ns + own_ns
+            task.figures["cpu_ns"] = task.group.cpu_ns + self._table.cpu_ns_of(task)

@@ -11,6 +11,7 @@ from sim.base.text import named
 from sim.base.units import Pid
 from sim.engine.task import State, Task, ThreadGroup
 from sim.machine.layout import NONE
+from sim.machine.words import T_CPU_NS, T_SPACE, T_WORDS
 from sim.machine.work import DRAW_ROWS, N_DRAWS
 
 if TYPE_CHECKING:
@@ -132,14 +133,18 @@ class TaskTable:
 
     def space_of(self, task: Task) -> int:
         """Return the address space of a task."""
-        return int(self._machine.arrays.tasks[task.row].space)
+        return self._machine.arrays.words.tasks[task.row * T_WORDS + T_SPACE]
+
+    def cpu_ns_of(self, task: Task) -> int:
+        """Return the CPU time that a task has used."""
+        return self._machine.arrays.words.tasks[task.row * T_WORDS + T_CPU_NS]
 
     def sharers(self, task: Task) -> list[Task]:
         """Return all tasks that use a task's address space: itself, then by birth."""
         space = self.space_of(task)
         if space == NONE:
             return [task]
-        rows = np.flatnonzero(self._machine.arrays.tasks["space"] == space)
+        rows = np.flatnonzero(np.asarray(self._machine.arrays.tasks)["space"] == space)
         others = [self.by_row[row] for row in rows.tolist() if row in self.by_row]
         others = [t for t in others if t.pid in self.by_pid and t is not task and not t.daemon]
         return [task, *sorted(others, key=lambda t: t.birth)]
@@ -147,8 +152,8 @@ class TaskTable:
     def memory_of(self, tasks: Sequence[Task]) -> tuple[list[int], list[int], list[int]]:
         """Return tasks' resident pages, swapped-out and page-table pages, a value each."""
         m = self._machine.arrays
-        spaces = m.tasks["space"][[task.row for task in tasks]]
-        s = m.spaces[np.maximum(spaces, 0)]
+        spaces = np.asarray(m.tasks)["space"][[task.row for task in tasks]]
+        s = np.asarray(m.spaces)[np.maximum(spaces, 0)]
         there = spaces != NONE
         resident = (s["rss_anon"] + s["rss_file"] + s["rss_shmem"]) * there
         swapped, tables = (s[name] * there for name in ("swapents", "tables"))

@@ -12,6 +12,7 @@ from sim.machine.buddy import add_free_range
 from sim.machine.images import ImageStore
 from sim.machine.layout import (
     COLUMNS,
+    ENTITY,
     F_RESERVED,
     FILE,
     FOREVER,
@@ -22,6 +23,7 @@ from sim.machine.layout import (
     NICE_WEIGHTS,
     NO_OPERATION,
     NONE,
+    PROCESS,
     RECEIPT_ROWS,
     ROOT,
     STACK_LIMIT_PAGES,
@@ -38,6 +40,7 @@ from sim.machine.watermarks import (
     percpu_high,
     zone_watermarks,
 )
+from sim.machine.words import PROCESS_TASKS, PROCESS_WORDS, T_PROCESS, T_STATE, T_WORDS
 from sim.machine.work import N_LINES
 
 _FIRST_TABLES: Final = 1024
@@ -61,6 +64,10 @@ _NEW_TASK: Final = _blank(
     "cached_leaf", "cached_space",
 )  # fmt: skip
 _NEW_TASK["state"] = 1
+_NEW_ENTITY: Final = _blank(ENTITY, "home", "queue", "timer")
+_NEW_ENTITY["weight"] = NICE_0_WEIGHT
+_NEW_PROCESS: Final = _blank(PROCESS)
+_NEW_PROCESS["group"], _NEW_PROCESS["stack_limit"] = ROOT, STACK_LIMIT_PAGES
 
 
 class Machine:
@@ -174,46 +181,39 @@ class Machine:
                 self.arrays.grow(name)
             self._free_tasks = list(range(2 * rows - 1, rows - 1, -1))
         row = self._free_tasks.pop()
-        self.arrays.tasks[row] = _NEW_TASK
-        t = self.arrays.tasks[row]
-        t.process = self._new_process() if process == NONE else process
-        self.arrays.processes[int(t.process)].tasks += 1
-        self.arrays.operations[row] = NO_OPERATION[0]
-        e = self.arrays.entities[row]
-        e.busy = 0
-        e.weight = NICE_0_WEIGHT
-        e.queue = e.timer = e.home = NONE
-        self.arrays.counts[row] = 0
-        self.arrays.draws[row] = 0
+        if process == NONE:
+            process = self._new_process()
+        m = self.arrays
+        m.tasks[row], m.operations[row], m.entities[row] = _NEW_TASK, NO_OPERATION[0], _NEW_ENTITY
+        m.counts[row] = m.draws[row] = 0
+        m.words.tasks[row * T_WORDS + T_PROCESS] = process
+        m.words.processes[process * PROCESS_WORDS + PROCESS_TASKS] += 1
         return row
 
     def free_task(self, row: int) -> None:
         """Give the row of a task that has ended back, and that of its process after its last."""
-        t = self.arrays.tasks[row]
-        t.state = 0
+        words, task = self.arrays.words, row * T_WORDS
+        words.tasks[task + T_STATE] = 0
         self._free_tasks.append(row)
-        process = int(t.process)
-        self.arrays.processes[process].tasks -= 1
-        if self.arrays.processes[process].tasks == 0:
+        process = words.tasks[task + T_PROCESS]
+        tasks = process * PROCESS_WORDS + PROCESS_TASKS
+        words.processes[tasks] -= 1
+        if words.processes[tasks] == 0:
             self._free_processes.append(process)
 
     def _new_process(self) -> int:
         """Return the row of a new process, which has no task yet, in the group of the machine."""
-        m = self.arrays
         if not self._free_processes:
-            rows = len(m.processes)
-            m.grow("processes")
+            rows = len(self.arrays.processes)
+            self.arrays.grow("processes")
             self._free_processes = list(range(2 * rows - 1, rows - 1, -1))
         row = self._free_processes.pop()
-        p = m.processes[row]
-        p.group = ROOT
-        p.nice = p.oom_score_adj = 0
-        p.stack_limit = STACK_LIMIT_PAGES
+        self.arrays.processes[row] = _NEW_PROCESS
         return row
 
     def process_of(self, task: int) -> Any:
         """Return the attributes of the process that a task is of, to read and to write."""
-        return self.arrays.processes[int(self.arrays.tasks[task].process)]
+        return self.arrays.processes[self.arrays.words.tasks[task * T_WORDS + T_PROCESS]]
 
     def set_nice(self, task: int, nice: int) -> None:
         """Give a process, all its tasks and their children another weight; `nice`: -20 to 19."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sim.machine.layout import CLOCK, CPU, ENTITY, OPERATION, POOL, SCHED, TASK
+from sim.machine.layout import CLOCK, CPU, ENTITY, OPERATION, POOL, PROCESS, SCHED, TASK
 
 
 def columns(record: np.dtype[Any]) -> dict[str, int]:
@@ -21,6 +21,13 @@ _C, _E, _P, _K, _S, _T = map(columns, (CPU, ENTITY, POOL, CLOCK, SCHED, TASK))
 T_WORDS: Final = len(_T)
 T_CPU: Final = _T["cpu"]
 T_CPU_NS: Final = _T["cpu_ns"]
+T_PROCESS: Final = _T["process"]
+T_SPACE: Final = _T["space"]
+T_STATE: Final = _T["state"]
+
+_PROCESS: Final = columns(PROCESS)
+PROCESS_WORDS: Final = len(_PROCESS)
+PROCESS_TASKS: Final = _PROCESS["tasks"]
 
 O_WORDS: Final = len(O_COLUMNS)
 O_ERRNO: Final = O_COLUMNS["errno"]

@@ -88,13 +88,16 @@ class Words:
     column lies is told by `sim.machine.words`.  Views are made anew when arrays grow: keep none.
     """
 
-    __slots__ = ("clock", "cpus", "entities", "operations", "pool", "sched", "tasks", "timers")
+    __slots__ = (
+        "clock", "cpus", "entities", "operations", "pool", "processes", "sched", "tasks", "timers",
+    )  # fmt: skip
 
     clock: memoryview
     cpus: memoryview
     entities: memoryview
     operations: memoryview
     pool: memoryview
+    processes: memoryview
     sched: memoryview
     tasks: memoryview
     timers: memoryview
