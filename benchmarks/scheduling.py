@@ -3,22 +3,34 @@
 Each case returns CPU seconds of this process and how many units were done in them.
 """
 
+import resource
 from collections.abc import Callable, Generator, Mapping
 from time import process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 import simpy
 
 from sim.base.units import MIB, MS, PAGE_BYTES
 from sim.engine.build import EngineSpec, Simulation, build_machine
+from sim.engine.run import simulate
 from sim.engine.verbs.process import Process
 from sim.machine.spec import HostSpec
 from sim.policy.schedulers import SCHEDULERS, Scheduler
 from sim.program.api import Image
+from sim.scenario.resolve import open_scenario
 
+Document = dict[str, Any]
 Life = Generator[Any, Any, None]
 Program = Callable[[Process], Life]
-Cost = tuple[float, int]
+
+
+class Cost(NamedTuple):
+    """CPU seconds, and units done; of the seconds, those that Linux took to find memory."""
+
+    seconds: float
+    units: int
+    system_s: float = 0.0
+
 
 QUANTUM_NS = 4 * MS
 IMAGE = Image(PAGE_BYTES, PAGE_BYTES, PAGE_BYTES, 64 * PAGE_BYTES)
@@ -62,16 +74,23 @@ def ran(
     pages: int = 4_000,
     scheduler: Scheduler = SCHEDULERS["round_robin"],
     horizon_ns: int | None = None,
-) -> tuple[float, dict[str, Any]]:
+    units: int = 0,
+) -> tuple[Cost, Document]:
     """Run programs on a machine on which nothing but CPU time takes time."""
     machine = build_machine(HostSpec(memory_pages=pages, cpus=cpus))
     spec = EngineSpec(scheduler=scheduler, quantum_ns=QUANTUM_NS, horizon_ns=horizon_ns)
     simulation = Simulation(machine, spec)
     for name, program in programs.items():
         simulation.add(name, program, image_pages=2, stack_pages=64)
-    started = process_time()
-    document = simulation.run()
-    return process_time() - started, document
+    return timed(simulation.run, units)
+
+
+def timed(action: Callable[[], Document], units: int) -> tuple[Cost, Document]:
+    """Return what `action` costs, and what comes of it."""
+    before, started = resource.getrusage(resource.RUSAGE_SELF), process_time()
+    done = action()
+    seconds, after = process_time() - started, resource.getrusage(resource.RUSAGE_SELF)
+    return Cost(seconds, units, after.ru_stime - before.ru_stime), done
 
 
 def computing(ns: int) -> Program:
@@ -89,7 +108,7 @@ def breaks(n: int) -> Cost:
             yield from task.sbrk(PAGE_BYTES)
             yield from task.sbrk(-PAGE_BYTES)
 
-    return ran({"breaks": program})[0], n
+    return ran({"breaks": program}, units=n)[0]
 
 
 def writes(n: int) -> Cost:
@@ -100,21 +119,21 @@ def writes(n: int) -> Cost:
         for _ in range(n):
             yield from task.write(data)
 
-    return ran({"writes": program})[0], n
+    return ran({"writes": program}, units=n)[0]
 
 
 def switches(n: int, *, cpus: int, scheduler: Scheduler = SCHEDULERS["round_robin"]) -> Cost:
     """Let two tasks a CPU compute until there were about `n` switches."""
     programs = {f"p{number}": computing(3600 * 1000 * MS) for number in range(2 * cpus)}
     horizon_ns = n // cpus * QUANTUM_NS
-    seconds, document = ran(programs, cpus=cpus, scheduler=scheduler, horizon_ns=horizon_ns)
-    return seconds, document["metrics"]["context_switches"]
+    cost, document = ran(programs, cpus=cpus, scheduler=scheduler, horizon_ns=horizon_ns)
+    return cost._replace(units=document["metrics"]["context_switches"])
 
 
 def processes(n: int, *, cpus: int) -> Cost:
     """Let `n` processes compute for 100 ms each, all at once."""
     programs = {f"p{number}": computing(100 * MS) for number in range(n)}
-    return ran(programs, cpus=cpus, pages=20 * n + 4_000)[0], n
+    return ran(programs, cpus=cpus, pages=20 * n + 4_000, units=n)[0]
 
 
 def forks(n: int) -> Cost:
@@ -128,7 +147,7 @@ def forks(n: int) -> Cost:
             yield from task.fork(child)
             yield from task.wait()
 
-    return ran({"forks": program})[0], n
+    return ran({"forks": program}, units=n)[0]
 
 
 def forked_areas(n: int) -> Cost:
@@ -147,7 +166,7 @@ def forked_areas(n: int) -> Cost:
         seconds.append(process_time() - started)
 
     ran({"areas": program}, pages=64 * MIB // PAGE_BYTES)
-    return seconds[0], n
+    return Cost(seconds[0], n)
 
 
 def naps(n: int, *, cpus: int) -> Cost:
@@ -158,4 +177,15 @@ def naps(n: int, *, cpus: int) -> Cost:
             yield from task.sleep(1_000)
             yield from task.compute(1_000)
 
-    return ran({"naps": program}, cpus=cpus)[0], n
+    return ran({"naps": program}, cpus=cpus, units=n)[0]
+
+
+def restarts(n: int) -> Cost:
+    """Have the master of `prefork_web` replace about `n` workers that the killer took.
+
+    Each has written its 16 MiB, or most of them, and has the master's 256 MiB mapped.
+    """
+    settings = ("host.memory=448 MiB", f"processes.web.duration={5.5 * n} ms")
+    resolved = open_scenario("prefork_web", settings).resolved()
+    cost, result = timed(lambda: simulate(resolved, seed=0).document, n)
+    return cost._replace(units=result["metrics"]["forks"])

@@ -64,7 +64,8 @@ class Calls:
     def do(self, call: str, op: Op, **fields: int) -> Verb:
         """Have the burst carry out one operation; return its result or raise `Refused`."""
         for name, value in fields.items():
-            fields[name] = whole(call, name, value, -MOST)
+            if type(value) is not int or not -MOST <= value <= MOST:
+                fields[name] = whole(call, name, value, -MOST)
         return self.carry_out(call, op, fields, [])
 
     def carry_out(self, call: str, op: Op, fields: dict[str, int], segments: list[int]) -> Verb:
