@@ -11,6 +11,7 @@ from sim.base.units import MS
 from sim.engine.daemons import start_daemon
 from sim.kernel import ops
 from sim.kernel.reclaim.khugepaged import NO_BLOCK, REST
+from sim.machine.layout.fields import Nothing
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -49,7 +50,7 @@ def _scan(
         machine.arrays.tasks[khugepaged.task.row].scan_left = PAGES_TO_SCAN
         patient = True
         while True:
-            found = yield from khugepaged.calls.do("khugepaged", ops.OP_KHUGEPAGED)
+            found = yield from khugepaged.calls.do("khugepaged", ops.OP_KHUGEPAGED, Nothing())
             if found == REST or (found == NO_BLOCK and not patient):
                 break
             if found == NO_BLOCK:

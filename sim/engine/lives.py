@@ -11,6 +11,7 @@ from sim.engine.foreign import not_an_event
 from sim.engine.task import Signal, State
 from sim.kernel import ops
 from sim.machine.layout import NONE
+from sim.machine.layout.fields import Nothing
 from sim.program.blame import fault_of_plugin
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Lives:
         self._figures.take(task)
         while True:
             try:
-                yield from calls.do("exit", ops.OP_EXIT)
+                yield from calls.do("exit", ops.OP_EXIT, Nothing())
                 break
             except simpy.Interrupt:  # a kill that came with the end: it is ending already
                 continue

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.errors import Errno, Refused
 from sim.base.text import shown
 from sim.kernel import stream as codes
+from sim.machine.layout.fields import Access
 from sim.program.patterns import (
     SEQUENTIAL,
     Every,
@@ -75,7 +76,7 @@ def stream(
     per_request: int = 1,
     cpu_ns: int = 0,
     drop: bool = False,
-) -> tuple[dict[str, int], list[int]]:
+) -> tuple[Access, list[int]]:
     """Return the columns of an access stream, and the segments of `store` that it uses.
 
     Columns as in `NO_OPERATION` are left out, but for `accesses`: 0 means nothing to do.  Raises
@@ -84,7 +85,7 @@ def stream(
     first = whole(call, "first", first, 0, region.pages)
     most = region.pages - first
     pages = most if pages is None else whole(call, "pages", pages, 0, most)
-    fields = {"start": region.start_vpn + first, "pages": pages}
+    fields = Access(start=region.start_vpn + first, pages=pages)
     if span != 1:
         fields["span"] = span = whole(call, "span", span, 1)
     if per_request != 1:
@@ -96,11 +97,11 @@ def stream(
     if type(pattern) is Sequential:
         fields["accesses"] = pages // span
     else:
-        fields |= _pattern_fields(call, pattern, region, pages, span)
+        _add_pattern(fields, call, pattern, region, span)
     if fields["accesses"] == 0:
         return fields, []
     if arrivals is not None:
-        fields |= _arrival_fields(call, arrivals, -(-fields["accesses"] // per_request))
+        _add_arrivals(fields, call, arrivals, -(-fields["accesses"] // per_request))
     segments = []
     if isinstance(pattern, Listed):
         fields["pages_at"] = store.put(pattern.pages)
@@ -111,29 +112,32 @@ def stream(
     return fields, segments
 
 
-def _pattern_fields(
-    call: str, pattern: Uniform | HotCold | Listed, region: Region, pages: int, span: int
-) -> dict[str, int]:
-    """Return how many accesses a pattern makes, and what says where they go."""
+def _add_pattern(
+    fields: Access, call: str, pattern: Uniform | HotCold | Listed, region: Region, span: int
+) -> None:
+    """Say how many accesses a pattern makes, and where they go."""
     if type(pattern) not in PATTERN_CODES:
         known = ", ".join(kind.__name__ for kind in PATTERN_CODES)
         raise TypeError(f"{call}: pattern must be one of {known}, not {shown(pattern)}")
-    fields = {"pattern": PATTERN_CODES[type(pattern)]}
+    fields["pattern"] = PATTERN_CODES[type(pattern)]
+    pages = fields["pages"]
     groups = pages // span
     if isinstance(pattern, Listed):
         _check_listed(call, pattern, region, span)
-        return fields | {"accesses": len(pattern.pages), "start": int(region.start_vpn)}
+        fields["accesses"] = len(pattern.pages)
+        fields["start"] = int(region.start_vpn)
+        return
     count = whole(call, "count", pattern.count)
     if groups == 0:
         if count > 0 and pages > 0:
             why = f"an access spans {span} pages, in a range of {pages}"
             raise Refused(Errno.EINVAL, call, why)
-        return fields | {"accesses": 0}
-    if isinstance(pattern, HotCold):
+        count = 0
+    elif isinstance(pattern, HotCold):
         hot = pattern.hot_pages(groups)
         fields["hot_groups"] = hot
         fields["hot_share"] = round(pattern.hot_share * 2**32) if hot < groups else 2**32
-    return fields | {"accesses": count}
+    fields["accesses"] = count
 
 
 def _check_listed(call: str, pattern: Listed, region: Region, span: int) -> None:
@@ -148,17 +152,18 @@ def _check_listed(call: str, pattern: Listed, region: Region, span: int) -> None
         raise Refused(Errno.EINVAL, call, why)
 
 
-def _arrival_fields(
-    call: str, arrivals: NDArray[np.int64] | Every, requests: int
-) -> dict[str, int]:
-    """Return how the `requests` requests of a stream arrive."""
+def _add_arrivals(
+    fields: Access, call: str, arrivals: NDArray[np.int64] | Every, requests: int
+) -> None:
+    """Say how the `requests` requests of a stream arrive."""
     if isinstance(arrivals, Every):
         first_ns = whole(call, "first_ns", arrivals.first_ns)
         every_ns = whole(call, "interval_ns", arrivals.interval_ns, 1)
         if first_ns + (requests - 1) * every_ns > MOST:
             why = f"the last of {requests} arrivals is {every_ns} ns x {requests - 1} away"
             raise Refused(Errno.EINVAL, call, why)
-        return {"arrivals": 1, "arrival_first": first_ns, "arrival_every": every_ns}
+        fields |= {"arrivals": 1, "arrival_first": first_ns, "arrival_every": every_ns}
+        return
     try:
         check_arrivals(arrivals)
     except ValueError as error:
@@ -168,4 +173,4 @@ def _arrival_fields(
         raise Refused(Errno.EINVAL, call, why)
     if int(arrivals[-1]) > MOST:
         raise Refused(Errno.EINVAL, call, f"arrivals must be <= {MOST} ns, got {arrivals[-1]}")
-    return {"arrivals": 2}
+    fields["arrivals"] = 2

@@ -1,6 +1,7 @@
 """Which function does a step of an operation: compiled code cannot look one up in a table."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sim.base.jit import compiled
 from sim.kernel.ops import Op
@@ -10,7 +11,7 @@ Step = Callable[[Arrays, int, int], int]
 """Does one step of a task's operation on a CPU; returns how it ended (`sim.kernel.work`)."""
 
 
-def chain(name: str, steps: Mapping[Op, Step]) -> Callable[[Arrays, int, int, int], int]:
+def chain(name: str, steps: Mapping[Op[Any], Step]) -> Callable[[Arrays, int, int, int], int]:
     """Return a function that does a step of an operation: ifs, in the order of `steps`.
 
     Its source is made here, from the table, and compiled under this file's name.

@@ -8,14 +8,35 @@ What does a step of an operation stands in `sim.kernel.step`; `tests/unit/test_t
 two, and what programs and scripts call each operation.
 """
 
-from collections.abc import Mapping
-from typing import Final, Self
+from collections.abc import Mapping as AnyMapping
+from typing import Any, Final, Generic, Self, TypeVar
 
 import numpy as np
 
 from sim.base.numbered import rows_of
 from sim.machine.layout import NO_OPERATION, Arrays
+from sim.machine.layout.fields import (
+    Access,
+    Child,
+    Demand,
+    Exec,
+    File,
+    FileAdvice,
+    FilePages,
+    Flags,
+    Image,
+    Mapping,
+    Nothing,
+    Pages,
+    Populate,
+    Protection,
+    Range,
+    Remapping,
+)
 from sim.machine.words import O_COLUMNS, O_OP, O_WORDS
+
+F = TypeVar("F", bound=AnyMapping[str, Any])
+"""What an operation is given, a class of `sim.machine.layout.fields`."""
 
 NO_LOCK: Final = 0
 """Not at all, or one that is not of its address space."""
@@ -30,7 +51,7 @@ BLOCK_LOCK: Final = 4
 """For writing, and given up behind each 2 MiB where somebody waits for it."""
 
 
-class Op(int):
+class Op(int, Generic[F]):
     """An operation: its number, how it holds the mmap lock, and the fields that it is given.
 
     `first` and `then` are how it holds the lock in its two parts.  `changes` is whether it changes
@@ -46,7 +67,7 @@ class Op(int):
     def __new__(
         cls,
         number: int,
-        fields: str = "",
+        fields: type[F],
         *,
         first: int = NO_LOCK,
         then: int | None = None,
@@ -57,60 +78,55 @@ class Op(int):
         op.first = first
         op.then = first if then is None else then
         op.changes = changes
-        op.fields = {name: O_COLUMNS[name] for name in fields.split()}
+        op.fields = {name: O_COLUMNS[name] for name in fields.__annotations__}
         return op
 
 
-OP_NONE: Final = Op(0)
+OP_NONE: Final = Op(0, Nothing)
 """Between operations."""
-OP_ACCESS: Final = Op(
-    1,
-    "start pages write accesses span drop pattern hot_groups hot_share pages_at per_request "
-    "arrivals arrival_first arrival_every arrivals_at access_cpu_ns",
-)
+OP_ACCESS: Final = Op(1, Access)
 """The operation in which a program touches pages itself."""
-OP_COMPUTE: Final = Op(2, "demand_ns")
+OP_COMPUTE: Final = Op(2, Demand)
 OP_MMAP: Final = Op(
     3,
-    "start pages map_flags map_kind file file_page populate",
+    Mapping,
     first=WRITE_LOCK,
     then=READ_LOCK,
 )
-OP_MUNMAP: Final = Op(4, "start pages", first=WRITE_LOCK, then=READ_LOCK, changes=True)
-OP_BRK: Final = Op(5, "pages", first=WRITE_LOCK, then=READ_LOCK, changes=True)
-OP_DONTNEED: Final = Op(6, "start pages", first=AREA_LOCK, changes=True)
-OP_FORK: Final = Op(7, "child", first=WRITE_LOCK)
-OP_VFORK: Final = Op(8, "child")
-OP_EXEC: Final = Op(9, "image image_pages stack_pages stack_limit")
-OP_EXIT: Final = Op(10)
-OP_REAP: Final = Op(11)
-OP_MPROTECT: Final = Op(12, "start pages set_flags", first=WRITE_LOCK, changes=True)
-OP_MADVISE: Final = Op(13, "start pages set_flags clear_flags", first=WRITE_LOCK)
-OP_POPULATE: Final = Op(14, "start pages populate_mode", first=READ_LOCK)
-OP_ASYNC_COPY: Final = Op(15)
+OP_MUNMAP: Final = Op(4, Range, first=WRITE_LOCK, then=READ_LOCK, changes=True)
+OP_BRK: Final = Op(5, Pages, first=WRITE_LOCK, then=READ_LOCK, changes=True)
+OP_DONTNEED: Final = Op(6, Range, first=AREA_LOCK, changes=True)
+OP_FORK: Final = Op(7, Child, first=WRITE_LOCK)
+OP_VFORK: Final = Op(8, Child)
+OP_EXEC: Final = Op(9, Exec)
+OP_EXIT: Final = Op(10, Nothing)
+OP_REAP: Final = Op(11, Nothing)
+OP_MPROTECT: Final = Op(12, Protection, first=WRITE_LOCK, changes=True)
+OP_MADVISE: Final = Op(13, Flags, first=WRITE_LOCK)
+OP_POPULATE: Final = Op(14, Populate, first=READ_LOCK)
+OP_ASYNC_COPY: Final = Op(15, Nothing)
 """What an Async-fork leaves to the child: copying leaf tables."""
-OP_MLOCK: Final = Op(16, "start pages set_flags clear_flags", first=WRITE_LOCK, then=READ_LOCK)
+OP_MLOCK: Final = Op(16, Flags, first=WRITE_LOCK, then=READ_LOCK)
 OP_MREMAP: Final = Op(
     17,
-    "start pages new_pages new_start may_move",
+    Remapping,
     first=WRITE_LOCK,
     then=READ_LOCK,
     changes=True,
 )
-OP_FREE: Final = Op(18, "start pages", first=AREA_LOCK, changes=True)
-OP_MSYNC: Final = Op(19, "start pages", first=READ_LOCK)
-OP_FSYNC: Final = Op(20, "file")
-OP_FILE_READ: Final = Op(21, "file file_page pages")
-OP_FILE_WRITE: Final = Op(22, "file file_page pages")
-OP_START: Final = Op(23, "image")
+OP_FREE: Final = Op(18, Range, first=AREA_LOCK, changes=True)
+OP_MSYNC: Final = Op(19, Range, first=READ_LOCK)
+OP_FSYNC: Final = Op(20, File)
+OP_FILE_READ: Final = Op(21, FilePages)
+OP_FILE_WRITE: Final = Op(22, FilePages)
+OP_START: Final = Op(23, Image)
 """What a program touches of its own accord when it starts."""
-OP_FADVISE: Final = Op(24, "file file_page pages advice")
-OP_COLLAPSE: Final = Op(25, "start pages", first=BLOCK_LOCK, changes=True)
-OP_KHUGEPAGED: Final = Op(26)
+OP_FADVISE: Final = Op(24, FileAdvice)
+OP_COLLAPSE: Final = Op(25, Range, first=BLOCK_LOCK, changes=True)
+OP_KHUGEPAGED: Final = Op(26, Nothing)
 
 OPS: Final = rows_of(globals(), Op, "OP_")
 """Operations by name, in order of their numbers."""
-N_OPS: Final = len(OPS)
 
 FIRST: Final = tuple(op.first for op in OPS.values())
 THEN: Final = tuple(op.then for op in OPS.values())
@@ -119,7 +135,7 @@ CHANGES: Final = tuple(op.changes for op in OPS.values())
 _BLANK: Final = NO_OPERATION.view(np.int64).data
 
 
-def begin(m: Arrays, row: int, op: Op, fields: Mapping[str, int]) -> None:
+def begin(m: Arrays, row: int, op: Op[F], fields: F) -> None:
     """Put an operation into the row of a task; what is not given is as in `NO_OPERATION`.
 
     Raises `TypeError` if the operation has no such field.

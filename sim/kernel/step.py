@@ -1,5 +1,8 @@
 """One step of whatever operation a task is in, under the mmap lock as `sim.kernel.ops` says."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sim.base.jit import compiled
 from sim.kernel.calls.areas import STAGE_POPULATE, brk_step, mmap_step
 from sim.kernel.calls.collapse import collapse_step
@@ -10,7 +13,7 @@ from sim.kernel.calls.mremap import STAGE_GROWN, mremap_step
 from sim.kernel.calls.populate import madvise_populate_step
 from sim.kernel.calls.protect import advise_step, mprotect_step
 from sim.kernel.calls.unmap import dontneed_step, unmap_step
-from sim.kernel.chain import chain
+from sim.kernel.chain import Step, chain
 from sim.kernel.files.fadvise import fadvise_step
 from sim.kernel.files.fileio import file_read_step, file_write_step, fsync_step, msync_step
 from sim.kernel.flush import tlb_finish_mmu
@@ -51,6 +54,7 @@ from sim.kernel.ops import (
     READ_LOCK,
     THEN,
     WRITE_LOCK,
+    Op,
 )
 from sim.kernel.reclaim.khugepaged import khugepaged_step
 from sim.kernel.stream import access_step
@@ -59,7 +63,7 @@ from sim.machine.groups import act_for
 from sim.machine.layout import NONE, Arrays
 from sim.machine.rules.locks import R_ADVICE_LOCKS, R_UNMAP_SHARED
 
-STEPS = {
+STEPS: Mapping[Op[Any], Step] = {
     OP_MUNMAP: unmap_step,
     OP_MMAP: mmap_step,
     OP_BRK: brk_step,

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import Errno, KernelPanicError
 from sim.engine.direct import carry_out
-from sim.kernel.ops import Op, begin
+from sim.kernel import stream
+from sim.kernel.ops import F, Op, begin
 from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, SEGV, SHORT
+from sim.machine.layout.fields import Access
 from sim.machine.words import O_ERRNO, O_WORDS
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ def run_operation(
     machine: Machine,
     row: int,
     cpu: int,
-    op: Op,
-    fields: dict[str, int],
+    op: Op[F],
+    fields: F,
     carry: Carry | None = None,
 ) -> Work:
     """Have the task in `row` carry out `op` on `cpu`, with these fields.
@@ -61,6 +63,13 @@ def run_operation(
             return ERRNO_NAMES[errno] if errno else "", faults, ps
         else:
             raise KernelPanicError(f"a step ended with {status}", f"operation {op} of task {row}")
+
+
+def each_page(start: int, pages: int, *, write: bool) -> Access:
+    """Return one access to each page of a range, in order."""
+    return Access(
+        start=start, pages=pages, accesses=pages, pattern=stream.SEQUENTIAL, write=int(write)
+    )
 
 
 def at_once(work: Work) -> Ended:

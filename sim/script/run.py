@@ -7,13 +7,13 @@ affair; who wants to know what every single step did watches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from sim.engine.build import STACK_PAGES, build_machine
 from sim.engine.direct import take_step
-from sim.kernel import ops, stream
+from sim.kernel import ops
 from sim.kernel.files import fadvise
 from sim.kernel.work import DONE, MORE, SEGV
 from sim.machine.areas import find_area
@@ -29,11 +29,27 @@ from sim.machine.layout import (
     KIND_ANON,
     NONE,
 )
+from sim.machine.layout.fields import (
+    Child,
+    Exec,
+    File,
+    FileAdvice,
+    FilePages,
+    Flags,
+    Mapping,
+    Nothing,
+    Pages,
+    Populate,
+    Protection,
+    Range,
+    Remapping,
+)
 from sim.machine.work import MAJOR_FAULT
 from sim.observe.smaps import smaps
 from sim.script.grammar import FIRST_PROCESS, Operation, Verb
 from sim.script.joined import joined_regions
-from sim.script.operation import at_once, run_operation
+from sim.script.operation import at_once, each_page, run_operation
+from sim.script.processes import ScriptedProcess, ScriptedRegion
 from sim.script.record import Figures, OpRecord
 from sim.script.verbs import (
     ACCESS,
@@ -55,47 +71,12 @@ if TYPE_CHECKING:
 
     from sim.machine.spec import HostSpec
     from sim.script.operation import Ended, Work
+    from sim.script.processes import Watch
 
 FIRST_REGION_VPN: Final = 0x1_0000_0000
 """Where regions are placed from, far from everything else in an address space."""
 HEAP_VPN: Final = 0x2_0000_0000
 """Where heaps begin."""
-
-
-@dataclass(slots=True)
-class ScriptedRegion:
-    """Where a named region lies: first page and size in pages; and the file that it maps.
-
-    `made_pages` is the size it was made with: up to the next 2 MiB boundary it may grow again.
-    """
-
-    start: int
-    pages: int
-    file: int = NONE
-    made_pages: int = 0
-    dontfork: bool = False
-
-
-@dataclass(slots=True)
-class ScriptedProcess:
-    """A process of a script: its row among the tasks, its CPU, its regions by name."""
-
-    row: int
-    cpu: int
-    regions: dict[str, ScriptedRegion] = field(default_factory=dict)
-
-
-class Watch(Protocol):
-    """Is told of every step of a machine."""
-
-    def before(self, process: ScriptedProcess) -> None:
-        """Take note that `process` is about to make a step; it may yet be refused."""
-
-    def after(self, process: ScriptedProcess) -> None:
-        """Take note that the step was made: its receipt is the machine's."""
-
-    def invalid(self, process: ScriptedProcess) -> None:
-        """Take note that the step was refused for good: an access that may not be."""
 
 
 def births(script: Sequence[Operation]) -> int:
@@ -170,37 +151,38 @@ class Scripted:
         if verb in READING:
             return self._advise_reading(operation, process, region)
         if verb is Verb.FSYNC:
-            return self._do(process, ops.OP_FSYNC, file=region.file)
+            return self._do(process, ops.OP_FSYNC, File(file=region.file))
         if verb in FILE_IO:
-            where = {"file": region.file, "file_page": operation.first, "pages": pages}
-            return self._do(process, FILE_IO[verb], **where)
+            where = FilePages(file=region.file, file_page=operation.first, pages=pages)
+            return self._do(process, FILE_IO[verb], where)
         return self._on_range(operation, process, region.start + operation.first, pages)
 
     def _on_range(
         self, operation: Operation, process: ScriptedProcess, start: int, pages: int
     ) -> Work:
         verb = operation.verb
-        at = {"start": start, "pages": pages}
+        at = Range(start=start, pages=pages)
         if verb in (Verb.READ, Verb.WRITE):
             return self._touch(operation, process, at)
         if verb is Verb.UNMAP:
             return self._unmap(operation, process, at)
         if verb in POPULATE:
-            return self._do(process, ops.OP_POPULATE, populate_mode=POPULATE[verb], **at)
+            return self._do(process, ops.OP_POPULATE, Populate(**at, populate_mode=POPULATE[verb]))
         if verb in ON_RANGES:
-            return self._do(process, ON_RANGES[verb], **at)
+            return self._do(process, ON_RANGES[verb], at)
         if verb is Verb.PROTECT:
-            return self._do(process, ops.OP_MPROTECT, set_flags=ACCESS[operation.mode], **at)
+            access = Protection(**at, set_flags=ACCESS[operation.mode])
+            return self._do(process, ops.OP_MPROTECT, access)
         if verb in (Verb.DONTFORK, Verb.DOFORK):
             process.regions[operation.region].dontfork = verb is Verb.DONTFORK
         op = ops.OP_MLOCK if verb in LOCKING else ops.OP_MADVISE
         come, go = LOCKING[verb] if verb in LOCKING else ADVICE[verb]
-        return self._do(process, op, set_flags=come, clear_flags=go, **at)
+        return self._do(process, op, Flags(**at, set_flags=come, clear_flags=go))
 
     def end(self, name: str) -> int:
         """Let a process exit, whatever it was about; return how long that took, in ps."""
         process = self.processes.pop(name)
-        ps = at_once(self._do(process, ops.OP_EXIT))[2]
+        ps = at_once(self._do(process, ops.OP_EXIT, Nothing()))[2]
         self.machine.free_task(process.row)
         return ps
 
@@ -223,12 +205,18 @@ class Scripted:
         else:
             start = self._new_place(pages)
         process.regions[operation.region] = ScriptedRegion(start, pages, file, pages)
-        where = {"start": start, "pages": pages, "map_kind": kind, "file": file, "file_page": 0}
+        fields = Mapping(
+            start=start,
+            pages=pages,
+            map_flags=bits,
+            map_kind=kind,
+            file=file,
+            file_page=0,
+            populate=int(operation.mode == "populate"),
+        )
         if verb is Verb.STACK:
-            bits |= A_GROWSDOWN
-            where |= {"start": start + pages - 1, "pages": 1}
-        write = int(operation.mode == "populate")
-        return self._do(process, ops.OP_MMAP, map_flags=bits, populate=write, **where)
+            fields |= {"start": start + pages - 1, "pages": 1, "map_flags": bits | A_GROWSDOWN}
+        return self._do(process, ops.OP_MMAP, fields)
 
     def _new_place(self, pages: int) -> int:
         """Return where a region of `pages` pages goes."""
@@ -239,24 +227,22 @@ class Scripted:
     def _brk(self, operation: Operation, process: ScriptedProcess) -> Work:
         heap = process.regions.setdefault(operation.region, ScriptedRegion(HEAP_VPN, 0))
         more, heap.pages = operation.pages - heap.pages, operation.pages
-        return self._do(process, ops.OP_BRK, pages=more)
+        return self._do(process, ops.OP_BRK, Pages(pages=more))
 
     def _remap(
         self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
     ) -> Work:
-        old = {"start": region.start, "pages": region.pages}
+        fields = Remapping(start=region.start, pages=region.pages, new_start=NONE)
         if operation.verb is Verb.RESIZE:
             region.pages = operation.pages
-            return self._do(process, ops.OP_MREMAP, new_start=NONE, new_pages=region.pages, **old)
-        region.start = self._new_place(region.made_pages)
-        return self._do(
-            process, ops.OP_MREMAP, new_start=region.start, new_pages=region.pages, **old
-        )
+        else:
+            fields["new_start"] = region.start = self._new_place(region.made_pages)
+        fields["new_pages"] = region.pages
+        return self._do(process, ops.OP_MREMAP, fields)
 
-    def _touch(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:
-        how = {"accesses": at["pages"], "span": 1, "pattern": stream.SEQUENTIAL}
-        write = int(operation.verb is Verb.WRITE)
-        ending, faults, ps = yield from self._do(process, ops.OP_ACCESS, write=write, **at, **how)
+    def _touch(self, operation: Operation, process: ScriptedProcess, at: Range) -> Work:
+        how = each_page(**at, write=operation.verb is Verb.WRITE)
+        ending, faults, ps = yield from self._do(process, ops.OP_ACCESS, how)
         if ending:
             ps += self.end(operation.process)
         return ending, faults, ps
@@ -265,29 +251,31 @@ class Scripted:
         self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
     ) -> Work:
         come, go, advice = READING[operation.verb]
-        flags = {"set_flags": come, "clear_flags": go}
-        at = {"start": region.start, "pages": region.pages}
-        ending, faults, ps = yield from self._do(process, ops.OP_MADVISE, **flags, **at)
-        of_file = {"file": region.file, "file_page": 0, "pages": region.pages}
-        _, _, more_ps = yield from self._do(process, ops.OP_FADVISE, advice=advice, **of_file)
+        flags = Flags(start=region.start, pages=region.pages, set_flags=come, clear_flags=go)
+        ending, faults, ps = yield from self._do(process, ops.OP_MADVISE, flags)
+        _, _, more_ps = yield from self._fadvise(process, region.file, 0, region.pages, advice)
         return ending, faults, ps + more_ps
 
     def _advise_file(
         self, operation: Operation, process: ScriptedProcess, region: ScriptedRegion
     ) -> Work:
-        of_file = {"file": region.file, "file_page": 0, "pages": region.pages}
         if operation.verb is Verb.DROP:
-            ps = (yield from self._do(process, ops.OP_FSYNC, file=region.file))[2]
-            dropped = {"advice": fadvise.DONTNEED, **of_file}
-            return "", 0, ps + (yield from self._do(process, ops.OP_FADVISE, **dropped))[2]
+            ps = (yield from self._do(process, ops.OP_FSYNC, File(file=region.file)))[2]
+            dropped = self._fadvise(process, region.file, 0, region.pages, fadvise.DONTNEED)
+            return "", 0, ps + (yield from dropped)[2]
         ps = 0
         for index in range(operation.first, operation.end):
-            page = {"file": region.file, "file_page": index, "pages": 1, "advice": fadvise.WILLNEED}
-            ps += (yield from self._do(process, ops.OP_FADVISE, **page))[2]
+            ps += (yield from self._fadvise(process, region.file, index, 1, fadvise.WILLNEED))[2]
         return "", 0, ps
 
-    def _unmap(self, operation: Operation, process: ScriptedProcess, at: dict[str, int]) -> Work:
-        ended = yield from self._do(process, ops.OP_MUNMAP, **at)
+    def _fadvise(
+        self, process: ScriptedProcess, file: int, first: int, pages: int, advice: int
+    ) -> Work:
+        given = FileAdvice(file=file, file_page=first, pages=pages, advice=advice)
+        return self._do(process, ops.OP_FADVISE, given)
+
+    def _unmap(self, operation: Operation, process: ScriptedProcess, at: Range) -> Work:
+        ended = yield from self._do(process, ops.OP_MUNMAP, at)
         if not self.is_mapped(process, process.regions[operation.region]):
             del process.regions[operation.region]
         return ended
@@ -295,27 +283,27 @@ class Scripted:
     def _fork(self, operation: Operation, process: ScriptedProcess) -> Work:
         child = self._new_process()
         try:
-            ended = yield from self._do(process, ops.OP_FORK, child=child.row)
+            ended = yield from self._do(process, ops.OP_FORK, Child(child=child.row))
         except GeneratorExit:  # the parent is killed: so is the child that it was building
-            at_once(self._do(child, ops.OP_EXIT))
+            at_once(self._do(child, ops.OP_EXIT, Nothing()))
             raise
         child.regions = {
             name: replace(region) for name, region in process.regions.items() if not region.dontfork
         }
         self.processes[operation.child] = child
         if self.machine.arrays.config[0].fork_kind == FORK_ASYNC:  # what the call left to the child
-            yield from self._do(child, ops.OP_ASYNC_COPY)
+            yield from self._do(child, ops.OP_ASYNC_COPY, Nothing())
         return ended
 
     def _vfork(self, operation: Operation, process: ScriptedProcess) -> Work:
         child = self._new_process()
-        ended = yield from self._do(process, ops.OP_VFORK, child=child.row)
+        ended = yield from self._do(process, ops.OP_VFORK, Child(child=child.row))
         child.regions = process.regions
         self.processes[operation.child] = child
         return ended
 
     def _exec(self, process: ScriptedProcess) -> Work:
-        ended = yield from self._do(process, ops.OP_EXEC, stack_limit=STACK_PAGES)
+        ended = yield from self._do(process, ops.OP_EXEC, Exec(stack_limit=STACK_PAGES))
         process.regions = {}
         space = self.machine.arrays.spaces[self.space(process)]
         space.heap_start = space.brk = HEAP_VPN
@@ -323,7 +311,7 @@ class Scripted:
 
     def _exit(self, name: str) -> Work:
         process = self.processes.pop(name)
-        ended = yield from self._do(process, ops.OP_EXIT)
+        ended = yield from self._do(process, ops.OP_EXIT, Nothing())
         self.machine.free_task(process.row)
         return ended
 
@@ -336,7 +324,7 @@ class Scripted:
         self._born += 1
         return ScriptedProcess(row, self._born - 1)
 
-    def _do(self, process: ScriptedProcess, op: ops.Op, **fields: int) -> Work:
+    def _do(self, process: ScriptedProcess, op: ops.Op[ops.F], fields: ops.F) -> Work:
         """Have a process carry out a kernel operation with these fields."""
         carry = None if self.watch is None else partial(self._carry_out, process, self.watch)
         return run_operation(self.machine, process.row, process.cpu, op, fields, carry)

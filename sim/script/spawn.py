@@ -11,13 +11,13 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import KernelPanicError
 from sim.base.units import PAGE_BYTES
 from sim.engine.build import build_machine
 from sim.engine.images import install
-from sim.kernel import ops, stream
+from sim.kernel import ops
 from sim.machine.layout import (
     A_ACCOUNT,
     A_READ,
@@ -27,9 +27,10 @@ from sim.machine.layout import (
     NONE,
     THP_MADVISE,
 )
+from sim.machine.layout.fields import Child, Exec, Mapping, Nothing, Range
 from sim.machine.spec import HostSpec
 from sim.program.image import SPAWN_STACK_PAGES, ProgramImage, Segment, Touch
-from sim.script.operation import at_once, run_operation
+from sim.script.operation import at_once, each_page, run_operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,6 @@ OWN_STACK_VPN: Final = 0x20000
 """Where both programs have their stack of one page (a linker flag, `sim.host.spawn.real`)."""
 STACK_TOP: Final = 0x7FFFFFFFF000
 """The end of a stack whose place is not randomised (x86-64)."""
-MAPPED: Final = {"map_kind": KIND_ANON, "file": NONE, "start": NONE}
 
 
 class Method(StrEnum):
@@ -209,12 +209,12 @@ class _Machine:
         self._ps = 0
         stack = NONE
         if method is Method.FORK:
-            self._call(self._parent, ops.OP_FORK, child=child)
+            self._call(self._parent, ops.OP_FORK, Child(child=child))
             goes_on_ps = self._ps
         else:
             if method is Method.SPAWN:
                 stack = self._mmap(self._parent, SPAWN_STACK_PAGES)
-            self._call(self._parent, ops.OP_VFORK, child=child)
+            self._call(self._parent, ops.OP_VFORK, Child(child=child))
             if method is Method.SPAWN:
                 self._touch(child, stack + SPAWN_STACK_PAGES - 1, 1, write=True)
         self._start(child, self._parent_image)
@@ -224,8 +224,8 @@ class _Machine:
         self._start(child, self._program.image)
         self._start(self._parent, self._parent_image)
         if stack != NONE:
-            self._call(self._parent, ops.OP_MUNMAP, start=stack, pages=SPAWN_STACK_PAGES)
-        self._call(child, ops.OP_EXIT)
+            self._call(self._parent, ops.OP_MUNMAP, Range(start=stack, pages=SPAWN_STACK_PAGES))
+        self._call(child, ops.OP_EXIT, Nothing())
         self._machine.free_task(child)
         reaped = self._faults[self._parent]
         if self._pages:
@@ -243,8 +243,8 @@ class _Machine:
 
     def _exec(self, row: int, image_row: int, image: ProgramImage, stack_pages: int) -> None:
         limit = image.stack_bytes // PAGE_BYTES
-        fields = {"image": image_row, "stack_limit": limit, "stack_pages": stack_pages}
-        self._call(row, ops.OP_EXEC, **fields)
+        fields = Exec(image=image_row, stack_limit=limit, stack_pages=stack_pages)
+        self._call(row, ops.OP_EXEC, fields)
 
     def _file_named(self, name: str, pages: int) -> int:
         if name not in self._files:
@@ -263,14 +263,22 @@ class _Machine:
             self._touch(row, touch.vpn, 1, write=touch.write)
 
     def _mmap(self, row: int, pages: int) -> int:
-        self._call(row, ops.OP_MMAP, pages=pages, map_flags=A_READ | A_WRITE | A_ACCOUNT, **MAPPED)
+        fields = Mapping(
+            start=NONE,
+            pages=pages,
+            map_flags=A_READ | A_WRITE | A_ACCOUNT,
+            map_kind=KIND_ANON,
+            file=NONE,
+            file_page=0,
+            populate=0,
+        )
+        self._call(row, ops.OP_MMAP, fields)
         return int(self._machine.arrays.operations[row].result)
 
     def _touch(self, row: int, vpn: int, pages: int, *, write: bool) -> None:
-        how = {"accesses": pages, "span": 1, "pattern": stream.SEQUENTIAL}
-        self._call(row, ops.OP_ACCESS, start=vpn, pages=pages, write=int(write), **how)
+        self._call(row, ops.OP_ACCESS, each_page(vpn, pages, write=write))
 
-    def _call(self, row: int, op: ops.Op, **fields: Any) -> None:
+    def _call(self, row: int, op: ops.Op[ops.F], fields: ops.F) -> None:
         """Carry out one operation of a task, and count its faults and its time."""
         work = run_operation(self._machine, row, int(row != self._parent), op, fields)
         ending, faults, ps = at_once(work)

@@ -17,6 +17,7 @@ from sim.kernel.ops import OPS, Op, begin
 from sim.kernel.step import STEPS
 from sim.machine import work
 from sim.machine.layout import NONE, OPERATION, PEAK, SAMPLE
+from sim.machine.layout.fields import Nothing
 from sim.machine.parts import PARTS
 from sim.machine.work import DRAW_HOT, DRAW_PAGE, DRAW_ROWS, KINDS, N_DRAWS, NAMES, Kind
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
@@ -210,7 +211,7 @@ def test_an_operation_takes_no_field_that_it_has_not():
 
 def test_an_operation_numbered_twice_is_no_table():
     with pytest.raises(ValueError, match="number 1 stands where 2 belongs"):
-        rows_of({"OP_A": Op(0), "OP_B": Op(1), "OP_C": Op(1)}, Op, "OP_")
+        rows_of({"OP_A": Op(0, Nothing), "OP_B": Op(1, Nothing), "OP_C": Op(1, Nothing)}, Op, "OP_")
 
 
 def test_each_operation_has_a_verb_of_programs_or_says_why_not():

@@ -10,7 +10,7 @@ from sim.base.errors import Errno, Refused
 from sim.engine.evidence import REFUSED_BY
 from sim.engine.streams import MOST, whole
 from sim.engine.task import Wait
-from sim.kernel.ops import Op, begin
+from sim.kernel.ops import F, Op, begin
 from sim.kernel.work import E2BIG, EAGAIN, EFAULT, EINVAL, ENOMEM
 from sim.machine.words import O_ERRNO, O_REFUSED_BY, O_RESULT, O_WORDS
 
@@ -61,14 +61,15 @@ class Calls:
         self._evidence = evidence
         self._segments: list[int] = []
 
-    def do(self, call: str, op: Op, **fields: int) -> Verb:
+    def do(self, call: str, op: Op[F], fields: F) -> Verb:
         """Have the burst carry out one operation; return its result or raise `Refused`."""
-        for name, value in fields.items():
+        given: Any = fields
+        for name, value in given.items():
             if type(value) is not int or not -MOST <= value <= MOST:
-                fields[name] = whole(call, name, value, -MOST)
-        return self.carry_out(call, op, fields, [])
+                given[name] = whole(call, name, value, -MOST)
+        return self.carry_out(call, op, given, [])
 
-    def carry_out(self, call: str, op: Op, fields: dict[str, int], segments: list[int]) -> Verb:
+    def carry_out(self, call: str, op: Op[F], fields: F, segments: list[int]) -> Verb:
         """Do that with checked fields; `segments` hold page numbers and arrivals of a stream."""
         task = self.task
         begin(self._m, task.row, op, fields)

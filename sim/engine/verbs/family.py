@@ -12,6 +12,9 @@ from sim.engine.lives import ProgramExit, await_threads
 from sim.engine.task import Building
 from sim.kernel import ops
 from sim.machine.layout import FORK_ASYNC
+from sim.machine.layout.fields import Child as ChildRow
+from sim.machine.layout.fields import Exec, Nothing
+from sim.machine.layout.fields import Image as ImageRow
 from sim.program.api import Child, Exited, Image, Thread
 from sim.program.image import SPAWN_STACK_PAGES
 
@@ -139,19 +142,22 @@ class Family:
         yield from self._calls.do(
             "exec",
             ops.OP_EXEC,
-            image=found.row,
-            stack_limit=found.stack_limit_pages,
-            stack_pages=found.stack_pages,
+            Exec(
+                image=found.row,
+                stack_limit=found.stack_limit_pages,
+                stack_pages=found.stack_pages,
+            ),
         )
         self._figures.count("execs")
         self._figures.mark("exec", self._task.name)
         self._task.let_parent_go()
         if found.touches:
-            yield from self._calls.do("start", ops.OP_START, image=found.row)
+            yield from self._calls.do("start", ops.OP_START, ImageRow(image=found.row))
 
     def begin_image(self, pages: int, stack_pages: int) -> Verb:
         """Give a process that has no parent its first address space."""
-        yield from self._calls.do("exec", ops.OP_EXEC, image_pages=pages, stack_limit=stack_pages)
+        fields = Exec(image_pages=pages, stack_limit=stack_pages)
+        yield from self._calls.do("exec", ops.OP_EXEC, fields)
 
     def exit(self, status: int = 0) -> Verb:
         """End this process; does not return."""
@@ -171,7 +177,7 @@ class Family:
             ended = group.zombie() if child is None else one
             if ended is not None and ended.ended_ns is not None:
                 del group.children[ended.pid]
-                yield from self._calls.do("wait", ops.OP_REAP)
+                yield from self._calls.do("wait", ops.OP_REAP, Nothing())
                 return Exited(ended.pid, ended.status)
             told = self._clock.event()
             group.tell(told)
@@ -225,11 +231,11 @@ class Family:
         calls, process = self._handle(child)
         return calls, partial(program, process, *args, **kwargs)
 
-    def _build(self, call: str, op: ops.Op, child: Calls) -> Verb:
+    def _build(self, call: str, op: ops.Op[ChildRow], child: Calls) -> Verb:
         """Have the kernel build a child; should this task be killed meanwhile, that is undone."""
         self._task.building = Building(child.task, partial(self._lives.undo, child))
         try:
-            yield from self._calls.do(call, op, child=child.task.row)
+            yield from self._calls.do(call, op, ChildRow(child=child.task.row))
         except Refused:
             self._table.bury(child.task)
             raise
@@ -245,5 +251,5 @@ def _require_program(program: object) -> None:
 
 def _adopt_and_run(calls: Calls, run: Callable[[], Verb]) -> Verb:
     """Copy what an Async-fork has left to the child, then run its program."""
-    yield from calls.do("fork", ops.OP_ASYNC_COPY)
+    yield from calls.do("fork", ops.OP_ASYNC_COPY, Nothing())
     yield from run()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from sim.base.errors import Errno, Refused
 from sim.kernel import ops
 from sim.kernel.files import fadvise
+from sim.machine.layout import NONE
+from sim.machine.layout.fields import File, FileAdvice, FilePages
 
 if TYPE_CHECKING:
     from sim.engine.files import FileNames
@@ -32,15 +34,19 @@ class FileCalls:
 
     def pread(self, file: str, pages: int, first: int = 0) -> Verb:
         """Read pages of a file by read(); see `sim.program.api.Process.pread`."""
-        yield from self._file("read", ops.OP_FILE_READ, file, pages, first)
+        at = self._pages("read", file, pages, first)
+        if pages > 0:
+            yield from self._calls.do("read", ops.OP_FILE_READ, at)
 
     def pwrite(self, file: str, pages: int, first: int = 0) -> Verb:
         """Write pages of a file by write(); see `sim.program.api.Process.pread`."""
-        yield from self._file("write", ops.OP_FILE_WRITE, file, pages, first)
+        at = self._pages("write", file, pages, first)
+        if pages > 0:
+            yield from self._calls.do("write", ops.OP_FILE_WRITE, at)
 
     def fsync(self, file: str) -> Verb:
         """Have all dirty pages of a file written back."""
-        yield from self._calls.do("fsync", ops.OP_FSYNC, file=self._files.row(file, 1))
+        yield from self._calls.do("fsync", ops.OP_FSYNC, File(file=self._files.row(file, 1)))
 
     def fadvise(self, file: str, advice: str, first: int = 0, pages: int | None = None) -> Verb:
         """Give the kernel advice about a file; see `sim.program.api.Process.fadvise`."""
@@ -51,8 +57,10 @@ class FileCalls:
             raise Refused(Errno.EINVAL, "fadvise")
         size = int(self._machine.arrays.files[row].pages)
         pages = size - first if pages is None else pages
-        how = {"advice": FILE_ADVICE[advice]}
-        yield from self._file("fadvise", ops.OP_FADVISE, file, pages, first, **how)
+        at = self._pages("fadvise", file, pages, first)
+        if pages > 0:
+            fields = FileAdvice(**at, advice=FILE_ADVICE[advice])
+            yield from self._calls.do("fadvise", ops.OP_FADVISE, fields)
 
     def drop(self, file: str) -> Verb:
         """Write a file back and take it out of the page cache; see `Process.drop`."""
@@ -62,11 +70,9 @@ class FileCalls:
         yield from self.fsync(file)
         yield from self.fadvise(file, "dontneed")
 
-    def _file(
-        self, call: str, op: ops.Op, file: str, pages: int, first: int, **fields: int
-    ) -> Verb:
+    def _pages(self, call: str, file: str, pages: int, first: int) -> FilePages:
+        """Return `pages` pages of a file from page `first` on; without any, no file is made."""
         if first < 0 or pages < 0:
             raise Refused(Errno.EINVAL, call)
-        if pages > 0:
-            row = self._files.row(file, first + pages)
-            yield from self._calls.do(call, op, file=row, file_page=first, pages=pages, **fields)
+        row = self._files.row(file, first + pages) if pages > 0 else NONE
+        return FilePages(file=row, file_page=first, pages=pages)

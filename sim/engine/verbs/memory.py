@@ -27,6 +27,7 @@ from sim.machine.layout import (
     KIND_SHMEM,
     NONE,
 )
+from sim.machine.layout.fields import Flags, Mapping, Pages, Populate, Protection, Range, Remapping
 from sim.program.api import Region
 
 if TYPE_CHECKING:
@@ -46,13 +47,12 @@ ADVICE_BITS: Final = {  # flags that come, flags that go
     "sequential": (A_SEQUENTIAL, A_RANDOM),
     "normal": (0, A_RANDOM | A_SEQUENTIAL),
 }
-ADVICE_OPS: Final[dict[str, tuple[ops.Op, dict[str, int]]]] = {  # what does more than set flags
-    "dontneed": (ops.OP_DONTNEED, {}),
-    "free": (ops.OP_FREE, {}),
-    "collapse": (ops.OP_COLLAPSE, {}),
-    "populate_read": (ops.OP_POPULATE, {"populate_mode": populate.READ}),
-    "populate_write": (ops.OP_POPULATE, {"populate_mode": populate.WRITE}),
+ADVICE_OPS: Final = {  # what does more than set flags
+    "dontneed": ops.OP_DONTNEED,
+    "free": ops.OP_FREE,
+    "collapse": ops.OP_COLLAPSE,
 }
+POPULATE: Final = {"populate_read": populate.READ, "populate_write": populate.WRITE}
 
 
 class Memory:
@@ -80,17 +80,17 @@ class Memory:
             kind, row = KIND_FILE, self._files.row(file, pages, cold=cold)
         elif shared and pages > 0:
             kind, row = KIND_SHMEM, self._machine.new_file(KIND_SHMEM, pages)
-        fields = {
-            "pages": pages,
-            "start": start_vpn,
-            "map_flags": A_READ | A_WRITE | (A_SHARED if shared else A_ACCOUNT),
-            "populate": int(populate),
-            "map_kind": kind,
-            "file": row,
-            "file_page": 0,
-        }
+        fields = Mapping(
+            pages=pages,
+            start=start_vpn,
+            map_flags=A_READ | A_WRITE | (A_SHARED if shared else A_ACCOUNT),
+            populate=int(populate),
+            map_kind=kind,
+            file=row,
+            file_page=0,
+        )
         try:
-            start = yield from self._calls.do("mmap", ops.OP_MMAP, **fields)
+            start = yield from self._calls.do("mmap", ops.OP_MMAP, fields)
         except BaseException:
             if row != NONE:
                 self._machine.drop_file(row)
@@ -107,73 +107,73 @@ class Memory:
         """Change what may be done with a range: ``rw``, ``r`` or ``none``."""
         if access not in ACCESS_BITS:
             raise Refused(Errno.EINVAL, "mprotect")
-        bits = ACCESS_BITS[access]
-        yield from self._range("mprotect", ops.OP_MPROTECT, region, first, pages, set_flags=bits)
+        at = _range("mprotect", region, first, pages)
+        fields = Protection(**at, set_flags=ACCESS_BITS[access])
+        yield from self._on("mprotect", ops.OP_MPROTECT, fields)
 
     def madvise(
         self, region: Region, advice: str, first: int = 0, pages: int | None = None
     ) -> Verb:
         """Give the kernel advice about a range; see `sim.program.api.Process.madvise`."""
-        if advice in ADVICE_OPS:
-            op, how = ADVICE_OPS[advice]
-            yield from self._range("madvise", op, region, first, pages, **how)
-        elif advice in ADVICE_BITS:
-            bits, drop_bits = ADVICE_BITS[advice]
-            flags = {"set_flags": bits, "clear_flags": drop_bits}
-            yield from self._range("madvise", ops.OP_MADVISE, region, first, pages, **flags)
-        else:
+        if advice not in ADVICE_OPS.keys() | POPULATE.keys() | ADVICE_BITS.keys():
             raise Refused(Errno.EINVAL, "madvise")
+        at = _range("madvise", region, first, pages)
+        if advice in ADVICE_OPS:
+            yield from self._on("madvise", ADVICE_OPS[advice], at)
+        elif advice in POPULATE:
+            how = Populate(**at, populate_mode=POPULATE[advice])
+            yield from self._on("madvise", ops.OP_POPULATE, how)
+        else:
+            come, go = ADVICE_BITS[advice]
+            flags = Flags(**at, set_flags=come, clear_flags=go)
+            yield from self._on("madvise", ops.OP_MADVISE, flags)
 
     def munmap(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
         """Unmap `pages` pages of `region` from page `first` on; by default, all the rest."""
-        yield from self._range("munmap", ops.OP_MUNMAP, region, first, pages)
+        yield from self._on("munmap", ops.OP_MUNMAP, _range("munmap", region, first, pages))
 
     def dontneed(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
         """Give back the frames of a range (MADV_DONTNEED)."""
-        yield from self._range("madvise", ops.OP_DONTNEED, region, first, pages)
+        yield from self._on("madvise", ops.OP_DONTNEED, _range("madvise", region, first, pages))
 
     def mlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
         """Fault a range in and keep it; see `sim.program.api.Process.mlock`."""
-        flags = {"set_flags": A_LOCKED, "clear_flags": 0}
-        yield from self._range("mlock", ops.OP_MLOCK, region, first, pages, **flags)
+        at = _range("mlock", region, first, pages)
+        yield from self._on("mlock", ops.OP_MLOCK, Flags(**at, set_flags=A_LOCKED, clear_flags=0))
 
     def munlock(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
         """Undo `mlock`; the pages stay."""
-        flags = {"set_flags": 0, "clear_flags": A_LOCKED}
-        yield from self._range("munlock", ops.OP_MLOCK, region, first, pages, **flags)
+        at = _range("munlock", region, first, pages)
+        yield from self._on("munlock", ops.OP_MLOCK, Flags(**at, set_flags=0, clear_flags=A_LOCKED))
 
     def msync(self, region: Region, first: int = 0, pages: int | None = None) -> Verb:
         """Have the dirty pages of a range of a shared file written back (MS_SYNC)."""
-        yield from self._range("msync", ops.OP_MSYNC, region, first, pages)
+        yield from self._on("msync", ops.OP_MSYNC, _range("msync", region, first, pages))
 
-    def _range(
-        self, call: str, op: ops.Op, region: Region, first: int, pages: int | None, **fields: int
-    ) -> Verb:
-        _require_region(call, region)
-        pages = region.pages - first if pages is None else pages
-        if first < 0 or pages < 0 or first + pages > region.pages:
-            raise Refused(Errno.EINVAL, call)
-        if pages > 0:
-            yield from self._calls.do(
-                call, op, start=region.start_vpn + first, pages=pages, **fields
-            )
+    def _on(self, call: str, op: ops.Op[ops.F], fields: ops.F) -> Verb:
+        """Do that to a range of pages, unless it is empty."""
+        if fields["pages"] > 0:
+            yield from self._calls.do(call, op, fields)
 
     def mremap(self, region: Region, size_bytes: int) -> Verb:
         """Resize a mapping, moving it if it must; see `sim.program.api.Process.mremap`."""
         _require_region("mremap", region)
         pages = pages_for(size_bytes)
-        where = {"start": int(region.start_vpn), "pages": region.pages, "new_pages": pages}
-        start = yield from self._calls.do(
-            "mremap", ops.OP_MREMAP, new_start=NONE, may_move=1, **where
+        fields = Remapping(
+            start=region.start_vpn,
+            pages=region.pages,
+            new_pages=pages,
+            new_start=NONE,
+            may_move=1,
         )
+        start = yield from self._calls.do("mremap", ops.OP_MREMAP, fields)
         return Region(Vpn(start), pages)
 
     def sbrk(self, delta_bytes: int) -> Verb:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""
         pages = pages_for(abs(delta_bytes))
-        start = yield from self._calls.do(
-            "brk", ops.OP_BRK, pages=pages if delta_bytes >= 0 else -pages
-        )
+        more = Pages(pages=pages if delta_bytes >= 0 else -pages)
+        start = yield from self._calls.do("brk", ops.OP_BRK, more)
         return Region(Vpn(start), pages if delta_bytes >= 0 else 0)
 
     def read(self, region: Region, **how: Any) -> Verb:
@@ -191,6 +191,15 @@ class Memory:
             fields["write"] = write
             yield from self._calls.carry_out(call, ops.OP_ACCESS, fields, segments)
         return fields["accesses"]
+
+
+def _range(call: str, region: Region, first: int, pages: int | None) -> Range:
+    """Return `pages` pages of a region from page `first` on; by default, all the rest."""
+    _require_region(call, region)
+    pages = region.pages - first if pages is None else pages
+    if first < 0 or pages < 0 or first + pages > region.pages:
+        raise Refused(Errno.EINVAL, call)
+    return Range(start=region.start_vpn + first, pages=pages)
 
 
 def _require_region(call: str, region: object) -> None:

@@ -13,6 +13,7 @@ from sim.engine.verbs.family import Family
 from sim.engine.verbs.files import FileCalls
 from sim.engine.verbs.memory import Memory
 from sim.kernel import ops
+from sim.machine.layout.fields import Demand
 from sim.program.arrivals import ArrivalStream
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Process:
     def compute(self, cpu_ns: int) -> Verb:
         """Use the CPU for `cpu_ns`."""
         if whole("compute", "cpu_ns", cpu_ns) > 0:
-            yield from self.calls.do("compute", ops.OP_COMPUTE, demand_ns=cpu_ns)
+            yield from self.calls.do("compute", ops.OP_COMPUTE, Demand(demand_ns=cpu_ns))
 
     def sleep(self, duration_ns: int) -> Verb:
         """Be blocked for `duration_ns`."""

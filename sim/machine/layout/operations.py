@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from sim.machine.layout.fields import FIELDS
 from sim.machine.layout.links import NONE
 
 OPERATION = np.dtype(
@@ -32,60 +33,25 @@ OPERATION = np.dtype(
             "waits",  # for a page: 1 in a minor fault, 2 in a major one, 3 in one not yet counted
             "wait_file",  # the page of a file that is waited for
             "wait_index",  # NONE: all that is being written
-            # calls on a range of pages, and where mmap and brk put one
-            "start",
-            "pages",
+            # calls on a range of pages
             "owned",  # pages of the range behind which leaf tables may still be shared
             # read and write
-            "write",  # 1 to write
-            "accesses",  # wanted
-            "span",  # pages an access
             "touched",  # pages of this access done
             "page",  # first page of this access
-            "drop",  # 1 if each page is given back at once
-            "pattern",
-            "hot_groups",  # of `span` pages each, from the start
-            "hot_share",
-            "pages_at",  # first of its page numbers in `lists`
-            "per_request",  # accesses an arrival
-            "arrivals",  # 0 unpaced, 1 regular, 2 listed
-            "arrival_first",
-            "arrival_every",
-            "arrivals_at",  # first of its arrival times in `lists`
-            "access_cpu_ns",
-            # compute
-            "demand_ns",
-            # mmap, and calls on files
-            "map_flags",
-            "map_kind",
-            "populate",  # 1 for MAP_POPULATE
-            "file",  # or NONE
-            "file_page",  # the first page of it
-            "advice",  # of posix_fadvise
             # mprotect, madvise and mlock
-            "set_flags",
-            "clear_flags",
             "unshares",  # 1 if private locked memory becomes writable: no page may stay shared
             "unshare_page",  # the next of these
-            "populate_mode",
             "holes",  # 1 once a hole was passed
             "unfit",  # 1 once 2 MiB of the area under way could not be collapsed
             # mremap
-            "new_pages",
-            "new_start",  # NONE: where it is, or anywhere
-            "may_move",
             "grown_pages",  # of locked memory: they are faulted in
             "only_tail",  # 1 if all there is to do is to unmap the tail
             # fork and its kin
-            "child",  # its row among the tasks
             "child_area",  # the copy of the area under way, or NONE
             # exec
-            "image",  # that it puts in place; 0: `image_pages` of anonymous memory
-            "image_pages",
-            "stack_pages",  # that it fills with arguments and environment; 0 means 1
-            "stack_limit",  # pages
             "segment",  # of the image, the one under way
             "counted",  # 0 if its faults are nobody's
+            *FIELDS,  # what it was given
         )
     ]
 )

@@ -13,13 +13,23 @@ from sim.alloc.models import MODELS
 from sim.base.errors import Errno, KernelPanicError, Refused, ScenarioError
 from sim.base.units import GIB, PAGE_BYTES
 from sim.engine.build import STACK_PAGES, build_machine
-from sim.kernel import ops, stream
+from sim.kernel import ops
 from sim.machine.layout import A_ACCOUNT, A_NORESERVE, A_READ, A_WRITE, KIND_ANON, NONE
+from sim.machine.layout.fields import (
+    Child,
+    Exec,
+    Mapping,
+    Nothing,
+    Pages,
+    Protection,
+    Range,
+    Remapping,
+)
 from sim.machine.spec import HostSpec
 from sim.script.grammar import FIRST_PROCESS
 from sim.script.malloc.grammar import Operation, Verb
 from sim.script.malloc.record import HeapFigures, HeapRecord
-from sim.script.operation import SIGSEGV, at_once, run_operation
+from sim.script.operation import SIGSEGV, at_once, each_page, run_operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,7 +105,7 @@ class _Heaps:
         first = self._new_process(make_heap())
         self._processes = {FIRST_PROCESS: first}
         self._threads: dict[str, str] = {}
-        self._do(first, ops.OP_EXEC, stack_limit=STACK_PAGES)
+        self._do(first, ops.OP_EXEC, Exec(stack_limit=STACK_PAGES))
         self._run(first, first.heap.begin())
         for size in BEFORE_MAIN.get(library, ()):
             self._run(first, first.heap.malloc(size))
@@ -119,7 +129,7 @@ class _Heaps:
         elif verb is Verb.EXIT and thread:
             self._end_thread(process, operation.process)
         elif verb is Verb.EXIT:
-            self._do(self._processes.pop(name), ops.OP_EXIT)
+            self._do(self._processes.pop(name), ops.OP_EXIT, Nothing())
         elif verb in (Verb.READ, Verb.WRITE):
             address, size = process.blocks[operation.name]
             end = size if operation.end < 0 else operation.end
@@ -158,7 +168,7 @@ class _Heaps:
 
     def _fork(self, process: _Process, name: str) -> None:
         child = self._new_process(process.heap.fork())
-        self._do(process, ops.OP_FORK, child=child.row)
+        self._do(process, ops.OP_FORK, Child(child=child.row))
         child.blocks = dict(process.blocks)
         self._processes[name] = child
 
@@ -197,38 +207,32 @@ class _Heaps:
     def _carry_out(self, process: _Process, call: Call) -> int:
         match call:
             case Brk(delta):
-                self._do(process, ops.OP_BRK, pages=delta // PAGE_BYTES)
+                self._do(process, ops.OP_BRK, Pages(pages=delta // PAGE_BYTES))
                 return self._result(process) * PAGE_BYTES
             case Mmap(size, reserved, alignment):
                 start = -(-self._next // alignment) * alignment
                 self._next = start + ROOM
                 bits = A_NORESERVE if reserved else A_READ | A_WRITE | A_ACCOUNT
-                self._map(process, start, size, bits)
+                at = _range(start, size)
+                self._do(process, ops.OP_MMAP, _anonymous(at, bits))
                 return start
             case Munmap(start, size):
-                self._range(process, ops.OP_MUNMAP, start, size)
+                self._do(process, ops.OP_MUNMAP, _range(start, size))
             case Mremap(start, old, new):
-                where = {"new_start": NONE, "may_move": 1, "new_pages": new // PAGE_BYTES}
-                self._range(process, ops.OP_MREMAP, start, old, **where)
+                to = Remapping(
+                    **_range(start, old), new_start=NONE, may_move=1, new_pages=new // PAGE_BYTES
+                )
+                self._do(process, ops.OP_MREMAP, to)
                 return self._result(process) * PAGE_BYTES
             case Protect(start, size):
-                self._range(process, ops.OP_MPROTECT, start, size, set_flags=A_READ | A_WRITE)
+                access = Protection(**_range(start, size), set_flags=A_READ | A_WRITE)
+                self._do(process, ops.OP_MPROTECT, access)
             case Dontneed(start, size):
-                self._range(process, ops.OP_DONTNEED, start, size)
+                self._do(process, ops.OP_DONTNEED, _range(start, size))
         return 0
 
-    def _map(self, process: _Process, start: int, size: int, bits: int) -> None:
-        where = {"map_kind": KIND_ANON, "file": NONE}
-        self._range(process, ops.OP_MMAP, start, size, map_flags=bits, **where)
-
-    def _range(self, process: _Process, op: ops.Op, start: int, size: int, **fields: int) -> None:
-        pages = {"start": start // PAGE_BYTES, "pages": size // PAGE_BYTES}
-        self._do(process, op, **pages, **fields)
-
     def _access(self, process: _Process, first_page: int, pages: int, write: bool) -> int:
-        how = {"accesses": pages, "span": 1, "pattern": stream.SEQUENTIAL}
-        where = {"start": first_page, "pages": pages, "write": int(write)}
-        return self._do(process, ops.OP_ACCESS, **where, **how)
+        return self._do(process, ops.OP_ACCESS, each_page(first_page, pages, write=write))
 
     def _new_process(self, heap: Allocator) -> _Process:
         row = self._machine.new_task()
@@ -236,7 +240,7 @@ class _Heaps:
         self._born += 1
         return _Process(row, self._born - 1, heap)
 
-    def _do(self, process: _Process, op: ops.Op, **fields: int) -> int:
+    def _do(self, process: _Process, op: ops.Op[ops.F], fields: ops.F) -> int:
         """Carry out one operation of the kernel; return its minor faults."""
         work = run_operation(self._machine, process.row, process.cpu, op, fields)
         ending, faults, _ = at_once(work)
@@ -253,6 +257,14 @@ class _Heaps:
         m = self._machine.arrays
         space = m.spaces[int(m.tasks[process.row].space)]
         return int(space.rss_anon), int(space.pages)
+
+
+def _range(start: int, size: int) -> Range:
+    return Range(start=start // PAGE_BYTES, pages=size // PAGE_BYTES)
+
+
+def _anonymous(at: Range, bits: int) -> Mapping:
+    return Mapping(**at, map_flags=bits, map_kind=KIND_ANON, file=NONE, file_page=0, populate=0)
 
 
 def _pages_needed(script: Sequence[Operation], births: int) -> int:

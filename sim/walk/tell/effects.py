@@ -43,7 +43,8 @@ from sim.walk.tell.state import (
 
 if TYPE_CHECKING:
     from sim.machine.layout import Arrays
-    from sim.script.run import Scripted, ScriptedProcess
+    from sim.script.processes import ScriptedProcess
+    from sim.script.run import Scripted
     from sim.walk.tell.names import Names
 
 WRITES: Final[dict[int, str]] = {

@@ -22,7 +22,8 @@ from sim.machine.layout import (
     THP_NEVER,
     VPN_BITS,
 )
-from sim.script.run import Scripted, ScriptedProcess
+from sim.script.processes import ScriptedProcess
+from sim.script.run import Scripted
 
 BASE = 512 * 1000
 Flushes = dict[int, list[tuple[int, int]]]
