@@ -36,7 +36,7 @@ BY_SIGNAL: Final = 128
 """Added to the number of the signal that ended a command; 2 is Ctrl-C."""
 
 RECORDS: Final = Path("/run/cowpool")
-"""Is there while settings of the kernel are changed, and after (`sim.host.settings`)."""
+"""Not empty while settings of the kernel are changed (`sim.host.settings`)."""
 
 NOT_OURS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOMEM})
 """What the operating system may refuse through no fault of cowpool's or of its input."""
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _put_back_settings() -> None:
     """Put back what a killed `conform` has left changed in this kernel: only root can."""
-    if not RECORDS.is_dir() or os.geteuid() != 0:
+    if not any(RECORDS.glob("*")) or os.geteuid() != 0:
         return
     from sim.host.settings import put_back_what_was_left
 

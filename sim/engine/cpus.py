@@ -115,17 +115,9 @@ class Cpus:
             runqueue.hand_out(self._m, self._clock.now_ns)  # tasks that are done leave their CPUs
         return words.sched[S_RUNNING] == 0
 
-    def is_queued(self, task: Task) -> bool:
-        """Whether a task waits for a CPU."""
-        return self._words.entities[task.row * E_WORDS + E_QUEUE] != NONE
-
     def is_busy(self, task: Task) -> bool:
         """Whether an operation of a task is under way, or its end not yet told."""
         return self._words.entities[task.row * E_WORDS + E_BUSY] == 1
-
-    def awaits_arrival(self, task: Task) -> bool:
-        """Whether a task has given way until its next arrival."""
-        return self._words.entities[task.row * E_WORDS + E_TIMER] != NONE
 
     # -- arrivals ------------------------------------------------------------------------------
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sim.machine.areas import TEXT_VPN
 
 if TYPE_CHECKING:
     from sim.machine.layout import Arrays
-
-BARE_IMAGE: Final = 0
-"""The row of the program that is anonymous memory and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,13 +131,13 @@ def state_of(system: System, victim: Task) -> str:
     """Say in a word what the victim was doing."""
     t = system.machine.arrays.tasks[victim.row]
     o = system.machine.arrays.operations[victim.row]
-    if system.cpus.is_queued(victim):
+    if int(system.machine.arrays.entities[victim.row].queue) != NONE:
         return "in the run queue"
     if victim in system.memory_waits.tasks:
         return "short of memory"
     if victim.wait is not None:
         return " ".join(victim.wait.what.split()[:2])
-    if system.cpus.awaits_arrival(victim):
+    if int(system.machine.arrays.entities[victim.row].timer) != NONE:
         return "its next"
     if int(t.cpu) != NONE:
         cpu = system.machine.arrays.cpus[int(t.cpu)]
