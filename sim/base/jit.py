@@ -111,6 +111,11 @@ def inlined(function: F) -> F:
     return _made_of(function, forceinline=True)
 
 
+def plain(function: F) -> F:
+    """Return a compiled function as Python runs it: for rare calls that no compiler is to delay."""
+    return cast("F", getattr(function, "py_func", function))
+
+
 def _made_of(function: F, **options: Any) -> F:
     _made.append(function.__name__)
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # made at run time

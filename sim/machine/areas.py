@@ -10,11 +10,15 @@ from sim.machine.layout import (
     KIND_ANON,
     KIND_FILE,
     NONE,
+    SLOTS_ANON_ROOTS,
+    SLOTS_AREAS,
+    SLOTS_SPACES,
     TABLE_MASK,
     VPN_BITS,
     Arrays,
 )
 from sim.machine.rules.areas import R_ALIGN_FILES, R_ALIGN_LARGE, R_ALIGN_WHOLE, R_MERGE_EITHER
+from sim.machine.slots import give_row, has_room, take_row
 from sim.machine.tables import free_table, new_table
 
 MMAP_TOP_VPN = 0x7FFFF7FFF
@@ -27,12 +31,8 @@ TEXT_VPN = 0x555555554
 @compiled
 def new_space(m: Arrays, cpu: int) -> int:
     """Return an empty address space with its top table; one frame must be secured."""
-    pool = m.pool[0]
-    slot = int(pool.free_space)
+    slot = take_row(m.slots[SLOTS_SPACES], m.spaces)
     s = m.spaces[slot]
-    pool.free_space = s.next if s.next != 0 else slot + 1
-    pool.used_spaces += 1
-    s.next = NONE
     s.first = NONE
     s.last = NONE
     s.root = NONE
@@ -69,32 +69,32 @@ def new_space(m: Arrays, cpu: int) -> int:
 @compiled
 def free_space(m: Arrays, cpu: int, slot: int) -> None:
     """Free an address space whose areas and lower tables are gone: its top table, its slot."""
-    pool = m.pool[0]
     s = m.spaces[slot]
     free_table(m, cpu, slot, int(s.top))
-    pool.committed -= s.committed
+    m.pool[0].committed -= s.committed
     s.committed = 0
     s.users = 0
     s.generation += 1
-    s.next = pool.free_space
-    pool.free_space = slot
-    pool.used_spaces -= 1
+    give_row(m.slots[SLOTS_SPACES], m.spaces, slot)
+
+
+@compiled
+def space_room(m: Arrays) -> bool:
+    """Whether the array has a free slot for one more address space."""
+    return has_room(m.slots[SLOTS_SPACES], 1)
 
 
 @compiled
 def area_room(m: Arrays, wanted: int) -> bool:
     """Whether the array has free slots for `wanted` areas without growing."""
-    return bool(m.pool[0].used_areas + wanted <= m.pool[0].room_areas)
+    return has_room(m.slots[SLOTS_AREAS], wanted)
 
 
 @compiled
 def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags: int) -> int:
     """Add an anonymous area and return its slot; the range must be free."""
-    pool = m.pool[0]
-    slot = int(pool.free_area)
+    slot = take_row(m.slots[SLOTS_AREAS], m.areas)
     a = m.areas[slot]
-    pool.free_area = a.next if a.next != 0 else slot + 1
-    pool.used_areas += 1
     a.start = start
     a.end = end
     a.offset = offset
@@ -116,7 +116,6 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
 @compiled
 def drop_area(m: Arrays, slot: int) -> None:
     """Take an area off its address space, its anon_vma and its file, and free its slot."""
-    pool = m.pool[0]
     a = m.areas[slot]
     s = m.spaces[a.space]
     unlink_area(m, slot)
@@ -128,9 +127,7 @@ def drop_area(m: Arrays, slot: int) -> None:
     unlink_anon_vma(m, slot)
     leave_file(m, slot)
     a.space = NONE
-    a.next = pool.free_area
-    pool.free_area = slot
-    pool.used_areas -= 1
+    give_row(m.slots[SLOTS_AREAS], m.areas, slot)
 
 
 # -- the lists of the reverse map (`sim.kernel.rmap`) ----------------------------------------------
@@ -139,11 +136,8 @@ def drop_area(m: Arrays, slot: int) -> None:
 @compiled
 def new_anon_root(m: Arrays) -> int:
     """Return a root for a new anon_vma; there are as many rows for them as for areas."""
-    pool = m.pool[0]
-    root = int(pool.free_anon_root)
-    row = m.anon_roots[root]
-    pool.free_anon_root = row.next if row.next != 0 else root + 1
-    row.areas = NONE
+    root = take_row(m.slots[SLOTS_ANON_ROOTS], m.anon_roots)
+    m.anon_roots[root].areas = NONE
     return root
 
 
@@ -178,8 +172,7 @@ def unlink_anon_vma(m: Arrays, slot: int) -> None:
     if a.anon_next != NONE:
         m.areas[int(a.anon_next)].anon_prev = a.anon_prev
     if row.areas == NONE:
-        row.next = m.pool[0].free_anon_root
-        m.pool[0].free_anon_root = a.anon_root
+        give_row(m.slots[SLOTS_ANON_ROOTS], m.anon_roots, int(a.anon_root))
     a.anon_root = NONE
 
 

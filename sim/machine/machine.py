@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.base.errors import KernelPanicError
+from sim.base.jit import plain
 from sim.base.units import PAGE_BYTES
 from sim.machine.audit.audit import audit
 from sim.machine.buddy import add_free_range
@@ -19,6 +20,7 @@ from sim.machine.layout import (
     HUGE_PAGES,
     MOST_SAMPLES,
     N_LATENCIES,
+    N_SLOTS,
     NICE_0_WEIGHT,
     NICE_WEIGHTS,
     NO_OPERATION,
@@ -26,12 +28,19 @@ from sim.machine.layout import (
     PROCESS,
     RECEIPT_ROWS,
     ROOT,
+    SLOTS_ANON_ROOTS,
+    SLOTS_AREAS,
+    SLOTS_FILES,
+    SLOTS_SPACES,
+    SLOTS_SWAP,
+    SLOTS_TABLES,
     STACK_LIMIT_PAGES,
     TASK,
     Arrays,
 )
 from sim.machine.memory import recycle
 from sim.machine.segments import Segments
+from sim.machine.slots import give_row, has_room, take_row
 from sim.machine.spec import HostSpec, configuration, folio_shift
 from sim.machine.turns import FREE, N_TOURNAMENTS
 from sim.machine.watermarks import (
@@ -46,6 +55,12 @@ from sim.machine.work import N_LINES
 _FIRST_TABLES: Final = 1024
 """Page tables there is room for at first, besides those that map all memory twice over."""
 _FIRST_SLOTS: Final = 64
+_OF_SLOTS: Final = {
+    SLOTS_TABLES: "table_info", SLOTS_AREAS: "areas", SLOTS_ANON_ROOTS: "anon_roots",
+    SLOTS_SPACES: "spaces", SLOTS_FILES: "files", SLOTS_SWAP: "swap",
+}  # fmt: skip
+"""By row of `slots`: the array whose rows it hands out."""
+_has_room, _take_row, _give_row = plain(has_room), plain(take_row), plain(give_row)
 _FIRST_REQUESTS: Final = 512
 """Requests to the device that there is room for at first: a window's, at most one a page."""
 
@@ -88,7 +103,7 @@ class Machine:
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
         one = ("config", "pool", "groups", "charged", "clock", "peak", "lists", "cached")
-        rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES}
+        rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES, "slots": N_SLOTS}
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
         rows |= {"left": host.cpus}
@@ -113,10 +128,9 @@ class Machine:
         pool = m.pool[0]
         for name, value in configuration(self.host).items():
             m.config[0][name] = value
-        pool.head = pool.free_file = NONE
-        pool.free_table = pool.free_area = pool.free_space = 1  # slot 0 stays unused: a link of 0
-        pool.used_tables = pool.used_areas = pool.used_spaces = 1  # means "never used before"
-        pool.free_anon_root = 1
+        pool.head = NONE
+        m.slots.free = m.slots.used = 1  # row 0 is nothing's: 0 says so in entries and links
+        m.slots[SLOTS_FILES].free = m.slots[SLOTS_FILES].used = 0
         m.clock[0].tick_ns = 1_000_000_000 // self.host.hz
         m.percpu.head = NONE
         m.buddy.head = NONE
@@ -255,15 +269,10 @@ class Machine:
         Whoever maps it brings all of it into the page cache, unless it is `cold`.
         """
         m = self.arrays
-        pool = m.pool[0]
-        row = int(pool.free_file)
-        if row != NONE:
-            pool.free_file = m.files[row].next
-        else:
-            row = int(pool.used_files)
-            pool.used_files += 1
-            if row == len(m.files):
-                m.grow("files")
+        if not _has_room(m.slots[SLOTS_FILES], 1):
+            m.grow("files")
+            self._take_note_of_room()
+        row = _take_row(m.slots[SLOTS_FILES], m.files)
         m.files[row] = _NEW_FILE
         f = m.files[row]
         f.first = self._room_in_cache(row, pages)
@@ -290,16 +299,14 @@ class Machine:
         f = self.arrays.files[row]
         if f.users == 0 and f.resident == 0 and f.known == 0:
             f.kind = 0
-            f.next = self.arrays.pool[0].free_file
-            self.arrays.pool[0].free_file = row
+            _give_row(self.arrays.slots[SLOTS_FILES], self.arrays.files, row)
 
     # -- growth ---------------------------------------------------------------------------
 
     def _take_note_of_room(self) -> None:
         m = self.arrays
-        m.pool[0].room_tables = len(m.table_info)
-        m.pool[0].room_areas = len(m.areas)
-        m.pool[0].room_spaces = len(m.spaces)
+        for number, name in _OF_SLOTS.items():
+            m.slots[number].room = len(getattr(m, name))
         m.pool[0].room_requests = len(m.requests)
 
     def make_room(self) -> None:
@@ -307,13 +314,13 @@ class Machine:
         m = self.arrays
         pool = m.pool[0]
         config = m.config[0]
-        if pool.used_tables + 8 > len(m.table_info):
+        if not _has_room(m.slots[SLOTS_TABLES], 8):
             m.grow("tables")
             m.grow("table_info")
-        if pool.used_areas + 8 + self.images.most_segments > len(m.areas):
+        if not _has_room(m.slots[SLOTS_AREAS], 8 + self.images.most_segments):
             m.grow("areas")
             m.grow("anon_roots")  # each has an area
-        if pool.used_spaces + 8 > len(m.spaces):
+        if not _has_room(m.slots[SLOTS_SPACES], 8):
             m.grow("spaces")
         most = max(int(m.files["ra_pages"].max()), int(config.largest_read), 2 * HUGE_PAGES) + 4
         while len(m.requests) < pool.requests + most:

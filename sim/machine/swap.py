@@ -9,21 +9,16 @@ Read in Linux 6.12 `mm/swapfile.c` (`get_swap_pages`, `swap_duplicate`, `swap_fr
 
 from sim.base.jit import compiled
 from sim.machine.entries import ptep_get_and_clear, set_pte, swp_offset
-from sim.machine.layout import NONE, Arrays
+from sim.machine.layout import NONE, SLOTS_SWAP, Arrays
+from sim.machine.slots import give_row, has_room, take_row
 
 
 @compiled
 def get_swap_page(m: Arrays) -> int:
     """Return a free slot, now referred to once, or NONE if the device is full."""
-    header = m.swap[0]
-    if header.refs == m.config[0].total_swap_pages:
+    if not has_room(m.slots[SLOTS_SWAP], 1):
         return NONE
-    header.refs += 1
-    slot = int(header.next)
-    if slot == 0:  # none was ever given back: the first that is new
-        slot = int(header.refs)
-    else:
-        header.next = m.swap[slot].next
+    slot = take_row(m.slots[SLOTS_SWAP], m.swap)
     m.swap[slot].refs = 1
     return slot
 
@@ -40,9 +35,7 @@ def swap_free(m: Arrays, slot: int) -> None:
     row = m.swap[slot]
     row.refs -= 1
     if row.refs == 0:
-        row.next = m.swap[0].next
-        m.swap[0].next = slot
-        m.swap[0].refs -= 1
+        give_row(m.slots[SLOTS_SWAP], m.swap, slot)
 
 
 @compiled

@@ -12,27 +12,26 @@ from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
     PTE_HUGE,
+    SLOTS_TABLES,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
 )
 from sim.machine.pool import give_back, take
+from sim.machine.slots import give_row, has_room, take_row
 
 
 @inlined
 def table_room(m: Arrays, wanted: int) -> bool:
     """Whether the arena has free slots for `wanted` tables without growing."""
-    return bool(m.pool[0].used_tables + wanted <= m.pool[0].room_tables)
+    return has_room(m.slots[SLOTS_TABLES], wanted)
 
 
 @compiled
 def new_table(m: Arrays, cpu: int, space: int, level: int) -> int:
     """Return the slot of an empty table for `space`; it takes a frame off the list of `cpu`."""
-    pool = m.pool[0]
-    slot = int(pool.free_table)
+    slot = take_row(m.slots[SLOTS_TABLES], m.table_info)
     info = m.table_info[slot]
-    pool.free_table = info.next if info.next != 0 else slot + 1  # 0: a slot never used before
-    pool.used_tables += 1
     pfn = take(m, cpu, KIND_TABLE)
     m.frames[pfn].bits = F_TABLE
     info.frame = pfn
@@ -46,14 +45,11 @@ def new_table(m: Arrays, cpu: int, space: int, level: int) -> int:
 @compiled
 def free_table(m: Arrays, cpu: int, space: int, slot: int) -> None:
     """Free an empty table and its frame; the table's entries must all be 0."""
-    pool = m.pool[0]
     info = m.table_info[slot]
     give_back(m, cpu, int(info.frame), KIND_TABLE)
     info.frame = 0
     info.refs = 0
-    info.next = pool.free_table
-    pool.free_table = slot
-    pool.used_tables -= 1
+    give_row(m.slots[SLOTS_TABLES], m.table_info, slot)
     m.spaces[space].tables -= 1
 
 

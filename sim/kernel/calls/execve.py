@@ -25,7 +25,7 @@ from sim.base.jit import compiled
 from sim.kernel.fault.fault import access
 from sim.kernel.fault.filemap import evict_step, fill_step
 from sim.kernel.fork.process import leave_space
-from sim.kernel.fork.task import space_room, take_stack
+from sim.kernel.fork.task import take_stack
 from sim.kernel.overcommit import commit, may_commit, promised
 from sim.kernel.work import DONE, E2BIG, ENOMEM, GROW, MORE, SEGV, SHORT, note
 from sim.machine.area_tree import resized
@@ -39,6 +39,7 @@ from sim.machine.areas import (
     insert_area,
     map_file,
     new_space,
+    space_room,
 )
 from sim.machine.layout import (
     A_ACCOUNT,

@@ -48,12 +48,14 @@ from sim.machine.layout import (
     PTE_ACCESSED,
     PTE_DIRTY,
     PTE_WRITE,
+    SLOTS_FILES,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
 )
 from sim.machine.pool import secure
 from sim.machine.rules.files import R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
+from sim.machine.slots import give_row
 from sim.machine.tables import make_table, table_room, tables_missing
 from sim.machine.work import (
     CACHE_FILL,
@@ -361,5 +363,4 @@ def evict_step(m: Arrays, cpu: int, task: int) -> None:
         m.pool[0].committed -= f.committed
         t.evict = f.next
         f.kind = 0
-        f.next = m.pool[0].free_file
-        m.pool[0].free_file = file
+        give_row(m.slots[SLOTS_FILES], m.files, file)

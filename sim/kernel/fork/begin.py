@@ -8,11 +8,11 @@ from sim.kernel.calls.unmap import committed_by
 from sim.kernel.fork.shared_tables import (
     end_async_child,
 )
-from sim.kernel.fork.task import inherit, space_room, take_stack
+from sim.kernel.fork.task import inherit, take_stack
 from sim.kernel.lock import lock_up_to
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.work import DONE, ENOMEM, GROW, MORE, SHORT, note
-from sim.machine.areas import area_room, insert_area, link_anon_vma, map_file, new_space
+from sim.machine.areas import area_room, insert_area, link_anon_vma, map_file, new_space, space_room
 from sim.machine.layout import (
     A_DONTFORK,
     A_LOCKED,

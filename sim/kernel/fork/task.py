@@ -6,12 +6,6 @@ from sim.machine.pool import give_back, take
 
 
 @compiled
-def space_room(m: Arrays) -> bool:
-    """Whether the array has a free slot for one more address space."""
-    return bool(m.pool[0].used_spaces + 1 <= m.pool[0].room_spaces)
-
-
-@compiled
 def take_stack(m: Arrays, cpu: int, task: int) -> None:
     """Give a task its kernel stack; the frames must be secured."""
     head = NONE

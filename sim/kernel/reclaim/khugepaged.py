@@ -31,6 +31,7 @@ from sim.machine.layout import (
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
+    SLOTS_SPACES,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
@@ -92,7 +93,7 @@ def area_to_look_at(m: Arrays, space: int, vpn: int) -> int:
 @compiled
 def next_space(m: Arrays, space: int) -> int:
     """Return the next address space in use, or NONE."""
-    for other in range(space + 1, int(m.pool[0].room_spaces)):
+    for other in range(space + 1, int(m.slots[SLOTS_SPACES].room)):
         if m.spaces[other].users > 0 and m.spaces[other].leaving == 0:
             return other
     return NONE

@@ -21,6 +21,7 @@ from sim.machine.layout import (
     N_ORDERS,
     NONE,
     ROOT,
+    SLOTS_SWAP,
     Arrays,
 )
 
@@ -160,4 +161,4 @@ def audit_swap(m: Arrays, slots: NDArray[np.int64]) -> tuple[int, int]:
         if m.swap[slot].refs != slots[slot]:
             return 31, slot
         used += 1 if slots[slot] > 0 else 0
-    return (OK, 0) if m.swap[0].refs == used else (31, 0)
+    return (OK, 0) if m.slots[SLOTS_SWAP].used - 1 == used else (31, 0)

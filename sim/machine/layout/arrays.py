@@ -17,7 +17,7 @@ from sim.machine.layout.frames import FOLIO, FRAME
 from sim.machine.layout.groups import GROUP, N_KINDS
 from sim.machine.layout.images import IMAGE, SEGMENT
 from sim.machine.layout.operations import OPERATION
-from sim.machine.layout.pool import LIST, N_ORDERS, POOL, ZONE
+from sim.machine.layout.pool import LIST, N_ORDERS, POOL, SLOTS, ZONE
 from sim.machine.layout.processes import PROCESS
 from sim.machine.layout.sched import ENTITY, QUEUE, SCHED
 from sim.machine.layout.spaces import SPACE
@@ -60,6 +60,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "percpu": (LIST, ()),
     "config": (CONFIG, ()),
     "pool": (POOL, ()),
+    "slots": (SLOTS, ()),
     "groups": (GROUP, ()),
     "charged": (INT, (N_KINDS,)),
     "clock": (CLOCK, ()),
@@ -144,6 +145,8 @@ class Arrays:
     percpu: Any
     config: Any
     pool: Any
+    slots: Any
+    """Rows `SLOTS_TABLES` and so on."""
     groups: Any
     charged: NDArray[np.int64]
     """(groups, kinds): frames in use, those of the groups in a group included."""

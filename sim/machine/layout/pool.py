@@ -48,19 +48,24 @@ POOL = np.dtype(
             "requests",  # rows of `requests` that the device has not taken yet
             "room_requests",
             "next_anon_vma",  # no two areas have been given the same number
-            # slots of the arrays
-            "room_tables",
-            "room_areas",
-            "room_spaces",
-            "free_table",
-            "used_tables",
-            "free_area",
-            "free_anon_root",
-            "used_areas",
-            "free_space",
-            "used_spaces",
-            "free_file",
-            "used_files",
         )
     ]
 )
+
+SLOTS = np.dtype(
+    [
+        ("free", "i8"),  # the row that is taken next
+        ("used", "i8"),
+        ("room", "i8"),  # rows that may be in use at once
+    ]
+)
+"""Which rows of an array are free (`sim.machine.slots`)."""
+
+SLOTS_TABLES: Final = 0
+"""Rows of `table_info`, and those of `tables` with them."""
+SLOTS_AREAS: Final = 1
+SLOTS_ANON_ROOTS: Final = 2
+SLOTS_SPACES: Final = 3
+SLOTS_FILES: Final = 4
+SLOTS_SWAP: Final = 5
+N_SLOTS: Final = 6
