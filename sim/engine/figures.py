@@ -68,16 +68,12 @@ class Figures:
                 task.figures |= {"minor_faults": 0, "major_faults": 0}
 
     def take(self, task: Task) -> None:
-        """Keep what a process held and did, just before its exit or at the end of the run.
+        """Keep what a process held and did, just before its leader exits or at the end of the run.
 
-        What a thread did counts as its process's.
+        What its threads did counts as its own.
         """
         m = self._machine.arrays
         group = task.group
-        if not task.is_leader:
-            group.faults += self._measured_faults(task)
-            group.cpu_ns += self._table.cpu_ns_of(task)
-            return
         space = self._table.space_of(task)
         resident, pss, unique, peak = 0, 0, 0, 0
         if space != NONE:
@@ -97,7 +93,13 @@ class Figures:
             "cpu_ns": group.cpu_ns + sum(map(self._table.cpu_ns_of, tasks)),
         }
 
-    def take_cpu_time(self, task: Task) -> None:
-        """Add to the figures of a process the CPU time that its exit took."""
-        if task.figures is not None:
+    def ended(self, task: Task) -> None:
+        """Add what a task did, its exit included, to what its process did.
+
+        Only when it has ended: `take` counts all others itself.
+        """
+        if not task.is_leader:
+            task.group.faults += self._measured_faults(task)
+            task.group.cpu_ns += self._table.cpu_ns_of(task)
+        elif task.figures is not None:
             task.figures["cpu_ns"] = task.group.cpu_ns + self._table.cpu_ns_of(task)

@@ -105,7 +105,7 @@ class Lives:
         if task.is_leader:
             self._signals.end_threads(task)
             yield from await_threads(task)
-        self._figures.take(task)
+            self._figures.take(task)
         while True:
             try:
                 yield from calls.do("exit", ops.OP_EXIT, Nothing())
@@ -172,7 +172,7 @@ class Lives:
         task.state = State.ENDED
         task.ended_ns = self._clock.now_ns
         task.gone.succeed()
-        self._figures.take_cpu_time(task)
+        self._figures.ended(task)
         if born and task.is_leader:
             self._table.finished.append(task)
         self._shortage.ended(task)

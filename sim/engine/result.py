@@ -105,7 +105,10 @@ class Measurement:
         system = self._system
         bring_up_to(system.machine.arrays, system.clock.end_ns)
         for task in system.table.processes():
-            system.figures.take(task)
+            if task.figures is None:
+                system.figures.take(task)
+            else:  # cut off in its exit
+                system.figures.ended(task)
         everybody = system.table.everybody()
         return {
             "schema_version": SCHEMA_VERSION,

@@ -101,7 +101,7 @@ class Machine:
         rows = dict.fromkeys(COLUMNS, _FIRST_SLOTS)
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
-        rows |= {"cpus": host.cpus, "percpu": host.cpus, "zones": zones, "buddy": zones}
+        rows |= {"cpus": host.cpus, "percpu": host.cpus * zones, "zones": zones, "buddy": zones}
         one = ("config", "pool", "groups", "charged", "clock", "peak", "lists", "cached")
         rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES, "slots": N_SLOTS}
         leaves = 1 << (host.cpus - 1).bit_length()
@@ -165,22 +165,32 @@ class Machine:
             marks = zone_watermarks(host.min_free_pages, int(z.managed), managed, host.scale_factor)
             z.min_pages, z.low_pages = marks.min_pages, marks.low_pages
             z.high_pages = marks.high_pages
-            z.batch, z.pcp_high = self._percpu_sizes(int(z.managed), marks.low_pages)
             if z.managed > 0:
                 add_free_range(m, number, first, start + pages)
             start += pages
+        largest = m.zones[int(m.zones.managed.argmax())]
+        for z in m.zones:
+            z.batch, z.pcp_high = self._percpu_sizes(z, largest)
         self.free_at_start_pages = int(m.pool[0].free)
         reserves = commit_reserves(self.free_at_start_pages)
         m.config[0].admin_reserve, m.config[0].user_reserve = reserves
         m.clock[0].free_min = m.clock[0].level_free = m.pool[0].free
 
-    def _percpu_sizes(self, zone_pages: int, low_pages: int) -> tuple[int, int]:
-        """Return what a per-CPU list takes at once from a zone, and how long it may be."""
+    def _percpu_sizes(self, z: Any, largest: Any) -> tuple[int, int]:
+        """Return what a per-CPU list of a zone takes at once, and how long it may be.
+
+        What the host says is of the largest zone; others have less as far as by Linux's formulas.
+        """
         host = self.host
         if host.percpu_batch_pages == 0:
             return 1, 0
-        batch = host.percpu_batch_pages or percpu_batch(zone_pages)
-        return batch, host.percpu_high_pages or percpu_high(low_pages, host.cpus, batch)
+        own, most = percpu_batch(int(z.managed)), percpu_batch(int(largest.managed))
+        batch = max(1, (host.percpu_batch_pages or most) * own // most)
+        if not host.percpu_high_pages:
+            return batch, percpu_high(int(z.low_pages), host.cpus, batch)
+        high = host.percpu_high_pages
+        share = high * int(z.low_pages) // max(1, int(largest.low_pages))
+        return batch, max(share, min(high, 4 * batch))
 
     # -- tasks ----------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
 """Frames in and out: nothing else takes one, gives one back, or counts what is in use.
 
-As in Linux's page allocator, a task takes single frames from the list of its CPU, which is refilled
-in batches from the buddy lists; watermarks are tested at the refill.  All per-CPU lists are drained
-before memory is declared short.  A frame is charged to the control group for which its CPU acts,
-as memory of some kind, until it is given back, whoever else uses it.
+As in Linux's page allocator, each zone has a list of single frames for each CPU, which is refilled
+in batches from its buddy lists; watermarks are tested at the refill.  A task takes from the lists
+of its CPU, zone after zone.  All of them are drained before memory is declared short.  A frame is
+charged to the control group for which its CPU acts, as memory of some kind, until it is given back,
+whoever else uses it.
 """
 
 from typing import Any
@@ -41,6 +42,21 @@ def spare_frames(m: Arrays, atomic: bool) -> int:
 # -- per-CPU lists -------------------------------------------------------------------------------
 
 
+@inlined
+def pcp_row(m: Arrays, cpu: int, zone: int) -> int:
+    """Return the row of the list of a CPU in a zone: the first zone to try is in the first rows."""
+    return (int(m.config[0].n_zones) - 1 - zone) * int(m.config[0].n_cpus) + cpu
+
+
+@compiled
+def listed(m: Arrays, cpu: int) -> int:
+    """Return how many frames are on the lists of a CPU, in all zones."""
+    frames = 0
+    for zone in range(int(m.config[0].n_zones)):
+        frames += m.percpu[pcp_row(m, cpu, zone)].count
+    return frames
+
+
 @compiled
 def take_blocks(m: Arrays, zone: int, mine: Any, frames: int) -> None:
     """Move `frames` free frames of `zone` to a per-CPU list, in as large blocks as there are.
@@ -69,33 +85,34 @@ def take_blocks(m: Arrays, zone: int, mine: Any, frames: int) -> None:
 
 @compiled
 def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
-    """Bring the list of `cpu` to at least `wanted` frames; say whether that was possible.
+    """Bring the lists of `cpu` to at least `wanted` frames; say whether that was possible.
 
-    No zone is taken below its min watermark, unless the request is `atomic` (made by a task that is
+    A zone's list counts, and is filled, before the next zone is looked at (Linux `rmqueue`).  No
+    zone is taken below its min watermark, unless the request is `atomic` (made by a task that is
     being killed); `keep` frames above the watermarks are left for somebody else.
     """
-    mine = m.percpu[cpu]
     allowed = spare_frames(m, atomic) - keep
-    if mine.count + allowed < wanted:
+    if listed(m, cpu) + allowed < wanted:
         return False
     for choice in range(int(m.config[0].n_zones)):
         zone = zone_choice(m, choice)
+        mine = m.percpu[pcp_row(m, cpu, zone)]
         missing = wanted - mine.count
-        if missing <= 0:
-            return True
         spare = min(allowed, zone_spare(m, zone, atomic))
-        if spare <= 0:
-            continue
-        n = min(max(missing, m.zones[zone].batch), spare)
-        allowed -= n
-        take_blocks(m, zone, mine, n)
-    return bool(mine.count >= wanted)
+        if missing > 0 and spare > 0:
+            n = min(max(missing, m.zones[zone].batch), spare)
+            allowed -= n
+            take_blocks(m, zone, mine, n)
+        wanted -= mine.count
+        if wanted <= 0:
+            return True
+    return False
 
 
 @compiled
-def drain(m: Arrays, cpu: int, most: int) -> None:
-    """Return up to `most` frames from the list of `cpu` to the buddy lists."""
-    mine = m.percpu[cpu]
+def drain(m: Arrays, row: int, most: int) -> None:
+    """Return up to `most` frames from a per-CPU list to the buddy lists."""
+    mine = m.percpu[row]
     for _ in range(min(most, mine.count)):
         pfn = int(mine.head)
         mine.head = m.frames[pfn].next
@@ -106,8 +123,8 @@ def drain(m: Arrays, cpu: int, most: int) -> None:
 @compiled
 def drain_all(m: Arrays) -> None:
     """Return all frames on per-CPU lists to the buddy lists."""
-    for cpu in range(int(m.config[0].n_cpus)):
-        drain(m, cpu, int(m.percpu[cpu].count))
+    for row in range(int(m.config[0].n_zones * m.config[0].n_cpus)):
+        drain(m, row, int(m.percpu[row].count))
 
 
 @compiled
@@ -158,11 +175,14 @@ def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
 
 @inlined
 def take(m: Arrays, cpu: int, kind: int) -> int:
-    """Return a frame from the list of `cpu`, with one reference, for a kind of memory.
+    """Return a frame from the lists of `cpu`, with one reference, for a kind of memory.
 
     `secure` has seen to it that there is one.
     """
-    mine = m.percpu[cpu]
+    row = cpu
+    while m.percpu[row].count == 0:
+        row += int(m.config[0].n_cpus)
+    mine = m.percpu[row]
     pfn = int(mine.head)
     frame = m.frames[pfn]
     mine.head = frame.next
@@ -176,23 +196,24 @@ def take(m: Arrays, cpu: int, kind: int) -> int:
 
 @inlined
 def give_back(m: Arrays, cpu: int, pfn: int, kind: int) -> None:
-    """Free a frame that was taken for `kind` of memory, to the list of `cpu`.
+    """Free a frame that was taken for `kind` of memory, to the list of `cpu` in its zone.
 
-    A batch of that goes to the zones when it is too long.
+    A batch of that goes back to the zone when it is too long.
     """
     frame = m.frames[pfn]
     uncharge(m, pfn, kind, 1)
     frame.bits = F_PERCPU
     frame.refs = 0
     frame.mapping = NONE
-    mine = m.percpu[cpu]
+    row = pcp_row(m, cpu, int(frame.zone))
+    mine = m.percpu[row]
     frame.next = mine.head
     mine.head = pfn
     mine.count += 1
     m.pool[0].released += 1
     zone = m.zones[int(frame.zone)]
     if mine.count > zone.pcp_high:
-        drain(m, cpu, int(max(zone.batch, mine.count - zone.pcp_high)))
+        drain(m, row, int(max(zone.batch, mine.count - zone.pcp_high)))
 
 
 # -- blocks --------------------------------------------------------------------------------------

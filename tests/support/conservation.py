@@ -38,6 +38,14 @@ ZEROES: Words = (0, 0)
 STACK_LIMIT_PAGES = 64
 MOST_PROCESSES = 6
 
+
+def with_zones(host: dict[str, Any]) -> dict[str, Any]:
+    """Return a host whose first `dma_pages`, if any, are a zone of their own."""
+    dma = host.pop("dma_pages")
+    pages = host["memory_pages"]
+    return {**host, "zones": (("DMA", dma), ("Normal", pages - dma))} if dma else host
+
+
 hosts = st.fixed_dictionaries(
     {
         "memory_pages": st.sampled_from([90, 200, 600]),
@@ -51,8 +59,9 @@ hosts = st.fixed_dictionaries(
         "eager_zero": st.sampled_from([False, False, True]),
         "overcommit": st.sampled_from([0, 1, 2]),
         "commit_limit_pages": st.integers(150, 600),
+        "dma_pages": st.sampled_from([0, 0, 30, 60]),
     }
-)
+).map(with_zones)
 cpus = st.integers(0, 1)
 groups = st.integers(0, 2)
 pages = st.integers(1, 40)

@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from support.conservation import with_zones
 from support.machines import run
 from support.scripts import perform
 
@@ -25,8 +26,9 @@ hosts = st.fixed_dictionaries(
         "commit_limit_pages": st.integers(100, 600),
         "read_ahead_pages": st.sampled_from([0, 4, 32, 32, 600]),
         "largest_read_pages": st.sampled_from([4, 320, 9000]),
+        "dma_pages": st.sampled_from([0, 0, 30, 60]),
     }
-)
+).map(with_zones)
 
 
 def outcome(programs: list[Any], host: dict[str, Any], **how: Any) -> str:

@@ -35,5 +35,6 @@ COMPLAINTS: Final = {
     30: "an area is not linked with the others of its anon_vma or file",
     31: "a swap slot is not referred to by as many entries as there are",
     32: "the pages of an address space that are swapped out are miscounted",
+    33: "a frame is on a per-CPU list of another zone",
     16: "copies are not the frames beyond one per page of data",
 }

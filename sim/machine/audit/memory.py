@@ -49,17 +49,21 @@ def audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
                 return 2, zone
         if free != m.zones[zone].free:
             return 2, zone
-    for cpu in range(int(m.config[0].n_cpus)):
-        pfn = int(m.percpu[cpu].head)
+    cpus = int(m.config[0].n_cpus)
+    for row in range(int(m.config[0].n_zones) * cpus):
+        zone = int(m.config[0].n_zones) - 1 - row // cpus
+        pfn = int(m.percpu[row].head)
         on_list = 0
         while pfn != NONE:
             if m.frames[pfn].bits != F_PERCPU or seen[pfn] != 0:
                 return 3, pfn
+            if pfn < m.zones[zone].start or pfn >= m.zones[zone].end or m.frames[pfn].zone != zone:
+                return 33, pfn
             seen[pfn] = -2
             on_list += 1
             pfn = int(m.frames[pfn].next)
-        if on_list != m.percpu[cpu].count:
-            return 3, cpu
+        if on_list != m.percpu[row].count:
+            return 3, row
     return OK, 0
 
 

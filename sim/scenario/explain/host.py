@@ -97,6 +97,8 @@ def watermarks_section(host: Mapping[str, Any]) -> Section:
             f"{host['percpu_batch']} pages at a time, at most {host['percpu_high']:,} a CPU "
             f"({format_bytes(host['percpu_high'] * host['cpus'] * PAGE_BYTES)} in all)"
         )
+        if len(host["zones"]) > 1:
+            lists += "; that is the largest zone, others have lists of their own"
     return Section(
         "Watermarks and per-CPU lists",
         (

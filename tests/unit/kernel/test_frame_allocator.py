@@ -11,7 +11,7 @@ from support.machines import flat_prices, machine
 from sim.base.errors import KernelPanicError
 from sim.kernel import ops
 from sim.machine.buddy import buddy_alloc, buddy_free
-from sim.machine.layout import N_ORDERS
+from sim.machine.layout import F_RESERVED, N_ORDERS, ROOT
 from sim.machine.machine import Machine
 from sim.machine.pool import drain, drain_all, refill, refill_or_drain
 
@@ -284,6 +284,121 @@ def test_a_request_that_no_zone_can_meet_is_met_by_several() -> None:
     kernel = Kernel(memory_pages=96, zones=(("DMA", 32), ("Normal", 64)), kernel_pages=1)
     assert refill(kernel.arrays, 0, 90, 0, False)
     assert [int(z.free) for z in kernel.arrays.zones] == [5, 0]
+
+
+TWO = {"memory_pages": 300, "zones": (("DMA", 100), ("Normal", 200)), "kernel_pages": 4}
+
+
+def lists_by_zone(m: Any, cpus: int = 1) -> list[list[int]]:
+    """Return how long the lists of all CPUs are, by zone as zones are tried."""
+    lengths = list_lengths(m)
+    return [lengths[at : at + cpus] for at in range(0, len(lengths), cpus)]
+
+
+def test_a_frame_is_freed_to_the_list_of_its_zone() -> None:
+    kernel = Kernel(**TWO, cpus=2, percpu_batch_pages=7, percpu_high_pages=40)
+    row = kernel.process()
+    vpn = kernel.mmap(row, 260)
+    kernel.write(row, vpn, 260)
+    m = kernel.arrays
+    drain_all(m)
+    zone_of = [int(m.frames[kernel.pfn(row, vpn + at)].zone) for at in range(260)]
+    assert zone_of == sorted(zone_of, reverse=True)
+    first_of_dma = zone_of.index(0)
+    fields = {"start": vpn + first_of_dma - 5, "pages": 8}
+    assert kernel.call(row, ops.OP_DONTNEED, cpu=1, **fields) == DONE
+    assert lists_by_zone(m, 2) == [[0, 5], [0, 3]]
+    kernel.machine.audit()
+
+
+def test_a_zones_list_is_filled_before_the_next_zone_gives_one() -> None:
+    """Linux `rmqueue`: a list with a frame of DMA on it is no reason to take that."""
+    kernel = Kernel(**TWO, percpu_batch_pages=7, percpu_high_pages=40)
+    row = kernel.process()
+    m = kernel.arrays
+    vpn = kernel.mmap(row, 290)
+    kernel.write(row, vpn, 260)
+    drain_all(m)
+    kernel.munmap(row, vpn, 20)  # of Normal
+    drain_all(m)
+    kernel.munmap(row, vpn + 250, 3)  # of DMA
+    assert lists_by_zone(m) == [[0], [3]]
+    kernel.write(row, vpn + 30, 0)
+    kernel.write(row, vpn + 260, 2)
+    assert lists_by_zone(m) == [[5], [3]]
+    free = [int(z.free) for z in m.zones]
+    kernel.write(row, vpn + 262, 18)  # what was left in Normal, and no batch of DMA
+    assert lists_by_zone(m) == [[0], [3]]
+    assert [int(z.free) for z in m.zones] == [free[0], 0]
+    kernel.write(row, vpn + 280, 1)
+    assert lists_by_zone(m) == [[0], [2]]
+    kernel.machine.audit()
+
+
+def test_lists_of_small_zones_are_as_long_as_their_zones_formulas_say() -> None:
+    gib = 2**18
+    zones = (("DMA", 4096), ("DMA32", gib // 2), ("Normal", 4 * gib))
+    pages = sum(size for _, size in zones)
+    said = {"memory_pages": pages, "zones": zones, "min_free_pages": 4000, "cpus": 2}
+    by_formula = box(pages, **{k: v for k, v in said.items() if k != "memory_pages"},
+                     percpu_batch_pages=None).arrays.zones  # fmt: skip
+    largest = by_formula[2]
+    host = {k: v for k, v in said.items() if k != "memory_pages"}
+    told = box(
+        pages, **host,
+        percpu_batch_pages=int(largest.batch), percpu_high_pages=int(largest.pcp_high),
+    ).arrays.zones  # fmt: skip
+    assert [int(z.batch) for z in told] == [int(z.batch) for z in by_formula] == [1, 31, 63]
+    for ours, linux in zip(told, by_formula, strict=True):
+        assert abs(int(ours.pcp_high) - int(linux.pcp_high)) <= 1
+
+
+def unbalanced_zones(kernel: Kernel) -> list[int]:
+    """Return the zones whose free, listed and used frames do not add up to what they manage."""
+    m = kernel.arrays
+    cpus = int(m.config[0].n_cpus)
+    listed = [sum(of_zone) for of_zone in lists_by_zone(m, cpus)][::-1]
+    wrong = []
+    for zone, z in enumerate(m.zones):
+        frames = m.frames[z.start : z.end]
+        used = int((frames.refs > 0).sum()) - int((frames.bits == F_RESERVED).sum())
+        if int(z.free) + listed[zone] + used != z.managed:
+            wrong.append(zone)
+    return wrong
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_free_listed_and_used_frames_of_each_zone_are_all_it_has(seed: int) -> None:
+    dice = random.Random(seed)
+    kernel = Kernel(**TWO, cpus=2, percpu_batch_pages=7, percpu_high_pages=20)
+    row = kernel.process()
+    vpn = kernel.mmap(row, 270)
+    for _ in range(60):
+        at, pages = vpn + dice.randrange(230), dice.randint(1, 40)
+        fields = {"start": at, "pages": pages}
+        if dice.random() < 0.4:
+            assert kernel.call(row, ops.OP_DONTNEED, cpu=dice.randrange(2), **fields) == DONE
+        else:
+            for page in range(at, at + pages):
+                assert kernel.access(row, page, 1) == DONE
+        assert unbalanced_zones(kernel) == []
+        charged = sum(int(n) for n in kernel.arrays.charged[ROOT])
+        free = int(kernel.arrays.pool[0].free) + sum(list_lengths(kernel.arrays))
+        assert charged + free == kernel.machine.free_at_start_pages
+        kernel.machine.audit()
+
+
+def test_a_frame_on_the_list_of_another_zone_is_noticed() -> None:
+    kernel = Kernel(**TWO, percpu_batch_pages=7, percpu_high_pages=40)
+    m = kernel.arrays
+    assert refill(m, 0, 3, 0, False)
+    normal, dma = m.percpu
+    pfn = int(normal.head)
+    normal.head, normal.count = m.frames[pfn].next, normal.count - 1
+    m.frames[pfn].next, dma.head, dma.count = NONE, pfn, 1
+    assert unbalanced_zones(kernel) == [0, 1]
+    with pytest.raises(KernelPanicError, match="a per-CPU list of another zone"):
+        kernel.machine.audit()
 
 
 def test_zones_must_add_up() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.machines import box
+from support.kernel import Kernel
 
 from sim.base.jit import plain
 from sim.machine import slots
@@ -107,7 +107,7 @@ def test_a_list_that_counts_links_from_the_wrong_row_is_noticed(
 
 
 def test_a_machine_has_a_list_for_each_of_its_arrays() -> None:
-    m = box(100).arrays
+    m = Kernel(memory_pages=100).arrays
     assert len(m.slots) == N_SLOTS
     assert (m.slots["used"] <= m.slots["room"]).all()
     assert (m.slots["used"] == m.slots["free"]).all(), "nothing was given back yet"
