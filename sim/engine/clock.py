@@ -69,8 +69,10 @@ class Clock:
         """Return a number that SimPy's events from now on are above, those so far below."""
         return next(self.env._eid)
 
-    def happen(self, arrivals: Arrivals) -> None:
+    def happen(self, arrivals: Arrivals) -> int | None:
         """Let happen what SimPy has for now, and arrivals of now in between, in their order.
+
+        Returns the time of its next event, or ``None``.
 
         An arrival stands where a SimPy event would that was scheduled when it began to be awaited.
         """
@@ -86,6 +88,7 @@ class Clock:
         while queue and not queue[0][0] > now_ns:  # a plug-in's NaN is no time: at once
             env.step()
         env._now = now_ns  # a plug-in may have scheduled in fractions of a nanosecond
+        return self.next_ns() if queue else None
 
     def trigger(self, event: simpy.Event) -> None:
         """Let an event happen now, behind whatever SimPy has for now."""

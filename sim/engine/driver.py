@@ -85,9 +85,11 @@ class Driver:
         while True:
             if cpus.declined:
                 cpus.ask_again()
-            clock.happen(cpus)
-            upcoming_ns = self._upcoming_ns()
-            until_ns = horizon_ns if upcoming_ns is None else min(horizon_ns, upcoming_ns)
+            upcoming_ns = clock.happen(cpus)
+            if upcoming_ns is None or upcoming_ns > horizon_ns or self._at_rest():
+                until_ns = horizon_ns
+            else:
+                until_ns = upcoming_ns
             reason, cpu, now_ns = burst.PICK, NONE, clock.now_ns
             while reason == burst.PICK:
                 reason, cpu, now_ns = burst.advance(
@@ -124,12 +126,9 @@ class Driver:
             if reason == burst.FINISHED and task.done is not None:
                 clock.trigger(task.done)
 
-    def _upcoming_ns(self) -> int | None:
-        """Return when the next event comes; the kernel's own timers are none, if all is at rest."""
-        upcoming_ns = self._clock.next_ns()
-        if upcoming_ns is None or (self._clock.only_background() and self._cpus.at_rest()):
-            return None
-        return upcoming_ns
+    def _at_rest(self) -> bool:
+        """Whether nothing will happen but the kernel's own timers, for which no run goes on."""
+        return self._clock.only_background() and self._cpus.at_rest()
 
     def _invalid(self, task: Task, cpu: int) -> None:
         burst.charge(self._machine.arrays, cpu, task.row, SEGFAULT)
@@ -137,7 +136,8 @@ class Driver:
         self._signals.kill(task, Signal.SEGFAULT)
 
     def _end(self, reason: int) -> None:
-        awaited = self._upcoming_ns() is not None or self._cpus.next_arrival()[0] != NONE
+        upcoming = self._clock.next_ns() is not None and not self._at_rest()
+        awaited = upcoming or self._cpus.next_arrival()[0] != NONE
         if reason == burst.REACHED or awaited:
             self.ending = "horizon"
             self._clock.stop_at(self._horizon_ns)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.errors import Errno, Refused
 from sim.base.text import shown
 from sim.kernel import stream as codes
-from sim.machine.layout.fields import Access
 from sim.program.patterns import (
     SEQUENTIAL,
     Every,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sim.engine.lists import ListStore
+    from sim.machine.layout.fields import Access
     from sim.program.api import Region
 
 MOST: Final = 1 << 60
@@ -85,7 +85,7 @@ def stream(
     first = whole(call, "first", first, 0, region.pages)
     most = region.pages - first
     pages = most if pages is None else whole(call, "pages", pages, 0, most)
-    fields = Access(start=region.start_vpn + first, pages=pages)
+    fields: Access = {"start": region.start_vpn + first, "pages": pages}
     if span != 1:
         fields["span"] = span = whole(call, "span", span, 1)
     if per_request != 1:

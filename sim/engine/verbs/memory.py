@@ -172,7 +172,7 @@ class Memory:
     def sbrk(self, delta_bytes: int) -> Verb:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""
         pages = pages_for(abs(delta_bytes))
-        more = Pages(pages=pages if delta_bytes >= 0 else -pages)
+        more: Pages = {"pages": pages if delta_bytes >= 0 else -pages}
         start = yield from self._calls.do("brk", ops.OP_BRK, more)
         return Region(Vpn(start), pages if delta_bytes >= 0 else 0)
 
@@ -199,7 +199,7 @@ def _range(call: str, region: Region, first: int, pages: int | None) -> Range:
     pages = region.pages - first if pages is None else pages
     if first < 0 or pages < 0 or first + pages > region.pages:
         raise Refused(Errno.EINVAL, call)
-    return Range(start=region.start_vpn + first, pages=pages)
+    return {"start": region.start_vpn + first, "pages": pages}
 
 
 def _require_region(call: str, region: object) -> None:
