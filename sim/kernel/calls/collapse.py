@@ -22,7 +22,7 @@ not matter.  Read in Linux 6.1 `mm/khugepaged.c` (`madvise_collapse`, `hpage_col
 """
 
 from sim.base.jit import compiled
-from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.calls.ranges import area_ahead, begin_range
 from sim.kernel.fault.folio import make_folio
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.fault.pmd import deposit_table
@@ -61,7 +61,7 @@ from sim.machine.layout import (
 from sim.machine.pool import take_block
 from sim.machine.rules.huge import R_COLLAPSE, R_COLLAPSE_READONLY
 from sim.machine.tables import find_table
-from sim.machine.work import COLLAPSE, FRAME_FREE, MADVISE_CALL, UNMAP_PTE
+from sim.machine.work import COLLAPSE, FRAME_FREE, UNMAP_PTE
 
 
 @compiled
@@ -150,10 +150,7 @@ def collapse_step(m: Arrays, cpu: int, task: int) -> int:
     o = m.operations[task]
     end = int(o.start + o.pages)
     if o.stage == 0:
-        o.stage = 1
-        o.at = o.start
-        o.area_end = o.start
-        note(m, MADVISE_CALL, 1)
+        begin_range(m, task)
     if m.config[0].rules & R_COLLAPSE == 0:
         o.errno = EINVAL
         return DONE

@@ -18,7 +18,7 @@ Read in Linux 6.18 `mm/madvise.c` (`madvise_free_pte_range`), `mm/huge_memory.c`
 """
 
 from sim.base.jit import compiled
-from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.calls.ranges import area_ahead, begin_range, entries_ahead
 from sim.kernel.fault.folio import folio_pages, maybe_shared
 from sim.kernel.fault.huge import maybe_shared_whole
 from sim.kernel.fault.pmd import huge_entry, split_huge
@@ -52,13 +52,12 @@ from sim.machine.layout import (
     PTE_DIRTY,
     PTE_ZERO,
     TABLE_MASK,
-    TABLE_SHIFT,
     Arrays,
 )
 from sim.machine.rules.huge import R_FREE_WHOLE, R_ZERO_SPLIT
 from sim.machine.swap import zap_swap_pte
-from sim.machine.tables import find_table, next_present
-from sim.machine.work import FRAME_FREE, MADVISE_CALL, UNMAP_PTE
+from sim.machine.tables import find_table
+from sim.machine.work import FRAME_FREE, UNMAP_PTE
 
 
 @compiled
@@ -73,10 +72,7 @@ def free_step(m: Arrays, cpu: int, task: int) -> int:
     space = int(t.space)
     end = int(o.start + o.pages)
     if o.stage == 0:
-        o.stage = 1
-        o.at = o.start
-        o.area_end = o.start
-        note(m, MADVISE_CALL, 1)
+        begin_range(m, task)
     if o.at >= o.area_end:
         area = area_ahead(m, task, end)
         if area == NONE:
@@ -86,14 +82,10 @@ def free_step(m: Arrays, cpu: int, task: int) -> int:
             o.errno = EINVAL
             return DONE
         o.area_end = min(int(a.end), end)
-    limit = int(o.area_end)
-    vpn = next_present(m, space, int(o.at), limit, 0)
-    if vpn < limit:
-        upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+    vpn, upto = entries_ahead(m, task)
+    if vpn < upto:
         free_leaf(m, cpu, space, vpn, upto)
-        vpn = upto
-    o.at = vpn
-    return MORE if vpn < end else DONE
+    return MORE if upto < end else DONE
 
 
 @compiled

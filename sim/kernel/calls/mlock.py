@@ -7,11 +7,10 @@ Read in Linux 6.12 `mm/mlock.c` (`apply_vma_lock_flags`, `do_mlock`).  How much 
 from sim.base.jit import compiled
 from sim.kernel.calls.areas import STAGE_POPULATE
 from sim.kernel.calls.populate import AS_ALLOWED, populate_step
-from sim.kernel.calls.protect import change_flags
-from sim.kernel.work import DONE, ENOMEM, GROW, MORE, note
-from sim.machine.areas import area_room, find_area
+from sim.kernel.calls.protect import set_flags
+from sim.kernel.calls.ranges import area_there, begin_range
+from sim.kernel.work import DONE, MORE
 from sim.machine.layout import A_LOCKED, NONE, Arrays
-from sim.machine.work import MADVISE_CALL
 
 
 @compiled
@@ -20,32 +19,20 @@ def mlock_step(m: Arrays, cpu: int, task: int) -> int:
 
     It stops at the first hole with ENOMEM; only if there is none, mlock's `STAGE_POPULATE` follows.
     """
-    t = m.tasks[task]
     o = m.operations[task]
     end = int(o.start + o.pages)
     if o.stage == STAGE_POPULATE:
         return populate_step(m, cpu, task, AS_ALLOWED)
     if o.stage == 0:
-        note(m, MADVISE_CALL, 1)
-        o.at = o.start
+        begin_range(m, task)
         o.stage = 2
         return MORE
-    area = find_area(m, int(t.space), int(o.at))
-    if area == NONE or m.areas[area].start > o.at:
-        o.errno = ENOMEM
+    area = area_there(m, task)
+    if area == NONE:
         return DONE
-    a = m.areas[area]
-    limit = min(int(a.end), end)
-    bits = int(a.vm_flags | o.set_flags) & ~int(o.clear_flags)
-    if bits != a.vm_flags:
-        if not area_room(m, 2):
-            return GROW
-        change_flags(m, area, int(o.at), limit, bits)
-    o.at = limit
-    if limit < end:
-        return MORE
-    if o.set_flags & A_LOCKED == 0:
-        return DONE
+    status = set_flags(m, task, area, end)
+    if status != DONE or o.set_flags & A_LOCKED == 0:
+        return status
     o.at = 0
     o.stage = STAGE_POPULATE
     return MORE

@@ -7,12 +7,12 @@ mprotect stops at the first hole, madvise goes on behind it; both then say ENOME
 
 from sim.base.jit import compiled
 from sim.kernel.calls.populate import WRITE, populate_page
-from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.calls.ranges import area_ahead, area_there, begin_range, entries_ahead
 from sim.kernel.fault.pmd import huge_entry, split_across, split_huge
 from sim.kernel.flush import flush_pmd, flush_tlb_range
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MORE, note
-from sim.machine.areas import area_room, find_area, merge_area, split_area
+from sim.machine.areas import area_room, merge_area, split_area
 from sim.machine.entries import pte_mkwrite, pte_present, pte_wrprotect, set_pmd, set_pte
 from sim.machine.layout import (
     A_ACCOUNT,
@@ -32,14 +32,13 @@ from sim.machine.layout import (
     PTE_WRITE,
     PTE_ZERO,
     TABLE_MASK,
-    TABLE_SHIFT,
     VPN_BITS,
     Arrays,
 )
 from sim.machine.rules.huge import R_PROTECT_HUGE
 from sim.machine.rules.pages import R_PROTECT_WRITE
-from sim.machine.tables import find_table, next_present
-from sim.machine.work import MADVISE_CALL, MPROTECT_CALL, PROTECT_PTE
+from sim.machine.tables import find_table
+from sim.machine.work import MPROTECT_CALL, PROTECT_PTE
 
 ALL_PAGES = 1 << VPN_BITS
 
@@ -98,21 +97,16 @@ def mprotect_step(m: Arrays, cpu: int, task: int) -> int:
         return protect_area(m, task, end)
     if o.stage == 3:
         return unshare_locked(m, cpu, task, end)
-    space = int(t.space)
-    limit = int(o.area_end)
-    vpn = next_present(m, space, int(o.at), limit, 0)
-    if vpn < limit:
-        upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
-        protect_leaf(m, space, int(o.area), vpn, upto)
-        vpn = upto
-    o.at = vpn
-    if vpn < limit:
+    vpn, upto = entries_ahead(m, task)
+    if vpn < upto:
+        protect_leaf(m, int(t.space), int(o.area), vpn, upto)
+    if upto < o.area_end:
         return MORE
     if o.unshares == 1:
         o.stage = 3
         return MORE
     o.stage = 1
-    return MORE if vpn < end else DONE
+    return MORE if upto < end else DONE
 
 
 @compiled
@@ -136,9 +130,8 @@ def protect_area(m: Arrays, task: int, end: int) -> int:
     t = m.tasks[task]
     o = m.operations[task]
     space = int(t.space)
-    area = find_area(m, space, int(o.at))
-    if area == NONE or m.areas[area].start > o.at:
-        o.errno = ENOMEM
+    area = area_there(m, task)
+    if area == NONE:
         return DONE
     a = m.areas[area]
     start = int(o.at)
@@ -220,9 +213,7 @@ def advise_step(m: Arrays, cpu: int, task: int) -> int:
     o = m.operations[task]
     end = int(o.start + o.pages)
     if o.stage == 0:
-        note(m, MADVISE_CALL, 1)
-        o.at = o.start
-        o.stage = 1
+        begin_range(m, task)
         return MORE
     if o.at >= end:
         return DONE
@@ -233,6 +224,14 @@ def advise_step(m: Arrays, cpu: int, task: int) -> int:
     if o.set_flags & A_WIPEONFORK != 0 and (a.kind != KIND_ANON or a.vm_flags & A_SHARED != 0):
         o.errno = EINVAL
         return DONE
+    return set_flags(m, task, area, end)
+
+
+@compiled
+def set_flags(m: Arrays, task: int, area: int, end: int) -> int:
+    """Set and clear flags of an area as the call says, as far as it lies in the range."""
+    o = m.operations[task]
+    a = m.areas[area]
     limit = min(int(a.end), end)
     bits = int(a.vm_flags | o.set_flags) & ~int(o.clear_flags)
     if bits != a.vm_flags:

@@ -5,7 +5,7 @@ use them any more (`free_pgd_range`).
 """
 
 from sim.base.jit import compiled, inlined
-from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.calls.ranges import area_ahead, begin_range, entries_ahead
 from sim.kernel.fault.filemap import evict_step, remove_vma, unmap_cached
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.fault.pmd import huge_entry, split_across, split_huge, zap_huge
@@ -34,7 +34,6 @@ from sim.machine.swap import zap_swap_pte
 from sim.machine.tables import clear_entry, find_table, free_table, free_tables, next_present
 from sim.machine.work import (
     FRAME_FREE,
-    MADVISE_CALL,
     MUNMAP_CALL,
     TABLE_FREE,
     UNMAP_AREA,
@@ -211,10 +210,7 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
     space = int(t.space)
     end = int(o.start + o.pages)
     if o.stage == 0:
-        o.stage = 1
-        o.at = o.start
-        o.area_end = o.start
-        note(m, MADVISE_CALL, 1)
+        begin_range(m, task)
     if o.at >= o.area_end:
         area = area_ahead(m, task, end)
         if area == NONE:
@@ -223,17 +219,13 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
             o.errno = EINVAL
             return DONE
         o.area_end = min(int(m.areas[area].end), end)
-    limit = int(o.area_end)
-    vpn = next_present(m, space, int(o.at), limit, 0)
-    if vpn < limit:
-        upto = min(limit, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
+    vpn, upto = entries_ahead(m, task)
+    if vpn < upto:
         zap_leaf(m, cpu, space, vpn, upto)
         if m.config[0].rules & R_GIVE_TABLES != 0 and upto - vpn == HUGE_PAGES:
             drop_leaf(m, cpu, space, vpn)
             m.spaces[space].generation += 1
-        vpn = upto
-    o.at = vpn
-    return MORE if vpn < end else DONE
+    return MORE if upto < end else DONE
 
 
 @compiled

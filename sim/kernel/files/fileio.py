@@ -8,7 +8,7 @@ it: clean and read-only, so that the file system hears of the next write.  Read 
 """
 
 from sim.base.jit import compiled
-from sim.kernel.calls.ranges import area_ahead
+from sim.kernel.calls.ranges import area_ahead, begin_range
 from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.cache import cache_page, dirty_folio
 from sim.kernel.files.readahead import may_read, read_ahead, read_further, read_pages
@@ -161,9 +161,7 @@ def msync_step(m: Arrays, cpu: int, task: int) -> int:
     o = m.operations[task]
     end = int(o.start + o.pages)
     if o.stage == 0:
-        note(m, MADVISE_CALL, 1)
-        o.at = o.start
-        o.stage = 1
+        begin_range(m, task)
     if o.stage == 2:
         if wait_for_writes(m, task, int(o.file)) == UNDER_WAY:
             return UNDER_WAY
