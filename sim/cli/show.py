@@ -13,6 +13,7 @@ from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.cli.answering import answer_of, done_in
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
+from sim.engine.metrics import EVENTS, LATENCIES
 from sim.machine.parts import PARTS
 from sim.observe.faults import FAULT_METRICS
 from sim.stats.enough import enough_for, independent_values, percentile_needs
@@ -25,17 +26,7 @@ if TYPE_CHECKING:
 _WIDTH_OF_A_FILE: Final = 110
 _MOST_PROCESSES: Final = 20
 _FAULTS: Final = (*FAULT_METRICS.values(), "major_faults", "segfaults")
-_EVENTS: Final = (
-    "forks", "vforks", "execs", "exits", "fork_failures", "oom_kills", "direct_reclaims",
-    "pages_swapped_in", "pages_swapped_out", "context_switches",
-)  # fmt: skip
 _DELAYED_BY_FORKS: Final = ("request_latency_ns", "runqueue_wait_ns")
-_LATENCIES: Final = {
-    "fault_latency_ns": "fault",
-    "fork_latency_ns": "fork",
-    "request_latency_ns": "request",
-    "runqueue_wait_ns": "wait for a CPU",
-}
 _PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 _ENDINGS: Final = {
     "horizon": "the horizon was reached",
@@ -116,7 +107,7 @@ def _price_ranges(document: Mapping[str, Any]) -> list[str]:
         span = mean_range(document["metrics"][name], document["work"], prices, lines)
         if span is not None:
             low, high = (format_duration(round(ns)) for ns in (span.low_ns, span.high_ns))
-            said.append(f"{_LATENCIES[name]} {low} to {high}")
+            said.append(f"{LATENCIES[name]} {low} to {high}")
     return [f"means with all prices low, and all high: {'; '.join(said)}"] if said else []
 
 
@@ -140,7 +131,7 @@ def _counts(metrics: Mapping[str, Any]) -> tuple[Table, Table]:
     faults.rows += [(f"  {_words(name)}", _count(metrics[name])) for name in _FAULTS[:5]]
     faults.rows += [(_words(name), _count(metrics[name])) for name in _FAULTS[5:]]
     events = Table(("events", "count"))
-    events.rows += [(_words(name), _count(metrics[name])) for name in _EVENTS]
+    events.rows += [(_words(name), _count(metrics[name])) for name in EVENTS]
     return faults, events
 
 
@@ -151,7 +142,7 @@ def _latencies(metrics: Mapping[str, Any]) -> tuple[Table, list[str]]:
     """
     table = Table(("time", "count", "mean", *_PERCENTILES, "max"))
     left_out = by_forks = False
-    for name, label in _LATENCIES.items():
+    for name, label in LATENCIES.items():
         row = metrics[name]
         forks = metrics["forks"] if name in _DELAYED_BY_FORKS else 0
         few = {

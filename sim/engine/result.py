@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import PAGE_BYTES
 from sim.engine.burst import note_peak
 from sim.engine.latency import forget_latencies, latencies
+from sim.engine.metrics import LIVES, SHORTAGE
 from sim.engine.runqueue import bring_up_to
 from sim.engine.task import State, Task
 from sim.machine import work
@@ -148,18 +149,12 @@ class Measurement:
         some_ns, full_ns = system.pressure.so_far_ns()
         pool, clock = m.pool[0], m.clock[0]
         return {
-            **{
-                name: counters[name]
-                for name in ("forks", "vforks", "execs", "exits", "fork_failures")
-            },
+            **{name: counters[name] for name in LIVES},
             "minor_faults": sum(kinds.values()),
             "major_faults": int(units[work.MAJOR_FAULT]),
             **{metric: kinds[kind] for kind, metric in FAULT_METRICS.items()},
             "segfaults": counters["segfaults"],
-            "oom_kills": counters["oom_kills"],
-            "direct_reclaims": 0,
-            "pages_swapped_in": 0,
-            "pages_swapped_out": 0,
+            **{name: counters[name] for name in SHORTAGE},
             "context_switches": int(units[work.CONTEXT_SWITCH]),
             "fault_latency_ns": latencies(m, *FAULT_LINES).summary(),
             "fork_latency_ns": latencies(m, FORK).summary(),

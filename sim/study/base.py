@@ -7,6 +7,7 @@ from typing import Any
 from sim.base.errors import ScenarioError
 from sim.base.resources import config_path
 from sim.base.units import in_base_units
+from sim.engine.metrics import METRICS
 from sim.program.plugin import Plugin
 from sim.scenario.document import Document
 from sim.scenario.profiles import is_path
@@ -19,7 +20,6 @@ from sim.scenario.resolve import (
     scenario_sha256,
 )
 from sim.scenario.study import Study, parsed_study
-from sim.study.metric_names import METRICS
 from sim.study.plan import Planner
 
 

@@ -19,13 +19,13 @@ from typing import Any, Final, Protocol
 
 from sim.base.text import shorten
 from sim.base.units import PAGE_BYTES, BaseFloat, BaseInt
+from sim.engine.metrics import meant_metric
 from sim.scenario.complaints import suggestion
 from sim.scenario.effort import expected_work_s
 from sim.scenario.programs import known_programs
 from sim.scenario.study import Replications, Study, Times, as_times
 from sim.stats.tolerance import values_needed
 from sim.study.limits import require_moderate_size
-from sim.study.metric_names import meant_metric
 from sim.study.points import MEMORY, Part, Point, axes_of, points_of
 
 FRESH_FROM: Final = 1_000_000

@@ -12,6 +12,7 @@ from support.machines import machine
 
 from sim.base.numbered import counted_up_from, rows_of
 from sim.cost.catalogue import PER, PRICE_KEYS
+from sim.engine.metrics import METRICS
 from sim.kernel import ops
 from sim.kernel.ops import OPS, Op, begin
 from sim.kernel.step import STEPS
@@ -26,7 +27,6 @@ from sim.program.declared import LeftOut
 from sim.report.figures.bill import COLOURS, POINT_PARTS
 from sim.script.grammar import Verb
 from sim.study.bill import PART_NOTES
-from sim.study.metric_names import METRICS
 
 DOCS = Path(__file__).parents[2] / "docs"
 FIRST_KINDS = """access zero_fill zero_page_map cow_copy cow_reuse file_map file_map_around

@@ -7,6 +7,7 @@ import pytest
 
 from sim.base.errors import ScenarioError
 from sim.base.units import GIB, MIB
+from sim.engine.metrics import METRICS
 from sim.engine.run import simulate
 from sim.program.plugin import load_plugin
 from sim.scenario import load_scenario
@@ -14,7 +15,6 @@ from sim.scenario.document import Document, parse_document
 from sim.scenario.study import load_study
 from sim.study.base import planner_again, planner_of, run_key
 from sim.study.executor import InlineExecutor, WithPlugin
-from sim.study.metric_names import METRICS
 from sim.study.points import label_of
 from sim.study.records import flatten
 from sim.study.run import report_again, run_study
