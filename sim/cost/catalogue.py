@@ -67,9 +67,6 @@ PER: Final[Mapping[int, str]] = {
 }
 """Per what each kind of work is paid.  All prices are times on the task's CPU."""
 
-PRICE_KEYS: Final[dict[str, int]] = {name: kind for name, kind in work.KINDS.items() if kind in PER}
-"""Kinds of work by the names of their prices in YAML, in order."""
-
 FAULTS_WITH_STAGES: Final = (
     work.ZERO_FILL,
     work.ZERO_PAGE_MAP,
@@ -157,10 +154,10 @@ def price_specs(prices: Mapping[str, Mapping[str, Any]]) -> dict[int, PriceSpec]
 
     Raises `ValueError` if one is missing: an absent price must never read as 0.
     """
-    missing = [key for key in PRICE_KEYS if key not in prices]
+    missing = [key for key in work.KINDS if key not in prices]
     if missing:
         raise ValueError(f"no price for {', '.join(missing)}")
-    return {kind: price_spec(prices[key]) for key, kind in PRICE_KEYS.items()}
+    return {kind: price_spec(prices[key]) for key, kind in work.KINDS.items()}
 
 
 def price_array(prices: Mapping[str, Mapping[str, Any]]) -> NDArray[np.int64]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import KIB, PAGE_BYTES
-from sim.cost.catalogue import PRICE_KEYS
 from sim.machine import watermarks
+from sim.machine.work import KINDS
 from sim.program.declared import Uncertain
 from sim.scenario import defaults
 from sim.scenario.profiles import DEFAULT_PROFILE, merged
@@ -54,7 +54,7 @@ def resolve_host(
             message = f"missing; the profile has no default, so add `{key}: ...`"
             raise document.error(("host", key), message)
     prices, stages = host.get("prices", {}), host.get("stages", {})
-    missing = [key for key in PRICE_KEYS if key not in prices]
+    missing = [key for key in KINDS if key not in prices]
     if missing:
         message = f"has no price for {', '.join(missing[:5])}; let it extend `{DEFAULT_PROFILE}`"
         raise document.error(("host", "profile"), message)
@@ -71,8 +71,8 @@ def resolve_host(
         "overcommit": {"mode": 0, "ratio": 50, **host.get("overcommit", {})},
         "disk": {**defaults.DISK, **host.get("disk", {})},
         "swap": host.get("swap", 0),
-        "prices": {key: prices[key] for key in PRICE_KEYS},
-        "stages": {key: stages[key] for key in PRICE_KEYS if key in stages},
+        "prices": {key: prices[key] for key in KINDS},
+        "stages": {key: stages[key] for key in KINDS if key in stages},
         "published": host.get("published", []),
     }
 

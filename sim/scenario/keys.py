@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.base.units import Range
-from sim.cost.catalogue import PER, PRICE_KEYS
+from sim.cost.catalogue import PER
+from sim.machine.work import KINDS
 from sim.program.signature import Parameter, parameters_of
 from sim.program.steps.grammar import VERBS
 from sim.program.steps.words import ARGUMENT_TEXTS, ARRIVAL_TEXTS, PATTERN_TEXTS, VERB_TEXTS
@@ -88,9 +89,7 @@ def parts(programs: Programs | None = None) -> dict[str, Part]:
         "`host.prices`: what operations cost. A price is a time (`850 ns`), or a mapping with "
         "one of `value`, `lognormal: {mean:, sd:, least:}` and `quantiles: [...]`, with `source`, "
         "`low` and `high`.",
-        tuple(
-            Key(key, "a price", "the profile's", f"per {PER[k]}") for key, k in PRICE_KEYS.items()
-        ),
+        tuple(Key(key, "a price", "the profile's", f"per {PER[k]}") for key, k in KINDS.items()),
     )
     found["steps"] = _steps()
     for name, program in (known_programs() if programs is None else programs).items():

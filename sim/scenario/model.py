@@ -19,9 +19,9 @@ from pydantic import (
 )
 
 from sim.base.units import GIB, MIB, PAGE_BYTES, TIB, format_duration
-from sim.cost.catalogue import FAULTS_WITH_STAGES, PER, PRICE_KEYS
+from sim.cost.catalogue import FAULTS_WITH_STAGES, PER
 from sim.engine.validity import LONGEST_RUN_NS, Code
-from sim.machine.work import NAMES
+from sim.machine.work import KINDS, NAMES
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
 from sim.scenario.quantities import (
     KERNEL_SCHEMA,
@@ -59,7 +59,7 @@ StageShares = Annotated[dict[str, float], BeforeValidator(parse_stages)]
 
 _PRICE_FIELDS: Final[dict[str, Any]] = {
     key: (PriceForm | None, Field(default=None, description=f"per {PER[kind]}"))
-    for key, kind in PRICE_KEYS.items()
+    for key, kind in KINDS.items()
 }
 _STAGE_FIELDS: Final[dict[str, Any]] = {
     NAMES[kind]: (StageShares | None, Field(default=None)) for kind in FAULTS_WITH_STAGES

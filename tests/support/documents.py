@@ -2,7 +2,7 @@
 
 import math
 
-from sim.cost.catalogue import PRICE_KEYS
+from sim.machine.work import KINDS
 
 COUNTS = (
     "forks vforks execs exits fork_failures minor_faults major_faults zero_fills zero_page_maps "
@@ -36,7 +36,7 @@ def run_document(rng):
     price = {"value_ps": 1000, "source": "assumed: none", "low_ps": 500, "high_ps": 2000}
     return {
         "provenance": {
-            "scenario": {"name": "any", "host": {"prices": dict.fromkeys(PRICE_KEYS, price)}},
+            "scenario": {"name": "any", "host": {"prices": dict.fromkeys(KINDS, price)}},
             "seed": anything(rng),
             "replication": 0,
         },

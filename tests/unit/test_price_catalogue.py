@@ -2,10 +2,10 @@
 
 import pytest
 
-from sim.cost.catalogue import PRICE_KEYS, PriceSpec, price_array, price_specs
+from sim.cost.catalogue import PriceSpec, price_array, price_specs
 from sim.cost.quantiles import KNOTS, constant
 from sim.machine.layout import N_QUANTILES
-from sim.machine.work import N_LINES
+from sim.machine.work import KINDS, N_LINES
 
 
 def flat(value_ns: int) -> dict[str, object]:
@@ -14,7 +14,7 @@ def flat(value_ns: int) -> dict[str, object]:
 
 
 def test_array_rows_follow_the_kinds_whatever_the_order_of_the_mapping():
-    prices = {key: flat(int(price)) for key, price in reversed(PRICE_KEYS.items())}
+    prices = {key: flat(int(price)) for key, price in reversed(KINDS.items())}
     array = price_array(prices)
     assert array.shape == (N_LINES, N_QUANTILES)
     assert array.shape[1] == KNOTS
@@ -23,7 +23,7 @@ def test_array_rows_follow_the_kinds_whatever_the_order_of_the_mapping():
 
 
 def test_a_missing_price_is_not_zero():
-    prices = {key: flat(1) for key in PRICE_KEYS if key != "cow_copy"}
+    prices = {key: flat(1) for key in KINDS if key != "cow_copy"}
     with pytest.raises(ValueError, match="no price for cow_copy"):
         price_specs(prices)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.cost.catalogue import PRICE_KEYS, PriceSpec
 from sim.cost.quantiles import PS_PER_NS, table_quantile_ps
+from sim.machine.work import KINDS
 from sim.scenario.explain.section import Section, ns_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sim.cost.catalogue import PriceSpec
 
 
 def prices_section(specs: Mapping[str, PriceSpec]) -> Section:
@@ -19,7 +21,7 @@ def prices_section(specs: Mapping[str, PriceSpec]) -> Section:
         ("evidence", f"{len(specs) - n_assumed} of {len(specs)} prices have a source, "
          f"{n_assumed} are assumed")
     ]  # fmt: skip
-    lines += [(key, _price_text(specs[key])) for key in PRICE_KEYS]
+    lines += [(key, _price_text(specs[key])) for key in KINDS]
     return Section("Prices: mean (low to high), 99th percentile, source", tuple(lines))
 
 

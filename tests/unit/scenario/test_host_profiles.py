@@ -3,7 +3,8 @@
 import pytest
 
 from sim.base.resources import shipped
-from sim.cost.catalogue import PRICE_KEYS, STAGES, price_specs
+from sim.cost.catalogue import STAGES, price_specs
+from sim.machine.work import KINDS
 from sim.scenario import resolve
 
 PROFILES = ["ec2_hvm", "generic", "kvm_guest", "server_2010", "textbook_eager", "xen_pv",
@@ -26,7 +27,7 @@ def host_of(profile: str) -> dict:
 
 def fork_ns(host: dict, rss_bytes: int) -> float:
     """The fork-time model with which the prices were derived, 4 KiB folios."""
-    mean = {key: price_specs(host["prices"])[PRICE_KEYS[key]].mean_ns for key in PRICE_KEYS}
+    mean = {key: price_specs(host["prices"])[KINDS[key]].mean_ns for key in KINDS}
     pages = rss_bytes // 4096
     return (
         mean["fork_base"]
@@ -44,7 +45,7 @@ def test_the_profiles_that_ship():
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_price_has_evidence_and_bounds(profile):
     specs = price_specs(host_of(profile)["prices"])
-    assert len(specs) == len(PRICE_KEYS)
+    assert len(specs) == len(KINDS)
     assert all(len(spec.source) > 20 for spec in specs.values())
     assert all(spec.low_ps < spec.high_ps for spec in specs.values())
 
@@ -75,7 +76,7 @@ def test_large_folios_fork_as_published_within_a_tenth():
     host = host_of("xeon_4210r")
     points = [point for point in host["published"] if point["kind"] == "fork_by_folio"]
     assert len(points) == 8
-    folio_ns = price_specs(host["prices"])[PRICE_KEYS["fork_folio"]].mean_ns
+    folio_ns = price_specs(host["prices"])[KINDS["fork_folio"]].mean_ns
     for point in points:
         pages, folios = point["rss"] // 4096, point["rss"] // point["folio"]
         predicted = fork_ns(host, point["rss"]) - (pages - folios) * folio_ns
