@@ -8,6 +8,7 @@ or written, at its end.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import simpy
@@ -15,7 +16,7 @@ import simpy
 from sim.base.units import PAGE_BYTES, S
 from sim.engine.waits import WaitList
 from sim.kernel.files.requests import arrived, is_under_way, written
-from sim.machine.layout import PENDING_READS
+from sim.machine.layout import NONE, PENDING_READS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,13 +38,15 @@ class DeviceSpec:
 
 
 DISK: Final = DeviceSpec()
+_WRITES: Final = range(NONE, NONE + 1)
+"""In place of pages: who waits for NONE waits for all writes to a file."""
 
 
 class Device:
     """Serves requests, first come first served, and counts them."""
 
     def __init__(
-        self, machine: Machine, clock: Clock, spec: DeviceSpec, came: Callable[[int], None]
+        self, machine: Machine, clock: Clock, spec: DeviceSpec, came: Callable[[int, range], None]
     ) -> None:
         self._machine = machine
         self._clock = clock
@@ -74,11 +77,12 @@ class Device:
             self.writes += 1
             self.pages_written += end - first
             written(m, file, end - first)
+            self._came(file, _WRITES)
         else:
             self.reads += 1
             self.pages_read += end - first
             arrived(m, file, first, end)
-        self._came(file)
+            self._came(file, range(first, end))
 
 
 class Devices:
@@ -89,7 +93,9 @@ class Devices:
     ) -> None:
         self._machine = machine
         self._cpus = cpus
-        self._waiting: dict[int, WaitList] = {}  # by file
+        self._waiting: dict[tuple[int, int], WaitList] = {}  # by file and page
+        self._turns: dict[int, int] = {}  # by pid: the order in which they began to wait
+        self._parked = 0
         self._devices = [Device(machine, clock, spec, self._look_again) for spec in specs]
 
     def __getitem__(self, number: int) -> Device:
@@ -112,20 +118,24 @@ class Devices:
     def refused(self, task: Task, cpu: int) -> None:
         """Block `task`, on `cpu`, until its page is present, or all it waits for is written."""
         m = self._machine.arrays
-        file = int(m.operations[task.row].wait_file)
-        if file not in self._waiting:
-            self._waiting[file] = WaitList(self._cpus)
+        o = m.operations[task.row]
+        file, _ = awaited = int(o.wait_file), int(o.wait_index)
+        if awaited not in self._waiting:
+            self._waiting[awaited] = WaitList(self._cpus)
         name = self._devices[int(m.files[file].bdev)].spec.name
-        self._waiting[file].park(task, cpu, f"a page from {name}")
+        self._waiting[awaited].park(task, cpu, f"a page from {name}")
+        self._turns[task.pid] = self._parked
+        self._parked += 1
 
-    def _look_again(self, file: int) -> None:
-        """Let those go on whose page of `file` has come."""
+    def _look_again(self, file: int, pages: range) -> None:
+        """Let those go on whose page of `file`, one of `pages`, has come, as they came."""
         m = self._machine.arrays
-        waiting = self._waiting.get(file)
-        if waiting is None:
-            return
-        for task in waiting:
-            if not is_under_way(m, file, int(m.operations[task.row].wait_index)):
-                waiting.wake(task)
-        if not waiting:
-            del self._waiting[file]
+        come: list[tuple[int, Task, WaitList]] = []
+        for page in pages:
+            if (file, page) in self._waiting and not is_under_way(m, file, page):
+                waiting = self._waiting.pop((file, page))
+                come += [(self._turns.pop(task.pid), task, waiting) for task in waiting]
+        for _, task, waiting in sorted(come, key=itemgetter(0)):
+            waiting.wake(task)
+        if not self._waiting:
+            self._turns.clear()  # of those that were killed

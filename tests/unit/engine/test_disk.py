@@ -8,9 +8,11 @@ from support.machines import flat_prices, machine, run
 
 from sim.base.errors import Refused
 from sim.base.units import PAGE_BYTES
+from sim.engine import devices
 from sim.engine.build import EngineSpec, Simulation
 from sim.engine.devices import DISK, DeviceSpec
 from sim.engine.verbs.process import Process
+from sim.program.api import Region
 
 SLOW = DeviceSpec(latency_ns=1_000_000, bandwidth_bytes_per_s=1e9, queue_depth=1)
 PAGE_NS = 4096
@@ -257,3 +259,46 @@ def test_who_waits_for_a_page_says_from_which_device() -> None:
     run.run()
     waits = [task.wait for task in run.system.table.living()]
     assert [wait and wait.what for wait in waits] == ["a page from the far disk"]
+
+
+def read_pages(task: Process, pages: list[int], done: list[int]) -> Steps:
+    """Read each page of a file that is not cached in a thread of its own; note who is through."""
+
+    def one(thread: Process, data: Region, page: int) -> Steps:
+        yield from thread.read(data, first=page, pages=1)
+        done.append(page)
+
+    data = yield from task.mmap((max(pages) + 1) * PAGE_BYTES, file="data", cold=True)
+    threads = {}
+    for page in pages:
+        threads[page] = yield from task.thread(one, data, page)
+    for thread in threads.values():
+        yield from task.join(thread)
+
+
+@pytest.mark.parametrize("readers", [5, 40])
+def test_a_page_that_comes_concerns_only_those_who_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch, readers: int
+) -> None:
+    looked: list[int] = []
+    done: list[int] = []
+    is_under_way = devices.is_under_way
+
+    def look(m: Any, file: int, page: int) -> bool:
+        looked.append(page)
+        return is_under_way(m, file, page)
+
+    monkeypatch.setattr(devices, "is_under_way", look)
+    host = {"memory_pages": 2000}
+    document = outcome({"p": lambda task: read_pages(task, list(range(readers)), done)}, host=host)
+    assert document["metrics"]["major_faults"] == readers
+    assert sorted(looked) == sorted(done) == list(range(readers))
+
+
+def test_who_waits_for_pages_of_one_request_goes_on_in_the_order_of_coming() -> None:
+    done: list[int] = []
+    pages = [5, 2, 7, 3, 6]
+    host = {"memory_pages": 2000, "cpus": 1, "read_ahead_pages": 16}
+    document = outcome({"p": lambda task: read_pages(task, pages, done)}, host=host)
+    assert reads(document) == (1, 8)
+    assert done == pages
