@@ -70,9 +70,6 @@ class Driver:
             burst.INVALID: self._invalid,
             burst.RELEASED: lambda task, cpu: shortage.released(),
             burst.SERVED: lambda task, cpu: shortage.served(task),
-            # Seen to after every burst, whatever else there was to do:
-            burst.READS_WANTED: lambda task, cpu: None,
-            burst.LOCK_GIVEN: lambda task, cpu: None,
         }
         self.tell: Callable[[int], None] | None = None
         self.ending: str | None = None
@@ -117,10 +114,7 @@ class Driver:
                 task = cpus.task_on(cpu)
                 self._locks.look_again()
             elif reason in self._handlers:
-                task = cpus.task_on(cpu)
-                self._handlers[reason](task, cpu)
-            else:
-                continue
+                self._handlers[reason](cpus.task_on(cpu), cpu)
             if words.pool[P_PENDING] & PENDING_LOCKS:
                 self._locks.attend()
             if reason == burst.FINISHED and task.done is not None:

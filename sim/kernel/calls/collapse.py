@@ -11,14 +11,16 @@ otherwise                                  takes a block of frames, copies the p
                                            there, shared or not, zeroes the rest, maps it by a
                                            huge entry: exclusive, dirty, writable as the area
 before 6.18, no entry being writable       goes on, EINVAL in the end
-with a page that is swapped out            goes on, EINVAL in the end (Linux reads it back)
+with a page that is swapped out            goes on, EINVAL in the end: see below
 and no block is free                       ends with ENOMEM
 =========================================  ====================================================
 
 The leaf table is set aside; old pages lose a mapping each.  An area that refuses huge pages, has no
 anon_vma or does not hold any aligned 2 MiB ends it with EINVAL.  Advice and limits of khugepaged do
-not matter.  Read in Linux 6.1 `mm/khugepaged.c` (`madvise_collapse`, `hpage_collapse_scan_pmd`,
-`collapse_huge_page`), 6.18 by running it.
+not matter.  Linux reads all pages back that are swapped out (`__collapse_huge_page_swapin`), and
+khugepaged collapses with up to 64 of them (`max_ptes_swap`); nothing can be read from a swap device
+before there is one (A6), so neither does it here.  Read in Linux 6.1 `mm/khugepaged.c`
+(`madvise_collapse`, `hpage_collapse_scan_pmd`, `collapse_huge_page`), 6.18 by running it.
 """
 
 from sim.base.jit import compiled
