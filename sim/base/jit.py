@@ -35,6 +35,7 @@ COMPILED_PARTS = (
     "cost/draw.py",
     "engine/burst.py",
     "engine/direct.py",
+    "engine/queues.py",
     "engine/runqueue.py",
     "engine/timers.py",
     "policy/schedulers",

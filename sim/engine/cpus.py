@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.engine import runqueue, timers
+from sim.engine import queues, runqueue, timers
 from sim.engine.plugin_policy import PluginPolicy
 from sim.machine.layout import FOREVER, NONE
 from sim.machine.turns import FREE, set_key
@@ -34,6 +34,7 @@ from sim.machine.words import (
     T_WORDS,
 )
 from sim.policy.schedulers import PLUGIN, PREEMPTED, WOKE, Runnable, Scheduler
+from sim.policy.schedulers.shipped import QUEUES_PER_CPU
 
 if TYPE_CHECKING:
     from sim.engine.clock import Clock
@@ -62,6 +63,7 @@ class Cpus:
         sched.quantum_ns = quantum_ns
         if isinstance(scheduler, int):
             sched.policy = scheduler
+            sched.queue_per_cpu = sched.steals = int(scheduler in QUEUES_PER_CPU)
         else:
             sched.policy = PLUGIN
             self._plugin = PluginPolicy(scheduler, quantum_ns)
@@ -92,7 +94,7 @@ class Cpus:
     def make_runnable(self, task: Task) -> None:
         """Put a task that woke into its run queue."""
         if self._plugin is None:
-            runqueue.enqueue(self._m, task.row, self._clock.now_ns)
+            runqueue.enqueue(self._m, task.row, WOKE, self._clock.now_ns)
         else:
             self._wake(task, self._plugin)
 
@@ -159,7 +161,7 @@ class Cpus:
         """Put a task into its run queue, or tell the policy that it is there; return the queue."""
         now_ns = self._clock.now_ns
         if why == WOKE:
-            runqueue.enqueue(self._m, task.row, now_ns)
+            runqueue.enqueue(self._m, task.row, WOKE, now_ns)
         queue = self._words.entities[task.row * E_WORDS + E_QUEUE]
         seen = self._seen(task, why, plugin) if plugin.sees_tasks else None
         plugin.enqueue(queue, task, seen, now_ns)
@@ -244,7 +246,7 @@ class Cpus:
     def sample(self) -> None:
         """Write the samples that are due before a level changes outside the burst."""
         if int(self._m.clock[0].sample_next_ns) <= self._clock.now_ns:
-            runqueue.bring_up_to(self._m, self._clock.now_ns)
+            queues.bring_up_to(self._m, self._clock.now_ns)
 
     def restart(self, now_ns: int) -> None:
         """Forget what was counted before `now_ns`; tasks that wait are counted from there."""

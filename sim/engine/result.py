@@ -9,7 +9,7 @@ from sim.base.units import PAGE_BYTES
 from sim.engine.burst import note_peak
 from sim.engine.latency import forget_latencies, latencies
 from sim.engine.metrics import LIVES, SHORTAGE
-from sim.engine.runqueue import bring_up_to
+from sim.engine.queues import bring_up_to
 from sim.engine.task import State, Task
 from sim.machine import work
 from sim.machine.layout import PEAK, SAMPLE

@@ -7,6 +7,7 @@ tasks but where the first task stalls.
 
 from sim.base.jit import compiled, inlined
 from sim.cost.draw import settle
+from sim.engine.queues import SUM_BITS, SUM_MASK, add_to_area, link, sample_due, unlink
 from sim.engine.timers import arrival_ns, drop_timer, set_timer
 from sim.kernel.work import note
 from sim.machine.groups import act_for
@@ -14,96 +15,88 @@ from sim.machine.layout import FOREVER, NONE, Arrays
 from sim.machine.turns import FREE, LOOK, STEPS, first_cpu, key_of, set_key
 from sim.machine.work import CONTEXT_SWITCH
 from sim.observe.histogram import RUNQUEUE, observe
-from sim.observe.series import integrate, run_until, sample
-from sim.policy.schedulers import PLUGIN
-from sim.policy.schedulers.shipped import pick, slice_ns
-
-_SUM_BITS = 61
-_SUM_MASK = (1 << _SUM_BITS) - 1
-
+from sim.observe.series import run_until
+from sim.policy.schedulers import PLUGIN, PREEMPTED, WOKE, YIELDED
+from sim.policy.schedulers.shipped import (
+    dequeue_task,
+    enqueue_task,
+    pick,
+    slice_ns,
+    steal,
+    wakeup_preempt,
+)
 
 # --- queues -----------------------------------------------------------------------------------
 
 
 @compiled
-def bring_up_to(m: Arrays, now_ns: int) -> None:
-    """Sample and integrate up to `now_ns`."""
-    sample(m, now_ns)
-    integrate(m, now_ns)
-
-
-@inlined
-def sample_due(m: Arrays, now_ns: int) -> None:
-    """Write the samples that are due before the number of runnable tasks changes."""
-    if m.clock[0].sample_next_ns <= now_ns:
-        bring_up_to(m, now_ns)
-
-
-@inlined
-def add_to_area(m: Arrays, ns: int) -> None:
-    """Add to the integral of the number of tasks that wait: times they leave, less they enter."""
-    sched = m.sched[0]
-    low = int(sched.area_low) + ns
-    sched.area_high += low >> _SUM_BITS
-    sched.area_low = low & _SUM_MASK
-
-
-@inlined
-def link(m: Arrays, task: int, row: int, now_ns: int) -> None:
-    """Put a task at the end of a queue.
-
-    Since when there is contention on a CPU is what its own queue says, or else the one for any CPU;
-    so a queue that fills while there is contention takes over since when.
-    """
-    e = m.entities[task]
-    q = m.queues[row]
-    if q.length == 0:
-        q.contended_ns = now_ns
-        if row > 0 and m.queues[0].length > 0:
-            q.contended_ns = m.queues[0].contended_ns
-        q.head = task
-    else:
-        m.entities[int(q.tail)].next = task
-    e.prev = q.tail
-    e.next = NONE
-    e.queue = row
-    q.tail = task
-    q.length += 1
-
-
-@inlined
-def unlink(m: Arrays, task: int) -> None:
-    """Take a task out of its queue."""
-    e = m.entities[task]
-    q = m.queues[int(e.queue)]
-    before = int(e.prev)
-    behind = int(e.next)
-    if before != NONE:
-        m.entities[before].next = behind
-    else:
-        q.head = behind
-    if behind != NONE:
-        m.entities[behind].prev = before
-    else:
-        q.tail = before
-    e.queue = NONE
-    q.length -= 1
-
-
-@compiled
-def enqueue(m: Arrays, task: int, now_ns: int) -> None:
-    """Put a task that became runnable into its run queue."""
+def enqueue(m: Arrays, task: int, why: int, now_ns: int) -> None:
+    """Put a task that became runnable, or has lost its CPU, into its run queue."""
     sample_due(m, now_ns)
     cpu = int(m.tasks[task].pin)
     if cpu == NONE:
+        if m.sched[0].queue_per_cpu == 1:
+            select_cpu(m, task, why, now_ns)
         cpu = int(m.entities[task].home)
     link(m, task, cpu + 1 if cpu != NONE else 0, now_ns)
+    enqueue_task(m, cpu + 1, task, why)
     m.entities[task].since_ns = now_ns
     m.clock[0].runnable += 1
     m.sched[0].enqueued += 1
     add_to_area(m, -now_ns)
     if cpu != NONE:
         set_key(m, LOOK, cpu, 0)
+        if why == WOKE:
+            check_preempt(m, task, cpu, now_ns)
+
+
+@compiled
+def check_preempt(m: Arrays, task: int, cpu: int, now_ns: int) -> None:
+    """Have the task of a CPU lose it after its step if one that woke goes first."""
+    c = m.cpus[cpu]
+    running = int(c.task)
+    if running == NONE or c.need_resched == 1 or m.entities[running].busy == 0:
+        return
+    if wakeup_preempt(m, cpu + 1, task, running) == 1:
+        c.need_resched = 1
+        c.slice_end_ns = now_ns
+
+
+@compiled
+def idle_cpu(m: Arrays, now_ns: int) -> int:
+    """Return the lowest CPU without a task, or whose task waits there for an arrival; or NONE."""
+    cpu = first_cpu(m, FREE)
+    while cpu != NONE and m.cpus[cpu].task != NONE and not idles(m, cpu, now_ns):
+        set_key(m, FREE, cpu, FOREVER)
+        cpu = first_cpu(m, FREE)
+    return cpu
+
+
+@compiled
+def select_cpu(m: Arrays, task: int, why: int, now_ns: int) -> None:
+    """Choose in whose queue a task waits (Linux `select_task_rq`): `home`.
+
+    That is the CPU it ran on if idle, else the lowest idle one, else where it was; a new task goes
+    where fewest are.  One that loses its CPU moves to an idle one too.
+    """
+    e = m.entities[task]
+    home = int(e.home)
+    cpu = home
+    if home == NONE or key_of(m, FREE, home) != 0 or m.cpus[home].task != NONE:
+        cpu = idle_cpu(m, now_ns)
+    if cpu == NONE:
+        cpu = home
+        least = FOREVER
+        if home == NONE:
+            for other in range(int(m.config[0].n_cpus)):
+                load = 2 * int(m.queues[other + 1].length) + (m.cpus[other].task != NONE)
+                if load < least:
+                    cpu, least = other, load
+    else:
+        set_key(m, FREE, cpu, FOREVER)  # it is for this task
+    if why != WOKE and cpu != home:
+        dequeue_task(m, home + 1, task)
+    e.home = cpu
 
 
 @compiled
@@ -116,8 +109,8 @@ def dequeue(m: Arrays, task: int, now_ns: int) -> int:
     m.clock[0].runnable -= 1
     add_to_area(m, now_ns)
     low = int(sched.waited_low) + now_ns - max(int(e.since_ns), int(sched.counted_from_ns))
-    sched.waited_high += low >> _SUM_BITS
-    sched.waited_low = low & _SUM_MASK
+    sched.waited_high += low >> SUM_BITS
+    sched.waited_low = low & SUM_MASK
     return now_ns - int(e.since_ns)
 
 
@@ -167,7 +160,7 @@ def queue_for(m: Arrays, cpu: int) -> int:
 
 @inlined
 def take_from(m: Arrays, cpu: int) -> None:
-    """Take a CPU from its task, without a word to the tournaments."""
+    """Take a CPU from its task, without a word to the tournaments or the policy."""
     c = m.cpus[cpu]
     m.tasks[int(c.task)].cpu = NONE
     c.task = NONE
@@ -185,6 +178,8 @@ def vacate(m: Arrays, cpu: int) -> None:
         m.left[told, 0] = c.task
         m.left[told, 1] = m.tasks[int(c.task)].cpu_ns
         m.sched[0].left = told + 1
+    else:
+        dequeue_task(m, cpu + 1, int(c.task))
     take_from(m, cpu)
     set_key(m, STEPS, cpu, FOREVER)
     set_key(m, FREE, cpu, 0)
@@ -196,10 +191,13 @@ def vacate(m: Arrays, cpu: int) -> None:
 def preempt(m: Arrays, cpu: int, now_ns: int) -> None:
     """Take a CPU from its task, which goes on waiting for one."""
     task = int(m.cpus[cpu].task)
-    vacate(m, cpu)
-    if m.sched[0].policy == PLUGIN:
-        m.sched[0].left -= 1  # it is told of that by `enqueue`
-    enqueue(m, task, now_ns)
+    take_from(m, cpu)
+    set_key(m, STEPS, cpu, FOREVER)
+    set_key(m, FREE, cpu, FOREVER)  # it goes to another CPU if one is idle, and this to the next
+    enqueue(m, task, PREEMPTED if m.cpus[cpu].need_resched == 1 else YIELDED, now_ns)
+    set_key(m, FREE, cpu, 0)
+    if m.queues[cpu + 1].length > 0:
+        set_key(m, LOOK, cpu, 0)
 
 
 @compiled
@@ -221,6 +219,7 @@ def switch_to(m: Arrays, cpu: int, task: int, now_ns: int, slice_ns: int) -> Non
         run_until(m, now_ns, now_ns + ns)
     c.task = task
     c.last = task
+    c.need_resched = 0
     act_for(m, cpu, task)
     c.idle_from_ns = NONE
     c.next_ns = now_ns + ns
@@ -277,7 +276,7 @@ def give_way(m: Arrays, cpu: int, now_ns: int) -> None:
 def wake(m: Arrays, task: int, now_ns: int) -> None:
     """Let a task go on whose arrival has come."""
     drop_timer(m, task)
-    enqueue(m, task, now_ns)
+    enqueue(m, task, WOKE, now_ns)
 
 
 @compiled
@@ -310,9 +309,20 @@ def give_to_next(m: Arrays, cpu: int, now_ns: int) -> None:
     while m.cpus[cpu].task == NONE and is_wanted(m, cpu):
         task = pick(m, queue_for(m, cpu))
         if m.entities[task].busy == 1:
-            switch_to(m, cpu, task, now_ns, slice_ns(m))
+            switch_to(m, cpu, task, now_ns, slice_ns(m, task))
         else:  # its call was cancelled while it queued, and it waits for others
             dequeue(m, task, now_ns)
+            dequeue_task(m, cpu + 1, task)
+
+
+@compiled
+def pull(m: Arrays, cpu: int, now_ns: int) -> None:
+    """Have a CPU for which nobody waits take over the task of another's queue that `steal` says."""
+    task = steal(m, cpu)
+    if task != NONE:
+        dequeue_task(m, int(m.entities[task].queue), task)
+        migrate(m, task, cpu, now_ns)
+        enqueue_task(m, cpu + 1, task, YIELDED)
 
 
 @compiled
@@ -323,7 +333,7 @@ def rotate(m: Arrays, cpu: int, now_ns: int) -> None:
         return
     task = int(m.cpus[cpu].task)
     take_from(m, cpu)
-    enqueue(m, task, now_ns)
+    enqueue(m, task, PREEMPTED if m.cpus[cpu].need_resched == 1 else YIELDED, now_ns)
     give_to_next(m, cpu, now_ns)
 
 
@@ -351,6 +361,8 @@ def hand_out(m: Arrays, now_ns: int) -> int:
             if wanted or (m.sched[0].steals == 1 and m.clock[0].runnable > 0):
                 return cpu
         elif c.task == NONE:
+            if not wanted and m.sched[0].steals == 1 and m.clock[0].runnable > 0:
+                pull(m, cpu, now_ns)
             give_to_next(m, cpu, now_ns)
         cpu = to_look_at(m)
     return NONE

@@ -11,6 +11,7 @@ CPU = np.dtype(
             "group",  # that is charged for the frames taken on it
             "next_ns",  # end of the step under way: when its next step may start
             "slice_end_ns",
+            "need_resched",  # 1 if a task that woke goes before the one it runs
             "idle_from_ns",  # paced task waits for its arrival since then, or NONE
             "busy_ns",
             "steps",

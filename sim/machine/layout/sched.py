@@ -31,6 +31,10 @@ ENTITY = np.dtype(
             "due_number",  # among SimPy's events, at a tie
             "due_order",  # among the timers of that number
             "timer",  # its place in the heap `timers`, or NONE
+            # what policies know besides
+            "used_ns",  # its CPU time when the policy accounted for it last
+            "place",  # priority: among its equals, the lowest first
+            "left_ns",  # priority: of its slice
         )
     ]
 )
@@ -44,6 +48,9 @@ QUEUE = np.dtype(
             "tail",
             "length",
             "contended_ns",  # since when somebody has been waiting here
+            # what policies know besides
+            "front",  # priority: the lowest place given to one that was preempted
+            "back",  # priority: the highest place given to another
         )
     ]
 )
@@ -56,6 +63,7 @@ SCHED = np.dtype(
             "policy",  # number of the policy (`sim.policy.schedulers`)
             "quantum_ns",
             "leaves",  # of each tournament in `turns`: a power of 2
+            "queue_per_cpu",  # 1 if each task waits in a CPU's queue (a policy that ships)
             "steals",  # 1 if a CPU for which nobody waits may have a task of another's queue
             "left",  # rows of `left`
             "running",  # CPUs that have a task

@@ -15,14 +15,20 @@ ROUND_ROBIN: Final = 1
 FIFO: Final = 2
 """First come, first served, until it blocks."""
 
-SCHEDULERS: Final[dict[str, int]] = {"round_robin": ROUND_ROBIN, "fifo": FIFO}
-"""The schedulers that ship with cowpool, by name."""
+SCHEDULERS: Final[dict[str, int]] = {
+    "round_robin": ROUND_ROBIN,
+    "fifo": FIFO,
+    "priority": 3,
+}
+"""The schedulers that ship with cowpool, by name, which is that of the module of each here."""
 
 # --- why a task is enqueued -------------------------------------------------------------------
 WOKE: Final = 0
 """It had been blocked, or has just been born."""
 PREEMPTED: Final = 1
-"""Its CPU was taken from it: its slice was over, or a task that woke goes first."""
+"""Its CPU was taken from it: a task that woke goes first; to a plug-in also `YIELDED`."""
+YIELDED: Final = 2
+"""Its slice was over, or it was moved to another queue; plug-ins are told `PREEMPTED`."""
 
 
 @dataclass(frozen=True, slots=True)

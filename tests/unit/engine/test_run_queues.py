@@ -12,7 +12,7 @@ from sim.engine.table import TaskTable
 from sim.machine.layout import FOREVER, NONE
 from sim.machine.turns import STEPS, set_key
 from sim.machine.words import E_BUSY, E_WORDS
-from sim.policy.schedulers import FIFO, ROUND_ROBIN, SCHEDULERS, scheduler
+from sim.policy.schedulers import FIFO, ROUND_ROBIN, SCHEDULERS, WOKE, scheduler
 
 QUANTUM = 4_000_000
 
@@ -33,7 +33,7 @@ class Queues:
         row = self._box.new_task()
         self.m.tasks[row].pin = pin
         self.m.words.entities[row * E_WORDS + E_BUSY] = 1
-        runqueue.enqueue(self.m, row, now_ns)
+        runqueue.enqueue(self.m, row, WOKE, now_ns)
         return row
 
     def hand_out(self, now_ns: int) -> list[int]:
@@ -173,4 +173,4 @@ def test_a_scheduler_of_ones_own_is_not_among_those_that_ship() -> None:
         pass
 
     assert Mine.scheduler_name == "mine"
-    assert set(SCHEDULERS) == {"fifo", "round_robin"}
+    assert "mine" not in SCHEDULERS

@@ -1,0 +1,75 @@
+"""Who waits in each run queue, in order of arrival, and the integral of their number."""
+
+from typing import Final
+
+from sim.base.jit import compiled, inlined
+from sim.machine.layout import NONE, Arrays
+from sim.observe.series import integrate, sample
+
+SUM_BITS: Final = 61
+SUM_MASK: Final = (1 << SUM_BITS) - 1
+
+
+@compiled
+def bring_up_to(m: Arrays, now_ns: int) -> None:
+    """Sample and integrate up to `now_ns`."""
+    sample(m, now_ns)
+    integrate(m, now_ns)
+
+
+@inlined
+def sample_due(m: Arrays, now_ns: int) -> None:
+    """Write the samples that are due before the number of runnable tasks changes."""
+    if m.clock[0].sample_next_ns <= now_ns:
+        bring_up_to(m, now_ns)
+
+
+@inlined
+def add_to_area(m: Arrays, ns: int) -> None:
+    """Add to the integral of the number of tasks that wait: times they leave, less they enter."""
+    sched = m.sched[0]
+    low = int(sched.area_low) + ns
+    sched.area_high += low >> SUM_BITS
+    sched.area_low = low & SUM_MASK
+
+
+@inlined
+def link(m: Arrays, task: int, row: int, now_ns: int) -> None:
+    """Put a task at the end of a queue.
+
+    Since when there is contention on a CPU is what its own queue says, or else the one for any CPU;
+    so a queue that fills while there is contention takes over since when.
+    """
+    e = m.entities[task]
+    q = m.queues[row]
+    if q.length == 0:
+        q.contended_ns = now_ns
+        if row > 0 and m.queues[0].length > 0:
+            q.contended_ns = m.queues[0].contended_ns
+        q.head = task
+    else:
+        m.entities[int(q.tail)].next = task
+    e.prev = q.tail
+    e.next = NONE
+    e.queue = row
+    q.tail = task
+    q.length += 1
+
+
+@inlined
+def unlink(m: Arrays, task: int) -> None:
+    """Take a task out of its queue."""
+    e = m.entities[task]
+    q = m.queues[int(e.queue)]
+    before = int(e.prev)
+    behind = int(e.next)
+    if before != NONE:
+        m.entities[before].next = behind
+    else:
+        q.head = behind
+    if behind != NONE:
+        m.entities[behind].prev = before
+    else:
+        q.tail = before
+    e.queue = NONE
+    q.length -= 1
