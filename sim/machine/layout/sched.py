@@ -35,6 +35,11 @@ ENTITY = np.dtype(
             "used_ns",  # its CPU time when the policy accounted for it last
             "place",  # priority: among its equals, the lowest first
             "left_ns",  # priority: of its slice
+            "load",  # eevdf: its weight while it is runnable, else 0
+            "vruntime",  # eevdf, in ns of CPU time at nice 0, as what follows
+            "deadline",
+            "lag",  # when it blocked
+            "request",  # its deadline when it was picked
         )
     ]
 )
@@ -51,6 +56,9 @@ QUEUE = np.dtype(
             # what policies know besides
             "front",  # priority: the lowest place given to one that was preempted
             "back",  # priority: the highest place given to another
+            "load",  # eevdf: weights of all that are runnable, the one that runs included
+            "vruntime",  # eevdf: what theirs are counted from
+            "weighted",  # eevdf: sum of each one's beyond that, times its weight
         )
     ]
 )

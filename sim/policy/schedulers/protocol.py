@@ -19,6 +19,7 @@ SCHEDULERS: Final[dict[str, int]] = {
     "round_robin": ROUND_ROBIN,
     "fifo": FIFO,
     "priority": 3,
+    "eevdf": 4,
 }
 """The schedulers that ship with cowpool, by name, which is that of the module of each here."""
 
