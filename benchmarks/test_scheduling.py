@@ -25,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import scheduling as cases
 
+from sim.policy.schedulers import SCHEDULERS
+
 LINES: list[str] = []
 
 
@@ -48,6 +50,12 @@ def tell(what: str, unit_s: float, timeout_s: float, more: str = "") -> None:
         ("an operation (write)", cases.writes, 4_000, 40_000),
         ("a switch on 4 CPUs", partial(cases.switches, cpus=4), 100_000, 1_000_000),
         ("a switch on 64 CPUs", partial(cases.switches, cpus=64), 100_000, 1_000_000),
+        (
+            "a switch on 4 CPUs, eevdf",
+            partial(cases.switches, cpus=4, scheduler=SCHEDULERS["eevdf"]),
+            100_000,
+            1_000_000,
+        ),
         (
             "a switch on 4 CPUs, a plug-in's policy",
             partial(cases.switches, cpus=4, scheduler=cases.FirstCome),

@@ -166,6 +166,7 @@ def _populate(
                 start_ns=process["start"],
                 pin=process["cpu"],
                 oom_score_adj=process["oom_score_adj"],
+                nice=process.get("nice", 0),
                 origin=name,
                 source=program,
             )

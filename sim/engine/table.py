@@ -45,6 +45,7 @@ class TaskTable:
         origin: str | None = None,
         pin: int | None = None,
         oom_score_adj: int = 0,
+        nice: int = 0,
         source: Callable[..., Any] | None = None,
         daemon: bool = False,
     ) -> Task:
@@ -56,6 +57,8 @@ class TaskTable:
         task = self._new(row, name, origin, pin, source, parent=parent, daemon=daemon)
         task.group = ThreadGroup(task)
         self._machine.process_of(task.row).oom_score_adj = oom_score_adj
+        if nice != 0:
+            self._machine.set_nice(task.row, nice)
         return task
 
     def thread(self, group: ThreadGroup, name: str, source: Callable[..., Any]) -> Task:

@@ -22,6 +22,7 @@ from sim.base.units import GIB, MIB, PAGE_BYTES, TIB, format_duration
 from sim.cost.catalogue import FAULTS_WITH_STAGES, PER
 from sim.engine.validity import LONGEST_RUN_NS, Code
 from sim.machine.work import KINDS, NAMES
+from sim.policy.schedulers.protocol import SCHEDULERS
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
 from sim.scenario.quantities import (
     KERNEL_SCHEMA,
@@ -209,7 +210,7 @@ class Host(HostFields):
 class Scheduler(Closed):
     """Who gets a CPU, and for how long."""
 
-    kind: str | None = Field(default=None, description="round_robin, fifo, or a plug-in's")
+    kind: str | None = Field(default=None, description=f"{', '.join(SCHEDULERS)}, or a plug-in's")
     quantum: PositiveDuration | None = Field(
         default=None, description="longest slice while others wait; the tick rounds it up"
     )
@@ -290,6 +291,9 @@ class ProcessFields(Closed):
     )
     oom_score_adj: Annotated[int, within(-1000, 1000)] = Field(
         default=0, description="how much more likely the out-of-memory killer takes it"
+    )
+    nice: Annotated[int, within(-20, 19)] = Field(
+        default=0, description="the lower, the more CPU time; for `eevdf` and `priority`"
     )
     copies: Annotated[int, within(1, 100_000)] = Field(
         default=1, description="how many alike are started"

@@ -291,6 +291,7 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     "no copy": (process("copies: 0"), "processes.redis.copies: 0 is too small"),
     "a million copies": (process("copies: 1000000"), "too large"),
     "an adjustment out of range": (process("oom_score_adj: 2000"), "too large"),
+    "nicer than can be": (process("nice: 20"), "processes.redis.nice: 20 is too large"),
     # run
     "a horizon of nothing": (changed("horizon: 20 s", "horizon: 0 s"), "run.horizon: 0 ns is too"),
     "a horizon in bytes": (changed("horizon: 20 s", "horizon: 20 MiB"), "unknown unit"),

@@ -49,6 +49,7 @@ def run(
     quantum_ns: int = 4_000_000,
     burst: int = 0,
     pins: Mapping[str, int] | None = None,
+    nices: Mapping[str, int] | None = None,
     khugepaged_ns: int = 0,
     disk: DeviceSpec | None = None,
     **how: Any,
@@ -70,7 +71,8 @@ def run(
     simulation = Simulation(machine(prices, **host), spec)
     for name, program in programs.items():
         pin = (pins or {}).get(name)
-        simulation.add(name, program, image_pages=2, stack_pages=64, pin=pin)
+        nice = (nices or {}).get(name, 0)
+        simulation.add(name, program, image_pages=2, stack_pages=64, pin=pin, nice=nice)
     document = simulation.run()
     document["page_cache_pages_at_end"] = int(
         simulation.machine.arrays.charged[ROOT, [KIND_FILE, KIND_SHMEM]].sum()

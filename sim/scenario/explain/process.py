@@ -55,6 +55,8 @@ def _how_started(process: Mapping[str, Any]) -> str:
         text += f", on CPU {process['cpu']} only"
     if process["oom_score_adj"]:
         text += f", oom_score_adj {process['oom_score_adj']}"
+    if process.get("nice"):
+        text += f", nice {process['nice']}"
     return text
 
 
