@@ -18,7 +18,7 @@ from sim.engine.devices import DeviceSpec
 @given(
     programs=st.lists(scripts(), min_size=1, max_size=3),
     host=hosts,
-    scheduler=st.sampled_from(["round_robin", "fifo"]),
+    scheduler=st.sampled_from(["round_robin", "fifo", "priority", "eevdf"]),
     disk=st.builds(
         DeviceSpec,
         latency_ns=st.sampled_from([0, 1, 20_000, 3_000_000]),

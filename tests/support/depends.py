@@ -109,6 +109,7 @@ TABLE: dict[str, Row] = {
     "truth/test_kernel_huge_pages.py": Row(
         (needs.driver, needs.calm, needs.root, needs.folio_sizes), (RELEASE, QUIET)
     ),
+    "truth/test_kernel_nice.py": Row((needs.linux,), (RELEASE, QUIET)),
     "truth/test_kernel_oom.py": Row((needs.driver, needs.root), (RELEASE, QUIET)),
     "truth/test_kernel_page_tables.py": Row((needs.driver, needs.calm, needs.fixed_addresses)),
     "truth/test_kernel_posix_spawn.py": Row((needs.driver, needs.tracing), (GLIBC,)),
