@@ -188,6 +188,19 @@ def vacate(m: Arrays, cpu: int) -> None:
 
 
 @compiled
+def leave(m: Arrays, task: int) -> None:
+    """Take a task that has ended off its CPU, before another gets its row.
+
+    Where policies keep sums over runnable tasks; else its CPU sees to that when it is next looked
+    at.
+    """
+    cpu = int(m.tasks[task].cpu)
+    if m.sched[0].queue_per_cpu == 1 and cpu != NONE and m.cpus[cpu].task == task:
+        vacate(m, cpu)
+        set_key(m, LOOK, cpu, 0)
+
+
+@compiled
 def preempt(m: Arrays, cpu: int, now_ns: int) -> None:
     """Take a CPU from its task, which goes on waiting for one."""
     task = int(m.cpus[cpu].task)

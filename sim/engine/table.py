@@ -9,6 +9,7 @@ import numpy as np
 from sim.base.rng import key_words, stream
 from sim.base.text import named
 from sim.base.units import Pid
+from sim.engine.runqueue import leave
 from sim.engine.task import State, Task, ThreadGroup
 from sim.machine.layout import NONE
 from sim.machine.words import T_CPU_NS, T_SPACE, T_WORDS
@@ -119,6 +120,7 @@ class TaskTable:
             task.group.threads.pop(task.pid, None)
         self.by_row.pop(task.row, None)
         self.by_pid.pop(task.pid, None)
+        leave(self._machine.arrays, task.row)
         self._machine.free_task(task.row)
 
     def living(self) -> Iterator[Task]:

@@ -5,6 +5,7 @@ The same on every machine and with every version of every library: see `support.
 
 from typing import Any
 
+from sim.policy.schedulers import SCHEDULERS
 from support.net_steps import Dice, StepList, done
 
 METHODS = ("fork_exec", "vfork_exec", "posix_spawn")
@@ -167,7 +168,7 @@ def policy(dice: Dice, plug_in: bool) -> dict[str, Any]:
     own = ("last_come", "least_often") if plug_in else ()
     return {
         "scheduler": {
-            "kind": dice.one(("round_robin", "fifo", *own)),
+            "kind": dice.one((*SCHEDULERS, *own)),
             "quantum": dice.one(("300 us", "4 ms", "100 ms")),
         },
         "memory": dice.one(("oom", "wait")),
