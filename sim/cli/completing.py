@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sim.scenario.quantities import Closed
+
 
 def scenarios(incomplete: str) -> list[str]:
     """Return scenarios that ship, and YAML files, whose names go on from `incomplete`."""
@@ -49,7 +51,7 @@ def plugins(incomplete: str) -> list[str]:
 
 def settings(incomplete: str) -> list[str]:
     """Return the keys of host, policy and run, for ``--set``."""
-    from sim.scenario.model import Closed, Host, Policy, Run
+    from sim.scenario.model import Host, Policy, Run
 
     parts: dict[str, type[Closed]] = {"host": Host, "policy": Policy, "run": Run}
     keys = [f"{part}.{key}=" for part, model in parts.items() for key in model.model_fields]

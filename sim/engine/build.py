@@ -13,20 +13,23 @@ from sim.engine.driver import Driver
 from sim.engine.evidence import Evidence
 from sim.engine.figures import Figures
 from sim.engine.files import FileNames
+from sim.engine.groups import GroupNames, GroupSpec
 from sim.engine.images import Shelf
 from sim.engine.khugepaged import ALLOC_SLEEP_NS, SCAN_SLEEP_NS, start_khugepaged
+from sim.engine.kills import KillLog
 from sim.engine.lists import ListStore
 from sim.engine.lives import Lives
 from sim.engine.mmap_lock import LockQueue
 from sim.engine.pressure import Pressure
 from sim.engine.result import Measurement
 from sim.engine.rungs import Kill, Queue
-from sim.engine.shortage import Ladder, MemoryWaits, Rung, Scope
+from sim.engine.shortage import Ladder, Ladders, MemoryWaits, Rung, Scope
 from sim.engine.signals import Signals
 from sim.engine.system import System
 from sim.engine.table import TaskTable
 from sim.engine.verbs.process import Process
-from sim.machine.layout import FOREVER, N_QUANTILES
+from sim.machine.groups import is_within
+from sim.machine.layout import FOREVER, N_QUANTILES, ROOT
 from sim.machine.machine import Machine
 from sim.machine.work import N_LINES
 from sim.policy.schedulers import SCHEDULERS, Scheduler
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     import simpy
     from numpy.typing import NDArray
 
+    from sim.engine.task import Task
     from sim.machine.spec import HostSpec
 
     Life = Generator[simpy.Event, Any, None]
@@ -57,7 +61,8 @@ class EngineSpec:
     steps of a burst, 0 for no limit; it changes nothing but the speed.  `horizon_ns` None: no end.
     `sample_every_ns` 0 takes no time series.  `check` audits the machine at every event.
     `devices` are what files are on, the disk first.  `khugepaged` is how long it sleeps between
-    scans, and after finding no block; None: never runs.  `stages` are shares of each kind of
+    scans, and after finding no block; None: never runs.  `groups` are control groups, parents
+    before those in them.  `stages` are shares of each kind of
     fault's time.
     """
 
@@ -72,6 +77,7 @@ class EngineSpec:
     check: bool = False
     devices: tuple[DeviceSpec, ...] = (DISK,)
     khugepaged: tuple[int, int] | None = None
+    groups: tuple[GroupSpec, ...] = ()
     stages: Mapping[str, Mapping[str, float]] | None = None
 
 
@@ -98,12 +104,20 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     evidence = Evidence(machine, clock, table)
     signals = Signals(machine, cpus, figures, evidence)
     waits = MemoryWaits(machine, cpus, pressure, evidence)
+    names = GroupNames(machine, spec.groups)
+    log = KillLog(machine, clock, table, names)
+
+    def killer(scope: Scope) -> Rung:
+        return Kill(machine, table, signals, waits, scope, log)
+
     if machine.host.queueing:
         last: Rung = Queue(machine, table, waits)
     else:
-        everybody = Scope(table, machine.host.ram_pages)
-        last = Kill(machine, table, signals, waits, everybody)
-    shortage = Ladder([last])
+        last = killer(Scope(table, machine.host.ram_pages))
+    of_groups = {
+        row: Ladder([killer(group_scope(table, machine, row))]) for row in names.rows.values()
+    }
+    shortage = Ladders(machine, {ROOT: Ladder([last]), **of_groups})
     signals.heard.append(shortage.interrupted)
     devices = Devices(machine, clock, cpus, spec.devices)
     driver = Driver(
@@ -113,9 +127,19 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     lives = Lives(machine, clock, table, figures, evidence, signals, shortage)
     files = FileNames(machine)
     return System(
-        machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, devices,
-        ListStore(machine), files, Shelf(machine, files.row), lives, driver,
+        machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, names,
+        log, devices, ListStore(machine), files, Shelf(machine, files.row), lives, driver,
     )  # fmt: skip
+
+
+def group_scope(table: TaskTable, machine: Machine, group: int) -> Scope:
+    """Return the processes in a control group, or in one that is nested in it."""
+    m = machine.arrays
+
+    def has(task: Task) -> bool:
+        return is_within(m, int(machine.process_of(task.row).group), group)
+
+    return Scope(table, int(m.groups[group].limit), has, group)
 
 
 class Simulation:
@@ -145,13 +169,18 @@ class Simulation:
         start_ns: int = 0,
         image_pages: int = FIRST_IMAGE_PAGES,
         stack_pages: int = STACK_PAGES,
+        group: str | None = None,
         **how: Any,
     ) -> None:
         """Let init start `program` at its time, in an address space of its own.
 
-        `how` says more of it, as `sim.engine.table.TaskTable.process` takes it.
+        `group` is the control group it is in; `how` says more of it, as
+        `sim.engine.table.TaskTable.process` takes it.
         """
         process = Process(self.system.table.process(name, **how), self.system)
+        if group is not None:
+            row = self.system.groups.rows[group]
+            self.machine.put_into_group(process.task.row, row)
 
         def run() -> Life:
             yield from process.sleep_until(start_ns)

@@ -23,10 +23,11 @@ from sim.engine.runqueue import (
 from sim.engine.timers import arrival_ns, first_due_ns
 from sim.kernel.flush import tlb_finish_mmu
 from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
+from sim.kernel.reclaim.memcg import make_room
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
-from sim.kernel.work import BEGUN, DONE, MORE, UNDER_WAY, note
-from sim.machine.layout import FOREVER, NONE, PENDING_LOCKS, PENDING_QUEUE, Arrays
+from sim.kernel.work import BEGUN, DONE, MORE, SHORT, UNDER_WAY, note
+from sim.machine.layout import FOREVER, NONE, PENDING_LOCKS, PENDING_QUEUE, ROOT, Arrays
 from sim.machine.native import arrays_at
 from sim.machine.turns import STEPS, first_cpu, others_key, set_key
 from sim.observe.histogram import REQUEST, observe
@@ -122,6 +123,8 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     if clock.flush_space != 0:
         tlb_finish_mmu(m)
     if status > DONE:
+        if status == SHORT and o.over != ROOT and makes_room(m, cpu, task):
+            return MORE
         return status
     if clock.kind == BEGUN:
         extra_ns = 0  # the access is still to come
@@ -143,6 +146,31 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
         observe(m, REQUEST, start + ns - arrived)
     follow_peaks(m)
     return status
+
+
+@compiled
+def makes_room(m: Arrays, cpu: int, task: int) -> bool:
+    """Spend a step on making room for one that was refused a charge; False if there is none.
+
+    A fault then takes as long as its steps do together.
+    """
+    m.clock[0].lines = 0
+    if not make_room(m, cpu, task):
+        return False
+    c = m.cpus[cpu]
+    o = m.operations[task]
+    start = int(c.next_ns)
+    ns = (settle(m, task) + 500) // 1000
+    if o.op == OP_ACCESS and o.fault_from_ns == NONE:
+        o.fault_from_ns = start
+    if m.clock[0].stalled > 0:
+        run_until(m, start, start + ns)
+    c.next_ns = start + ns
+    c.busy_ns += ns
+    c.steps += 1
+    m.tasks[task].cpu_ns += ns
+    follow_peaks(m)
+    return True
 
 
 @compiled

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sim.engine.devices import Devices
     from sim.engine.evidence import Evidence
     from sim.engine.mmap_lock import LockQueue
-    from sim.engine.shortage import Ladder
+    from sim.engine.shortage import Ladders
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
     from sim.engine.task import Task
@@ -44,7 +44,7 @@ class Driver:
         cpus: Cpus,
         devices: Devices,
         locks: LockQueue,
-        shortage: Ladder,
+        shortage: Ladders,
         signals: Signals,
         evidence: Evidence,
         *,

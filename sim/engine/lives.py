@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sim.engine.clock import Clock
     from sim.engine.evidence import Evidence
     from sim.engine.figures import Figures
-    from sim.engine.shortage import Ladder
+    from sim.engine.shortage import Ladders
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
     from sim.engine.task import Task
@@ -57,7 +57,7 @@ class Lives:
         figures: Figures,
         evidence: Evidence,
         signals: Signals,
-        shortage: Ladder,
+        shortage: Ladders,
     ) -> None:
         self._machine = machine
         self._clock = clock

@@ -134,6 +134,8 @@ class Measurement:
                 for name in ("reads", "pages_read", "writes", "pages_written")
             },
             "host": self._host(),
+            "groups": system.groups.to_json(),
+            "kills": system.kills.entries,
             "evidence": system.evidence.to_json(),
         }
 

@@ -9,10 +9,12 @@ from sim.base.units import PAGE_BYTES, pages_for, parse_bytes
 from sim.cost.catalogue import price_array
 from sim.engine.build import KHUGEPAGED, EngineSpec, Simulation, build_machine
 from sim.engine.devices import DeviceSpec
+from sim.engine.groups import GroupSpec
 from sim.engine.result import RunResult
 from sim.engine.room import require_room
 from sim.engine.validity import LONGEST_RUN_NS, judged
 from sim.machine.layout import (
+    FOREVER,
     FORK_ASYNC,
     FORK_COW,
     FORK_EAGER,
@@ -137,6 +139,15 @@ def build_simulation(
                 queue_depth=host["disk"]["queue_depth"],
             ),
         ),
+        groups=tuple(
+            GroupSpec(
+                name,
+                group["parent"],
+                FOREVER if group["memory_max"] is None else group["memory_max"] // PAGE_BYTES,
+                group["oom_group"],
+            )
+            for name, group in resolved["groups"].items()
+        ),
         khugepaged=KHUGEPAGED if host["khugepaged"] else None,
         stages=host["stages"],
     )
@@ -166,7 +177,8 @@ def _populate(
                 start_ns=process["start"],
                 pin=process["cpu"],
                 oom_score_adj=process["oom_score_adj"],
-                nice=process.get("nice", 0),
+                nice=process["nice"],
+                group=process["group"],
                 origin=name,
                 source=program,
             )

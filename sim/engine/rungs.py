@@ -7,16 +7,27 @@ from typing import TYPE_CHECKING, Final
 from sim.engine import burst
 from sim.engine.shortage import MemoryWaits, Rung, Scope
 from sim.engine.task import Signal, Task
-from sim.machine.layout import NONE, PENDING_QUEUE
+from sim.kernel.reclaim.memcg import count_tries
+from sim.machine.groups import count_event, is_within
+from sim.machine.layout import (
+    EV_OOM,
+    EV_OOM_GROUP_KILL,
+    EV_OOM_KILL,
+    NONE,
+    PENDING_QUEUE,
+    ROOT,
+)
 from sim.machine.work import OOM_KILL
-from sim.policy.oom import Candidate, choose_victim
+from sim.policy.oom import NEVER, Candidate, badness_pages, choose_victim
 
 if TYPE_CHECKING:
+    from sim.engine.kills import KillLog
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
     from sim.machine.machine import Machine
 
 NOBODY_TO_KILL: Final = "memory (out of memory, and no process may be killed: Linux would panic)"
+NOBODY_IN_GROUP: Final = "memory (its control group is full, and no process in it may be killed)"
 
 
 class Kill(Rung):
@@ -29,12 +40,14 @@ class Kill(Rung):
         signals: Signals,
         waits: MemoryWaits,
         scope: Scope,
+        log: KillLog,
     ) -> None:
         self._machine = machine
         self._table = table
         self._signals = signals
         self._waits = waits
         self._scope = scope
+        self._log = log
         self._dying: set[int] = set()
 
     def relieve(self, task: Task, cpu: int) -> bool:
@@ -42,18 +55,60 @@ class Kill(Rung):
         if self._dying and task.pid not in self._dying:
             self._stall(task, cpu)
             return True
-        victim = choose_victim(self._candidates(), self._scope.pages)
-        if victim is None:
-            self._stall(task, cpu, NOBODY_TO_KILL)
+        m = self._machine.arrays
+        scope = self._scope
+        count_event(m, scope.group, EV_OOM, 1)
+        candidates = {candidate.pid: candidate for candidate in self._candidates()}
+        pid = choose_victim(candidates.values(), scope.pages)
+        if pid is None:
+            self._stall(task, cpu, NOBODY_TO_KILL if scope.group == ROOT else NOBODY_IN_GROUP)
             return True
-        burst.charge(self._machine.arrays, cpu, task.row, OOM_KILL)
-        self._kill(self._table.by_pid[victim])
+        burst.charge(m, cpu, task.row, OOM_KILL)
+        victim = self._table.by_pid[pid]
+        together = self._killed_together(victim)
+        self._log.note(victim, scope, task, badness_pages(candidates[pid], scope.pages), together)
+        self._kill(victim)
+        if together is not None:
+            self._kill_all(together, victim, task)
         if task.killed is None:
             self._stall(task, cpu)
+        elif scope.group != ROOT:
+            count_tries(m, scope.group)
         return True
+
+    def _killed_together(self, victim: Task) -> int | None:
+        """Return the outermost group with `oom_group` that holds the victim, within the scope."""
+        m = self._machine.arrays
+        group = int(self._machine.process_of(victim.row).group)
+        found = None
+        while group != NONE:
+            if m.groups[group].oom_group:
+                found = group
+            if group == self._scope.group:
+                break
+            group = int(m.groups[group].parent)
+        return found
+
+    def _kill_all(self, group: int, victim: Task, asked: Task) -> None:
+        """Kill all processes of a group but those that are never killed.
+
+        Linux counts the victim once more (`oom_kill_memcg_member`).
+        """
+        m = self._machine.arrays
+        count_event(m, group, EV_OOM_GROUP_KILL, 1)
+        count_event(m, int(self._machine.process_of(victim.row).group), EV_OOM_KILL, 1)
+        for process in list(self._table.processes()):
+            p = self._machine.process_of(process.row)
+            if process.killed is None and is_within(m, int(p.group), group):
+                if p.oom_score_adj == NEVER:
+                    continue
+                self._log.note(process, self._scope, asked, None, group)
+                self._kill(process)
 
     def _kill(self, victim: Task) -> None:
         """Kill all who use the victim's memory; what they are building is dying with them."""
+        group = int(self._machine.process_of(victim.row).group)
+        count_event(self._machine.arrays, group, EV_OOM_KILL, 1)
         for sharer in self._table.sharers(victim):
             building = sharer.building
             self._signals.kill(sharer, Signal.OOM_KILL)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from sim.base.errors import KernelPanicError
 from sim.engine.waits import WaitList
-from sim.machine.words import O_NEED, O_WORDS, P_FREE
+from sim.machine.layout import ROOT
+from sim.machine.words import O_NEED, O_OVER, O_WORDS, P_FREE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sim.engine.cpus import Cpus
     from sim.engine.evidence import Evidence
@@ -24,14 +25,22 @@ if TYPE_CHECKING:
 
 
 class Scope:
-    """The processes that share a limit on memory of `pages`: all of a machine, or some of them."""
+    """The processes that share a limit on memory of `pages`: all of a machine, or some of them.
+
+    `group` is the control group whose limit it is.
+    """
 
     def __init__(
-        self, table: TaskTable, pages: int, has: Callable[[Task], bool] | None = None
+        self,
+        table: TaskTable,
+        pages: int,
+        has: Callable[[Task], bool] | None = None,
+        group: int = ROOT,
     ) -> None:
         self._table = table
         self._has = has
         self.pages = pages
+        self.group = group
 
     def processes(self) -> Iterator[Task]:
         """Yield the leaders of its living processes, in order of birth."""
@@ -60,10 +69,13 @@ class MemoryWaits:
     ) -> None:
         """Block a task that was refused until somebody wakes it."""
         if what is None:
-            need = self._words.operations[task.row * O_WORDS + O_NEED]
-            free = self._words.pool[P_FREE]
+            operation = task.row * O_WORDS
+            need = self._words.operations[operation + O_NEED]
             frames = "frame" if need == 1 else "frames"
-            what = f"memory: {need} {frames}, with {free} free"
+            if self._words.operations[operation + O_OVER] != ROOT:
+                what = f"memory of its control group: {need} {frames}"
+            else:
+                what = f"memory: {need} {frames}, with {self._words.pool[P_FREE]} free"
         self.tasks.park(task, cpu, what, holder, first=first)
         self._evidence.waited(task)
 
@@ -124,3 +136,44 @@ class Ladder:
         """Tell all rungs that a task has exited."""
         for rung in self.rungs:
             rung.ended(task)
+
+
+class Ladders:
+    """The ladders of a machine and of those of its groups that have a limit, by row of the group.
+
+    A task comes to that of the group whose limit was in its way.
+    """
+
+    def __init__(self, machine: Machine, ladders: Mapping[int, Ladder]) -> None:
+        self._words = machine.arrays.words
+        self._ladders = dict(ladders)
+
+    @property
+    def machine(self) -> Ladder:
+        """The ladder where the machine itself has no memory left."""
+        return self._ladders[ROOT]
+
+    def refused(self, task: Task, cpu: int) -> None:
+        """Help `task`, running on `cpu`, whose step was refused for want of memory."""
+        over = self._words.operations[task.row * O_WORDS + O_OVER]
+        self._ladders[over].refused(task, cpu)
+
+    def served(self, task: Task) -> None:
+        """Tell all ladders that a task has got what it needed."""
+        for ladder in self._ladders.values():
+            ladder.served(task)
+
+    def released(self) -> None:
+        """Tell all ladders that a frame has become free, or a reference was dropped."""
+        for ladder in self._ladders.values():
+            ladder.released()
+
+    def interrupted(self, task: Task) -> None:
+        """Tell all ladders that a task is being killed."""
+        for ladder in self._ladders.values():
+            ladder.interrupted(task)
+
+    def ended(self, task: Task) -> None:
+        """Tell all ladders that a task has exited."""
+        for ladder in self._ladders.values():
+            ladder.ended(task)

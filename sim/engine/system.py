@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from sim.engine.evidence import Evidence
     from sim.engine.figures import Figures
     from sim.engine.files import FileNames
+    from sim.engine.groups import GroupNames
     from sim.engine.images import Shelf
+    from sim.engine.kills import KillLog
     from sim.engine.lists import ListStore
     from sim.engine.lives import Lives
     from sim.engine.pressure import Pressure
-    from sim.engine.shortage import Ladder, MemoryWaits
+    from sim.engine.shortage import Ladders, MemoryWaits
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
     from sim.machine.machine import Machine
@@ -38,7 +40,9 @@ class System:
     evidence: Evidence
     signals: Signals
     memory_waits: MemoryWaits
-    shortage: Ladder
+    shortage: Ladders
+    groups: GroupNames
+    kills: KillLog
     devices: Devices
     lists: ListStore
     files: FileNames

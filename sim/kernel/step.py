@@ -59,8 +59,8 @@ from sim.kernel.ops import (
 from sim.kernel.reclaim.khugepaged import khugepaged_step
 from sim.kernel.stream import access_step
 from sim.kernel.work import DONE, LOCKED, UNDER_WAY
-from sim.machine.groups import act_for
-from sim.machine.layout import NONE, Arrays
+from sim.machine.groups import act_for, settle_slab
+from sim.machine.layout import NONE, ROOT, Arrays
 from sim.machine.rules.locks import R_ADVICE_LOCKS, R_UNMAP_SHARED
 
 STEPS: Mapping[Op[Any], Step] = {
@@ -212,7 +212,11 @@ def dispatch(m: Arrays, cpu: int, task: int) -> int:
         status = own_tables(m, cpu, task)
         if status != DONE:
             return status
-    return take_step_of(m, cpu, task, op)
+    status = take_step_of(m, cpu, task, op)
+    group = int(m.cpus[cpu].group)
+    if group != ROOT:
+        settle_slab(m, cpu, group)
+    return status
 
 
 @compiled

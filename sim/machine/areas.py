@@ -3,6 +3,7 @@
 from sim.base.jit import compiled
 from sim.machine.area_tree import find_area as find_area
 from sim.machine.area_tree import find_gap, link_area, resized, unlink_area
+from sim.machine.groups import AREA_SLAB_BYTES, SPACE_SLAB_BYTES, count_slab
 from sim.machine.layout import (
     A_GROWSDOWN,
     A_SHARED,
@@ -62,6 +63,7 @@ def new_space(m: Arrays, cpu: int) -> int:
     s.async_child = NONE
     s.async_parent = NONE
     s.group = m.cpus[cpu].group
+    count_slab(m, int(s.group), SPACE_SLAB_BYTES)
     s.top = new_table(m, cpu, slot, 3)
     return slot
 
@@ -71,6 +73,7 @@ def free_space(m: Arrays, cpu: int, slot: int) -> None:
     """Free an address space whose areas and lower tables are gone: its top table, its slot."""
     s = m.spaces[slot]
     free_table(m, cpu, slot, int(s.top))
+    count_slab(m, int(s.group), -SPACE_SLAB_BYTES)
     m.pool[0].committed -= s.committed
     s.committed = 0
     s.users = 0
@@ -107,6 +110,7 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
     a.file = NONE
     link_area(m, slot)
     s = m.spaces[space]
+    count_slab(m, int(s.group), AREA_SLAB_BYTES)
     s.n_areas += 1
     s.pages += end - start
     s.generation += 1
@@ -121,6 +125,7 @@ def drop_area(m: Arrays, slot: int) -> None:
     unlink_area(m, slot)
     if s.heap == slot:
         s.heap = NONE
+    count_slab(m, int(s.group), -AREA_SLAB_BYTES)
     s.n_areas -= 1
     s.pages -= a.end - a.start
     s.generation += 1

@@ -1,8 +1,35 @@
-"""Control groups: who is charged for the frames in use."""
+"""Control groups: who is charged for memory, and the limit that each may not pass.
+
+As in Linux (`mm/memcontrol.c`, read in 6.12), a task's frames are charged out of a stock of its
+CPU, which is filled 64 pages at a time, or with just what is needed where a limit is near.  So a
+group's usage is that of its frames and of its stocks.  Page tables and kernel stacks that are freed
+go back into the stock, other frames off the account.  Since 6.16 a CPU has stocks of several
+groups.
+
+Kernel objects (`slab`) take no frames of the simulated pool, but are charged: so many bytes for a
+process, a thread and an area, in whole pages.
+"""
+
+from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
-from sim.machine.layout import ROOT, Arrays
+from sim.machine.layout import (
+    EV_FAILCNT,
+    FOREVER,
+    KIND_STACK,
+    KIND_TABLE,
+    N_STOCKS,
+    NONE,
+    ROOT,
+    STOCK_PAGES,
+    Arrays,
+)
+
+AREA_SLAB_BYTES: Final = 512
+"""Of an area with its `anon_vma`; measured, as the others (docs/model.md)."""
+TASK_SLAB_BYTES: Final = 12_288
+SPACE_SLAB_BYTES: Final = 8_192
 
 
 @inlined
@@ -17,27 +44,211 @@ def act_for(m: Arrays, cpu: int, task: int) -> None:
     charge_to(m, cpu, int(m.processes[int(m.tasks[task].process)].group))
 
 
-@inlined
-def charge(m: Arrays, group: int, pfn: int, kind: int, pages: int) -> None:
-    """Charge a group, and all it is nested in, for `pages` frames from `pfn` on, of a kind.
+# -- counters, each with the groups it is nested in ----------------------------------------------
 
-    They are the root's until then: as in Linux nothing limits that, so where there is no other
+
+@compiled
+def page_counter_charge(m: Arrays, group: int, pages: int) -> None:
+    """Charge a group for `pages`, whatever its limit; fewer than 0 are taken back."""
+    while group != ROOT:
+        g = m.groups[group]
+        g.usage += pages
+        if g.usage > g.peak:
+            g.peak = g.usage
+        group = int(g.parent)
+
+
+@compiled
+def page_counter_try_charge(m: Arrays, group: int, pages: int) -> int:
+    """Charge a group for `pages`; or return the group whose limit is in the way, else NONE."""
+    at = group
+    while at != ROOT:
+        g = m.groups[at]
+        if g.usage + pages > g.limit:
+            m.events[at, EV_FAILCNT] += 1
+            return at
+        at = int(g.parent)
+    page_counter_charge(m, group, pages)
+    return NONE
+
+
+@compiled
+def margin(m: Arrays, group: int) -> int:
+    """Return how many pages a group may still be charged for, by its limits and those above."""
+    least = FOREVER
+    while group != ROOT:
+        g = m.groups[group]
+        least = min(least, int(g.limit - g.usage))
+        group = int(g.parent)
+    return least
+
+
+@compiled
+def count_event(m: Arrays, group: int, event: int, times: int) -> None:
+    """Count an event of a group, and of those it is nested in (`memory.events`)."""
+    while group != NONE:
+        m.events[group, event] += times
+        group = int(m.groups[group].parent)
+
+
+@compiled
+def is_within(m: Arrays, group: int, outer: int) -> bool:
+    """Whether a group is `outer`, or nested in it."""
+    while group != outer and group != NONE:
+        group = int(m.groups[group].parent)
+    return group == outer
+
+
+# -- stocks --------------------------------------------------------------------------------------
+
+
+@compiled
+def stock_of(m: Arrays, cpu: int, group: int) -> int:
+    """Return the row of the stock that `cpu` has of a group, or NONE."""
+    first = cpu * N_STOCKS
+    for at in range(first, first + int(m.config[0].stocks)):
+        if m.stocks[at].group == group:
+            return at
+    return NONE
+
+
+@compiled
+def drain_stock(m: Arrays, at: int) -> None:
+    """Take what is left of a stock off its group's account."""
+    stock = m.stocks[at]
+    page_counter_charge(m, int(stock.group), -int(stock.pages))
+    stock.pages = 0
+    stock.group = ROOT
+
+
+@compiled
+def open_stock(m: Arrays, cpu: int, group: int) -> int:
+    """Return the row of the stock of a group, or NONE if there is no room for it.
+
+    If need be the first of others makes way (Linux takes any one of them), but not that of the
+    group for which `cpu` acts: it may have been filled for the step under way.
+    """
+    at = stock_of(m, cpu, group)
+    if at == NONE:
+        at = stock_of(m, cpu, ROOT)
+    if at == NONE:
+        at = cpu * N_STOCKS
+        if m.stocks[at].group == m.cpus[cpu].group:
+            at += 1
+        if at == cpu * N_STOCKS + m.config[0].stocks:
+            return NONE
+        drain_stock(m, at)
+    m.stocks[at].group = group
+    return at
+
+
+@compiled
+def refill_stock(m: Arrays, cpu: int, group: int, pages: int) -> None:
+    """Keep `pages` that a group is charged for and does not use; a stock too large is drained."""
+    at = open_stock(m, cpu, group) if pages <= STOCK_PAGES else NONE
+    if at == NONE:
+        page_counter_charge(m, group, -pages)
+        return
+    m.stocks[at].pages += pages
+    if m.stocks[at].pages > STOCK_PAGES:
+        drain_stock(m, at)
+
+
+@compiled
+def drain_all_stock(m: Arrays, group: int) -> None:
+    """Drain the stocks of a group, and of those in it, on all CPUs."""
+    for at in range(int(m.config[0].n_cpus) * N_STOCKS):
+        held = int(m.stocks[at].group)
+        if held != ROOT and is_within(m, held, group):
+            drain_stock(m, at)
+
+
+@compiled
+def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
+    """Have `wanted` pages charged ahead, in the stock of `cpu`; False if a limit is in the way.
+
+    Linux charges page by page, a batch where the stock is empty, and single pages where there is no
+    room for a batch: what comes out is the same.  Who is being killed passes the limit.
+    """
+    group = int(m.cpus[cpu].group)
+    at = open_stock(m, cpu, group)
+    stock = m.stocks[at]
+    while stock.pages < wanted:
+        over = page_counter_try_charge(m, group, STOCK_PAGES)
+        if over == NONE:
+            stock.pages += STOCK_PAGES
+            continue
+        over = page_counter_try_charge(m, group, 1)
+        if over != NONE:
+            if m.tasks[task].killed == 0:
+                m.operations[task].over = over
+                m.operations[task].need = wanted
+                return False
+            page_counter_charge(m, group, 1)
+        stock.pages += 1
+    return True
+
+
+@compiled
+def charge_block(m: Arrays, cpu: int, pages: int) -> bool:
+    """Have a block of `pages` charged ahead; False if a limit is in the way: do without it."""
+    group = int(m.cpus[cpu].group)
+    at = open_stock(m, cpu, group)
+    stock = m.stocks[at]
+    if stock.pages >= pages:
+        return True
+    batch = max(STOCK_PAGES, pages)
+    if page_counter_try_charge(m, group, batch) != NONE:
+        batch = pages
+        if page_counter_try_charge(m, group, batch) != NONE:
+            return False
+    stock.pages += batch
+    return True
+
+
+# -- frames --------------------------------------------------------------------------------------
+
+
+@inlined
+def charge(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
+    """Charge the group for which `cpu` acts, and all it is in, for `pages` frames of a kind.
+
+    `secure_charge` or `charge_block` has seen to it that they are in its stock.  The frames, from
+    `pfn` on, are the root's until then: as in Linux nothing limits that, so where there is no other
     group this is one addition.
     """
     m.charged[ROOT, kind] += pages
-    if group != ROOT:
-        hand_over(m, pfn, pages, group)
-        charge_nested(m, group, kind, pages)
+    if m.cpus[cpu].group != ROOT:
+        charge_group(m, cpu, pfn, kind, pages)
+
+
+@compiled
+def charge_group(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
+    """Hand `pages` frames over to the group for which `cpu` acts, out of its stock."""
+    group = int(m.cpus[cpu].group)
+    m.stocks[stock_of(m, cpu, group)].pages -= pages
+    hand_over(m, pfn, pages, group)
+    count_frames(m, group, kind, pages)
 
 
 @inlined
-def uncharge(m: Arrays, pfn: int, kind: int, pages: int) -> None:
+def uncharge(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
     """Take back what `charge` has done for `pages` frames of one group, from `pfn` on."""
     m.charged[ROOT, kind] -= pages
+    if m.frames[pfn].group != ROOT:
+        uncharge_group(m, cpu, pfn, kind, pages)
+
+
+@compiled
+def uncharge_group(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
+    """Take `pages` frames back from their group; kernel memory goes into the stock of `cpu`."""
     group = int(m.frames[pfn].group)
-    if group != ROOT:
-        hand_over(m, pfn, pages, ROOT)
-        charge_nested(m, group, kind, -pages)
+    hand_over(m, pfn, pages, ROOT)
+    count_frames(m, group, kind, -pages)
+    if kind in (KIND_TABLE, KIND_STACK):
+        refill_stock(m, cpu, group, pages)
+    else:
+        page_counter_charge(m, group, -pages)
 
 
 @compiled
@@ -48,14 +259,34 @@ def hand_over(m: Arrays, pfn: int, pages: int, group: int) -> None:
 
 
 @compiled
-def charge_nested(m: Arrays, group: int, kind: int, pages: int) -> None:
-    """Count `pages` frames more for a group and those it is in, without the root.
-
-    Linux's `page_counter_charge`.
-    """
+def count_frames(m: Arrays, group: int, kind: int, pages: int) -> None:
+    """Count `pages` frames more of a kind for a group and those it is in, without the root."""
     while group != ROOT:
-        g = m.groups[group]
         m.charged[group, kind] += pages
-        g.usage += pages
-        g.peak = max(g.peak, g.usage)
-        group = int(g.parent)
+        group = int(m.groups[group].parent)
+
+
+# -- kernel objects ------------------------------------------------------------------------------
+
+
+@inlined
+def count_slab(m: Arrays, group: int, size_bytes: int) -> None:
+    """Count kernel objects made for a group, or fewer; `settle_slab` charges for them."""
+    m.groups[group].slab += size_bytes
+
+
+@compiled
+def settle_slab(m: Arrays, cpu: int, group: int) -> None:
+    """Charge a group for the whole pages that its kernel objects take; nothing refuses that."""
+    g = m.groups[group]
+    more = -(-int(g.slab) // 4096) - int(g.slab_pages)
+    if more == 0:
+        return
+    g.slab_pages += more
+    if more < 0:
+        refill_stock(m, cpu, group, -more)
+        return
+    at = open_stock(m, cpu, group)
+    stocked = min(more, int(m.stocks[at].pages))
+    m.stocks[at].pages -= stocked
+    page_counter_charge(m, group, more - stocked)

@@ -10,6 +10,12 @@ from sim.base.jit import plain
 from sim.base.units import PAGE_BYTES
 from sim.machine.audit.audit import audit
 from sim.machine.buddy import add_free_range
+from sim.machine.groups import (
+    AREA_SLAB_BYTES,
+    SPACE_SLAB_BYTES,
+    TASK_SLAB_BYTES,
+    settle_slab,
+)
 from sim.machine.images import ImageStore
 from sim.machine.layout import (
     COLUMNS,
@@ -21,6 +27,7 @@ from sim.machine.layout import (
     MOST_SAMPLES,
     N_LATENCIES,
     N_SLOTS,
+    N_STOCKS,
     NICE_0_WEIGHT,
     NICE_WEIGHTS,
     NO_OPERATION,
@@ -102,11 +109,11 @@ class Machine:
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus * zones, "zones": zones, "buddy": zones}
-        one = ("config", "pool", "groups", "charged", "clock", "peak", "lists", "cached")
+        one = ("config", "pool", "groups", "charged", "events", "clock", "peak", "lists", "cached")
         rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES, "slots": N_SLOTS}
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
-        rows |= {"left": host.cpus}
+        rows |= {"left": host.cpus, "stocks": N_STOCKS * host.cpus}
         rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
@@ -135,6 +142,7 @@ class Machine:
         m.percpu.head = NONE
         m.buddy.head = NONE
         m.groups[ROOT].parent = NONE
+        m.groups[ROOT].limit = FOREVER
 
     def _set_up_cpus(self, leaves: int) -> None:
         m = self.arrays
@@ -248,14 +256,22 @@ class Machine:
 
     # -- control groups -------------------------------------------------------------------
 
-    def new_group(self, parent: int = ROOT) -> int:
-        """Return the row of a new control group, nested in `parent`; nothing is charged to it."""
+    def new_group(
+        self, parent: int = ROOT, *, max_pages: int = FOREVER, oom_group: bool = False
+    ) -> int:
+        """Return the row of a new control group, nested in `parent`; nothing is charged to it.
+
+        It may have `max_pages` at most; `oom_group` has all of it killed together.
+        """
         m = self.arrays
         row = self.n_groups
         if row == len(m.groups):
-            m.grow("groups")
-            m.grow("charged")
-        m.groups[row].parent = parent
+            for name in ("groups", "charged", "events"):
+                m.grow(name)
+        g = m.groups[row]
+        g.parent = parent
+        g.limit = max_pages
+        g.oom_group = int(oom_group)
         self.n_groups += 1
         return row
 
@@ -263,9 +279,16 @@ class Machine:
         """Charge to `group` what a process and its children take from now on; the rest stays."""
         m = self.arrays
         t = m.tasks[task]
+        old = int(self.process_of(task).group)
         self.process_of(task).group = group
         if t.space != NONE:
-            m.spaces[int(t.space)].group = group
+            s = m.spaces[int(t.space)]
+            s.group = group
+            objects = TASK_SLAB_BYTES + SPACE_SLAB_BYTES + int(s.n_areas) * AREA_SLAB_BYTES
+            for row, size_bytes in ((old, -objects), (group, objects)):
+                m.groups[row].slab += size_bytes
+                if row != ROOT:
+                    settle_slab(m, 0, row)
         for cpu in m.cpus:
             if cpu.task != NONE and m.tasks[int(cpu.task)].process == t.process:
                 cpu.group = group

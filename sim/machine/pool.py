@@ -11,8 +11,8 @@ from typing import Any
 
 from sim.base.jit import compiled, inlined
 from sim.machine.buddy import buddy_alloc, buddy_free
-from sim.machine.groups import charge, uncharge
-from sim.machine.layout import F_PERCPU, N_ORDERS, NONE, PENDING_QUEUE, Arrays
+from sim.machine.groups import charge, charge_block, secure_charge, uncharge
+from sim.machine.layout import F_PERCPU, N_ORDERS, NONE, PENDING_QUEUE, ROOT, Arrays
 
 # -- zones ---------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ def refill_or_drain(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     drain_all(m)
     if refill(m, cpu, wanted, keep, atomic):
         return True
-    m.operations[task].need = wanted
+    fall_short(m, task, wanted)
     return False
 
 
@@ -153,19 +153,31 @@ def refuse_newcomer(m: Arrays, task: int, wanted: int) -> bool:
     """Refuse a task that has to wait behind those who queue for memory; say whether it has."""
     if m.pool[0].head == task or m.tasks[task].reserved != 0:
         return False
-    m.operations[task].need = wanted
+    fall_short(m, task, wanted)
     return True
+
+
+@compiled
+def fall_short(m: Arrays, task: int, wanted: int) -> None:
+    """Take note that the machine has no `wanted` frames for a task."""
+    m.operations[task].need = wanted
+    m.operations[task].over = ROOT
 
 
 @inlined
 def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     """Make `wanted` frames ready on `cpu`; False if memory is short: the task needs so many.
 
-    After True, that many calls of `take` cannot fail.  While tasks queue for memory, newcomers are
-    refused whatever is free; only the head of the queue may try.
+    After True, that many calls of `take` cannot fail, and the group for which the CPU acts is
+    charged for them ahead.  After False, `over` says whose limit is in the way.
+
+    While tasks queue for memory, newcomers are refused whatever is free; only the head of the queue
+    may try.
     """
     if wanted == 0:
         return True
+    if m.cpus[cpu].group != ROOT and not secure_charge(m, cpu, task, wanted):
+        return False
     if m.pool[0].pending & PENDING_QUEUE != 0 and refuse_newcomer(m, task, wanted):
         return False
     if m.percpu[cpu].count >= wanted and reserved_for_others(m, task) == 0:
@@ -190,7 +202,7 @@ def take(m: Arrays, cpu: int, kind: int) -> int:
     frame.bits = 0
     frame.order = 0
     frame.refs = 1
-    charge(m, int(m.cpus[cpu].group), pfn, kind, 1)
+    charge(m, cpu, pfn, kind, 1)
     return pfn
 
 
@@ -201,7 +213,7 @@ def give_back(m: Arrays, cpu: int, pfn: int, kind: int) -> None:
     A batch of that goes back to the zone when it is too long.
     """
     frame = m.frames[pfn]
-    uncharge(m, pfn, kind, 1)
+    uncharge(m, cpu, pfn, kind, 1)
     frame.bits = F_PERCPU
     frame.refs = 0
     frame.mapping = NONE
@@ -221,7 +233,7 @@ def give_back(m: Arrays, cpu: int, pfn: int, kind: int) -> None:
 
 @compiled
 def take_block(m: Arrays, cpu: int, task: int, order: int, kind: int) -> int:
-    """Return the first of 2**order free frames in a block, or NONE; watermarks are kept.
+    """Return the first of 2**order free frames in a block, or NONE; watermarks and limits are kept.
 
     Each has one reference.
     """
@@ -235,20 +247,23 @@ def take_block(m: Arrays, cpu: int, task: int, order: int, kind: int) -> int:
         pfn = buddy_alloc(m, zone, order)
         if pfn == NONE:
             continue
+        if m.cpus[cpu].group != ROOT and not charge_block(m, cpu, size):
+            buddy_free(m, pfn, order)
+            return NONE
         for at in range(pfn, pfn + size):
             frame = m.frames[at]
             frame.zone = zone
             frame.refs = 1
-        charge(m, int(m.cpus[cpu].group), pfn, kind, size)
+        charge(m, cpu, pfn, kind, size)
         return pfn
     return NONE
 
 
 @compiled
-def give_block(m: Arrays, pfn: int, order: int, kind: int) -> None:
+def give_block(m: Arrays, cpu: int, pfn: int, order: int, kind: int) -> None:
     """Free the 2**order frames from `pfn` on that were taken as one block, for `kind` of memory."""
     size = 1 << order
-    uncharge(m, pfn, kind, size)
+    uncharge(m, cpu, pfn, kind, size)
     for at in range(pfn, pfn + size):
         frame = m.frames[at]
         frame.bits = 0
@@ -274,7 +289,7 @@ def reserve(m: Arrays, task: int, frames: int) -> bool:
         return False
     drain_all(m)
     if spare_frames(m, False) - m.pool[0].reserved < frames:
-        m.operations[task].need = frames
+        fall_short(m, task, frames)
         return False
     m.tasks[task].reserved = frames
     m.pool[0].reserved += frames

@@ -7,11 +7,13 @@ from sim.machine.layout import (
     FORK_EAGER,
     HUGE_ORDER,
     HUGE_PAGES,
+    N_STOCKS,
     THP_ALWAYS,
     THP_MADVISE,
     THP_NEVER,
 )
 from sim.machine.rules import rules_of
+from sim.machine.rules.groups import R_STOCKS
 from sim.machine.rules.pages import R_FOLIO_REUSE
 
 
@@ -83,6 +85,7 @@ def configuration(host: HostSpec) -> dict[str, int]:
     return {
         "n_zones": max(1, len(host.zones)),
         "n_cpus": host.cpus,
+        "stocks": N_STOCKS if rules_of(host.kernel) & R_STOCKS else 1,
         "ram": host.ram_pages,
         "rules": rules_of(host.kernel),
         "total_swap_pages": host.swap_pages,

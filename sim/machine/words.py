@@ -32,6 +32,7 @@ PROCESS_TASKS: Final = _PROCESS["tasks"]
 O_WORDS: Final = len(O_COLUMNS)
 O_ERRNO: Final = O_COLUMNS["errno"]
 O_NEED: Final = O_COLUMNS["need"]
+O_OVER: Final = O_COLUMNS["over"]
 O_OP: Final = O_COLUMNS["op"]
 O_REFUSED_BY: Final = O_COLUMNS["refused_by"]
 O_RESULT: Final = O_COLUMNS["result"]

@@ -30,7 +30,7 @@ _SUFFIXES: Final[dict[str, Unit]] = {
     "_per_s": "per_s",
 }
 
-PROCESS_KEYS: Final = ("program", "start", "cpu", "oom_score_adj", "nice", "copies")
+PROCESS_KEYS: Final = ("program", "start", "cpu", "oom_score_adj", "nice", "group", "copies")
 """Keys of a process in a scenario that belong to the process, not to its program."""
 
 

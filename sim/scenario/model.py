@@ -10,9 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     create_model,
@@ -23,11 +21,13 @@ from sim.cost.catalogue import FAULTS_WITH_STAGES, PER
 from sim.engine.validity import LONGEST_RUN_NS, Code
 from sim.machine.work import KINDS, NAMES
 from sim.policy.schedulers.protocol import SCHEDULERS
+from sim.scenario.groups import Group
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
 from sim.scenario.quantities import (
     KERNEL_SCHEMA,
     ByteRate,
     Bytes,
+    Closed,
     Cpus,
     Duration,
     Name,
@@ -42,12 +42,6 @@ from sim.scenario.quantities import (
 LEAST_MEMORY_BYTES: Final = 16 * PAGE_BYTES
 MOST_MEMORY_BYTES: Final = 4 * TIB
 MOST_CPUS: Final = 1024
-
-
-class Closed(BaseModel):
-    """A mapping in which an unknown key is an error, and nothing is converted silently."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 Kernel = Annotated[str, BeforeValidator(kernel_release), WithJsonSchema(KERNEL_SCHEMA)]
@@ -295,6 +289,9 @@ class ProcessFields(Closed):
     nice: Annotated[int, within(-20, 19)] = Field(
         default=0, description="the lower, the more CPU time; for `eevdf` and `priority`"
     )
+    group: Name | None = Field(
+        default=None, description="the control group it is in, one of `groups`"
+    )
     copies: Annotated[int, within(1, 100_000)] = Field(
         default=1, description="how many alike are started"
     )
@@ -320,5 +317,8 @@ class Scenario(Closed):
     )
     host: Host = Host()
     policy: Policy = Policy()
+    groups: dict[Name, Group] = Field(
+        default={}, description="control groups, by name", examples=["{pod: {memory_max: 500Mi}}"]
+    )
     processes: Annotated[dict[Name, dict[str, Any]], AfterValidator(_some)]
     run: Run = Field(default=Run(), examples=["{horizon: 60 s}"])

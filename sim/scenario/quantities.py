@@ -11,7 +11,14 @@ import math
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 from sim.base.units import (
     BYTE_UNITS,
@@ -39,6 +46,12 @@ _NO_BOUND: Final = 2**50
 
 FOLIO_BYTES: Final = tuple(PAGE_BYTES << order for order in range(2, 9))
 """Sizes of folios between a page and a huge page."""
+
+
+class Closed(BaseModel):
+    """A mapping in which an unknown key is an error, and nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _quantity_schema(bare: dict[str, Any], pattern: str, description: str) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from sim.base.units import in_base_units
 from sim.policy.schedulers import SCHEDULERS as REGISTRY
 from sim.scenario import defaults
 from sim.scenario.checks import check_end, check_host, check_processes, check_run, check_scheduler
-from sim.scenario.complaints import checked
+from sim.scenario.complaints import checked, suggestion
 from sim.scenario.document import Document, Place, read_document
+from sim.scenario.groups import oom_score_adj, resolve_groups
 from sim.scenario.hosts import resolve_host
 from sim.scenario.model import Policy, Run, Scenario
 from sim.scenario.overrides import apply_settings, split_path, with_value
@@ -173,6 +174,8 @@ def _resolve(
         name: resolve_process(raw, document, ("processes", name), programs)
         for name, raw in scenario.processes.items()
     }
+    groups = resolve_groups(scenario.groups, document)
+    _put_into_groups(processes, scenario, host, document)
     check_processes(processes, host, run, document)
     check_end(processes, run, programs, document)
     policy = _policy(scenario.policy, default_policy, host)
@@ -183,9 +186,31 @@ def _resolve(
         "name": scenario.name or "scenario",
         "host": host,
         "policy": policy,
+        "groups": groups,
         "processes": processes,
         "run": run,
     }
+
+
+def _put_into_groups(
+    processes: Mapping[str, dict[str, Any]],
+    scenario: Scenario,
+    host: Mapping[str, Any],
+    document: Document,
+) -> None:
+    """Check that each process's group is there; a container's decides its `oom_score_adj`."""
+    groups = scenario.groups
+    for name, process in processes.items():
+        group = process["group"]
+        if group is None:
+            continue
+        if group not in groups:
+            near = suggestion(group, sorted(groups)) if groups else "add `groups:` with its limits"
+            message = f"there is no group called {group!r}; {near}"
+            raise document.error(("processes", name, "group"), message)
+        decided = oom_score_adj(groups[group], host["memory"])
+        if decided is not None and "oom_score_adj" not in scenario.processes[name]:
+            process["oom_score_adj"] = decided
 
 
 def _policy(

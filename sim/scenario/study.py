@@ -26,9 +26,9 @@ from sim.base.errors import ScenarioError
 from sim.base.resources import config_path
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.document import Document, Keys, WrittenNumber, read_document
-from sim.scenario.model import Closed
 from sim.scenario.overrides import apply_settings, split_path
 from sim.scenario.profiles import names_a_file
+from sim.scenario.quantities import Closed
 
 KeyPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]

@@ -16,8 +16,8 @@ from sim.program import PROGRAMS
 from sim.program.signature import parameters_of
 from sim.scenario.complaints import checked
 from sim.scenario.document import read_document
-from sim.scenario.model import Closed
 from sim.scenario.programs import show_value
+from sim.scenario.quantities import Closed
 
 
 class Row(Closed):

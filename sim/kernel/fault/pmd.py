@@ -150,7 +150,7 @@ def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     drop_mapper(m, space, pfn, 1)
     m.spaces[space].rss_anon -= HUGE_PAGES
     if sole_mapping(m, pfn):
-        free_block(m, pfn)
+        free_block(m, cpu, pfn)
         note(m, FRAME_FREE, 1)
         return
     freed = 0
@@ -187,12 +187,12 @@ def drop_page(m: Arrays, cpu: int, pfn: int) -> int:
 
 
 @compiled
-def free_block(m: Arrays, pfn: int) -> None:
+def free_block(m: Arrays, cpu: int, pfn: int) -> None:
     """Free 512 frames that nobody else maps, as one block."""
     for at in range(pfn, pfn + HUGE_PAGES):
         unlink_copy(m, at)
         m.frames[at].maps = 0
-    give_block(m, pfn, HUGE_ORDER, KIND_ANON)
+    give_block(m, cpu, pfn, HUGE_ORDER, KIND_ANON)
 
 
 @compiled

@@ -1,6 +1,7 @@
 """What a task has besides its address space: a kernel stack."""
 
 from sim.base.jit import compiled
+from sim.machine.groups import TASK_SLAB_BYTES, count_slab
 from sim.machine.layout import F_STACK, KIND_STACK, NONE, Arrays
 from sim.machine.pool import give_back, take
 
@@ -16,6 +17,7 @@ def take_stack(m: Arrays, cpu: int, task: int) -> None:
         frame.next = head
         head = pfn
     m.tasks[task].stack = head
+    count_slab(m, int(m.cpus[cpu].group), TASK_SLAB_BYTES)
 
 
 @compiled
@@ -29,6 +31,7 @@ def drop_stack(m: Arrays, cpu: int, task: int) -> int:
         pfn = after
         freed += 1
     m.tasks[task].stack = NONE
+    count_slab(m, int(m.cpus[cpu].group), -TASK_SLAB_BYTES)
     return freed
 
 

@@ -79,7 +79,7 @@ def audit(m: Arrays) -> None:
     slots = np.zeros(len(m.swap), dtype=np.int64)
     users = np.zeros(len(m.files), dtype=np.int64)
     uses = np.zeros(len(m.tables), dtype=np.int32)
-    charged = np.zeros((len(m.groups), N_KINDS), dtype=np.int64)
+    charged = np.zeros((len(m.groups), N_KINDS + 1), dtype=np.int64)
     bad, where = _run_audit(m, seen, slots, spaces, users, uses, charged)
     if bad != OK:
         raise KernelPanicError(COMPLAINTS[bad], f"at {where}")

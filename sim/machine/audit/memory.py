@@ -19,6 +19,7 @@ from sim.machine.layout import (
     KIND_TABLE,
     N_KINDS,
     N_ORDERS,
+    N_STOCKS,
     NONE,
     ROOT,
     SLOTS_SWAP,
@@ -142,17 +143,27 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32], charged: NDArray[np.int64])
 
 @compiled
 def audit_groups(m: Arrays, charged: NDArray[np.int64]) -> tuple[int, int]:
-    """Compare what groups count with the frames charged to each, and to groups in it, by kind."""
+    """Compare what groups count with the frames charged to each, and to groups in it, by kind.
+
+    The last column of `charged` is for what groups in it have beside frames: slab and stocks.
+    """
     for group in range(len(charged) - 1, -1, -1):  # a group comes before those in it
         g = m.groups[group]
-        usage = 0
+        usage = int(g.slab_pages) + charged[group, N_KINDS]
         for kind in range(N_KINDS):
             if charged[group, kind] != m.charged[group, kind]:
                 return 14, group
             usage += charged[group, kind]
             if group != ROOT:
                 charged[int(g.parent), kind] += charged[group, kind]
-        if group != ROOT and (g.usage != usage or g.peak < usage):
+        if group == ROOT:
+            continue
+        charged[int(g.parent), N_KINDS] += charged[group, N_KINDS] + g.slab_pages
+        for at in range(int(m.config[0].n_cpus) * N_STOCKS):
+            if m.stocks[at].group == group:
+                usage += m.stocks[at].pages
+                charged[int(g.parent), N_KINDS] += m.stocks[at].pages
+        if g.usage != usage or g.peak < usage:
             return 14, group
     return OK, 0
 

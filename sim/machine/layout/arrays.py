@@ -14,7 +14,7 @@ from sim.machine.layout.config import CONFIG
 from sim.machine.layout.cpus import CPU
 from sim.machine.layout.files import FILE, REQUEST
 from sim.machine.layout.frames import FOLIO, FRAME
-from sim.machine.layout.groups import GROUP, N_KINDS
+from sim.machine.layout.groups import EVENTS, GROUP, N_KINDS, STOCK
 from sim.machine.layout.images import IMAGE, SEGMENT
 from sim.machine.layout.operations import OPERATION
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, SLOTS, ZONE
@@ -63,6 +63,8 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "slots": (SLOTS, ()),
     "groups": (GROUP, ()),
     "charged": (INT, (N_KINDS,)),
+    "events": (INT, (len(EVENTS),)),
+    "stocks": (STOCK, ()),
     "clock": (CLOCK, ()),
     "peak": (PEAK, ()),
     "samples": (SAMPLE, ()),
@@ -150,6 +152,10 @@ class Arrays:
     groups: Any
     charged: NDArray[np.int64]
     """(groups, kinds): frames in use, those of the groups in a group included."""
+    events: NDArray[np.int64]
+    """(groups, `EVENTS`): what happened to each, and to the groups in it."""
+    stocks: Any
+    """`N_STOCKS` for each CPU."""
     clock: Any
     peak: Any
     samples: Any

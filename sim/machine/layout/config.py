@@ -21,6 +21,7 @@ CONFIG = np.dtype(
         for name in (
             "n_zones",
             "n_cpus",
+            "stocks",  # groups that a CPU has a stock of, at most
             "ram",  # pages without the kernel's share: `totalram_pages`
             "total_swap_pages",  # slots of the swap device
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does

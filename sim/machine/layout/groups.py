@@ -1,4 +1,4 @@
-"""Control groups, and what their memory is."""
+"""Control groups: what they may have, what their memory is, and what has happened to them."""
 
 from typing import Final
 
@@ -19,8 +19,23 @@ GROUP = np.dtype(
         (name, "i8")
         for name in (
             "parent",  # the group it is nested in, which comes before it; NONE for the root
-            "usage",  # pages charged to it and to groups in it; nothing is charged to the root
+            "usage",  # pages of it and of groups in it, stocks included; nothing is the root's
             "peak",  # the most there were
+            "limit",  # the most there may be (`memory.max`), FOREVER for no limit
+            "oom_group",  # 1 if all of it is killed together
+            "slab",  # bytes of kernel objects: processes and areas (`sim.machine.groups`)
+            "slab_pages",  # whole pages charged for them
         )
     ]
 )
+
+STOCK = np.dtype([("group", "i8"), ("pages", "i8")])
+"""Pages that are charged to a group ahead of use, on one CPU (Linux `memcg_stock_pcp`)."""
+N_STOCKS: Final = 7
+"""Rows of stocks a CPU has; groups in them, ROOT for none."""
+STOCK_PAGES: Final = 64
+"""How many pages are charged at once (`MEMCG_CHARGE_BATCH`)."""
+
+EVENTS: Final = ("low", "high", "max", "oom", "oom_kill", "oom_group_kill", "failcnt")
+"""What is counted of a group and of those in it: `memory.events`, and v1's `memory.failcnt`."""
+EV_LOW, EV_HIGH, EV_MAX, EV_OOM, EV_OOM_KILL, EV_OOM_GROUP_KILL, EV_FAILCNT = range(len(EVENTS))

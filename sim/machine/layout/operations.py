@@ -27,6 +27,7 @@ OPERATION = np.dtype(
             "refused_pages",  # that were asked for
             "refused_with",  # pages promised to everybody (Committed_AS) at that moment
             "need",  # frames it was short of
+            "over",  # the group whose limit is in the way, ROOT if the machine has none
             "fault_page",  # the page of the last access that was invalid, or has to wait
             "fault_write",  # 1 if it was a write
             "fault_from_ns",  # when a fault began that a later step will serve, or NONE

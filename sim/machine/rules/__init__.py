@@ -9,14 +9,14 @@ backported counts (6.12 is 6.12.117, 6.1 is 6.1.192).
 from typing import Final
 
 from sim.machine.releases import parse_release, release_name
-from sim.machine.rules import areas, files, huge, limits, locks, pages
+from sim.machine.rules import areas, files, groups, huge, limits, locks, pages
 from sim.machine.rules.rule import Rule
 
 RULES: Final[dict[str, Rule]] = dict(
     sorted(
         (
             (name, rule)
-            for module in (areas, files, huge, limits, locks, pages)
+            for module in (areas, files, groups, huge, limits, locks, pages)
             for name, rule in vars(module).items()
             if isinstance(rule, Rule)
         ),

@@ -65,7 +65,7 @@ def test_a_page_daemon_that_is_woken_spares_the_killer() -> None:
         run = simulation(memory_pages=200, cpus=1)
         if with_daemon:
             rung = PageDaemon(run.system, run.system.memory_waits, "log")
-            run.system.shortage.rungs.insert(0, rung)
+            run.system.shortage.machine.rungs.insert(0, rung)
         run.add("p", program, image_pages=2, stack_pages=64)
         document = run.run()
         results.append((document["metrics"]["oom_kills"], document["ending"]))
@@ -95,8 +95,10 @@ def test_the_killer_of_a_group_looks_no_further(group: set[str] | None, victim: 
     system = run.system
     has = None if group is None else (lambda task: task.name in group)
     scope = Scope(system.table, 240, has)
-    kill = Kill(system.machine, system.table, system.signals, system.memory_waits, scope)
-    system.shortage.rungs[:] = [kill]
+    kill = Kill(
+        system.machine, system.table, system.signals, system.memory_waits, scope, system.kills
+    )
+    system.shortage.machine.rungs[:] = [kill]
     for name, program in (("large", holding(120)), ("small", holding(80)), ("asks", asks)):
         run.add(name, program, image_pages=2, stack_pages=64)
     document = run.run()

@@ -1,0 +1,83 @@
+"""Control groups by name: made from a description, and what became of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sim.base.units import PAGE_BYTES
+from sim.machine.layout import (
+    EVENTS,
+    FOREVER,
+    KIND_ANON,
+    KIND_FILE,
+    KIND_SHMEM,
+    KIND_STACK,
+    KIND_TABLE,
+    ROOT,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sim.machine.machine import Machine
+
+STAT = {
+    "anon_bytes": KIND_ANON,
+    "file_bytes": KIND_FILE,
+    "shmem_bytes": KIND_SHMEM,
+    "page_tables_bytes": KIND_TABLE,
+    "kernel_stack_bytes": KIND_STACK,
+}
+"""What `memory.stat` says of a group, by kind of memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSpec:
+    """A control group: its name, that of the group it is in, and its limit in pages."""
+
+    name: str
+    parent: str | None = None
+    max_pages: int = FOREVER
+    oom_group: bool = False
+
+
+class GroupNames:
+    """The groups of a machine, made when it is built: parents before those in them."""
+
+    def __init__(self, machine: Machine, specs: Iterable[GroupSpec]) -> None:
+        self._machine = machine
+        self.rows: dict[str, int] = {}
+        for spec in specs:
+            parent = ROOT if spec.parent is None else self.rows[spec.parent]
+            self.rows[spec.name] = machine.new_group(
+                parent, max_pages=spec.max_pages, oom_group=spec.oom_group
+            )
+        self._names = {row: name for name, row in self.rows.items()}
+
+    def of_row(self, row: int) -> str | None:
+        """Return the name of a group; None for the machine itself."""
+        return self._names.get(row)
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Return what each group holds, held, and has met, as JSON-able values."""
+        return {name: self._group(row) for name, row in self.rows.items()}
+
+    def _group(self, row: int) -> dict[str, Any]:
+        m = self._machine.arrays
+        g = m.groups[row]
+        return {
+            "parent": self.of_row(int(g.parent)),
+            "max_bytes": None if g.limit == FOREVER else int(g.limit) * PAGE_BYTES,
+            "current_bytes": int(g.usage) * PAGE_BYTES,
+            "peak_bytes": int(g.peak) * PAGE_BYTES,
+            "events": {name: int(n) for name, n in zip(EVENTS, m.events[row], strict=True)},
+            **{name: int(m.charged[row, kind]) * PAGE_BYTES for name, kind in STAT.items()},
+            "slab_bytes": self._slab_bytes(row),
+        }
+
+    def _slab_bytes(self, row: int) -> int:
+        """Return the kernel objects of a group and of those in it."""
+        m = self._machine.arrays
+        inner = (at for at in range(row + 1, self._machine.n_groups) if m.groups[at].parent == row)
+        return int(m.groups[row].slab) + sum(self._slab_bytes(at) for at in inner)
