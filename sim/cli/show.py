@@ -11,6 +11,7 @@ from rich.text import Text
 from sim.base.text import printable
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.cli.answering import answer_of, done_in
+from sim.cli.groups import lines_of_kills, table_of_groups
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.metrics import EVENTS, LATENCIES
@@ -96,6 +97,12 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         page.say(note)
     memory = _memory(metrics, document.get("host") or {}, cut_off=cut_off)
     page.table(beside(*memory, page.width))
+    if document.get("groups"):
+        page.table(table_of_groups(document["groups"]).lines(page.width))
+    if document.get("kills"):
+        page.lines([""])
+        for line in lines_of_kills(document["kills"]):
+            page.say(line)
     page.table(_processes(document["processes"]).lines(page.width))
 
 

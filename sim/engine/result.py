@@ -157,6 +157,7 @@ class Measurement:
             **{metric: kinds[kind] for kind, metric in FAULT_METRICS.items()},
             "segfaults": counters["segfaults"],
             **{name: counters[name] for name in SHORTAGE},
+            "first_oom_ns": system.kills.entries[0]["t_ns"] if system.kills.entries else None,
             "context_switches": int(units[work.CONTEXT_SWITCH]),
             "fault_latency_ns": latencies(m, *FAULT_LINES).summary(),
             "fork_latency_ns": latencies(m, FORK).summary(),

@@ -8,11 +8,13 @@ beside a run's metrics.  What a scenario is there to show (``run.expect``) is no
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sim.base.units import S, format_bytes, format_duration
+from sim.base.units import S, format_duration
+from sim.engine.finding import Finding, Severity
 from sim.engine.names import kind_of
+from sim.engine.shortfalls import counted, ended_badly, need_cut_off, refused
 from sim.program import PROGRAMS
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 LONGEST_RUN_NS: Final = 1000 * 3600 * S
 """When a run that has no horizon is cut off: simulated time that nothing should take."""
-
-Severity = Literal["error", "warning", "note"]
 
 Code = Literal[
     "deadlock",
@@ -53,9 +53,6 @@ CODES: Final = {
 CUTS_NEED: Final = ("killed", "refused", "deadlock")
 """Findings after which memory in use is less than what would have been used."""
 
-SHORT: Final = ("promise", "memory")
-"""What refuses a call because there is not enough; one that wants other addresses may get them."""
-
 MOST_WAITING: Final = 0.05
 """Share of requests that may wait at the end of a run."""
 
@@ -63,18 +60,6 @@ NO_CPU_IDLE: Final = "no CPU was idle"
 
 NO_IDLE_CPU: Final = 0.95
 """Share of CPU time in use from which no CPU counts as idle."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that bears on the answer: `where` is a process, or a key of the scenario."""
-
-    code: str
-    severity: Severity
-    what: str
-    where: str
-    remedy: str
-    count: int = 1
 
 
 def judged(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,9 +78,9 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
     """Return what was found in a run, in the order of `CODES`, then of processes."""
     found = [
         *_deadlock(document),
-        *_ended_badly(document),
-        *_refused(document, scenario),
-        *_need_cut_off(document),
+        *ended_badly(document),
+        *refused(document, scenario),
+        *need_cut_off(document),
         *_all_warmup(document, scenario),
         *_nothing_happened(document, scenario),
         *_unfinished(document, scenario),
@@ -145,104 +130,6 @@ def _deadlock(document: Mapping[str, Any]) -> Iterator[Finding]:
             f"{document['deadlock']}",
             "run",
             "give the host more memory, or let whoever is waited for end",
-        )
-
-
-def _ended_badly(document: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what was killed and what crashed, with where memory ran out."""
-    said = {
-        "crashed": (
-            "segfault",
-            "ended by SIGSEGV: touched what is not mapped, or may not be touched",
-            "mend the program: it writes or reads outside its regions",
-        ),
-        "killed": (
-            "oom-killed",
-            "killed because memory ran out",
-            "give the host more memory, or let fewer processes use it",
-        ),
-    }
-    for code, (how, what, remedy) in said.items():
-        names = [process["name"] for process in document["processes"] if process["ended"] == how]
-        for where, count in _kinds(names).items():
-            yield Finding(code, "error", what, where, remedy, count)
-
-
-def _kinds(names: Iterable[str]) -> dict[str, int]:
-    """Return how many of each kind of process there are; one alone by its own name."""
-    names = list(names)
-    counts = Counter(kind_of(name) for name in names)
-    alone = {kind_of(name): name for name in names}
-    return {alone[kind] if n == 1 else kind: n for kind, n in counts.items()}
-
-
-def _refused(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield refusals; one that its program handled matters only where it is about memory."""
-    mode = scenario["host"]["overcommit"]["mode"]
-    for refusal in document["evidence"]["refusals"]:
-        fatal = refusal["failed"] > 0
-        if not fatal and refusal["by"] not in SHORT:
-            continue
-        end = "the process ended" if fatal else "the process went on without"
-        what = f"{refusal['call']} was refused with {refusal['errno']} {_by(refusal, mode)}; {end}"
-        remedy = REMEDIES[refusal["by"] if refusal["by"] != "promise" else f"mode {mode}"]
-        yield Finding("refused", "error", what, refusal["process"], remedy, refusal["count"])
-
-
-def _by(refusal: Mapping[str, Any], mode: int) -> str:
-    """Say what a call was refused by, with what was promised then and how much may be."""
-    at = f"at {format_duration(refusal['first_ns'])}"
-    if refusal["by"] == "argument":
-        return f"because of its arguments, {at}"
-    sizes = (
-        f"asked for {format_bytes(refusal['asked_bytes'])}, "
-        f"Committed_AS {format_bytes(refusal['committed_bytes'])}, "
-        f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
-    )
-    by = {
-        "promise": f"by overcommit accounting (vm.overcommit_memory {mode})",
-        "limit": "because no addresses are free where they are wanted",
-        "memory": "because no frames were free",
-    }
-    return f"{by[refusal['by']]}, {at} ({sizes})"
-
-
-REMEDIES: Final = {
-    "argument": "mend the program: the call is not valid",
-    "mode 0": "give the host more memory: one request is larger than it (or set "
-    "`host.overcommit: {mode: 1}`)",
-    "mode 2": "raise CommitLimit (`host.overcommit: {mode: 2, ratio: ...}`, host.memory), or set "
-    "`host.overcommit: {mode: 1}`",
-    "limit": "map less at a time, or elsewhere",
-    "memory": "give the host more memory",
-}
-"""What helps against a refusal."""
-
-
-def _need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
-    evidence = document["evidence"]
-    reasons = []
-    killed = sum(process["ended"] == "oom-killed" for process in document["processes"])
-    if killed:
-        reasons.append(f"{killed:,} killed")
-    refused = sum(
-        refusal["count"] if refusal["by"] in SHORT else refusal["failed"]
-        for refusal in evidence["refusals"]
-        if refusal["by"] != "argument"
-    )
-    if refused:
-        reasons.append(f"{_counted(refused, 'call')} refused")
-    waits = sum(evidence["memory_waits"].values())
-    if waits:
-        reasons.append(f"{_counted(waits, 'wait')} for memory")
-    if reasons:
-        need = format_bytes(document["metrics"]["memory_need_bytes"]["total"])
-        yield Finding(
-            "need_cut_off",
-            "error",
-            f"the memory needed is more than {need}: {', '.join(reasons)}",
-            "metrics.memory_need_bytes",
-            "measure the need on a host with more memory",
         )
 
 
@@ -305,7 +192,7 @@ def _unfinished(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Ite
         if not open_events and origin in endless:
             continue
         said = [
-            f"{_counted(count['begun'] - count['ended'], count['event'])} under way, "
+            f"{counted(count['begun'] - count['ended'], count['event'])} under way, "
             f"{count['ended']:,} done"
             for count in open_events
         ] or ["it had not reached its end"]
@@ -324,10 +211,6 @@ def _longer(program: str) -> str:
     if program in PROGRAMS:
         return remedy
     return f"{remedy}; if {program} serves without end, @program(..., endless=True) says so"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _not_served(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:

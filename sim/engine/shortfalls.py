@@ -1,0 +1,132 @@
+"""What a run ran short of: whom the killer took and by which limit, what was refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.base.units import format_bytes, format_duration
+from sim.engine.finding import Finding
+from sim.engine.names import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+SHORT: Final = ("promise", "memory")
+"""What refuses a call because there is not enough; one that wants other addresses may get them."""
+
+MORE_MEMORY: Final = "give the host more memory, or let fewer processes use it"
+
+REMEDIES: Final = {
+    "argument": "mend the program: the call is not valid",
+    "mode 0": "give the host more memory: one request is larger than it (or set "
+    "`host.overcommit: {mode: 1}`)",
+    "mode 2": "raise CommitLimit (`host.overcommit: {mode: 2, ratio: ...}`, host.memory), or set "
+    "`host.overcommit: {mode: 1}`",
+    "limit": "map less at a time, or elsewhere",
+    "memory": "give the host more memory",
+}
+"""What helps against a refusal."""
+
+
+def ended_badly(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what was killed, by which limit, and what crashed."""
+    names = [p["name"] for p in document["processes"] if p["ended"] == "segfault"]
+    for where, count in _kinds(names).items():
+        yield Finding(
+            "crashed",
+            "error",
+            "ended by SIGSEGV: touched what is not mapped, or may not be touched",
+            where,
+            "mend the program: it writes or reads outside its regions",
+            count,
+        )
+    limits = {kill["pid"]: kill for kill in document.get("kills", ())}
+    killed: dict[str | None, list[str]] = {}
+    for process in document["processes"]:
+        if process["ended"] == "oom-killed":
+            kill = limits.get(process["pid"])
+            killed.setdefault(kill and kill["limit_of"], []).append(process["name"])
+    for group, names in killed.items():
+        what, remedy = "killed because memory ran out", MORE_MEMORY
+        if group is not None:
+            limit = document["groups"][group]["max_bytes"]
+            what = f"killed because group {group} was at its limit, {format_bytes(limit)}"
+            remedy = f"raise groups.{group}.memory_max, or let fewer processes use it"
+        for where, count in _kinds(names).items():
+            yield Finding("killed", "error", what, where, remedy, count)
+
+
+def _kinds(names: Iterable[str]) -> dict[str, int]:
+    """Return how many of each kind of process there are; one alone by its own name."""
+    names = list(names)
+    counts = Counter(kind_of(name) for name in names)
+    alone = {kind_of(name): name for name in names}
+    return {alone[kind] if n == 1 else kind: n for kind, n in counts.items()}
+
+
+def refused(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield refusals; one that its program handled matters only where it is about memory."""
+    mode = scenario["host"]["overcommit"]["mode"]
+    for refusal in document["evidence"]["refusals"]:
+        fatal = refusal["failed"] > 0
+        if not fatal and refusal["by"] not in SHORT:
+            continue
+        end = "the process ended" if fatal else "the process went on without"
+        what = f"{refusal['call']} was refused with {refusal['errno']} {_by(refusal, mode)}; {end}"
+        remedy = REMEDIES[refusal["by"] if refusal["by"] != "promise" else f"mode {mode}"]
+        yield Finding("refused", "error", what, refusal["process"], remedy, refusal["count"])
+
+
+def _by(refusal: Mapping[str, Any], mode: int) -> str:
+    """Say what a call was refused by, with what was promised then and how much may be."""
+    at = f"at {format_duration(refusal['first_ns'])}"
+    if refusal["by"] == "argument":
+        return f"because of its arguments, {at}"
+    sizes = (
+        f"asked for {format_bytes(refusal['asked_bytes'])}, "
+        f"Committed_AS {format_bytes(refusal['committed_bytes'])}, "
+        f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
+    )
+    by = {
+        "promise": f"by overcommit accounting (vm.overcommit_memory {mode})",
+        "limit": "because no addresses are free where they are wanted",
+        "memory": "because no frames were free",
+    }
+    return f"{by[refusal['by']]}, {at} ({sizes})"
+
+
+def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield the need, and that of each group, that somebody was killed or refused before."""
+    evidence = document["evidence"]
+    limits = dict.fromkeys(kill["limit_of"] for kill in document.get("kills", ()))
+    by_group = [group for group in limits if group is not None]
+    killed = sum(process["ended"] == "oom-killed" for process in document["processes"])
+    reasons = [f"{killed:,} killed"] if killed else []
+    refusals = sum(
+        refusal["count"] if refusal["by"] in SHORT else refusal["failed"]
+        for refusal in evidence["refusals"]
+        if refusal["by"] != "argument"
+    )
+    if refusals:
+        reasons.append(f"{counted(refusals, 'call')} refused")
+    waits = sum(evidence["memory_waits"].values())
+    if waits:
+        reasons.append(f"{counted(waits, 'wait')} for memory")
+    if not reasons:
+        return
+    need_bytes = document["metrics"]["memory_need_bytes"]["total"]
+    yield Finding(
+        "need_cut_off",
+        "error",
+        f"the memory needed is more than {format_bytes(need_bytes)}: {', '.join(reasons)}",
+        "metrics.memory_need_bytes",
+        "measure the need on a host with more memory"
+        if not by_group
+        else f"measure it without a limit: set memory_max of {' and '.join(by_group)} to max",
+    )
+
+
+def counted(number: int, what: str) -> str:
+    """Return so many of something, in words."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
