@@ -1,0 +1,142 @@
+"""Whom a group's limit kills, what is counted and logged, and what the run says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim.engine.run import simulate
+from sim.scenario.resolve import resolve
+
+MIB = 2**20
+WRITES = [{"mmap": {"name": "A", "size": "SIZE"}}, {"write": "A"}, {"sleep": "20 ms"}]
+
+
+def process(mib: int, group: str | None = "pod", **more: Any) -> dict[str, Any]:
+    steps = [{"mmap": {"name": "A", "size": mib * MIB}}, {"write": "A"}, {"sleep": 20_000_000}]
+    return {"program": "steps", "steps": steps, **more} | ({"group": group} if group else {})
+
+
+def run(
+    processes: dict[str, Any], groups: dict[str, Any], *, check: bool = True, **host: Any
+) -> dict[str, Any]:
+    data = {
+        "version": 1,
+        "host": {"memory": 256 * MIB, "cpus": 2, "kernel": "6.18", **host},
+        "groups": groups,
+        "processes": processes,
+    }
+    return simulate(resolve(data), seed=1, check=check).document
+
+
+def killed(document: dict[str, Any]) -> list[str]:
+    return [p["name"] for p in document["processes"] if p["ended"] == "oom-killed"]
+
+
+def test_alone_in_a_full_group_a_process_is_killed_at_the_limit() -> None:
+    """Counts of events are those of the running kernel (v1: 36, v2: 35)."""
+    document = run({"a": process(80)}, {"pod": {"memory_max": 64 * MIB}})
+    pod = document["groups"]["pod"]
+    assert killed(document) == ["a"]
+    assert pod["peak_bytes"] == pod["max_bytes"] == 64 * MIB
+    assert pod["events"] == {
+        "low": 0, "high": 0, "max": 35, "oom": 1, "oom_kill": 1, "oom_group_kill": 0, "failcnt": 36,
+    }  # fmt: skip
+    (kill,) = document["kills"]
+    assert (kill["process"], kill["group"], kill["limit_of"]) == ("a", "pod", "pod")
+    assert kill["limit_bytes"] == kill["usage_bytes"] == 64 * MIB
+    assert kill["anon_rss_bytes"] < 64 * MIB < kill["total_vm_bytes"]
+    assert document["metrics"]["first_oom_ns"] == kill["t_ns"] > 0
+    (found,) = (f for f in document["validity"] if f["code"] == "killed")
+    assert found["what"] == "killed because group pod was at its limit, 64 MiB"
+
+
+def test_the_largest_in_the_group_is_killed_and_not_a_larger_one_outside() -> None:
+    document = run(
+        {"outside": process(90, None), "large": process(30), "small": process(40, start=1_000_000)},
+        {"pod": {"memory_max": 64 * MIB}},
+    )
+    assert len(killed(document)) == 1
+    assert killed(document)[0] in ("large", "small")
+    assert document["groups"]["pod"]["events"]["oom_kill"] == 1
+
+
+def test_a_limit_above_reaches_all_groups_in_it() -> None:
+    document = run(
+        {"first": process(50, "one"), "second": process(20, "two", start=30_000_000)},
+        {"all": {"memory_max": 64 * MIB}, "one": {"parent": "all"}, "two": {"parent": "all"}},
+    )
+    assert killed(document) == []  # the first has ended by then
+    document = run(
+        {"first": process(50, "one"), "second": process(20, "two", start=5_000_000)},
+        {"all": {"memory_max": 64 * MIB}, "one": {"parent": "all"}, "two": {"parent": "all"}},
+    )
+    assert killed(document) == ["first"]  # the victim may sit in the sibling of who asks
+    assert document["kills"][0]["limit_of"] == "all"
+    assert document["groups"]["one"]["events"]["oom_kill"] == 1
+    assert document["groups"]["two"]["events"]["oom_kill"] == 0
+    assert document["groups"]["all"]["events"]["oom_kill"] == 1
+
+
+@pytest.mark.parametrize(("together", "dead", "counted"), [(True, 3, 4), (False, 1, 1)])
+def test_one_or_all(together: bool, dead: int, counted: int) -> None:
+    """With oom_group all die, and the kernel counts the victim twice; -1000 is spared."""
+    document = run(
+        {
+            **{f"w{n}": process(25) for n in range(3)},
+            "kept": process(1, oom_score_adj=-1000),
+        },
+        {"pod": {"memory_max": 64 * MIB, "oom_group": together}},
+    )
+    events = document["groups"]["pod"]["events"]
+    assert len(killed(document)) == len(document["kills"]) == dead
+    assert (events["oom_kill"], events["oom_group_kill"]) == (counted, int(together))
+    assert "kept" not in killed(document)
+
+
+def test_oom_group_acts_when_the_machine_is_short_too() -> None:
+    document = run(
+        {"a": process(60), "b": process(60), "c": process(150, None)},
+        {"pod": {"oom_group": True}},
+        overcommit={"mode": 1},
+    )
+    assert document["kills"][0]["limit_of"] is None
+    dead = set(killed(document))
+    assert {"a", "b"} <= dead or dead == {"c"}
+
+
+def test_a_group_in_which_nobody_may_be_killed_waits_and_says_so() -> None:
+    document = run({"a": process(80, oom_score_adj=-1000)}, {"pod": {"memory_max": 64 * MIB}})
+    assert document["ending"] == "deadlock"
+    assert "its control group is full, and no process in it may be killed" in document["deadlock"]
+
+
+def test_a_huge_page_that_does_not_fit_the_limit_is_done_without() -> None:
+    steps: list[Any] = [{"mmap": {"name": "A", "size": 8 * MIB}}]
+    steps += [{"write": {"region": "A", "first": 512 * n, "pages": 1}} for n in range(4)]
+    process = {"program": "steps", "group": "pod", "steps": steps}
+    document = run({"a": process}, {"pod": {"memory_max": 7 * MIB}}, thp="always")
+    assert killed(document) == []
+    assert 6 * MIB < document["processes"][0]["peak_rss_bytes"] < 6.5 * MIB
+
+
+def test_children_are_charged_to_the_group_of_their_parent() -> None:
+    steps = [
+        {"mmap": {"name": "A", "size": 20 * MIB}}, {"write": "A"},
+        {"fork": {"steps": [{"write": "A"}]}}, {"wait": {}},
+    ]  # fmt: skip
+    document = run({"a": {"program": "steps", "group": "pod", "steps": steps}}, {"pod": {}})
+    assert 40 * MIB < document["groups"]["pod"]["peak_bytes"] < 41 * MIB
+
+
+@pytest.mark.parametrize("burst", [1, 7, 0])
+def test_bursts_of_any_length_kill_alike(burst: int) -> None:
+    data = {
+        "version": 1,
+        "host": {"memory": 256 * MIB, "cpus": 2},
+        "groups": {"all": {"memory_max": 40 * MIB}, "one": {"parent": "all", "oom_group": True}},
+        "processes": {"a": process(15, "one", copies=3), "b": process(20, "all")},
+    }
+    whole = simulate(resolve(data), seed=1, burst=0).document
+    assert simulate(resolve(data), seed=1, burst=burst).document == whole

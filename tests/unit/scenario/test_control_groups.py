@@ -1,0 +1,111 @@
+"""Control groups in a scenario: what may be written, what Kubernetes means by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim.base.errors import ScenarioError
+from sim.base.units import in_base_units
+from sim.scenario import load_scenario
+from sim.scenario.groups import Group, oom_score_adj, quality_of_service
+from sim.scenario.resolve import resolve
+
+HEAD = """\
+version: 1
+host: {memory: 8 GiB}
+groups: GROUPS
+processes: {p: {program: steps, group: GROUP, steps: []}}
+"""
+GIB = 2**30
+MIB = 2**20
+
+
+@pytest.fixture
+def resolved(tmp_path: Any) -> Any:
+    def of(groups: str, group: str = "a", *settings: str) -> dict[str, Any]:
+        text = HEAD.replace("GROUPS", groups).replace("GROUP", group)
+        (tmp_path / "s.yaml").write_text(text)
+        return load_scenario(tmp_path / "s.yaml", settings)
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("groups", "limit", "together"),
+    [
+        ("{a: {}}", None, False),
+        ("{a: {memory_max: max}}", None, False),
+        ("{a: {memory_max: infinity}}", None, False),
+        ("{a: {memory_max: 500Mi}}", 500 * MIB, False),
+        ("{a: {memory_max: 512m}}", 512 * MIB, False),
+        ("{a: {memory_max: 10000 B, oom_group: true}}", 8192, True),
+        ("{a: {limits: {memory: 2Gi}}}", 2 * GIB, True),
+        ("{a: {limits: {memory: 2Gi}, oom_group: false}}", 2 * GIB, False),
+        ("{a: {requests: {memory: 2Gi}}}", None, True),
+    ],
+)
+def test_what_a_group_means(resolved: Any, groups: str, limit: Any, together: bool) -> None:
+    found = resolved(groups)["groups"]["a"]
+    assert found == {"parent": None, "memory_max": limit, "oom_group": together}
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits", "quality", "adj"),
+    [
+        (None, {"memory": GIB, "cpu": 1}, "Guaranteed", -997),
+        ({"memory": GIB, "cpu": "500m"}, {"memory": GIB, "cpu": 0.5}, "Guaranteed", -997),
+        ({"memory": GIB}, {"memory": GIB}, "Burstable", 875),
+        ({"memory": GIB}, {"memory": 2 * GIB, "cpu": 1}, "Burstable", 875),
+        ({"cpu": 1}, None, "Burstable", 999),
+        ({"memory": 8 * GIB}, None, "Burstable", 3),
+        ({}, {}, "BestEffort", 1000),
+    ],
+)
+def test_what_kubernetes_makes_of_requests_and_limits(
+    requests: Any, limits: Any, quality: str, adj: int
+) -> None:
+    group = Group.model_validate(in_base_units({"requests": requests, "limits": limits}))
+    assert quality_of_service(group) == quality
+    assert oom_score_adj(group, 8 * GIB) == adj
+
+
+def test_a_group_that_is_no_container_leaves_oom_score_adj_alone(resolved: Any) -> None:
+    assert resolved("{a: {memory_max: 1 GiB}}")["processes"]["p"]["oom_score_adj"] == 0
+    assert resolved("{a: {requests: {memory: 4Gi}}}")["processes"]["p"]["oom_score_adj"] == 500
+    typed = resolved("{a: {requests: {memory: 4Gi}}}", "a", "processes.p.oom_score_adj=7")
+    assert typed["processes"]["p"]["oom_score_adj"] == 7
+
+
+def test_those_that_others_are_in_come_first_and_resolved_resolves_to_itself(resolved: Any) -> None:
+    found = resolved("{c: {parent: b}, b: {parent: a}, a: {limits: {memory: 1Gi}}}", "c")
+    assert list(found["groups"]) == ["a", "b", "c"]
+    assert resolve(found) == found
+
+
+@pytest.mark.parametrize(
+    ("groups", "group", "message"),
+    [
+        ("{a: {parent: x}}", "a", "groups.a.parent: there is no group called 'x'; write one of a"),
+        ("{a: {parent: a}}", "a", "a in a is a ring; take one `parent` out"),
+        ("{a: {parent: b}, b: {parent: a}}", "a", "a in b in a is a ring"),
+        ("{a: {}}", "b", "processes.p.group: there is no group called 'b'; there are: a"),
+        ("{}", "a", "there is no group called 'a'; add `groups:` with its limits"),
+        ("{a: {memory_max: 5}}", "a", "groups.a.memory_max: 5 has no unit"),
+        ("{a: {memory_max: 5 B}}", "a", "5 B is less than a page; write at least 4 KiB, or `max`"),
+        ("{a: {memory_max: 0}}", "a", "0 is less than a page"),
+        ("{a: {memory_max: 1 GiB, limits: {memory: 1Gi}}}", "a", "take one of the two out"),
+        (
+            "{a: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}",
+            "a",
+            "more than the limit, 1 GiB",
+        ),
+        ("{a: {limits: {memory: 1Gi, cpu: -1}}}", "a", "groups.a.limits.cpu"),
+        ("{a: {limit: 1Gi}}", "a", "groups.a.limit"),
+    ],
+)
+def test_what_is_refused(resolved: Any, groups: str, group: str, message: str) -> None:
+    with pytest.raises(ScenarioError) as raised:
+        resolved(groups, group)
+    assert message in str(raised.value)
