@@ -3,7 +3,12 @@
 from sim.base.jit import compiled
 from sim.machine.area_tree import find_area as find_area
 from sim.machine.area_tree import find_gap, link_area, resized, unlink_area
-from sim.machine.groups import AREA_SLAB_BYTES, SPACE_SLAB_BYTES, count_slab
+from sim.machine.groups import (
+    ANON_VMA_SLAB_BYTES,
+    AREA_SLAB_BYTES,
+    SPACE_SLAB_BYTES,
+    count_slab,
+)
 from sim.machine.layout import (
     A_GROWSDOWN,
     A_SHARED,
@@ -155,6 +160,7 @@ def link_anon_vma(m: Arrays, slot: int, root: int, anon_vma: int, inherited: int
     a.inherited = inherited
     if root == NONE:
         return
+    count_slab(m, int(m.spaces[int(a.space)].group), ANON_VMA_SLAB_BYTES)
     after = int(m.anon_roots[root].areas)
     a.anon_prev = NONE
     a.anon_next = after
@@ -169,6 +175,7 @@ def unlink_anon_vma(m: Arrays, slot: int) -> None:
     a = m.areas[slot]
     if a.anon_root == NONE:
         return
+    count_slab(m, int(m.spaces[int(a.space)].group), -ANON_VMA_SLAB_BYTES)
     row = m.anon_roots[int(a.anon_root)]
     if a.anon_prev == NONE:
         row.areas = a.anon_next

@@ -11,6 +11,7 @@ from sim.base.units import PAGE_BYTES
 from sim.machine.audit.audit import audit
 from sim.machine.buddy import add_free_range
 from sim.machine.groups import (
+    ANON_VMA_SLAB_BYTES,
     AREA_SLAB_BYTES,
     SPACE_SLAB_BYTES,
     TASK_SLAB_BYTES,
@@ -282,9 +283,8 @@ class Machine:
         old = int(self.process_of(task).group)
         self.process_of(task).group = group
         if t.space != NONE:
-            s = m.spaces[int(t.space)]
-            s.group = group
-            objects = TASK_SLAB_BYTES + SPACE_SLAB_BYTES + int(s.n_areas) * AREA_SLAB_BYTES
+            m.spaces[int(t.space)].group = group
+            objects = self._objects_bytes(int(t.space))
             for row, size_bytes in ((old, -objects), (group, objects)):
                 m.groups[row].slab += size_bytes
                 if row != ROOT:
@@ -292,6 +292,18 @@ class Machine:
         for cpu in m.cpus:
             if cpu.task != NONE and m.tasks[int(cpu.task)].process == t.process:
                 cpu.group = group
+
+    def _objects_bytes(self, space: int) -> int:
+        """Return the kernel objects of a process with one task, as its group counts them."""
+        m = self.arrays
+        size_bytes = TASK_SLAB_BYTES + SPACE_SLAB_BYTES
+        area = int(m.spaces[space].first)
+        while area != NONE:
+            size_bytes += AREA_SLAB_BYTES
+            if m.areas[area].anon_root != NONE:
+                size_bytes += ANON_VMA_SLAB_BYTES
+            area = int(m.areas[area].next)
+        return size_bytes
 
     # -- files ----------------------------------------------------------------------------
 
