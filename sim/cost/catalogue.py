@@ -64,6 +64,7 @@ PER: Final[Mapping[int, str]] = {
     work.CACHE_FILL: "page of a new file put into the page cache, the device's time not counted",
     work.FOLIO_PAGE: "further page of a folio that a zero-fill fault takes: zeroed and mapped",
     work.COLLAPSE: "2 MiB of small pages copied to a huge page, entries and frames not counted",
+    work.PAGE_STOLEN: "page that reclaim takes out of the page cache, the look at it not counted",
 }
 """Per what each kind of work is paid.  All prices are times on the task's CPU."""
 

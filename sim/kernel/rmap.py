@@ -3,14 +3,36 @@
 Areas of one `anon_vma` root, and areas of one file, are linked
 (`sim.machine.areas`).  An area maps a page where its page offset says, or not at all; its page
 tables tell.  So a walk costs a look at each area that may map the page, however many others there
-are.  Read in Linux 6.12 `mm/rmap.c` (`rmap_walk`, `page_mkclean_one`), `mm/page_vma_mapped.c` and
-`mm/internal.h` (`vma_address`).
+are.  Read in Linux 6.12 `mm/rmap.c` (`rmap_walk`, `page_mkclean_one`, `folio_referenced_one`,
+`try_to_unmap_one`), `mm/page_vma_mapped.c` and `mm/internal.h` (`vma_address`).
 """
 
 from sim.base.jit import compiled
+from sim.kernel.files.cache import note_unmapped, vma_has_recency
 from sim.kernel.flush import flush_tlb_range
-from sim.machine.entries import maps_frame, pmd_index, pmdp_get, pte_mkclean, pte_wrprotect, set_pte
-from sim.machine.layout import A_SHARED, F_FILE, NONE, PFN_SHIFT, PTE_HUGE, TABLE_MASK, Arrays
+from sim.machine.cached import find_page
+from sim.machine.entries import (
+    maps_frame,
+    pmd_index,
+    pmdp_get,
+    pte_mkclean,
+    pte_mkold,
+    pte_wrprotect,
+    ptep_get_and_clear,
+    set_pte,
+)
+from sim.machine.layout import (
+    A_LOCKED,
+    A_SHARED,
+    F_FILE,
+    NONE,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_HUGE,
+    TABLE_MASK,
+    Arrays,
+)
+from sim.machine.lru import is_nested
 from sim.machine.tables import find_table
 
 
@@ -82,3 +104,58 @@ def page_mkclean(m: Arrays, pfn: int) -> int:
             cleaned += 1
         area, vpn, table, at = next_mapper(m, pfn, area)
     return cleaned
+
+
+@compiled
+def folio_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool]:
+    """Return through how many areas a file's folio was used, and whether one of them is locked.
+
+    Its entries are old then.  Only address spaces of `group`, and of groups in it, are asked.  No
+    processor need forget anything: it may set the bit late (x86 `ptep_clear_flush_young`).
+    """
+    frame = m.frames[pfn]
+    file = int(frame.mapping)
+    first = int(frame.index)
+    used = 0
+    locked = False
+    area = int(m.files[file].areas)
+    while area != NONE:
+        a = m.areas[area]
+        if vma_has_recency(m, area) and is_nested(m, int(m.spaces[int(a.space)].group), group):
+            young = False
+            for index in range(first, first + (1 << int(frame.order))):
+                page = find_page(m, file, index)
+                vpn = vma_address(m, page, area)
+                if vpn == NONE or m.frames[page].maps == 0:
+                    continue
+                table, at = page_vma_mapped(m, page, int(a.space), vpn)
+                if table == NONE:
+                    continue
+                if a.vm_flags & A_LOCKED != 0:
+                    locked = True
+                elif m.tables[table, at] & PTE_ACCESSED != 0:
+                    young = True
+                    set_pte(m, table, at, pte_mkold(int(m.tables[table, at])))
+            used += 1 if young else 0
+        area = int(a.file_next)
+    return used, locked
+
+
+@compiled
+def try_to_unmap(m: Arrays, pfn: int) -> None:
+    """Take a file's page out of all address spaces that map it.
+
+    Those that share a leaf table lose it together: it is counted off them first.
+    """
+    area, vpn, table, at = next_mapper(m, pfn, NONE)
+    while area != NONE:
+        space = int(m.areas[area].space)
+        note_unmapped(m, space, int(m.tables[table, at]))
+        flush_tlb_range(m, space, vpn, vpn + 1)
+        area, vpn, table, at = next_mapper(m, pfn, area)
+    area, vpn, table, at = next_mapper(m, pfn, NONE)
+    while area != NONE:
+        ptep_get_and_clear(m, table, at)
+        m.frames[pfn].maps -= 1
+        m.frames[pfn].refs -= 1
+        area, vpn, table, at = next_mapper(m, pfn, area)

@@ -26,7 +26,9 @@ from sim.machine.layout import (
     FOREVER,
     HUGE_PAGES,
     MOST_SAMPLES,
+    N_BATCHES,
     N_LATENCIES,
+    N_LRU,
     N_SLOTS,
     N_STOCKS,
     NICE_0_WEIGHT,
@@ -46,6 +48,7 @@ from sim.machine.layout import (
     TASK,
     Arrays,
 )
+from sim.machine.lru import FLUSH_NS, new_lruvec
 from sim.machine.memory import recycle
 from sim.machine.segments import Segments
 from sim.machine.slots import give_row, has_room, take_row
@@ -114,7 +117,8 @@ class Machine:
         rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES, "slots": N_SLOTS}
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
-        rows |= {"left": host.cpus, "stocks": N_STOCKS * host.cpus}
+        rows |= {"left": host.cpus, "stocks": N_STOCKS * host.cpus, "lruvecs": 1, "lrus": N_LRU}
+        rows |= {"batches": N_BATCHES * host.cpus, "scans": host.cpus}
         rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
@@ -144,6 +148,8 @@ class Machine:
         m.buddy.head = NONE
         m.groups[ROOT].parent = NONE
         m.groups[ROOT].limit = FOREVER
+        new_lruvec(m, ROOT)
+        m.clock[0].flush_ns = FLUSH_NS
 
     def _set_up_cpus(self, leaves: int) -> None:
         m = self.arrays
@@ -267,12 +273,13 @@ class Machine:
         m = self.arrays
         row = self.n_groups
         if row == len(m.groups):
-            for name in ("groups", "charged", "events"):
+            for name in ("groups", "charged", "events", "lruvecs", "lrus"):
                 m.grow(name)
         g = m.groups[row]
         g.parent = parent
         g.limit = max_pages
         g.oom_group = int(oom_group)
+        new_lruvec(m, row)
         self.n_groups += 1
         return row
 

@@ -67,6 +67,7 @@ PROTECT_PTE: Final = Kind(38, draw=40)
 CACHE_FILL: Final = Kind(39, draw=41)
 FOLIO_PAGE: Final = Kind(40, draw=42)
 COLLAPSE: Final = Kind(41, draw=43)
+PAGE_STOLEN: Final = Kind(42, draw=44)
 
 KINDS: Final = rows_of(globals(), Kind)
 """Kinds by name, in order of their numbers."""

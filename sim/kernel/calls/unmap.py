@@ -6,9 +6,10 @@ use them any more (`free_pgd_range`).
 
 from sim.base.jit import compiled, inlined
 from sim.kernel.calls.ranges import area_ahead, begin_range, entries_ahead
-from sim.kernel.fault.filemap import evict_step, remove_vma, unmap_cached
+from sim.kernel.fault.filemap import evict_step, remove_vma
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.fault.pmd import huge_entry, split_across, split_huge, zap_huge
+from sim.kernel.files.cache import unmap_cached
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import drop_shared_table, end_async_child
 from sim.kernel.pages import free_anon_page
@@ -44,9 +45,9 @@ ALL_PAGES = 1 << VPN_BITS
 
 
 @inlined
-def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
-    """Remove one present entry; return 1 if that freed a frame."""
-    entry = ptep_get_and_clear(m, leaf, at)
+def zap(m: Arrays, cpu: int, space: int, vpn: int, leaf: int) -> int:
+    """Remove the entry at `vpn`, which is present; return 1 if that freed a frame."""
+    entry = ptep_get_and_clear(m, leaf, vpn & TABLE_MASK)
     if entry & PTE_ZERO != 0:
         return 0
     pfn = entry >> PFN_SHIFT
@@ -56,7 +57,7 @@ def zap(m: Arrays, cpu: int, space: int, leaf: int, at: int) -> int:
     if frame.bits & F_LARGE != 0:
         drop_mapper(m, space, pfn, 1)
     if frame.bits & F_FILE != 0:
-        unmap_cached(m, space, entry)
+        unmap_cached(m, cpu, space, vpn, entry)
         return 0
     m.spaces[space].rss_anon -= 1
     if frame.refs == 0:
@@ -82,16 +83,15 @@ def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
             return
     removed = 0
     freed = 0
-    first = start & TABLE_MASK
-    for at in range(first, first + end - start):
-        entry = int(m.tables[leaf, at])
+    for vpn in range(start, end):
+        entry = int(m.tables[leaf, vpn & TABLE_MASK])
         if pte_none(entry):
             continue
         removed += 1
         if is_swap_pte(entry):
-            zap_swap_pte(m, space, leaf, at)
+            zap_swap_pte(m, space, leaf, vpn & TABLE_MASK)
         else:
-            freed += zap(m, cpu, space, leaf, at)
+            freed += zap(m, cpu, space, vpn, leaf)
     if removed > 0:
         flush_tlb_range(m, space, start, end)
     note(m, UNMAP_PTE, removed)

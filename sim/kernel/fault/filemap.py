@@ -22,18 +22,26 @@ for the device is made again when the page has come: major if it found the page 
 
 from sim.base.jit import compiled
 from sim.kernel.files.cache import (
-    cache_page,
+    cache_folio,
     count_cached,
     dirty_folio,
     map_cached,
     uncache_page,
 )
-from sim.kernel.files.readahead import hit, may_read, read_around, read_further, read_pages
+from sim.kernel.files.readahead import (
+    absent_pages,
+    hit,
+    may_read,
+    read_around,
+    read_further,
+    read_pages,
+)
 from sim.kernel.files.requests import window_room
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
 from sim.machine.areas import drop_area
+from sim.machine.cached import find_page, has_page
 from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
 from sim.machine.layout import (
     A_RANDOM,
@@ -41,12 +49,12 @@ from sim.machine.layout import (
     A_WRITE,
     F_AHEAD,
     F_LOCKED,
+    F_REFERENCED,
     KIND_FILE,
     KIND_SHMEM,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
-    PTE_DIRTY,
     PTE_WRITE,
     SLOTS_FILES,
     TABLE_MASK,
@@ -81,11 +89,13 @@ EVICT_PAGES = 512
 def map_folio(m: Arrays, area: int, leaf: int, first: int, end: int, entry_bits: int) -> int:
     """Map what is not mapped of the pages [first, end), all in the cache; return how many."""
     a = m.areas[area]
-    cached = int(m.files[int(a.file)].first + a.offset - a.start)
+    file = int(a.file)
+    behind = int(a.offset - a.start)
     mapped = 0
     for vpn in range(first, end):
         if pte_none(int(m.tables[leaf, vpn & TABLE_MASK])):
-            map_cached(m, leaf, vpn & TABLE_MASK, int(m.cached[cached + vpn]), entry_bits)
+            pfn = find_page(m, file, vpn + behind)
+            map_cached(m, leaf, vpn & TABLE_MASK, pfn, entry_bits)
             mapped += 1
     return mapped
 
@@ -94,11 +104,11 @@ def map_folio(m: Arrays, area: int, leaf: int, first: int, end: int, entry_bits:
 def may_map_whole(m: Arrays, area: int, leaf: int, first: int, end: int) -> bool:
     """Whether none of the pages [first, end), all in the cache, is mapped or under way."""
     a = m.areas[area]
-    cached = int(m.files[int(a.file)].first + a.offset - a.start)
+    behind = int(a.offset - a.start)
     for vpn in range(first, end):
         if not pte_none(int(m.tables[leaf, vpn & TABLE_MASK])):
             return False
-        if m.frames[int(m.cached[cached + vpn])].bits & F_LOCKED != 0:
+        if m.frames[find_page(m, int(a.file), vpn + behind)].bits & F_LOCKED != 0:
             return False
     return True
 
@@ -134,13 +144,13 @@ def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
     behind = int(a.offset - a.start)
     end = min(end, int(f.pages) - behind)
     writable = a.kind == KIND_SHMEM and a.vm_flags & A_WRITE != 0 and a.vm_flags & A_SHARED != 0
-    bits = PTE_WRITE if writable else 0
+    bits = PTE_ACCESSED | (PTE_WRITE if writable else 0)
     mapped = 0
     found = 0
     near = first
     while near < end:
-        pfn = int(m.cached[int(f.first) + near + behind])
-        if pfn == 0 or (m.frames[pfn].bits & (F_LOCKED | F_AHEAD) != 0 and near != vpn):
+        pfn = find_page(m, int(a.file), near + behind)
+        if pfn == NONE or (m.frames[pfn].bits & (F_LOCKED | F_AHEAD) != 0 and near != vpn):
             near += 1
             continue
         low, high = near, near + 1
@@ -166,25 +176,23 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
     o = m.operations[task]
     a = m.areas[area]
     file = int(a.file)
-    pfn = int(m.cached[int(m.files[file].first) + index])
-    bits = int(m.frames[pfn].bits) if pfn != 0 else 0
-    if pfn != 0 and bits & (F_LOCKED | F_AHEAD) == 0:
+    pfn = find_page(m, file, index)
+    bits = int(m.frames[pfn].bits) if pfn != NONE else 0
+    if pfn != NONE and bits & (F_LOCKED | F_AHEAD) == 0:
         return DONE
     rules = int(m.config[0].rules)
     retry = 3 if rules & R_RETRY_MAJOR != 0 and rules & R_FILE_LOCKS == 0 else 1
-    if pfn == 0 or (bits & F_AHEAD != 0 and o.waits == 0 and a.vm_flags & A_RANDOM == 0):
+    if pfn == NONE or (bits & F_AHEAD != 0 and o.waits == 0 and a.vm_flags & A_RANDOM == 0):
         if not window_room(m, file):
             return GROW
-        if pfn != 0:
+        if pfn != NONE:
             read_further(m, cpu, task, file, index, int(m.files[file].ra_pages))
             o.waits = retry
         else:
             if not secure(m, cpu, task, 1):
                 return SHORT
             read_around(m, cpu, task, area, index)
-            if m.cached[int(m.files[file].first) + index] == 0 and may_read(
-                m, cpu, task, file, index, index + 1
-            ):
+            if not has_page(m, file, index) and may_read(m, cpu, task, file, index, index + 1):
                 read_pages(m, cpu, file, index, 1, 0)
             note(m, MAJOR_FAULT, 1)
             o.waits = 2
@@ -233,7 +241,7 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         if not table_room(m, missing):
             return GROW
     copies = write == 1 and a.vm_flags & A_SHARED == 0
-    absent = m.cached[int(f.first) + index] == 0
+    absent = not has_page(m, file, index)
     wanted = missing + (1 if copies else 0) + (1 if absent else 0)
     if not secure(m, cpu, task, wanted):
         return SHORT
@@ -246,20 +254,19 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
     if copies:
         kind = COW_COPY
     if absent:
-        cache_page(m, cpu, file, index)
+        cache_folio(m, cpu, file, index, 0, 0, False)
         kind = ZERO_FILL
     if copies:
         pfn = fresh_page(m, cpu, anon_vma_prepare(m, area), index)
         set_pte(m, leaf, at, mk_pte(pfn, WRITTEN))
         count_resident(m, space, 1)
     elif write == 1:
-        pfn = int(m.cached[int(f.first) + index])
+        pfn = find_page(m, file, index)
         dirty_folio(m, pfn)
         low, high = folio_bounds(m, area, vpn, int(m.frames[pfn].order))
         if not may_map_whole(m, area, leaf, low, high):
             low, high = vpn, vpn + 1
-        map_folio(m, area, leaf, low, high, PTE_WRITE | PTE_DIRTY)
-        set_access_flags(m, leaf, at, PTE_ACCESSED)
+        map_folio(m, area, leaf, low, high, WRITTEN)
         count_cached(m, space, int(a.kind), high - low)
     else:
         mapped = map_around(m, space, area, leaf, vpn)
@@ -296,16 +303,6 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
     return DONE
 
 
-@compiled
-def unmap_cached(m: Arrays, space: int, entry: int) -> None:
-    """Take note that an entry which mapped a frame of the page cache is gone."""
-    frame = m.frames[entry >> PFN_SHIFT]
-    if entry & PTE_DIRTY != 0:
-        dirty_folio(m, entry >> PFN_SHIFT)
-    count_cached(m, space, int(m.files[int(frame.mapping)].kind), -1)
-    m.pool[0].released += 1
-
-
 # --- files come and go ----------------------------------------------------------------------
 
 
@@ -313,17 +310,15 @@ def unmap_cached(m: Arrays, space: int, entry: int) -> None:
 def fill_step(m: Arrays, cpu: int, task: int) -> int:
     """Put the next pages of a file that is being mapped into the page cache, clean."""
     o = m.operations[task]
-    f = m.files[int(o.file)]
+    file = int(o.file)
+    f = m.files[file]
     end = min(int(o.at) + FILL_PAGES, int(f.pages))
-    absent = 0
-    for index in range(int(o.at), end):
-        if m.cached[int(f.first) + index] == 0:
-            absent += 1
+    absent = absent_pages(m, file, int(o.at), end)
     if not secure(m, cpu, task, absent):
         return SHORT
     for index in range(int(o.at), end):
-        if m.cached[int(f.first) + index] == 0:
-            cache_page(m, cpu, int(o.file), index)
+        if not has_page(m, file, index):
+            cache_folio(m, cpu, file, index, 0, F_REFERENCED, False)
     note(m, CACHE_FILL, absent)
     o.at = end
     if end == f.pages:
@@ -354,8 +349,8 @@ def evict_step(m: Arrays, cpu: int, task: int) -> None:
     end = min(int(f.at) + EVICT_PAGES, int(f.pages))
     freed = 0
     for index in range(int(f.at), end):
-        if m.cached[int(f.first) + index] != 0:
-            uncache_page(m, cpu, file, index)
+        if has_page(m, file, index):
+            uncache_page(m, cpu, file, index, 0)
             freed += 1
     f.at = end
     note(m, FRAME_FREE, freed)

@@ -1,41 +1,72 @@
-"""Pages of the page cache: how they get into it, and what maps them."""
+"""Pages of the page cache: how they get into it and out of it, and what maps them."""
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, inlined
+from sim.kernel.reclaim.workingset import workingset_refault
+from sim.machine.area_tree import find_area
+from sim.machine.cached import erase_page, find_page, find_shadow, first_page, store_page
 from sim.machine.entries import mk_pte, set_pte
 from sim.machine.layout import (
+    A_RANDOM,
+    A_SEQUENTIAL,
     F_DIRTY,
     F_FILE,
     F_LOCKED,
+    KIND_FILE,
     KIND_SHMEM,
+    PFN_SHIFT,
+    PTE_ACCESSED,
+    PTE_DIRTY,
     Arrays,
 )
+from sim.machine.lru import folio_add_lru, folio_mark_accessed, lruvec_release
 from sim.machine.pool import give_back, take
 
 
 @compiled
-def cache_page(m: Arrays, cpu: int, file: int, index: int) -> int:
-    """Put a fresh frame into the page cache as page `index` of `file`; one must be secured."""
+def cache_folio(
+    m: Arrays, cpu: int, file: int, first: int, order: int, bits: int, rewritten: bool
+) -> None:
+    """Put 2**order fresh frames, with `bits`, into the page cache as a folio from page `first` on.
+
+    So many must be secured.  What was there is read anew, unless it is `rewritten`
+    (`filemap_add_folio`).
+    """
     f = m.files[file]
-    pfn = take(m, cpu, int(f.kind))
-    frame = m.frames[pfn]
-    frame.index = index
-    frame.maps = 0
-    frame.copy_next = pfn
-    frame.copy_prev = pfn
-    frame.mapping = file
-    frame.bits = F_FILE
-    m.cached[int(f.first) + index] = pfn
-    f.resident += 1
-    return pfn
+    shadow = 0
+    for index in range(first, first + (1 << order)):
+        pfn = take(m, cpu, int(f.kind))
+        frame = m.frames[pfn]
+        frame.index = index
+        frame.maps = 0
+        frame.copy_next = pfn
+        frame.copy_prev = pfn
+        frame.mapping = file
+        frame.bits = F_FILE | bits
+        frame.order = order
+        left = find_shadow(m, file, index)
+        if left != 0:
+            shadow = left
+        store_page(m, file, index, pfn)
+    f.resident += 1 << order
+    if f.kind == KIND_FILE:
+        head = find_page(m, file, first)
+        if shadow != 0 and not rewritten:
+            workingset_refault(m, cpu, head, shadow)
+        folio_add_lru(m, cpu, head)
 
 
 @compiled
-def uncache_page(m: Arrays, cpu: int, file: int, index: int) -> None:
-    """Take page `index` of `file`, which nobody maps, out of the page cache and free its frame."""
+def uncache_page(m: Arrays, cpu: int, file: int, index: int, shadow: int) -> None:
+    """Take page `index` of `file`, which nobody maps, out of the page cache and free its frame.
+
+    All pages of its folio go, the first one first.  `shadow` is what is left behind, or 0.
+    """
     f = m.files[file]
-    at = int(f.first) + index
-    give_back(m, cpu, int(m.cached[at]), int(f.kind))
-    m.cached[at] = 0
+    pfn = find_page(m, file, index)
+    if index & ((1 << int(m.frames[pfn].order)) - 1) == 0:
+        lruvec_release(m, cpu, pfn)
+    give_back(m, cpu, pfn, int(f.kind))
+    erase_page(m, file, index, shadow)
     f.resident -= 1
 
 
@@ -62,14 +93,15 @@ def dirty_folio(m: Arrays, pfn: int) -> None:
     """
     frame = m.frames[pfn]
     frame.bits |= F_DIRTY
-    f = m.files[int(frame.mapping)]
+    file = int(frame.mapping)
+    f = m.files[file]
     if f.kept == 1:
         f.guessed = 1
     if frame.order != 0:
         size = 1 << int(frame.order)
-        first = int(f.first) + int(frame.index) // size * size
-        for at in range(first, first + size):
-            other = m.frames[int(m.cached[at])]
+        first = int(frame.index) // size * size
+        for index in range(first, first + size):
+            other = m.frames[find_page(m, file, index)]
             if other.bits & F_LOCKED == 0:
                 other.bits |= F_DIRTY
 
@@ -81,3 +113,32 @@ def map_cached(m: Arrays, leaf: int, at: int, pfn: int, entry_bits: int) -> None
     frame.refs += 1
     frame.maps += 1
     set_pte(m, leaf, at, mk_pte(pfn, entry_bits))
+
+
+@inlined
+def vma_has_recency(m: Arrays, area: int) -> bool:
+    """Whether use through an area says that a page will be used again, by what was advised."""
+    return bool(m.areas[area].vm_flags & (A_RANDOM | A_SEQUENTIAL) == 0)
+
+
+@compiled
+def note_unmapped(m: Arrays, space: int, entry: int) -> None:
+    """Take note that an address space has lost an entry which mapped a frame of the page cache."""
+    pfn = entry >> PFN_SHIFT
+    if entry & PTE_DIRTY != 0:
+        dirty_folio(m, pfn)
+    count_cached(m, space, int(m.files[int(m.frames[pfn].mapping)].kind), -1)
+    m.pool[0].released += 1
+
+
+@compiled
+def unmap_cached(m: Arrays, cpu: int, space: int, vpn: int, entry: int) -> None:
+    """As `note_unmapped`, of the entry at `vpn` that a program has given back.
+
+    A page that was used through it counts as accessed (`zap_present_folio_ptes`).
+    """
+    pfn = entry >> PFN_SHIFT
+    of_file = m.files[int(m.frames[pfn].mapping)].kind == KIND_FILE
+    note_unmapped(m, space, entry)
+    if entry & PTE_ACCESSED != 0 and of_file and vma_has_recency(m, find_area(m, space, vpn)):
+        folio_mark_accessed(m, cpu, first_page(m, pfn))

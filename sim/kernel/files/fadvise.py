@@ -11,7 +11,8 @@ from sim.kernel.files.fileio import file_call_is_sound
 from sim.kernel.files.readahead import force_read
 from sim.kernel.files.requests import window_room
 from sim.kernel.work import DONE, GROW, MORE, note
-from sim.machine.layout import F_DIRTY, F_LOCKED, Arrays
+from sim.machine.cached import erase_page, find_page, find_shadow
+from sim.machine.layout import F_DIRTY, F_LOCKED, NONE, Arrays
 from sim.machine.work import FRAME_FREE, MADVISE_CALL
 
 NORMAL: Final = 0
@@ -52,14 +53,13 @@ def in_use(m: Arrays, file: int, index: int, low: int, high: int) -> bool:
 
     It reaches out of [low, high), or a page of it is mapped, dirty or under way.
     """
-    f = m.files[file]
-    pages = 1 << int(m.frames[int(m.cached[int(f.first) + index])].order)
+    pages = 1 << int(m.frames[find_page(m, file, index)].order)
     first = index & ~(pages - 1)
     if first < low or first + pages > high:
         return True
-    for page in range(first, min(first + pages, int(f.pages))):
-        pfn = int(m.cached[int(f.first) + page])
-        if pfn != 0:
+    for page in range(first, min(first + pages, int(m.files[file].pages))):
+        pfn = find_page(m, file, page)
+        if pfn != NONE:
             frame = m.frames[pfn]
             if frame.maps > 0 or frame.bits & (F_DIRTY | F_LOCKED) != 0:
                 return True
@@ -79,15 +79,19 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
     freed = 0
     keep_until = 0
     for index in range(first, end):
-        pfn = int(m.cached[int(f.first) + index])
-        if pfn == 0 or index < keep_until:
+        pfn = find_page(m, file, index)
+        if pfn == NONE:
+            if find_shadow(m, file, index) != 0:
+                erase_page(m, file, index, 0)
+            continue
+        if index < keep_until:
             continue
         if in_use(m, file, index, int(o.file_page), last):
             f.kept = 1
             order = int(m.frames[pfn].order)
             keep_until = ((index >> order) + 1) << order
             continue
-        uncache_page(m, cpu, file, index)
+        uncache_page(m, cpu, file, index, 0)
         freed += 1
     note(m, FRAME_FREE, freed)
     o.at += end - first

@@ -10,11 +10,12 @@ it: clean and read-only, so that the file system hears of the next write.  Read 
 from sim.base.jit import compiled
 from sim.kernel.calls.ranges import area_ahead, begin_range
 from sim.kernel.fault.filemap import FILL_PAGES
-from sim.kernel.files.cache import cache_page, dirty_folio
+from sim.kernel.files.cache import cache_folio, dirty_folio
 from sim.kernel.files.readahead import may_read, read_ahead, read_further, read_pages
 from sim.kernel.files.requests import request_room, submit, window_room
 from sim.kernel.rmap import page_mkclean
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, UNDER_WAY, note
+from sim.machine.cached import find_page, first_page, has_page
 from sim.machine.layout import (
     A_SHARED,
     F_AHEAD,
@@ -24,6 +25,7 @@ from sim.machine.layout import (
     NONE,
     Arrays,
 )
+from sim.machine.lru import folio_mark_accessed
 from sim.machine.pool import secure
 from sim.machine.work import CACHE_FILL, MADVISE_CALL, PROTECT_PTE
 
@@ -43,7 +45,8 @@ def file_read_step(m: Arrays, cpu: int, task: int) -> int:
     """Read the next of `pages` pages of `file`, from its page `file_page` on.
 
     A step copies up to 32 pages, or has the device asked: for what is absent, and for more behind
-    a marker (`filemap_get_pages`).
+    a marker (`filemap_get_pages`).  That uses each folio once, but not the one in which the last
+    read ended (`filemap_read`).
     """
     o = m.operations[task]
     if not file_call_is_sound(m, task):
@@ -52,18 +55,18 @@ def file_read_step(m: Arrays, cpu: int, task: int) -> int:
     f = m.files[file]
     first = int(o.file_page + o.at)
     last = int(o.file_page + o.pages)
-    pfn = int(m.cached[int(f.first) + first])
-    if pfn != 0 and m.frames[pfn].bits & F_LOCKED != 0:
+    pfn = find_page(m, file, first)
+    if pfn != NONE and m.frames[pfn].bits & F_LOCKED != 0:
         o.wait_file = file
         o.wait_index = first
         return UNDER_WAY
-    if pfn == 0:
+    if pfn == NONE:
         if not window_room(m, file):
             return GROW
         if not secure(m, cpu, task, 1):
             return SHORT
         read_ahead(m, cpu, task, file, first, last - first)
-        if m.cached[int(f.first) + first] == 0 and may_read(m, cpu, task, file, first, first + 1):
+        if not has_page(m, file, first) and may_read(m, cpu, task, file, first, first + 1):
             read_pages(m, cpu, file, first, 1, 0)
         return MORE
     if m.frames[pfn].bits & F_AHEAD != 0:
@@ -73,10 +76,15 @@ def file_read_step(m: Arrays, cpu: int, task: int) -> int:
         read_further(m, cpu, task, file, index, last - index)
         return MORE
     end = first
+    before = first - 1 if o.at > 0 else int(f.ra_prev) - 1
     while end < min(first + FILL_PAGES, last):
-        pfn = int(m.cached[int(f.first) + end])
-        if pfn == 0 or m.frames[pfn].bits & (F_LOCKED | F_AHEAD) != 0:
+        pfn = find_page(m, file, end)
+        if pfn == NONE or m.frames[pfn].bits & (F_LOCKED | F_AHEAD) != 0:
             break
+        order = int(m.frames[pfn].order)
+        if before < 0 or end >> order != before >> order:
+            folio_mark_accessed(m, cpu, first_page(m, pfn))
+        before = end
         end += 1
     note(m, CACHE_FILL, end - first)
     o.at += end - first
@@ -95,13 +103,13 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
     o = m.operations[task]
     if not file_call_is_sound(m, task):
         return DONE
-    f = m.files[int(o.file)]
+    file = int(o.file)
     first = int(o.file_page + o.at)
     end = min(first + FILL_PAGES, int(o.file_page + o.pages))
     absent = 0
     for index in range(first, end):
-        pfn = int(m.cached[int(f.first) + index])
-        if pfn == 0:
+        pfn = find_page(m, file, index)
+        if pfn == NONE:
             absent += 1
         elif m.frames[pfn].bits & F_LOCKED != 0:
             if index == first:
@@ -113,9 +121,9 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
     if not secure(m, cpu, task, absent):
         return SHORT
     for index in range(first, end):
-        if m.cached[int(f.first) + index] == 0:
-            cache_page(m, cpu, int(o.file), index)
-        dirty_folio(m, int(m.cached[int(f.first) + index]))
+        if not has_page(m, file, index):
+            cache_folio(m, cpu, file, index, 0, 0, True)
+        dirty_folio(m, find_page(m, file, index))
     note(m, CACHE_FILL, end - first)
     o.at += end - first
     return MORE if o.at < o.pages else DONE
@@ -195,12 +203,11 @@ def write_back(m: Arrays, file: int, first: int, end: int) -> None:
 
     They are clean then, and so are the entries that map them shared.
     """
-    f = m.files[file]
     cleaned = 0
     start = NONE
     for index in range(first, end):
-        pfn = int(m.cached[int(f.first) + index])
-        if pfn != 0 and m.frames[pfn].bits & F_DIRTY != 0:
+        pfn = find_page(m, file, index)
+        if pfn != NONE and m.frames[pfn].bits & F_DIRTY != 0:
             cleaned += page_mkclean(m, pfn)
             m.frames[pfn].bits &= ~F_DIRTY
             if start == NONE:

@@ -22,8 +22,9 @@ Read in Linux `mm/readahead.c` and `mm/filemap.c` (`do_sync_mmap_readahead`,
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.kernel.files.requests import add_page, submit
+from sim.kernel.files.requests import add_folio, submit
 from sim.kernel.work import note
+from sim.machine.cached import find_page, has_page
 from sim.machine.layout import (
     A_HUGEPAGE,
     A_RANDOM,
@@ -53,10 +54,9 @@ CHUNK_PAGES: Final = 512
 @compiled
 def absent_pages(m: Arrays, file: int, first: int, end: int) -> int:
     """Count the pages of [first, end) that are not in the cache."""
-    f = m.files[file]
     absent = 0
-    for index in range(first, min(end, int(f.pages))):
-        if m.cached[int(f.first) + index] == 0:
+    for index in range(first, min(end, int(m.files[file].pages))):
+        if not has_page(m, file, index):
             absent += 1
     return absent
 
@@ -91,14 +91,14 @@ def read_pages(m: Arrays, cpu: int, file: int, first: int, pages: int, ahead: in
     mark = first + pages - ahead if 0 < ahead <= pages else NONE
     start = NONE
     for index in range(first, first + pages):
-        if m.cached[int(f.first) + index] != 0:
+        if has_page(m, file, index):
             if start != NONE:
                 submit(m, file, start, index, 0)
                 start = NONE
             continue
         if start == NONE:
             start = index
-        add_page(m, cpu, file, index, 0, F_AHEAD if index == mark else 0)
+        add_folio(m, cpu, file, index, 0, F_AHEAD if index == mark else 0)
     if start != NONE:
         submit(m, file, start, first + pages, 0)
 
@@ -136,8 +136,7 @@ def read_window(m: Arrays, cpu: int, task: int, file: int) -> None:
         if not is_absent(m, file, index, index + pages):
             break
         bits = F_AHEAD if index == mark & ~(pages - 1) else 0
-        for page in range(index, index + pages):
-            add_page(m, cpu, file, page, fits, bits)
+        add_folio(m, cpu, file, index, fits, bits)
         index += pages
     if index > start:
         submit(m, file, start, index, 0)
@@ -207,18 +206,17 @@ def where_walk_begins(m: Arrays, file: int, index: int) -> int:
     the slot of `index` (`xas_descend`), until it comes into another node, of 64 slots.  Folios of
     64 pages and more have a slot of their own, further up.
     """
-    pfn = 0
+    pfn = NONE
     if 0 <= index < m.files[file].pages:
-        pfn = int(m.cached[int(m.files[file].first) + index])
-    order = int(m.frames[pfn].order) if pfn != 0 else 0
+        pfn = find_page(m, file, index)
+    order = int(m.frames[pfn].order) if pfn != NONE else 0
     return index & ~((1 << order) - 1) if order < NODE_ORDER else index
 
 
 @compiled
 def is_there(m: Arrays, file: int, index: int) -> bool:
     """Whether a page is in the page cache, present or under way."""
-    f = m.files[file]
-    return bool(0 <= index < f.pages and m.cached[int(f.first) + index] != 0)
+    return bool(0 <= index < m.files[file].pages and has_page(m, file, index))
 
 
 @compiled
@@ -290,10 +288,10 @@ def read_ahead(m: Arrays, cpu: int, task: int, file: int, index: int, wanted: in
 def read_further(m: Arrays, cpu: int, task: int, file: int, index: int, wanted: int) -> None:
     """Begin the next window: somebody has come to the marker (`page_cache_async_ra`)."""
     f = m.files[file]
-    order = int(m.frames[int(m.cached[int(f.first) + index])].order)
+    order = int(m.frames[find_page(m, file, index)].order)
     first = index & ~((1 << order) - 1)
     for page in range(first, first + (1 << order)):
-        m.frames[int(m.cached[int(f.first) + page])].bits &= ~F_AHEAD
+        m.frames[find_page(m, file, page)].bits &= ~F_AHEAD
     most = most_pages(m, file, wanted)
     if most == 0:
         return

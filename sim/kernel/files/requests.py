@@ -6,7 +6,8 @@ unlocks what has been read.
 """
 
 from sim.base.jit import compiled
-from sim.kernel.files.cache import cache_page
+from sim.kernel.files.cache import cache_folio
+from sim.machine.cached import find_page
 from sim.machine.layout import F_LOCKED, HUGE_PAGES, NONE, PENDING_READS, Arrays
 
 
@@ -40,20 +41,17 @@ def submit(m: Arrays, file: int, first: int, end: int, write: int) -> None:
 
 
 @compiled
-def add_page(m: Arrays, cpu: int, file: int, index: int, order: int, bits: int) -> None:
-    """Put a page into the cache that the device is to fill: it is locked until then."""
-    frame = m.frames[cache_page(m, cpu, file, index)]
-    frame.bits |= F_LOCKED | bits
-    frame.order = order
-    m.pool[0].under_way += 1
+def add_folio(m: Arrays, cpu: int, file: int, first: int, order: int, bits: int) -> None:
+    """Put a folio into the cache that the device is to fill: it is locked until then."""
+    cache_folio(m, cpu, file, first, order, F_LOCKED | bits, False)
+    m.pool[0].under_way += 1 << order
 
 
 @compiled
 def arrived(m: Arrays, file: int, first: int, end: int) -> None:
     """Unlock the pages [first, end): they are present."""
-    f = m.files[file]
     for index in range(first, end):
-        m.frames[int(m.cached[int(f.first) + index])].bits &= ~F_LOCKED
+        m.frames[find_page(m, file, index)].bits &= ~F_LOCKED
     m.pool[0].under_way -= end - first
 
 
@@ -82,5 +80,5 @@ def is_under_way(m: Arrays, file: int, index: int) -> bool:
     """Whether a page of a file is being read; for NONE, whether any is being written."""
     if index == NONE:
         return bool(m.files[file].writing > 0)
-    pfn = int(m.cached[int(m.files[file].first) + index])
-    return bool(pfn != 0 and m.frames[pfn].bits & F_LOCKED != 0)
+    pfn = find_page(m, file, index)
+    return bool(pfn != NONE and m.frames[pfn].bits & F_LOCKED != 0)

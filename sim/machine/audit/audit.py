@@ -13,6 +13,7 @@ from sim.base.jit import compiled
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.audit.complaints import COMPLAINTS, OK
 from sim.machine.audit.folios import audit_folios
+from sim.machine.audit.lru import audit_lru
 from sim.machine.audit.memory import audit_files, audit_frames, audit_free, audit_groups, audit_swap
 from sim.machine.audit.spaces import audit_space
 from sim.machine.layout import (
@@ -63,6 +64,9 @@ def _run_audit(
             committed += m.files[file].committed
     if committed != m.pool[0].committed:
         return 15, committed
+    bad, where = audit_lru(m, np.zeros(len(m.frames), np.int8))
+    if bad != OK:
+        return bad, where
     bad, where = audit_frames(m, seen, charged)
     if bad != OK:
         return bad, where

@@ -36,5 +36,7 @@ COMPLAINTS: Final = {
     31: "a swap slot is not referred to by as many entries as there are",
     32: "the pages of an address space that are swapped out are miscounted",
     33: "a frame is on a per-CPU list of another zone",
+    34: "the lists that reclaim goes by are broken, or miscounted",
+    35: "a page of a file is on no list of its group, or on several",
     16: "copies are not the frames beyond one per page of data",
 }

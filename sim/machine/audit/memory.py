@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from sim.base.jit import compiled
 from sim.machine.audit.complaints import OK
+from sim.machine.cached import find_page
 from sim.machine.layout import (
     F_ANON,
     F_BUDDY,
@@ -80,8 +81,8 @@ def audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
             continue
         resident = 0
         for index in range(int(f.pages)):
-            pfn = int(m.cached[int(f.first) + index])
-            if pfn == 0:
+            pfn = find_page(m, file, index)
+            if pfn == NONE:
                 continue
             frame = m.frames[pfn]
             if frame.bits & F_FILE == 0 or frame.mapping != file or frame.index != index:

@@ -29,6 +29,7 @@ from sim.machine.layout.frames import *
 from sim.machine.layout.groups import *
 from sim.machine.layout.images import *
 from sim.machine.layout.links import *
+from sim.machine.layout.lru import *
 from sim.machine.layout.operations import *
 from sim.machine.layout.pool import *
 from sim.machine.layout.processes import *

@@ -16,6 +16,7 @@ from sim.machine.layout.files import FILE, REQUEST
 from sim.machine.layout.frames import FOLIO, FRAME
 from sim.machine.layout.groups import EVENTS, GROUP, N_KINDS, STOCK
 from sim.machine.layout.images import IMAGE, SEGMENT
+from sim.machine.layout.lru import BATCH_WORDS, LRU_LIST, LRUVEC, SCAN
 from sim.machine.layout.operations import OPERATION
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, SLOTS, ZONE
 from sim.machine.layout.processes import PROCESS
@@ -42,6 +43,10 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "files": (FILE, ()),
     "cached": (INT, ()),
     "requests": (REQUEST, ()),
+    "lrus": (LRU_LIST, ()),
+    "lruvecs": (LRUVEC, ()),
+    "batches": (INT, (BATCH_WORDS,)),
+    "scans": (SCAN, ()),
     "images": (IMAGE, ()),
     "segments": (SEGMENT, ()),
     "touches": (INT, ()),
@@ -122,8 +127,13 @@ class Arrays:
     anon_roots: Any
     files: Any
     cached: NDArray[np.int64]
-    """Frames of files' pages, 0 where a page is not in the page cache."""
+    """What the page cache knows of files' pages, see `sim.machine.cached`."""
     requests: Any
+    lrus: Any
+    lruvecs: Any
+    batches: NDArray[np.int64]
+    """Folios on their way to a list, ``cpu * N_BATCHES + which``."""
+    scans: Any
     images: Any
     segments: Any
     touches: NDArray[np.int64]

@@ -21,6 +21,7 @@ CLOCK = np.dtype(
             "sample_every_ns",
             "samples",
             "runnable",  # tasks that wait for a CPU
+            "flush_ns",  # when statistics of groups are flushed next (`sim.machine.lru`)
             # the receipt of the step under way
             "lines",
             "kind",  # fault kind of this step, or NONE

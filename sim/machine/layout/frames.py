@@ -21,6 +21,18 @@ F_LOCKED: Final = 1 << 16
 """Of a page of a file: the device is reading it, nobody may use it yet (`PG_locked`)."""
 F_AHEAD: Final = 1 << 17
 """Of a page of a file: who comes here has the next pages read (`PG_readahead`)."""
+F_LRU: Final = 1 << 18
+"""Of the first page of a folio, as the next five: it is on one of its group's lists (`PG_lru`)."""
+F_ACTIVE: Final = 1 << 19
+"""It is on the active list, or will be (`PG_active`)."""
+F_REFERENCED: Final = 1 << 20
+"""It was used once since it came to its list (`PG_referenced`)."""
+F_WORKINGSET: Final = 1 << 21
+"""It has been active (`PG_workingset`)."""
+F_BATCHED: Final = 1 << 22
+"""A CPU has collected it, to put it on a list or to activate it."""
+F_RECLAIM: Final = 1 << 23
+"""Reclaim has come to it, found it dirty and waits for it to be written (`PG_reclaim`)."""
 
 HUGE_ORDER: Final = 9
 HUGE_PAGES: Final = 512
@@ -31,7 +43,7 @@ FRAME = np.dtype(
         ("index", "i8"),  # Linux page offset: with `mapping` the reverse map
         ("refs", "i4"),  # references: mappings, and one for the page cache
         ("maps", "i4"),  # page-table entries that map it
-        ("next", "i4"),  # links of the free list it is on
+        ("next", "i4"),  # links of the list it is on: of free frames, or of pages by their use
         ("prev", "i4"),
         ("copy_next", "i4"),  # ring of frames that are versions of one page: COW copies
         ("copy_prev", "i4"),

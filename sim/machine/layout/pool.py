@@ -45,6 +45,7 @@ POOL = np.dtype(
             "cow_copies",  # anonymous frames beyond one per page of data
             "committed",  # pages promised to everybody (`Committed_AS`)
             "under_way",  # pages that the device is reading, or has been asked for
+            "flusher_woken",  # 1 once reclaim found nothing but dirty pages
             "requests",  # rows of `requests` that the device has not taken yet
             "room_requests",
             "next_anon_vma",  # no two areas have been given the same number

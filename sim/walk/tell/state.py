@@ -13,6 +13,7 @@ import numpy as np
 from sim.kernel.fault.pmd import huge_entry
 from sim.kernel.fork.shared_tables import is_shared_table
 from sim.machine.areas import find_area
+from sim.machine.cached import find_page
 from sim.machine.layout import (
     A_DONTFORK,
     A_GROWSDOWN,
@@ -252,10 +253,9 @@ def _cached(m: Arrays, space: Space, area: Area) -> Iterator[tuple[int, int]]:
     a = m.areas[find_area(m, space.slot, area.start)]
     if a.file == NONE:
         return
-    first = int(m.files[int(a.file)].first) + int(a.offset) - area.start
     for vpn in range(area.start, area.end):
-        pfn = int(m.cached[first + vpn])
-        if pfn:
+        pfn = find_page(m, int(a.file), int(a.offset) + vpn - area.start)
+        if pfn != NONE:
             yield vpn, pfn
 
 

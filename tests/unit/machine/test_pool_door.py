@@ -12,7 +12,7 @@ BUILT = "machine/machine.py"
 RECORDS = {"percpu", "buddy", "zones", "groups", "charged"}
 """Arrays that are the door's alone."""
 COLUMNS = {
-    "frames": {"zone", "group", "prev"},
+    "frames": {"zone", "group"},
     "pool": {"free", "reserved"},
     "tasks": {"reserved"},
     "cpus": {"group"},

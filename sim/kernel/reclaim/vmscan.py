@@ -1,0 +1,323 @@
+"""Reclaim: what the page cache loses when a group, or the machine, runs short of memory.
+
+Pages of files only: without swap Linux looks at no others (`SCAN_FILE`).
+
+===============================  ================================================================
+a folio at the inactive tail     so
+===============================  ================================================================
+is under way from the device     is kept
+is mapped by locked memory       becomes active
+used through several areas, or   becomes active
+used twice
+used through one area            is kept, and marked: the next such use makes it active
+is dirty                         is unmapped, marked, and becomes active: somebody else writes it
+else                             is unmapped and dropped, whether read() has used it or not
+===============================  ================================================================
+
+What is kept goes to the head of its list, in the order in which it was there.  Read in Linux 6.18
+`mm/vmscan.c`, whose names these are; `sim.machine.lru` has the lists.
+"""
+
+from typing import Final
+
+from sim.base.jit import compiled
+from sim.kernel.files.cache import uncache_page
+from sim.kernel.reclaim.workingset import workingset_eviction
+from sim.kernel.rmap import folio_referenced, try_to_unmap
+from sim.kernel.work import note
+from sim.machine.cached import find_page
+from sim.machine.layout import (
+    F_ACTIVE,
+    F_DIRTY,
+    F_LOCKED,
+    F_RECLAIM,
+    F_REFERENCED,
+    F_WORKINGSET,
+    LRU_ACTIVE_FILE,
+    LRU_INACTIVE_FILE,
+    NONE,
+    ROOT,
+    Arrays,
+)
+from sim.machine.lru import (
+    flush_if_due,
+    lru_add_drain,
+    lru_pages,
+    lru_tail,
+    lruvec_add_folio,
+    lruvec_del_folio,
+    next_group,
+    workingset_age_nonresident,
+)
+from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE
+
+SWAP_CLUSTER_MAX: Final = 32
+"""Pages of a list that are looked at together; and that a reclaim wants at least."""
+DEF_PRIORITY: Final = 12
+GIB_SHIFT: Final = 18
+"""Pages of 1 GiB, as a power of 2."""
+
+FOLIOREF_RECLAIM: Final = 0
+FOLIOREF_KEEP: Final = 1
+FOLIOREF_ACTIVATE: Final = 2
+
+# -- who asks --------------------------------------------------------------------------------------
+
+
+@compiled
+def shrink_group(m: Arrays, cpu: int, group: int, pages: int) -> int:
+    """Reclaim `pages` of a group and of those in it, or 32 if that is more; return how many.
+
+    The task on `cpu` does it itself; for ROOT, of the whole machine.  What that costs is on the
+    receipt (`try_to_free_mem_cgroup_pages`, `try_to_free_pages`).
+    """
+    scan = m.scans[cpu]
+    scan.group = group
+    scan.kswapd = 0
+    scan.wanted = max(pages, SWAP_CLUSTER_MAX)
+    scan.reclaimed = scan.scanned = 0
+    scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
+    do_try_to_free_pages(m, cpu)
+    note(m, RECLAIM_PAGE, int(scan.scanned))
+    note(m, PAGE_STOLEN, int(scan.reclaimed))
+    return int(scan.reclaimed)
+
+
+@compiled
+def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
+    """Look at ever more of the lists until enough is reclaimed, as this CPU's scan says.
+
+    If nothing came of it: once more, in all groups; then with active pages as well.
+    """
+    scan = m.scans[cpu]
+    while True:
+        scan.priority = DEF_PRIORITY
+        while scan.priority >= 0:
+            shrink_node(m, cpu)
+            if scan.reclaimed >= scan.wanted:
+                break
+            scan.priority -= 1
+        v = m.lruvecs[int(scan.group)]
+        v.seen_activated = v.flushed_activated
+        if scan.reclaimed > 0:
+            return
+        if scan.full_walk == 0:
+            scan.full_walk = 1
+        elif scan.skipped_deactivate == 1:
+            scan.force_deactivate = 1
+            scan.skipped_deactivate = 0
+        else:
+            return
+
+
+@compiled
+def wakeup_flusher(m: Arrays) -> None:
+    """Ask for dirty pages to be written: reclaim has found nothing else."""
+    m.pool[0].flusher_woken = 1
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+
+@compiled
+def shrink_node(m: Arrays, cpu: int) -> None:
+    """Look at the lists of the group that this CPU's scan is for, and of those in it, once.
+
+    Walks stop when enough is reclaimed, and the next one goes on from there, so that each group has
+    its turn; but in the background, and when nothing was found, all are looked at.
+    """
+    scan = m.scans[cpu]
+    prepare_scan_control(m, cpu)
+    top = int(scan.group)
+    if scan.kswapd == 1 or scan.full_walk == 1:
+        group = next_group(m, top, NONE)
+        while group != NONE:
+            shrink_lruvec(m, cpu, group)
+            group = next_group(m, top, group)
+        return
+    v = m.lruvecs[top]
+    v.position = next_group(m, top, int(v.position))
+    if v.position == NONE:
+        v.position = top
+    while v.position != NONE:
+        shrink_lruvec(m, cpu, int(v.position))
+        if scan.reclaimed >= scan.wanted:
+            return
+        v.position = next_group(m, top, int(v.position))
+
+
+@compiled
+def prepare_scan_control(m: Arrays, cpu: int) -> None:
+    """Decide whether active pages may become inactive: there are too many, or pages come back."""
+    flush_if_due(m, cpu)
+    scan = m.scans[cpu]
+    v = m.lruvecs[int(scan.group)]
+    scan.may_deactivate = 1
+    if scan.force_deactivate == 0 and v.flushed_activated == v.seen_activated:
+        low = inactive_is_low(int(v.flushed_inactive_file), int(v.flushed_active_file))
+        scan.may_deactivate = 1 if low else 0
+
+
+@compiled
+def inactive_is_low(inactive: int, active: int) -> bool:
+    """Whether a list of `inactive` pages is too short beside one of `active`.
+
+    As many below 1 GiB, of both together; then a share of 1 in sqrt(10 * GiB).
+    """
+    gib = (inactive + active) >> GIB_SHIFT
+    ratio = 1
+    while (ratio + 1) * (ratio + 1) <= 10 * gib:
+        ratio += 1
+    return inactive * ratio < active
+
+
+@compiled
+def shrink_lruvec(m: Arrays, cpu: int, group: int) -> None:
+    """Look at the lists of one group, as far as the priority says, in portions of 32 pages.
+
+    That ends once as much is reclaimed as is wanted; but not at the first priority, where a task
+    reclaims from the whole machine.
+    """
+    scan = m.scans[cpu]
+    inactive = lru_pages(m, group, LRU_INACTIVE_FILE) >> scan.priority
+    active = lru_pages(m, group, LRU_ACTIVE_FILE) >> scan.priority
+    goes_on = scan.group == ROOT and scan.kswapd == 0 and scan.priority == DEF_PRIORITY
+    reclaimed = 0
+    while inactive > 0 or active > 0:
+        if inactive > 0:
+            portion = min(inactive, SWAP_CLUSTER_MAX)
+            inactive -= portion
+            reclaimed += shrink_inactive_list(m, cpu, group, portion)
+        if active > 0:
+            portion = min(active, SWAP_CLUSTER_MAX)
+            active -= portion
+            if scan.may_deactivate == 1:
+                shrink_active_list(m, cpu, group, portion)
+            else:
+                scan.skipped_deactivate = 1
+        if reclaimed >= scan.wanted and not goes_on:
+            break
+    scan.reclaimed += reclaimed
+
+
+# -- lists -----------------------------------------------------------------------------------------
+
+
+@compiled
+def shrink_inactive_list(m: Arrays, cpu: int, group: int, portion: int) -> int:
+    """Look at `portion` pages at the tail of a group's inactive list; return how many were freed.
+
+    A folio counts for all its pages.  No folio is looked at twice.
+    """
+    lru_add_drain(m, cpu)
+    scan = m.scans[cpu]
+    v = m.lruvecs[group]
+    left = lru_pages(m, group, LRU_INACTIVE_FILE)
+    scanned = reclaimed = activated = 0
+    scan.unqueued_dirty = 0
+    while scanned < portion and left > 0:
+        pfn = lru_tail(m, group, LRU_INACTIVE_FILE)
+        pages = 1 << int(m.frames[pfn].order)
+        scanned += pages
+        left -= pages
+        lruvec_del_folio(m, pfn)
+        if shrink_folio(m, cpu, pfn):
+            reclaimed += pages
+            continue
+        lruvec_add_folio(m, pfn)
+        if m.frames[pfn].bits & F_ACTIVE != 0:
+            activated += pages
+    v.pgactivate += activated
+    workingset_age_nonresident(m, group, activated)
+    if scan.kswapd == 1:
+        v.pgscan_kswapd += scanned
+        v.pgsteal_kswapd += reclaimed
+    else:
+        v.pgscan_direct += scanned
+        v.pgsteal_direct += reclaimed
+    scan.scanned += scanned
+    if scanned > 0 and scan.unqueued_dirty == scanned:
+        wakeup_flusher(m)
+    return reclaimed
+
+
+@compiled
+def shrink_folio(m: Arrays, cpu: int, pfn: int) -> bool:
+    """Free a folio that is on no list, if that may be; else say by its bits which one is its list.
+
+    `shrink_folio_list`, of one.
+    """
+    frame = m.frames[pfn]
+    file = int(frame.mapping)
+    first = int(frame.index)
+    pages = 1 << int(frame.order)
+    if folio_bits(m, file, first, pages) & F_LOCKED != 0:
+        return False
+    scan = m.scans[cpu]
+    if folio_bits(m, file, first, pages) & F_DIRTY != 0:
+        scan.unqueued_dirty += pages
+    references = folio_check_references(m, pfn, int(scan.group))
+    if references != FOLIOREF_RECLAIM:
+        if references == FOLIOREF_ACTIVATE:
+            frame.bits |= F_ACTIVE
+        return False
+    for index in range(first, first + pages):
+        page = find_page(m, file, index)
+        if m.frames[page].maps > 0:
+            try_to_unmap(m, page)
+    if folio_bits(m, file, first, pages) & F_DIRTY != 0:
+        frame.bits |= F_RECLAIM | F_ACTIVE
+        return False
+    shadow = workingset_eviction(m, pfn, int(scan.group))
+    for index in range(first, first + pages):
+        uncache_page(m, cpu, file, index, shadow)
+    return True
+
+
+@compiled
+def folio_bits(m: Arrays, file: int, first: int, pages: int) -> int:
+    """Return the bits that any page of a folio has."""
+    bits = 0
+    for index in range(first, first + pages):
+        bits |= int(m.frames[find_page(m, file, index)].bits)
+    return bits
+
+
+@compiled
+def folio_check_references(m: Arrays, pfn: int, group: int) -> int:
+    """Decide by its use whether a folio is reclaimed; it is old and unreferenced then, or marked.
+
+    A page is mapped by being used, so one use says nothing: it is spared once.
+    """
+    used, locked = folio_referenced(m, pfn, group)
+    if locked:
+        return FOLIOREF_ACTIVATE
+    frame = m.frames[pfn]
+    before = frame.bits & F_REFERENCED
+    frame.bits &= ~F_REFERENCED
+    if used == 0:
+        return FOLIOREF_RECLAIM
+    frame.bits |= F_REFERENCED
+    return FOLIOREF_ACTIVATE if before != 0 or used > 1 else FOLIOREF_KEEP
+
+
+@compiled
+def shrink_active_list(m: Arrays, cpu: int, group: int, portion: int) -> None:
+    """Make `portion` pages at the tail of a group's active list inactive, used or not."""
+    lru_add_drain(m, cpu)
+    scan = m.scans[cpu]
+    v = m.lruvecs[group]
+    left = lru_pages(m, group, LRU_ACTIVE_FILE)
+    scanned = 0
+    while scanned < portion and left > 0:
+        pfn = lru_tail(m, group, LRU_ACTIVE_FILE)
+        frame = m.frames[pfn]
+        pages = 1 << int(frame.order)
+        scanned += pages
+        left -= pages
+        folio_referenced(m, pfn, int(scan.group))
+        lruvec_del_folio(m, pfn)
+        frame.bits = (frame.bits & ~F_ACTIVE) | F_WORKINGSET
+        lruvec_add_folio(m, pfn)
+    v.pgrefill += scanned
+    v.pgdeactivate += scanned

@@ -1,0 +1,86 @@
+"""Lists of pages that reclaim goes by: least recently used ones last.
+
+Each control group has its own (Linux `lruvec`); frames are linked by `next` and `prev`, which are
+free while a frame is in use.  The node of a large folio is the frame of its first page, and counts
+for all of its pages.
+"""
+
+from typing import Final
+
+import numpy as np
+
+LRU_INACTIVE_ANON: Final = 0
+LRU_ACTIVE_ANON: Final = 1
+LRU_INACTIVE_FILE: Final = 2
+LRU_ACTIVE_FILE: Final = 3
+"""Lists of a group, numbered as in Linux (`enum lru_list`); those of anonymous pages are empty."""
+N_LRU: Final = 4
+
+BATCH_PAGES: Final = 31
+"""Folios that a CPU collects before it moves them to lists together (`PAGEVEC_SIZE`)."""
+BATCH_WORDS: Final = BATCH_PAGES + 1
+"""A row of `batches`: how many there are, then the frames of their first pages."""
+BATCH_ADD: Final = 0
+"""Of a CPU's batches: folios that come to a list for the first time."""
+BATCH_ACTIVATE: Final = 1
+"""Folios on an inactive list that are to be active."""
+N_BATCHES: Final = 2
+
+LRU_LIST = np.dtype(
+    [
+        ("head", "i8"),  # the folio that came last, or NONE
+        ("tail", "i8"),  # the one that reclaim looks at first
+        ("pages", "i8"),
+    ]
+)
+"""A list, in row ``group * N_LRU + number``."""
+
+LRUVEC = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            # the groups in it, for walks that go on where the last one stopped
+            "child",  # the first of them, or NONE
+            "sibling",  # the next one in the same group
+            "position",  # where reclaim for this group has come to, or NONE: at the beginning
+            "nonresident_age",  # pages evicted and activated so far
+            # as of the last flush, those of groups in it included
+            "flushed_inactive_file",
+            "flushed_active_file",
+            "flushed_activated",  # pages that were activated because they came back soon
+            "seen_activated",  # the same, when reclaim for this group last ended
+            # counts of this group alone, in pages
+            "pgscan_direct",
+            "pgscan_kswapd",
+            "pgsteal_direct",
+            "pgsteal_kswapd",
+            "pgrefill",  # looked at on the active list
+            "pgactivate",
+            "pgdeactivate",
+            "workingset_refault",  # read again after they were reclaimed
+            "workingset_activate",  # and activated at once
+            "workingset_restore",  # and had been active before
+        )
+    ]
+)
+"""What reclaim knows of a group's memory, a row for each of `groups`."""
+
+SCAN = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "group",  # for which pages are reclaimed
+            "kswapd",  # 1 if in the background
+            "wanted",  # pages to reclaim
+            "reclaimed",
+            "scanned",
+            "priority",  # a list is looked at up to its size >> priority
+            "full_walk",  # 1 if all groups in it are looked at, whatever was reclaimed
+            "may_deactivate",  # 1 if active pages may become inactive
+            "force_deactivate",
+            "skipped_deactivate",  # 1 if some might have, and could not
+            "unqueued_dirty",  # of the portion under way: dirty pages
+        )
+    ]
+)
+"""One reclaim under way, a row a CPU (Linux `scan_control`)."""

@@ -1,0 +1,49 @@
+"""Doors to the page cache: who else links pages, or looks into `cached`."""
+
+import pytest
+from support.writes import Write, modules, writes
+
+BUILT = "machine/machine.py"
+"""It sets up room for the pages of a new file."""
+
+
+def is_of_lists(write: Write) -> bool:
+    """Whether only the door to the lists may write that."""
+    return write.array in {"lrus", "batches"} or (write.array, write.column) == ("frames", "prev")
+
+
+def is_of_the_cache(write: Write) -> bool:
+    return write.array == "cached"
+
+
+def writers(wrong: object) -> set[str]:
+    assert callable(wrong)
+    return {path for path, source in modules() if any(wrong(write) for write in writes(source))}
+
+
+def test_only_the_lists_and_the_buddy_allocator_link_frames_both_ways() -> None:
+    assert writers(is_of_lists) == {"machine/lru.py", "machine/buddy.py"}
+
+
+def test_only_one_module_writes_what_the_page_cache_has() -> None:
+    assert writers(is_of_the_cache) == {"machine/cached.py", BUILT}
+
+
+def test_only_one_module_reads_what_the_page_cache_has() -> None:
+    """A shadow is no frame: whoever compares with 0 takes one for the other."""
+    readers = {path for path, source in modules() if ".cached[" in source}
+    assert readers == {"machine/cached.py", BUILT}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["m.lrus[row].head = pfn", "m.batches[row, 0] += 1", "frame = m.frames[pfn]; frame.prev = 1"],
+)
+def test_a_second_door_to_the_lists_is_found(line: str) -> None:
+    found = writes(f"def steal(m, row, pfn):\n    {line}\n")
+    assert any(is_of_lists(write) for write in found)
+
+
+def test_a_second_door_to_the_cache_is_found() -> None:
+    found = writes("def steal(m, at):\n    m.cached[at] = 0\n")
+    assert any(is_of_the_cache(write) for write in found)
