@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.engine.clock import Clock
@@ -17,6 +18,7 @@ from sim.engine.groups import GroupNames, GroupSpec
 from sim.engine.images import Shelf
 from sim.engine.khugepaged import ALLOC_SLEEP_NS, SCAN_SLEEP_NS, start_khugepaged
 from sim.engine.kills import KillLog
+from sim.engine.kswapd import Bell, start_kswapd
 from sim.engine.lists import ListStore
 from sim.engine.lives import Lives
 from sim.engine.mmap_lock import LockQueue
@@ -120,15 +122,17 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     shortage = Ladders(machine, {ROOT: Ladder([last]), **of_groups})
     signals.heard.append(shortage.interrupted)
     devices = Devices(machine, clock, cpus, spec.devices)
+    bell = Bell(clock)
     driver = Driver(
-        machine, clock, table, cpus, devices, LockQueue(machine, table, cpus), shortage, signals,
-        evidence, burst_steps=spec.burst_steps, horizon_ns=spec.horizon_ns, check=spec.check,
+        machine, clock, table, cpus, devices, LockQueue(machine, table, cpus), shortage, bell,
+        signals, evidence, burst_steps=spec.burst_steps, horizon_ns=spec.horizon_ns,
+        check=spec.check,
     )  # fmt: skip
     lives = Lives(machine, clock, table, figures, evidence, signals, shortage)
     files = FileNames(machine)
     return System(
         machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, names,
-        log, devices, ListStore(machine), files, Shelf(machine, files.row), lives, driver,
+        log, bell, devices, ListStore(machine), files, Shelf(machine, files.row), lives, driver,
     )  # fmt: skip
 
 
@@ -151,6 +155,7 @@ class Simulation:
         sampling.sample_next_ns = 0 if spec.sample_every_ns else FOREVER
         self.machine = machine
         self.system = build_system(machine, spec)
+        self.system.kswapd_bell.first = partial(start_kswapd, self.system)
         self._khugepaged = spec.khugepaged
         self._measurement = Measurement(self.system, spec.stages or {})
         if spec.warmup_ns > 0:

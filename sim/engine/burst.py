@@ -27,7 +27,14 @@ from sim.kernel.reclaim.memcg import make_room
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
 from sim.kernel.work import BEGUN, DONE, MORE, SHORT, UNDER_WAY, note
-from sim.machine.layout import FOREVER, NONE, PENDING_LOCKS, PENDING_QUEUE, ROOT, Arrays
+from sim.machine.layout import (
+    FOREVER,
+    NONE,
+    PENDING_KSWAPD,
+    PENDING_LOCKS,
+    PENDING_QUEUE,
+    Arrays,
+)
 from sim.machine.native import arrays_at
 from sim.machine.turns import STEPS, first_cpu, others_key, set_key
 from sim.observe.histogram import REQUEST, observe
@@ -67,6 +74,8 @@ PICK: Final = 14
 """A plug-in's policy has to pick a task for this CPU."""
 ARRIVED: Final = 15
 """A timer is due (told where a plug-in's policy decides)."""
+KSWAPD_WANTED: Final = 17
+"""It goes on, but kswapd is to be woken."""
 GIVES_WAY: Final = 16
 """It waits for an arrival, and another task could use the CPU: never told."""
 
@@ -123,7 +132,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     if clock.flush_space != 0:
         tlb_finish_mmu(m)
     if status > DONE:
-        if status == SHORT and o.over != ROOT and makes_room(m, cpu, task):
+        if status == SHORT and makes_room(m, cpu, task):
             return MORE
         return status
     if clock.kind == BEGUN:
@@ -224,6 +233,9 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
             return REFUSED[status], now, limit
         limit -= 1
         if m.pool[0].pending != 0:
+            if m.pool[0].pending & PENDING_KSWAPD != 0:
+                m.pool[0].pending &= ~PENDING_KSWAPD
+                return KSWAPD_WANTED, now, limit
             if m.pool[0].pending & PENDING_QUEUE != 0:
                 if m.pool[0].head == task:
                     return SERVED, now, limit

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.engine.cpus import Cpus
     from sim.engine.devices import Devices
     from sim.engine.evidence import Evidence
+    from sim.engine.kswapd import Bell
     from sim.engine.mmap_lock import LockQueue
     from sim.engine.shortage import Ladders
     from sim.engine.signals import Signals
@@ -45,6 +46,7 @@ class Driver:
         devices: Devices,
         locks: LockQueue,
         shortage: Ladders,
+        kswapd: Bell,
         signals: Signals,
         evidence: Evidence,
         *,
@@ -69,6 +71,7 @@ class Driver:
             burst.PAGE_WAITED_FOR: devices.refused,
             burst.INVALID: self._invalid,
             burst.RELEASED: lambda task, cpu: shortage.released(),
+            burst.KSWAPD_WANTED: lambda task, cpu: kswapd.ring(),
             burst.SERVED: lambda task, cpu: shortage.served(task),
         }
         self.tell: Callable[[int], None] | None = None

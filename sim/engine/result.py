@@ -68,6 +68,7 @@ class Measurement:
         self._free_area = 0
         self._some_ns = 0
         self._full_ns = 0
+        self._stalls = 0
 
     def restart(self) -> None:
         """Forget what was counted so far, but not what the levels are now: the end of warm-up."""
@@ -87,6 +88,7 @@ class Measurement:
         self._busy_ns = self._busy_now()
         self._free_area = self._area_now()
         self._some_ns, self._full_ns = system.pressure.so_far_ns()
+        self._stalls = int(m.pool[0].allocation_stalls)
 
     def _busy_now(self) -> int:
         """Return CPU time used up to now; steps under way count up to now only."""
@@ -158,6 +160,7 @@ class Measurement:
             "segfaults": counters["segfaults"],
             **{name: counters[name] for name in SHORTAGE},
             "first_oom_ns": system.kills.entries[0]["t_ns"] if system.kills.entries else None,
+            "direct_reclaims": int(pool.allocation_stalls) - self._stalls,
             "context_switches": int(units[work.CONTEXT_SWITCH]),
             "fault_latency_ns": latencies(m, *FAULT_LINES).summary(),
             "fork_latency_ns": latencies(m, FORK).summary(),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sim.engine.groups import GroupNames
     from sim.engine.images import Shelf
     from sim.engine.kills import KillLog
+    from sim.engine.kswapd import Bell
     from sim.engine.lists import ListStore
     from sim.engine.lives import Lives
     from sim.engine.pressure import Pressure
@@ -43,6 +44,7 @@ class System:
     shortage: Ladders
     groups: GroupNames
     kills: KillLog
+    kswapd_bell: Bell
     devices: Devices
     lists: ListStore
     files: FileNames

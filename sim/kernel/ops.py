@@ -124,6 +124,7 @@ OP_START: Final = Op(23, Image)
 OP_FADVISE: Final = Op(24, FileAdvice)
 OP_COLLAPSE: Final = Op(25, Range, first=BLOCK_LOCK, changes=True)
 OP_KHUGEPAGED: Final = Op(26, Nothing)
+OP_KSWAPD: Final = Op(27, Nothing)
 
 OPS: Final = rows_of(globals(), Op, "OP_")
 """Operations by name, in order of their numbers."""

@@ -40,6 +40,7 @@ from sim.kernel.ops import (
     OP_FREE,
     OP_FSYNC,
     OP_KHUGEPAGED,
+    OP_KSWAPD,
     OP_MADVISE,
     OP_MLOCK,
     OP_MMAP,
@@ -57,6 +58,7 @@ from sim.kernel.ops import (
     Op,
 )
 from sim.kernel.reclaim.khugepaged import khugepaged_step
+from sim.kernel.reclaim.kswapd import kswapd_step
 from sim.kernel.stream import access_step
 from sim.kernel.work import DONE, LOCKED, UNDER_WAY
 from sim.machine.groups import act_for, settle_slab
@@ -82,6 +84,7 @@ STEPS: Mapping[Op[Any], Step] = {
     OP_MLOCK: mlock_step,
     OP_COLLAPSE: collapse_step,
     OP_KHUGEPAGED: khugepaged_step,
+    OP_KSWAPD: kswapd_step,
     OP_ASYNC_COPY: async_copy_step,
     OP_FILE_READ: file_read_step,
     OP_FILE_WRITE: file_write_step,

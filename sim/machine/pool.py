@@ -12,7 +12,10 @@ from typing import Any
 from sim.base.jit import compiled, inlined
 from sim.machine.buddy import buddy_alloc, buddy_free
 from sim.machine.groups import charge, charge_block, secure_charge, uncharge
-from sim.machine.layout import F_PERCPU, N_ORDERS, NONE, PENDING_QUEUE, ROOT, Arrays
+from sim.machine.layout import F_PERCPU, N_ORDERS, NONE, PENDING_KSWAPD, PENDING_QUEUE, ROOT, Arrays
+
+KSWAPD_GIVES_UP = 16
+"""Rounds without a page after which kswapd is not woken any more (`MAX_RECLAIM_RETRIES`)."""
 
 # -- zones ---------------------------------------------------------------------------------------
 
@@ -84,6 +87,25 @@ def take_blocks(m: Arrays, zone: int, mine: Any, frames: int) -> None:
 
 
 @compiled
+def any_zone_has(m: Arrays, high: bool) -> bool:
+    """Whether any zone has as many free frames as its low watermark says, or its `high` one."""
+    for zone in range(int(m.config[0].n_zones)):
+        z = m.zones[zone]
+        if z.free >= (z.high_pages if high else z.low_pages):
+            return True
+    return False
+
+
+@compiled
+def wake_kswapd(m: Arrays) -> None:
+    """Have kswapd woken if it sleeps, and has not given up."""
+    pool = m.pool[0]
+    if pool.kswapd_awake == 0 and pool.kswapd_failures < KSWAPD_GIVES_UP:
+        pool.kswapd_awake = 1
+        pool.pending |= PENDING_KSWAPD
+
+
+@compiled
 def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
     """Bring the lists of `cpu` to at least `wanted` frames; say whether that was possible.
 
@@ -91,6 +113,8 @@ def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
     zone is taken below its min watermark, unless the request is `atomic` (made by a task that is
     being killed); `keep` frames above the watermarks are left for somebody else.
     """
+    if not any_zone_has(m, False):
+        wake_kswapd(m)
     allowed = spare_frames(m, atomic) - keep
     if listed(m, cpu) + allowed < wanted:
         return False

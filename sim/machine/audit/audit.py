@@ -34,6 +34,7 @@ def _run_audit(
     users: NDArray[np.int64],
     uses: NDArray[np.int32],
     charged: NDArray[np.int64],
+    listed: NDArray[np.int8],
 ) -> tuple[int, int]:
     bad, where = audit_free(m, seen)
     if bad != OK:
@@ -64,7 +65,7 @@ def _run_audit(
             committed += m.files[file].committed
     if committed != m.pool[0].committed:
         return 15, committed
-    bad, where = audit_lru(m, np.zeros(len(m.frames), np.int8))
+    bad, where = audit_lru(m, listed)
     if bad != OK:
         return bad, where
     bad, where = audit_frames(m, seen, charged)
@@ -84,7 +85,8 @@ def audit(m: Arrays) -> None:
     users = np.zeros(len(m.files), dtype=np.int64)
     uses = np.zeros(len(m.tables), dtype=np.int32)
     charged = np.zeros((len(m.groups), N_KINDS + 1), dtype=np.int64)
-    bad, where = _run_audit(m, seen, slots, spaces, users, uses, charged)
+    listed = np.zeros(len(m.frames), dtype=np.int8)
+    bad, where = _run_audit(m, seen, slots, spaces, users, uses, charged, listed)
     if bad != OK:
         raise KernelPanicError(COMPLAINTS[bad], f"at {where}")
     audit_folios(m, spaces)

@@ -11,6 +11,8 @@ PENDING_QUEUE: Final = 1
 """In ``pool.pending``: tasks wait for memory, first come first served."""
 PENDING_READS: Final = 2
 """In ``pool.pending``: requests wait for the device to take them."""
+PENDING_KSWAPD: Final = 8
+"""In ``pool.pending``: kswapd sleeps, and should not."""
 PENDING_LOCKS: Final = 4
 """In ``pool.pending``: some who wait for an mmap lock may have it now, in the middle of a call."""
 
@@ -45,6 +47,9 @@ POOL = np.dtype(
             "cow_copies",  # anonymous frames beyond one per page of data
             "committed",  # pages promised to everybody (`Committed_AS`)
             "under_way",  # pages that the device is reading, or has been asked for
+            "kswapd_awake",  # 1 unless it sleeps
+            "kswapd_failures",  # rounds without a page, one after the other
+            "allocation_stalls",  # how often a task had to reclaim from the machine itself
             "flusher_woken",  # 1 once reclaim found nothing but dirty pages
             "requests",  # rows of `requests` that the device has not taken yet
             "room_requests",

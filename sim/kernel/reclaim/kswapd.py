@@ -1,0 +1,47 @@
+"""kswapd: reclaims in the background once free pages are below the low watermark, up to high.
+
+It looks at ever more of the lists (`balance_pgdat`), 32 pages of a group a step, so that others on
+its CPU need not wait for all of it.  After `MAX_RECLAIM_RETRIES` rounds without a page it gives up,
+until a task that reclaimed directly had more luck.  Read in Linux 6.12 `mm/vmscan.c`.  Zones are
+looked at without their reserves for others (`lowmem_reserve`).
+"""
+
+from typing import Final
+
+from sim.base.jit import compiled
+from sim.kernel.reclaim.vmscan import DEF_PRIORITY, SWAP_CLUSTER_MAX, shrink_node
+from sim.kernel.work import DONE, MORE, note
+from sim.machine.layout import ROOT, Arrays
+from sim.machine.pool import any_zone_has
+from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE
+
+MAX_RECLAIM_RETRIES: Final = 16
+
+
+@compiled
+def kswapd_step(m: Arrays, cpu: int, task: int) -> int:
+    """Look at the lists once, at the priority it has come to; `at` counts priorities done."""
+    o = m.operations[task]
+    pool = m.pool[0]
+    if any_zone_has(m, True):
+        pool.kswapd_failures = 0
+        return DONE
+    scan = m.scans[cpu]
+    scan.group = ROOT
+    scan.kswapd = 1
+    scan.wanted = SWAP_CLUSTER_MAX
+    scan.reclaimed = scan.scanned = 0
+    scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
+    scan.priority = DEF_PRIORITY - o.at
+    shrink_node(m, cpu)
+    note(m, RECLAIM_PAGE, int(scan.scanned))
+    note(m, PAGE_STOLEN, int(scan.reclaimed))
+    o.result += scan.reclaimed
+    if scan.reclaimed > 0:
+        return MORE
+    o.at += 1
+    if o.at < DEF_PRIORITY:
+        return MORE
+    if o.result == 0:
+        pool.kswapd_failures += 1
+    return DONE
