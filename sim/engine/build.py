@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.engine.bell import Bell
 from sim.engine.clock import Clock
 from sim.engine.cpus import Cpus
 from sim.engine.devices import DISK, Devices, DeviceSpec
@@ -14,11 +15,12 @@ from sim.engine.driver import Driver
 from sim.engine.evidence import Evidence
 from sim.engine.figures import Figures
 from sim.engine.files import FileNames
+from sim.engine.flusher import start_flusher
 from sim.engine.groups import GroupNames, GroupSpec
 from sim.engine.images import Shelf
 from sim.engine.khugepaged import ALLOC_SLEEP_NS, SCAN_SLEEP_NS, start_khugepaged
 from sim.engine.kills import KillLog
-from sim.engine.kswapd import Bell, start_kswapd
+from sim.engine.kswapd import start_kswapd
 from sim.engine.lists import ListStore
 from sim.engine.lives import Lives
 from sim.engine.mmap_lock import LockQueue
@@ -122,17 +124,18 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     shortage = Ladders(machine, {ROOT: Ladder([last]), **of_groups})
     signals.heard.append(shortage.interrupted)
     devices = Devices(machine, clock, cpus, spec.devices)
-    bell = Bell(clock)
+    kswapd, flusher = Bell(clock), Bell(clock)
     driver = Driver(
-        machine, clock, table, cpus, devices, LockQueue(machine, table, cpus), shortage, bell,
-        signals, evidence, burst_steps=spec.burst_steps, horizon_ns=spec.horizon_ns,
+        machine, clock, table, cpus, devices, LockQueue(machine, table, cpus), shortage, kswapd,
+        flusher, signals, evidence, burst_steps=spec.burst_steps, horizon_ns=spec.horizon_ns,
         check=spec.check,
     )  # fmt: skip
     lives = Lives(machine, clock, table, figures, evidence, signals, shortage)
     files = FileNames(machine)
     return System(
         machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, names,
-        log, bell, devices, ListStore(machine), files, Shelf(machine, files.row), lives, driver,
+        log, kswapd, flusher, devices, ListStore(machine), files, Shelf(machine, files.row),
+        lives, driver,
     )  # fmt: skip
 
 
@@ -156,6 +159,7 @@ class Simulation:
         self.machine = machine
         self.system = build_system(machine, spec)
         self.system.kswapd_bell.first = partial(start_kswapd, self.system)
+        self.system.flusher_bell.first = partial(start_flusher, self.system)
         self._khugepaged = spec.khugepaged
         self._measurement = Measurement(self.system, spec.stages or {})
         if spec.warmup_ns > 0:

@@ -23,13 +23,14 @@ from sim.engine.runqueue import (
 from sim.engine.timers import arrival_ns, first_due_ns
 from sim.kernel.flush import tlb_finish_mmu
 from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
-from sim.kernel.reclaim.memcg import make_room
+from sim.kernel.reclaim.memcg import LATER, ROOM, make_room
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
-from sim.kernel.work import BEGUN, DONE, MORE, SHORT, UNDER_WAY, note
+from sim.kernel.work import BEGUN, DONE, MORE, SHORT, THROTTLED, UNDER_WAY, note
 from sim.machine.layout import (
     FOREVER,
     NONE,
+    PENDING_FLUSHER,
     PENDING_KSWAPD,
     PENDING_LOCKS,
     PENDING_QUEUE,
@@ -52,7 +53,7 @@ FINISHED: Final = 3
 """The operation of the task on this CPU is done."""
 MEMORY_SHORT: Final = 4
 """Its step needs frames that are not there; nothing happened."""
-ROOM: Final = 5
+ROWS_SHORT: Final = 5
 """The arrays need more room; nothing happened."""
 INVALID: Final = 6
 """Its access is invalid (SIGSEGV); nothing happened."""
@@ -76,10 +77,17 @@ ARRIVED: Final = 15
 """A timer is due (told where a plug-in's policy decides)."""
 KSWAPD_WANTED: Final = 17
 """It goes on, but kswapd is to be woken."""
+WRITES_AWAITED: Final = 18
+"""Too many pages of files are dirty; nothing happened."""
+FLUSHER_WANTED: Final = 19
+"""It goes on, but the flusher is to be woken."""
 GIVES_WAY: Final = 16
 """It waits for an arrival, and another task could use the CPU: never told."""
 
-REFUSED: Final = (REACHED, REACHED, MEMORY_SHORT, ROOM, INVALID, MMAP_LOCKED, PAGE_WAITED_FOR)
+REFUSED: Final = (
+    REACHED, REACHED, MEMORY_SHORT, ROWS_SHORT, INVALID, MMAP_LOCKED, PAGE_WAITED_FOR,
+    WRITES_AWAITED,
+)  # fmt: skip
 """Reasons by how a step ended (`sim.kernel.work`), where nothing happened."""
 
 
@@ -132,9 +140,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     if clock.flush_space != 0:
         tlb_finish_mmu(m)
     if status > DONE:
-        if status == SHORT and makes_room(m, cpu, task):
-            return MORE
-        return status
+        return makes_room(m, cpu, task) if status == SHORT else status
     if clock.kind == BEGUN:
         extra_ns = 0  # the access is still to come
     ns = (settle(m, task) + 500) // 1000 + extra_ns
@@ -158,14 +164,15 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
 
 
 @compiled
-def makes_room(m: Arrays, cpu: int, task: int) -> bool:
-    """Spend a step on making room for one that was refused a charge; False if there is none.
+def makes_room(m: Arrays, cpu: int, task: int) -> int:
+    """Spend a step on making room for one that was refused for want of memory; return its status.
 
     A fault then takes as long as its steps do together.
     """
     m.clock[0].lines = 0
-    if not make_room(m, cpu, task):
-        return False
+    room = make_room(m, cpu, task)
+    if room != ROOM:
+        return THROTTLED if room == LATER else SHORT
     c = m.cpus[cpu]
     o = m.operations[task]
     start = int(c.next_ns)
@@ -179,7 +186,7 @@ def makes_room(m: Arrays, cpu: int, task: int) -> bool:
     c.steps += 1
     m.tasks[task].cpu_ns += ns
     follow_peaks(m)
-    return True
+    return MORE
 
 
 @compiled
@@ -236,6 +243,9 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
             if m.pool[0].pending & PENDING_KSWAPD != 0:
                 m.pool[0].pending &= ~PENDING_KSWAPD
                 return KSWAPD_WANTED, now, limit
+            if m.pool[0].pending & PENDING_FLUSHER != 0:
+                m.pool[0].pending &= ~PENDING_FLUSHER
+                return FLUSHER_WANTED, now, limit
             if m.pool[0].pending & PENDING_QUEUE != 0:
                 if m.pool[0].head == task:
                     return SERVED, now, limit

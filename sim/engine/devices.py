@@ -51,6 +51,7 @@ class Device:
         self._machine = machine
         self._clock = clock
         self._came = came
+        self._wrote = wrote
         self.spec = spec
         self._places = simpy.Resource(clock.env, spec.queue_depth)
         self._way = simpy.Resource(clock.env, 1)
@@ -76,7 +77,7 @@ class Device:
         if writes:
             self.writes += 1
             self.pages_written += end - first
-            written(m, file, end - first)
+            written(m, file, first, end)
             self._came(file, _WRITES)
         else:
             self.reads += 1
@@ -96,6 +97,7 @@ class Devices:
         self._waiting: dict[tuple[int, int], WaitList] = {}  # by file and page
         self._turns: dict[int, int] = {}  # by pid: the order in which they began to wait
         self._parked = 0
+        self._throttled = WaitList(cpus)
         self._devices = [Device(machine, clock, spec, self._look_again) for spec in specs]
 
     def __getitem__(self, number: int) -> Device:
@@ -127,8 +129,15 @@ class Devices:
         self._turns[task.pid] = self._parked
         self._parked += 1
 
+    def throttle(self, task: Task, cpu: int) -> None:
+        """Block `task`, on `cpu`, until some dirty pages of files have been written."""
+        self._throttled.park(task, cpu, "dirty pages of files to be written")
+
     def _look_again(self, file: int, pages: range) -> None:
         """Let those go on whose page of `file`, one of `pages`, has come, as they came."""
+        if pages is _WRITES:
+            for task in self._throttled:
+                self._throttled.wake(task)
         m = self._machine.arrays
         come: list[tuple[int, Task, WaitList]] = []
         for page in pages:

@@ -18,11 +18,11 @@ from sim.machine.work import SEGFAULT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sim.engine.bell import Bell
     from sim.engine.clock import Clock
     from sim.engine.cpus import Cpus
     from sim.engine.devices import Devices
     from sim.engine.evidence import Evidence
-    from sim.engine.kswapd import Bell
     from sim.engine.mmap_lock import LockQueue
     from sim.engine.shortage import Ladders
     from sim.engine.signals import Signals
@@ -47,6 +47,7 @@ class Driver:
         locks: LockQueue,
         shortage: Ladders,
         kswapd: Bell,
+        flusher: Bell,
         signals: Signals,
         evidence: Evidence,
         *,
@@ -72,6 +73,8 @@ class Driver:
             burst.INVALID: self._invalid,
             burst.RELEASED: lambda task, cpu: shortage.released(),
             burst.KSWAPD_WANTED: lambda task, cpu: kswapd.ring(),
+            burst.FLUSHER_WANTED: lambda task, cpu: flusher.ring(),
+            burst.WRITES_AWAITED: devices.throttle,
             burst.SERVED: lambda task, cpu: shortage.served(task),
         }
         self.tell: Callable[[int], None] | None = None
@@ -108,7 +111,7 @@ class Driver:
                 self.tell(now_ns)
             if self._check:
                 self._machine.audit()
-            if reason == burst.ROOM:
+            if reason == burst.ROWS_SHORT:
                 self._machine.make_room()
                 continue
             if words.pool[P_PENDING] & PENDING_READS:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import simpy
 
+    from sim.engine.bell import Bell
     from sim.engine.clock import Clock
     from sim.engine.cpus import Cpus
     from sim.engine.devices import Devices
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from sim.engine.groups import GroupNames
     from sim.engine.images import Shelf
     from sim.engine.kills import KillLog
-    from sim.engine.kswapd import Bell
     from sim.engine.lists import ListStore
     from sim.engine.lives import Lives
     from sim.engine.pressure import Pressure
@@ -45,6 +45,7 @@ class System:
     groups: GroupNames
     kills: KillLog
     kswapd_bell: Bell
+    flusher_bell: Bell
     devices: Devices
     lists: ListStore
     files: FileNames

@@ -24,6 +24,7 @@ from sim.machine.layout.fields import (
     FileAdvice,
     FilePages,
     Flags,
+    Flush,
     Image,
     Mapping,
     Nothing,
@@ -125,6 +126,7 @@ OP_FADVISE: Final = Op(24, FileAdvice)
 OP_COLLAPSE: Final = Op(25, Range, first=BLOCK_LOCK, changes=True)
 OP_KHUGEPAGED: Final = Op(26, Nothing)
 OP_KSWAPD: Final = Op(27, Nothing)
+OP_FLUSH: Final = Op(28, Flush)
 
 OPS: Final = rows_of(globals(), Op, "OP_")
 """Operations by name, in order of their numbers."""

@@ -36,6 +36,7 @@ from sim.kernel.ops import (
     OP_FADVISE,
     OP_FILE_READ,
     OP_FILE_WRITE,
+    OP_FLUSH,
     OP_FORK,
     OP_FREE,
     OP_FSYNC,
@@ -57,6 +58,7 @@ from sim.kernel.ops import (
     WRITE_LOCK,
     Op,
 )
+from sim.kernel.reclaim.flusher import flush_step
 from sim.kernel.reclaim.khugepaged import khugepaged_step
 from sim.kernel.reclaim.kswapd import kswapd_step
 from sim.kernel.stream import access_step
@@ -85,6 +87,7 @@ STEPS: Mapping[Op[Any], Step] = {
     OP_COLLAPSE: collapse_step,
     OP_KHUGEPAGED: khugepaged_step,
     OP_KSWAPD: kswapd_step,
+    OP_FLUSH: flush_step,
     OP_ASYNC_COPY: async_copy_step,
     OP_FILE_READ: file_read_step,
     OP_FILE_WRITE: file_write_step,

@@ -23,6 +23,8 @@ LOCKED: Final = 5
 """Nothing happened: another task holds the mmap lock."""
 UNDER_WAY: Final = 6
 """Nothing happened: a page of a file is still being read from the device."""
+THROTTLED: Final = 7
+"""Nothing happened: too many pages of files are dirty; it waits until a device has written some."""
 
 BEGUN: Final = -2
 """In place of a fault's kind: the step has begun a fault that a later step will serve."""

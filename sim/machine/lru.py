@@ -76,6 +76,27 @@ def lruvec_add_folio(m: Arrays, pfn: int) -> None:
 
 
 @compiled
+def folio_rotate_reclaimable(m: Arrays, pfn: int) -> None:
+    """Put a folio at the tail of its inactive list: reclaim waits for it (`lru_move_tail`)."""
+    frame = m.frames[pfn]
+    if frame.bits & F_LRU == 0:
+        return
+    lruvec_del_folio(m, pfn)
+    frame.bits &= ~F_ACTIVE
+    lru = m.lrus[folio_lru_list(m, pfn)]
+    tail = int(lru.tail)
+    frame.prev = tail
+    frame.next = NONE
+    if tail == NONE:
+        lru.head = pfn
+    else:
+        m.frames[tail].next = pfn
+    lru.tail = pfn
+    lru.pages += 1 << int(frame.order)
+    frame.bits |= F_LRU
+
+
+@compiled
 def lruvec_del_folio(m: Arrays, pfn: int) -> None:
     """Take a folio off the list it is on."""
     frame = m.frames[pfn]

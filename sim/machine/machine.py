@@ -84,7 +84,7 @@ def _blank(record: np.dtype[Any], *none: str) -> Any:
     return blank
 
 
-_NEW_FILE: Final = _blank(FILE, "next", "areas", "ra_prev")
+_NEW_FILE: Final = _blank(FILE, "next", "areas", "ra_prev", "dirty_since_ns")
 _NEW_TASK: Final = _blank(
     TASK, "space", "old_space", "cpu", "pin", "stack", "evict", "cached_area", "cached_tag",
     "cached_leaf", "cached_space",
@@ -148,6 +148,7 @@ class Machine:
         m.buddy.head = NONE
         m.groups[ROOT].parent = NONE
         m.groups[ROOT].limit = FOREVER
+        pool.n_groups = 1
         new_lruvec(m, ROOT)
         m.clock[0].flush_ns = FLUSH_NS
 
@@ -281,6 +282,7 @@ class Machine:
         g.oom_group = int(oom_group)
         new_lruvec(m, row)
         self.n_groups += 1
+        m.pool[0].n_groups = self.n_groups
         return row
 
     def put_into_group(self, task: int, group: int) -> None:

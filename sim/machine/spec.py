@@ -50,6 +50,9 @@ class HostSpec:
     read_ahead_pages: int = 32
     largest_read_pages: int = 320
     swap_pages: int = 0
+    cgroup: int = 2
+    dirty_ratio: int = 20
+    dirty_background_ratio: int = 10
 
     @property
     def ram_pages(self) -> int:
@@ -85,6 +88,9 @@ def configuration(host: HostSpec) -> dict[str, int]:
     return {
         "n_zones": max(1, len(host.zones)),
         "n_cpus": host.cpus,
+        "cgroup": host.cgroup,
+        "dirty_ratio": host.dirty_ratio,
+        "dirty_background_ratio": host.dirty_background_ratio,
         "stocks": N_STOCKS if rules_of(host.kernel) & R_STOCKS else 1,
         "ram": host.ram_pages,
         "rules": rules_of(host.kernel),

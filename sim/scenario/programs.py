@@ -98,8 +98,6 @@ def resolve_process(
         ) from None
     with blaming(programs[name]):
         process = checked(model, document, path, dict(raw)).model_dump()
-        if process["nice"] == 0:  # runs are known by what they resolve to, older ones without it
-            del process["nice"]
         try:
             check_arguments(programs[name], keyword_arguments(programs[name], process))
         except ValueError as error:

@@ -9,6 +9,7 @@ from typing import Final
 from sim.base.jit import compiled
 from sim.kernel.fault.fault import access
 from sim.kernel.fault.pmd import huge_entry
+from sim.kernel.files.dirty import set_page_dirty
 from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE, note
 from sim.machine.areas import find_area
@@ -25,6 +26,7 @@ from sim.machine.layout import (
     A_SHARED,
     A_WRITE,
     F_DIRTY,
+    F_FILE,
     F_LARGE,
     F_WRITTEN,
     KIND_ANON,
@@ -134,6 +136,9 @@ def make_dirty(m: Arrays, entry: int) -> bool:
 @compiled
 def dirty_page(m: Arrays, pfn: int) -> None:
     """Make a page dirty, and with it all of its folio."""
+    if m.frames[pfn].bits & F_FILE != 0:
+        set_page_dirty(m, pfn)
+        return
     if m.frames[pfn].bits & F_LARGE == 0:
         m.frames[pfn].bits |= F_DIRTY
         return

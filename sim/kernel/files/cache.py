@@ -1,6 +1,7 @@
 """Pages of the page cache: how they get into it and out of it, and what maps them."""
 
 from sim.base.jit import compiled, inlined
+from sim.kernel.files.dirty import cancel_dirty, set_page_dirty
 from sim.kernel.reclaim.workingset import workingset_refault
 from sim.machine.area_tree import find_area
 from sim.machine.cached import erase_page, find_page, find_shadow, first_page, store_page
@@ -11,6 +12,7 @@ from sim.machine.layout import (
     F_DIRTY,
     F_FILE,
     F_LOCKED,
+    F_WRITEBACK,
     KIND_FILE,
     KIND_SHMEM,
     PFN_SHIFT,
@@ -65,6 +67,8 @@ def uncache_page(m: Arrays, cpu: int, file: int, index: int, shadow: int) -> Non
     pfn = find_page(m, file, index)
     if index & ((1 << int(m.frames[pfn].order)) - 1) == 0:
         lruvec_release(m, cpu, pfn)
+    if m.frames[pfn].bits & (F_DIRTY | F_WRITEBACK) != 0:
+        cancel_dirty(m, pfn)
     give_back(m, cpu, pfn, int(f.kind))
     erase_page(m, file, index, shadow)
     f.resident -= 1
@@ -92,7 +96,7 @@ def dirty_folio(m: Arrays, pfn: int) -> None:
     passes over them.
     """
     frame = m.frames[pfn]
-    frame.bits |= F_DIRTY
+    set_page_dirty(m, pfn)
     file = int(frame.mapping)
     f = m.files[file]
     if f.kept == 1:
@@ -101,9 +105,9 @@ def dirty_folio(m: Arrays, pfn: int) -> None:
         size = 1 << int(frame.order)
         first = int(frame.index) // size * size
         for index in range(first, first + size):
-            other = m.frames[find_page(m, file, index)]
-            if other.bits & F_LOCKED == 0:
-                other.bits |= F_DIRTY
+            other = find_page(m, file, index)
+            if m.frames[other].bits & F_LOCKED == 0:
+                set_page_dirty(m, other)
 
 
 @compiled

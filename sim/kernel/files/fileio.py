@@ -11,10 +11,11 @@ from sim.base.jit import compiled
 from sim.kernel.calls.ranges import area_ahead, begin_range
 from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.cache import cache_folio, dirty_folio
+from sim.kernel.files.dirty import begin_writeback, must_wait_for_writes
 from sim.kernel.files.readahead import may_read, read_ahead, read_further, read_pages
 from sim.kernel.files.requests import request_room, submit, window_room
 from sim.kernel.rmap import page_mkclean
-from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, UNDER_WAY, note
+from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, THROTTLED, UNDER_WAY, note
 from sim.machine.cached import find_page, first_page, has_page
 from sim.machine.layout import (
     A_SHARED,
@@ -118,6 +119,8 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
                 return UNDER_WAY
             end = index
             break
+    if must_wait_for_writes(m, int(m.cpus[cpu].group)):
+        return THROTTLED
     if not secure(m, cpu, task, absent):
         return SHORT
     for index in range(first, end):
@@ -209,7 +212,7 @@ def write_back(m: Arrays, file: int, first: int, end: int) -> None:
         pfn = find_page(m, file, index)
         if pfn != NONE and m.frames[pfn].bits & F_DIRTY != 0:
             cleaned += page_mkclean(m, pfn)
-            m.frames[pfn].bits &= ~F_DIRTY
+            begin_writeback(m, pfn)
             if start == NONE:
                 start = index
         elif start != NONE:

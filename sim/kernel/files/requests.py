@@ -7,6 +7,7 @@ unlocks what has been read.
 
 from sim.base.jit import compiled
 from sim.kernel.files.cache import cache_folio
+from sim.kernel.files.dirty import end_writeback
 from sim.machine.cached import find_page
 from sim.machine.layout import F_LOCKED, HUGE_PAGES, NONE, PENDING_READS, Arrays
 
@@ -56,9 +57,13 @@ def arrived(m: Arrays, file: int, first: int, end: int) -> None:
 
 
 @compiled
-def written(m: Arrays, file: int, pages: int) -> None:
-    """Take note that the device has written pages of a file."""
-    m.files[file].writing -= pages
+def written(m: Arrays, file: int, first: int, end: int) -> None:
+    """Take note that the device has written the pages [first, end) of a file."""
+    m.files[file].writing -= end - first
+    for index in range(first, end):
+        pfn = find_page(m, file, index)
+        if pfn != NONE:
+            end_writeback(m, pfn)
 
 
 @compiled
@@ -68,7 +73,7 @@ def arrive_at_once(m: Arrays) -> None:
     for number in range(int(pool.requests)):
         r = m.requests[number]
         if r.write == 1:
-            written(m, int(r.file), int(r.end - r.first))
+            written(m, int(r.file), int(r.first), int(r.end))
         else:
             arrived(m, int(r.file), int(r.first), int(r.end))
     pool.requests = 0

@@ -12,16 +12,24 @@ A task that the machine has no frames for reclaims from everybody (`mm/page_allo
 from typing import Final
 
 from sim.base.jit import compiled
+from sim.kernel.files.dirty import wake_flusher
 from sim.kernel.reclaim.vmscan import shrink_group
 from sim.machine.groups import count_event, drain_all_stock, margin
 from sim.machine.layout import EV_FAILCNT, EV_MAX, ROOT, Arrays
 
 MAX_RECLAIM_RETRIES: Final = 16
 
+NO_ROOM: Final = 0
+"""Nothing can be had."""
+ROOM: Final = 1
+"""Something was reclaimed: the task may try again."""
+LATER: Final = 2
+"""Pages of files are dirty: some can be had once a device has written them."""
+
 
 @compiled
-def make_room(m: Arrays, cpu: int, task: int) -> bool:
-    """Make room for a task whose step was refused; whether it may try again.
+def make_room(m: Arrays, cpu: int, task: int) -> int:
+    """Make room for a task whose step was refused: `ROOM`, `LATER` or `NO_ROOM`.
 
     `over` says where, `need` how many pages it asked for.  What that costs is on the receipt.
     """
@@ -35,27 +43,41 @@ def make_room(m: Arrays, cpu: int, task: int) -> bool:
             m.events[over, EV_FAILCNT] += 1
         reclaimed = shrink_group(m, cpu, over, need)
         if margin(m, over) >= need:
-            return True
+            return ROOM
         if attempt == 0:
             drain_all_stock(m, over)
             if margin(m, over) >= need:
-                return True
+                return ROOM
         elif reclaimed > 0:
-            return True
-    return False
+            return ROOM
+        elif waits_for_writeback(m, over):
+            return LATER
+    return NO_ROOM
 
 
 @compiled
-def reclaim_directly(m: Arrays, cpu: int, need: int) -> bool:
-    """Reclaim from the whole machine; whether anything came of it."""
+def waits_for_writeback(m: Arrays, group: int) -> bool:
+    """Whether pages of a group are dirty or being written; the dirty ones are written then."""
+    if m.groups[group].dirty == 0 and m.groups[group].writeback == 0:
+        return False
+    m.pool[0].flusher_woken = 1
+    wake_flusher(m)
+    return True
+
+
+@compiled
+def reclaim_directly(m: Arrays, cpu: int, need: int) -> int:
+    """Reclaim from the whole machine, for a task that it has no frames for."""
     for _ in range(MAX_RECLAIM_RETRIES):
         if shrink_group(m, cpu, ROOT, need) > 0:
             m.pool[0].allocation_stalls += 1
             m.pool[0].kswapd_failures = 0
-            return True
+            return ROOM
+        if waits_for_writeback(m, ROOT):
+            return LATER
         if m.scans[cpu].scanned == 0:
             break  # there is nothing to look at
-    return False
+    return NO_ROOM
 
 
 @compiled

@@ -22,6 +22,7 @@ from typing import Final
 
 from sim.base.jit import compiled
 from sim.kernel.files.cache import uncache_page
+from sim.kernel.files.dirty import wake_flusher
 from sim.kernel.reclaim.workingset import workingset_eviction
 from sim.kernel.rmap import folio_referenced, try_to_unmap
 from sim.kernel.work import note
@@ -33,6 +34,7 @@ from sim.machine.layout import (
     F_RECLAIM,
     F_REFERENCED,
     F_WORKINGSET,
+    F_WRITEBACK,
     LRU_ACTIVE_FILE,
     LRU_INACTIVE_FILE,
     NONE,
@@ -114,6 +116,7 @@ def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
 def wakeup_flusher(m: Arrays) -> None:
     """Ask for dirty pages to be written: reclaim has found nothing else."""
     m.pool[0].flusher_woken = 1
+    wake_flusher(m)
 
 
 # -- groups ----------------------------------------------------------------------------------------
@@ -251,7 +254,8 @@ def shrink_folio(m: Arrays, cpu: int, pfn: int) -> bool:
     file = int(frame.mapping)
     first = int(frame.index)
     pages = 1 << int(frame.order)
-    if folio_bits(m, file, first, pages) & F_LOCKED != 0:
+    if folio_bits(m, file, first, pages) & (F_LOCKED | F_WRITEBACK) != 0:
+        frame.bits |= F_RECLAIM
         return False
     scan = m.scans[cpu]
     if folio_bits(m, file, first, pages) & F_DIRTY != 0:

@@ -75,6 +75,13 @@ class FileAdvice(FilePages):
     advice: int
 
 
+class Flush(TypedDict):
+    """What the flusher is woken for."""
+
+    flush_why: int
+    """`PERIODIC` or `BY_NEED` (`sim.kernel.reclaim.flusher`)."""
+
+
 class Mapping(Range, FilePages):
     """A new area, and what it maps."""
 
@@ -138,7 +145,7 @@ FIELDS = tuple(
     dict.fromkeys(
         name
         for given in (
-            *(Range, Access, Demand, FileAdvice, Mapping, Flags, Populate, Remapping),
+            *(Range, Access, Demand, FileAdvice, Flush, Mapping, Flags, Populate, Remapping),
             *(Child, Exec),
         )
         for name in given.__annotations__

@@ -17,6 +17,8 @@ FILE = np.dtype(
             "at",  # the next page to evict
             "next",  # the next file to evict; of a free row, the next one
             "fills",  # 1 if mapping it brings all of it into the page cache, as if read before
+            "dirty",  # pages that are only in memory
+            "dirty_since_ns",  # when the flusher first found it so, or NONE
             "writing",  # pages that the device is writing, or has been asked to
             "random",  # 1 after POSIX_FADV_RANDOM: read() reads nothing ahead
             "kept",  # 1 once a call that drops pages has found some in use

@@ -33,6 +33,8 @@ F_BATCHED: Final = 1 << 22
 """A CPU has collected it, to put it on a list or to activate it."""
 F_RECLAIM: Final = 1 << 23
 """Reclaim has come to it, found it dirty and waits for it to be written (`PG_reclaim`)."""
+F_WRITEBACK: Final = 1 << 24
+"""Of a page of a file: a device is writing it (`PG_writeback`)."""
 
 HUGE_ORDER: Final = 9
 HUGE_PAGES: Final = 512

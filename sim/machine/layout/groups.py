@@ -22,6 +22,8 @@ GROUP = np.dtype(
             "usage",  # pages of it and of groups in it, stocks included; nothing is the root's
             "peak",  # the most there were
             "limit",  # the most there may be (`memory.max`), FOREVER for no limit
+            "dirty",  # pages of files that are dirty, of it and of groups in it
+            "writeback",  # that a device is writing
             "oom_group",  # 1 if all of it is killed together
             "slab",  # bytes of kernel objects: processes and areas (`sim.machine.groups`)
             "slab_pages",  # whole pages charged for them

@@ -13,6 +13,8 @@ PENDING_READS: Final = 2
 """In ``pool.pending``: requests wait for the device to take them."""
 PENDING_KSWAPD: Final = 8
 """In ``pool.pending``: kswapd sleeps, and should not."""
+PENDING_FLUSHER: Final = 16
+"""In ``pool.pending``: the flusher sleeps, and should not."""
 PENDING_LOCKS: Final = 4
 """In ``pool.pending``: some who wait for an mmap lock may have it now, in the middle of a call."""
 
@@ -50,6 +52,8 @@ POOL = np.dtype(
             "kswapd_awake",  # 1 unless it sleeps
             "kswapd_failures",  # rounds without a page, one after the other
             "allocation_stalls",  # how often a task had to reclaim from the machine itself
+            "n_groups",
+            "flusher_awake",  # 1 unless it sleeps
             "flusher_woken",  # 1 once reclaim found nothing but dirty pages
             "requests",  # rows of `requests` that the device has not taken yet
             "room_requests",
