@@ -9,6 +9,7 @@ from sim.engine.daemons import start_daemon
 from sim.kernel import ops
 from sim.kernel.reclaim.flusher import BY_NEED, PERIODIC
 from sim.machine.layout import ROOT
+from sim.machine.layout.fields import Flush
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,14 +27,14 @@ def start_flusher(system: System) -> None:
 
     def flush(flusher: Process) -> Generator[Any, Any, None]:
         while True:
-            yield from flusher.calls.do("flusher", ops.OP_FLUSH, {"flush_why": BY_NEED})
+            yield from flusher.calls.do("flusher", ops.OP_FLUSH, Flush(flush_why=BY_NEED))
             m.pool[0].flusher_awake = 0
             woken = system.flusher_bell.awaited()
             while m.groups[ROOT].dirty > 0 and not woken.triggered:
                 timer = system.clock.timer(WRITEBACK_NS, background=True)
                 yield timer | woken
                 if not woken.triggered:
-                    yield from flusher.calls.do("flusher", ops.OP_FLUSH, {"flush_why": PERIODIC})
+                    yield from flusher.calls.do("flusher", ops.OP_FLUSH, Flush(flush_why=PERIODIC))
             if not woken.triggered:
                 yield woken
 

@@ -20,7 +20,7 @@ def start_kswapd(system: System) -> None:
 
     def balance(kswapd: Process) -> Generator[Any, Any, None]:
         while True:
-            yield from kswapd.calls.do("kswapd", ops.OP_KSWAPD)
+            yield from kswapd.calls.do("kswapd", ops.OP_KSWAPD, {})
             words.kswapd_awake = 0
             yield system.kswapd_bell.awaited()
 
