@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.engine.daemons import start_daemon
 from sim.kernel import ops
+from sim.machine.layout.fields import Nothing
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -20,7 +21,7 @@ def start_kswapd(system: System) -> None:
 
     def balance(kswapd: Process) -> Generator[Any, Any, None]:
         while True:
-            yield from kswapd.calls.do("kswapd", ops.OP_KSWAPD, {})
+            yield from kswapd.calls.do("kswapd", ops.OP_KSWAPD, Nothing())
             words.kswapd_awake = 0
             yield system.kswapd_bell.awaited()
 
