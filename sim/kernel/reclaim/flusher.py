@@ -61,7 +61,7 @@ def flush_step(m: Arrays, cpu: int, task: int) -> int:
 @compiled
 def next_dirty(m: Arrays, file: int, now_ns: int, why: int) -> int:
     """Return the next file, from `file` on, whose dirty pages are to be written; or NONE."""
-    while file < m.pool[0].used_files:
+    while file < m.slots[SLOTS_FILES].room:
         f = m.files[file]
         if f.kind == KIND_FILE and f.dirty > 0:
             if why == BY_NEED:
