@@ -14,7 +14,7 @@ from sim.kernel.files.dirty import over_threshold
 from sim.kernel.files.fileio import write_back
 from sim.kernel.files.requests import request_room
 from sim.kernel.work import DONE, GROW, MORE
-from sim.machine.layout import KIND_FILE, NONE, Arrays
+from sim.machine.layout import KIND_FILE, NONE, SLOTS_FILES, Arrays
 
 EXPIRE_NS: Final = 30_000_000_000
 PERIODIC: Final = 0
