@@ -10,6 +10,7 @@ from sim.base.jit import plain
 from sim.base.units import PAGE_BYTES
 from sim.machine.audit.audit import audit
 from sim.machine.buddy import add_free_range
+from sim.machine.cached import tree_nodes
 from sim.machine.groups import (
     ANON_VMA_SLAB_BYTES,
     AREA_SLAB_BYTES,
@@ -133,7 +134,8 @@ class Machine:
         self._free_tasks = list(range(_FIRST_SLOTS - 1, -1, -1))
         self._free_processes = list(range(_FIRST_SLOTS - 1, -1, -1))
         self._cached = Segments()
-        self._cached_at: dict[int, int] = {}  # by row of the file
+        self._nodes = Segments()
+        self._cached_at: dict[int, tuple[int, int]] = {}  # pages and nodes, by row of the file
 
     def _set_up_pool(self) -> None:
         m = self.arrays
@@ -329,7 +331,7 @@ class Machine:
         row = _take_row(m.slots[SLOTS_FILES], m.files)
         m.files[row] = _NEW_FILE
         f = m.files[row]
-        f.first = self._room_in_cache(row, pages)
+        f.first, f.nodes = self._room_in_cache(row, pages)
         f.kind = kind
         f.pages = pages
         f.known = int(known)
@@ -337,16 +339,20 @@ class Machine:
         f.ra_pages = m.config[0].read_ahead
         return row
 
-    def _room_in_cache(self, row: int, pages: int) -> int:
-        """Return where the pages of a file lie in `cached`, in place of those of the last one."""
+    def _room_in_cache(self, row: int, pages: int) -> tuple[int, int]:
+        """Return where a file's pages and nodes lie, in place of those that its row had before."""
         m = self.arrays
-        if row in self._cached_at:
-            self._cached.give(self._cached_at[row])
-        start = self._cached_at[row] = self._cached.take(pages)
-        while self._cached.end > len(m.cached):
-            m.grow("cached")
-        m.cached[start : start + pages] = 0
-        return start
+        stores = ("cached", self._cached, pages), ("nodes", self._nodes, tree_nodes(pages))
+        for (_, segments, _), start in zip(stores, self._cached_at.get(row, ()), strict=False):
+            segments.give(start)
+        starts = []
+        for name, segments, elements in stores:
+            starts.append(segments.take(elements))
+            while segments.end > len(getattr(m, name)):
+                m.grow(name)
+            getattr(m, name)[starts[-1] : starts[-1] + elements] = 0
+        self._cached_at[row] = starts[0], starts[1]
+        return self._cached_at[row]
 
     def drop_file(self, row: int) -> None:
         """Forget a file that was never mapped."""

@@ -28,14 +28,8 @@ from sim.kernel.files.cache import (
     map_cached,
     uncache_page,
 )
-from sim.kernel.files.readahead import (
-    absent_pages,
-    hit,
-    may_read,
-    read_around,
-    read_further,
-    read_pages,
-)
+from sim.kernel.files.readahead import hit, read_around, read_further
+from sim.kernel.files.reads import absent_pages, read_range
 from sim.kernel.files.requests import window_room
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page
@@ -192,8 +186,8 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
             if not secure(m, cpu, task, 1):
                 return SHORT
             read_around(m, cpu, task, area, index)
-            if not has_page(m, file, index) and may_read(m, cpu, task, file, index, index + 1):
-                read_pages(m, cpu, file, index, 1, 0)
+            if not has_page(m, file, index):
+                read_range(m, cpu, task, file, index, 1, 0)
             note(m, MAJOR_FAULT, 1)
             o.waits = 2
         m.clock[0].kind = BEGUN

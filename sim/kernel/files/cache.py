@@ -48,7 +48,7 @@ def cache_folio(
         left = find_shadow(m, file, index)
         if left != 0:
             shadow = left
-        store_page(m, file, index, pfn)
+        store_page(m, cpu, file, index, pfn, order)
     f.resident += 1 << order
     if f.kind == KIND_FILE:
         head = find_page(m, file, first)
@@ -70,7 +70,7 @@ def uncache_page(m: Arrays, cpu: int, file: int, index: int, shadow: int) -> Non
     if m.frames[pfn].bits & (F_DIRTY | F_WRITEBACK) != 0:
         cancel_dirty(m, pfn)
     give_back(m, cpu, pfn, int(f.kind))
-    erase_page(m, file, index, shadow)
+    erase_page(m, cpu, file, index, shadow)
     f.resident -= 1
 
 

@@ -82,7 +82,7 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
         pfn = find_page(m, file, index)
         if pfn == NONE:
             if find_shadow(m, file, index) != 0:
-                erase_page(m, file, index, 0)
+                erase_page(m, cpu, file, index, 0)
             continue
         if index < keep_until:
             continue

@@ -12,7 +12,8 @@ from sim.kernel.calls.ranges import area_ahead, begin_range
 from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.cache import cache_folio, dirty_folio
 from sim.kernel.files.dirty import begin_writeback, must_wait_for_writes
-from sim.kernel.files.readahead import may_read, read_ahead, read_further, read_pages
+from sim.kernel.files.readahead import read_ahead, read_further
+from sim.kernel.files.reads import read_range
 from sim.kernel.files.requests import request_room, submit, window_room
 from sim.kernel.rmap import page_mkclean
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, THROTTLED, UNDER_WAY, note
@@ -67,8 +68,8 @@ def file_read_step(m: Arrays, cpu: int, task: int) -> int:
         if not secure(m, cpu, task, 1):
             return SHORT
         read_ahead(m, cpu, task, file, first, last - first)
-        if not has_page(m, file, first) and may_read(m, cpu, task, file, first, first + 1):
-            read_pages(m, cpu, file, first, 1, 0)
+        if not has_page(m, file, first):
+            read_range(m, cpu, task, file, first, 1, 0)
         return MORE
     if m.frames[pfn].bits & F_AHEAD != 0:
         if not window_room(m, file):

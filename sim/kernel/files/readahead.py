@@ -22,6 +22,16 @@ Read in Linux `mm/readahead.c` and `mm/filemap.c` (`do_sync_mmap_readahead`,
 from typing import Final
 
 from sim.base.jit import compiled
+from sim.kernel.files.reads import (
+    AT_ONCE,
+    NO_ROOM,
+    ONE_BY_ONE,
+    absent_pages,
+    makes_room,
+    read_pages,
+    read_range,
+    room_for,
+)
 from sim.kernel.files.requests import add_folio, submit
 from sim.kernel.work import note
 from sim.machine.cached import find_page, has_page
@@ -33,6 +43,7 @@ from sim.machine.layout import (
     HUGE_ORDER,
     HUGE_PAGES,
     NONE,
+    ROOT,
     Arrays,
 )
 from sim.machine.pool import secure
@@ -48,61 +59,6 @@ CHUNK_PAGES: Final = 512
 """WILLNEED asks for 2 MiB at a time."""
 
 
-# --- pages come in ---------------------------------------------------------------------------
-
-
-@compiled
-def absent_pages(m: Arrays, file: int, first: int, end: int) -> int:
-    """Count the pages of [first, end) that are not in the cache."""
-    absent = 0
-    for index in range(first, min(end, int(m.files[file].pages))):
-        if not has_page(m, file, index):
-            absent += 1
-    return absent
-
-
-@compiled
-def may_read(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) -> bool:
-    """Get the frames that reading [first, end) takes; False if there are none to be read, or short.
-
-    Read-ahead is not worth waiting, or killing, for.
-    """
-    absent = frames_to_read(m, cpu, task, file, first, end)
-    if absent > 0:
-        note(m, CACHE_FILL, absent)
-    return absent > 0
-
-
-@compiled
-def frames_to_read(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) -> int:
-    """Secure the frames that reading [first, end) takes, and return how many; 0 as `may_read`."""
-    absent = absent_pages(m, file, first, end)
-    return absent if absent > 0 and secure(m, cpu, task, absent) else 0
-
-
-@compiled
-def read_pages(m: Arrays, cpu: int, file: int, first: int, pages: int, ahead: int) -> None:
-    """Read what is absent of `pages` pages, one by one, with a marker `ahead` before their end.
-
-    The frames have been secured.  Linux's `page_cache_ra_unbounded`.
-    """
-    f = m.files[file]
-    pages = min(pages, int(f.pages) - first)
-    mark = first + pages - ahead if 0 < ahead <= pages else NONE
-    start = NONE
-    for index in range(first, first + pages):
-        if has_page(m, file, index):
-            if start != NONE:
-                submit(m, file, start, index, 0)
-                start = NONE
-            continue
-        if start == NONE:
-            start = index
-        add_folio(m, cpu, file, index, 0, F_AHEAD if index == mark else 0)
-    if start != NONE:
-        submit(m, file, start, first + pages, 0)
-
-
 @compiled
 def is_absent(m: Arrays, file: int, first: int, end: int) -> bool:
     """Whether no page of [first, end) is in the cache."""
@@ -116,11 +72,12 @@ def read_window(m: Arrays, cpu: int, task: int, file: int) -> None:
     start = int(f.ra_start)
     size = int(f.ra_size)
     limit = min(start + size, int(f.pages))
-    if not may_read(m, cpu, task, file, start, limit):
+    room = room_for(m, cpu, task, file, start, limit)
+    if room == NO_ROOM:
         return
     if m.config[0].rules & R_FILE_FOLIOS == 0:
         f.ra_order = 0
-        read_pages(m, cpu, file, start, size, int(f.ra_async))
+        read_pages(m, cpu, task, file, start, size, int(f.ra_async), room)
         return
     order = min(int(f.ra_order), HUGE_ORDER)
     while 1 << order > size:
@@ -135,13 +92,16 @@ def read_window(m: Arrays, cpu: int, task: int, file: int) -> None:
         pages = 1 << fits
         if not is_absent(m, file, index, index + pages):
             break
+        if room == ONE_BY_ONE and not makes_room(m, cpu, task, pages):
+            limit = index
+            break
         bits = F_AHEAD if index == mark & ~(pages - 1) else 0
         add_folio(m, cpu, file, index, fits, bits)
         index += pages
     if index > start:
         submit(m, file, start, index, 0)
     if index < limit:
-        read_pages(m, cpu, file, index, size - (index - start), int(f.ra_async))
+        read_pages(m, cpu, task, file, index, size - (index - start), int(f.ra_async), room)
 
 
 @compiled
@@ -153,10 +113,12 @@ def force_read(m: Arrays, cpu: int, task: int, file: int, first: int, pages: int
     read = 0
     while first < end:
         chunk = min(CHUNK_PAGES, end - first)
-        absent = frames_to_read(m, cpu, task, file, first, first + chunk)
-        if absent > 0:
-            read_pages(m, cpu, file, first, chunk, 0)
-        read += absent
+        absent = absent_pages(m, file, first, first + chunk)
+        if absent > 0 and secure(m, cpu, task, absent):
+            read_pages(m, cpu, task, file, first, chunk, 0, AT_ONCE)
+            read += absent
+        elif absent > 0 and m.operations[task].over != ROOT:
+            read_pages(m, cpu, task, file, first, chunk, 0, ONE_BY_ONE)
         first += chunk
     if read > 0:
         note(m, CACHE_FILL, read)
@@ -272,8 +234,7 @@ def read_ahead(m: Arrays, cpu: int, task: int, file: int, index: int, wanted: in
         miss = absent_before(m, file, index - 1, most)
         history = index - miss - 1
         if history <= wanted:  # a small read on its own
-            if may_read(m, cpu, task, file, index, index + wanted):
-                read_pages(m, cpu, file, index, wanted, 0)
+            read_range(m, cpu, task, file, index, wanted, 0)
             return
         if miss < 0:
             history *= 2

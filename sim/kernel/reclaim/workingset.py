@@ -13,22 +13,23 @@ from sim.base.jit import compiled
 from sim.machine.layout import F_ACTIVE, F_WORKINGSET, Arrays
 from sim.machine.lru import flush_if_due, workingset_age_nonresident
 
-_GROUP_BITS: Final = 16
-_GROUP_MASK: Final = (1 << _GROUP_BITS) - 1
+_GROUP_SHIFT: Final = 4
+_AGE_SHIFT: Final = 21
+_GROUP_MASK: Final = (1 << 16) - 1
 
 
 @compiled
-def pack_shadow(group: int, age: int, workingset: int) -> int:
-    """Return a shadow: the group that a page was evicted for, its age, 1 if it had been active."""
-    return -1 - ((age << 1 | workingset) << _GROUP_BITS | group)
+def pack_shadow(group: int, age: int, workingset: int, order: int) -> int:
+    """Return a shadow: the group that a folio was evicted for, its age, 1 if it had been active."""
+    return -1 - (age << _AGE_SHIFT | workingset << _AGE_SHIFT - 1 | group << _GROUP_SHIFT | order)
 
 
 @compiled
 def unpack_shadow(shadow: int) -> tuple[int, int, int]:
-    """Return what `pack_shadow` was given."""
+    """Return what `pack_shadow` was given, without the order."""
     value = -1 - shadow
-    age = value >> _GROUP_BITS
-    return value & _GROUP_MASK, age >> 1, age & 1
+    workingset = (value >> _AGE_SHIFT - 1) & 1
+    return (value >> _GROUP_SHIFT) & _GROUP_MASK, value >> _AGE_SHIFT, workingset
 
 
 @compiled
@@ -36,7 +37,8 @@ def workingset_eviction(m: Arrays, pfn: int, target: int) -> int:
     """Return the shadow of a folio that reclaim for group `target` evicts; time goes on there."""
     frame = m.frames[pfn]
     workingset = 1 if frame.bits & F_WORKINGSET != 0 else 0
-    shadow = pack_shadow(target, int(m.lruvecs[target].nonresident_age), workingset)
+    age = int(m.lruvecs[target].nonresident_age)
+    shadow = pack_shadow(target, age, workingset, int(frame.order))
     workingset_age_nonresident(m, target, 1 << int(frame.order))
     return shadow
 

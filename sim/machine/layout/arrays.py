@@ -12,7 +12,7 @@ from sim.machine.layout.areas import ANON_ROOT, AREA
 from sim.machine.layout.clock import CLOCK, LATENCY, N_QUANTILES, PEAK, SAMPLE
 from sim.machine.layout.config import CONFIG
 from sim.machine.layout.cpus import CPU
-from sim.machine.layout.files import FILE, REQUEST
+from sim.machine.layout.files import FILE, NODE, REQUEST
 from sim.machine.layout.frames import FOLIO, FRAME
 from sim.machine.layout.groups import EVENTS, GROUP, N_KINDS, STOCK
 from sim.machine.layout.images import IMAGE, SEGMENT
@@ -42,6 +42,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "anon_roots": (ANON_ROOT, ()),
     "files": (FILE, ()),
     "cached": (INT, ()),
+    "nodes": (NODE, ()),
     "requests": (REQUEST, ()),
     "lrus": (LRU_LIST, ()),
     "lruvecs": (LRUVEC, ()),
@@ -128,6 +129,7 @@ class Arrays:
     files: Any
     cached: NDArray[np.int64]
     """What the page cache knows of files' pages, see `sim.machine.cached`."""
+    nodes: Any
     requests: Any
     lrus: Any
     lruvecs: Any

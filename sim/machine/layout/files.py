@@ -9,6 +9,7 @@ FILE = np.dtype(
             "kind",  # 0: no file
             "pages",
             "first",  # where its pages lie in `cached`
+            "nodes",  # where the nodes of its tree lie in `nodes`
             "users",  # areas that map it
             "areas",  # the first of them, or NONE
             "resident",  # pages in the page cache
@@ -35,6 +36,9 @@ FILE = np.dtype(
         )
     ]
 )
+
+NODE = np.dtype([("entries", "i4"), ("group", "i4")])
+"""A node of a file's tree, which has 64 slots: how many are in use, and who is charged for it."""
 
 REQUEST = np.dtype([(name, "i8") for name in ("bdev", "file", "first", "end", "write")])
 """Pages [first, end) of a file that its device is to read, or to write."""

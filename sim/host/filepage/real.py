@@ -1,0 +1,178 @@
+"""The real side of `sim.script.filepage`: files, a control group, and a program that reads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.base.units import PAGE_BYTES
+from sim.host.conditions import file_folder
+from sim.host.kernel import HostError, compiled_program
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+SOURCE: Final = Path(__file__).with_name("programs") / "reader.c"
+FLAGS: Final = ("-static",)
+CONTROLLER: Final = Path("/sys/fs/cgroup/memory")
+"""Where version 1 of the memory controller is mounted, if it is."""
+COUNTED: Final = (
+    "pgscan_file",
+    "pgsteal_file",
+    "pgactivate",
+    "pgdeactivate",
+    "workingset_refault_file",
+    "workingset_activate_file",
+)
+"""What is counted for the whole machine, in ``/proc/vmstat``: on a quiet one, for the group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What the kernel made of a script.
+
+    `resident` has a map for each step that asked for one: for each file, which pages are there.
+    `counts` are the differences in ``/proc/vmstat`` while it ran; `kernel_pages` what the group was
+    charged for beside the page cache at the end.
+    """
+
+    resident: list[list[NDArray[np.bool_]]]
+    counts: dict[str, int]
+    kernel_pages: int
+
+
+def own_group() -> Path | None:
+    """Return the folder of this process's group in version 1 of the memory controller, if any."""
+    for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
+        _, controllers, path = line.split(":", 2)
+        folder = CONTROLLER / path.lstrip("/")
+        if "memory" in controllers.split(",") and (folder / "memory.limit_in_bytes").exists():
+            return folder
+    return None
+
+
+def why_not() -> str:
+    """Return why pages of files cannot be asked about here, "" if they can."""
+    folder = own_group()
+    if folder is None:
+        return "version 1 of the memory controller is not mounted"
+    if os.geteuid() != 0 or not os.access(folder, os.W_OK):
+        return f"no group may be made in {folder}"
+    if file_folder() is None:
+        return "there is no folder on a disk file system"
+    return ""
+
+
+class FileReader:
+    """Has a program read files in a group of its own.  A context: it removes what it has made.
+
+    Raises `HostError` where that cannot be done.
+    """
+
+    def __init__(self, pages: Sequence[int], *, cpu: int | None = None) -> None:
+        if why := why_not():
+            raise HostError(why)
+        self._program = compiled_program("reader", [SOURCE], *FLAGS)
+        self._cpu = min(os.sched_getaffinity(0)) if cpu is None else cpu
+        self._folder = Path(tempfile.mkdtemp(prefix="cowpool-", dir=file_folder()))
+        self._shared = Path(tempfile.mkdtemp(prefix="cowpool-", dir="/dev/shm"))
+        self._pages = list(pages)
+        self._files = [self._folder / f"file{number}" for number in range(len(pages))]
+        self._runs = 0
+        try:
+            for path, size in zip(self._files, pages, strict=True):
+                path.write_bytes(os.urandom(size * PAGE_BYTES))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> FileReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the files."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._shared, ignore_errors=True)
+
+    def run(self, steps: NDArray[np.int64], *, limit_pages: int, random: bool = True) -> Reads:
+        """Read as `steps` say (see `reader.c`) in a new group of `limit_pages`, nothing cached."""
+        self._forget()
+        maps = int((steps < 0).sum())
+        (self._shared / "steps").write_bytes(steps.astype("<i8").tobytes())
+        answer = self._shared / "answer"
+        answer.write_bytes(bytes(max(1, maps * sum(self._pages))))
+        self._runs += 1
+        parent = own_group()
+        assert parent is not None
+        group = parent / f"cowpool-{os.getpid()}-{self._runs}"
+        group.mkdir()
+        try:
+            (group / "memory.limit_in_bytes").write_text(str(limit_pages * PAGE_BYTES))
+            before = _vmstat()
+            self._carry_out(group, random)
+            after = _vmstat()
+            charged = int((group / "memory.kmem.usage_in_bytes").read_text()) // PAGE_BYTES
+        finally:
+            self._forget()
+            with suppress(OSError):
+                (group / "memory.force_empty").write_text("0")
+            group.rmdir()
+        told = np.frombuffer(answer.read_bytes(), np.uint8) & 1
+        resident = []
+        for number in range(maps):
+            at = number * sum(self._pages)
+            row = []
+            for size in self._pages:
+                row.append(told[at : at + size].astype(bool))
+                at += size
+            resident.append(row)
+        counts = {name: after[name] - before[name] for name in COUNTED}
+        return Reads(resident, counts, charged)
+
+    def _carry_out(self, group: Path, random: bool) -> None:
+        cpus = {self._cpu}
+        done = subprocess.run(
+            [
+                *(self._program, group / "cgroup.procs", "r" if random else "n"),
+                *(self._shared / "steps", self._shared / "answer", *self._files),
+            ],
+            capture_output=True,
+            check=False,
+            preexec_fn=lambda: os.sched_setaffinity(0, cpus),  # no threads here
+        )
+        if done.returncode:
+            raise HostError(f"the program that reads files failed with status {done.returncode}")
+
+    def _forget(self) -> None:
+        """Take all pages of the files out of the page cache."""
+        for path in self._files:
+            handle = os.open(path, os.O_RDWR)
+            try:
+                os.fsync(handle)
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(handle)
+
+
+def _vmstat() -> dict[str, int]:
+    lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    return {name: int(value) for name, value in (line.split() for line in lines)}

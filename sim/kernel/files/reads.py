@@ -1,0 +1,104 @@
+"""Pages of files come into the page cache, to be filled by the device.
+
+Frames are got for all pages that are read together; where a control group is full, for one folio
+after the other, and what is in the page cache makes room for what is read.  Read in Linux 6.18
+`mm/readahead.c` (`page_cache_ra_unbounded`) and `include/linux/pagemap.h` (`readahead_gfp_mask`).
+"""
+
+from typing import Final
+
+from sim.base.jit import compiled
+from sim.kernel.files.requests import add_folio, submit
+from sim.kernel.reclaim.vmscan import shrink_group
+from sim.kernel.work import note
+from sim.machine.cached import has_page
+from sim.machine.layout import F_AHEAD, NONE, ROOT, Arrays
+from sim.machine.pool import secure
+from sim.machine.work import CACHE_FILL
+
+NO_ROOM: Final = 0
+AT_ONCE: Final = 1
+ONE_BY_ONE: Final = 2
+"""How frames are got for what is read ahead (`room_for`)."""
+
+
+@compiled
+def absent_pages(m: Arrays, file: int, first: int, end: int) -> int:
+    """Count the pages of [first, end) that are not in the cache."""
+    absent = 0
+    for index in range(first, min(end, int(m.files[file].pages))):
+        if not has_page(m, file, index):
+            absent += 1
+    return absent
+
+
+@compiled
+def room_for(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) -> int:
+    """Get the frames that reading [first, end) takes: AT_ONCE, or ONE_BY_ONE where a group is full.
+
+    NO_ROOM if there are none to be read, or the machine is short: read-ahead is not worth waiting,
+    or killing, for.
+    """
+    absent = absent_pages(m, file, first, end)
+    if absent == 0:
+        return NO_ROOM
+    if secure(m, cpu, task, absent):
+        note(m, CACHE_FILL, absent)
+        return AT_ONCE
+    return ONE_BY_ONE if m.operations[task].over != ROOT else NO_ROOM
+
+
+@compiled
+def makes_room(m: Arrays, cpu: int, task: int, pages: int) -> bool:
+    """Get the frames of a folio in a group that is full: that is tried once (`__GFP_NORETRY`)."""
+    if not secure(m, cpu, task, pages):
+        over = int(m.operations[task].over)
+        if over == ROOT:
+            return False
+        shrink_group(m, cpu, over, pages)
+        if not secure(m, cpu, task, pages):
+            return False
+    note(m, CACHE_FILL, pages)
+    return True
+
+
+@compiled
+def read_range(
+    m: Arrays, cpu: int, task: int, file: int, first: int, pages: int, ahead: int
+) -> None:
+    """Read what is absent of `pages` pages, if there is room, with a marker `ahead` before the end.
+
+    The pages are folios of their own.
+    """
+    room = room_for(m, cpu, task, file, first, first + pages)
+    if room != NO_ROOM:
+        read_pages(m, cpu, task, file, first, pages, ahead, room)
+
+
+@compiled
+def read_pages(
+    m: Arrays, cpu: int, task: int, file: int, first: int, pages: int, ahead: int, room: int
+) -> None:
+    """Read what is absent of `pages` pages, one by one, with a marker `ahead` before their end.
+
+    `room` is what `room_for` said.  Linux's `page_cache_ra_unbounded`.
+    """
+    end = first + min(pages, int(m.files[file].pages) - first)
+    mark = end - ahead if 0 < ahead <= end - first else NONE
+    start = NONE
+    index = first
+    while index < end:
+        if has_page(m, file, index):
+            if start != NONE:
+                submit(m, file, start, index, 0)
+                start = NONE
+        else:
+            if room == ONE_BY_ONE and not makes_room(m, cpu, task, 1):
+                end = index
+                break
+            if start == NONE:
+                start = index
+            add_folio(m, cpu, file, index, 0, F_AHEAD if index == mark else 0)
+        index += 1
+    if start != NONE:
+        submit(m, file, start, end, 0)

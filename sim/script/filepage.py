@@ -1,0 +1,134 @@
+"""Files read under a limit: which pages stay in the page cache, as the simulated kernel has it.
+
+A script is a list of reads, a page each, of some files, by one program in a control group.  What is
+asked is which pages are in the page cache now and then; the real side is `sim.host.filepage`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.base.errors import KernelPanicError
+from sim.engine.build import build_machine
+from sim.engine.direct import carry_out
+from sim.kernel import ops
+from sim.kernel.files.fadvise import RANDOM
+from sim.kernel.reclaim.memcg import make_room
+from sim.kernel.work import DONE, GROW, SHORT
+from sim.machine.cached import resident_pages
+from sim.machine.layout import KIND_FILE
+from sim.machine.spec import HostSpec
+from sim.script.operation import at_once, run_operation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+MAP: Final = -1
+"""A step that asks which pages of the files are in the page cache."""
+FILE_SHIFT: Final = 32
+"""A step that reads is ``file << FILE_SHIFT | page``."""
+PAGE_MASK: Final = (1 << FILE_SHIFT) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class PageReads:
+    """What became of a script.
+
+    `resident` has a map for each step that asked for one: for each file, which pages are there.
+    `counts` are those of ``/proc/vmstat``; `kernel_pages` what the group was charged for beside the
+    page cache at the end.
+    """
+
+    resident: list[list[NDArray[np.bool_]]]
+    counts: dict[str, int]
+    kernel_pages: int
+
+
+def random_steps(pages: Sequence[int], reads: int, seed: int) -> NDArray[np.int64]:
+    """Return a script of about `reads` reads of files of so many `pages`, and a map at the end.
+
+    Ranges in order and backwards, pages at random, and small sets of pages again and again: what
+    moves pages to the active list and back.
+    """
+    draw = np.random.default_rng(seed)
+    parts: list[NDArray[np.int64]] = []
+    left = reads
+    while left > 0:
+        file = int(draw.integers(len(pages)))
+        size = pages[file]
+        length = min(left, int(draw.integers(1, size)))
+        first = int(draw.integers(size - length + 1))
+        kind = draw.integers(4)
+        part = np.arange(first, first + length)
+        if kind == 1:
+            part = part[::-1]
+        elif kind == 2:
+            part = draw.integers(first, first + length, length)
+        elif kind == 3:
+            part = draw.choice(size, max(1, length // 8), replace=False)
+            part = np.tile(part, 8)[:length]
+        parts.append(part.astype(np.int64) | file << FILE_SHIFT)
+        left -= length
+    return np.concatenate([*parts, np.array([MAP])])
+
+
+def read_pages(
+    steps: NDArray[np.int64],
+    pages: Sequence[int],
+    *,
+    limit_pages: int,
+    random: bool = True,
+    kernel: str = "6.18",
+    read_ahead: int = 2048,
+) -> PageReads:
+    """Carry out a script on a simulated machine; nothing but its pages and their tree is charged.
+
+    Without `random` the files are read ahead, up to `read_ahead` pages.
+    """
+    host = HostSpec(
+        memory_pages=2 * sum(pages) + 16384,
+        cpus=1,
+        kernel=kernel,
+        read_ahead_pages=read_ahead,
+    )
+    machine = build_machine(host)
+    m = machine.arrays
+    task = machine.new_task()
+    at_once(run_operation(machine, task, 0, ops.OP_EXEC, {"image_pages": 0, "stack_limit": 64}))
+    group = machine.new_group(max_pages=limit_pages)
+    machine.process_of(task).group = group
+    files = [machine.new_file(KIND_FILE, size, known=True, cold=True) for size in pages]
+    for file, size in zip(files, pages, strict=True):
+        if random:
+            fields = {"file": file, "file_page": 0, "pages": size, "advice": RANDOM}
+            at_once(run_operation(machine, task, 0, ops.OP_FADVISE, fields))
+    resident = []
+    for step in steps.tolist():
+        if step == MAP:
+            resident.append([resident_pages(m, file) for file in files])
+            continue
+        fields = {"file": files[step >> FILE_SHIFT], "file_page": step & PAGE_MASK, "pages": 1}
+        ops.begin(m, task, ops.OP_FILE_READ, fields)
+        while (status := carry_out(m, 0, task)[0]) != DONE:
+            if status == GROW:
+                machine.make_room()
+            elif status != SHORT or not make_room(m, 0, task):
+                raise KernelPanicError(f"a read ended with {status}", "of files under a limit")
+    machine.audit()
+    v = m.lruvecs[group]
+    counts = {
+        "pgscan_file": int(v.pgscan_direct),
+        "pgsteal_file": int(v.pgsteal_direct),
+        "pgactivate": int(v.pgactivate),
+        "pgdeactivate": int(v.pgdeactivate),
+        "workingset_refault_file": int(v.workingset_refault),
+        "workingset_activate_file": int(v.workingset_activate),
+    }
+    kernel_pages = int(m.groups[group].slab_pages)
+    machine.release()
+    return PageReads(resident, counts, kernel_pages)
