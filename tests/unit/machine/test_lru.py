@@ -1,62 +1,22 @@
 """The lists that reclaim goes by: who comes to which, and when."""
 
-from typing import Any
-
 import pytest
-from support.kernel import DONE, Kernel
+from support.kernel import Kernel
+from support.readers import Reader
 
 from sim.base.errors import KernelPanicError
-from sim.kernel import ops
-from sim.kernel.files.fadvise import DONTNEED, RANDOM
-from sim.machine.cached import find_page
+from sim.kernel.files.fadvise import DONTNEED
 from sim.machine.layout import (
     BATCH_PAGES,
     F_ACTIVE,
     F_REFERENCED,
-    KIND_FILE,
     LRU_ACTIVE_FILE,
     LRU_INACTIVE_FILE,
     N_LRU,
     NONE,
     ROOT,
 )
-from sim.machine.lru import lru_add_drain, next_group
-
-PAGES = 200
-
-
-class Reader(Kernel):
-    """A task in a group of its own, and a file that it reads at random."""
-
-    def __init__(self, pages: int = PAGES, **host: Any) -> None:
-        super().__init__(memory_pages=8192, cpus=2, **host)
-        self.row = self.process()
-        self.group = self.machine.new_group()
-        self.machine.process_of(self.row).group = self.group
-        self.file = self.machine.new_file(KIND_FILE, pages, known=True, cold=True)
-        self.advise(RANDOM, pages)
-
-    def advise(self, advice: int, pages: int = PAGES) -> None:
-        fields = {"file": self.file, "file_page": 0, "pages": pages, "advice": advice}
-        assert self.call(self.row, ops.OP_FADVISE, **fields) == DONE
-
-    def pread(self, *pages: int, cpu: int = 0) -> None:
-        for page in pages:
-            fields = {"file": self.file, "file_page": page, "pages": 1}
-            assert self.call(self.row, ops.OP_FILE_READ, cpu=cpu, **fields) == DONE
-
-    def bits(self, page: int) -> int:
-        return int(self.arrays.frames[int(find_page(self.arrays, self.file, page))].bits)
-
-    def on(self, lru: int, group: int | None = None) -> list[int]:
-        """Return the pages of the file on a list, the one first that came last."""
-        row = (self.group if group is None else group) * N_LRU + lru
-        pages = []
-        pfn = int(self.arrays.lrus[row].head)
-        while pfn != NONE:
-            pages.append(int(self.arrays.frames[pfn].index))
-            pfn = int(self.arrays.frames[pfn].next)
-        return pages
+from sim.machine.lru import next_group
 
 
 def test_pages_come_to_the_inactive_list_a_batch_at_a_time() -> None:
@@ -75,7 +35,7 @@ def test_each_cpu_has_a_batch_of_its_own() -> None:
     reader.pread(*range(20))
     reader.pread(*range(20, 40), cpu=1)
     assert reader.on(LRU_INACTIVE_FILE) == []
-    lru_add_drain(reader.arrays, 1)
+    reader.drain(1)
     assert reader.on(LRU_INACTIVE_FILE) == list(range(20, 40))[::-1]
 
 
@@ -86,7 +46,7 @@ def test_the_second_use_activates() -> None:
     reader.pread(3, 5)
     assert reader.on(LRU_ACTIVE_FILE) == []
     assert reader.bits(3) & (F_REFERENCED | F_ACTIVE) == 0
-    lru_add_drain(reader.arrays, 0)
+    reader.drain()
     assert reader.on(LRU_ACTIVE_FILE) == [5, 3]
     assert reader.arrays.lruvecs[reader.group].pgactivate == 2
     assert reader.arrays.lruvecs[reader.group].nonresident_age == 2
@@ -98,7 +58,7 @@ def test_a_page_that_waits_in_a_batch_is_activated_there() -> None:
     reader = Reader()
     reader.pread(0, 1, 0)
     assert reader.bits(0) & F_ACTIVE
-    lru_add_drain(reader.arrays, 0)
+    reader.drain()
     assert reader.on(LRU_ACTIVE_FILE) == [0]
     assert reader.on(LRU_INACTIVE_FILE) == [1]
     assert reader.arrays.lruvecs[reader.group].pgactivate == 0
@@ -114,7 +74,7 @@ def test_but_not_in_the_batch_of_another_cpu() -> None:
 def test_reading_on_in_the_page_that_was_read_last_is_no_second_use() -> None:
     reader = Reader()
     reader.pread(*range(40), 7, 7, 7)
-    lru_add_drain(reader.arrays, 0)
+    reader.drain()
     assert reader.on(LRU_ACTIVE_FILE) == [7]
     assert reader.bits(7) & F_REFERENCED == 0
 
@@ -124,7 +84,7 @@ def test_a_page_that_is_dropped_leaves_list_and_batch() -> None:
     reader.pread(*range(50), 3)
     reader.advise(DONTNEED)
     assert reader.on(LRU_INACTIVE_FILE) == []
-    lru_add_drain(reader.arrays, 0)
+    reader.drain()
     assert reader.on(LRU_ACTIVE_FILE) == reader.on(LRU_INACTIVE_FILE) == []
     reader.machine.audit()
 

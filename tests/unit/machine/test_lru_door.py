@@ -3,6 +3,7 @@
 import pytest
 from support.writes import Write, modules, writes
 
+
 def is_of_lists(write: Write) -> bool:
     """Whether only the door to the lists may write that."""
     return write.array in {"lrus", "batches"} or (write.array, write.column) == ("frames", "prev")
