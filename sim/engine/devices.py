@@ -51,7 +51,6 @@ class Device:
         self._machine = machine
         self._clock = clock
         self._came = came
-        self._wrote = wrote
         self.spec = spec
         self._places = simpy.Resource(clock.env, spec.queue_depth)
         self._way = simpy.Resource(clock.env, 1)

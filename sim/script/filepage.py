@@ -16,10 +16,11 @@ from sim.engine.build import build_machine
 from sim.engine.direct import carry_out
 from sim.kernel import ops
 from sim.kernel.files.fadvise import RANDOM
-from sim.kernel.reclaim.memcg import make_room
+from sim.kernel.reclaim.memcg import ROOM, make_room
 from sim.kernel.work import DONE, GROW, SHORT
 from sim.machine.cached import resident_pages
 from sim.machine.layout import KIND_FILE
+from sim.machine.layout.fields import Exec, FileAdvice, FilePages
 from sim.machine.spec import HostSpec
 from sim.script.operation import at_once, run_operation
 
@@ -99,25 +100,26 @@ def read_pages(
     machine = build_machine(host)
     m = machine.arrays
     task = machine.new_task()
-    at_once(run_operation(machine, task, 0, ops.OP_EXEC, {"image_pages": 0, "stack_limit": 64}))
+    bare = Exec(image=0, image_pages=0, stack_limit=64)
+    at_once(run_operation(machine, task, 0, ops.OP_EXEC, bare))
     group = machine.new_group(max_pages=limit_pages)
     machine.process_of(task).group = group
     files = [machine.new_file(KIND_FILE, size, known=True, cold=True) for size in pages]
     for file, size in zip(files, pages, strict=True):
         if random:
-            fields = {"file": file, "file_page": 0, "pages": size, "advice": RANDOM}
-            at_once(run_operation(machine, task, 0, ops.OP_FADVISE, fields))
+            advice = FileAdvice(file=file, file_page=0, pages=size, advice=RANDOM)
+            at_once(run_operation(machine, task, 0, ops.OP_FADVISE, advice))
     resident = []
     for step in steps.tolist():
         if step == MAP:
             resident.append([resident_pages(m, file) for file in files])
             continue
-        fields = {"file": files[step >> FILE_SHIFT], "file_page": step & PAGE_MASK, "pages": 1}
-        ops.begin(m, task, ops.OP_FILE_READ, fields)
+        page = FilePages(file=files[step >> FILE_SHIFT], file_page=step & PAGE_MASK, pages=1)
+        ops.begin(m, task, ops.OP_FILE_READ, page)
         while (status := carry_out(m, 0, task)[0]) != DONE:
             if status == GROW:
                 machine.make_room()
-            elif status != SHORT or not make_room(m, 0, task):
+            elif status != SHORT or make_room(m, 0, task) != ROOM:
                 raise KernelPanicError(f"a read ended with {status}", "of files under a limit")
     machine.audit()
     v = m.lruvecs[group]
