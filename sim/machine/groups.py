@@ -270,6 +270,15 @@ def count_frames(m: Arrays, group: int, kind: int, pages: int) -> None:
         group = int(m.groups[group].parent)
 
 
+@compiled
+def count_dirty(m: Arrays, group: int, dirty: int, writeback: int) -> None:
+    """Count dirty pages of files, and those under writeback, for a group and those it is in."""
+    while group != NONE:
+        m.groups[group].dirty += dirty
+        m.groups[group].writeback += writeback
+        group = int(m.groups[group].parent)
+
+
 # -- kernel objects ------------------------------------------------------------------------------
 
 
@@ -296,3 +305,36 @@ def settle_slab(m: Arrays, cpu: int, group: int) -> None:
         m.stocks[at].pages -= stocked
         more -= stocked
     page_counter_charge(m, group, more)
+
+
+def objects_bytes(m: Arrays, space: int) -> int:
+    """Return the kernel objects of a process with one task, as its group counts them."""
+    size_bytes = TASK_SLAB_BYTES + SPACE_SLAB_BYTES
+    area = int(m.spaces[space].first)
+    while area != NONE:
+        size_bytes += AREA_SLAB_BYTES
+        if m.areas[area].anon_root != NONE:
+            size_bytes += ANON_VMA_SLAB_BYTES
+        area = int(m.areas[area].next)
+    return size_bytes
+
+
+def move_process(m: Arrays, task: int, group: int) -> None:
+    """Charge to `group` what a process and its children take from now on; the rest stays.
+
+    But its kernel objects go with it.
+    """
+    t = m.tasks[task]
+    p = m.processes[int(t.process)]
+    old = int(p.group)
+    p.group = group
+    if t.space != NONE:
+        m.spaces[int(t.space)].group = group
+        size_bytes = objects_bytes(m, int(t.space))
+        for row, change in ((old, -size_bytes), (group, size_bytes)):
+            m.groups[row].slab += change
+            if row != ROOT:
+                settle_slab(m, 0, row)
+    for cpu in m.cpus:
+        if cpu.task != NONE and m.tasks[int(cpu.task)].process == t.process:
+            cpu.group = group

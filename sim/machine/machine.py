@@ -11,13 +11,7 @@ from sim.base.units import PAGE_BYTES
 from sim.machine.audit.audit import audit
 from sim.machine.buddy import add_free_range
 from sim.machine.cached import tree_nodes
-from sim.machine.groups import (
-    ANON_VMA_SLAB_BYTES,
-    AREA_SLAB_BYTES,
-    SPACE_SLAB_BYTES,
-    TASK_SLAB_BYTES,
-    settle_slab,
-)
+from sim.machine.groups import move_process
 from sim.machine.images import ImageStore
 from sim.machine.layout import (
     COLUMNS,
@@ -288,33 +282,8 @@ class Machine:
         return row
 
     def put_into_group(self, task: int, group: int) -> None:
-        """Charge to `group` what a process and its children take from now on; the rest stays."""
-        m = self.arrays
-        t = m.tasks[task]
-        old = int(self.process_of(task).group)
-        self.process_of(task).group = group
-        if t.space != NONE:
-            m.spaces[int(t.space)].group = group
-            objects = self._objects_bytes(int(t.space))
-            for row, size_bytes in ((old, -objects), (group, objects)):
-                m.groups[row].slab += size_bytes
-                if row != ROOT:
-                    settle_slab(m, 0, row)
-        for cpu in m.cpus:
-            if cpu.task != NONE and m.tasks[int(cpu.task)].process == t.process:
-                cpu.group = group
-
-    def _objects_bytes(self, space: int) -> int:
-        """Return the kernel objects of a process with one task, as its group counts them."""
-        m = self.arrays
-        size_bytes = TASK_SLAB_BYTES + SPACE_SLAB_BYTES
-        area = int(m.spaces[space].first)
-        while area != NONE:
-            size_bytes += AREA_SLAB_BYTES
-            if m.areas[area].anon_root != NONE:
-                size_bytes += ANON_VMA_SLAB_BYTES
-            area = int(m.areas[area].next)
-        return size_bytes
+        """Put a process into a control group; see `sim.machine.groups.move_process`."""
+        move_process(self.arrays, task, group)
 
     # -- files ----------------------------------------------------------------------------
 

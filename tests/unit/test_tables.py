@@ -107,7 +107,7 @@ def test_each_part_of_memory_is_measured_told_and_documented():
 
 FIRST_OPERATIONS = """none access compute mmap munmap brk dontneed fork vfork exec exit reap
 mprotect madvise populate async_copy mlock mremap free msync fsync file_read file_write start
-fadvise collapse khugepaged""".split()
+fadvise collapse khugepaged kswapd flush""".split()
 
 VERBS = {
     "access": "read write",
@@ -137,7 +137,8 @@ VERBS = {
     "collapse": "madvise",
 }
 """The verbs by which programs have each operation carried out."""
-NOT_OF_PROGRAMS = {"none": "it is no operation", "khugepaged": "the kernel's own thread does it"}
+OF_THE_KERNEL = dict.fromkeys(("khugepaged", "kswapd", "flush"), "a thread of the kernel does it")
+NOT_OF_PROGRAMS = {"none": "it is no operation", **OF_THE_KERNEL}
 
 IN_SCRIPTS = {
     "access": "read write",
@@ -171,7 +172,7 @@ NOT_OF_SCRIPTS = {
     "compute": "scripts have no time",
     "reap": "a child is reaped when it exits",
     "start": "images of scripts are empty; `sim.script.spawn` plays those of programs",
-    "khugepaged": "nothing happens by itself in a script",
+    **dict.fromkeys(OF_THE_KERNEL, "nothing happens by itself in a script"),
 }
 
 

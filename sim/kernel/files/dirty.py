@@ -9,7 +9,7 @@ device needs, where Linux estimates that from its bandwidth.
 """
 
 from sim.base.jit import compiled
-from sim.machine.groups import margin
+from sim.machine.groups import count_dirty, margin
 from sim.machine.layout import (
     F_DIRTY,
     F_RECLAIM,
@@ -26,16 +26,6 @@ from sim.machine.lru import folio_rotate_reclaimable, lru_pages, next_group
 
 
 @compiled
-def count_dirty(m: Arrays, pfn: int, dirty: int, writeback: int) -> None:
-    """Count a page for its group, and those that is in, among the dirty or those being written."""
-    group = int(m.frames[pfn].group)
-    while group != NONE:
-        m.groups[group].dirty += dirty
-        m.groups[group].writeback += writeback
-        group = int(m.groups[group].parent)
-
-
-@compiled
 def set_page_dirty(m: Arrays, pfn: int) -> None:
     """Mark a page of the page cache as dirty."""
     frame = m.frames[pfn]
@@ -45,7 +35,7 @@ def set_page_dirty(m: Arrays, pfn: int) -> None:
     f = m.files[int(frame.mapping)]
     if f.kind == KIND_FILE:
         f.dirty += 1
-        count_dirty(m, pfn, 1, 0)
+        count_dirty(m, int(m.frames[pfn].group), 1, 0)
         if m.groups[ROOT].dirty == 1:
             wake_flusher(m)  # it sleeps for as long as nothing is dirty
 
@@ -60,7 +50,7 @@ def begin_writeback(m: Arrays, pfn: int) -> None:
         f.dirty -= 1
         begun = 1 if frame.bits & F_WRITEBACK == 0 else 0
         frame.bits |= F_WRITEBACK
-        count_dirty(m, pfn, -1, begun)
+        count_dirty(m, int(m.frames[pfn].group), -1, begun)
 
 
 @compiled
@@ -70,7 +60,7 @@ def end_writeback(m: Arrays, pfn: int) -> None:
     if frame.bits & F_WRITEBACK == 0:
         return
     frame.bits &= ~F_WRITEBACK
-    count_dirty(m, pfn, 0, -1)
+    count_dirty(m, int(m.frames[pfn].group), 0, -1)
     if frame.bits & F_RECLAIM != 0:
         frame.bits &= ~F_RECLAIM
         if frame.bits & F_DIRTY == 0:
@@ -86,7 +76,7 @@ def cancel_dirty(m: Arrays, pfn: int) -> None:
         dirty = 1 if frame.bits & F_DIRTY != 0 else 0
         writeback = 1 if frame.bits & F_WRITEBACK != 0 else 0
         f.dirty -= dirty
-        count_dirty(m, pfn, -dirty, -writeback)
+        count_dirty(m, int(m.frames[pfn].group), -dirty, -writeback)
     frame.bits &= ~(F_DIRTY | F_WRITEBACK)
 
 

@@ -43,7 +43,7 @@ def _audit_list(m: Arrays, group: int, lru: int, seen: NDArray[np.int8]) -> tupl
         pages += 1 << int(frame.order)
         before = pfn
         pfn = int(frame.next)
-    return (OK, 0) if row.tail == before and row.pages == pages else (33, group)
+    return (OK, 0) if row.tail == before and row.pages == pages else (34, group)
 
 
 @compiled
