@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sim.base.units import format_duration
 from sim.machine.layout import MOST_SAMPLES
 from sim.scenario.explain.fork import forks_section
+from sim.scenario.explain.groups import groups_section
 from sim.scenario.explain.host import (
     machine_section,
     not_for_data_section,
@@ -38,12 +39,14 @@ def explain_scenario(
     host = resolved["host"]
     setting = setting_of(host, resolved["policy"])
     warnings = warnings_section(resolved, known)
+    groups = groups_section(resolved)
     return [
         *([] if warnings is None else [warnings]),
         machine_section(host),
         not_for_data_section(host),
         watermarks_section(host),
         policies_section(resolved["policy"], host),
+        *([] if groups is None else [groups]),
         *(
             process_section(name, process, known[process["program"]], setting)
             for name, process in resolved["processes"].items()

@@ -103,7 +103,7 @@ def watermarks_section(host: Mapping[str, Any]) -> Section:
         "Watermarks and per-CPU lists",
         (
             ("min", pages_text(marks.min_pages)),
-            ("low", f"{pages_text(marks.low_pages)}: background reclaim would wake"),
+            ("low", f"{pages_text(marks.low_pages)}: kswapd wakes, and drops clean pages of files"),
             ("high", f"{pages_text(marks.high_pages)}: and sleep again"),
             ("per-CPU lists", lists),
         ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
+from sim.scenario.explain.groups import limits_of
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.host import data_pages
 from sim.scenario.forms.outlook import outlook_of
@@ -53,6 +55,20 @@ def _memory(resolved: Mapping[str, Any], known: Mapping[str, Outlook]) -> Iterat
                 f"{name} does not fit",
                 f"it holds {format_bytes(data)} of data at least, and the host has "
                 f"{format_bytes(room)} for data: raise host.memory",
+            )
+    held: Counter[str] = Counter()
+    limits: dict[str, int] = {}
+    for name, outlook in known.items():
+        process = resolved["processes"][name]
+        for group, limit in limits_of(process["group"], resolved["groups"]):
+            limits[group] = limit
+            held[group] += outlook.data_bytes * process["copies"]
+    for group, limit in limits.items():
+        if held[group] > limit:
+            yield (
+                f"group {group} is too small",
+                f"its processes hold {format_bytes(held[group])} of data at least, and its limit "
+                f"is {format_bytes(limit)}: raise groups.{group}.memory_max",
             )
 
 
