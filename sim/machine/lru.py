@@ -23,6 +23,8 @@ from sim.machine.layout import (
     F_BATCHED,
     F_LRU,
     F_REFERENCED,
+    KIND_ANON,
+    KIND_SHMEM,
     LRU_ACTIVE_FILE,
     LRU_INACTIVE_FILE,
     N_BATCHES,
@@ -233,7 +235,7 @@ def workingset_age_nonresident(m: Arrays, group: int, pages: int) -> None:
 def new_lruvec(m: Arrays, group: int) -> None:
     """Make the lists of a new group, empty."""
     v = m.lruvecs[group]
-    v.child = v.sibling = v.position = NONE
+    v.child = v.sibling = v.position = v.shadow_head = v.shadow_tail = NONE
     for row in range(group * N_LRU, (group + 1) * N_LRU):
         m.lrus[row].head = m.lrus[row].tail = NONE
     if group == ROOT:
@@ -294,6 +296,9 @@ def flush_stats(m: Arrays) -> None:
     group = next_group(m, ROOT, NONE)
     while group != NONE:
         v = m.lruvecs[group]
+        v.flushed_pages = m.charged[group, KIND_ANON] + m.charged[group, KIND_SHMEM]
+        for lru in range(N_LRU):
+            v.flushed_pages += lru_pages(m, group, lru)
         v.flushed_inactive_file = v.flushed_active_file = v.flushed_activated = 0
         outer = group
         while outer != NONE:

@@ -10,7 +10,7 @@ from sim.base.jit import plain
 from sim.base.units import PAGE_BYTES
 from sim.machine.audit.audit import audit
 from sim.machine.buddy import add_free_range
-from sim.machine.cached import tree_nodes
+from sim.machine.cached import forget_shadows
 from sim.machine.groups import move_process
 from sim.machine.images import ImageStore
 from sim.machine.layout import (
@@ -48,6 +48,7 @@ from sim.machine.memory import recycle
 from sim.machine.segments import Segments
 from sim.machine.slots import give_row, has_room, take_row
 from sim.machine.spec import HostSpec, configuration, folio_shift
+from sim.machine.tree import tree_nodes
 from sim.machine.turns import FREE, N_TOURNAMENTS
 from sim.machine.watermarks import (
     commit_reserves,
@@ -327,6 +328,7 @@ class Machine:
         """Forget a file that was never mapped."""
         f = self.arrays.files[row]
         if f.users == 0 and f.resident == 0 and f.known == 0:
+            forget_shadows(self.arrays, 0, row, 0, int(f.pages))
             f.kind = 0
             _give_row(self.arrays.slots[SLOTS_FILES], self.arrays.files, row)
 

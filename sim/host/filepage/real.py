@@ -90,12 +90,6 @@ class FileReader:
         self._pages = list(pages)
         self._files = [self._folder / f"file{number}" for number in range(len(pages))]
         self._runs = 0
-        try:
-            for path, size in zip(self._files, pages, strict=True):
-                path.write_bytes(os.urandom(size * PAGE_BYTES))
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> FileReader:
         return self
@@ -115,7 +109,7 @@ class FileReader:
 
     def run(self, steps: NDArray[np.int64], *, limit_pages: int, random: bool = True) -> Reads:
         """Read as `steps` say (see `reader.c`) in a new group of `limit_pages`, nothing cached."""
-        self._forget()
+        self._lay_out()
         maps = int((steps < 0).sum())
         (self._shared / "steps").write_bytes(steps.astype("<i8").tobytes())
         answer = self._shared / "answer"
@@ -132,7 +126,7 @@ class FileReader:
             after = _vmstat()
             charged = int((group / "memory.kmem.usage_in_bytes").read_text()) // PAGE_BYTES
         finally:
-            self._forget()
+            self._remove_files()
             with suppress(OSError):
                 (group / "memory.force_empty").write_text("0")
             group.rmdir()
@@ -162,15 +156,20 @@ class FileReader:
         if done.returncode:
             raise HostError(f"the program that reads files failed with status {done.returncode}")
 
-    def _forget(self) -> None:
-        """Take all pages of the files out of the page cache."""
-        for path in self._files:
-            handle = os.open(path, os.O_RDWR)
+    def _lay_out(self) -> None:
+        """Write the files, new ones, and take their pages out of the page cache."""
+        for path, size in zip(self._files, self._pages, strict=True):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             try:
+                os.write(handle, os.urandom(size * PAGE_BYTES))
                 os.fsync(handle)
                 os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
             finally:
                 os.close(handle)
+
+    def _remove_files(self) -> None:
+        for path in self._files:
+            path.unlink(missing_ok=True)
 
 
 def _vmstat() -> dict[str, int]:

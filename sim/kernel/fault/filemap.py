@@ -35,7 +35,7 @@ from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
 from sim.machine.areas import drop_area
-from sim.machine.cached import find_page, has_page
+from sim.machine.cached import find_page, forget_shadows, has_page
 from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
 from sim.machine.layout import (
     A_RANDOM,
@@ -346,6 +346,7 @@ def evict_step(m: Arrays, cpu: int, task: int) -> None:
         if has_page(m, file, index):
             uncache_page(m, cpu, file, index, 0)
             freed += 1
+    forget_shadows(m, cpu, file, int(f.at), end)
     f.at = end
     note(m, FRAME_FREE, freed)
     if end == f.pages:

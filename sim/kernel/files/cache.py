@@ -69,8 +69,8 @@ def uncache_page(m: Arrays, cpu: int, file: int, index: int, shadow: int) -> Non
         lruvec_release(m, cpu, pfn)
     if m.frames[pfn].bits & (F_DIRTY | F_WRITEBACK) != 0:
         cancel_dirty(m, pfn)
-    give_back(m, cpu, pfn, int(f.kind))
     erase_page(m, cpu, file, index, shadow)
+    give_back(m, cpu, pfn, int(f.kind))
     f.resident -= 1
 
 

@@ -11,7 +11,7 @@ from sim.kernel.files.fileio import file_call_is_sound
 from sim.kernel.files.readahead import force_read
 from sim.kernel.files.requests import window_room
 from sim.kernel.work import DONE, GROW, MORE, note
-from sim.machine.cached import erase_page, find_page, find_shadow
+from sim.machine.cached import find_page, forget_shadows
 from sim.machine.layout import F_DIRTY, F_LOCKED, NONE, Arrays
 from sim.machine.work import FRAME_FREE, MADVISE_CALL
 
@@ -81,8 +81,6 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
     for index in range(first, end):
         pfn = find_page(m, file, index)
         if pfn == NONE:
-            if find_shadow(m, file, index) != 0:
-                erase_page(m, cpu, file, index, 0)
             continue
         if index < keep_until:
             continue
@@ -93,6 +91,7 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
             continue
         uncache_page(m, cpu, file, index, 0)
         freed += 1
+    forget_shadows(m, cpu, file, first, end)
     note(m, FRAME_FREE, freed)
     o.at += end - first
     return MORE if end < last else DONE

@@ -29,6 +29,7 @@ from sim.machine.layout import (
 )
 from sim.machine.lru import folio_mark_accessed
 from sim.machine.pool import secure
+from sim.machine.tree import tree_pages
 from sim.machine.work import CACHE_FILL, MADVISE_CALL, PROTECT_PTE
 
 
@@ -65,7 +66,7 @@ def file_read_step(m: Arrays, cpu: int, task: int) -> int:
     if pfn == NONE:
         if not window_room(m, file):
             return GROW
-        if not secure(m, cpu, task, 1):
+        if not secure(m, cpu, task, 1 + tree_pages(m, cpu, file, first, 0)):
             return SHORT
         read_ahead(m, cpu, task, file, first, last - first)
         if not has_page(m, file, first):

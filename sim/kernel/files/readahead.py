@@ -92,7 +92,7 @@ def read_window(m: Arrays, cpu: int, task: int, file: int) -> None:
         pages = 1 << fits
         if not is_absent(m, file, index, index + pages):
             break
-        if room == ONE_BY_ONE and not makes_room(m, cpu, task, pages):
+        if room == ONE_BY_ONE and not makes_room(m, cpu, task, file, index, fits):
             limit = index
             break
         bits = F_AHEAD if index == mark & ~(pages - 1) else 0

@@ -14,6 +14,7 @@ from sim.kernel.work import note
 from sim.machine.cached import has_page
 from sim.machine.layout import F_AHEAD, NONE, ROOT, Arrays
 from sim.machine.pool import secure
+from sim.machine.tree import tree_pages
 from sim.machine.work import CACHE_FILL
 
 NO_ROOM: Final = 0
@@ -49,14 +50,16 @@ def room_for(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) ->
 
 
 @compiled
-def makes_room(m: Arrays, cpu: int, task: int, pages: int) -> bool:
+def makes_room(m: Arrays, cpu: int, task: int, file: int, first: int, order: int) -> bool:
     """Get the frames of a folio in a group that is full: that is tried once (`__GFP_NORETRY`)."""
-    if not secure(m, cpu, task, pages):
+    pages = 1 << order
+    wanted = pages + tree_pages(m, cpu, file, first, order)
+    if not secure(m, cpu, task, wanted):
         over = int(m.operations[task].over)
         if over == ROOT:
             return False
         shrink_group(m, cpu, over, pages)
-        if not secure(m, cpu, task, pages):
+        if not secure(m, cpu, task, wanted):
             return False
     note(m, CACHE_FILL, pages)
     return True
@@ -93,7 +96,7 @@ def read_pages(
                 submit(m, file, start, index, 0)
                 start = NONE
         else:
-            if room == ONE_BY_ONE and not makes_room(m, cpu, task, 1):
+            if room == ONE_BY_ONE and not makes_room(m, cpu, task, file, index, 0):
                 end = index
                 break
             if start == NONE:

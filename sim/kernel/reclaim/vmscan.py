@@ -26,7 +26,7 @@ from sim.kernel.files.dirty import wake_flusher
 from sim.kernel.reclaim.workingset import workingset_eviction
 from sim.kernel.rmap import folio_referenced, try_to_unmap
 from sim.kernel.work import note
-from sim.machine.cached import find_page
+from sim.machine.cached import find_page, reclaim_node
 from sim.machine.layout import (
     F_ACTIVE,
     F_DIRTY,
@@ -56,6 +56,8 @@ from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE
 SWAP_CLUSTER_MAX: Final = 32
 """Pages of a list that are looked at together; and that a reclaim wants at least."""
 DEF_PRIORITY: Final = 12
+SHRINK_BATCH: Final = 128
+"""Nodes that are looked at together."""
 GIB_SHIFT: Final = 18
 """Pages of 1 GiB, as a power of 2."""
 
@@ -136,6 +138,7 @@ def shrink_node(m: Arrays, cpu: int) -> None:
         group = next_group(m, top, NONE)
         while group != NONE:
             shrink_lruvec(m, cpu, group)
+            shrink_shadows(m, cpu, group)
             group = next_group(m, top, group)
         return
     v = m.lruvecs[top]
@@ -144,6 +147,7 @@ def shrink_node(m: Arrays, cpu: int) -> None:
         v.position = top
     while v.position != NONE:
         shrink_lruvec(m, cpu, int(v.position))
+        shrink_shadows(m, cpu, int(v.position))
         if scan.reclaimed >= scan.wanted:
             return
         v.position = next_group(m, top, int(v.position))
@@ -201,6 +205,30 @@ def shrink_lruvec(m: Arrays, cpu: int, group: int) -> None:
         if reclaimed >= scan.wanted and not goes_on:
             break
     scan.reclaimed += reclaimed
+
+
+@compiled
+def shrink_shadows(m: Arrays, cpu: int, group: int) -> None:
+    """Free nodes of a group that hold nothing but shadows, if there are many beside its pages.
+
+    `do_shrink_slab`, of a kind that costs no reads; `count_shadow_nodes`.
+    """
+    v = m.lruvecs[group]
+    pages = int(m.config[0].ram) if group == ROOT else int(v.flushed_pages)
+    freeable = int(v.shadow_nodes) - (pages >> 3)
+    if freeable <= 0:
+        return
+    scan = (int(v.shadow_deferred) >> m.scans[cpu].priority) + freeable // 2
+    left = min(scan, 2 * freeable)
+    scanned = 0
+    while left >= SHRINK_BATCH or left >= freeable:
+        portion = min(left, SHRINK_BATCH)
+        for _ in range(min(portion, int(v.shadow_nodes))):
+            reclaim_node(m, cpu, group)
+        left -= portion
+        scanned += portion
+    deferred = max(0, int(v.shadow_deferred) + freeable // 2 - scanned)
+    v.shadow_deferred = min(deferred, 2 * freeable)
 
 
 # -- lists -----------------------------------------------------------------------------------------

@@ -37,8 +37,18 @@ FILE = np.dtype(
     ]
 )
 
-NODE = np.dtype([("entries", "i4"), ("group", "i4")])
-"""A node of a file's tree, which has 64 slots: how many are in use, and who is charged for it."""
+NODE = np.dtype(
+    [
+        ("entries", "i4"),  # slots in use, of 64
+        ("shadows", "i4"),  # of them, by what is left of reclaimed pages
+        ("file", "i4"),
+        ("group", "i4"),  # that is charged for it
+        ("listed", "i4"),  # 1 if there is nothing in it but shadows: it is on its group's list
+        ("next", "i4"),
+        ("prev", "i4"),
+    ]
+)
+"""A node of a file's tree in the page cache (Linux `xa_node`)."""
 
 REQUEST = np.dtype([(name, "i8") for name in ("bdev", "file", "first", "end", "write")])
 """Pages [first, end) of a file that its device is to read, or to write."""

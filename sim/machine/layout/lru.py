@@ -44,6 +44,12 @@ LRUVEC = np.dtype(
             "sibling",  # the next one in the same group
             "position",  # where reclaim for this group has come to, or NONE: at the beginning
             "nonresident_age",  # pages evicted and activated so far
+            # nodes of files' trees that hold nothing but shadows, the oldest first
+            "shadow_head",
+            "shadow_tail",
+            "shadow_nodes",
+            "shadow_deferred",  # that reclaim might have looked at and has not
+            "flushed_pages",  # of the group alone, as of the last flush
             # as of the last flush, those of groups in it included
             "flushed_inactive_file",
             "flushed_active_file",

@@ -1,0 +1,224 @@
+"""The nodes of files' trees in the page cache, and who is charged for them.
+
+In Linux the page cache of a file is a tree of nodes with 64 slots (`lib/xarray.c`), and whoever has
+one made is charged for it.  A folio of 64 pages or more has slots of the nodes above the lowest.
+Nodes that hold nothing but shadows are reclaimed (`mm/workingset.c`, `workingset_update_node`):
+each group has a list of its own.  Trees are taken to be as high from the start as all pages of the
+file need; that of a file of one page has no node.
+"""
+
+from typing import Final
+
+from sim.base.jit import compiled, inlined
+from sim.base.units import PAGE_BYTES
+from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
+from sim.machine.groups import count_slab
+from sim.machine.layout import NONE, ROOT, Arrays
+
+NODE_MASK: Final = 63
+NODE_SHIFT: Final = 6
+"""A node has 64 slots; a folio of 64 pages or more has slots one level up."""
+NODE_BYTES: Final = 592
+"""What a group is charged for a node: `struct xa_node` and what the allocator adds, measured."""
+ORDER_MASK: Final = 15
+"""The last bits of -1 - shadow: the order of the folio that left it."""
+
+
+def tree_nodes(pages: int) -> int:
+    """Return how many nodes the tree of a file of `pages` has at most.
+
+    >>> tree_nodes(1), tree_nodes(64), tree_nodes(4097)
+    (0, 1, 68)
+    """
+    nodes = 0
+    while pages > 1:
+        pages = -(-pages >> NODE_SHIFT)
+        nodes += pages
+    return nodes
+
+
+@compiled
+def tree_pages(m: Arrays, cpu: int, file: int, index: int, order: int) -> int:
+    """Return how many pages of nodes the group for which `cpu` acts is charged with a folio.
+
+    The root is never refused anything: 0.
+    """
+    group = int(m.cpus[cpu].group)
+    if group == ROOT or m.files[file].pages == 1:
+        return 0
+    first = int(m.files[file].nodes)
+    size = int(m.files[file].pages)
+    level = 0
+    made = 0
+    while size > 1:
+        index >>= NODE_SHIFT
+        size = (size + (1 << NODE_SHIFT) - 1) >> NODE_SHIFT
+        if level > 0 or not is_high(m, file, order):
+            if m.nodes[first + index].entries != 0:
+                break
+            made += 1
+        first += size
+        level += 1
+    g = m.groups[group]
+    return max(0, int(-(-(g.slab + made * NODE_BYTES) // PAGE_BYTES) - g.slab_pages))
+
+
+@inlined
+def shadow_order(shadow: int) -> int:
+    """Return the order of the folio that left a shadow."""
+    return (-1 - shadow) & ORDER_MASK
+
+
+@inlined
+def is_high(m: Arrays, file: int, order: int) -> bool:
+    """Whether a folio has its slots above the lowest nodes: one for each 64 of its pages."""
+    return bool(order >= NODE_SHIFT and m.files[file].pages > 1 << NODE_SHIFT)
+
+
+@inlined
+def node_row(m: Arrays, file: int, index: int, high: bool) -> int:
+    """Return the row of the lowest node above a page, or of the one above that."""
+    f = m.files[file]
+    if high:
+        leaves = (int(f.pages) + NODE_MASK) >> NODE_SHIFT
+        return int(f.nodes) + leaves + (index >> 2 * NODE_SHIFT)
+    return int(f.nodes) + (index >> NODE_SHIFT)
+
+
+@compiled
+def node_pages(m: Arrays, row: int) -> tuple[int, int, int]:
+    """Return the file of a node of the two lowest levels, and the range of its pages below it."""
+    file = int(m.nodes[row].file)
+    f = m.files[file]
+    shift = NODE_SHIFT
+    nth = row - int(f.nodes)
+    leaves = (int(f.pages) + NODE_MASK) >> NODE_SHIFT
+    if nth >= leaves:
+        nth -= leaves
+        shift = 2 * NODE_SHIFT
+    return file, nth << shift, min((nth + 1) << shift, int(f.pages))
+
+
+@compiled
+def make_entry(m: Arrays, cpu: int, file: int, index: int, old: int, order: int) -> None:
+    """Make room in the tree for a page of a folio, where `old` is: nothing, or a shadow.
+
+    Shadows of small folios go where a large one comes; one of a large folio is split where a small
+    one comes.
+    """
+    high = is_high(m, file, order)
+    first = index & ~NODE_MASK
+    if high and index != first:
+        return
+    was_high = old < 0 and is_high(m, file, shadow_order(old))
+    leaf = m.nodes[node_row(m, file, index, False)]
+    if high and leaf.entries > 0:
+        leaf.entries = 0
+        leaf.shadows = 0
+        update_node(m, node_row(m, file, index, False))
+        count_slab(m, int(leaf.group), -NODE_BYTES)
+        return
+    if was_high and not high:
+        split_shadow(m, file, first)
+        leaf.entries = NODE_MASK + 1
+        leaf.shadows = NODE_MASK + 1
+        leaf.file = file
+        leaf.group = m.cpus[cpu].group
+        count_slab(m, int(leaf.group), NODE_BYTES)
+        count_shadow(m, node_row(m, file, index, True), -1)
+    if old == 0:
+        count_entry(m, cpu, file, index, 1 if high else 0, 1)
+    else:
+        count_shadow(m, node_row(m, file, index, high), -1)
+
+
+@compiled
+def split_shadow(m: Arrays, file: int, first: int) -> None:
+    """Make the shadow of 64 pages of a large folio one a page (`xas_split`)."""
+    for at in range(int(m.files[file].first) + first, int(m.files[file].first) + first + 64):
+        m.cached[at] = -1 - ((-1 - int(m.cached[at])) & ~ORDER_MASK)
+
+
+@compiled
+def drop_entry(
+    m: Arrays, cpu: int, file: int, index: int, order: int, was_shadow: bool, is_shadow: bool
+) -> None:
+    """Take a page, or a shadow, of a folio of 2**order out of the tree, or leave a shadow there."""
+    high = is_high(m, file, order)
+    if high and index & NODE_MASK != 0:
+        return
+    row = node_row(m, file, index, high)
+    change = (1 if is_shadow else 0) - (1 if was_shadow else 0)
+    m.nodes[row].shadows += change
+    if is_shadow:
+        update_node(m, row)
+    else:
+        count_entry(m, cpu, file, index, 1 if high else 0, -1)
+
+
+@compiled
+def count_shadow(m: Arrays, row: int, change: int) -> None:
+    """Count a shadow more, or less, in a node."""
+    m.nodes[row].shadows += change
+    update_node(m, row)
+
+
+@compiled
+def update_node(m: Arrays, row: int) -> None:
+    """Put a node on the list of those that hold nothing but shadows, or take it off."""
+    node = m.nodes[row]
+    wanted = 1 if node.entries > 0 and node.entries == node.shadows else 0
+    if node.listed == wanted:
+        return
+    node.listed = wanted
+    v = m.lruvecs[int(node.group)]
+    if wanted == 1:
+        node.prev = v.shadow_tail
+        node.next = NONE
+        if v.shadow_tail == NONE:
+            v.shadow_head = row
+        else:
+            m.nodes[int(v.shadow_tail)].next = row
+        v.shadow_tail = row
+        v.shadow_nodes += 1
+        return
+    before, after = int(node.prev), int(node.next)
+    if before == NONE:
+        v.shadow_head = after
+    else:
+        m.nodes[before].next = after
+    if after == NONE:
+        v.shadow_tail = before
+    else:
+        m.nodes[after].prev = before
+    v.shadow_nodes -= 1
+
+
+@compiled
+def count_entry(m: Arrays, cpu: int, file: int, index: int, level: int, change: int) -> None:
+    """Count an entry more in a node of `level`, or less, and so on upwards.
+
+    A node that has its first entry is made, and charged for; one that has none is freed.
+    """
+    first = int(m.files[file].nodes)
+    size = int(m.files[file].pages)
+    at = 0
+    while True:
+        index >>= NODE_SHIFT
+        first += size if at > 0 else 0
+        size = (size + (1 << NODE_SHIFT) - 1) >> NODE_SHIFT
+        at += 1
+        if at <= level:
+            continue
+        node = m.nodes[first + index]
+        before = int(node.entries)
+        node.entries = before + change
+        update_node(m, first + index)
+        if before != 0 and before + change != 0:
+            return
+        if change > 0:
+            node.group = m.cpus[cpu].group
+            node.file = file
+        count_slab(m, int(node.group), change * NODE_BYTES)
+        if size == 1:
+            return
