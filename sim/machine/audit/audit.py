@@ -16,6 +16,7 @@ from sim.machine.audit.folios import audit_folios
 from sim.machine.audit.lru import audit_lru
 from sim.machine.audit.memory import audit_files, audit_frames, audit_free, audit_groups, audit_swap
 from sim.machine.audit.spaces import audit_space
+from sim.machine.audit.trees import audit_trees
 from sim.machine.layout import (
     KIND_TABLE,
     N_KINDS,
@@ -66,6 +67,9 @@ def _run_audit(
     if committed != m.pool[0].committed:
         return 15, committed
     bad, where = audit_lru(m, listed)
+    if bad != OK:
+        return bad, where
+    bad, where = audit_trees(m)
     if bad != OK:
         return bad, where
     bad, where = audit_frames(m, seen, charged)

@@ -38,5 +38,6 @@ COMPLAINTS: Final = {
     33: "a frame is on a per-CPU list of another zone",
     34: "the lists that reclaim goes by are broken, or miscounted",
     35: "a page of a file is on no list of its group, or on several",
+    36: "a node of a file's tree is miscounted, or on the wrong list",
     16: "copies are not the frames beyond one per page of data",
 }

@@ -1,0 +1,89 @@
+"""The nodes of files' trees: they have as many entries as there are pages and shadows."""
+
+from sim.base.jit import compiled
+from sim.machine.audit.complaints import OK
+from sim.machine.cached import find_page, find_shadow
+from sim.machine.layout import NONE, ROOT, Arrays
+from sim.machine.lru import next_group
+from sim.machine.tree import NODE_MASK, NODE_SHIFT, is_high, shadow_order
+
+
+@compiled
+def _entry(m: Arrays, file: int, index: int) -> tuple[int, bool, bool]:
+    """Return 1 if a page has an entry, whether that is a shadow, and whether it is high up."""
+    pfn = find_page(m, file, index)
+    if pfn != NONE:
+        return 1, False, is_high(m, file, int(m.frames[pfn].order))
+    shadow = find_shadow(m, file, index)
+    if shadow != 0:
+        return 1, True, is_high(m, file, shadow_order(shadow))
+    return 0, False, False
+
+
+@compiled
+def _leaf_is_sound(m: Arrays, file: int, leaf: int) -> bool:
+    """Compare one of the lowest nodes with the pages below it."""
+    entries = shadows = 0
+    first = leaf << NODE_SHIFT
+    for index in range(first, min(first + NODE_MASK + 1, int(m.files[file].pages))):
+        there, shadow, high = _entry(m, file, index)
+        if not high:
+            entries += there
+            shadows += 1 if shadow else 0
+    node = m.nodes[int(m.files[file].nodes) + leaf]
+    return bool(node.entries == entries and node.shadows == shadows)
+
+
+@compiled
+def audit_trees(m: Arrays) -> tuple[int, int]:
+    """Compare every node with those, or the pages, below it, and the lists of nodes of shadows."""
+    for file in range(len(m.files)):
+        f = m.files[file]
+        size = int(f.pages)
+        if f.kind == 0 or size < 2:
+            continue
+        below = int(f.nodes)
+        size = (size + NODE_MASK) >> NODE_SHIFT
+        for leaf in range(size):
+            if not _leaf_is_sound(m, file, leaf):
+                return 36, file
+        level = 1
+        while size > 1:
+            above = below + size
+            for nth in range((size + NODE_MASK) >> NODE_SHIFT):
+                entries = shadows = 0
+                for child in range(nth << NODE_SHIFT, min((nth + 1) << NODE_SHIFT, size)):
+                    entries += 1 if m.nodes[below + child].entries > 0 else 0
+                    if level == 1:
+                        there, shadow, high = _entry(m, file, child << NODE_SHIFT)
+                        entries += there if high else 0
+                        shadows += 1 if high and shadow else 0
+                node = m.nodes[above + nth]
+                if node.entries != entries or node.shadows != shadows:
+                    return 36, file
+            below = above
+            size = (size + NODE_MASK) >> NODE_SHIFT
+            level += 1
+    return _audit_shadow_nodes(m)
+
+
+@compiled
+def _audit_shadow_nodes(m: Arrays) -> tuple[int, int]:
+    """Walk the lists of nodes that hold nothing but shadows."""
+    group = next_group(m, ROOT, NONE)
+    while group != NONE:
+        nodes = 0
+        before = NONE
+        row = int(m.lruvecs[group].shadow_head)
+        while row != NONE:
+            node = m.nodes[row]
+            alike = node.entries > 0 and node.entries == node.shadows
+            if not alike or node.prev != before or node.listed != 1 or node.group != group:
+                return 36, row
+            nodes += 1
+            before = row
+            row = int(node.next)
+        if m.lruvecs[group].shadow_nodes != nodes or m.lruvecs[group].shadow_tail != before:
+            return 36, group
+        group = next_group(m, ROOT, group)
+    return OK, 0
