@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.host.conditions import file_folder, read_ahead_pages
 from sim.script.filepage import random_steps, read_pages
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ FILE_PAGES: Final = (700, 500, 400)
 READS: Final = 3500
 LIMITS: Final = (450, 1100)
 """Sizes of the files of random scripts, reads in each, and between which limits."""
+MOST_AHEAD: Final = 2048
+"""Pages that are read ahead where the kernel does not say: 8 MiB, as virtual disks have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,11 @@ def compare(
     random: bool = True,
 ) -> Compared:
     """Predict a script and carry it out until there is no difference, `TRIES` times at most."""
-    predicted = read_pages(steps, pages, limit_pages=limit_pages, random=random)
+    folder = file_folder()
+    ahead = None if folder is None else read_ahead_pages(folder)
+    predicted = read_pages(
+        steps, pages, limit_pages=limit_pages, random=random, read_ahead=ahead or MOST_AHEAD
+    )
     mine = np.concatenate([file for row in predicted.resident for file in row])
     best: Compared | None = None
     for _ in range(TRIES):

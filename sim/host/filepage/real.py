@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.base.units import PAGE_BYTES
-from sim.host.conditions import file_folder
+from sim.host.conditions import file_folder, read_setting
 from sim.host.kernel import HostError, compiled_program
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def why_not() -> str:
         return "version 1 of the memory controller is not mounted"
     if os.geteuid() != 0 or not os.access(folder, os.W_OK):
         return f"no group may be made in {folder}"
+    generations = read_setting("/sys/kernel/mm/lru_gen/enabled")
+    if generations is not None and int(generations, 16) != 0:
+        return "the kernel keeps pages in generations (MGLRU), not on active and inactive lists"
     if file_folder() is None:
         return "there is no folder on a disk file system"
     return ""

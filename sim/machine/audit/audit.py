@@ -69,7 +69,7 @@ def _run_audit(
     bad, where = audit_lru(m, listed)
     if bad != OK:
         return bad, where
-    bad, where = audit_trees(m)
+    bad, where = audit_trees(m, len(users))
     if bad != OK:
         return bad, where
     bad, where = audit_frames(m, seen, charged)

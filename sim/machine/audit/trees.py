@@ -35,9 +35,9 @@ def _leaf_is_sound(m: Arrays, file: int, leaf: int) -> bool:
 
 
 @compiled
-def audit_trees(m: Arrays) -> tuple[int, int]:
+def audit_trees(m: Arrays, files: int) -> tuple[int, int]:
     """Compare every node with those, or the pages, below it, and the lists of nodes of shadows."""
-    for file in range(len(m.files)):
+    for file in range(files):
         f = m.files[file]
         size = int(f.pages)
         if f.kind == 0 or size < 2:
