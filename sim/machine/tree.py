@@ -12,7 +12,7 @@ from typing import Final
 from sim.base.jit import compiled, inlined
 from sim.base.units import PAGE_BYTES
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
-from sim.machine.groups import count_slab
+from sim.machine.groups import count_slab, settle_slab
 from sim.machine.layout import NONE, ROOT, Arrays
 
 NODE_MASK: Final = 63
@@ -116,7 +116,7 @@ def make_entry(m: Arrays, cpu: int, file: int, index: int, old: int, order: int)
         leaf.entries = 0
         leaf.shadows = 0
         update_node(m, node_row(m, file, index, False))
-        count_slab(m, int(leaf.group), -NODE_BYTES)
+        free_node(m, cpu, int(leaf.group))
         return
     if was_high and not high:
         split_shadow(m, file, first)
@@ -130,6 +130,14 @@ def make_entry(m: Arrays, cpu: int, file: int, index: int, old: int, order: int)
         count_entry(m, cpu, file, index, 1 if high else 0, 1)
     else:
         count_shadow(m, node_row(m, file, index, high), -1)
+
+
+@compiled
+def free_node(m: Arrays, cpu: int, group: int) -> None:
+    """Free a node that a group is charged for, which need not be the one that acts."""
+    count_slab(m, group, -NODE_BYTES)
+    if group != ROOT:
+        settle_slab(m, cpu, group)
 
 
 @compiled
@@ -219,6 +227,8 @@ def count_entry(m: Arrays, cpu: int, file: int, index: int, level: int, change: 
         if change > 0:
             node.group = m.cpus[cpu].group
             node.file = file
-        count_slab(m, int(node.group), change * NODE_BYTES)
+            count_slab(m, int(node.group), NODE_BYTES)
+        else:
+            free_node(m, cpu, int(node.group))
         if size == 1:
             return
