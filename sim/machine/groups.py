@@ -290,9 +290,14 @@ def count_slab(m: Arrays, group: int, size_bytes: int) -> None:
 
 @compiled
 def settle_slab(m: Arrays, cpu: int, group: int) -> None:
-    """Charge a group for the whole pages that its kernel objects take; nothing refuses that."""
+    """Charge a group for the whole pages that its kernel objects take; nothing refuses that.
+
+    What is freed of a page stays at hand (`obj_stock`): a page goes back when more than one is.
+    """
     g = m.groups[group]
     more = -(-int(g.slab) // 4096) - int(g.slab_pages)
+    if more < 0:
+        more += 1  # the page at hand
     if more == 0:
         return
     g.slab_pages += more
