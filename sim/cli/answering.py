@@ -24,7 +24,7 @@ def answer_of(document: Mapping[str, Any]) -> list[str]:
     """
     if not document["answered"]:
         return []
-    said = (_need(document), _forks(document), _requests(document))
+    said = (_need(document), _forks(document), _vforks(document), _requests(document))
     return [sentence for sentence in said if sentence]
 
 
@@ -53,6 +53,17 @@ def _forks(document: Mapping[str, Any]) -> str:
         return f"Its fork takes {mean}{over}."
     longest = format_duration(round(forks["max"]))
     return f"Its {forks['count']:,} forks take {mean} on average{over}, the longest {longest}."
+
+
+def _vforks(document: Mapping[str, Any]) -> str:
+    vforks = document["metrics"]["vfork_latency_ns"]
+    count = vforks["count"]
+    if not count:
+        return ""
+    mean, longest = (format_duration(round(vforks[key])) for key in ("mean", "max"))
+    if count == 1:
+        return f"Its vfork holds the parent for {mean}."
+    return f"Its {count:,} vforks hold the parent for {mean} on average, the longest for {longest}."
 
 
 def _over_prices(document: Mapping[str, Any], name: str) -> str:

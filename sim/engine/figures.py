@@ -10,7 +10,7 @@ from sim.machine import work
 from sim.machine.layout import NONE
 from sim.observe.faults import FAULT_KINDS
 from sim.observe.footprint import footprint
-from sim.observe.histogram import FORK, observe
+from sim.observe.histogram import observe
 
 if TYPE_CHECKING:
     from sim.engine.clock import Clock
@@ -37,9 +37,9 @@ class Figures:
         """Note an event for time series."""
         self.marks.append((self._clock.now_ns, kind, name))
 
-    def forked(self, latency_ns: int) -> None:
-        """Count how long a fork took, from call to return."""
-        observe(self._machine.arrays, FORK, latency_ns)
+    def held(self, latency: int, since_ns: int) -> None:
+        """Count how long a call has kept its caller: a row of `sim.observe.histogram`."""
+        observe(self._machine.arrays, latency, self._clock.now_ns - since_ns)
 
     def fault_count(self, task: Task, kind: str) -> int:
         """Return how many faults of `kind` a task has had."""

@@ -14,6 +14,7 @@ EVENTS: Final = (*LIVES, *SHORTAGE, "context_switches")
 LATENCIES: Final = {
     "fault_latency_ns": "fault",
     "fork_latency_ns": "fork",
+    "vfork_latency_ns": "vfork",
     "request_latency_ns": "request",
     "runqueue_wait_ns": "wait for a CPU",
 }

@@ -14,7 +14,7 @@ from sim.engine.task import State, Task
 from sim.machine import work
 from sim.machine.layout import PEAK, SAMPLE
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
-from sim.observe.histogram import FORK, REQUEST, RUNQUEUE
+from sim.observe.histogram import FORK, REQUEST, RUNQUEUE, VFORK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,6 +164,7 @@ class Measurement:
             "context_switches": int(units[work.CONTEXT_SWITCH]),
             "fault_latency_ns": latencies(m, *FAULT_LINES).summary(),
             "fork_latency_ns": latencies(m, FORK).summary(),
+            "vfork_latency_ns": latencies(m, VFORK).summary(),
             "request_latency_ns": latencies(m, REQUEST).summary(),
             "runqueue_wait_ns": latencies(m, RUNQUEUE).summary(),
             "free_pages": {
@@ -221,6 +222,7 @@ class Measurement:
             **work.KINDS,
             "request": REQUEST,
             "fork": FORK,
+            "vfork": VFORK,
             "runqueue": RUNQUEUE,
         }
         return {

@@ -14,6 +14,7 @@ REQUEST: Final = N_LINES
 """Row of request latencies; the rows before it are fault kinds, numbered as lines of work."""
 FORK: Final = N_LINES + 1
 RUNQUEUE: Final = N_LINES + 2
+VFORK: Final = N_LINES + 3
 
 _SUM_BITS: Final = 61
 SUM_LIMIT: Final = 1 << _SUM_BITS

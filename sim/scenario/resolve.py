@@ -36,7 +36,7 @@ from sim.scenario.profiles import (
 from sim.scenario.programs import known_programs, resolve_process
 
 VERSION: Final = 1
-RESULTS_VERSION: Final = 6
+RESULTS_VERSION: Final = 7
 """Part of what a run is known by: raised whenever the same run gives other results."""
 
 SCHEDULERS: Final = tuple(sorted(REGISTRY))

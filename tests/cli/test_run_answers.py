@@ -22,6 +22,7 @@ def document(**changes):
             "kernel_stacks": 1, "page_cache": 0,
         },
         "fork_latency_ns": {**NOTHING, "count": 1, "mean": 14.2 * MS, "max": 14.2 * MS},
+        "vfork_latency_ns": NOTHING,
         "request_latency_ns": NOTHING,
     }  # fmt: skip
     made["evidence"] = {"events": []}
@@ -49,6 +50,19 @@ def test_a_peak_after_the_warm_up_is_called_so():
     made = document()
     made["provenance"]["scenario"]["run"] = {"warmup": S}
     assert "at its peak after its warm-up: " in answer_of(made)[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, []),
+        (1, ["Its vfork holds the parent for 1.2 ms."]),
+        (40, ["Its 40 vforks hold the parent for 1.2 ms on average, the longest for 3 ms."]),
+    ],
+)
+def test_a_vfork_is_told_by_how_long_it_holds_the_parent(count, said):
+    vforks = {**NOTHING, "count": count, "mean": 1.2 * MS, "max": 3 * MS} if count else NOTHING
+    assert answer_of(document(vfork_latency_ns=vforks))[2:] == said
 
 
 def test_several_forks_have_a_mean_and_a_longest():

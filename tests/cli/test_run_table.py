@@ -47,6 +47,7 @@ DOCUMENT = {
         **{name: 1000 + number for number, name in enumerate(COUNTS)},
         "fault_latency_ns": FAULTS,
         "fork_latency_ns": NOTHING,
+        "vfork_latency_ns": NOTHING,
         "request_latency_ns": NOTHING,
         "runqueue_wait_ns": NOTHING,
         "free_pages": {"min": 100, "mean": 200.5, "end": 300},

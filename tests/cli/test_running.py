@@ -19,7 +19,10 @@ COUNTS = {
     "segfaults", "oom_kills", "direct_reclaims", "pages_swapped_in", "pages_swapped_out",
     "context_switches",
 }  # fmt: skip
-LATENCIES = {"fault_latency_ns", "fork_latency_ns", "request_latency_ns", "runqueue_wait_ns"}
+LATENCIES = {
+    "fault_latency_ns", "fork_latency_ns", "vfork_latency_ns", "request_latency_ns",
+    "runqueue_wait_ns",
+}  # fmt: skip
 KINDS = ("zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "spurious_faults")
 
 SMALL = """\

@@ -127,6 +127,7 @@ TABLE: dict[str, Row] = {
         (RELEASE, GLIBC),
     ),
     "truth/test_kernel_stacks.py": Row((needs.linux,)),
+    "truth/test_kernel_vfork_holds.py": Row((needs.driver,)),
     "truth/test_malloc_libraries.py": Row((needs.driver, needs.calm), (RELEASE, GLIBC)),
     "truth/test_mappings_of_the_kernel.py": Row((needs.linux, needs.huge_pages)),
     "truth/test_mappings_of_the_kernel.py::test_mappings_of_files_begin_where_the_simulated_machine_"

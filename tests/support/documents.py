@@ -9,7 +9,10 @@ COUNTS = (
     "cow_copies cow_reuses file_maps spurious_faults segfaults oom_kills direct_reclaims "
     "pages_swapped_in pages_swapped_out context_switches"
 ).split()
-LATENCIES = ("fault_latency_ns", "fork_latency_ns", "request_latency_ns", "runqueue_wait_ns")
+LATENCIES = (
+    "fault_latency_ns", "fork_latency_ns", "vfork_latency_ns", "request_latency_ns",
+    "runqueue_wait_ns",
+)  # fmt: skip
 PARTS = ("data", "cow_copies", "page_tables", "kernel_stacks", "page_cache")
 ENDED = ("exit 0", "running", "oom-killed", "failed: ENOMEM", "segfault")
 

@@ -13,8 +13,9 @@ from sim.engine.task import Building
 from sim.kernel import ops
 from sim.machine.layout import FORK_ASYNC
 from sim.machine.layout.fields import Child as ChildRow
-from sim.machine.layout.fields import Exec, Nothing
+from sim.machine.layout.fields import Demand, Exec, Nothing
 from sim.machine.layout.fields import Image as ImageRow
+from sim.observe.histogram import FORK, VFORK
 from sim.program.api import Child, Exited, Image, Thread
 from sim.program.image import SPAWN_STACK_PAGES
 
@@ -81,7 +82,7 @@ class Family:
             self._figures.count("fork_failures")
             raise
         self._figures.count("forks")
-        self._figures.forked(self._clock.now_ns - started_ns)
+        self._figures.held(FORK, started_ns)
         self._figures.mark("fork", self._task.name)
         self._lives.begin(calls, run)
         return Child(calls.task.pid, calls.task.name)
@@ -90,6 +91,12 @@ class Family:
         self, program: Callable[..., Verb], *args: Any, name: str | None = None, **kwargs: Any
     ) -> Verb:
         """Start a child that borrows this address space; return when it execs or exits."""
+        child = yield from self._held(self._vfork(name, program, args, kwargs))
+        return child
+
+    def _vfork(
+        self, name: str | None, program: Callable[..., Verb], args: Any, kwargs: Any
+    ) -> Verb:
         calls, run = self._child(name, program, args, kwargs)
         child = calls.task
         yield from self._build("vfork", ops.OP_VFORK, calls)
@@ -97,6 +104,7 @@ class Family:
         done = child.vfork_done = self._clock.event()
         self._lives.begin(calls, run)
         yield from self._calls.wait(f"its vfork child {child.name} to exec or exit", done, child)
+        yield from self._calls.do("vfork", ops.OP_COMPUTE, Demand(demand_ns=0))  # it returns on a CPU
         return Child(child.pid, child.name)
 
     def posix_spawn(
@@ -112,6 +120,17 @@ class Family:
         As glibc does since 2.24: the child runs on a stack of its own until it execs, which the
         parent maps for it and unmaps when it goes on.
         """
+        child = yield from self._held(self._spawn(image, name, program, args, kwargs))
+        return child
+
+    def _spawn(
+        self,
+        image: str | Image,
+        name: str | None,
+        program: Callable[..., Verb],
+        args: Any,
+        kwargs: Any,
+    ) -> Verb:
         stack = yield from self._memory.mmap(SPAWN_STACK_PAGES * PAGE_BYTES)
 
         @wraps(program)
@@ -121,11 +140,20 @@ class Family:
             yield from program(task, *args, **kwargs)
 
         try:
-            child = yield from self.vfork(spawned, name=name)
+            child = yield from self._vfork(name, spawned, (), {})
         except Refused:
             yield from self._memory.munmap(stack)
             raise
         yield from self._memory.munmap(stack)
+        return child
+
+    def _held(self, call: Verb) -> Verb:
+        """Carry out a call that starts a child by vfork; count how long it keeps its caller."""
+        started_ns = self._clock.now_ns
+        self._figures.mark("vfork_start", self._task.name)
+        child = yield from call
+        self._figures.held(VFORK, started_ns)
+        self._figures.mark("vfork", self._task.name)
         return child
 
     def exec(self, image: str | Image) -> Verb:

@@ -71,7 +71,7 @@ RECEIPT_LINES: Final = 16
 """Lines of a receipt that are kept apart, each priced by a draw of its own."""
 RECEIPT_ROWS: Final = RECEIPT_LINES + N_LINES
 """Rows of a receipt: lines behind the first are added up by kind, so it cannot run over."""
-N_LATENCIES: Final = N_LINES + 3
-"""Latency histograms: one a fault kind, then request, fork and run queue."""
+N_LATENCIES: Final = N_LINES + 4
+"""Latency histograms: one a fault kind, then request, fork, run queue and vfork."""
 N_QUANTILES: Final = 1217
 """Knots of a table of prices (`sim.cost.quantiles`)."""

@@ -10,7 +10,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from sim.base.units import PAGE_BYTES, format_bytes
 from sim.report.style import BLUE, DASHES, INK, ORANGE, RED, Drawing, canvas, drawn
 
-MARK_WORDS: Final = {"oom_kill": "OOM kill", "fork": "fork", "exec": "exec", "exit": "exit"}
+MARK_WORDS: Final = {
+    "oom_kill": "OOM kill", "fork": "fork", "vfork": "vfork", "exec": "exec", "exit": "exit",
+}  # fmt: skip
 """Events that are marked, those first whose names matter most."""
 LETTER_WIDTH: Final = 0.018
 """About what a letter of a name takes of the width of a panel."""

@@ -12,7 +12,7 @@ from sim.cost.catalogue import STAGES
 from sim.report.style import DASHES, MARKERS, PALETTE, Drawing, canvas, drawn
 
 REQUEST_KINDS: Final = ("request", "runqueue")
-FORK_KINDS: Final = ("fork",)
+FORK_KINDS: Final = ("fork", "vfork")
 FEW_POINTS: Final = 40
 """Up to so many known points of a distribution are marked: between them is a guess."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import GIB, format_bytes, format_duration, pages_for
-from sim.machine import work
 from sim.scenario.explain.section import Section
-from sim.scenario.forms.fork import fork_ns
+from sim.scenario.forms.fork import fork_ns, vfork_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +36,6 @@ def forks_section(setting: Setting, host: Mapping[str, Any]) -> Section:
         )
         for rss in sorted({*published, GIB // 64, GIB, 16 * GIB})
     ]
-    base = format_duration(round(setting.ns(work.VFORK_BASE)))
-    lines.append(("vfork, posix_spawn", f"{base} whatever the size; the parent waits until exec"))
+    held = format_duration(round(vfork_ns(setting)))
+    lines.append(("vfork, posix_spawn", f"{held} at least, whatever the size: until exec is done"))
     return Section("Fork times at these prices, without waiting", tuple(lines))

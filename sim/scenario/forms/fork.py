@@ -1,4 +1,4 @@
-"""How long a fork takes by the prices, without waiting."""
+"""How long a fork, and a vfork, take by the prices, without waiting."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ FORK_AREAS: Final = 3
 
 LEAST_TABLES: Final = 4
 """Tables of a parent of next to no data: a leaf of its stack, and those above."""
+
+
+def vfork_ns(setting: Setting) -> float:
+    """Return how long a vfork holds its caller at least, on average, in ns.
+
+    That is if the child calls exec at once, and finds its program in the page cache.
+    """
+    return setting.ns(work.VFORK_BASE) + setting.ns(work.EXEC_BASE)
 
 
 def fork_ns(setting: Setting, pages: int) -> float:

@@ -15,7 +15,7 @@ from sim.scenario.forms.figures import (
     metric,
     pages_text,
 )
-from sim.scenario.forms.fork import fork_ns
+from sim.scenario.forms.fork import fork_ns, vfork_ns
 from sim.scenario.forms.form import Form, no_form
 from sim.stats.theory import TABLE_ENTRIES
 
@@ -80,8 +80,13 @@ def _started(method: str, processes: int) -> Form:
 
 def _start(method: str, setting: Setting, pages: int, record: str) -> list[Form]:
     if method != "fork_exec":
-        return [Form("a start copies", "no page table: the child borrows the parent's",
-                     0, lambda document, _: _units(document, "fork_pte"))]  # fmt: skip
+        holds_ns = vfork_ns(setting)
+        return [
+            Form("a start copies", "no page table: the child borrows the parent's",
+                 0, lambda document, _: _units(document, "fork_pte")),
+            Form("it holds its caller", f"{format_duration(round(holds_ns))}: until exec is done",
+                 holds_ns, metric("vfork_latency_ns", "mean"), holds="at least"),
+        ]  # fmt: skip
     takes = fork_ns(setting, pages)
     fork = Form(
         "its fork takes",

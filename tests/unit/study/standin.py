@@ -66,6 +66,7 @@ def simulate(scenario: Mapping[str, Any], *, seed: int, replication: int) -> dic
             "minor_faults": data_pages + copies,
             "fault_latency_ns": latency(1400.0, copies + data_pages),
             "fork_latency_ns": latency(fork_ns, 1),
+            "vfork_latency_ns": latency(0, 0),
             "request_latency_ns": latency(90_000.0, int(writes) + 1),
             "runqueue_wait_ns": latency(0, 0),
             "free_pages": {"min": min(free), "mean": sum(free) / len(free), "end": free[-1]},
