@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
+from sim.engine.conditions import exactness
 from sim.machine.parts import PARTS
 from sim.stats.enough import enough_for
 
@@ -41,7 +42,8 @@ def _need(document: Mapping[str, Any]) -> str:
     when = " after its warm-up" if scenario.get("run", {}).get("warmup") else ""
     least = "more than " if cut_off else ""
     needs = f"{scenario['name']} needs {least}{format_bytes(total)} of memory"
-    return f"{needs} at its peak{when}: {bill}."
+    said = exactness("memory_need_bytes.total", scenario["host"])
+    return f"{needs} at its peak{when}{f' ({said})' if said else ''}: {bill}."
 
 
 def _forks(document: Mapping[str, Any]) -> str:

@@ -120,13 +120,22 @@ def _folio_pages(text: str) -> int:
 
 
 def asked_release(text: str) -> str:
-    """Return the release that `--as-kernel` names; raises `ScenarioError` if none is known so."""
+    """Return the release whose rules hold for the kernel that `--as-kernel` names.
+
+    What differs from that kernel's own is said on stderr.  Raises `ScenarioError` if it is none, or
+    too old.
+    """
+    from sim.machine.releases import followed_release, release_name
+    from sim.machine.rules.told import release_note
     from sim.scenario.quantities import kernel_release
 
     try:
-        return kernel_release(text)
+        kernel = kernel_release(text)
     except ValueError as error:
         raise ScenarioError(str(error), key="--as-kernel") from None
+    if note := release_note(kernel):
+        sys.stderr.write(f"rules: {note}\n")
+    return release_name(followed_release(kernel))
 
 
 def host_prices(profile: Path | None) -> dict[str, Any]:

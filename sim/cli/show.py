@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -14,15 +15,18 @@ from sim.cli.answering import answer_of, done_in
 from sim.cli.groups import lines_of_kills, table_of_groups
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
+from sim.engine.conditions import exactness
 from sim.engine.metrics import EVENTS, LATENCIES
 from sim.machine.parts import PARTS
 from sim.observe.faults import FAULT_METRICS
 from sim.stats.enough import enough_for, independent_values, percentile_needs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sim.scenario.explain import Section
+
+    Mark = Callable[[str, str], str]
 
 _WIDTH_OF_A_FILE: Final = 110
 _MOST_PROCESSES: Final = 20
@@ -90,12 +94,13 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         f"replication {provenance['replication']}"
     )
     cut_off = any(finding["code"] == "need_cut_off" for finding in document["validity"])
-    page.table(beside(*_counts(metrics), page.width))
+    mark = partial(marked, host=provenance["scenario"]["host"])
+    page.table(beside(*_counts(metrics, mark), page.width))
     times, notes = _latencies(metrics)
     page.table(times.lines(page.width))
     for note in (*notes, *_price_ranges(document)):
         page.say(note)
-    memory = _memory(metrics, document.get("host") or {}, cut_off=cut_off)
+    memory = _memory(metrics, document.get("host") or {}, mark, cut_off=cut_off)
     page.table(beside(*memory, page.width))
     if document.get("groups"):
         page.table(table_of_groups(document["groups"]).lines(page.width))
@@ -132,13 +137,19 @@ def show_validity(page: Page, document: Mapping[str, Any]) -> None:
         page.say("no answer: the figures below are not what was asked for", "bold")
 
 
-def _counts(metrics: Mapping[str, Any]) -> tuple[Table, Table]:
+def marked(label: str, metric: str, host: Mapping[str, Any]) -> str:
+    """Return the label of a figure, with what is to be said of it if it is not exact."""
+    said = exactness(metric, host)
+    return f"{label} ({said})" if said else label
+
+
+def _counts(metrics: Mapping[str, Any], mark: Mark) -> tuple[Table, Table]:
     faults = Table(("faults", "count"))
     faults.rows.append(("minor faults", _count(metrics["minor_faults"])))
     faults.rows += [(f"  {_words(name)}", _count(metrics[name])) for name in _FAULTS[:5]]
-    faults.rows += [(_words(name), _count(metrics[name])) for name in _FAULTS[5:]]
+    faults.rows += [(mark(_words(name), name), _count(metrics[name])) for name in _FAULTS[5:]]
     events = Table(("events", "count"))
-    events.rows += [(_words(name), _count(metrics[name])) for name in EVENTS]
+    events.rows += [(mark(_words(name), name), _count(metrics[name])) for name in EVENTS]
     return faults, events
 
 
@@ -172,22 +183,27 @@ def _latencies(metrics: Mapping[str, Any]) -> tuple[Table, list[str]]:
 
 
 def _memory(
-    metrics: Mapping[str, Any], host: Mapping[str, Any], *, cut_off: bool
+    metrics: Mapping[str, Any], watermarks: Mapping[str, Any], mark: Mark, *, cut_off: bool
 ) -> tuple[Table, Table]:
     need, free = metrics["memory_need_bytes"], metrics["free_pages"]
     least = "more than " if cut_off else ""
     memory = Table(("memory", ""))
-    memory.rows.append(("needed at the peak", f"{least}{format_bytes(need['total'])}"))
-    memory.rows += [(f"  {_words(part)}", format_bytes(need[part])) for part in PARTS]
-    memory.rows += [(f"free, {kind}", _pages(free[kind])) for kind in ("min", "mean", "end")]
-    if host:
-        memory.rows.append(("min watermark", _pages(host["min_pages"])))
-    shares = Table(("shares of time", ""))
-    shares.rows += [
-        ("CPUs busy", f"{metrics['cpu_busy_fraction']:.2%}"),
-        ("memory pressure, some", f"{metrics['psi_memory_some']:.2%}"),
-        ("memory pressure, full", f"{metrics['psi_memory_full']:.2%}"),
+    total = mark("needed at the peak", "memory_need_bytes.total")
+    memory.rows.append((total, f"{least}{format_bytes(need['total'])}"))
+    memory.rows += [
+        (mark(f"  {_words(part)}", f"memory_need_bytes.{part}"), format_bytes(need[part]))
+        for part in PARTS
     ]
+    memory.rows += [
+        (mark(f"free, {kind}", "free_pages"), _pages(free[kind])) for kind in ("min", "mean", "end")
+    ]
+    if watermarks:
+        memory.rows.append(("min watermark", _pages(watermarks["min_pages"])))
+    shares = Table(("shares of time", ""))
+    shares.rows.append(("CPUs busy", f"{metrics['cpu_busy_fraction']:.2%}"))
+    for how in ("some", "full"):
+        name = f"psi_memory_{how}"
+        shares.rows.append((mark(f"memory pressure, {how}", name), f"{metrics[name]:.2%}"))
     return memory, shares
 
 

@@ -68,6 +68,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
             (parse_bytes(size) // PAGE_BYTES, mode) for size, mode in host["thp_sizes"].items()
         ),
         kernel=host["kernel"],
+        cgroup=host["cgroup"],
         read_ahead_pages=host["disk"]["read_ahead"] // PAGE_BYTES,
         largest_read_pages=max(1, host["disk"]["largest_read"] // PAGE_BYTES),
     )
@@ -178,6 +179,7 @@ def _populate(
                 pin=process["cpu"],
                 oom_score_adj=process["oom_score_adj"],
                 nice=process["nice"],
+                cap_sys_admin=process["cap_sys_admin"],
                 group=process["group"],
                 origin=name,
                 source=program,

@@ -17,6 +17,7 @@ from sim.machine.layout import (
     PENDING_QUEUE,
     ROOT,
 )
+from sim.machine.rules.cgroup import V1_NO_OOM_GROUP
 from sim.machine.work import OOM_KILL
 from sim.policy.oom import NEVER, Candidate, badness_pages, choose_victim
 
@@ -79,6 +80,8 @@ class Kill(Rung):
     def _killed_together(self, victim: Task) -> int | None:
         """Return the outermost group with `oom_group` that holds the victim, within the scope."""
         m = self._machine.arrays
+        if m.config[0].cgroup & V1_NO_OOM_GROUP:
+            return None
         group = int(self._machine.process_of(victim.row).group)
         found = None
         while group != NONE:

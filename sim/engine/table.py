@@ -47,6 +47,7 @@ class TaskTable:
         pin: int | None = None,
         oom_score_adj: int = 0,
         nice: int = 0,
+        cap_sys_admin: bool = False,
         source: Callable[..., Any] | None = None,
         daemon: bool = False,
     ) -> Task:
@@ -60,6 +61,8 @@ class TaskTable:
         self._machine.process_of(task.row).oom_score_adj = oom_score_adj
         if nice != 0:
             self._machine.set_nice(task.row, nice)
+        if cap_sys_admin:
+            self._machine.process_of(task.row).cap_sys_admin = 1
         return task
 
     def thread(self, group: ThreadGroup, name: str, source: Callable[..., Any]) -> Task:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.base.units import S, format_duration
+from sim.engine.conditions import CONDITIONS, host_conditions
 from sim.engine.finding import Finding, Severity
 from sim.engine.names import kind_of
 from sim.engine.shortfalls import counted, ended_badly, need_cut_off, refused
@@ -47,6 +48,7 @@ CODES: Final = {
     "unfinished": "the horizon cut off what was under way",
     "not_served": "requests arrived faster than they were served",
     "not_as_expected": "a code of `run.expect` did not occur",
+    **CONDITIONS,
 }
 """Every code, and what it says; the order of findings."""
 
@@ -88,7 +90,9 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
     ]
     expected = set(scenario["run"].get("expect", ()))
     judged = [_as_expected(finding, expected, found) for finding in found]
-    return [*judged, *_missing(expected, found)]
+    conditions = host_conditions(scenario["host"])
+    said = [Finding(each.code, "note", each.what, each.where, each.remedy) for each in conditions]
+    return [*judged, *_missing(expected, found), *said]
 
 
 def _as_expected(finding: Finding, expected: set[str], found: Iterable[Finding]) -> Finding:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from sim.base.cache import cache_folder
 from sim.base.limits import group_limit_bytes, meminfo_bytes
 from sim.base.units import GIB, KIB, PAGE_BYTES, format_bytes
-from sim.machine.releases import CHECKED, NEWEST, OLDEST, parse_release, release_name
+from sim.machine.releases import CHECKED, NEWEST, followed_release, parse_release, release_name
 from sim.machine.rules import RULES, rules_of
 from sim.script.grammar import MAPPING_VERBS, Operation, Verb
 
@@ -134,10 +134,9 @@ def assumed_release(running: str) -> str:
     ('6.12', '6.18')
     """
     try:
-        release = parse_release(running)
+        return release_name(followed_release(running))
     except ValueError:
-        release = NEWEST
-    return release_name(min(max(release, OLDEST), NEWEST))
+        return release_name(NEWEST)
 
 
 def rules_condition(assumed: str, running: str | None = None) -> Condition:
@@ -146,7 +145,8 @@ def rules_condition(assumed: str, running: str | None = None) -> Condition:
     `running` is the kernel that answers, if one does.
     """
     found = f"those of Linux {assumed}"
-    differing = [rule for rule in RULES.values() if rule & rules_of(assumed) == 0]
+    rules = rules_of(assumed)
+    differing = [rule for rule in RULES.values() if rule.simulated and rule & rules == 0]
     if running is not None and assumed_release(running) != assumed:
         return Condition(
             "rules", found, f"this kernel is {running}: differences are to be expected"

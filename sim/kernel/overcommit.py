@@ -11,28 +11,33 @@ OVERCOMMIT_NEVER = 2
 
 
 @compiled
-def may_commit(m: Arrays, space: int, pages: int) -> bool:
+def may_commit(m: Arrays, task: int, space: int, pages: int) -> bool:
     """Whether the kernel promises `pages` more to a process (Linux 6.12 `__vm_enough_memory`).
 
     ====  ================================================================================
     mode  so Linux refuses
     ====  ================================================================================
     0     a single request larger than memory (without the kernel's share) and swap together;
-          before 5.2, one that is not less than `free_guess`
+          before 5.2, one that is not less than `free_guess`, less a reserve for root
     1     nothing
     2     what would take `Committed_AS` to `CommitLimit`, less a reserve for root and the
           smaller of another reserve and 1/32 of what this process has mapped already
     ====  ================================================================================
+
+    From a process with CAP_SYS_ADMIN nothing is kept back for root.
     """
     pool = m.pool[0]
     config = m.config[0]
     if config.overcommit == OVERCOMMIT_ALWAYS:
         return True
+    reserve = 0
+    if m.processes[int(m.tasks[task].process)].cap_sys_admin == 0:
+        reserve = int(config.admin_reserve)
     if config.overcommit == OVERCOMMIT_GUESS:
         if config.rules & R_GUESS_TOTAL == 0:
-            return bool(pages < free_guess(m))
-        return bool(pages <= config.ram)
-    allowed = config.commit_limit - config.admin_reserve
+            return bool(pages < free_guess(m) - reserve)
+        return bool(pages <= config.ram + config.total_swap_pages)
+    allowed = config.commit_limit - reserve
     allowed -= min(m.spaces[space].pages // 32, config.user_reserve)
     return bool(pool.committed + pages < allowed)
 
@@ -40,7 +45,7 @@ def may_commit(m: Arrays, space: int, pages: int) -> bool:
 @compiled
 def promised(m: Arrays, task: int, space: int, pages: int) -> bool:
     """As `may_commit`; where the kernel refuses, the task keeps what it was refused, and when."""
-    if may_commit(m, space, pages):
+    if may_commit(m, task, space, pages):
         return True
     o = m.operations[task]
     o.refused_by = BY_PROMISE
@@ -63,15 +68,13 @@ def refuse(m: Arrays, task: int, by: int, pages: int) -> None:
 def free_guess(m: Arrays) -> int:
     """Return what Linux before 5.2 takes for available in mode 0, in pages.
 
-    Free pages and the page cache without shared memory, less the high watermarks of all zones
-    (`totalreserve_pages`) and a reserve for root.
+    Free pages, free slots of the swap device and the page cache without shared memory, less what
+    all zones keep back (`totalreserve_pages`).  Reclaimable slab would count too.
     """
-    pool = m.pool[0]
     config = m.config[0]
-    reserved = int(config.admin_reserve)
-    for zone in range(int(config.n_zones)):
-        reserved += m.zones[zone].high_pages
-    return int(pool.free + m.charged[ROOT, KIND_FILE] - reserved)
+    available = m.pool[0].free + m.charged[ROOT, KIND_FILE]
+    available += config.total_swap_pages - m.swap[0].refs
+    return int(available - config.total_reserve)
 
 
 @compiled

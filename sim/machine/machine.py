@@ -54,6 +54,7 @@ from sim.machine.watermarks import (
     commit_reserves,
     percpu_batch,
     percpu_high,
+    total_reserve_pages,
     zone_watermarks,
 )
 from sim.machine.words import PROCESS_TASKS, PROCESS_WORDS, T_PROCESS, T_STATE, T_WORDS
@@ -185,6 +186,10 @@ class Machine:
         for z in m.zones:
             z.batch, z.pcp_high = self._percpu_sizes(z, largest)
         self.free_at_start_pages = int(m.pool[0].free)
+        own = m.zones[: len(zones)]
+        m.config[0].total_reserve = total_reserve_pages(
+            list(zip(own["managed"].tolist(), own["high_pages"].tolist(), strict=True))
+        )
         reserves = commit_reserves(self.free_at_start_pages)
         m.config[0].admin_reserve, m.config[0].user_reserve = reserves
         m.clock[0].free_min = m.clock[0].level_free = m.pool[0].free

@@ -13,8 +13,9 @@ from sim.machine.layout import (
     THP_NEVER,
 )
 from sim.machine.rules import rules_of
-from sim.machine.rules.groups import R_STOCKS
+from sim.machine.rules.cgroup import cgroup_rules
 from sim.machine.rules.pages import R_FOLIO_REUSE
+from sim.machine.rules.pressure import R_SEVEN_STOCKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class HostSpec:
     `THP_NEVER` and its like; `thp_sizes` are sizes of other folios, powers of 2 from 4 to 256
     pages, and for whom: "always", "inherit", "madvise" or "never"; `kernel` is the release of Linux
     whose rules hold, such as "6.12" (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a
-    file at most, and `largest_read_pages` in one request.  `swap_pages` are slots of a swap device.
+    file at most, and `largest_read_pages` in one request.  `cgroup` is the version of its control
+    groups, "v1" or "v2".  `swap_pages` are slots of a swap device.
     """
 
     memory_pages: int
@@ -49,8 +51,8 @@ class HostSpec:
     kernel: str = "6.12"
     read_ahead_pages: int = 32
     largest_read_pages: int = 320
+    cgroup: str = "v2"
     swap_pages: int = 0
-    cgroup: int = 2
     dirty_ratio: int = 20
     dirty_background_ratio: int = 10
 
@@ -88,12 +90,12 @@ def configuration(host: HostSpec) -> dict[str, int]:
     return {
         "n_zones": max(1, len(host.zones)),
         "n_cpus": host.cpus,
-        "cgroup": host.cgroup,
         "dirty_ratio": host.dirty_ratio,
         "dirty_background_ratio": host.dirty_background_ratio,
-        "stocks": N_STOCKS if rules_of(host.kernel) & R_STOCKS else 1,
+        "stocks": N_STOCKS if rules_of(host.kernel) & R_SEVEN_STOCKS else 1,
         "ram": host.ram_pages,
         "rules": rules_of(host.kernel),
+        "cgroup": cgroup_rules(host.cgroup),
         "total_swap_pages": host.swap_pages,
         "queueing": int(host.queueing),
         "overcommit": host.overcommit,

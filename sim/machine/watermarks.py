@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isqrt
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PAGE_KB: Final = 4
 PAGEBLOCK_PAGES: Final = 512
 """Pages in a page block, 2 MiB: the unit that khugepaged wants free."""
 ADMIN_RESERVE_PAGES: Final = 2048
 USER_RESERVE_PAGES: Final = 32_768
+LOWMEM_RESERVE_RATIO: Final = 256
+"""Of zones DMA and DMA32, behind which others may lie (``vm.lowmem_reserve_ratio``)."""
 MIN_FREE_KB_LOWEST: Final = 128
 MIN_FREE_KB_HIGHEST: Final = 262_144
 DMA32_END_PAGES: Final = 1 << 20
@@ -106,6 +111,23 @@ def percpu_high(low_pages: int, cpus: int, batch: int) -> int:
     if cpus < 1:
         raise ValueError(f"cpus must be >= 1, got {cpus}")
     return max(low_pages // cpus, 4 * batch)
+
+
+def total_reserve_pages(zones: Sequence[tuple[int, int]]) -> int:
+    """Return ``totalreserve_pages``: what no promise counts on, of zones in order of address.
+
+    `zones` are managed pages and high watermark of each.  A zone keeps the latter, and from
+    requests that a later one could serve 1/256 of those (`lowmem_reserve`); never more than it has.
+
+    >>> total_reserve_pages([(262_144, 1000), (1_048_576, 4000)])
+    9096
+    """
+    later = sum(managed for managed, _ in zones)
+    reserve = 0
+    for managed, high in zones:
+        later -= managed
+        reserve += min(managed, high + later // LOWMEM_RESERVE_RATIO)
+    return reserve
 
 
 def commit_reserves(free_pages: int) -> tuple[int, int]:

@@ -30,7 +30,9 @@ _SUFFIXES: Final[dict[str, Unit]] = {
     "_per_s": "per_s",
 }
 
-PROCESS_KEYS: Final = ("program", "start", "cpu", "oom_score_adj", "nice", "group", "copies")
+PROCESS_KEYS: Final = (
+    "program", "start", "cpu", "oom_score_adj", "nice", "cap_sys_admin", "group", "copies",
+)  # fmt: skip
 """Keys of a process in a scenario that belong to the process, not to its program."""
 
 

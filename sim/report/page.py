@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from sim.base.units import format_bytes, format_duration
 from sim.machine.parts import PARTS
+from sim.machine.releases import followed_release, release_name
 from sim.report.figures.bill import COLOURS, draw_bill, draw_bills
 from sim.report.figures.forks import draw_forks
 from sim.report.figures.free_pages import draw_free_pages
@@ -123,7 +124,8 @@ def _rules(scenario: Mapping[str, Any] | None) -> str:
     if scenario is None:
         return "no run"
     host = scenario["host"]
-    return f"the rules of Linux {host['kernel']}, prices of {host['profile'] or 'a file'}"
+    kernel = release_name(followed_release(host["kernel"]))
+    return f"the rules of Linux {kernel}, prices of {host['profile'] or 'a file'}"
 
 
 def input_rows(inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ from sim.base.text import shorten
 from sim.base.units import format_bytes, format_duration
 from sim.machine.rules import rules_of
 from sim.machine.rules.pages import R_FOLIO_SIZES
+from sim.machine.rules.pressure import R_MGLRU
 from sim.scenario.complaints import suggestion
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
     if host["thp_sizes"] and not rules_of(host["kernel"]) & R_FOLIO_SIZES:
         message = f'Linux {host["kernel"]} has no such folios; write `kernel: "6.8"` or later'
         raise document.error(("host", "thp_sizes"), message)
+    if host["lru"] == "mglru" and not rules_of(host["kernel"]) & R_MGLRU:
+        message = f'Linux {host["kernel"]} has no MGLRU; leave it out, or write `kernel: "6.1"`'
+        raise document.error(("host", "lru"), message)
     if host["khugepaged"] and host["thp"] == "never":
         message = "it rests where there are no huge pages; set `thp: madvise` or `always`"
         raise document.error(("host", "khugepaged"), message)

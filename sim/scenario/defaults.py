@@ -6,7 +6,7 @@ from typing import Final
 
 from sim.base.units import KIB, MIB, MS, PAGE_BYTES, US
 from sim.machine.rules import rules_of
-from sim.machine.rules.limits import R_EEVDF
+from sim.machine.rules.limits import R_EEVDF, R_STACK_16K
 
 SEED: Final = 1
 """Root of the random numbers where neither the scenario nor the command line names one."""
@@ -42,6 +42,11 @@ def kernel_reserve_bytes(memory_bytes: int) -> int:
     pages = memory_bytes // PAGE_BYTES
     rest = min(memory_bytes // 16, 192 * MIB)
     return -(-(pages * STRUCT_PAGE_BYTES + rest) // PAGE_BYTES) * PAGE_BYTES
+
+
+def kernel_stack_bytes(kernel: str) -> int:
+    """Return the size of a task's kernel stack on x86-64."""
+    return 16 * KIB if rules_of(kernel) & R_STACK_16K else 8 * KIB
 
 
 def quantum_ns(cpus: int, kernel: str = "6.12") -> int:

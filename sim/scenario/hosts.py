@@ -66,8 +66,10 @@ def resolve_host(
         "cpus": host["cpus"],
         "hz": host["hz"],
         "kernel": host["kernel"],
+        "lru": host.get("lru", "classic"),
+        "cgroup": host.get("cgroup", "v2"),
         **_memory_rules(host, memory),
-        "kernel_stack": host.get("kernel_stack", 16 * KIB),
+        "kernel_stack": host.get("kernel_stack", defaults.kernel_stack_bytes(host["kernel"])),
         "overcommit": {"mode": 0, "ratio": 50, **host.get("overcommit", {})},
         "disk": {**defaults.DISK, **host.get("disk", {})},
         "swap": host.get("swap", 0),
@@ -88,6 +90,20 @@ def host_watermarks(host: Mapping[str, Any]) -> watermarks.Watermarks:
     return watermarks.zone_watermarks(
         host["min_free"] // PAGE_BYTES, pages, pages, host["watermark_scale_factor"]
     )
+
+
+def reserved_pages(host: Mapping[str, Any]) -> int:
+    """Return what the zones of a resolved host keep back together (``totalreserve_pages``)."""
+    whole = max(1, managed_pages(host["memory"], host["kernel_reserve"]))
+    least, factor = host["min_free"] // PAGE_BYTES, host["watermark_scale_factor"]
+    taken = max(1, host["kernel_reserve"] // PAGE_BYTES)
+    zones = []
+    for zone in host["zones"]:
+        pages = zone["memory"] // PAGE_BYTES
+        own = max(0, pages - taken)
+        taken -= pages - own
+        zones.append((own, watermarks.zone_watermarks(least, own, whole, factor).high_pages))
+    return watermarks.total_reserve_pages(zones)
 
 
 def _memory_rules(host: Mapping[str, Any], memory: int) -> dict[str, Any]:

@@ -150,7 +150,19 @@ class HostFields(Closed):
     hz: Literal[100, 250, 300, 1000] | None = Field(
         default=None, description="timer ticks a second (CONFIG_HZ)"
     )
-    kernel: Kernel | None = Field(default=None, description="Linux version whose rules hold")
+    kernel: Kernel | None = Field(
+        default=None,
+        description="Linux version whose rules hold, 3.10 or later; one that is not known takes "
+        "the nearest, and says so",
+    )
+    lru: Literal["classic", "mglru"] | None = Field(
+        default=None,
+        description="which pages reclaim takes: `mglru` where /sys/kernel/mm/lru_gen/enabled is "
+        "not 0; reclaim goes by the classic rules all the same, and what depends on it is marked",
+    )
+    cgroup: Literal["v1", "v2"] | None = Field(
+        default=None, description="version of the control groups that limit memory"
+    )
     kernel_reserve: Bytes | None = Field(
         default=None, description="memory the kernel keeps: page structures, text, slab"
     )
@@ -288,6 +300,11 @@ class ProcessFields(Closed):
     )
     nice: Annotated[int, within(-20, 19)] = Field(
         default=0, description="the lower, the more CPU time; for `eevdf` and `priority`"
+    )
+    cap_sys_admin: bool = Field(
+        default=False,
+        description="whether it has CAP_SYS_ADMIN, as root outside of containers: overcommit keeps "
+        "nothing back from it for root",
     )
     group: Name | None = Field(
         default=None, description="the control group it is in, one of `groups`"

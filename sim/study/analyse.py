@@ -16,7 +16,7 @@ from sim.scenario.study import Replications, StudyFile, Times
 from sim.study import answer, bill, doubts, rests, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
-from sim.study.facts import axis_facts, failure_facts, study_facts
+from sim.study.facts import axis_facts, conditions_of, exact_words, failure_facts, study_facts
 from sim.study.headline import Headline, at_least, figure_from, headline, unanswered
 from sim.study.inputs import omissions_of
 from sim.study.latencies import latencies_of
@@ -118,6 +118,7 @@ class _Analysis:
             "points": tables.points_table(
                 *(self.groups, self.part, self.axes, self.points, confidence),
                 distributions=partial(distributions_of, self.store),
+                exact=partial(exact_words, self.store),
             ),
             "need": tables.need_table(self.needs, self.hosts, self.data, self.axes, self.points),
             "oom": trials.oom_table(
@@ -182,6 +183,8 @@ class _Analysis:
         if head is not None:
             said = answer.unanswered_sentences(others, len(self.points))
             facts["answer"]["more"] = [*said, *facts["answer"]["more"]]
+        taken = [answer.sentence(text) for text in facts["provenance"]["conditions"]]
+        facts["answer"]["more"] = [*taken, *facts["answer"]["more"]]
         return Findings(facts, frames)
 
     def _tell_about(self, told: Headline, head: int, facts: dict[str, Any], rest: Rest) -> None:
@@ -376,6 +379,7 @@ class _Analysis:
             "version": sim.__version__,
             "results_version": RESULTS_VERSION,
             "command": self.command,
+            "conditions": conditions_of(map(self._scenario_at, range(len(self.points)))),
             "run_command": None if head is None else self.planner.run_command(head),
             "seed": self.study.seed,
             "runs_done": len(self.records),

@@ -187,5 +187,10 @@ def books_sentences(books: Books) -> list[str]:
     ]
 
 
+def sentence(text: str) -> str:
+    """Return a text as a sentence."""
+    return f"{_capital(text)}."
+
+
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]

@@ -1,13 +1,15 @@
 """What findings say of the study itself: its question, its axes, the runs that failed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sim.engine.conditions import exactness, host_conditions
 from sim.scenario.study import StudyFile
 from sim.study import answer
 from sim.study.plan import value_at
 from sim.study.points import Axis, Part, Point
 from sim.study.records import Failure, Record
+from sim.study.store import Store
 
 
 def study_facts(
@@ -31,6 +33,18 @@ def study_facts(
             if any(r.place.part == part for r in records)
         },
     }
+
+
+def conditions_of(scenarios: Iterable[Mapping[str, Any] | None]) -> list[str]:
+    """Return what of the hosts of some points is not followed exactly, each once."""
+    hosts = [scenario["host"] for scenario in scenarios if scenario is not None]
+    return list(dict.fromkeys(each.what for host in hosts for each in host_conditions(host)))
+
+
+def exact_words(store: Store, metric: str, records: Sequence[Record]) -> str:
+    """Return what is to be said behind a figure of some runs of one point; mostly nothing."""
+    said = exactness(metric, store.scenario(records[0].scenario)["host"])
+    return f" ({said})" if said else ""
 
 
 def axis_facts(

@@ -68,6 +68,7 @@ def points_table(
     points: Sequence[Point],
     confidence: float,
     distributions: Callable[[Sequence[Record]], Distributions],
+    exact: Callable[[str, Sequence[Record]], str],
 ) -> Any:
     """Return one row a point and metric: mean and range over replications.
 
@@ -75,7 +76,7 @@ def points_table(
     (`sim.study.near_normal`).  A metric that lacks a value in some run, or a run that ended in a
     deadlock, gives no mean.  A percentile is that of all values of all runs, as far as they are
     enough (`sim.study.percentiles`); `distributions` reads them.  `not_answered` is how many of the
-    runs are no answer.
+    runs are no answer; `exact` says of a metric of some runs that it is not exact, or nothing.
     """
     rows = []
     for point in points:
@@ -91,7 +92,7 @@ def points_table(
                     "confidence": confidence,
                     "n": len(records),
                     "not_answered": n_not_answered(records),
-                    "text": text_of(metric, summary, records),
+                    "text": text_of(metric, summary, records) + exact(metric, records),
                 }
             )
     return pd.DataFrame(rows)

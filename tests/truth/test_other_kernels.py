@@ -111,8 +111,8 @@ def test_promises_end_where_that_kernel_ended_them(release: str):
     config.admin_reserve, config.user_reserve = 0, told["user"]
     pool.committed, space.pages = told["promised"], told["mapped"]
     at = int(kernel.task(row).space)
-    assert may_commit(kernel.arrays, at, told["largest"])
-    assert not may_commit(kernel.arrays, at, told["largest"] + 1)
+    assert may_commit(kernel.arrays, row, at, told["largest"])
+    assert not may_commit(kernel.arrays, row, at, told["largest"] + 1)
 
 
 def waits(parts: list[int]) -> bool:

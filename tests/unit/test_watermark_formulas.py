@@ -14,6 +14,21 @@ def test_min_free_is_the_root_of_sixteen_times_memory(gib, expected_kb):
     assert w.min_free_kb(gib * GIB_PAGES) == expected_kb
 
 
+@pytest.mark.parametrize(
+    ("zones", "kept_back"),
+    [
+        ([(1000, 30)], 30),
+        ([(1000, 30), (25_600, 400)], 30 + 100 + 400),
+        ([(10, 1), (256_000, 400)], 10 + 400),  # a zone keeps no more than it has
+        ([(3976, 9), (500_000, 700), (5_000_000, 7000)], 3976 + 700 + 19_531 + 7000),
+    ],
+)
+def test_zones_keep_back_their_high_watermarks_and_from_requests_a_later_one_serves(
+    zones, kept_back
+):
+    assert w.total_reserve_pages(zones) == kept_back
+
+
 def test_min_free_is_clamped_at_both_ends():
     assert w.min_free_kb(16) == 128
     assert w.min_free_kb(2**40) == 262144

@@ -134,7 +134,7 @@ def begin_exec(m: Arrays, cpu: int, task: int) -> int:
     stack_pages = max(int(o.stack_pages), 1)
     space = new_space(m, cpu)
     if not promised(m, task, space, stack_pages):
-        o.errno = E2BIG if may_commit(m, space, 1) else ENOMEM
+        o.errno = E2BIG if may_commit(m, task, space, 1) else ENOMEM
         free_space(m, cpu, space)
         return DONE
     m.processes[int(t.process)].stack_limit = o.stack_limit

@@ -54,7 +54,7 @@ from sim.machine.layout import (
     TABLE_MASK,
     Arrays,
 )
-from sim.machine.rules.huge import R_FREE_WHOLE, R_ZERO_SPLIT
+from sim.machine.rules.huge import R_FREE_WHOLE, R_MADV_FREE, R_ZERO_SPLIT
 from sim.machine.swap import zap_swap_pte
 from sim.machine.tables import find_table
 from sim.machine.work import FRAME_FREE, UNMAP_PTE
@@ -65,7 +65,7 @@ def free_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of madvise(MADV_FREE): the entries below one leaf table.
 
     Holes are passed over, with ENOMEM in the end; memory that is not private and anonymous, or is
-    locked, ends it with EINVAL.
+    locked, ends it with EINVAL, as did any before Linux 4.5, which had no such advice.
     """
     t = m.tasks[task]
     o = m.operations[task]
@@ -73,6 +73,9 @@ def free_step(m: Arrays, cpu: int, task: int) -> int:
     end = int(o.start + o.pages)
     if o.stage == 0:
         begin_range(m, task)
+        if m.config[0].rules & R_MADV_FREE == 0:
+            o.errno = EINVAL
+            return DONE
     if o.at >= o.area_end:
         area = area_ahead(m, task, end)
         if area == NONE:

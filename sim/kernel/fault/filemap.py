@@ -56,7 +56,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.pool import secure
-from sim.machine.rules.files import R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
+from sim.machine.rules.files import R_FAULT_AROUND, R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
 from sim.machine.slots import give_row
 from sim.machine.tables import make_table, table_room, tables_missing
 from sim.machine.work import (
@@ -128,7 +128,8 @@ def folio_bounds(m: Arrays, area: int, vpn: int, order: int) -> tuple[int, int]:
 def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
     """Map what the cache has of the window around `vpn`; return how many pages that were.
 
-    The window is the aligned 16 pages, or 16 from the start of an area that begins inside them.
+    The window is the aligned 16 pages, or 16 from the start of an area that begins inside them;
+    before Linux 3.15 it is the page alone.
     Pages under way and markers are passed over, but for `vpn` itself.
     """
     a = m.areas[area]
@@ -137,6 +138,8 @@ def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
     end = min(first + AROUND_PAGES, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT, int(a.end))
     behind = int(a.offset - a.start)
     end = min(end, int(f.pages) - behind)
+    if m.config[0].rules & R_FAULT_AROUND == 0:
+        first, end = vpn, vpn + 1
     writable = a.kind == KIND_SHMEM and a.vm_flags & A_WRITE != 0 and a.vm_flags & A_SHARED != 0
     bits = PTE_ACCESSED | (PTE_WRITE if writable else 0)
     mapped = 0

@@ -23,6 +23,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.lru import folio_rotate_reclaimable, lru_pages, next_group
+from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
 
 
 @compiled
@@ -129,7 +130,7 @@ def must_wait_for_writes(m: Arrays, group: int) -> bool:
                 waits = True
         if group == ROOT:
             return waits
-        group = ROOT if config.cgroup == 1 else int(m.groups[group].parent)
+        group = ROOT if config.cgroup & V1_WRITEBACK_WAITS != 0 else int(m.groups[group].parent)
 
 
 @compiled

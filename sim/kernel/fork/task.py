@@ -46,5 +46,6 @@ def inherit(m: Arrays, task: int, child: int) -> None:
     new.group = old.group
     new.nice = old.nice
     new.oom_score_adj = old.oom_score_adj
+    new.cap_sys_admin = old.cap_sys_admin
     new.stack_limit = old.stack_limit
     m.entities[child].weight = m.entities[task].weight

@@ -25,9 +25,11 @@ CONFIG = np.dtype(
             "ram",  # pages without the kernel's share: `totalram_pages`
             "total_swap_pages",  # slots of the swap device
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does
+            "cgroup",  # bits of `sim.machine.rules.cgroup`: what groups do as in version 1
             "queueing",  # 1 under the `wait` policy
             "overcommit",
             "commit_limit",
+            "total_reserve",  # of all zones: `totalreserve_pages`
             "admin_reserve",  # of the limit, for root
             "user_reserve",  # of the limit, so that a user can recover
             "stack_frames",  # frames of one kernel stack

@@ -12,6 +12,7 @@ PROCESS = np.dtype(
             "group",  # control group that is charged for what its tasks take
             "nice",
             "oom_score_adj",
+            "cap_sys_admin",  # 1: it has the capability, so nothing is kept back for root from it
             "stack_limit",  # RLIMIT_STACK, in pages
         )
     ]

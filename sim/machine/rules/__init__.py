@@ -8,15 +8,15 @@ backported counts (6.12 is 6.12.117, 6.1 is 6.1.192).
 
 from typing import Final
 
-from sim.machine.releases import parse_release, release_name
-from sim.machine.rules import areas, files, groups, huge, limits, locks, pages
-from sim.machine.rules.rule import Rule
+from sim.machine.releases import followed_release, release_name
+from sim.machine.rules import areas, files, huge, limits, locks, pages, pressure
+from sim.machine.rules.rule import NOTHING, Rule
 
 RULES: Final[dict[str, Rule]] = dict(
     sorted(
         (
             (name, rule)
-            for module in (areas, files, groups, huge, limits, locks, pages)
+            for module in (areas, files, huge, limits, locks, pages, pressure)
             for name, rule in vars(module).items()
             if isinstance(rule, Rule)
         ),
@@ -27,8 +27,11 @@ RULES: Final[dict[str, Rule]] = dict(
 
 
 def rules_of(release: str) -> int:
-    """Return the bits of all rules that a release follows, such as ``"6.12"``."""
-    number = parse_release(release)
+    """Return the bits of all rules that a release follows, such as ``"6.12"``.
+
+    One that is not known follows the nearest (`sim.machine.releases.followed_release`).
+    """
+    number = followed_release(release)
     return sum(rule for rule in RULES.values() if rule.since <= number)
 
 
@@ -43,6 +46,9 @@ def rules_table() -> str:
         if rule.checked_before != rule.checked:
             checked += f"; {rule.checked_before}"
         commit = f"`{rule.commit}`" if rule.commit else ""
-        cells = (release_name(rule.since), rule.now, rule.before, rule.changes, checked, commit)
+        changes = rule.changes
+        if not rule.simulated and changes != NOTHING:
+            changes += f" ({NOTHING} yet)"
+        cells = (release_name(rule.since), rule.now, rule.before, changes, checked, commit)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -4,6 +4,16 @@ from typing import Final
 
 from sim.machine.rules.rule import KERNEL, KERNEL_6_1, KERNEL_6_12, UNCHECKED, Rule
 
+R_FAULT_AROUND: Final = Rule(
+    30,
+    (3, 15),
+    "a read fault on a file maps up to 16 pages that are in the page cache",
+    "the page that was touched",
+    "faults on files",
+    KERNEL,
+    UNCHECKED,
+    "8c6e50b0290c",
+)
 R_RETRY_MAJOR: Final = Rule(
     18,
     (5, 9),

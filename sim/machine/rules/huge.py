@@ -22,6 +22,16 @@ R_HUGE_SPLIT: Final = Rule(
     SOURCE,
     "3917c80280c9",
 )
+R_MADV_FREE: Final = Rule(
+    31,
+    (4, 5),
+    "MADV_FREE leaves pages until memory is short",
+    "there is no such advice: EINVAL",
+    "memory",
+    KERNEL,
+    UNCHECKED,
+    "854e9ed09ded",
+)
 R_COLLAPSE: Final = Rule(
     25,
     (6, 1),

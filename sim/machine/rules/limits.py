@@ -2,7 +2,15 @@
 
 from typing import Final
 
-from sim.machine.rules.rule import FORMULA, KERNEL, NOTHING, SOURCE, SOURCE_6_1, Rule
+from sim.machine.rules.rule import (
+    FORMULA,
+    KERNEL,
+    NOTHING,
+    SOURCE_3_10,
+    SOURCE_6_1,
+    UNCHECKED,
+    Rule,
+)
 
 R_VICTIM_ITSELF: Final = Rule(
     23,
@@ -13,15 +21,16 @@ R_VICTIM_ITSELF: Final = Rule(
     NOTHING,
     NOTHING,
     "bbbe48029720",
+    simulated=False,
 )
 R_GUESS_TOTAL: Final = Rule(
     0,
     (5, 2),
     "overcommit mode 0 refuses a single request of more than memory and swap",
-    "it refuses what is more than free pages and page cache, less the high watermarks",
+    "it refuses what free pages, free swap and the page cache, less what is kept back, do not hold",
     "refusals",
     KERNEL,
-    SOURCE,
+    SOURCE_3_10,
     "8c7829b04c52",
 )
 R_EEVDF: Final = Rule(
@@ -43,4 +52,15 @@ R_TUNED_PERCPU: Final = Rule(
     NOTHING,
     NOTHING,
     "90b41691b988",
+    simulated=False,
+)
+R_STACK_16K: Final = Rule(
+    32,
+    (3, 15),
+    "a kernel stack has 16 KiB (the default of `host.kernel_stack`)",
+    "8 KiB",
+    "memory of each task",
+    KERNEL,
+    UNCHECKED,
+    "6538b8ea886e",
 )

@@ -11,6 +11,8 @@ FORMULA: Final = "formula"
 SOURCE_6_12: Final = "unchecked (read in source 6.12)"
 SOURCE_6_1: Final = "unchecked (read in source 6.1)"
 SOURCE: Final = "unchecked (read in the commit)"
+SOURCE_3_10: Final = "unchecked (read in source 3.10)"
+SEEN: Final = "unchecked (seen on 6.18)"
 UNCHECKED: Final = "unchecked (from memory)"
 NOTHING: Final = "not simulated"
 
@@ -21,6 +23,7 @@ class Rule(int):
     `since` is the release; `now` says what holds since then, `before` what held until then;
     `changes` which figures of a run can differ; `checked` and `checked_before` how each was
     checked; `commit` is the change in Linux's history, or "" where it was not looked up.
+    `simulated` is whether anything goes by it yet.
     """
 
     since: Release
@@ -30,6 +33,7 @@ class Rule(int):
     checked: str
     checked_before: str
     commit: str
+    simulated: bool
 
     def __new__(
         cls,
@@ -41,6 +45,8 @@ class Rule(int):
         checked: str,
         checked_before: str,
         commit: str = "",
+        *,
+        simulated: bool = True,
     ) -> Self:
         """Make a row of the table; `number` is that of its bit."""
         rule = super().__new__(cls, 1 << number)
@@ -48,4 +54,5 @@ class Rule(int):
         rule.now, rule.before, rule.changes = now, before, changes
         rule.checked, rule.checked_before = checked, checked_before
         rule.commit = commit
+        rule.simulated = simulated
         return rule

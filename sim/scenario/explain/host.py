@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import GIB, PAGE_BYTES, S, format_bytes, format_duration
+from sim.engine.conditions import host_conditions
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
 from sim.scenario.explain.section import Section
@@ -28,10 +29,9 @@ def machine_section(host: Mapping[str, Any]) -> Section:
             ("memory", pages_text(host["memory"] // PAGE_BYTES, "frames")),
             ("zones", zones),
             ("CPUs", f"{host['cpus']}, tick every {format_duration(S // host['hz'])}"),
-            (
-                "kernel",
-                f"Linux {host['kernel']}, huge pages {host['thp']}{_sizes(host)}",
-            ),
+            ("kernel", f"Linux {host['kernel']}, huge pages {host['thp']}{_sizes(host)}"),
+            *((each.where, each.what) for each in host_conditions(host)),
+            ("reclaim", f"{host['lru']} LRU; control groups {host['cgroup']}"),
             ("overcommit", _overcommit(host)),
             ("disk", _disk(host["disk"])),
         ),

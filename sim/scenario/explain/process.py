@@ -57,6 +57,8 @@ def _how_started(process: Mapping[str, Any]) -> str:
         text += f", oom_score_adj {process['oom_score_adj']}"
     if process.get("nice"):
         text += f", nice {process['nice']}"
+    if process.get("cap_sys_admin"):
+        text += ", with CAP_SYS_ADMIN"
     return text
 
 

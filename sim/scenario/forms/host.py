@@ -8,7 +8,7 @@ from sim.base.units import PAGE_BYTES
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
 from sim.machine.watermarks import commit_reserves
-from sim.scenario.hosts import host_watermarks, managed_pages
+from sim.scenario.hosts import host_watermarks, managed_pages, reserved_pages
 from sim.stats.theory import TABLE_ENTRIES
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def largest_request_pages(host: Mapping[str, Any]) -> int | None:
         return None
     if mode == 2:
         return max(0, commit_limit_pages(host) - admin)
+    swap = host["swap"] // PAGE_BYTES
     if rules_of(host["kernel"]) & R_GUESS_TOTAL:
-        return managed
-    return max(0, managed - admin - host_watermarks(host).high_pages)
+        return int(managed + swap)
+    return int(max(0, managed + swap - admin - reserved_pages(host)))

@@ -1,14 +1,17 @@
 """What the kernel promises (`__vm_enough_memory`), and how far a stack may grow."""
 
+from typing import Any
+
 import pytest
 from support.kernel import DONE, READ_WRITE, Kernel
 
 from sim.kernel import ops
-from sim.kernel.overcommit import may_commit
+from sim.kernel.overcommit import free_guess, may_commit
 from sim.kernel.work import ENOMEM, SEGV
 from sim.machine.area_tree import STACK_GAP_PAGES
 from sim.machine.areas import STACK_TOP_VPN
-from sim.machine.layout import A_READ, A_WRITE, NONE
+from sim.machine.layout import A_READ, A_SHARED, A_WRITE, KIND_FILE, NONE, ROOT
+from sim.machine.swap import get_swap_page
 
 MEMORY = 300
 LIMIT = 1000
@@ -75,8 +78,93 @@ def test_the_users_reserve_is_a_32nd_of_what_it_has_mapped_at_most(
     kernel.mmap(row, max(1, mapped), bits=A_READ | A_WRITE)
     space = int(kernel.task(row).space)
     largest = LIMIT - START - kept_back - 1
-    assert may_commit(kernel.arrays, space, largest)
-    assert not may_commit(kernel.arrays, space, largest + 1)
+    assert may_commit(kernel.arrays, row, space, largest)
+    assert not may_commit(kernel.arrays, row, space, largest + 1)
+
+
+@pytest.mark.parametrize(("swap", "more"), [(0, 0), (0, 1), (64, 0), (64, 1)])
+def test_the_largest_request_of_mode_0_is_memory_and_swap(swap: int, more: int) -> None:
+    kernel = Kernel(memory_pages=MEMORY, swap_pages=swap)
+    row = kernel.process()
+    fields = {"pages": MEMORY - 1 + swap + more, "start": NONE, "map_flags": READ_WRITE}
+    assert kernel.call(row, ops.OP_MMAP, **fields) == DONE
+    assert kernel.errno(row) == (ENOMEM if more else 0)
+
+
+def largest_granted(kernel: Kernel, row: int) -> int:
+    space = int(kernel.task(row).space)
+    low, high = 0, 10 * LIMIT  # the largest is in [low, high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if may_commit(kernel.arrays, row, space, middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@pytest.mark.parametrize(
+    ("host", "kept_back"),
+    [
+        ({"overcommit": 2, "commit_limit_pages": LIMIT}, 10),
+        ({"overcommit": 0, "kernel": "5.1"}, 10),
+        ({"overcommit": 0, "kernel": "5.2"}, 0),
+    ],
+)
+def test_nothing_is_kept_back_for_root_from_root(host: dict[str, Any], kept_back: int) -> None:
+    """And its children are root too; those of others are not."""
+    kernel = Kernel(memory_pages=MEMORY, **host)
+    kernel.arrays.config[0].admin_reserve = 10
+    other = kernel.process()
+    without = largest_granted(kernel, other)
+    kernel.machine.process_of(other).cap_sys_admin = 1
+    assert largest_granted(kernel, other) == without + kept_back
+    child = kernel.fork(other)
+    assert int(kernel.machine.process_of(child).cap_sys_admin) == 1
+    kernel.machine.process_of(other).cap_sys_admin = 0
+    assert int(kernel.machine.process_of(kernel.fork(other)).cap_sys_admin) == 0
+
+
+def test_mode_2_is_strict() -> None:
+    """What would take `Committed_AS` to the limit itself is refused."""
+    kernel = Kernel(memory_pages=MEMORY, overcommit=2, commit_limit_pages=LIMIT)
+    row = kernel.process()
+    config = kernel.arrays.config[0]
+    config.admin_reserve = config.user_reserve = 0
+    assert largest_granted(kernel, row) == LIMIT - START - 1
+
+
+@pytest.mark.parametrize(
+    ("zones", "later"),
+    [((), 0), ((("DMA32", 1000), ("Normal", 5120)), 5120 // 256)],
+)
+def test_the_old_guess_leaves_what_the_zones_keep_back(
+    zones: tuple[tuple[str, int], ...], later: int
+) -> None:
+    kernel = Kernel(memory_pages=6120, kernel="4.19", zones=zones, min_free_pages=100)
+    high = sum(int(zone.high_pages) for zone in kernel.arrays.zones[: max(1, len(zones))])
+    assert high >= 100
+    assert int(free_guess(kernel.arrays)) == int(kernel.arrays.pool[0].free) - high - later
+
+
+def test_the_old_guess_counts_free_swap_and_the_page_cache() -> None:
+    """Shared memory it does not count, though that lies in the page cache too."""
+    kernel = Kernel(memory_pages=MEMORY, kernel="4.19", swap_pages=64)
+    row = kernel.process()
+    before = int(free_guess(kernel.arrays))
+    file = kernel.machine.new_file(KIND_FILE, 20, known=True)
+    assert kernel.call(row, ops.OP_FILE_READ, file=file, file_page=0, pages=20) == DONE
+    assert int(kernel.arrays.charged[ROOT, KIND_FILE]) == 20
+    assert int(free_guess(kernel.arrays)) == before
+    get_swap_page(kernel.arrays)
+    assert int(free_guess(kernel.arrays)) == before - 1
+    free = int(kernel.arrays.pool[0].free)
+    at = kernel.mmap(row, 8, bits=READ_WRITE | A_SHARED)
+    for page in range(8):
+        kernel.write(row, at + page)
+    taken = free - int(kernel.arrays.pool[0].free)
+    assert taken >= 8
+    assert int(free_guess(kernel.arrays)) == before - 1 - taken
 
 
 # -- stacks --------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from support.kernel import DONE, Kernel
 
+from sim.base.units import KIB
 from sim.kernel import ops
 from sim.kernel.overcommit import free_guess
-from sim.kernel.work import ENOMEM
+from sim.kernel.work import EINVAL, ENOMEM
 from sim.machine.layout import (
     A_ACCOUNT,
     A_DONTFORK,
@@ -19,9 +20,10 @@ from sim.machine.layout import (
     THP_ALWAYS,
     THP_NEVER,
 )
-from sim.machine.releases import NEWEST, OLDEST, known_release, parse_release, release_name
+from sim.machine.releases import NEWEST, OLDEST, parse_release, release_name
 from sim.machine.rules import RULES, rules_of, rules_table
-from sim.machine.rules.rule import NOTHING
+from sim.machine.rules.cgroup import DIFFERENCES, cgroup_rules, cgroup_table
+from sim.scenario.defaults import kernel_stack_bytes
 from sim.script.predict import predict
 from sim.script.validity import parse_script
 
@@ -62,29 +64,58 @@ def test_a_rule_holds_from_its_release_on(rule):
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_is_read_where_it_is_said_to_be_simulated(name):
-    readers = [
+    assert bool(readers_of(name)) == RULES[name].simulated, readers_of(name)
+
+
+def readers_of(name: str) -> list[str]:
+    """Return the files that ask for a rule."""
+    return [
         path.name
         for path in (MODEL_PAGE.parents[1] / "sim").rglob("*.py")
         if path.parent.name != "rules" and re.search(rf"\b{name}\b", path.read_text("utf-8"))
     ]
-    assert bool(readers) == (RULES[name].checked != NOTHING), readers
 
 
-def test_the_model_page_has_the_table():
-    """`python -m sim.machine.rules` prints it."""
-    assert rules_table() in MODEL_PAGE.read_text(encoding="utf-8")
+def test_the_model_page_has_the_tables():
+    """`python -m sim.machine.rules` prints them."""
+    page = MODEL_PAGE.read_text(encoding="utf-8")
+    assert rules_table() in page
+    assert cgroup_table() in page
 
 
-@pytest.mark.parametrize("text", ["6", "x.y", "6.x", "", "-1.2", "²5.1"])
+def test_what_is_not_simulated_yet_is_said_to_be_so():
+    lines = rules_table().splitlines()[2:]
+    for line, rule in zip(lines, RULES.values(), strict=True):
+        assert ("not simulated" in line) == (not rule.simulated), line
+
+
+def test_each_difference_of_version_1_has_a_bit_of_its_own():
+    assert sorted(DIFFERENCES.values()) == [1 << i for i in range(len(DIFFERENCES))]
+    assert cgroup_rules("v2") == 0
+    assert cgroup_rules("v1") == (1 << len(DIFFERENCES)) - 1
+
+
+@pytest.mark.parametrize("row", DIFFERENCES.values(), ids=DIFFERENCES)
+def test_a_difference_says_what_both_versions_do(row):
+    assert row.v1 != row.v2
+    assert all((row.v1, row.v2, row.changes, row.checked))
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_a_difference_is_read_where_it_is_said_to_be_simulated(name):
+    assert bool(readers_of(name)) == DIFFERENCES[name].simulated
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_machine_knows_the_version_of_its_groups(version):
+    kernel = Kernel(memory_pages=64, cgroup=version)
+    assert int(kernel.arrays.config[0].cgroup) == cgroup_rules(version)
+
+
+@pytest.mark.parametrize("text", ["6", "x.y", "6.x", "", "-1.2", "²5.1", "6.0000000012", "6.12rc1"])
 def test_what_is_no_release(text):
     with pytest.raises(ValueError, match="is not a kernel"):
         parse_release(text)
-
-
-@pytest.mark.parametrize("text", ["4.18", "6.19", "7.0", "6.0000000012"])
-def test_what_is_in_no_table(text):
-    with pytest.raises(ValueError, match=r"is not known; write \"4\.19\" to \"6\.18\""):
-        known_release(text)
 
 
 # -- what scripts show ---------------------------------------------------------------------------
@@ -97,6 +128,7 @@ PROTECTED_HUGE = (
     "P write A 0 4\n"
 )
 FREED_IN_PART = "P map A 512\nP hugepage A\nP write A 0 1\nP free A 8 16\nP read A 0 1\n"
+FILE = "P mapfile A 32\nP read A 0 32\n"
 GIVEN_BACK = "P map A 512\nP write A 0 1\nP hugepage A\nP dontneed A 0 512\nP write A 0 1\n"
 
 
@@ -115,6 +147,8 @@ GIVEN_BACK = "P map A 512\nP write A 0 1\nP hugepage A\nP dontneed A 0 512\nP wr
         (PROTECTED_HUGE, "6.2", 0, "thp=512"),
         (GIVEN_BACK, "6.13", 1, "thp=0"),
         (GIVEN_BACK, "6.14", 1, "thp=512"),
+        (FILE, "3.14", 32, "rss=32"),
+        (FILE, "3.15", 2, "rss=32"),
         (FREED_IN_PART, "6.11", 0, "rss=512"),
         (FREED_IN_PART, "6.12", 0, "rss=1"),  # the pages of zeros have become the zero page
     ],
@@ -203,8 +237,8 @@ def test_the_guess_of_old_kernels_compares_with_what_is_free():
     old = Kernel(memory_pages=300, kernel="4.19")
     row = old.process()
     free = int(old.arrays.pool[0].free)
-    assert int(free_guess(old.arrays)) == free - int(old.arrays.config[0].admin_reserve)
-    largest = int(free_guess(old.arrays)) - 1
+    assert int(free_guess(old.arrays)) == free - int(old.arrays.config[0].total_reserve)
+    largest = int(free_guess(old.arrays)) - int(old.arrays.config[0].admin_reserve) - 1
     fields = {"start": NONE, "map_flags": READ_WRITE}
     assert old.call(row, ops.OP_MMAP, pages=largest + 1, **fields) == DONE
     assert old.errno(row) == ENOMEM
@@ -212,6 +246,21 @@ def test_the_guess_of_old_kernels_compares_with_what_is_free():
     assert old.errno(row) == 0
     new = Kernel(memory_pages=300, kernel="5.2")
     assert new.call(new.process(), ops.OP_MMAP, pages=300, **fields) == DONE
+
+
+@pytest.mark.parametrize(("kernel", "errno"), [("4.4", EINVAL), ("4.5", 0)])
+def test_madv_free_came_with_4_5(kernel, errno):
+    k = Kernel(memory_pages=200, kernel=kernel)
+    row = k.process()
+    at = k.mmap(row, 4)
+    k.write(row, at)
+    assert k.call(row, ops.OP_FREE, start=at, pages=4) == DONE
+    assert k.errno(row) == errno
+
+
+@pytest.mark.parametrize(("kernel", "stack"), [("3.14", 8 * KIB), ("3.15", 16 * KIB)])
+def test_kernel_stacks_have_grown(kernel, stack):
+    assert kernel_stack_bytes(kernel) == stack
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""Rules by release: groups at their limits, reclaim and swap.
+
+Nothing goes by most of them yet: they are the table that reclaim and groups are to be built by.
+"""
+
+from typing import Final
+
+from sim.machine.rules.rule import SEEN, SOURCE, UNCHECKED, Rule
+
+R_CHARGE_WAITS: Final = Rule(
+    33,
+    (4, 19),
+    "a system call that goes over the limit of its group has a process of it killed",
+    "it is refused with ENOMEM; only page faults have one killed",
+    "refusals and kills in groups",
+    UNCHECKED,
+    UNCHECKED,
+    simulated=False,
+)
+R_STATS_FLUSHED: Final = Rule(
+    34,
+    (5, 15),
+    "reclaim reads a group's statistics as of their last flush: every 2 s, and when they are read",
+    "as they are, but for up to 32 changes a CPU",
+    "reclaim in groups: deactivation, refaults",
+    SEEN,
+    UNCHECKED,
+    "aa48e47e3906",
+    simulated=False,
+)
+R_MGLRU: Final = Rule(
+    35,
+    (6, 1),
+    "there is MGLRU, off unless a distribution turns it on (`host.lru`)",
+    "there is none",
+    "whatever depends on reclaim",
+    UNCHECKED,
+    UNCHECKED,
+    "ac35a4902374",
+)
+R_ROTATION_COST: Final = Rule(
+    36,
+    (6, 2),
+    "a page written out costs its list 32 times what one rotated costs",
+    "as much as one rotated",
+    "how reclaim divides between files and anonymous memory",
+    SEEN,
+    UNCHECKED,
+    "0538a82c39e9",
+    simulated=False,
+)
+R_FULL_WALK: Final = Rule(
+    37,
+    (6, 9),
+    "reclaim that got nothing goes once more over all groups from priority 12",
+    "it ends there",
+    "kills in nested groups",
+    SEEN,
+    UNCHECKED,
+    simulated=False,
+)
+R_ZERO_SWAP: Final = Rule(
+    38,
+    (6, 12),
+    "a page of zeros takes a slot of the swap device and is not written",
+    "it is written",
+    "writes to the swap device, time",
+    SEEN,
+    UNCHECKED,
+    "0ca0c24e3211",
+    simulated=False,
+)
+R_SEVEN_STOCKS: Final = Rule(
+    39,
+    (6, 16),
+    "a CPU keeps charges in stock for 7 groups",
+    "for one: when another is charged, the stock goes back",
+    "usage of groups that share a CPU",
+    SOURCE,
+    SOURCE,
+    "f735eebe55f8",
+)
