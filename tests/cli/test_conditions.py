@@ -1,0 +1,133 @@
+"""What of its host a run does not follow is said: in explain, run, provenance; never silently."""
+
+import json
+
+import pytest
+
+from sim.cli import main
+from sim.engine.conditions import FROM_RECLAIM, exactness, host_conditions
+from sim.study.metric_names import METRICS
+
+SMALL = """\
+version: 1
+host: {memory: 64 MiB, cpus: 2}
+processes:
+  p: {program: steps, steps: [{mmap: {name: A, size: 1 MiB}}, {write: A}]}
+run: {horizon: 1 s}
+"""
+NEWER = "the rules of 6.18 hold"
+BACKPORTS = "kernels of el8 carry much of later releases"
+MARK = "not exact: MGLRU"
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return str(path)
+
+
+def printed(capsys, *arguments, status=0):
+    assert main(arguments) == status
+    return capsys.readouterr().out
+
+
+SAID = [
+    ("host.kernel=7.1", "nearest_rules", NEWER),
+    ("host.kernel=4.18.0-372.el8", "nearest_rules", BACKPORTS),
+    ("host.kernel=4.15.0-20-generic", "nearest_rules", "the rest is 4.19's"),
+    ("host.lru=mglru", "not_exact", MARK),
+]
+
+
+@pytest.mark.parametrize(("setting", "code", "said"), SAID)
+def test_it_is_one_line_of_explain(small, capsys, setting, code, said):
+    assert said not in printed(capsys, "explain", small)
+    words = " ".join(printed(capsys, "explain", small, "--set", setting).split())
+    assert said in words
+
+
+@pytest.mark.parametrize(("setting", "code", "said"), SAID)
+def test_it_is_a_note_of_the_run_and_in_its_provenance(small, capsys, setting, code, said):
+    document = json.loads(printed(capsys, "run", small, "--json", "--set", setting))
+    (finding,) = document["validity"]
+    assert (finding["code"], finding["severity"]) == (code, "note")
+    assert said in finding["what"]
+    assert document["answered"]
+    assert document["provenance"]["conditions"] == [finding["what"]]
+    shown = printed(capsys, "run", small, "--set", setting)
+    assert shown.startswith(f"note: {code}: host.")
+    assert said in shown
+
+
+def test_both_are_said_where_both_hold(small, capsys):
+    both = ["--set", "host.kernel=7.1", "--set", "host.lru=mglru"]
+    document = json.loads(printed(capsys, "run", small, "--json", *both))
+    assert [finding["code"] for finding in document["validity"]] == ["nearest_rules", "not_exact"]
+
+
+def test_nothing_is_said_of_a_host_that_is_followed(small, capsys):
+    """Negative control."""
+    document = json.loads(printed(capsys, "run", small, "--json"))
+    assert document["validity"] == document["provenance"]["conditions"] == []
+    assert MARK not in printed(capsys, "run", small)
+
+
+def test_figures_that_depend_on_reclaim_are_marked_and_no_others(small, capsys):
+    shown = printed(capsys, "run", small, "--set", "host.lru=mglru").splitlines()
+    for label in (
+        "oom kills",
+        "direct reclaims",
+        "major faults",
+        "free, min",
+        "needed at the peak",
+    ):
+        (line,) = (line for line in shown if label in line)
+        assert f"{label} ({MARK})" in line
+    whole = "\n".join(shown)
+    for label in ("minor faults", "zero fills", "context switches", "page tables", "CPUs busy"):
+        assert label in whole
+        assert f"{label} ({MARK})" not in whole
+
+
+@pytest.mark.parametrize("name", FROM_RECLAIM)
+def test_what_is_said_to_depend_on_reclaim_is_a_metric(name):
+    assert [metric for metric in METRICS if metric == name or metric.startswith(f"{name}.")]
+
+
+def test_only_mglru_makes_a_figure_inexact():
+    marked = {metric for metric in METRICS if exactness(metric, {"lru": "mglru"})}
+    assert {"free_pages.min", "psi_memory_some", "oom_kills"} <= marked
+    assert not marked & {"forks", "cow_copies", "fork_latency_ns.mean", "memory_need_bytes.data"}
+    assert not any(exactness(metric, {"lru": "classic"}) for metric in METRICS)
+    assert host_conditions({"kernel": "6.12", "lru": "classic"}) == []
+
+
+def test_mglru_came_with_6_1(small, capsys):
+    old = ["--set", "host.lru=mglru", "--set", 'host.kernel="6.0"']
+    assert main(["explain", small, *old]) == 2
+    assert "Linux 6.0 has no MGLRU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_version_of_control_groups_is_part_of_the_scenario(small, capsys, version):
+    settings = ["--set", f"host.cgroup={version}"]
+    document = json.loads(printed(capsys, "run", small, "--json", *settings))
+    assert document["provenance"]["scenario"]["host"]["cgroup"] == version
+    words = " ".join(printed(capsys, "explain", small, *settings).split())
+    assert f"control groups {version}" in words
+
+
+@pytest.mark.parametrize("setting", ["host.cgroup=v3", "host.lru=lru", "host.kernel=2.6.32"])
+def test_what_there_is_not_is_refused(small, capsys, setting):
+    assert main(["explain", small, "--set", setting]) == 2
+    assert setting.partition("=")[0] in capsys.readouterr().err
+
+
+def test_a_kernel_asked_for_by_the_command_line_is_named(tmp_path, capsys):
+    script = tmp_path / "script.txt"
+    script.write_text("P map A 4\nP write A 0 4\n")
+    assert main(["conform", str(script), "--as-kernel", "7.1"]) == 0
+    err = capsys.readouterr().err
+    assert NEWER in err
+    assert "those of Linux 6.18" in err
