@@ -4,6 +4,7 @@ from sim.base.jit import compiled
 from sim.kernel.work import BY_PROMISE, ENOMEM
 from sim.machine.layout import KIND_FILE, ROOT, Arrays
 from sim.machine.rules.limits import R_GUESS_TOTAL
+from sim.machine.swap import get_nr_swap_pages
 
 OVERCOMMIT_GUESS = 0
 OVERCOMMIT_ALWAYS = 1
@@ -71,10 +72,8 @@ def free_guess(m: Arrays) -> int:
     Free pages, free slots of the swap device and the page cache without shared memory, less what
     all zones keep back (`totalreserve_pages`).  Reclaimable slab would count too.
     """
-    config = m.config[0]
-    available = m.pool[0].free + m.charged[ROOT, KIND_FILE]
-    available += config.total_swap_pages - m.swap[0].refs
-    return int(available - config.total_reserve)
+    available = m.pool[0].free + m.charged[ROOT, KIND_FILE] + get_nr_swap_pages(m)
+    return int(available - m.config[0].total_reserve)
 
 
 @compiled

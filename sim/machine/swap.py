@@ -24,6 +24,13 @@ def get_swap_page(m: Arrays) -> int:
 
 
 @compiled
+def get_nr_swap_pages(m: Arrays) -> int:
+    """Return how many slots are free."""
+    slots = m.slots[SLOTS_SWAP]
+    return int(slots.room - slots.used)
+
+
+@compiled
 def swap_duplicate(m: Arrays, slot: int) -> None:
     """Take note that one entry more refers to a slot."""
     m.swap[slot].refs += 1

@@ -6,7 +6,7 @@ import pytest
 
 from sim.cli import main
 from sim.engine.conditions import FROM_RECLAIM, exactness, host_conditions
-from sim.study.metric_names import METRICS
+from sim.engine.metrics import METRICS
 
 SMALL = """\
 version: 1

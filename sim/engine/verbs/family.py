@@ -104,7 +104,9 @@ class Family:
         done = child.vfork_done = self._clock.event()
         self._lives.begin(calls, run)
         yield from self._calls.wait(f"its vfork child {child.name} to exec or exit", done, child)
-        yield from self._calls.do("vfork", ops.OP_COMPUTE, Demand(demand_ns=0))  # it returns on a CPU
+        yield from self._calls.do(
+            "vfork", ops.OP_COMPUTE, Demand(demand_ns=0)
+        )  # it returns on a CPU
         return Child(child.pid, child.name)
 
     def posix_spawn(
