@@ -40,6 +40,7 @@ from sim.policy.schedulers import (
 )
 from sim.program import PROGRAMS
 from sim.program.api import (
+    BUS_ERROR_STATUS,
     OOM_KILLED_STATUS,
     SEGFAULT_STATUS,
     Child,
@@ -75,6 +76,7 @@ from sim.program.signature import checked_by
 from sim.program.zipf import KeyDistribution, KeyStream, Scatter, ZipfRanks, zipf_shares
 
 __all__ = [
+    "BUS_ERROR_STATUS",
     "FOREVER_NS",
     "GIB",
     "HEADROOM",

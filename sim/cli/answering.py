@@ -13,7 +13,6 @@ from sim.stats.enough import enough_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PARTS: Final = {**PARTS, "page_cache": "page cache and shared memory"}
 _LEAST_SHARE: Final = 0.001
 """Parts of the need that are smaller than this share of it are not worth a word."""
 
@@ -35,9 +34,9 @@ def _need(document: Mapping[str, Any]) -> str:
     if not total:
         return ""
     cut_off = any(finding["code"] == "need_cut_off" for finding in document["validity"])
-    parts = sorted(_PARTS, key=lambda part: -need[part])
+    parts = sorted(PARTS, key=lambda part: -need[part])
     shown = [part for part in parts if need[part] >= _LEAST_SHARE * total and need[part] > 0]
-    bill = ", ".join(f"{format_bytes(need[part])} of {_PARTS[part]}" for part in shown)
+    bill = ", ".join(f"{format_bytes(need[part])} of {PARTS[part]}" for part in shown)
     scenario = document["provenance"]["scenario"]
     when = " after its warm-up" if scenario.get("run", {}).get("warmup") else ""
     least = "more than " if cut_off else ""

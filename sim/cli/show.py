@@ -30,9 +30,13 @@ if TYPE_CHECKING:
 
 _WIDTH_OF_A_FILE: Final = 110
 _MOST_PROCESSES: Final = 20
-_FAULTS: Final = (*FAULT_METRICS.values(), "major_faults", "segfaults")
+_FAULTS: Final = (*FAULT_METRICS.values(), "major_faults", "segfaults", "bus_errors")
 _DELAYED_BY_FORKS: Final = ("request_latency_ns", "runqueue_wait_ns")
 _PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+_SELDOM: Final = ("shared_memory", "hugetlb")
+"""Parts of memory that have a row only where there is any."""
+HUGE_PAGE_COUNTS: Final = ("HugePages_Total", "HugePages_Free", "HugePages_Rsvd")
+"""The pool of huge pages as ``/proc/meminfo`` has it, of the end of the run."""
 _ENDINGS: Final = {
     "horizon": "the horizon was reached",
     "idle": "nothing was left to do",
@@ -193,12 +197,16 @@ def _memory(
     memory.rows += [
         (mark(f"  {_words(part)}", f"memory_need_bytes.{part}"), format_bytes(need[part]))
         for part in PARTS
+        if need[part] or part not in _SELDOM
     ]
     memory.rows += [
         (mark(f"free, {kind}", "free_pages"), _pages(free[kind])) for kind in ("min", "mean", "end")
     ]
     if watermarks:
         memory.rows.append(("min watermark", _pages(watermarks["min_pages"])))
+        memory.rows += [
+            (name, f"{watermarks[name]:,}") for name in HUGE_PAGE_COUNTS if name in watermarks
+        ]
     shares = Table(("shares of time", ""))
     shares.rows.append(("CPUs busy", f"{metrics['cpu_busy_fraction']:.2%}"))
     for how in ("some", "full"):

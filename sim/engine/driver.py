@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.engine import burst
 from sim.engine.task import Signal
+from sim.kernel.work import SIGBUS
 from sim.machine.layout import FOREVER, NONE, PENDING_LOCKS, PENDING_READS
 from sim.machine.words import P_PENDING
 from sim.machine.work import SEGFAULT
@@ -131,9 +132,11 @@ class Driver:
         return self._clock.only_background() and self._cpus.at_rest()
 
     def _invalid(self, task: Task, cpu: int) -> None:
-        burst.charge(self._machine.arrays, cpu, task.row, SEGFAULT)
+        m = self._machine.arrays
+        burst.charge(m, cpu, task.row, SEGFAULT)
         self._evidence.crashed(task)
-        self._signals.kill(task, Signal.SEGFAULT)
+        bus = m.operations[task.row].fault_signal == SIGBUS
+        self._signals.kill(task, Signal.BUS_ERROR if bus else Signal.SEGFAULT)
 
     def _end(self, reason: int) -> None:
         upcoming = self._clock.next_ns() is not None and not self._at_rest()

@@ -14,7 +14,7 @@ import numpy as np
 from sim.base.units import PAGE_BYTES
 from sim.engine.names import kind_of
 from sim.kernel import ops
-from sim.kernel.work import BY_LIMIT, BY_MEMORY, BY_PROMISE
+from sim.kernel.work import BY_HUGETLB, BY_LIMIT, BY_MEMORY, BY_PROMISE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 REQUEST: Final = "request"
 """The event that reads and writes with arrivals count by themselves."""
 
-REFUSED_BY: Final = {0: "argument", BY_PROMISE: "promise", BY_LIMIT: "limit", BY_MEMORY: "memory"}
+REFUSED_BY: Final = {
+    0: "argument",
+    BY_PROMISE: "promise",
+    BY_LIMIT: "limit",
+    BY_MEMORY: "memory",
+    BY_HUGETLB: "hugetlb",
+}
 """What a call is refused by; all but the first are about memory."""
 
 

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from sim.engine.verbs.calls import Calls, Verb
     from sim.machine.machine import Machine
 
-_DEATHS: Final = {Signal.OOM_KILL: "oom-killed", Signal.SEGFAULT: "segfault"}
+_DEATHS: Final = {
+    Signal.OOM_KILL: "oom-killed",
+    Signal.SEGFAULT: "segfault",
+    Signal.BUS_ERROR: "bus error",
+}
 
 
 class ProgramExit(BaseException):

@@ -29,7 +29,7 @@ _PARTS: Final[dict[str, tuple[str, ...]]] = {
 
 METRICS: Final = (
     *LIVES,
-    *("minor_faults", "major_faults", *FAULT_METRICS.values(), "segfaults"),
+    *("minor_faults", "major_faults", *FAULT_METRICS.values(), "segfaults", "bus_errors"),
     *SHORTAGE,
     *("context_switches", "cpu_busy_fraction", "psi_memory_some", "psi_memory_full"),
     *(f"{name}.{part}" for name, parts in _PARTS.items() for part in parts),

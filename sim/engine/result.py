@@ -161,6 +161,7 @@ class Measurement:
             **{name: counters[name] for name in SHORTAGE},
             "first_oom_ns": system.kills.entries[0]["t_ns"] if system.kills.entries else None,
             "direct_reclaims": int(pool.allocation_stalls) - self._stalls,
+            "bus_errors": counters["bus_errors"],
             "context_switches": int(units[work.CONTEXT_SWITCH]),
             "fault_latency_ns": latencies(m, *FAULT_LINES).summary(),
             "fork_latency_ns": latencies(m, FORK).summary(),
@@ -238,4 +239,5 @@ class Measurement:
             "kernel_reserve_pages": machine.host.kernel_pages,
             "free_at_start_pages": machine.free_at_start_pages,
             **{f"{name}_pages": pages for name, pages in machine.watermark_pages().items()},
+            **machine.huge_pages(),
         }

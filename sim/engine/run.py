@@ -19,6 +19,7 @@ from sim.machine.layout import (
     FORK_COW,
     FORK_EAGER,
     FORK_ON_DEMAND,
+    HUGE_PAGES,
     THP_ALWAYS,
     THP_MADVISE,
     THP_NEVER,
@@ -47,6 +48,8 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
     kernel_pages = max(1, pages_for(host["kernel_reserve"]))
     overcommit = host["overcommit"]
     ram_pages = memory_pages - kernel_pages
+    huge_pages = host["nr_hugepages"]
+    may_promise = ram_pages - huge_pages * HUGE_PAGES
     return HostSpec(
         memory_pages=memory_pages,
         cpus=host["cpus"],
@@ -59,7 +62,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         stack_pages=pages_for(host["kernel_stack"]),
         hz=host["hz"],
         overcommit=overcommit["mode"],
-        commit_limit_pages=ram_pages * overcommit["ratio"] // 100 + host["swap"] // PAGE_BYTES,
+        commit_limit_pages=may_promise * overcommit["ratio"] // 100 + host["swap"] // PAGE_BYTES,
         queueing=policy["memory"] == "wait",
         fork_kind=FORK_KINDS[policy["fork"]],
         eager_zero=policy["zeroing"] == "eager",
@@ -71,6 +74,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         cgroup=host["cgroup"],
         read_ahead_pages=host["disk"]["read_ahead"] // PAGE_BYTES,
         largest_read_pages=max(1, host["disk"]["largest_read"] // PAGE_BYTES),
+        nr_huge_pages=huge_pages,
     )
 
 

@@ -6,16 +6,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_bytes, format_duration
+from sim.engine.endings import BAD_ENDINGS
 from sim.engine.finding import Finding
 from sim.engine.names import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-SHORT: Final = ("promise", "memory")
+SHORT: Final = ("promise", "memory", "hugetlb")
 """What refuses a call because there is not enough; one that wants other addresses may get them."""
-
-MORE_MEMORY: Final = "give the host more memory, or let fewer processes use it"
 
 REMEDIES: Final = {
     "argument": "mend the program: the call is not valid",
@@ -25,30 +24,26 @@ REMEDIES: Final = {
     "`host.overcommit: {mode: 1}`",
     "limit": "map less at a time, or elsewhere",
     "memory": "give the host more memory",
+    "hugetlb": "raise `host.nr_hugepages` (vm.nr_hugepages), or map less of it",
 }
 """What helps against a refusal."""
 
 
 def ended_badly(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what was killed, by which limit, and what crashed."""
-    names = [p["name"] for p in document["processes"] if p["ended"] == "segfault"]
-    for where, count in _kinds(names).items():
-        yield Finding(
-            "crashed",
-            "error",
-            "ended by SIGSEGV: touched what is not mapped, or may not be touched",
-            where,
-            "mend the program: it writes or reads outside its regions",
-            count,
-        )
+    for how, (code, what, remedy) in BAD_ENDINGS.items():
+        if how != "oom-killed":
+            names = [p["name"] for p in document["processes"] if p["ended"] == how]
+            for where, count in _kinds(names).items():
+                yield Finding(code, "error", what, where, remedy, count)
     limits = {kill["pid"]: kill for kill in document.get("kills", ())}
     killed: dict[str | None, list[str]] = {}
     for process in document["processes"]:
         if process["ended"] == "oom-killed":
-            kill = limits.get(process["pid"])
+            kill = limits.get(process.get("pid"))
             killed.setdefault(kill and kill["limit_of"], []).append(process["name"])
     for group, names in killed.items():
-        what, remedy = "killed because memory ran out", MORE_MEMORY
+        _, what, remedy = BAD_ENDINGS["oom-killed"]
         if group is not None:
             limit = document["groups"][group]["max_bytes"]
             what = f"killed because group {group} was at its limit, {format_bytes(limit)}"
@@ -92,6 +87,7 @@ def _by(refusal: Mapping[str, Any], mode: int) -> str:
         "promise": f"by overcommit accounting (vm.overcommit_memory {mode})",
         "limit": "because no addresses are free where they are wanted",
         "memory": "because no frames were free",
+        "hugetlb": "because the pool has not as many huge pages left that nobody has reserved",
     }
     return f"{by[refusal['by']]}, {at} ({sizes})"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.engine.task import Signal
 from sim.kernel import ops
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from sim.engine.figures import Figures
     from sim.engine.task import Task
     from sim.machine.machine import Machine
+
+
+_COUNTED: Final = {
+    Signal.OOM_KILL: "oom_kill",
+    Signal.SEGFAULT: "segfault",
+    Signal.BUS_ERROR: "bus_error",
+}
 
 
 class Signals:
@@ -38,7 +45,7 @@ class Signals:
         leader = task.leader
         if not leader.may_be_interrupted:
             return
-        name = "oom_kill" if signal is Signal.OOM_KILL else "segfault"
+        name = _COUNTED[signal]
         self._figures.count(f"{name}s")
         self._figures.mark(name, leader.name)
         for member in leader.group.tasks():

@@ -21,6 +21,7 @@ class Signal(Enum):
 
     OOM_KILL = -9
     SEGFAULT = -11
+    BUS_ERROR = -7
     GROUP_EXIT = 0
     """Its process ends: another task of it has called exit, or its leader is through."""
 

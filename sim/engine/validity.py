@@ -39,7 +39,7 @@ Code = Literal[
 
 CODES: Final = {
     "deadlock": "processes wait, and nothing can wake them",
-    "crashed": "a process was ended by SIGSEGV",
+    "crashed": "a process was ended by SIGSEGV or SIGBUS",
     "killed": "the out-of-memory killer ended a process",
     "refused": "the kernel refused a call",
     "need_cut_off": "memory ran short, so that more would have been used",

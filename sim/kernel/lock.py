@@ -33,6 +33,7 @@ from sim.machine.entries import pte_present
 from sim.machine.layout import (
     A_SHARED,
     KIND_ANON,
+    KIND_HUGETLB,
     NONE,
     PENDING_LOCKS,
     PTE_WRITE,
@@ -189,7 +190,8 @@ def needs_all(m: Arrays, space: int, vpn: int, write: int) -> bool:
     a = m.areas[area]
     if a.kind != KIND_ANON and rules & R_FILE_LOCKS == 0:
         return True
-    return bool(write == 1 and a.vm_flags & A_SHARED == 0 and a.anon_root == NONE)
+    takes_page = write == 1 or a.kind == KIND_HUGETLB
+    return bool(takes_page and a.vm_flags & A_SHARED == 0 and a.anon_root == NONE)
 
 
 @compiled

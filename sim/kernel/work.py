@@ -18,7 +18,8 @@ SHORT: Final = 2
 GROW: Final = 3
 """Nothing happened: the arrays of the simulation need more room."""
 SEGV: Final = 4
-"""The access is invalid: the page is in no area, or against its permissions."""
+"""The access is invalid: the page is in no area, against its permissions, or cannot be had (SIGBUS,
+see the operation's `fault_signal`)."""
 LOCKED: Final = 5
 """Nothing happened: another task holds the mmap lock."""
 UNDER_WAY: Final = 6
@@ -36,6 +37,9 @@ EAGAIN: Final = 11
 EFAULT: Final = 14
 EINVAL: Final = 22
 
+# --- signals, other than SIGSEGV
+SIGBUS: Final = 7
+
 # --- what refuses memory ----------------------------------------------------------------------
 BY_PROMISE: Final = 1
 """Overcommit accounting (`sim.kernel.overcommit`)."""
@@ -43,6 +47,8 @@ BY_LIMIT: Final = 2
 """The address space: no addresses are free where they are wanted."""
 BY_MEMORY: Final = 3
 """The pool: a call that does not wait found no frames."""
+BY_HUGETLB: Final = 4
+"""The pool of huge pages: not as many are left that nobody has reserved."""
 
 
 @compiled

@@ -15,6 +15,7 @@ from sim.machine.layout import (
     HUGE_PAGES,
     KIND_ANON,
     KIND_FILE,
+    KIND_HUGETLB,
     NONE,
     SLOTS_ANON_ROOTS,
     SLOTS_AREAS,
@@ -258,6 +259,7 @@ def can_merge(m: Arrays, lower: int, upper: int, neighbour: int, anon_vma: int) 
         a.end == b.start
         and a.vm_flags == b.vm_flags
         and a.kind == b.kind
+        and a.kind != KIND_HUGETLB
         and a.file == b.file
         and a.offset + (a.end - a.start) == b.offset
         and (
@@ -315,8 +317,11 @@ def place(m: Arrays, space: int, pages: int, kind: int, bits: int, offset: int) 
 
     Large private anonymous ones begin at a 2 MiB boundary if there is room for it, and those of
     files where the file's page `offset` lets whole 2 MiB of it do (`__thp_get_unmapped_area`: a gap
-    of 2 MiB more is looked for).
+    of 2 MiB more is looked for).  Those on huge pages of the pool always do.
     """
+    if kind == KIND_HUGETLB:
+        start = find_gap(m, space, pages + TABLE_MASK)
+        return NONE if start == NONE else (start + TABLE_MASK) & ~TABLE_MASK
     rules = m.config[0].rules
     aligned = False
     if kind == KIND_ANON:

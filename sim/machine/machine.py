@@ -12,6 +12,7 @@ from sim.machine.audit.audit import audit
 from sim.machine.buddy import add_free_range
 from sim.machine.cached import forget_shadows
 from sim.machine.groups import move_process
+from sim.machine.hugetlb import set_aside
 from sim.machine.images import ImageStore
 from sim.machine.layout import (
     COLUMNS,
@@ -138,7 +139,7 @@ class Machine:
         pool = m.pool[0]
         for name, value in configuration(self.host).items():
             m.config[0][name] = value
-        pool.head = NONE
+        pool.head = pool.huge_head = NONE
         m.slots.free = m.slots.used = 1  # row 0 is nothing's: 0 says so in entries and links
         m.slots[SLOTS_FILES].free = m.slots[SLOTS_FILES].used = 0
         m.clock[0].tick_ns = 1_000_000_000 // self.host.hz
@@ -185,13 +186,17 @@ class Machine:
         largest = m.zones[int(m.zones.managed.argmax())]
         for z in m.zones:
             z.batch, z.pcp_high = self._percpu_sizes(z, largest)
-        self.free_at_start_pages = int(m.pool[0].free)
         own = m.zones[: len(zones)]
         m.config[0].total_reserve = total_reserve_pages(
             list(zip(own["managed"].tolist(), own["high_pages"].tolist(), strict=True))
         )
-        reserves = commit_reserves(self.free_at_start_pages)
+        reserves = commit_reserves(int(m.pool[0].free))
         m.config[0].admin_reserve, m.config[0].user_reserve = reserves
+        if set_aside(m, host.nr_huge_pages) < host.nr_huge_pages:
+            raise KernelPanicError(
+                "the huge pages do not fit into the zones", f"{host.nr_huge_pages} of 2 MiB"
+            )
+        self.free_at_start_pages = int(m.pool[0].free)
         m.clock[0].free_min = m.clock[0].level_free = m.pool[0].free
 
     def _percpu_sizes(self, z: Any, largest: Any) -> tuple[int, int]:
@@ -297,7 +302,8 @@ class Machine:
         """Return the row of a new file of `pages` pages, none of them in the page cache.
 
         A `known` one stays in the page cache when nobody maps it; others are freed by who last did.
-        Whoever maps it brings all of it into the page cache, unless it is `cold`.
+        Whoever maps it brings all of it into the page cache, unless it is `cold`.  One of
+        `KIND_HUGETLB` has huge pages.
         """
         m = self.arrays
         if not _has_room(m.slots[SLOTS_FILES], 1):
@@ -382,6 +388,17 @@ class Machine:
         """Return min, low and high, summed over zones, in pages."""
         zones: Any = self.arrays.zones
         return {name: int(zones[f"{name}_pages"].sum()) for name in ("min", "low", "high")}
+
+    def huge_pages(self) -> dict[str, int]:
+        """Return the pool of huge pages as ``/proc/meminfo`` has it; nothing if there is none."""
+        pool = self.arrays.pool[0]
+        if pool.nr_huge_pages == 0:
+            return {}
+        return {
+            "HugePages_Total": int(pool.nr_huge_pages),
+            "HugePages_Free": int(pool.free_huge_pages),
+            "HugePages_Rsvd": int(pool.resv_huge_pages),
+        }
 
     @staticmethod
     def pages(size_bytes: int) -> int:

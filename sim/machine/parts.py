@@ -12,5 +12,11 @@ PARTS: Final = {
     "page_tables": "page tables",
     "kernel_stacks": "kernel stacks",
     "page_cache": "page cache",
+    "shared_memory": "shared memory",
+    "hugetlb": "huge pages",
 }
-"""Parts by name, each as people call it; `data` is anonymous memory but for the copies."""
+"""Parts by name, each as people call it; `data` is private anonymous memory but for the copies.
+
+`hugetlb` is the whole pool of huge pages, which nobody else may have; its series is what of it is
+in use.
+"""

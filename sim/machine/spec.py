@@ -28,7 +28,8 @@ class HostSpec:
     pages, and for whom: "always", "inherit", "madvise" or "never"; `kernel` is the release of Linux
     whose rules hold, such as "6.12" (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a
     file at most, and `largest_read_pages` in one request.  `cgroup` is the version of its control
-    groups, "v1" or "v2".  `swap_pages` are slots of a swap device.
+    groups, "v1" or "v2".  `swap_pages` are slots of a swap device.  `nr_huge_pages`, of 2 MiB, are
+    in the pool of huge pages.
     """
 
     memory_pages: int
@@ -55,6 +56,7 @@ class HostSpec:
     swap_pages: int = 0
     dirty_ratio: int = 20
     dirty_background_ratio: int = 10
+    nr_huge_pages: int = 0
 
     @property
     def ram_pages(self) -> int:

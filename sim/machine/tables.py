@@ -44,8 +44,15 @@ def new_table(m: Arrays, cpu: int, space: int, level: int) -> int:
 
 @compiled
 def free_table(m: Arrays, cpu: int, space: int, slot: int) -> None:
-    """Free an empty table and its frame; the table's entries must all be 0."""
+    """Free an empty table and its frame; the table's entries must all be 0.
+
+    One of level 1 that others use as well is left to them.
+    """
     info = m.table_info[slot]
+    if info.refs > 1:
+        info.refs -= 1
+        m.spaces[space].tables -= 1
+        return
     give_back(m, cpu, int(info.frame), KIND_TABLE)
     info.frame = 0
     info.refs = 0

@@ -2,6 +2,7 @@
 
 from sim.base.jit import compiled
 from sim.kernel.fault.pmd import huge_entry
+from sim.kernel.hugetlb.pages import is_hugetlb
 from sim.machine.entries import maps_memory
 from sim.machine.layout import (
     NONE,
@@ -20,6 +21,8 @@ _PAGE_UNITS = 4096 << 12  # a page in bytes, with the 12 fraction bits of Linux'
 def footprint(m: Arrays, space: int) -> tuple[int, int, int]:
     """Return resident pages, proportional set size in bytes, and pages mapped by nobody else.
 
+    Huge pages of the pool count in none of them.
+
     Whoever uses the same leaf table maps its pages too.
     """
     resident = 0
@@ -31,6 +34,8 @@ def footprint(m: Arrays, space: int) -> tuple[int, int, int]:
     while vpn < end:
         leaf = find_table(m, space, vpn, 0)
         whole = huge_entry(m, space, vpn) if leaf == NONE else 0
+        if is_hugetlb(m, whole):
+            whole = 0
         if leaf != NONE or whole != 0:
             sharers = 0 if leaf == NONE else int(m.table_info[leaf].refs) - 1
             for i in range(TABLE_ENTRIES):

@@ -7,6 +7,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.machine.layout import (
+    HUGE_PAGES,
     KIND_ANON,
     KIND_FILE,
     KIND_SHMEM,
@@ -40,7 +41,9 @@ def sample(m: Arrays, until_ns: int) -> None:
         row.anon_pages = m.charged[ROOT, KIND_ANON]
         row.page_tables_pages = m.charged[ROOT, KIND_TABLE]
         row.kernel_stacks_pages = m.charged[ROOT, KIND_STACK]
-        row.page_cache_pages = m.charged[ROOT, KIND_FILE] + m.charged[ROOT, KIND_SHMEM]
+        row.page_cache_pages = m.charged[ROOT, KIND_FILE]
+        row.shared_memory_pages = m.charged[ROOT, KIND_SHMEM]
+        row.hugetlb_pages = HUGE_PAGES * (pool.nr_huge_pages - pool.free_huge_pages)
         row.cow_copies_pages = pool.cow_copies
         row.runnable = clock.runnable
         clock.samples = at + 1
@@ -62,6 +65,8 @@ def drop_every_second(m: Arrays) -> None:
         row.page_tables_pages = old.page_tables_pages
         row.kernel_stacks_pages = old.kernel_stacks_pages
         row.page_cache_pages = old.page_cache_pages
+        row.shared_memory_pages = old.shared_memory_pages
+        row.hugetlb_pages = old.hugetlb_pages
         row.cow_copies_pages = old.cow_copies_pages
         row.runnable = old.runnable
 
@@ -107,10 +112,12 @@ def follow_peaks(m: Arrays) -> None:
     pool = m.pool[0]
     peak = m.peak[0]
     anon = m.charged[ROOT, KIND_ANON]
-    cache = m.charged[ROOT, KIND_FILE] + m.charged[ROOT, KIND_SHMEM]
+    cache = m.charged[ROOT, KIND_FILE]
+    shared = m.charged[ROOT, KIND_SHMEM]
     table = m.charged[ROOT, KIND_TABLE]
     stack = m.charged[ROOT, KIND_STACK]
-    used = anon + cache + table + stack
+    hugetlb = HUGE_PAGES * pool.nr_huge_pages
+    used = anon + cache + shared + table + stack + hugetlb
     if used > peak.total:
         peak.total = used
         peak.cow_copies = pool.cow_copies
@@ -118,5 +125,7 @@ def follow_peaks(m: Arrays) -> None:
         peak.page_tables = table
         peak.kernel_stacks = stack
         peak.page_cache = cache
+        peak.shared_memory = shared
+        peak.hugetlb = hugetlb
     if pool.free < m.clock[0].free_min:
         m.clock[0].free_min = pool.free

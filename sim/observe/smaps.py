@@ -2,6 +2,7 @@
 
 from sim.base.jit import compiled
 from sim.kernel.fault.pmd import huge_entry
+from sim.kernel.hugetlb.pages import is_hugetlb
 from sim.machine.entries import is_swap_pte, maps_memory
 from sim.machine.layout import (
     F_ANON,
@@ -19,8 +20,11 @@ from sim.machine.tables import find_table, next_present
 
 
 @compiled
-def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, int, int, int]:
+def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, int, int, int, int]:
     """Return Rss, Anonymous, Private_Dirty, Shared_Dirty, Swap, AnonHugePages of [start, end).
+
+    Last, what is mapped of the pool of huge pages (Shared_Hugetlb and Private_Hugetlb), which
+    counts in none of the others.
 
     All in pages; of a huge page, those in the range.  A page is dirty if its entry or its frame is,
     and private if it is mapped less than twice.
@@ -31,11 +35,16 @@ def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, i
     shared_dirty = 0
     swap = 0
     huge = 0
+    hugetlb = 0
     vpn = next_present(m, space, start, end, 0)
     while vpn < end:
         upto = min(end, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT)
         leaf = find_table(m, space, vpn, 0)
         whole = huge_entry(m, space, vpn) if leaf == NONE else 0
+        if is_hugetlb(m, whole):
+            hugetlb += upto - vpn
+            vpn = next_present(m, space, upto, end, 0)
+            continue
         if whole != 0 and whole & PTE_ZERO == 0:
             huge += upto - vpn
         for page in range(vpn, upto):
@@ -54,4 +63,4 @@ def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, i
                 else:
                     shared_dirty += 1
         vpn = next_present(m, space, upto, end, 0)
-    return rss, anon, private_dirty, shared_dirty, swap, huge
+    return rss, anon, private_dirty, shared_dirty, swap, huge, hugetlb

@@ -37,6 +37,9 @@ Program: TypeAlias = Callable[..., Generator[Any, Any, None]]
 OOM_KILLED_STATUS = -9
 """`Exited.status` of a child that the out-of-memory killer ended (SIGKILL is 9)."""
 
+BUS_ERROR_STATUS = -7
+"""`Exited.status` of a child that needed a huge page when none was left (SIGBUS is 7)."""
+
 SEGFAULT_STATUS = -11
 """`Exited.status` of a child that touched what it may not (SIGSEGV is 11)."""
 
@@ -133,6 +136,8 @@ class Process(Protocol):
         shared: bool = False,
         file: str | None = None,
         cold: bool = False,
+        hugetlb: bool = False,
+        noreserve: bool = False,
     ) -> Verb[Region]:
         """Map memory, rounded up to whole pages: private and anonymous unless told otherwise.
 
@@ -147,6 +152,14 @@ class Process(Protocol):
             dropped.
         cold
             If the file is new it is on the disk only: what is touched has to be read first.
+        hugetlb
+            Huge pages of the host's pool (MAP_HUGETLB), in whole 2 MiB; private, or shared with
+            children.  They are reserved: ENOMEM if the pool has not as many left.  A child of
+            whoever mapped them privately has none reserved, and is ended by SIGBUS if it needs one
+            that is not there.  They cannot be given back page by page, grown or moved: `dontneed`,
+            `free` and a larger `mremap` are refused with EINVAL, and so are parts of 2 MiB.
+        noreserve
+            Nothing is promised or reserved for it (MAP_NORESERVE).
         """
 
     def mprotect(

@@ -10,6 +10,7 @@ from sim.machine.rules import rules_of
 from sim.machine.rules.pages import R_FOLIO_SIZES
 from sim.machine.rules.pressure import R_MGLRU
 from sim.scenario.complaints import suggestion
+from sim.scenario.hosts import most_huge_pages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +49,13 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
         raise document.error(
             ("host", "percpu_high"),
             f"{host['percpu_high']} is less than one batch; write at least {host['percpu_batch']}",
+        )
+    most = most_huge_pages(host)
+    if host["nr_hugepages"] > most:
+        raise document.error(
+            ("host", "nr_hugepages"),
+            f"{host['nr_hugepages']} pages of 2 MiB do not fit: above the watermarks there is room "
+            f"for {most}; lower it, or raise `memory`",
         )
     if host["thp_sizes"] and not rules_of(host["kernel"]) & R_FOLIO_SIZES:
         message = f'Linux {host["kernel"]} has no such folios; write `kernel: "6.8"` or later'

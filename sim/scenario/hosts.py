@@ -69,6 +69,7 @@ def resolve_host(
         "lru": host.get("lru", "classic"),
         "cgroup": host.get("cgroup", "v2"),
         **_memory_rules(host, memory),
+        "nr_hugepages": host.get("nr_hugepages", 0),
         "kernel_stack": host.get("kernel_stack", defaults.kernel_stack_bytes(host["kernel"])),
         "overcommit": {"mode": 0, "ratio": 50, **host.get("overcommit", {})},
         "disk": {**defaults.DISK, **host.get("disk", {})},
@@ -82,6 +83,28 @@ def resolve_host(
 def managed_pages(memory_bytes: int, kernel_reserve_bytes: int) -> int:
     """Return how many pages the page allocator owns: memory less the kernel's own."""
     return (memory_bytes - kernel_reserve_bytes) // PAGE_BYTES
+
+
+def huge_pool_pages(host: Mapping[str, Any]) -> int:
+    """Return how many pages of 4 KiB a resolved host keeps as huge pages for hugetlb."""
+    return int(host["nr_hugepages"]) * watermarks.PAGEBLOCK_PAGES
+
+
+def most_huge_pages(host: Mapping[str, Any]) -> int:
+    """Return how many huge pages fit into a resolved host's zones, above their min watermarks."""
+    managed = managed_pages(host["memory"], host["kernel_reserve"])
+    min_free = host["min_free"] // PAGE_BYTES
+    reserved = max(1, -(-host["kernel_reserve"] // PAGE_BYTES))
+    start = most = 0
+    for zone in host["zones"]:
+        end = start + zone["memory"] // PAGE_BYTES
+        first = max(start, reserved)
+        pages = max(0, end - first)
+        low = watermarks.zone_watermarks(min_free, min(pages, managed), managed).min_pages
+        blocks = end // watermarks.PAGEBLOCK_PAGES - -(-first // watermarks.PAGEBLOCK_PAGES)
+        most += max(0, min(blocks, (pages - low) // watermarks.PAGEBLOCK_PAGES))
+        start = end
+    return most
 
 
 def host_watermarks(host: Mapping[str, Any]) -> watermarks.Watermarks:

@@ -189,6 +189,12 @@ class HostFields(Closed):
         default=None,
         description="whether khugepaged collapses small pages; by default where `thp` is not never",
     )
+    nr_hugepages: Annotated[int, within(0, 2**31)] | None = Field(
+        default=None,
+        description="pages of 2 MiB in the pool for hugetlb (vm.nr_hugepages), default 0; they are "
+        "free memory for nobody else",
+        examples=["512"],
+    )
     kernel_stack: Annotated[WholePages, size(PAGE_BYTES, MIB)] | None = Field(
         default=None, description="kernel stack of a task"
     )

@@ -24,6 +24,8 @@ PART_NOTES: Final = {
     "page_tables": "those of the parent and of its children",
     "kernel_stacks": "16 KiB for every task",
     "page_cache": "file pages in use",
+    "shared_memory": "anonymous memory that processes share, such as shared buffers",
+    "hugetlb": "the pool of huge pages (vm.nr_hugepages), free for nobody else",
 }
 
 

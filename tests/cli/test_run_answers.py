@@ -19,7 +19,7 @@ def document(**changes):
     made["metrics"] |= {
         "memory_need_bytes": {
             "total": GIB + 132 * MIB, "data": GIB, "cow_copies": 132 * MIB, "page_tables": 0,
-            "kernel_stacks": 1, "page_cache": 0,
+            "kernel_stacks": 1, "page_cache": 0, "shared_memory": 0, "hugetlb": 0,
         },
         "fork_latency_ns": {**NOTHING, "count": 1, "mean": 14.2 * MS, "max": 14.2 * MS},
         "vfork_latency_ns": NOTHING,

@@ -17,8 +17,8 @@ FAULTS = {
 }
 COUNTS = (
     "forks vforks execs exits fork_failures minor_faults major_faults zero_fills zero_page_maps "
-    "cow_copies cow_reuses file_maps spurious_faults segfaults oom_kills direct_reclaims "
-    "pages_swapped_in pages_swapped_out context_switches"
+    "cow_copies cow_reuses file_maps spurious_faults segfaults bus_errors oom_kills "
+    "direct_reclaims pages_swapped_in pages_swapped_out context_switches"
 ).split()
 PROCESS = {
     "name": "redis",
@@ -53,7 +53,7 @@ DOCUMENT = {
         "free_pages": {"min": 100, "mean": 200.5, "end": 300},
         "memory_need_bytes": {
             "total": 6 << 20, "data": 1 << 20, "cow_copies": 2 << 20, "page_tables": 1 << 20,
-            "kernel_stacks": 1 << 20, "page_cache": 1 << 20,
+            "kernel_stacks": 1 << 20, "page_cache": 1 << 20, "shared_memory": 0, "hugetlb": 0,
         },
         "cpu_busy_fraction": 0.125,
         "psi_memory_some": 0.0,

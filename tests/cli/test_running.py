@@ -16,8 +16,8 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 COUNTS = {
     "forks", "vforks", "execs", "exits", "fork_failures", "minor_faults", "major_faults",
     "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "spurious_faults",
-    "segfaults", "oom_kills", "direct_reclaims", "pages_swapped_in", "pages_swapped_out",
-    "context_switches",
+    "segfaults", "bus_errors", "oom_kills", "direct_reclaims", "pages_swapped_in",
+    "pages_swapped_out", "context_switches",
 }  # fmt: skip
 LATENCIES = {
     "fault_latency_ns", "fork_latency_ns", "vfork_latency_ns", "request_latency_ns",
@@ -82,8 +82,9 @@ def test_the_document_keeps_the_contract(here, capsys):
     assert metrics["minor_faults"] == sum(metrics[kind] for kind in KINDS)
     assert {"min", "mean", "end"} <= metrics["free_pages"].keys()
     need = metrics["memory_need_bytes"]
-    parts = ("data", "cow_copies", "page_tables", "kernel_stacks", "page_cache")
-    assert need["total"] == sum(need[part] for part in parts)
+    parts = {"data", "cow_copies", "page_tables", "kernel_stacks", "page_cache"}
+    assert need.keys() == {"total", "shared_memory", "hugetlb"} | parts
+    assert need["total"] == sum(size for part, size in need.items() if part != "total")
     assert {"cpu_busy_fraction", "psi_memory_some", "psi_memory_full"} <= metrics.keys()
     assert document["ending"] == "idle"
     assert document["simulated_ns"] > 0

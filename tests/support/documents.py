@@ -2,19 +2,19 @@
 
 import math
 
+from sim.machine.parts import PARTS
 from sim.machine.work import KINDS
 
 COUNTS = (
     "forks vforks execs exits fork_failures minor_faults major_faults zero_fills zero_page_maps "
-    "cow_copies cow_reuses file_maps spurious_faults segfaults oom_kills direct_reclaims "
-    "pages_swapped_in pages_swapped_out context_switches"
+    "cow_copies cow_reuses file_maps spurious_faults segfaults bus_errors oom_kills "
+    "direct_reclaims pages_swapped_in pages_swapped_out context_switches"
 ).split()
 LATENCIES = (
     "fault_latency_ns", "fork_latency_ns", "vfork_latency_ns", "request_latency_ns",
     "runqueue_wait_ns",
 )  # fmt: skip
-PARTS = ("data", "cow_copies", "page_tables", "kernel_stacks", "page_cache")
-ENDED = ("exit 0", "running", "oom-killed", "failed: ENOMEM", "segfault")
+ENDED = ("exit 0", "running", "oom-killed", "failed: ENOMEM", "segfault", "bus error")
 
 
 def anything(rng, most=2**55):

@@ -37,7 +37,8 @@ def test_shared_memory_is_one_page_for_all_and_goes_with_the_last():
     assert metrics["zero_fills"] == 10
     assert metrics["file_maps"] == 5 + 5  # the child maps the parent's, the parent the child's
     assert metrics["cow_copies"] == 0
-    assert metrics["memory_need_bytes"]["page_cache"] == 10 * PAGE_BYTES
+    assert metrics["memory_need_bytes"]["shared_memory"] == 10 * PAGE_BYTES
+    assert metrics["memory_need_bytes"]["page_cache"] == 0
     assert metrics["free_pages"]["end"] == document["host"]["free_at_start_pages"]
 
 

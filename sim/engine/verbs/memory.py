@@ -16,14 +16,17 @@ from sim.machine.layout import (
     A_HUGEPAGE,
     A_LOCKED,
     A_NOHUGEPAGE,
+    A_NORESERVE,
     A_RANDOM,
     A_READ,
     A_SEQUENTIAL,
     A_SHARED,
     A_WIPEONFORK,
     A_WRITE,
+    HUGE_PAGES,
     KIND_ANON,
     KIND_FILE,
+    KIND_HUGETLB,
     KIND_SHMEM,
     NONE,
 )
@@ -70,20 +73,31 @@ class Memory:
         shared: bool = False,
         file: str | None = None,
         cold: bool = False,
+        hugetlb: bool = False,
+        noreserve: bool = False,
         start_vpn: int = NONE,
         populate: bool = False,
     ) -> Verb:
         """Map memory, rounded up to whole pages; see `sim.program.api.Process.mmap`."""
         pages = pages_for(size_bytes)
         kind, row = KIND_ANON, NONE
-        if file is not None and pages > 0:
+        if hugetlb and (file is not None or cold):
+            raise Refused(Errno.EINVAL, "mmap")
+        if hugetlb and pages > 0:
+            huge_pages = -(-pages // HUGE_PAGES)
+            pages = huge_pages * HUGE_PAGES
+            kind, row = KIND_HUGETLB, self._machine.new_file(KIND_HUGETLB, huge_pages)
+        elif file is not None and pages > 0:
             kind, row = KIND_FILE, self._files.row(file, pages, cold=cold)
         elif shared and pages > 0:
             kind, row = KIND_SHMEM, self._machine.new_file(KIND_SHMEM, pages)
+        flags = A_READ | A_WRITE | (A_SHARED if shared else 0) | (A_NORESERVE if noreserve else 0)
+        if not shared and not noreserve and not hugetlb:
+            flags |= A_ACCOUNT
         fields = Mapping(
             pages=pages,
             start=start_vpn,
-            map_flags=A_READ | A_WRITE | (A_SHARED if shared else A_ACCOUNT),
+            map_flags=flags,
             populate=int(populate),
             map_kind=kind,
             file=row,

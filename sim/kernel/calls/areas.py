@@ -4,8 +4,9 @@ from sim.base.jit import compiled
 from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.unmap import remove_areas, split_edges, zap_next
 from sim.kernel.fault.filemap import fill_step
+from sim.kernel.hugetlb.areas import reserve_pages
 from sim.kernel.overcommit import commit, promised, refuse
-from sim.kernel.work import BY_LIMIT, DONE, EINVAL, ENOMEM, GROW, MORE, note
+from sim.kernel.work import BY_HUGETLB, BY_LIMIT, DONE, EINVAL, ENOMEM, GROW, MORE, note
 from sim.machine.area_tree import resized
 from sim.machine.areas import (
     area_room,
@@ -25,8 +26,10 @@ from sim.machine.layout import (
     A_WRITE,
     KIND_ANON,
     KIND_FILE,
+    KIND_HUGETLB,
     KIND_SHMEM,
     NONE,
+    TABLE_MASK,
     Arrays,
 )
 from sim.machine.work import BRK_CALL, MMAP_CALL
@@ -47,7 +50,9 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     t = m.tasks[task]
     o = m.operations[task]
     if o.stage == STAGE_POPULATE:
-        return populate_step(m, cpu, task, AS_ALLOWED)
+        status = populate_step(m, cpu, task, AS_ALLOWED)
+        o.errno = 0  # it is mapped, whether all of it could be populated or not
+        return status
     if o.stage == 2:
         status = fill_step(m, cpu, task)
         if status != MORE or o.at < m.files[int(o.file)].pages:
@@ -57,7 +62,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
         return MORE if o.populate == 1 else DONE
     space = int(t.space)
     o.result = NONE
-    if o.pages <= 0:
+    if o.pages <= 0 or (o.map_kind == KIND_HUGETLB and o.pages & TABLE_MASK != 0):
         o.errno = EINVAL
         return DONE
     if not area_room(m, 1):
@@ -75,6 +80,9 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
         start = NONE
     if start == NONE:
         refuse(m, task, BY_LIMIT, int(o.pages))
+        return DONE
+    if o.map_kind == KIND_HUGETLB and not reserve_pages(m, task):
+        refuse(m, task, BY_HUGETLB, int(o.pages))
         return DONE
     offset = start if o.map_kind == KIND_ANON else int(o.file_page)
     area = insert_area(m, space, start, start + int(o.pages), offset, int(o.map_flags))

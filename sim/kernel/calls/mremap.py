@@ -31,6 +31,7 @@ from sim.machine.layout import (
     A_LOCKED,
     HUGE_PAGES,
     KIND_ANON,
+    KIND_HUGETLB,
     NONE,
     TABLE_MASK,
     TABLE_SHIFT,
@@ -76,7 +77,10 @@ def mremap_step(m: Arrays, cpu: int, task: int) -> int:
 
 @compiled
 def begin_mremap(m: Arrays, task: int) -> int:
-    """Check the call, and say what is to happen to which area."""
+    """Check the call, and say what is to happen to which area.
+
+    Huge pages of the pool cannot grow, as in Linux; nor can they move, as before Linux 5.16.
+    """
     t = m.tasks[task]
     o = m.operations[task]
     space = int(t.space)
@@ -95,6 +99,12 @@ def begin_mremap(m: Arrays, task: int) -> int:
     if not area_room(m, 3):
         return GROW
     a = m.areas[area]
+    if a.kind == KIND_HUGETLB:
+        o.new_pages = (o.new_pages + TABLE_MASK) & ~TABLE_MASK
+        extra = int(o.new_pages - o.pages)
+        if extra > 0 or o.new_start != NONE or (start | end) & TABLE_MASK != 0:
+            o.errno = EINVAL
+            return DONE
     o.grown_pages = extra if extra > 0 and a.vm_flags & A_LOCKED != 0 else 0
     if o.new_start == NONE and extra <= 0:
         o.result = start

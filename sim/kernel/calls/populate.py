@@ -11,7 +11,7 @@ from sim.kernel.fault.fault import access
 from sim.kernel.fault.pmd import huge_entry
 from sim.kernel.files.dirty import set_page_dirty
 from sim.kernel.fork.shared_tables import is_shared_table
-from sim.kernel.work import DONE, EINVAL, ENOMEM, MORE, note
+from sim.kernel.work import DONE, EFAULT, EINVAL, ENOMEM, MORE, SEGV, note
 from sim.machine.areas import find_area
 from sim.machine.entries import (
     is_swap_pte,
@@ -30,6 +30,7 @@ from sim.machine.layout import (
     F_LARGE,
     F_WRITTEN,
     KIND_ANON,
+    KIND_HUGETLB,
     NONE,
     PFN_SHIFT,
     PTE_BLANK,
@@ -74,6 +75,9 @@ def populate_page(m: Arrays, cpu: int, task: int, vpn: int, mode: int) -> int:
     if write == WRITE and not shared and make_dirty(m, before):
         return DONE
     status = access(m, cpu, task, vpn, write)
+    if status == SEGV and m.areas[area].kind == KIND_HUGETLB:
+        o.errno = EFAULT
+        return DONE
     if status == DONE:
         m.clock[0].lines -= 1  # the program itself touches nothing: no ACCESS
         if write == WRITE and not known:

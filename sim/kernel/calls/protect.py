@@ -10,12 +10,15 @@ from sim.kernel.calls.populate import WRITE, populate_page
 from sim.kernel.calls.ranges import area_ahead, area_there, begin_range, entries_ahead
 from sim.kernel.fault.pmd import huge_entry, split_across, split_huge
 from sim.kernel.flush import flush_pmd, flush_tlb_range
+from sim.kernel.hugetlb.areas import may_split
+from sim.kernel.hugetlb.pages import protect_hugetlb
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, MORE, note
 from sim.machine.areas import area_room, merge_area, split_area
 from sim.machine.entries import pte_mkwrite, pte_present, pte_wrprotect, set_pmd, set_pte
 from sim.machine.layout import (
     A_ACCOUNT,
+    A_HUGEPAGE,
     A_LOCKED,
     A_NORESERVE,
     A_READ,
@@ -26,6 +29,7 @@ from sim.machine.layout import (
     HUGE_PAGES,
     KIND_ANON,
     KIND_FILE,
+    KIND_HUGETLB,
     NONE,
     PFN_SHIFT,
     PTE_DIRTY,
@@ -67,6 +71,8 @@ def protected_bits(m: Arrays, area: int, access: int) -> int:
     a = m.areas[area]
     bits = int(a.vm_flags) & ~(A_READ | A_WRITE) | access
     if bits == a.vm_flags:
+        return bits
+    if a.kind == KIND_HUGETLB:
         return bits
     if access & A_WRITE != 0 and bits & (A_SHARED | A_NORESERVE) == 0:
         bits |= A_ACCOUNT
@@ -140,6 +146,9 @@ def protect_area(m: Arrays, task: int, end: int) -> int:
     if bits == a.vm_flags:
         o.at = limit
         return MORE if limit < end else DONE
+    if not may_split(m, space, start) or not may_split(m, space, limit):
+        o.errno = EINVAL
+        return DONE
     if not area_room(m, 2):
         return GROW
     extra = limit - start
@@ -166,6 +175,9 @@ def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None
     allowed = a.vm_flags & A_WRITE != 0
     leaf = find_table(m, space, start, 0)
     if leaf == NONE:
+        if a.kind == KIND_HUGETLB:
+            protect_hugetlb(m, area, start)
+            return
         if end - start == HUGE_PAGES:
             protect_huge(m, space, start, allowed)
             return
@@ -224,6 +236,9 @@ def advise_step(m: Arrays, cpu: int, task: int) -> int:
     if o.set_flags & A_WIPEONFORK != 0 and (a.kind != KIND_ANON or a.vm_flags & A_SHARED != 0):
         o.errno = EINVAL
         return DONE
+    if a.kind == KIND_HUGETLB and o.set_flags & A_HUGEPAGE != 0:
+        o.errno = EINVAL
+        return DONE
     return set_flags(m, task, area, end)
 
 
@@ -234,7 +249,13 @@ def set_flags(m: Arrays, task: int, area: int, end: int) -> int:
     a = m.areas[area]
     limit = min(int(a.end), end)
     bits = int(a.vm_flags | o.set_flags) & ~int(o.clear_flags)
+    if a.kind == KIND_HUGETLB:
+        bits &= ~A_LOCKED  # nobody takes its pages away
     if bits != a.vm_flags:
+        space = int(a.space)
+        if not may_split(m, space, int(o.at)) or not may_split(m, space, limit):
+            o.errno = EINVAL
+            return DONE
         if not area_room(m, 2):
             return GROW
         change_flags(m, area, int(o.at), limit, bits)

@@ -12,6 +12,8 @@ from sim.kernel.fault.pmd import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.files.cache import unmap_cached
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import drop_shared_table, end_async_child
+from sim.kernel.hugetlb.areas import may_split
+from sim.kernel.hugetlb.pages import is_hugetlb, zap_hugetlb
 from sim.kernel.pages import free_anon_page
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
 from sim.machine.areas import area_room, find_area, split_area
@@ -22,6 +24,7 @@ from sim.machine.layout import (
     F_FILE,
     F_LARGE,
     HUGE_PAGES,
+    KIND_HUGETLB,
     NONE,
     PFN_SHIFT,
     PTE_ZERO,
@@ -71,11 +74,16 @@ def zap(m: Arrays, cpu: int, space: int, vpn: int, leaf: int) -> int:
 def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
     """Remove the entries of [start, end), which lies within one leaf table.
 
-    A huge entry goes whole, or is split first.
+    A huge entry goes whole, or is split first; one of the pool of huge pages goes whole or stays.
     """
     leaf = find_table(m, space, start, 0)
     if leaf == NONE:
-        if end - start == HUGE_PAGES and huge_entry(m, space, start) != 0:
+        entry = huge_entry(m, space, start)
+        if is_hugetlb(m, entry):
+            if end - start == HUGE_PAGES:
+                zap_hugetlb(m, space, start)
+            return
+        if end - start == HUGE_PAGES and entry != 0:
             zap_huge(m, cpu, space, start)
             return
         leaf = split_huge(m, space, start)
@@ -126,6 +134,9 @@ def unmap_step(m: Arrays, cpu: int, task: int) -> int:
     end = start + int(o.pages)
     if o.stage == 0:
         if o.pages <= 0 or start < 0 or end > ALL_PAGES:
+            o.errno = EINVAL
+            return DONE
+        if not may_split(m, space, start) or not may_split(m, space, end):
             o.errno = EINVAL
             return DONE
         if not area_room(m, 2):
@@ -203,7 +214,8 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of madvise(MADV_DONTNEED): entries go, a leaf table a step, and areas stay.
 
     Tables stay as well; since Linux 6.14 those go that lie in the range with all they cover, in one
-    area.  Holes are passed over, with ENOMEM in the end; locked memory ends it with EINVAL.
+    area.  Holes are passed over, with ENOMEM in the end; locked memory ends it with
+    EINVAL, and so do huge pages of the pool (in Linux before 5.18).
     """
     t = m.tasks[task]
     o = m.operations[task]
@@ -215,7 +227,7 @@ def dontneed_step(m: Arrays, cpu: int, task: int) -> int:
         area = area_ahead(m, task, end)
         if area == NONE:
             return DONE
-        if m.areas[area].vm_flags & A_LOCKED != 0:
+        if m.areas[area].vm_flags & A_LOCKED != 0 or m.areas[area].kind == KIND_HUGETLB:
             o.errno = EINVAL
             return DONE
         o.area_end = min(int(m.areas[area].end), end)

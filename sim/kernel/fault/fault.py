@@ -1,4 +1,4 @@
-"""Page faults on anonymous memory; those with a page cache or a huge entry go elsewhere.
+"""Page faults on anonymous memory; those with a page cache or of 2 MiB go elsewhere.
 
 ==================================  ======================================================
 the page is                         so Linux
@@ -29,6 +29,7 @@ from sim.kernel.fault.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import frames_to_own, is_shared_table, own_leaf
+from sim.kernel.hugetlb.fault import hugetlb_fault
 from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, promised
 from sim.kernel.pages import anon_vma_prepare, count_resident, free_anon_page, fresh_page, link_copy
@@ -52,6 +53,7 @@ from sim.machine.layout import (
     F_LARGE,
     KIND_ANON,
     KIND_FILE,
+    KIND_HUGETLB,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
@@ -160,6 +162,8 @@ def unshare_small(m: Arrays, cpu: int, task: int, area: int, vpn: int) -> int:
 def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
     """Serve a fault on a page that is not present."""
     if m.areas[area].kind != KIND_ANON:
+        if m.areas[area].kind == KIND_HUGETLB:
+            return hugetlb_fault(m, cpu, task, area, vpn, write)
         return file_fault(m, cpu, task, area, leaf, vpn, write)
     t = m.tasks[task]
     space = int(t.space)

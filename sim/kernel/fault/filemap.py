@@ -32,6 +32,8 @@ from sim.kernel.files.readahead import hit, read_around, read_further
 from sim.kernel.files.reads import absent_pages, read_range
 from sim.kernel.files.requests import window_room
 from sim.kernel.flush import flush_tlb_range
+from sim.kernel.hugetlb.areas import close_area
+from sim.kernel.hugetlb.pages import evict_hugetlb
 from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
 from sim.machine.areas import drop_area
@@ -45,6 +47,7 @@ from sim.machine.layout import (
     F_LOCKED,
     F_REFERENCED,
     KIND_FILE,
+    KIND_HUGETLB,
     KIND_SHMEM,
     NONE,
     PFN_SHIFT,
@@ -327,6 +330,7 @@ def fill_step(m: Arrays, cpu: int, task: int) -> int:
 def remove_vma(m: Arrays, task: int, area: int) -> None:
     """Drop an area; the last one of a file leaves its pages to be evicted."""
     file = int(m.areas[area].file)
+    close_area(m, area)
     drop_area(m, area)
     if file == NONE:
         return
@@ -345,11 +349,14 @@ def evict_step(m: Arrays, cpu: int, task: int) -> None:
     f = m.files[file]
     end = min(int(f.at) + EVICT_PAGES, int(f.pages))
     freed = 0
-    for index in range(int(f.at), end):
-        if has_page(m, file, index):
-            uncache_page(m, cpu, file, index, 0)
-            freed += 1
-    forget_shadows(m, cpu, file, int(f.at), end)
+    if f.kind == KIND_HUGETLB:
+        freed = evict_hugetlb(m, file, int(f.at), end)
+    else:
+        for index in range(int(f.at), end):
+            if has_page(m, file, index):
+                uncache_page(m, cpu, file, index, 0)
+                freed += 1
+        forget_shadows(m, cpu, file, int(f.at), end)
     f.at = end
     note(m, FRAME_FREE, freed)
     if end == f.pages:

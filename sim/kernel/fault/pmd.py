@@ -3,6 +3,7 @@
 from sim.base.jit import compiled
 from sim.kernel.fault.mappers import add_mapper, drop_mapper
 from sim.kernel.flush import flush_pmd
+from sim.kernel.hugetlb.tables import GIB_PAGES, huge_pmd_unshare
 from sim.kernel.pages import (
     count_resident,
     free_anon_page,
@@ -129,9 +130,11 @@ def split_huge(m: Arrays, space: int, vpn: int) -> int:
 
 @compiled
 def split_across(m: Arrays, space: int, vpn: int) -> None:
-    """Let no huge entry reach across `vpn`, where an area is to end."""
+    """Let no huge entry reach across `vpn`, where an area is to end, and no shared table."""
     if vpn & TABLE_MASK != 0:
         split_huge(m, space, vpn)
+    elif vpn % GIB_PAGES != 0:
+        huge_pmd_unshare(m, space, vpn)
 
 
 @compiled

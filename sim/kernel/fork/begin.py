@@ -16,6 +16,8 @@ from sim.machine.areas import area_room, insert_area, link_anon_vma, map_file, n
 from sim.machine.layout import (
     A_DONTFORK,
     A_LOCKED,
+    A_RESV_OWNER,
+    A_RESV_UNMAPPED,
     A_WIPEONFORK,
     FORK_ASYNC,
     FORK_EAGER,
@@ -122,7 +124,8 @@ def copy_area(m: Arrays, task: int) -> int:
         return GROW
     new = int(m.tasks[int(o.child)].space)
     a = m.areas[int(o.area)]
-    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), int(a.vm_flags) & ~A_LOCKED)
+    flags = int(a.vm_flags) & ~(A_LOCKED | A_RESV_OWNER | A_RESV_UNMAPPED)
+    copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), flags)
     map_file(m, copy, int(a.kind), int(a.file))
     if needs_copy(m, int(o.area)):
         link_anon_vma(m, copy, int(a.anon_root), int(m.pool[0].next_anon_vma), 1)

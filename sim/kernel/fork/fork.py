@@ -5,7 +5,7 @@ Read in Linux 6.12 `mm/memory.c` (`copy_page_range`).
 
 from sim.base.jit import compiled
 from sim.kernel.fault.folio import folio_runs
-from sim.kernel.fault.pmd import copy_huge, split_huge
+from sim.kernel.fault.pmd import copy_huge, huge_entry, split_huge
 from sim.kernel.files.cache import count_cached
 from sim.kernel.flush import flush_tlb_mm
 from sim.kernel.fork.begin import begin_fork, copy_area, needs_copy
@@ -16,6 +16,7 @@ from sim.kernel.fork.shared_tables import (
     share_entries,
     share_leaf,
 )
+from sim.kernel.hugetlb.pages import copy_hugetlb, is_hugetlb
 from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page, link_copy
 from sim.kernel.work import DONE, GROW, MORE, SHORT, note
 from sim.machine.entries import maps_memory, mk_pte, set_pte
@@ -171,10 +172,19 @@ def copy_pages(
 
 @compiled
 def fork_huge(m: Arrays, cpu: int, task: int, vpn: int) -> int:
-    """Copy a huge entry to the child; before an eager fork it is split."""
+    """Copy a huge entry to the child; before an eager fork it is split.
+
+    A huge page of the pool is shared until it is written, whatever the kind of fork.
+    """
     t = m.tasks[task]
     o = m.operations[task]
     new = int(m.tasks[int(o.child)].space)
+    if is_hugetlb(m, huge_entry(m, int(t.space), vpn)):
+        missing = tables_missing(m, new, vpn, 1)
+        status = copy_hugetlb(m, cpu, task, new, vpn)
+        if status == MORE:
+            use_reserve(m, task, missing)
+        return status
     if m.config[0].fork_kind == FORK_EAGER:
         split_huge(m, int(t.space), vpn)
         return AGAIN

@@ -14,7 +14,15 @@ from sim.machine import native  # noqa: F401  (tells Numba how compiled code see
 from sim.machine.audit.complaints import COMPLAINTS, OK
 from sim.machine.audit.folios import audit_folios
 from sim.machine.audit.lru import audit_lru
-from sim.machine.audit.memory import audit_files, audit_frames, audit_free, audit_groups, audit_swap
+from sim.machine.audit.memory import (
+    audit_files,
+    audit_frames,
+    audit_free,
+    audit_groups,
+    audit_hugetlb,
+    audit_reservations,
+    audit_swap,
+)
 from sim.machine.audit.spaces import audit_space
 from sim.machine.audit.trees import audit_trees
 from sim.machine.layout import (
@@ -58,7 +66,7 @@ def _run_audit(
             tables -= int(uses[slot]) - 1
     if tables != m.charged[ROOT, KIND_TABLE]:
         return 10, tables
-    bad, where = audit_files(m, users)
+    bad, where = audit_files(m, users, seen)
     if bad != OK:
         return bad, where
     for file in range(len(users)):
@@ -66,6 +74,12 @@ def _run_audit(
             committed += m.files[file].committed
     if committed != m.pool[0].committed:
         return 15, committed
+    bad, where = audit_hugetlb(m, seen)
+    if bad != OK:
+        return bad, where
+    bad, where = audit_reservations(m, spaces, len(users))
+    if bad != OK:
+        return bad, where
     bad, where = audit_lru(m, listed)
     if bad != OK:
         return bad, where

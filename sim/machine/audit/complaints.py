@@ -39,5 +39,7 @@ COMPLAINTS: Final = {
     34: "the lists that reclaim goes by are broken, or miscounted",
     35: "a page of a file is on no list of its group, or on several",
     36: "a node of a file's tree is miscounted, or on the wrong list",
+    37: "a huge page of the pool is lost, or counted twice",
+    38: "the reserved huge pages are not those that mappings have reserved",
     16: "copies are not the frames beyond one per page of data",
 }

@@ -1,5 +1,7 @@
 """Frames and files: what they say of themselves beside what was counted."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,15 +9,19 @@ from sim.base.jit import compiled
 from sim.machine.audit.complaints import OK
 from sim.machine.cached import find_page
 from sim.machine.layout import (
+    A_RESV_OWNER,
     F_ANON,
     F_BUDDY,
     F_DIRTY,
     F_FILE,
+    F_HUGETLB,
     F_LOCKED,
     F_PERCPU,
     F_STACK,
     F_TABLE,
+    HUGE_PAGES,
     KIND_ANON,
+    KIND_HUGETLB,
     KIND_STACK,
     KIND_TABLE,
     N_KINDS,
@@ -24,8 +30,12 @@ from sim.machine.layout import (
     NONE,
     ROOT,
     SLOTS_SWAP,
+    TABLE_SHIFT,
     Arrays,
 )
+
+HELD: Final = 1 << 20
+"""Added to how often a huge page of the pool is mapped, where a file has it as well."""
 
 
 @compiled
@@ -60,7 +70,7 @@ def audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
             if m.frames[pfn].bits != F_PERCPU or seen[pfn] != 0:
                 return 3, pfn
             if pfn < m.zones[zone].start or pfn >= m.zones[zone].end or m.frames[pfn].zone != zone:
-                return 33, pfn
+                return 34, pfn
             seen[pfn] = -2
             on_list += 1
             pfn = int(m.frames[pfn].next)
@@ -70,8 +80,11 @@ def audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
 
 
 @compiled
-def audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
-    """Compare every file's pages and areas with what it says of itself."""
+def audit_files(m: Arrays, users: NDArray[np.int64], seen: NDArray[np.int32]) -> tuple[int, int]:
+    """Compare every file's pages and areas with what it says of itself.
+
+    Huge pages that a file has are marked as `HELD`.
+    """
     under_way = 0
     for file in range(len(users)):
         f = m.files[file]
@@ -81,10 +94,18 @@ def audit_files(m: Arrays, users: NDArray[np.int64]) -> tuple[int, int]:
             continue
         resident = 0
         for index in range(int(f.pages)):
-            pfn = find_page(m, file, index)
-            if pfn == NONE:
+            pfn = int(m.cached[int(f.first) + index]) if f.kind == KIND_HUGETLB else find_page(
+                m, file, index
+            )
+            if pfn <= 0:
                 continue
             frame = m.frames[pfn]
+            if f.kind == KIND_HUGETLB:
+                if frame.bits & F_HUGETLB == 0 or frame.index != index << TABLE_SHIFT:
+                    return 17, pfn
+                seen[pfn] += HELD
+                resident += 1
+                continue
             if frame.bits & F_FILE == 0 or frame.mapping != file or frame.index != index:
                 return 17, pfn
             if frame.bits & F_LOCKED != 0:
@@ -108,6 +129,8 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32], charged: NDArray[np.int64])
             if seen[pfn] < 0:
                 continue
             frame = m.frames[pfn]
+            if frame.bits & F_HUGETLB != 0:
+                continue
             kind = NONE
             if frame.bits & F_ANON != 0:
                 if frame.maps != seen[pfn]:
@@ -139,6 +162,63 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32], charged: NDArray[np.int64])
                 charged[int(frame.group), kind] += 1
     if copies != m.pool[0].cow_copies:
         return 16, copies
+    return OK, 0
+
+
+@compiled
+def audit_hugetlb(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
+    """Compare the pool of huge pages with its free list, and with what was seen of the others.
+
+    Reservations: those of shared files, and what private areas that own some have not used.
+    """
+    pool = m.pool[0]
+    free = 0
+    pfn = int(pool.huge_head)
+    while pfn != NONE:
+        if m.frames[pfn].bits != F_HUGETLB or m.frames[pfn].refs != 0 or seen[pfn] != 0:
+            return 37, pfn
+        seen[pfn] = -3
+        free += 1
+        pfn = int(m.frames[pfn].next)
+    frames = 0
+    for pfn in range(len(seen)):
+        frame = m.frames[pfn]
+        if frame.bits & F_HUGETLB == 0:
+            continue
+        frames += 1
+        maps = max(int(seen[pfn]), 0) % HELD
+        if frame.maps != maps and seen[pfn] != -3:
+            return 7, pfn
+        if seen[pfn] > 0 and frame.refs != maps + seen[pfn] // HELD:
+            return 8, pfn
+        if seen[pfn] == 0 and frame.refs != 0:
+            return 37, pfn
+        if seen[pfn] > 0:
+            free += 1
+    if free != pool.nr_huge_pages or frames != HUGE_PAGES * pool.nr_huge_pages:
+        return 37, free
+    return OK, 0
+
+
+@compiled
+def audit_reservations(m: Arrays, spaces: NDArray[np.int64], files: int) -> tuple[int, int]:
+    """Compare the reserved huge pages with those of files and of areas that have not come."""
+    reserved = 0
+    for file in range(files):
+        if m.files[file].kind == KIND_HUGETLB:
+            reserved += int(m.files[file].reserved)
+    for i in range(len(spaces)):
+        area = int(m.spaces[spaces[i]].first)
+        while area != NONE:
+            a = m.areas[area]
+            if a.vm_flags & A_RESV_OWNER != 0:
+                first = int(m.files[int(a.file)].first) + (int(a.offset) >> TABLE_SHIFT)
+                for at in range(first, first + (int(a.end - a.start) >> TABLE_SHIFT)):
+                    reserved += 1 if m.cached[at] == 0 else 0
+            area = int(a.next)
+    pool = m.pool[0]
+    if reserved != pool.resv_huge_pages or reserved > pool.free_huge_pages:
+        return 38, reserved
     return OK, 0
 
 

@@ -16,9 +16,11 @@ from sim.machine.layout import (
     F_DIRTY,
     F_EXCLUSIVE,
     F_FILE,
+    F_HUGETLB,
     F_LARGE,
     KIND_ANON,
     KIND_FILE,
+    KIND_HUGETLB,
     KIND_SHMEM,
     NONE,
     PFN_SHIFT,
@@ -28,6 +30,7 @@ from sim.machine.layout import (
     PTE_WRITE,
     PTE_ZERO,
     TABLE_ENTRIES,
+    TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
 )
@@ -119,6 +122,33 @@ def _audit_leaf(
 
 
 @compiled
+def _audit_hugetlb(
+    m: Arrays, entry: int, vpn: int, space: int, seen: NDArray[np.int32], again: bool
+) -> tuple[int, int]:
+    """Count what the entry of a huge page of the pool maps; return a complaint, where."""
+    area = find_area(m, space, vpn)
+    if area == NONE or m.areas[area].start > vpn:
+        return 13, vpn
+    a = m.areas[area]
+    pfn = entry >> PFN_SHIFT
+    frame = m.frames[pfn]
+    if not again:
+        seen[pfn] += 1
+    index = a.offset + vpn - a.start
+    if a.kind != KIND_HUGETLB or frame.refs <= 0 or frame.index != index:
+        return 4, vpn
+    if a.vm_flags & A_SHARED != 0:
+        if m.cached[int(m.files[int(a.file)].first) + (int(index) >> TABLE_SHIFT)] != pfn:
+            return 17, vpn
+        return OK, 0
+    if frame.mapping != a.anon_root:
+        return 29, vpn
+    if frame.bits & F_EXCLUSIVE != 0 and frame.maps != 1:
+        return 5, vpn
+    return (6, vpn) if entry & PTE_WRITE != 0 and frame.maps != 1 else (OK, 0)
+
+
+@compiled
 def _is_linked(m: Arrays, area: int) -> bool:
     """Whether the areas before and behind one in the lists of the reverse map are so."""
     a = m.areas[area]
@@ -152,6 +182,8 @@ def _audit_areas(m: Arrays, space: int, users: NDArray[np.int64]) -> tuple[int, 
     area = int(s.first)
     while area != NONE:
         a = m.areas[area]
+        if a.kind == KIND_HUGETLB and (a.start | a.end | a.offset) & TABLE_MASK != 0:
+            return 12, area
         if a.start < end or a.end <= a.start or a.prev != before or a.space != space:
             return 12, area
         if find_area(m, space, int(a.start)) != area or a.gap != widest_gap(m, area):
@@ -184,8 +216,13 @@ def _audit_middle(
     resident: NDArray[np.int64],
     uses: NDArray[np.int32],
 ) -> tuple[int, int, int, int]:
-    """Audit what is below a table of level 1: a complaint, where, leaf tables, shared ones."""
+    """Audit what is below a table of level 1: a complaint, where, leaf tables, shared ones.
+
+    The table itself may be shared as well, where it maps huge pages of the pool.
+    """
     huge = 0
+    met = uses[slot] > 0
+    uses[slot] += 1
     tables = 0
     shared = 0
     for i in range(TABLE_ENTRIES):
@@ -195,6 +232,12 @@ def _audit_middle(
         below = 0
         leaf = entry >> PFN_SHIFT
         again = False
+        vpn = (base | i) << TABLE_SHIFT
+        if entry & PTE_HUGE != 0 and m.frames[leaf].bits & F_HUGETLB != 0:
+            bad, where = _audit_hugetlb(m, entry, vpn, space, seen, met)
+            if bad != OK:
+                return bad, where, 0, 0
+            continue
         if entry & PTE_HUGE != 0:
             huge += 1
             below = entry
@@ -206,7 +249,6 @@ def _audit_middle(
                 shared += 1
             elif m.table_info[leaf].refs != 1:
                 return 22, leaf, 0, 0
-        vpn = (base | i) << TABLE_SHIFT
         bad, where = _audit_leaf(m, leaf, below, vpn, space, seen, slots, resident, again)
         if bad != OK:
             return bad, where, 0, 0

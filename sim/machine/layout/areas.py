@@ -20,6 +20,10 @@ A_RANDOM: Final = 1 << 16
 """MADV_RANDOM (`VM_RAND_READ`): faults read no page but their own."""
 A_SEQUENTIAL: Final = 1 << 17
 """MADV_SEQUENTIAL (`VM_SEQ_READ`)."""
+A_RESV_OWNER: Final = 1 << 18
+"""Private, of the pool of huge pages: pages are reserved for it (`HPAGE_RESV_OWNER`)."""
+A_RESV_UNMAPPED: Final = 1 << 19
+"""A huge page was taken from it for the owner: its faults will fail (`HPAGE_RESV_UNMAPPED`)."""
 
 KIND_ANON: Final = 0
 KIND_FILE: Final = 1

@@ -50,6 +50,8 @@ SAMPLE = np.dtype(
             "page_tables_pages",
             "kernel_stacks_pages",
             "page_cache_pages",
+            "shared_memory_pages",
+            "hugetlb_pages",
             "cow_copies_pages",
             "runnable",
         )

@@ -7,7 +7,7 @@ FILE = np.dtype(
         (name, "i8")
         for name in (
             "kind",  # 0: no file
-            "pages",
+            "pages",  # of hugetlb: huge pages, and so with whatever counts pages of it
             "first",  # where its pages lie in `cached`
             "nodes",  # where the nodes of its tree lie in `nodes`
             "users",  # areas that map it
@@ -15,6 +15,7 @@ FILE = np.dtype(
             "resident",  # pages in the page cache
             "known",  # 1 if it stays in the page cache when nobody maps it any more
             "committed",  # pages promised to it (shared anonymous memory)
+            "reserved",  # huge pages reserved for it that are not there yet (shared, hugetlb)
             "at",  # the next page to evict
             "next",  # the next file to evict; of a free row, the next one
             "fills",  # 1 if mapping it brings all of it into the page cache, as if read before

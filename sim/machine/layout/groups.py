@@ -13,6 +13,8 @@ KIND_STACK: Final = 4
 """Kernel stacks."""
 N_KINDS: Final = 5
 """Kinds of memory that frames are taken for, each counted for every group."""
+KIND_HUGETLB: Final = 5
+"""Huge pages of the pool: a kind of area and of file, but no group is charged for them."""
 
 GROUP = np.dtype(
     [

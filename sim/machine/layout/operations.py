@@ -30,6 +30,7 @@ OPERATION = np.dtype(
             "over",  # the group whose limit is in the way, ROOT if the machine has none
             "fault_page",  # the page of the last access that was invalid, or has to wait
             "fault_write",  # 1 if it was a write
+            "fault_signal",  # what an invalid access ends with: SIGBUS, or 0 for SIGSEGV
             "fault_from_ns",  # when a fault began that a later step will serve, or NONE
             "waits",  # for a page: 1 in a minor fault, 2 in a major one, 3 in one not yet counted
             "wait_file",  # the page of a file that is waited for

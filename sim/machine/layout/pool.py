@@ -48,6 +48,11 @@ POOL = np.dtype(
             "released",  # frames freed and references dropped since last asked
             "cow_copies",  # anonymous frames beyond one per page of data
             "committed",  # pages promised to everybody (`Committed_AS`)
+            # huge pages that were set aside when the machine started (Linux `struct hstate`)
+            "nr_huge_pages",
+            "free_huge_pages",  # in nobody's use, the reserved ones among them
+            "resv_huge_pages",  # promised to mappings, and not there yet
+            "huge_head",  # the first free one, or NONE
             "under_way",  # pages that the device is reading, or has been asked for
             "kswapd_awake",  # 1 unless it sleeps
             "kswapd_failures",  # rounds without a page, one after the other

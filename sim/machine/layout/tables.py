@@ -30,7 +30,8 @@ ZERO_PFN: Final = 0
 TABLE = np.dtype(
     [
         ("frame", "i8"),
-        ("refs", "i8"),  # address spaces that use it (on-demand-fork shares tables)
+        # address spaces that use it: on-demand-fork shares leaf tables, hugetlb those of level 1
+        ("refs", "i8"),
         ("level", "i8"),  # 0 leaf .. 3 top
         # the next free slot; of a table of level 1 in use, the first leaf table set aside for a
         # huge entry of it, and of each of those the next

@@ -181,7 +181,14 @@ _FILE_RANGE: Final = Verb(
 
 VERBS: Final[dict[str, Verb]] = {
     "mmap": Verb(
-        {"name": a_name, "size": BYTES, "file": a_name, "shared": a_flag, "cold": a_flag},
+        {
+            "name": a_name,
+            "size": BYTES,
+            "file": a_name,
+            "shared": a_flag,
+            "cold": a_flag,
+            "hugetlb": a_flag,
+        },
         required=("name", "size"),
     ),
     "advise": Verb(

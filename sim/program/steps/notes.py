@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     )
 
 
+HUGE_PAGES: Final = 512
+"""Pages of a huge page, 2 MiB."""
+
+
 def take_note(verb: str, arguments: dict[str, Any], path: Path, scope: Scope) -> None:
     """Check what arguments mean together, and note what the step makes known."""
     if verb in ("sbrk", *HEAP_VERBS):
@@ -22,7 +26,12 @@ def take_note(verb: str, arguments: dict[str, Any], path: Path, scope: Scope) ->
     if verb == "mmap":
         if "cold" in arguments and "file" not in arguments:
             raise StepsError((*path, "cold"), "only a file can be cold; add e.g. `file: data`")
-        scope.regions[arguments["name"]] = -(-arguments["size"] // PAGE_BYTES)
+        pages = -(-arguments["size"] // PAGE_BYTES)
+        if arguments.get("hugetlb"):
+            if "file" in arguments:
+                raise StepsError((*path, "hugetlb"), "huge pages of the pool are no file's")
+            pages = -(-pages // HUGE_PAGES) * HUGE_PAGES
+        scope.regions[arguments["name"]] = pages
         scope.blocks.discard(arguments["name"])
     elif verb in ("malloc", "calloc", "realloc"):
         name = arguments["name" if verb != "realloc" else "block"]

@@ -40,7 +40,8 @@ def steps(
     =============  =====================================================================
     step           arguments
     =============  =====================================================================
-    mmap           name, size; file, shared; cold: a new file is on the disk only
+    mmap           name, size; file, shared; cold: a new file is on the disk only;
+                   hugetlb: huge pages of the pool, see `host.nr_hugepages`
     advise         region, advice (normal, random, sequential); first, pages
     read_file      file, pages; first: read()
     write_file     file, pages; first: write()

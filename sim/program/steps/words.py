@@ -73,6 +73,7 @@ ARGUMENT_TEXTS: Final[dict[str, str]] = {
     "size": "how much",
     "file": "name of a file; the same name is the same file in every process",
     "shared": "changes are seen by all that map it; default false",
+    "hugetlb": "huge pages of the host's pool (MAP_HUGETLB), reserved at once; default false",
     "cold": "a new file is on the disk only, not in the page cache; default false",
     "region": "a region that was mapped before",
     "advice": "`normal`, `random` or `sequential`",

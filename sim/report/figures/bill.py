@@ -16,6 +16,7 @@ from sim.report.style import (
     ORANGE,
     PINK,
     PURPLE,
+    RED,
     SKY,
     YELLOW,
     Drawing,
@@ -30,6 +31,8 @@ _PART_COLOURS: Final = {
     "page_tables": GREEN,
     "kernel_stacks": PINK,
     "page_cache": BROWN,
+    "shared_memory": RED,
+    "hugetlb": INK,
 }
 COLOURS: Final[Mapping[str, str]] = {
     **{PARTS[part]: colour for part, colour in _PART_COLOURS.items()},

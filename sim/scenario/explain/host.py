@@ -11,7 +11,7 @@ from sim.machine.rules.limits import R_GUESS_TOTAL
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.figures import pages_text
 from sim.scenario.forms.host import commit_limit_pages, data_pages, largest_request_pages
-from sim.scenario.hosts import host_watermarks
+from sim.scenario.hosts import host_watermarks, huge_pool_pages
 from sim.stats.theory import page_table_pages
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ def _overcommit(host: Mapping[str, Any]) -> str:
         return f"mode {mode}: refuses nothing"
     if mode == 2:
         limit = format_bytes(commit_limit_pages(host) * PAGE_BYTES)
+        whose = "the kernel's, nor huge pages" if host["nr_hugepages"] else "the kernel's"
         return (
             f"mode 2: promises {limit} in all (CommitLimit: {ratio} % of the memory that is not "
-            f"the kernel's), of which {pages_text(largest)} to processes"
+            f"{whose}), of which {pages_text(largest)} to processes"
         )
     if rules_of(host["kernel"]) & R_GUESS_TOTAL:
         return f"mode 0: refuses a single request of more than {pages_text(largest)}"
@@ -78,6 +79,7 @@ def not_for_data_section(host: Mapping[str, Any]) -> Section:
                 "unless the scenario says otherwise)",
             ),
             ("min watermark", f"{pages_text(min_pages)}: short of memory below it"),
+            *_huge_pool(host),
             (
                 "page tables",
                 f"{format_bytes(tables_per_gib)} per GiB of data in every process that maps it",
@@ -86,6 +88,14 @@ def not_for_data_section(host: Mapping[str, Any]) -> Section:
             ("left for data", f"{pages_text(data_pages(host))} if one process had it all, ±1 %"),
         ),
     )
+
+
+def _huge_pool(host: Mapping[str, Any]) -> list[tuple[str, str]]:
+    pages = huge_pool_pages(host)
+    said = (
+        f"{host['nr_hugepages']:,} of 2 MiB, {format_bytes(pages * PAGE_BYTES)}: for hugetlb only"
+    )
+    return [("huge pages", said)] if pages else []
 
 
 def watermarks_section(host: Mapping[str, Any]) -> Section:

@@ -8,7 +8,12 @@ from sim.base.units import PAGE_BYTES
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
 from sim.machine.watermarks import commit_reserves
-from sim.scenario.hosts import host_watermarks, managed_pages, reserved_pages
+from sim.scenario.hosts import (
+    host_watermarks,
+    huge_pool_pages,
+    managed_pages,
+    reserved_pages,
+)
 from sim.stats.theory import TABLE_ENTRIES
 
 if TYPE_CHECKING:
@@ -18,13 +23,13 @@ if TYPE_CHECKING:
 def data_pages(host: Mapping[str, Any]) -> int:
     """Return how many pages of data one process can have before memory is short, within 1 %."""
     managed = managed_pages(host["memory"], host["kernel_reserve"])
-    free = managed - host_watermarks(host).min_pages
+    free = managed - host_watermarks(host).min_pages - huge_pool_pages(host)
     return free * TABLE_ENTRIES // (TABLE_ENTRIES + 1)
 
 
 def commit_limit_pages(host: Mapping[str, Any]) -> int:
     """Return ``CommitLimit``: in mode 2 no more is promised."""
-    managed = managed_pages(host["memory"], host["kernel_reserve"])
+    managed = managed_pages(host["memory"], host["kernel_reserve"]) - huge_pool_pages(host)
     return int(managed * host["overcommit"]["ratio"] // 100 + host["swap"] // PAGE_BYTES)
 
 
@@ -44,4 +49,4 @@ def largest_request_pages(host: Mapping[str, Any]) -> int | None:
     swap = host["swap"] // PAGE_BYTES
     if rules_of(host["kernel"]) & R_GUESS_TOTAL:
         return int(managed + swap)
-    return int(max(0, managed + swap - admin - reserved_pages(host)))
+    return int(max(0, managed + swap - huge_pool_pages(host) - admin - reserved_pages(host)))

@@ -77,6 +77,8 @@ def simulate(scenario: Mapping[str, Any], *, seed: int, replication: int) -> dic
                 "page_tables": 2 * tables * PAGE,
                 "kernel_stacks": 8 * PAGE,
                 "page_cache": 0,
+                "shared_memory": 0,
+                "hugetlb": 0,
             },
             "cpu_busy_fraction": 0.31,
         },

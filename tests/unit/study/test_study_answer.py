@@ -21,6 +21,8 @@ MEAN_PARTS = {
     "page_tables": 5.0 * MIB,
     "kernel_stacks": 32768.0,
     "page_cache": 0.0,
+    "shared_memory": 0.0,
+    "hugetlb": 0.0,
 }
 TOTAL = sum(MEAN_PARTS.values())
 NEED = Need(

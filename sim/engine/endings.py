@@ -1,0 +1,22 @@
+"""How a process may end that should not have: what that is, and what helps."""
+
+from typing import Final
+
+BAD_ENDINGS: Final = {
+    "segfault": (
+        "crashed",
+        "ended by SIGSEGV: touched what is not mapped, or may not be touched",
+        "mend the program: it writes or reads outside its regions",
+    ),
+    "bus error": (
+        "crashed",
+        "ended by SIGBUS: no huge page was left for what it had not reserved",
+        "raise `host.nr_hugepages`, or share the memory: a child has no reservation",
+    ),
+    "oom-killed": (
+        "killed",
+        "killed because memory ran out",
+        "give the host more memory, or let fewer processes use it",
+    ),
+}
+"""By what a process `ended` with: the code of the finding, what it says, and the remedy."""
