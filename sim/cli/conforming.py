@@ -26,14 +26,16 @@ def conform_scripts(
     costs: Path | None,
     as_kernel: str | None,
     folio: Sequence[str],
+    hugetlb: int | None,
     time: bool,
     as_json: bool,
     large: bool,
 ) -> int:
     """Predict scripts at the prices of `costs`, compare if asked, and return the exit status."""
     from sim.cli.effort import plain_if_small
-    from sim.host.conditions import file_folder, read_ahead_pages
+    from sim.host.conditions import file_folder, free_huge_pages, read_ahead_pages
     from sim.host.conform import predicted_release, run_conform
+    from sim.script.grammar import HUGETLB_VERBS
     from sim.script.random import ALL_VERBS, CONTRACT_VERBS
 
     prices = host_prices(costs) if time or costs is not None else None
@@ -46,6 +48,11 @@ def conform_scripts(
         as_kernel = asked_release(as_kernel)
     folios = [_folio_pages(size) for size in folio]
     release = predicted_release(as_kernel, kernel)
+    verbs = ALL_VERBS if all_verbs else CONTRACT_VERBS
+    if hugetlb is not None:
+        verbs |= HUGETLB_VERBS
+    if kernel:
+        hugetlb = free_huge_pages() or hugetlb
     folder = file_folder() if kernel else None
     ahead = None if folder is None else read_ahead_pages(folder)
 
@@ -58,7 +65,13 @@ def conform_scripts(
             kernel=release,
             read_ahead_pages=ahead,
             folios=dict.fromkeys(folios, "madvise"),
+            hugetlb_pages=hugetlb,
         )
+
+    def possible_here(script: list[Operation]) -> list[Operation]:
+        from sim.script.predict import possible
+
+        return possible(script, hugetlb_pages=hugetlb or 0)
 
     return run_conform(
         scripts,
@@ -67,7 +80,8 @@ def conform_scripts(
         kernel=kernel,
         random=random,
         seed=seed,
-        verbs=ALL_VERBS if all_verbs else CONTRACT_VERBS,
+        verbs=verbs,
+        possible=None if hugetlb is None else possible_here,
         release=as_kernel,
         folios=folios,
         time=time,

@@ -61,6 +61,16 @@ def conform(
             "--folio", metavar="SIZE", help="Sizes of folios that `hugepage` allows, e.g. 64K."
         ),
     ] = None,
+    hugetlb: Annotated[
+        int | None,
+        typer.Option(
+            "--hugetlb",
+            metavar="N",
+            min=0,
+            max=2**21,
+            help="Huge pages in the pool for `maphugetlb`; --random draws it too.",
+        ),
+    ] = None,
     time: Annotated[bool, typer.Option("--time", help="Also print simulated time.")] = False,
     malloc: Annotated[
         str | None,
@@ -99,6 +109,7 @@ def conform(
         costs=costs,
         as_kernel=as_kernel,
         folio=folio or [],
+        hugetlb=hugetlb,
         time=time,
         as_json=as_json,
         large=large,
@@ -170,6 +181,16 @@ def walk(
             "--as-kernel", metavar="VERSION", help="Follow the rules of this release, e.g. 5.10."
         ),
     ] = None,
+    hugetlb: Annotated[
+        int | None,
+        typer.Option(
+            "--hugetlb",
+            metavar="N",
+            min=0,
+            max=2**21,
+            help="Huge pages in the pool for `maphugetlb`; default: enough.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     large: LargeOption = False,
 ) -> int:
@@ -193,6 +214,7 @@ def walk(
         fork=fork,
         zeroing=zeroing,
         as_kernel=as_kernel,
+        hugetlb=hugetlb,
         as_json=as_json,
         large=large,
     )

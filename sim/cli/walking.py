@@ -35,6 +35,7 @@ def walk_script(
     fork: str,
     zeroing: str,
     as_kernel: str | None,
+    hugetlb: int | None,
     as_json: bool,
     large: bool,
 ) -> int:
@@ -64,5 +65,7 @@ def walk_script(
     choice = MachineChoice(frames or 0, policy, fork, zeroing == "eager")
     if kernel is not None:
         choice = replace(choice, kernel=kernel)
+    if hugetlb is not None:
+        choice = replace(choice, hugetlb=hugetlb)
     wishes = Wishes(why, draw, as_json, svg, ask, answers, seed or 0)
     return run_walk(script, operations, choice, wishes)

@@ -136,7 +136,7 @@ def _side(figures: Figures | None, start: str) -> str:
         return f"  {start} no such region"
     if start:
         return str(figures)
-    return " ".join(f"{name}={value}" for name, value in figures.values().items())
+    return figures.counts_text()
 
 
 def compare(predicted: Iterable[OpRecord], real: Sequence[OpRecord]) -> list[Comparison]:

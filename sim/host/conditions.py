@@ -20,7 +20,7 @@ from sim.base.limits import group_limit_bytes, meminfo_bytes
 from sim.base.units import GIB, KIB, PAGE_BYTES, format_bytes
 from sim.machine.releases import CHECKED, NEWEST, followed_release, parse_release, release_name
 from sim.machine.rules import RULES, rules_of
-from sim.script.grammar import MAPPING_VERBS, Operation, Verb
+from sim.script.grammar import HUGETLB_VERBS, MAPPING_VERBS, Operation, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -175,7 +175,31 @@ def host_conditions(folios: Collection[int] = ()) -> list[Condition]:
         Condition("memory limit of the control group", _limit()),
         *_lock_limit(),
         _files(),
+        _hugetlb(),
     ]
+
+
+def free_huge_pages() -> int:
+    """Return how many pages of the pool of huge pages are free and not reserved; 0 if it is hidden.
+
+    Only pages of 2 MiB count.
+    """
+    folder = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+    free, reserved = (read_setting(folder / name) for name in ("free_hugepages", "resv_hugepages"))
+    return int(free or 0) - int(reserved or 0)
+
+
+def _hugetlb() -> Condition:
+    """Return what the pool of huge pages has; nothing here makes it larger."""
+    free = free_huge_pages()
+    if free > 0:
+        return Condition("pool of huge pages", f"{free} of 2 MiB are free")
+    return Condition(
+        "pool of huge pages",
+        "none is free (vm.nr_hugepages)",
+        "it is a setting of the whole machine, which is not changed for a script",
+        HUGETLB_VERBS,
+    )
 
 
 def _must_be_off(name: str, path: str, consequence: str) -> Condition:

@@ -58,6 +58,7 @@ def run_conform(
     verbs: Collection[Verb] = CONTRACT_VERBS,
     release: str | None = None,
     folios: Collection[int] = (),
+    possible: Callable[[list[Operation]], list[Operation]] | None = None,
     time: bool = False,
     as_json: bool = False,
     large: bool = False,
@@ -85,6 +86,8 @@ def run_conform(
         it is asked, else the newest known.
     folios
         Sizes of folios, in pages, that advised regions get: set in the kernel while it is asked.
+    possible
+        Leaves out of a random script what cannot be where the pool of huge pages runs out.
     time
         Print ` ns=N` as well, where the predictor gives it.
     large
@@ -107,7 +110,7 @@ def run_conform(
             kernel=predicted_release(release, kernel),
             folios=dict.fromkeys(folios, "madvise"),
         )
-    session = _Session(predictor, tuple(folios), time, as_json, out, err)
+    session = _Session(predictor, tuple(folios), time, as_json, out, err, possible)
     require_work(paths, random, seed)
     scripts = [(str(path), load_script(path, large=large)) for path in paths]
     if prepare is not None and not random:
@@ -149,9 +152,11 @@ class _Session(Session):
         as_json: bool,
         out: TextIO | None,
         err: TextIO | None,
+        possible: Callable[[list[Operation]], list[Operation]] | None = None,
     ) -> None:
         super().__init__(as_json, out, err)
         self._predictor = predictor
+        self._possible = possible
         self._folios = folios
         self._time = time
         self._runner: KernelRunner | None = None
@@ -219,6 +224,8 @@ class _Session(Session):
         status = DONE
         for index in range(count):
             script = random_script(script_generator(seed, index), verbs=verbs, folios=self._folios)
+            if self._possible is not None:
+                script = self._possible(script)
             predicted = self._predict(script)
             operations += len(script)
             if self._runner is None:

@@ -209,7 +209,7 @@ def decode(
             for slot, region, *counts, joined, by_page in block.get("figures", [])
         )
         [(how, error, minflt, majflt, ns)] = block["op"]
-        ending = "SIGSEGV" if how == "segv" else ""
+        ending = {"segv": "SIGSEGV", "bus": "SIGBUS"}.get(how, "")
         if not ending and int(error):
             ending = errno.errorcode.get(int(error), f"errno {error}")
         records.append(OpRecord(operation, int(minflt), figures, int(ns), ending, int(majflt)))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_PAGES: Final = 1 << 22
 """Largest region, in pages (16 GiB): a slip of the keyboard should not fill the host."""
 
+HUGE_PAGES: Final = 512
+"""Pages of a huge page, 2 MiB."""
+
 MAX_STACK_PAGES: Final = 1024
 """Largest stack: half the usual limit, so that the limit does not show."""
 
@@ -82,6 +85,9 @@ class Verb(StrEnum):
     VFORK = "vfork"
     EXEC = "exec"
     COLLAPSE = "collapse"
+    # On huge pages of the pool that the machine has set aside.
+    MAPHUGETLB = "maphugetlb"
+    MAPSHHUGETLB = "mapshhugetlb"
 
 
 SHAPES: Final[dict[Verb, Shape]] = {
@@ -123,9 +129,19 @@ SHAPES: Final[dict[Verb, Shape]] = {
     Verb.VFORK: Shape.CHILD,
     Verb.EXEC: Shape.NOTHING,
     Verb.COLLAPSE: Shape.WHOLE_OR_RANGE,
+    Verb.MAPHUGETLB: Shape.MAP,
+    Verb.MAPSHHUGETLB: Shape.MAP,
 }
 
-MAPPING_VERBS: Final = frozenset({Verb.MAP, Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE, Verb.STACK})
+HUGETLB_VERBS: Final = frozenset({Verb.MAPHUGETLB, Verb.MAPSHHUGETLB})
+"""The verbs that map huge pages of the pool, in whole 2 MiB."""
+MAPPING_VERBS: Final = HUGETLB_VERBS | {
+    Verb.MAP,
+    Verb.SHMAP,
+    Verb.MAPFILE,
+    Verb.MAPSHFILE,
+    Verb.STACK,
+}
 """The verbs that give a name a new region."""
 SIZING_VERBS: Final = MAPPING_VERBS | {Verb.RESIZE, Verb.BRK}
 """The verbs whose number is a size in pages."""
@@ -252,6 +268,10 @@ def _operation(words: list[str], line: int) -> Operation:
         if not 1 <= pages <= most:
             raise ValueError(f"`{verb}` takes 1 to {most} pages, not {pages}")
         mode, beside = _map_options(arguments[2:], usage)
+        if verb in HUGETLB_VERBS and (pages % HUGE_PAGES or beside):
+            raise ValueError(
+                f"`{verb}` takes whole huge pages, {HUGE_PAGES} pages each, on their own"
+            )
         return Operation(process, verb, region, 0, pages, mode, line=line, **beside)
     first, end = (_page_number(word, usage) for word in arguments[1:3])
     if first >= end:

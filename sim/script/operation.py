@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import Errno, KernelPanicError
 from sim.engine.direct import carry_out
-from sim.kernel import stream
+from sim.kernel import stream, work
 from sim.kernel.ops import F, Op, begin
-from sim.kernel.work import DONE, EINVAL, ENOMEM, GROW, SEGV, SHORT
+from sim.kernel.work import DONE, EFAULT, EINVAL, ENOMEM, GROW, SEGV, SHORT
 from sim.machine.layout.fields import Access
 from sim.machine.words import O_ERRNO, O_WORDS
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 SIGSEGV: Final = "SIGSEGV"
 """How an access ends that may not be."""
-ERRNO_NAMES: Final = {ENOMEM: Errno.ENOMEM.name, EINVAL: Errno.EINVAL.name}
+SIGBUS: Final = "SIGBUS"
+"""How one ends that may be, where no huge page is left."""
+ERRNO_NAMES: Final = {
+    ENOMEM: Errno.ENOMEM.name,
+    EINVAL: Errno.EINVAL.name,
+    EFAULT: Errno.EFAULT.name,
+}
 
 Ended = tuple[str, int, int]
 """How an operation ended (as in `OpRecord.ending`), its minor faults, its time in ps."""
@@ -57,7 +63,8 @@ def run_operation(
         elif status == SHORT:
             yield
         elif status == SEGV:
-            return SIGSEGV, faults, ps
+            bus = machine.arrays.operations[row].fault_signal == work.SIGBUS
+            return SIGBUS if bus else SIGSEGV, faults, ps
         elif status == DONE:
             errno = machine.arrays.words.operations[row * O_WORDS + O_ERRNO]
             return ERRNO_NAMES[errno] if errno else "", faults, ps

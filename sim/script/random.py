@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sim.script.grammar import (
+    HUGE_PAGES,
+    HUGETLB_VERBS,
     MAPPING_VERBS,
     MAX_STACK_PAGES,
     MODES,
@@ -77,6 +79,8 @@ WEIGHTS: Final[dict[Verb, int]] = {
     Verb.EXEC: 1,
     Verb.COLLAPSE: 4,
 }
+HUGETLB_WEIGHTS: Final = {Verb.MAPHUGETLB: 8, Verb.MAPSHHUGETLB: 5}
+"""Verbs that are drawn only if they are asked for: the pool of huge pages is a host's own."""
 CONTRACT_VERBS: Final = frozenset(tuple(WEIGHTS)[:14])
 """The verbs of the first set; `verbs` may keep to them."""
 ALL_VERBS: Final = frozenset(WEIGHTS)
@@ -132,7 +136,8 @@ class _Drawing:
         wanted = set(self.verbs)
         self.options = not wanted <= CONTRACT_VERBS
         factors = (0.3, 1.0, 1.0, 3.0)
-        self.weights = {v: w * rng.choice(factors) for v, w in WEIGHTS.items() if v in wanted}
+        weights = WEIGHTS | HUGETLB_WEIGHTS
+        self.weights = {v: w * rng.choice(factors) for v, w in weights.items() if v in wanted}
         if not self.large and not self.folios:
             self.weights.pop(Verb.HUGEPAGE, None)
             self.weights.pop(Verb.COLLAPSE, None)
@@ -190,7 +195,10 @@ class _Drawing:
         if verb in TOUCHING_VERBS:
             return self._draw_touch(process, verb, region, view)
         mode = rng.choice((*MODES, "rw")) if shape is Shape.PROTECT else ""
-        return Operation(process, verb, region, *self._range(region, view.pages), mode)
+        first, end = self._range(region, view.pages)
+        if view.made_by in HUGETLB_VERBS:
+            first, end = first // HUGE_PAGES * HUGE_PAGES, -(-end // HUGE_PAGES) * HUGE_PAGES
+        return Operation(process, verb, region, first, end, mode)
 
     def _draw_fork(self, process: str, verb: Verb) -> Operation | None:
         if len(self.world.processes) >= self.max_processes:
@@ -202,14 +210,17 @@ class _Drawing:
     def _draw_mapping(self, process: str, verb: Verb) -> Operation | None:
         regions = self.world.processes[process].regions
         pages = self._region_pages()
+        if verb in HUGETLB_VERBS:
+            pages = HUGE_PAGES * self.rng.choice((1, 1, 2, 3))
         if verb is Verb.STACK:
             pages = min(pages, MAX_STACK_PAGES)
         mapped = sum(view.pages for view in regions.values())
         if len(regions) >= self.max_regions or mapped + pages > MAX_PAGES_MAPPED:
             return None
         region = self.rng.choice("ABCDEFG"[: self.max_regions + 1])
-        behind = self._neighbour(verb, region, regions) if self.options else ""
-        below = "" if behind or not self.options else self._upper(verb, region, regions)
+        apart = not self.options or verb in HUGETLB_VERBS
+        behind = "" if apart else self._neighbour(verb, region, regions)
+        below = "" if behind or apart else self._upper(verb, region, regions)
         if behind:
             pages = min(pages, regions[behind].room - regions[behind].pages)
         if below:
@@ -223,6 +234,8 @@ class _Drawing:
         self.corners[region] = sorted({0, pages, *few, *anywhere})
         options = ("", "", "", "populate", "noreserve") if SHAPES[verb] is Shape.MAP else ("",)
         mode = self.rng.choice(options) if self.options else ""
+        if verb in HUGETLB_VERBS:
+            return Operation(process, verb, region, 0, pages, mode)
         huge = self.options and verb is Verb.MAP and pages >= PAGES_PER_TABLE
         huge = huge or (bool(self.folios) and verb is not Verb.STACK)
         if huge and Verb.HUGEPAGE in self.weights and self.rng.random() < 0.8:

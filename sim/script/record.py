@@ -16,7 +16,8 @@ class Figures:
     """One region of one process as ``/proc/PID/smaps`` shows it, in pages.
 
     `rss` Rss, `anon` Anonymous, `pdirty` Private_Dirty, `sdirty` Shared_Dirty, `swap` Swap, `thp`
-    AnonHugePages, each summed over all areas (VMAs) that lie inside the region.
+    AnonHugePages, `hugetlb` Shared_Hugetlb and Private_Hugetlb (told where there are any), each
+    summed over all areas (VMAs) that lie inside the region.
 
     `joined` names all regions that share areas with this one, itself among them; "" if none does.
     smaps has one line for what they share: where it was asked, the counts that `summed` names are
@@ -31,6 +32,7 @@ class Figures:
     sdirty: int = 0
     swap: int = 0
     thp: int = 0
+    hugetlb: int = 0
     joined: str = ""
     summed: tuple[str, ...] = ()
 
@@ -38,8 +40,13 @@ class Figures:
         """Return the counts by name."""
         return {name: getattr(self, name) for name in COUNTS}
 
+    def counts_text(self) -> str:
+        """Return the counts as they are printed."""
+        told = (item for item in self.values().items() if item != ("hugetlb", 0))
+        return " ".join(f"{name}={value}" for name, value in told)
+
     def __str__(self) -> str:
-        counts = " ".join(f"{name}={value}" for name, value in self.values().items())
+        counts = self.counts_text()
         joined = f" joined={self.joined}" if self.joined else ""
         return f"  {self.process} {self.region} {counts}{joined}"
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from sim.base.errors import ScenarioError
 from sim.engine.build import STACK_PAGES, build_machine
 from sim.engine.direct import take_step
 from sim.kernel import ops
@@ -27,6 +28,7 @@ from sim.machine.layout import (
     FORK_ASYNC,
     HUGE_PAGES,
     KIND_ANON,
+    KIND_HUGETLB,
     NONE,
 )
 from sim.machine.layout.fields import (
@@ -104,7 +106,7 @@ class Scripted:
     def perform(self, operation: Operation, *, timed: bool = False) -> OpRecord:
         """Carry out one operation where memory cannot run out, and say what it did."""
         m = self.machine.arrays
-        row = self.processes[operation.process].row
+        row = self._asked(operation).row
         major = -int(m.counts[row, MAJOR_FAULT])
         record = self.record(operation, at_once(self.begin(operation)), timed=timed)
         return replace(record, majflt=major + int(m.counts[row, MAJOR_FAULT]), unsure=self.unsure())
@@ -126,8 +128,11 @@ class Scripted:
         return OpRecord(operation, faults, self.figures(), ns, ending)
 
     def begin(self, operation: Operation) -> Work:
-        """Begin an operation of a living process."""
-        process = self.processes[operation.process]
+        """Begin an operation of a living process.
+
+        Raises `ScenarioError` where it cannot be, because the pool of huge pages ran out before.
+        """
+        process = self._asked(operation)
         verb = operation.verb
         if verb in KINDS:
             return self._map(operation, process)
@@ -141,7 +146,9 @@ class Scripted:
             return self._exit(operation.process)
         if verb is Verb.BRK:
             return self._brk(operation, process)
-        region = process.regions[operation.region]
+        region = process.regions.get(operation.region)
+        if region is None:
+            raise self._cannot(operation, f"the mapping of {operation.region} was refused")
         if verb in (Verb.MOVE, Verb.RESIZE):
             return self._remap(operation, process, region)
         end = region.pages if operation.whole else operation.end
@@ -156,6 +163,15 @@ class Scripted:
             where = FilePages(file=region.file, file_page=operation.first, pages=pages)
             return self._do(process, FILE_IO[verb], where)
         return self._on_range(operation, process, region.start + operation.first, pages)
+
+    def _asked(self, operation: Operation) -> ScriptedProcess:
+        if operation.process not in self.processes:
+            raise self._cannot(operation, f"{operation.process} was killed by SIGBUS")
+        return self.processes[operation.process]
+
+    @staticmethod
+    def _cannot(operation: Operation, why: str) -> ScenarioError:
+        return ScenarioError(why, line=operation.line or None)
 
     def _on_range(
         self, operation: Operation, process: ScriptedProcess, start: int, pages: int
@@ -191,11 +207,14 @@ class Scripted:
     def _map(self, operation: Operation, process: ScriptedProcess) -> Work:
         verb, pages = operation.verb, operation.end
         kind = KINDS[verb]
-        file = NONE if kind == KIND_ANON else self.machine.new_file(kind, pages)
+        hugetlb = kind == KIND_HUGETLB
+        file = NONE
+        if kind != KIND_ANON:
+            file = self.machine.new_file(kind, pages // HUGE_PAGES if hugetlb else pages)
         bits = A_READ | A_WRITE | (A_SHARED if verb in SHARED else 0)
         if operation.mode == "noreserve":
             bits |= A_NORESERVE
-        elif verb not in SHARED:
+        elif verb not in SHARED and not hugetlb:
             bits |= A_ACCOUNT
         if operation.behind:
             before = process.regions[operation.behind]
@@ -204,6 +223,7 @@ class Scripted:
             start = process.regions[operation.below].start - pages
         else:
             start = self._new_place(pages)
+        old = process.regions.get(operation.region)
         process.regions[operation.region] = ScriptedRegion(start, pages, file, pages)
         fields = Mapping(
             start=start,
@@ -216,7 +236,14 @@ class Scripted:
         )
         if verb is Verb.STACK:
             fields |= {"start": start + pages - 1, "pages": 1, "map_flags": bits | A_GROWSDOWN}
-        return self._do(process, ops.OP_MMAP, fields)
+        ended = yield from self._do(process, ops.OP_MMAP, fields)
+        if ended[0]:
+            del process.regions[operation.region]
+            if old is not None:  # the name still stands for what it stood for
+                process.regions[operation.region] = old
+            if file != NONE:
+                self.machine.drop_file(file)
+        return ended
 
     def _new_place(self, pages: int) -> int:
         """Return where a region of `pages` pages goes."""

@@ -14,6 +14,7 @@ from sim.base.errors import ScenarioError
 from sim.base.files import read_at_most, shown_path
 from sim.script.grammar import (
     FIRST_PROCESS,
+    HUGETLB_VERBS,
     MAPPING_VERBS,
     MAX_PAGES,
     SIZING_VERBS,
@@ -136,6 +137,8 @@ class World:
             raise ValueError(f"`{verb}` needs a region that is a file; see `mapfile`")
         if verb is Verb.COLLAPSE and view.made_by not in (Verb.MAP, Verb.BRK):
             raise ValueError("`collapse` is for private anonymous regions; see `map` and `brk`")
+        if view.made_by in HUGETLB_VERBS:
+            _require_whole(operation, view, first, end)
         match verb:
             case Verb.READ | Verb.WRITE:
                 needed = WRITABLE if verb is Verb.WRITE else READABLE
@@ -246,8 +249,33 @@ FILE_VERBS: Final = READING_VERBS | {
     Verb.DROP,
     Verb.WILLNEED,
 }
-PLACED_VERBS: Final = MAPPING_VERBS - {Verb.STACK}
+PLACED_VERBS: Final = MAPPING_VERBS - HUGETLB_VERBS - {Verb.STACK}
 STACK_VERBS: Final = TOUCHING_VERBS | {Verb.UNMAP, Verb.DONTNEED}
+
+
+UNKNOWN_TO_HUGETLB: Final = FILE_VERBS | {
+    Verb.MOVE,
+    Verb.DONTNEED,
+    Verb.FREE,
+    Verb.HUGEPAGE,
+    Verb.NOHUGEPAGE,
+    Verb.LOCK,
+    Verb.UNLOCK,
+    Verb.SYNC,
+    Verb.WIPEONFORK,
+    Verb.KEEPONFORK,
+}
+"""What is not asked of huge pages of the pool."""
+
+
+def _require_whole(operation: Operation, view: RegionView, first: int, end: int) -> None:
+    if operation.verb in UNKNOWN_TO_HUGETLB:
+        raise ValueError(f"`{operation.verb}` is not for regions made by `{view.made_by}`")
+    if operation.verb in SPLITTING_VERBS and (first | end) % PAGES_PER_TABLE:
+        raise ValueError(
+            f"`{operation.verb}` takes whole huge pages of {operation.region}, "
+            f"{PAGES_PER_TABLE} pages each"
+        )
 
 
 def _region(operation: Operation, process: ProcessView) -> RegionView:

@@ -19,6 +19,7 @@ from sim.machine.layout import (
     A_WRITE,
     KIND_ANON,
     KIND_FILE,
+    KIND_HUGETLB,
     KIND_SHMEM,
 )
 from sim.script.grammar import Verb
@@ -29,8 +30,10 @@ KINDS: Final = {
     Verb.MAPFILE: KIND_FILE,
     Verb.MAPSHFILE: KIND_FILE,
     Verb.STACK: KIND_ANON,
+    Verb.MAPHUGETLB: KIND_HUGETLB,
+    Verb.MAPSHHUGETLB: KIND_HUGETLB,
 }
-SHARED: Final = frozenset({Verb.SHMAP, Verb.MAPSHFILE})
+SHARED: Final = frozenset({Verb.SHMAP, Verb.MAPSHFILE, Verb.MAPSHHUGETLB})
 POPULATE: Final = {Verb.POPULATEREAD: populate.READ, Verb.POPULATEWRITE: populate.WRITE}
 ACCESS: Final = {"none": 0, "r": A_READ, "rw": A_READ | A_WRITE}
 ADVICE: Final = {  # flags that come, flags that go

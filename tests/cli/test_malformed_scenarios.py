@@ -186,6 +186,14 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         host('thp_sizes: {64 KiB: always}\n  kernel: "6.1"'),
         'host.thp_sizes: Linux 6.1 has no such folios; write `kernel: "6.8"` or later',
     ),
+    "more huge pages than fit": (
+        host("nr_hugepages: 4096"),
+        ":7: host.nr_hugepages: 4096 pages of 2 MiB do not fit: above the watermarks there is room",
+    ),
+    "huge pages by another name": (
+        host("vm.nr_hugepages: 16"),
+        "did you mean 'nr_hugepages'?",
+    ),
     "khugepaged without huge pages": (
         host("khugepaged: true"),
         ":7: host.khugepaged: it rests where there are no huge pages; set `thp: madvise`",

@@ -142,7 +142,7 @@ NOT_OF_PROGRAMS = {"none": "it is no operation", **OF_THE_KERNEL}
 
 IN_SCRIPTS = {
     "access": "read write",
-    "mmap": "map shmap mapfile mapshfile stack",
+    "mmap": "map shmap mapfile mapshfile stack maphugetlb mapshhugetlb",
     "munmap": "unmap",
     "brk": "brk",
     "dontneed": "dontneed",

@@ -12,11 +12,11 @@
  * prints
  *
  *     op ENDING ERRNO MINFLT MAJFLT NS
- *     figures SLOT REGION RSS ANON PDIRTY SDIRTY SWAP THP PSS LOCKED JOINED SPLIT     (kB)
+ *     figures SLOT REGION RSS ANON PDIRTY SDIRTY SWAP THP HUGETLB PSS LOCKED JOINED SPLIT (kB)
  *     tables SLOT VMPTE                         (kB; one per process, if TABLES is not 0)
  *
  * where BESIDE is the region that a new one lies right behind, or, in lower case, right below;
- * ENDING is `ok` or `segv`; JOINED names the regions whose areas the kernel has made one, or is `-`:
+ * ENDING is `ok`, `segv` or `bus`; JOINED names the regions whose areas the kernel has made one, or is `-`:
  * their figures are those of all together, and RSS, ANON, THP the region's own if SPLIT is 1.
  * process.c is what each process does, figures.c what is printed of it, shared.c what all of them
  * use.
@@ -39,6 +39,7 @@
 #include <unistd.h>
 
 static const char *const verbs[V_COUNT] = {
+    [V_MAPHUGETLB] = "maphugetlb", [V_MAPSHHUGETLB] = "mapshhugetlb",
     [V_MAP] = "map", [V_SHMAP] = "shmap", [V_MAPFILE] = "mapfile", [V_MAPSHFILE] = "mapshfile",
     [V_STACK] = "stack", [V_BRK] = "brk", [V_RESIZE] = "resize", [V_MOVE] = "move",
     [V_WRITE] = "write", [V_READ] = "read", [V_FILEREAD] = "fileread",
@@ -243,7 +244,7 @@ int main(int argc, char **argv)
     while (next_operation(&slot, &command)) {
         carry_out(slot, &command);
         struct answer *answer = &slots[slot].answer;
-        printf("op %s %d %ld %ld %ld\n", answer->segv ? "segv" : "ok", answer->error,
+        printf("op %s %d %ld %ld %ld\n", answer->segv == SIGBUS ? "bus" : answer->segv ? "segv" : "ok", answer->error,
                answer->minflt, answer->majflt, answer->ns);
         for (int i = 0; i < MAX_PROCESSES; i++)
             if (slots[i].pid) {

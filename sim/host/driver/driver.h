@@ -16,7 +16,8 @@
 #define FAIL_AFTER_S 20            /* a process that does not answer by then is reported lost  */
 
 enum verb {
-    V_MAP, V_SHMAP, V_MAPFILE, V_MAPSHFILE, V_STACK, V_BRK, V_RESIZE, V_MOVE, V_WRITE, V_READ,
+    V_MAP, V_SHMAP, V_MAPFILE, V_MAPSHFILE, V_MAPHUGETLB, V_MAPSHHUGETLB, V_STACK, V_BRK, V_RESIZE,
+    V_MOVE, V_WRITE, V_READ,
     V_FILEREAD, V_FILEWRITE, V_FSYNC, V_DROP, V_WILLNEED, V_RANDOM, V_SEQUENTIAL, V_NORMAL,
     V_UNMAP, V_PROTECT, V_LOCK, V_UNLOCK, V_SYNC, V_DONTNEED, V_FREE, V_COLLAPSE, V_POPULATEREAD,
     V_POPULATEWRITE, V_HUGEPAGE, V_NOHUGEPAGE, V_DONTFORK, V_DOFORK,
@@ -30,7 +31,7 @@ struct command {
 };
 
 struct answer {
-    int segv, error;
+    int segv, error;               /* segv: the signal that ended it, SIGSEGV or SIGBUS, or 0 */
     long minflt, majflt, ns;
 };
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 struct figures {
-    long rss, anon, pdirty, sdirty, swap, thp, pss, locked;
+    long rss, anon, pdirty, sdirty, swap, thp, hugetlb, pss, locked;
     int areas;
 };
 
@@ -36,6 +36,8 @@ static void add_line(struct figures *sums, const char *line)
         {"Shared_Dirty:", offsetof(struct figures, sdirty)},
         {"Anonymous:", offsetof(struct figures, anon)},
         {"AnonHugePages:", offsetof(struct figures, thp)},
+        {"Shared_Hugetlb:", offsetof(struct figures, hugetlb)},
+        {"Private_Hugetlb:", offsetof(struct figures, hugetlb)},
         {"Swap:", offsetof(struct figures, swap)}, {"Locked:", offsetof(struct figures, locked)},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
@@ -106,8 +108,8 @@ static void print_group(int slot, int pagemap, const int *lead, int i, const str
         all.anon = own.anon;
         all.thp = own.thp;
     }
-    printf("figures %d %c %ld %ld %ld %ld %ld %ld %ld %ld %s %d\n", slot, 'A' + i, all.rss, all.anon,
-           all.pdirty, all.sdirty, all.swap, all.thp, all.pss, all.locked,
+    printf("figures %d %c %ld %ld %ld %ld %ld %ld %ld %ld %ld %s %d\n", slot, 'A' + i,
+           all.rss, all.anon, all.pdirty, all.sdirty, all.swap, all.thp, all.hugetlb, all.pss, all.locked,
            members > 1 ? joined : "-", by_page);
 }
 

@@ -60,7 +60,7 @@ static void on_segv(int number)
     clock_gettime(CLOCK_MONOTONIC, &time_after);
     getrusage(RUSAGE_SELF, &usage_after);
     record(&self->answer);
-    self->answer.segv = 1;
+    self->answer.segv = number;
     set(&self->answered, atomic_load(&self->asked));
     _exit(128 + number);
 }
@@ -142,7 +142,9 @@ static int map_region(const struct command *command)
 {
     struct region *region = &self->regions[command->region];
     long bytes = command->end * PAGE;
-    int shared = command->verb == V_SHMAP || command->verb == V_MAPSHFILE;
+    int hugetlb = command->verb == V_MAPHUGETLB || command->verb == V_MAPSHHUGETLB;
+    int shared = command->verb == V_SHMAP || command->verb == V_MAPSHFILE
+                 || command->verb == V_MAPSHHUGETLB;
     int is_file = command->verb == V_MAPFILE || command->verb == V_MAPSHFILE;
     int fd = -1;
     int flags = command->map_flags | MAP_FIXED_NOREPLACE | (shared ? MAP_SHARED : MAP_PRIVATE);
@@ -152,7 +154,7 @@ static int map_region(const struct command *command)
         if (fd < 0)
             return errno;
     } else
-        flags |= MAP_ANONYMOUS;
+        flags |= MAP_ANONYMOUS | (hugetlb ? MAP_HUGETLB : 0);
     if (command->verb == V_STACK) {        /* its last page now, the others when touched */
         flags |= MAP_GROWSDOWN;
         address += bytes - PAGE;
@@ -161,7 +163,7 @@ static int map_region(const struct command *command)
     char *at = mmap(address, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
     if (at == MAP_FAILED)
         return errno;
-    if (forbid_huge && madvise(at, bytes, MADV_NOHUGEPAGE) < 0)
+    if (forbid_huge && !hugetlb && madvise(at, bytes, MADV_NOHUGEPAGE) < 0)
         return errno;
     *region = (struct region){command->address, command->end, room_for(command->end), 0, fd};
     return 0;
@@ -305,6 +307,7 @@ static int perform(const struct command *command)
 {
     switch (command->verb) {
     case V_MAP: case V_SHMAP: case V_MAPFILE: case V_MAPSHFILE: case V_STACK:
+    case V_MAPHUGETLB: case V_MAPSHHUGETLB:
         return map_region(command);
     case V_BRK:
         return set_break(command);

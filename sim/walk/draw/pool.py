@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 from sim.machine.layout import HUGE_PAGES
 from sim.walk.draw.canvas import FAINT, SQUARE, Canvas
 from sim.walk.draw.symbols import FILLS, LETTERS
-from sim.walk.tell.state import CACHE, DATA, TABLE
+from sim.walk.tell.state import CACHE, DATA, HUGETLB, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set
 
     from sim.walk.tell.state import Frame, State
 
+_USES: Final = {CACHE: "page cache", TABLE: "page tables", HUGETLB: "pool of huge pages"}
 MOST_SQUARES: Final = 64
 """Frames of the largest machine that is drawn frame by frame."""
 PITCH: Final = SQUARE + 2
@@ -128,7 +129,7 @@ def _draw_row(canvas: Canvas, row: list[Run], x: int, y: int) -> None:
 def _use_text(frame: Frame) -> str:
     if frame.use == DATA:
         return f"×{frame.refs}"
-    return {CACHE: "page cache", TABLE: "page tables"}.get(frame.use, frame.use)
+    return _USES.get(frame.use, frame.use)
 
 
 def _letter(frame: Frame) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.walk.draw.canvas import HATCH
-from sim.walk.tell.state import CACHE, DATA, FREE, KERNEL, TABLE
+from sim.walk.tell.state import CACHE, DATA, FREE, HUGETLB, KERNEL, TABLE
 from sim.walk.tell.state import STACK as KERNEL_STACK
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ FILLS: Final = {
     TABLE: "#e4dbf0",
     DATA: "#cfe3f7",
     CACHE: "#fbeab0",
+    HUGETLB: "#f3d9c9",
 }
 TABLE_EDGE: Final = "#8a7aa3"
-LETTERS: Final = {KERNEL: "Z", KERNEL_STACK: "K", TABLE: "T", CACHE: "F"}
+LETTERS: Final = {KERNEL: "Z", KERNEL_STACK: "K", TABLE: "T", CACHE: "F", HUGETLB: "H"}
 
 
 def legend(canvas: Canvas, y: int, *, folded: bool = False) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sim.walk.draw.layout import Block, blocks, changed_entries, changed_frames
 from sim.walk.draw.pool import MOST_SQUARES, free_text, runs
 from sim.walk.tell.names import STACK
-from sim.walk.tell.state import CACHE, DATA, FREE, KERNEL, TABLE
+from sim.walk.tell.state import CACHE, DATA, FREE, HUGETLB, KERNEL, TABLE
 from sim.walk.tell.state import STACK as KERNEL_STACK
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _BIG_CELL: Final = 8
 _WIDE_CELL: Final = 18
 """Letters of a cell; where frames have large numbers; and of one that stands for many pages."""
 _LABEL: Final = 9
-_SIGNS: Final = {FREE: ".", KERNEL: "Z", KERNEL_STACK: "K", TABLE: "T", CACHE: "F"}
+_SIGNS: Final = {FREE: ".", KERNEL: "Z", KERNEL_STACK: "K", TABLE: "T", CACHE: "F", HUGETLB: "H"}
 
 LEGEND: Final = (
     "7w: frame 7, writable  7r: read-only  0z: the zero page  -: no entry  ~: in no area  "
@@ -49,6 +49,8 @@ class TextDrawing:
         self._shelves = list(_shelves(found, self._cell))
         folded = any(column.alike for block in found for column in block.columns)
         self.legend = (*LEGEND, MANY) if folded else LEGEND
+        if story.opening is not None and any(f.use == HUGETLB for f in story.opening.frames):
+            self.legend = (*self.legend, "H: the pool of huge pages")
 
     def lines(self, before: State | None, after: State) -> list[str]:
         """Return a picture of `after`; what `before` was different is marked."""

@@ -12,7 +12,7 @@ from sim.machine import work
 from sim.machine.rules import rules_of
 from sim.machine.rules.huge import R_ZERO_SPLIT
 from sim.machine.rules.pages import R_PROTECT_WRITE
-from sim.script.grammar import TOUCHING_VERBS, Verb
+from sim.script.grammar import HUGE_PAGES, HUGETLB_VERBS, TOUCHING_VERBS, Verb
 from sim.walk.tell.words import count, listing
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def about_call(chapter: Chapter, choice: MachineChoice) -> list[str]:
     """
     if chapter.reason or chapter.operation.verb in TOUCHING_VERBS:
         return []
+    if chapter.ending == "ENOMEM" and chapter.operation.verb in HUGETLB_VERBS:
+        return ["The pool has not as many huge pages left that nobody has reserved: ENOMEM."]
     if chapter.ending == "ENOMEM":
         return ["Part of the range is in no area: ENOMEM; what else it asked for was done as told."]
     if chapter.ending == "EINVAL":
@@ -60,6 +62,11 @@ def _map(c: Chapter) -> list[str]:
             f"The file's {pages} lie in the page cache, clean ({count(kept, 'frame')}, taken when "
             f"it was written). `mmap` notes an area and {then}."
         ]
+    if op.verb in HUGETLB_VERBS:
+        huge = count(op.end // HUGE_PAGES, "huge page")
+        promise = "reserves nothing" if op.mode == "noreserve" else f"reserves {huge} of the pool"
+        after = ", and faults them in" if c.effects.touches else "; none of them is taken yet"
+        return [f"`mmap` notes an area of {pages} and {promise}{after}."]
     if taken:
         return [f"`mmap` notes an area of {pages} and faults all of them in at once."]
     return [
@@ -281,6 +288,8 @@ ABOUT: Final[dict[Verb, Callable[[Chapter], list[str]]]] = {
     Verb.SHMAP: _map,
     Verb.MAPFILE: _map,
     Verb.MAPSHFILE: _map,
+    Verb.MAPHUGETLB: _map,
+    Verb.MAPSHHUGETLB: _map,
     Verb.STACK: _map,
     Verb.VFORK: _vfork,
     Verb.EXEC: _exec,

@@ -26,12 +26,15 @@ from sim.machine.layout import (
     F_ANON,
     F_EXCLUSIVE,
     F_FILE,
+    F_HUGETLB,
     F_RESERVED,
     F_STACK,
     F_TABLE,
     HUGE_PAGES,
     KIND_ANON,
     KIND_FILE,
+    KIND_HUGETLB,
+    KIND_SHMEM,
     NONE,
     PFN_SHIFT,
     PMD_READONLY,
@@ -54,14 +57,27 @@ if TYPE_CHECKING:
     from sim.script.run import Scripted
 
 FREE, KERNEL, STACK, TABLE, DATA, CACHE = "free", "kernel", "stack", "table", "data", "cache"
-"""What a frame is used for: `kernel` is the zero page, `stack` a kernel stack."""
+HUGETLB: Final = "hugetlb"
+"""What a frame is used for: `kernel` is the zero page, `stack` a kernel stack.
+
+`hugetlb` is the pool of huge pages.
+"""
 _USES: Final = (
     (F_RESERVED, KERNEL), (F_STACK, STACK), (F_TABLE, TABLE), (F_ANON, DATA), (F_FILE, CACHE),
+    (F_HUGETLB, HUGETLB),
 )  # fmt: skip
 _FLAGS: Final = (
     (A_DONTFORK, "dontfork"), (A_WIPEONFORK, "wipeonfork"), (A_HUGEPAGE, "hugepage"),
     (A_LOCKED, "locked"), (A_GROWSDOWN, "grows down"),
 )  # fmt: skip
+
+
+_KINDS: Final = {
+    KIND_ANON: "anonymous",
+    KIND_FILE: "file",
+    KIND_SHMEM: "shared memory",
+    KIND_HUGETLB: HUGETLB,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +98,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """An area (VMA), ``start <= page < end``; `kind` is anonymous, file or shared memory."""
+    """An area (VMA), ``start <= page < end``; of anonymous, shared memory, a file, or hugetlb."""
 
     start: int
     end: int
@@ -157,7 +173,9 @@ def set_aside(space: Space) -> dict[int, Table]:
     """
     waiting = [t for t in space.tables if t.level == 1 and t.start == t.end]
     found: dict[int, Table] = {}
-    for start in sorted({v // HUGE_PAGES * HUGE_PAGES for v, e in space.entries.items() if e.huge}):
+    pool = [(a.start, a.end) for a in space.areas if a.kind == HUGETLB]
+    huge = {v // HUGE_PAGES * HUGE_PAGES for v, e in space.entries.items() if e.huge}
+    for start in sorted(v for v in huge if not any(first <= v < end for first, end in pool)):
         gib = start & ~((1 << 2 * TABLE_SHIFT) - 1)
         table = next((t for t in waiting if t.start == gib), None)
         if table is not None:
@@ -175,9 +193,7 @@ def area_facts(m: Arrays, row: int) -> Area:
     """Return what there is to know of an area."""
     a = m.areas[row]
     bits = int(a.vm_flags)
-    kind = (
-        "anonymous" if a.kind == KIND_ANON else "file" if a.kind == KIND_FILE else "shared memory"
-    )
+    kind = _KINDS[int(a.kind)]
     access = ("r" if bits & A_READ else "") + ("w" if bits & A_WRITE else "")
     flags = tuple(name for bit, name in _FLAGS if bits & bit)
     return Area(int(a.start), int(a.end), kind, bool(bits & A_SHARED), access or "none", flags)
@@ -234,7 +250,9 @@ def take_down(scripted: Scripted) -> State:
             owner[table.frame] = others + space.name
     frames = tuple(
         Frame(use, int(f.refs), int(f.maps), owner.get(pfn, ""), _page(f, use))
-        for pfn, (f, use) in enumerate((f, frame_use(m, pfn)) for pfn, f in enumerate(m.frames))
+        for pfn, (f, use) in enumerate(
+            (_counts_of(m, p), frame_use(m, p)) for p in range(len(m.frames))
+        )
     )
     counts = m.buddy["count"].sum(axis=0)
     blocks = {1 << order: int(count) for order, count in enumerate(counts) if count}
@@ -244,6 +262,12 @@ def take_down(scripted: Scripted) -> State:
     return State(spaces, frames, free_frames(m), blocks, cache)
 
 
+def _counts_of(m: Arrays, pfn: int) -> Any:
+    """Return the record that counts for a frame: of a huge page of the pool, that of its first."""
+    f = m.frames[pfn]
+    return m.frames[pfn - pfn % HUGE_PAGES] if f.bits & F_HUGETLB else f
+
+
 def _page(frame: Any, use: str) -> tuple[int, int]:
     return (int(frame.mapping), int(frame.index)) if use in (DATA, CACHE) else (0, 0)
 
@@ -251,7 +275,7 @@ def _page(frame: Any, use: str) -> tuple[int, int]:
 def _cached(m: Arrays, space: Space, area: Area) -> Iterator[tuple[int, int]]:
     """Yield pages of an area and the frames that the page cache has for them."""
     a = m.areas[find_area(m, space.slot, area.start)]
-    if a.file == NONE:
+    if a.file == NONE or a.kind == KIND_HUGETLB:  # whose file keeps whole huge pages
         return
     for vpn in range(area.start, area.end):
         pfn = find_page(m, int(a.file), int(a.offset) + vpn - area.start)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sim.engine.run import FORK_KINDS
-from sim.machine.layout import PENDING_QUEUE, THP_MADVISE
+from sim.machine.layout import HUGE_PAGES, PENDING_QUEUE, THP_MADVISE
 from sim.machine.releases import NEWEST, release_name
 from sim.machine.spec import HostSpec
 from sim.policy.oom import Candidate, badness_pages, choose_victim
 from sim.script.grammar import MAPPING_VERBS, Verb
-from sim.script.predict import roomy_host
+from sim.script.operation import SIGBUS, SIGSEGV
+from sim.script.predict import roomy_host, with_pool
 from sim.script.run import Scripted, births
 from sim.walk.tell.effects import Effects, Witness, fork_copies
 from sim.walk.tell.names import Names
@@ -37,7 +38,7 @@ ROOM_FOR_HUGE: Final = 2048
 FEWEST_FRAMES: Final = 10
 """What the first process takes: kernel stack, page tables, one page of stack; and the zero page."""
 OOM, WAIT = "oom", "wait"
-NOT_DONE, WAITS, KILLED, SIGSEGV = "not done", "waits", "OOM-killed", "SIGSEGV"
+NOT_DONE, WAITS, KILLED = "not done", "waits", "OOM-killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class MachineChoice:
     """What machine a script is told on; `frames` 0 is one it cannot run out of.
 
     `policy` says what happens when it does, `fork` is a key of `FORK_KINDS`, `kernel` the release
-    whose rules hold, as in ``6.12``.
+    whose rules hold, as in ``6.12``.  `hugetlb` huge pages are in the pool besides, by default as
+    many as can be wanted.
     """
 
     frames: int = 0
@@ -53,6 +55,7 @@ class MachineChoice:
     fork: str = "cow"
     eager_zero: bool = False
     kernel: str = release_name(NEWEST)
+    hugetlb: int | None = None
 
     @property
     def is_small(self) -> bool:
@@ -61,15 +64,20 @@ class MachineChoice:
 
     def host(self, script: Sequence[Operation]) -> HostSpec:
         """Return the machine, with a CPU for each process of `script`."""
+        roomy = roomy_host(
+            script,
+            fork_kind=FORK_KINDS[self.fork],
+            eager_zero=self.eager_zero,
+            kernel=self.kernel,
+        )
+        huge_pages = roomy.nr_huge_pages if self.hugetlb is None else self.hugetlb
         if not self.is_small:
-            return roomy_host(
-                script,
-                fork_kind=FORK_KINDS[self.fork],
-                eager_zero=self.eager_zero,
-                kernel=self.kernel,
-            )
+            return with_pool(roomy, huge_pages)
+        gap = -self.frames % HUGE_PAGES if huge_pages else 0  # up to the first whole 2 MiB
         return HostSpec(
-            memory_pages=self.frames,
+            memory_pages=self.frames + gap + huge_pages * HUGE_PAGES,
+            kernel_pages=1 + gap,
+            nr_huge_pages=huge_pages,
             cpus=births(script),
             overcommit=1,
             queueing=self.policy == WAIT,
@@ -230,8 +238,8 @@ class _Teller:
                 ending = KILLED
                 break
         effects = self._witness.finish(copied)
-        if ending == SIGSEGV:
-            self._gone[operation.process] = f"{operation.process} was killed by SIGSEGV"
+        if ending in (SIGSEGV, SIGBUS):
+            self._gone[operation.process] = f"{operation.process} was killed by {ending}"
         if ending != WAITS or not goes_on or effects.touches:
             self._add(
                 pending.number, operation, ending, effects, kills=tuple(kills), goes_on=goes_on

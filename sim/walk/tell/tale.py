@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.machine import work
+from sim.script.operation import SIGBUS, SIGSEGV
 from sim.walk.tell.calls import about_call, frames_for
-from sim.walk.tell.state import DATA, STACK, TABLE
-from sim.walk.tell.story import KILLED, NOT_DONE, SIGSEGV, WAITS
+from sim.walk.tell.state import DATA, HUGETLB, STACK, TABLE
+from sim.walk.tell.story import KILLED, NOT_DONE, WAITS
 from sim.walk.tell.why import Reason, reasons
 from sim.walk.tell.words import count
 
@@ -54,18 +55,23 @@ def machine_line(story: Story) -> str:
     if not story.choice.is_small:
         return f"a machine with memory to spare, {story.free:,} frames free{extra}"
     uses = Counter(frame.use for frame in story.opening.frames) if story.opening else Counter()
-    taken = story.frames - story.free - 1
+    taken = uses[STACK] + uses[TABLE] + uses[DATA]
+    pool = f"; {uses[HUGETLB]:,} are the pool of huge pages" if uses[HUGETLB] else ""
     return (
         f"a machine of {story.frames:,} frames: the zero page, {taken} for P "
         f"({uses[STACK]} kernel stack, {uses[TABLE]} page tables, {uses[DATA]} of its stack), "
-        f"{story.free:,} free; when memory is short: {short}{extra}"
+        f"{story.free:,} free{pool}; when memory is short: {short}{extra}"
     )
 
 
 def faults_text(chapter: Chapter) -> str:
     """Return the faults of an operation by kind: ``4 zero-fills``."""
     found = [
-        count(n, FAULTS[kind]) if kind != work.SEGFAULT else FAULTS[kind]
+        count(n, FAULTS[kind])
+        if kind != work.SEGFAULT
+        else SIGBUS
+        if chapter.ending == SIGBUS
+        else FAULTS[kind]
         for kind, n in chapter.effects.faults.items()
     ]
     return ", ".join(found) or "no fault"
@@ -107,8 +113,8 @@ def what_came(chapter: Chapter) -> str:
         return f"{name} waits: no frame is free"
     if chapter.ending == KILLED:
         return f"{name} is killed: out of memory"
-    if chapter.ending == SIGSEGV:
-        return f"{name} is killed by SIGSEGV"
+    if chapter.ending in (SIGSEGV, SIGBUS):
+        return f"{name} is killed by {chapter.ending}"
     return chapter.ending
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.machine import work
 from sim.machine.layout import HUGE_PAGES
 from sim.walk.tell.effects import NO_FAULT
-from sim.walk.tell.state import CACHE
+from sim.walk.tell.state import CACHE, HUGETLB
 from sim.walk.tell.words import count, listing, pages_of, span
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def rule_of(touch: Touch) -> tuple[str, str]:
         if not touch.write:
             return "read_present", "none: the processor walks the page table"
         return "write_present", "none: the processor walks the page table"
+    if area is not None and area.kind == HUGETLB:
+        return _hugetlb_rule(touch)
     if kind == work.SEGFAULT:
         if area is None:
             return "no_area", "bad_area_nosemaphore"
@@ -157,6 +159,22 @@ def rule_of(touch: Touch) -> tuple[str, str]:
     if kind == work.SPURIOUS:
         return "clean_shared_written", "wp_page_shared"
     return work.NAMES[kind], "handle_mm_fault"
+
+
+def _hugetlb_rule(touch: Touch) -> tuple[str, str]:
+    """Do as `rule_of` for a fault, or a refused access, on memory of the pool of huge pages."""
+    if touch.kind == work.SEGFAULT:
+        allowed = touch.area is not None and ("w" if touch.write else "r") in touch.area.access
+        if not allowed:
+            return "not_permitted", "bad_area_access_error"
+        return "hugetlb_none_left", "hugetlb_wp" if touch.before else "hugetlb_no_page"
+    if touch.kind == work.HUGE_ZERO_FILL:
+        return "hugetlb_fill", "hugetlb_no_page"
+    if touch.kind == work.FILE_MAP:
+        return "hugetlb_map", "hugetlb_fault"
+    if touch.kind == work.HUGE_COPY:
+        return "hugetlb_copy", "hugetlb_wp"
+    return "hugetlb_reuse", "hugetlb_wp"
 
 
 # --- what to say of it --------------------------------------------------------------------------
@@ -261,6 +279,23 @@ def _read_in(t: Touch) -> str:
     return f"{text} into {_new(t)}, a major fault."
 
 
+def _hugetlb_fill(t: Touch) -> str:
+    whose = "all who share it" if t.area and t.area.shared else f"{t.process} alone"
+    return (
+        f"Not there: `hugetlb_no_page` takes a huge page from the pool, for {whose}, zeroes its "
+        "2 MiB and maps them with one entry. No other frame is taken for data."
+    )
+
+
+def _hugetlb_none_left(t: Touch) -> str:
+    what = "to copy it to" if t.before is not None else "for it"
+    return (
+        f"Nothing is reserved for {t.process} here, and the pool has no huge page {what} that "
+        "nobody has reserved, or the one that was here was taken for its owner: "
+        f"`{rule_of(t)[1]}` ends {t.process} by SIGBUS. No fault is counted."
+    )
+
+
 TEXTS: Final[dict[str, Callable[[Touch], str]]] = {
     "read_present": _read_present,
     "write_present": _write_present,
@@ -322,6 +357,21 @@ TEXTS: Final[dict[str, Callable[[Touch], str]]] = {
         "writable, and the page is dirty. No frame is taken."
     ),
     "read_in": _read_in,
+    "hugetlb_fill": _hugetlb_fill,
+    "hugetlb_none_left": _hugetlb_none_left,
+    "hugetlb_map": lambda t: (
+        f"Not there, but the file has it, or a table that maps it could be shared: "
+        f"{_block(t)}. Nothing is zeroed or copied."
+    ),
+    "hugetlb_copy": lambda t: (
+        "A huge page of the pool, read-only, which others map since a fork: `hugetlb_wp` takes "
+        f"another from the pool, copies all 2 MiB and maps it writable for {t.process} alone."
+    ),
+    "hugetlb_reuse": lambda t: (
+        "A huge page of the pool, read-only, and nobody else maps it now: `hugetlb_wp` gives write "
+        "permission back. Where the pool was empty, it has first taken the page away from the "
+        "children of the process that it was reserved for (`unmap_ref_private`)."
+    ),
     "clean_shared_written": lambda t: (
         f"A shared file's page, mapped read-only while clean: `wp_page_shared` tells the file "
         f"system, and makes {_was(t)} writable and dirty. No frame is taken."
