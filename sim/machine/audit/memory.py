@@ -70,7 +70,7 @@ def audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
             if m.frames[pfn].bits != F_PERCPU or seen[pfn] != 0:
                 return 3, pfn
             if pfn < m.zones[zone].start or pfn >= m.zones[zone].end or m.frames[pfn].zone != zone:
-                return 34, pfn
+                return 33, pfn
             seen[pfn] = -2
             on_list += 1
             pfn = int(m.frames[pfn].next)
@@ -94,8 +94,10 @@ def audit_files(m: Arrays, users: NDArray[np.int64], seen: NDArray[np.int32]) ->
             continue
         resident = 0
         for index in range(int(f.pages)):
-            pfn = int(m.cached[int(f.first) + index]) if f.kind == KIND_HUGETLB else find_page(
-                m, file, index
+            pfn = (
+                int(m.cached[int(f.first) + index])
+                if f.kind == KIND_HUGETLB
+                else find_page(m, file, index)
             )
             if pfn <= 0:
                 continue

@@ -39,7 +39,6 @@ CONFIG = np.dtype(
             "folios_always",  # orders of folios for all anonymous memory, a bit each
             "folios_advised",  # and for memory with `A_HUGEPAGE`: these and more
             "folio_shift",  # rows of `folios` for each 2 MiB, as a power of 2; 0: no memory
-            "cgroup",  # version of control groups: 1 or 2
             "dirty_ratio",  # per cent of what may be dirty: beyond it who writes waits
             "dirty_background_ratio",  # beyond it pages are written in the background
             "khugepaged",  # 1 if it may want the mmap lock of any address space
