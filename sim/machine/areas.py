@@ -64,6 +64,7 @@ def new_space(m: Arrays, cpu: int) -> int:
     s.area_users = 0
     s.lock_waiters = 0
     s.fault_waiters = 0
+    s.thp_disabled = 0
     s.leaving = 0
     s.shared_tables = 0
     s.async_child = NONE

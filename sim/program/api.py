@@ -287,6 +287,21 @@ class Process(Protocol):
     ) -> Verb[int]:
         """Write pages of `region`; otherwise as `read`."""
 
+    # -- what the kernel knows of this process ------------------------------------------
+
+    def prctl(self, option: str, value: int) -> Verb[None]:
+        """Change an attribute; takes no time.
+
+        ``thp_disable``: with 1 this process, its children and what they exec have neither huge
+        pages nor large folios, whatever they ask for; 0 undoes it.
+        """
+
+    def oom_score_adj(self, value: int) -> Verb[None]:
+        """Write `value`, -1000 to 1000, to ``/proc/self/oom_score_adj``; takes no time.
+
+        Children born from now on begin with it.  -1000: the out-of-memory killer never takes it.
+        """
+
     # -- time -------------------------------------------------------------------------
 
     def compute(self, cpu_ns: int) -> Verb[None]:

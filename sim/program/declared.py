@@ -94,12 +94,14 @@ class LeftOut:
     """Memory that the model does not work out: what a scenario gives is taken, by default none.
 
     `what` is its line in the bill, `part` the part of ``memory_need_bytes`` that has it, and
-    `measure` where its size can be read.
+    `measure` where its size can be read.  With `passes` it has been given back before there is a
+    child: it is part of the need only if more is never needed afterwards.
     """
 
     what: str
     part: Literal["data", "page_cache"]
     measure: str
+    passes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sim.program.shipped.redis_declared import read_version
+from sim.program.shipped.redis_version import read_version
 from sim.program.signature import parameters_of
 from sim.program.steps.grammar import normal_image, normal_steps
 from sim.scenario.model import Scenario

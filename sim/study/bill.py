@@ -31,16 +31,17 @@ PART_NOTES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One part of the bill; `left_out` tells that the model takes it as it is given."""
+    """One part of the bill; one that is `left_out` of the model is taken as it is `given`."""
 
     name: str
     size_bytes: int
     note: str
     left_out: bool = False
+    given: bool = True
 
     def plain(self) -> dict[str, Any]:
         """Return the item as JSON-able values, its size also as text."""
-        not_given = self.left_out and not self.size_bytes
+        not_given = self.left_out and not self.given
         return {
             "name": self.name,
             "bytes": self.size_bytes,
@@ -67,8 +68,12 @@ def bill(
     given = []
     for omission in omissions:
         size = min(omission.size_bytes, parts[omission.part])
+        note = f"to measure: {omission.measure}"
+        if omission.passes and size and parts["cow_copies"]:  # more is needed later, by a child
+            size, note = 0, f"{format_bytes(size)}, gone when most is needed"
         parts[omission.part] -= size
-        given.append(Item(omission.what, size, f"to measure: {omission.measure}", left_out=True))
+        said = omission.size_bytes > 0
+        given.append(Item(omission.what, size, note, left_out=True, given=said))
     data = parts.pop("data")
     if data_bytes is not None and data_bytes <= data:
         items = [

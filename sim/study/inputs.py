@@ -69,13 +69,17 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """Memory that a program leaves to be given: its line, its size, and where to read it."""
+    """Memory that a program leaves to be given: its line, its size, and where to read it.
+
+    With `passes` it is gone before a child is there.
+    """
 
     key: str
     what: str
     part: str
     size_bytes: int
     measure: str
+    passes: bool = False
 
 
 def inputs_of(
@@ -155,6 +159,7 @@ def omissions_of(
             mark.part,
             int(process[parameter.key]) * int(process.get("copies", 1)),
             mark.measure,
+            mark.passes,
         )
         for name, process in scenario["processes"].items()
         for parameter in parameters_of(programs[process["program"]])

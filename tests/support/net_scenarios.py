@@ -36,7 +36,7 @@ KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
         "arrivals": ("poisson", "fixed"),
         "client_buffers": ("0 B", "0 B", "1 MiB"),
         "replica_buffers": ("0 B", "0 B", "300 KiB"),
-        "dump_cache": ("0 B", "0 B", "2 MiB"),
+        "dump": ("0 B", "0 B", "2 MiB"),
     },
     "prefork_web": {
         "app": ("1 MiB", "4 MiB"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sim.base.text import named, shown
 from sim.engine.streams import whole
+from sim.engine.verbs.attributes import Attributes
 from sim.engine.verbs.calls import Calls
 from sim.engine.verbs.family import Family
 from sim.engine.verbs.files import FileCalls
@@ -71,6 +72,8 @@ class Process:
         self.exec, self.begin_image, self.exit = family.exec, family.begin_image, family.exit
         self.wait, self.child_exited = family.wait, family.child_exited
         self.thread, self.join = family.thread, family.join
+        attributes = Attributes(calls, system.machine)
+        self.prctl, self.oom_score_adj = attributes.prctl, attributes.oom_score_adj
 
     @property
     def now_ns(self) -> int:

@@ -25,7 +25,7 @@ before there is one (A6), so neither does it here.  Read in Linux 6.1 `mm/khugep
 
 from sim.base.jit import compiled
 from sim.kernel.calls.ranges import area_ahead, begin_range
-from sim.kernel.fault.folio import make_folio
+from sim.kernel.fault.folio import make_folio, no_huge_pages
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.fault.pmd import deposit_table
 from sim.kernel.flush import flush_pmd
@@ -42,7 +42,6 @@ from sim.machine.entries import (
     set_pmd,
 )
 from sim.machine.layout import (
-    A_NOHUGEPAGE,
     A_SHARED,
     A_WRITE,
     F_LARGE,
@@ -73,7 +72,8 @@ def may_collapse(m: Arrays, area: int) -> bool:
     first = ((int(a.start) + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT
     return bool(
         a.kind == KIND_ANON
-        and a.vm_flags & (A_SHARED | A_NOHUGEPAGE) == 0
+        and a.vm_flags & A_SHARED == 0
+        and not no_huge_pages(m, area)
         and a.anon_root != NONE
         and first + HUGE_PAGES <= a.end
     )

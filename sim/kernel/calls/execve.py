@@ -137,6 +137,8 @@ def begin_exec(m: Arrays, cpu: int, task: int) -> int:
         o.errno = E2BIG if may_commit(m, task, space, 1) else ENOMEM
         free_space(m, cpu, space)
         return DONE
+    if t.space != NONE:
+        m.spaces[space].thp_disabled = m.spaces[int(t.space)].thp_disabled
     m.processes[int(t.process)].stack_limit = o.stack_limit
     o.stack_pages = stack_pages
     start = STACK_TOP_VPN - stack_pages

@@ -71,11 +71,18 @@ def make_folio(
     name_mapper(m, space, pfn, entries)
 
 
+@inlined
+def no_huge_pages(m: Arrays, area: int) -> bool:
+    """Whether an area goes without folios, by advice or by its process's own wish."""
+    a = m.areas[area]
+    return bool(a.vm_flags & A_NOHUGEPAGE != 0 or m.spaces[int(a.space)].thp_disabled != 0)
+
+
 @compiled
 def fill_folio(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> bool:
     """Serve a write to an absent page with a folio of several pages; False if none will do."""
     a = m.areas[area]
-    if a.vm_flags & A_NOHUGEPAGE != 0:
+    if no_huge_pages(m, area):
         return False
     config = m.config[0]
     orders = int(config.folios_advised if a.vm_flags & A_HUGEPAGE != 0 else config.folios_always)

@@ -20,7 +20,7 @@ Read in Linux 6.12 `mm/huge_memory.c`.
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.kernel.fault.folio import make_folio, mark_written, maybe_shared
+from sim.kernel.fault.folio import make_folio, mark_written, maybe_shared, no_huge_pages
 from sim.kernel.fault.pmd import deposit_new_table, drop_page, huge_entry, sole_mapping, split_huge
 from sim.kernel.flush import flush_pmd
 from sim.kernel.pages import (
@@ -40,7 +40,6 @@ from sim.machine.entries import (
 )
 from sim.machine.layout import (
     A_HUGEPAGE,
-    A_NOHUGEPAGE,
     F_EXCLUSIVE,
     F_WRITTEN,
     HUGE_ORDER,
@@ -86,7 +85,7 @@ def may_be_huge(m: Arrays, area: int, vpn: int) -> bool:
     """Whether the area wants huge pages and holds the whole 2 MiB around `vpn`."""
     a = m.areas[area]
     thp = m.config[0].thp
-    if thp == THP_NEVER or a.kind != KIND_ANON or a.vm_flags & A_NOHUGEPAGE != 0:
+    if thp == THP_NEVER or a.kind != KIND_ANON or no_huge_pages(m, area):
         return False
     if thp != THP_ALWAYS and a.vm_flags & A_HUGEPAGE == 0:
         return False

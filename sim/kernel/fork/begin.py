@@ -104,6 +104,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
     n.heap_start = s.heap_start
     n.brk = s.brk
     n.mmap_top = s.mmap_top
+    n.thp_disabled = s.thp_disabled
     if config.fork_kind == FORK_ASYNC:
         end_async_child(m, space)  # a child forked before has all it is to have
         n.async_parent = space

@@ -36,6 +36,7 @@ SPACE = np.dtype(
             "area_end",  # to here
             "lock_waiters",  # calls that wait for the mmap lock
             "fault_waiters",  # faults, and calls on one area, that wait
+            "thp_disabled",  # 1: no huge pages and no large folios (PR_SET_THP_DISABLE)
             "leaving",  # 1 while it is being torn down
             "shared_tables",  # leaf tables it may not change
             "async_child",  # the address space that still copies leaf tables from it, or NONE

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.base.errors import Refused
 from sim.base.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S, pages_for
@@ -15,6 +11,7 @@ from sim.program.arrivals import ArrivalKind, ArrivalStream, arrival_stream
 from sim.program.declared import advised_by, near_normal
 from sim.program.offer import program
 from sim.program.patterns import Listed
+from sim.program.shipped.redis_data import Data, load
 from sim.program.shipped.redis_declared import (
     AOF,
     CLIENTS,
@@ -22,14 +19,16 @@ from sim.program.shipped.redis_declared import (
     FRAGMENTATION,
     HEAP_PARAMETERS,
     KEYS,
+    LOADING,
     REPLICAS,
     SAVE_SPEED,
     VALUE,
     WRITES,
     lines_to_set,
-    read_version,
 )
-from sim.program.shipped.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
+from sim.program.shipped.redis_heap import RedisHeap, redis_heap
+from sim.program.shipped.redis_saver import CHUNK_PAGES, Dump, Saver
+from sim.program.shipped.redis_version import does, read_version
 from sim.program.signature import checked_by
 from sim.program.zipf import KeyDistribution, KeyStream
 
@@ -43,15 +42,6 @@ CRON_NS: Final = 100 * MS
 
 RETRY_NS: Final = 5 * S
 """How long it waits after a failed save (``CONFIG_BGSAVE_RETRY_DELAY``)."""
-
-SAVER_STRETCHES: Final = 256
-"""In how many stretches a child that gives pages back saves the values: in each of them it comes
-to those that it keeps first, so few stretches would put the others off."""
-
-DUMP_FILE: Final = "dump.rdb"
-
-CHUNK_PAGES: Final = 65_536
-"""Most pages that are listed in one call."""
 
 
 def _check(arguments: Mapping[str, Any]) -> None:
@@ -72,7 +62,7 @@ def _check(arguments: Mapping[str, Any]) -> None:
 def redis(
     task: Process,
     *,
-    version: Annotated[float, read_version, Range(2.4, 9.0)] = 7.2,
+    version: Annotated[str, read_version] = "7.2",
     dataset_bytes: Annotated[int, Range(64 * 1024, None)] = GIB,
     value_bytes: Annotated[int, Range(1, 512 * MIB), VALUE] = 1000,
     key_bytes: Annotated[int, Range(1, 65_536)] = 16,
@@ -87,24 +77,33 @@ def redis(
     save_every_ns: Annotated[int, Range(0, None)] = 10 * S,
     save_speed_bytes_per_s: Annotated[float, Range(1, None), SAVE_SPEED] = 200.0 * MIB,
     saves: Annotated[int, Range(0, None)] = 1,
+    save_for: Literal["disk", "replica"] = "disk",
+    phase: Literal["together", "random"] = "together",
     client_buffers_bytes: Annotated[int, Range(0, None), CLIENTS] = 0,
     replica_buffers_bytes: Annotated[int, Range(0, None), REPLICAS] = 0,
     aof_buffers_bytes: Annotated[int, Range(0, None), AOF] = 0,
-    dump_cache_bytes: Annotated[int, Range(0, None), DUMP] = 0,
+    dump_bytes: Annotated[int, Range(0, None), DUMP] = 0,
+    loading_bytes: Annotated[int, Range(0, None), LOADING] = 0,
 ) -> Generator[Any, Any, None]:
     """Load a data set, then serve SETs and save by fork until the last save has ended.
 
-    The server is one thread.  It writes the data set once, in order of address; then each
-    SET of an existing key dirties the pages of its value, its object and its hash-table
-    entry (`sim.program.shipped.redis_heap`).  `save_every_ns` after loading, and after each save,
+    The server is one thread.  It writes the data set once; the allocator maps extents for it, each
+    larger than the one before (`sim.program.shipped.redis_data`).  Then each SET of an existing key
+    dirties the pages of its value, its object and its hash-table entry
+    (`sim.program.shipped.redis_heap`).  `save_every_ns` after loading, and after each save,
     it forks a child that reads the whole data set, and goes on serving; every 100 ms it
-    looks whether the child has ended.  From version 7 the child gives back (MADV_DONTNEED)
-    the pages that belong to one saved value alone.  A save that the kernel refuses or kills
-    is tried again after 5 s and counts as one of `saves`.
+    looks whether the child has ended.  A save that the kernel refuses or kills is tried again after
+    5 s and counts as one of `saves`.  A rewrite of the AOF is a save like any other.
+
+    What it does by `version`: from 6.2 on it has no huge pages (``disable-thp``).  From 7.0 on the
+    child gives back (MADV_DONTNEED) the pages that belong to one saved value alone; from Valkey 8.1
+    on it frees saved values, so that the pages of a slab go when all its values have been saved.
+    From 7.2 on, and in Valkey, the dump is synced every 4 MiB and dropped from the page cache,
+    unless the save is for a replica; before, it stays there until the next one replaces it.
 
     Give it two CPUs, or the child takes the server's time.
 
-    Buffers and the page cache of the dump are not worked out: what is given is taken.
+    Buffers, the dump and memory while loading are not worked out: what is given is taken.
 
     Not modelled: reads (they change no page that is resident), rehashing, eviction, and the
     defragmenter.
@@ -112,7 +111,7 @@ def redis(
     Parameters
     ----------
     version
-        Redis version: 7 and later give back saved values, 7.2 aligns large ones.
+        Of Redis, or of Valkey: ``7.0``, ``7.2.4``, ``valkey 8.1``.
     dataset_bytes
         Memory in use by the data, as ``used_memory`` counts it: keys, values, objects and
         hash table in jemalloc's size classes.
@@ -135,15 +134,24 @@ def redis(
     save_every_ns
         From the end of a save to the start of the next.
     save_speed_bytes_per_s
-        How fast a child saves.  Assumed: 200 MiB/s of data set, compressed and written.
+        How fast a child saves, besides waiting for the disk where it syncs.  Assumed: 200 MiB/s of
+        data set, compressed and written.
     saves
         How many; with 0 it ends after loading.
+    save_for
+        ``disk``, or ``replica``: a full synchronisation by way of a dump, which then stays in the
+        page cache.
+    phase
+        When the first save comes: ``together``, `save_every_ns` after loading, or ``random``: each
+        copy draws a share of that, and serves the rest after its last save.
     client_buffers_bytes, replica_buffers_bytes, aof_buffers_bytes
         What these hold at their fullest.  The server fills them during the first half of each
         save and gives them back at its end.
-    dump_cache_bytes
-        How much of the dump's file is in the page cache at the end of a save.  It is written as
-        the save goes on; the next save's takes its place.
+    dump_bytes
+        Size of the dump's file.  It is written as the save goes on; that of the save before stays
+        until it is complete.  A synchronisation without a dump (``repl-diskless-sync``) has none.
+    loading_bytes
+        What the server holds besides its data when it has loaded that, and gives back then.
 
     Notes
     -----
@@ -160,8 +168,13 @@ def redis(
         version=version,
     )
     started_ns = task.now_ns
-    data = yield from task.mmap(heap.pages * PAGE_BYTES)
-    yield from task.write(data)
+    if does(version, "no_huge_pages"):
+        yield from task.prctl("thp_disable", 1)
+    data = yield from load(task, heap.pages)
+    loading = _Buffers(task, loading_bytes)
+    yield from loading.begin()
+    yield from loading.fill(1.0)
+    yield from loading.end()
     task.record("load_ns", task.now_ns - started_ns)
     task.record("payload_bytes", heap.payload_bytes)
     task.record("used_bytes", heap.used_bytes)
@@ -180,15 +193,22 @@ def redis(
     server = _Server(task, data, heap, requests, keys, request_cpu_ns)
     buffers = _Buffers(task, client_buffers_bytes + replica_buffers_bytes + aof_buffers_bytes)
     page_ns = round(heap.used_bytes * S / save_speed_bytes_per_s / heap.pages)
-    next_save_ns = task.now_ns + save_every_ns
+    wait_ns = save_every_ns
+    if phase == "random":
+        wait_ns = int(save_every_ns * task.rng("phase").random())
+    drops = does(version, "drops_dump") and save_for == "disk"
+    next_save_ns, done = task.now_ns + wait_ns, 0
     for _ in range(saves):
         yield from server.serve_until(next_save_ns)
-        saver = _Saver(
-            data, heap, page_ns, version >= GIVES_BACK_SINCE, pages_for(dump_cache_bytes)
-        )
+        files = [f"{task.name}: dump.{number}.rdb" for number in (done % 2, 1 - done % 2)]
+        dump = Dump(files[0], files[1] if done else "", pages_for(dump_bytes), drops)
+        saver = Saver(data, heap, version, page_ns, dump)
         saved = yield from _save(task, server, saver, buffers)
+        done += saved
         task.record("saves_failed", 0 if saved else 1)
         next_save_ns = task.now_ns + (save_every_ns if saved else RETRY_NS)
+    if saves and wait_ns < save_every_ns:
+        yield from server.serve_until(task.now_ns + save_every_ns - wait_ns)
 
 
 class _Server:
@@ -197,7 +217,7 @@ class _Server:
     def __init__(
         self,
         task: Process,
-        data: Region,
+        data: Data,
         heap: RedisHeap,
         requests: ArrivalStream,
         keys: KeyStream,
@@ -221,8 +241,8 @@ class _Server:
                 break
             pages = self.heap.pages_of(self._keys.take(arrivals_ns.size))
             yield from task.write(
-                self.data,
-                pattern=Listed(pages.reshape(-1)),
+                self.data.region,
+                pattern=Listed(self.data.place(pages.reshape(-1))),
                 arrivals=arrivals_ns,
                 per_request=self._touches,
                 cpu_ns=self._touch_ns,
@@ -232,7 +252,7 @@ class _Server:
 
 
 class _Buffers:
-    """Memory that the server holds during a save, besides its data."""
+    """Memory that the server holds for a time, besides its data."""
 
     def __init__(self, task: Process, size_bytes: int) -> None:
         self._task = task
@@ -263,7 +283,7 @@ class _Buffers:
 
 
 def _save(
-    task: Process, server: _Server, saver: _Saver, buffers: _Buffers
+    task: Process, server: _Server, saver: Saver, buffers: _Buffers
 ) -> Generator[Any, Any, bool]:
     """Save by fork while serving; return whether it succeeded."""
     copies_before = task.faults("cow_copy")
@@ -285,66 +305,3 @@ def _save(
     task.record("save_ns", task.now_ns - started_ns)
     task.record("cow_pages_during_save", task.faults("cow_copy") - copies_before)
     return exited.status == 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Saver:
-    """The child: reads values, in order of address, then all else; perhaps gives values back.
-
-    `dump_pages` of the dump's file come into the page cache as it goes on.
-    """
-
-    data: Region
-    heap: RedisHeap
-    page_ns: int
-    gives_back: bool
-    dump_pages: int
-
-    @property
-    def expected_ns(self) -> int:
-        """How long a save takes if nothing holds it up."""
-        return max(1, self.page_ns * self.heap.pages)
-
-    def run(self, task: Process) -> Generator[Any, Any, None]:
-        """Save everything once."""
-        value_pages = self.heap.values.pages
-        read = partial(task.read, self.data, cpu_ns=self.page_ns)
-        stretches = self._stretches()
-        for first, pages in stretches:
-            if self._gives_some_back:
-                whole = self.heap.values.whole_pages(first, pages)
-                numbers = first + np.arange(pages, dtype=np.int64)
-                for chosen, drop in ((~whole, False), (whole, True)):
-                    if chosen.any():
-                        yield from read(pattern=Listed(numbers[chosen]), drop=drop)
-            else:
-                yield from read(first=first, pages=pages)
-            yield from self._write(task, first, pages)
-        yield from read(first=value_pages)
-
-    @property
-    def _gives_some_back(self) -> bool:
-        return self.gives_back and bool(self.heap.values.mean_whole_pages)
-
-    def _stretches(self) -> list[tuple[int, int]]:
-        """Return first page and length of what is read before the next is written."""
-        value_pages = self.heap.values.pages
-        if not value_pages:
-            return []
-        if not self._gives_some_back and not self.dump_pages:
-            return [(0, value_pages)]
-        length = min(CHUNK_PAGES, -(-value_pages // SAVER_STRETCHES))
-        return [
-            (first, min(length, value_pages - first)) for first in range(0, value_pages, length)
-        ]
-
-    def _write(self, task: Process, first: int, pages: int) -> Generator[Any, Any, None]:
-        """Write the share of the dump that pages of values stand for.
-
-        From the end of the file to its beginning: a file has the size that is asked for first.
-        """
-        values = self.heap.values.pages
-        done = self.dump_pages * first // values
-        then = self.dump_pages * (first + pages) // values
-        if then > done:
-            yield from task.pwrite(DUMP_FILE, then - done, self.dump_pages - then)

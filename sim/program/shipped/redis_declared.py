@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import MIB, format_bytes
@@ -50,18 +49,22 @@ CLIENTS: Final = LeftOut(
 REPLICAS: Final = LeftOut(
     "replica buffers", "data", "mem_total_replication_buffers of INFO memory, in a full sync"
 )
-AOF: Final = LeftOut("AOF buffers", "data", "mem_aof_buffer of INFO memory, during a save")
+AOF: Final = LeftOut(
+    "AOF buffers",
+    "data",
+    "mem_aof_buffer of INFO memory, during a save; before 7.0 also aof_rewrite_buffer_length of"
+    " INFO persistence, during a rewrite",
+)
 DUMP: Final = LeftOut(
     "page cache of the dump", "page_cache", "size of dump.rdb; clean pages that can be taken back"
 )
-
-
-def read_version(value: object) -> object:
-    """Read a version as people write it: of 7.2.4 the first two numbers count."""
-    found = re.fullmatch(r"v?(\d{1,2}(?:\.\d{1,2})?)(\.\d{1,4})?", str(value).strip())
-    if found is None or isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a version of Redis; write e.g. `7.2`")
-    return float(found[1])
+LOADING: Final = LeftOut(
+    "memory while loading",
+    "data",
+    "used_memory_peak less used_memory of INFO memory after a start; with repl-diskless-load swapdb"
+    " as much as the data",
+    passes=True,
+)
 
 
 def lines_to_set(arguments: Mapping[str, Any]) -> list[Line]:

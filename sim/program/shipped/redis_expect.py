@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.program.shipped.redis_saver import frees_strings, gives_back
 from sim.stats.theory import snapshot_copies
 
 if TYPE_CHECKING:
@@ -15,26 +16,41 @@ if TYPE_CHECKING:
 
 
 def saved_copies(
-    heap: RedisHeap, *, writes: float, gives_back: bool, distribution: KeyDistribution, s: float
+    heap: RedisHeap,
+    *,
+    writes: float,
+    version: str,
+    distribution: KeyDistribution,
+    s: float,
+    values_time: float | None = None,
 ) -> float:
     """Return the pages that a Redis server copies during one save, on average.
 
-    `writes` SETs arrive while the child saves, at even speed, values before all else.  A page
-    that the child gives back is at risk only until then (`sim.stats.theory.snapshot_copies`).
-    Where the heap is fragmented, places without a key are never written.
+    `writes` SETs arrive while the child saves, values before all else: for a share `values_time`
+    of the time, by default their share of the pages.  A page that the child gives back is at risk
+    only until then (`sim.stats.theory.snapshot_copies`); one whose slab of n values it frees, until
+    the last of them is saved.  Where the heap is fragmented, places without a key are never
+    written.
     """
-    values_time = heap.values.pages / heap.pages
+    if values_time is None:
+        values_time = heap.values.pages / heap.pages
     copies = 0.0
     for area in heap.written_areas:
-        dirtied = area.mean_span if area is heap.values else 1.0
-        whole = area.mean_whole_pages if gives_back and area is heap.values else 0.0
+        dirtied, whole, alone, shared = 1.0, 0.0, 0.0, 0.0
+        if area is heap.values:
+            dirtied = area.mean_span
+            if frees_strings(version, heap):
+                whole, alone, shared = area.mean_whole_pages, heap.slab[1], heap.slab[1]
+            elif gives_back(version, heap):
+                whole, alone = area.mean_whole_pages, 1.0
         given = round(whole * area.count)
         kept = area.pages - given
+        groups = [(given, 1.0, alone)]
         if kept:
-            places = (dirtied - whole) * area.count / kept
-            copies += _copies(heap, kept, places, writes, False, distribution, s)
-        if given:
-            copies += _copies(heap, given, 1.0, writes * values_time, True, distribution, s)
+            groups.append((kept, (dirtied - whole) * area.count / kept, shared))
+        for pages, places, together in groups:
+            at_risk = writes * (values_time if together else 1.0)
+            copies += _copies(heap, pages, places, at_risk, together, distribution, s)
     return copies
 
 
@@ -43,13 +59,16 @@ def _copies(
     pages: int,
     places: float,
     writes: float,
-    gives_back: bool,
+    together: float,
     distribution: KeyDistribution,
     s: float,
 ) -> float:
-    """Return how many of `pages` are copied, on each of which `places` places for keys lie."""
+    """Return how many of `pages` are copied, on each of which `places` places for keys lie.
+
+    They are given back once `together` values have been saved; 0: never.
+    """
     return pages * sum(
-        share * _copied(keys_a_page, heap.keys, writes, gives_back, distribution, s)
+        share * _copied(keys_a_page, heap.keys, writes, together, distribution, s)
         for keys_a_page, share in _keys_of(places, heap.keys / heap.slots)
         if keys_a_page
     )
@@ -85,22 +104,29 @@ def _copied(
     keys_a_page: float,
     keys: int,
     writes: float,
-    gives_back: bool,
+    together: float,
     distribution: KeyDistribution,
     s: float,
 ) -> float:
-    """Return the share of pages with so many of all `keys` that are copied."""
-    if distribution == "uniform":
-        hits = writes * keys_a_page / keys
-        if not gives_back:
-            return -math.expm1(-hits)
+    """Return the share of pages with so many of all `keys` that are copied.
+
+    The time until n values have all been saved, each at an even time, is even to the n-th power.
+    """
+    hits = writes * keys_a_page / keys
+    if distribution == "uniform" and together == 1.0:
         return snapshot_copies(1_000_000, 1e6 * hits, gives_back=True) / 1e6
-    if not gives_back:
-        return float(1.0 - _missed(keys, s, writes) ** keys_a_page)
+
+    def missed(writes: float) -> float:
+        if distribution == "uniform":
+            return math.exp(-writes * keys_a_page / keys)
+        return float(_missed(keys, s, writes) ** keys_a_page)
+
+    if not together:
+        return -math.expm1(-hits) if distribution == "uniform" else 1.0 - missed(writes)
     share = 1.0
     points, weights = np.polynomial.legendre.leggauss(24)
     for point, weight in zip(0.5 * (points + 1.0), 0.5 * weights, strict=True):
-        share -= float(weight) * _missed(keys, s, writes * float(point)) ** keys_a_page
+        share -= float(weight) * missed(writes * float(point) ** (1.0 / together))
     return share
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sim.alloc.jemalloc.layout import Places, layout, size_class
+from sim.alloc.jemalloc.layout import Places, layout, size_class, slab_pages
 from sim.base.units import PAGE_BYTES
+from sim.program.shipped.redis_version import does
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,12 +26,6 @@ ENTRY_BYTES: Final = 24
 BUCKET_BYTES: Final = 8
 EMBEDDED_MAX_BYTES: Final = 44
 """Longest value that lies in its object's allocation."""
-
-GIVES_BACK_SINCE: Final = 7.0
-"""First version whose saving child gives back values that it has saved."""
-
-PAGE_ALIGNED_SINCE: Final = 7.2
-"""First version whose large allocations start at a page boundary (pull request 12315)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +68,16 @@ class RedisHeap:
         return sum(area.pages for area in self.written_areas) + self.other_pages
 
     @property
+    def slab(self) -> tuple[int, float]:
+        """Pages of a slab of values, and how many values it has; a large one is its own slab."""
+        values = self.values
+        pages = slab_pages(values.class_bytes)
+        if pages * PAGE_BYTES == values.class_bytes:
+            pages = values.span
+        places = max(1, pages * PAGE_BYTES // values.class_bytes)
+        return pages, max(1.0, places * self.keys / self.slots)
+
+    @property
     def pages_per_set(self) -> int:
         """How many pages a SET names (see `pages_of`)."""
         return self.values.span + len(self.written_areas) - 1
@@ -97,7 +102,7 @@ def redis_heap(
     value_bytes: int,
     key_bytes: int,
     fragmentation: float,
-    version: float,
+    version: object,
 ) -> RedisHeap:
     """Return the layout of as many keys as make `dataset_bytes` of used memory.
 
@@ -122,7 +127,7 @@ def redis_heap(
         raise ValueError(f"a data set of {dataset_bytes} bytes holds no value of {value_bytes}")
     bucket_bytes = BUCKET_BYTES * _power_of_two(keys)
     slots = max(keys, round(keys * fragmentation))
-    shifted = version < PAGE_ALIGNED_SINCE
+    shifted = not does(version, "page_aligned")
     return RedisHeap(
         keys=keys,
         payload_bytes=keys * (value_bytes + key_bytes),

@@ -9,18 +9,23 @@ from sim.base.units import S, pages_for
 from sim.machine import work
 from sim.program.presets import program_image
 from sim.program.shipped.prefork_web import BATCH
-from sim.program.shipped.redis import CHUNK_PAGES, CRON_NS, SAVER_STRETCHES
+from sim.program.shipped.redis import CRON_NS
+from sim.program.shipped.redis_data import extents
 from sim.program.shipped.redis_declared import HEAP_PARAMETERS
 from sim.program.shipped.redis_expect import saved_copies
-from sim.program.shipped.redis_heap import GIVES_BACK_SINCE, redis_heap
+from sim.program.shipped.redis_heap import redis_heap
+from sim.program.shipped.redis_saver import CHUNK_PAGES, STRETCHES, frees_strings, gives_back
+from sim.program.shipped.redis_version import does
 from sim.program.steps.grammar import normal_image
 from sim.program.steps.runner import said_image
 from sim.scenario.effort.amount import Amount
 from sim.scenario.forms.prefork_web import Web
+from sim.scenario.forms.redis import data_pages, dump_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sim.program.shipped.redis_heap import RedisHeap
     from sim.scenario.forms.setting import Setting
 
 LIFE: Final = Amount(processes=1, operations=3, dispatches=1)
@@ -33,22 +38,28 @@ MALLOC_OPERATIONS: Final = 6.3
 def redis_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: int) -> Amount:
     """Return the work of a server that loads, serves and saves."""
     heap = redis_heap(**{name: arguments[name] for name in HEAP_PARAMETERS})
-    pages, saves = heap.pages, arguments["saves"]
-    load = Amount(fills=pages, accesses=pages, removed=pages) + LIFE
+    version, saves = arguments["version"], arguments["saves"]
+    if does(version, "no_huge_pages"):
+        setting = setting.without_huge_pages
+    pages, loading = data_pages(heap, setting), pages_for(arguments["loading_bytes"])
+    load = _written(pages) + _written(loading) + LIFE + Amount(
+        operations=2 * (len(extents(heap.pages)) - 1) + 3 * bool(loading)
+    )  # fmt: skip
     if not saves:
         return load
+    dump = dump_of(arguments)
     save_ns = heap.used_bytes * S / arguments["save_speed_bytes_per_s"] + pages * setting.ns(
         work.ACCESS
     )
+    save_ns += setting.disk_ns(dump.pages, dump.syncs)
     lasts_ns = saves * (arguments["save_every_ns"] + save_ns + CRON_NS / 2)
     share = min(1.0, horizon_ns / lasts_ns) if lasts_ns else 1.0
     rate = arguments["writes_per_s"] / S
     requests = rate * lasts_ns
-    gives_back = arguments["version"] >= GIVES_BACK_SINCE and heap.values.mean_whole_pages > 0
     copies = saved_copies(
         heap,
         writes=rate * save_ns,
-        gives_back=gives_back,
+        version=version,
         distribution=arguments["key_distribution"],
         s=arguments["zipf_exponent"],
     )
@@ -57,25 +68,37 @@ def redis_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: int
         looks += min(rate * save_ns, 2 * save_ns / setting.slice_ns)
     buffers = sum(pages_for(arguments[f"{kind}_buffers_bytes"])
                   for kind in ("client", "replica", "aof"))  # fmt: skip
-    dump = pages_for(arguments["dump_cache_bytes"])
-    length = -(-heap.values.pages // SAVER_STRETCHES) if gives_back or dump else pages
-    stretches = -(-heap.values.pages // max(1, length))
-    reads = float(stretches)
-    if gives_back:  # one for pages that it keeps, one for those that it gives back
-        whole = min(1.0, heap.values.mean_whole_pages * heap.values.count / heap.values.pages)
-        reads *= 2.0 - whole**length - (1.0 - whole) ** length
+    reads, stretches = _saver_reads(heap, version, writes_dump=bool(dump.pages))
+    writes = min(stretches, dump.pages) if not dump.drops else 3 * dump.syncs
     a_save = LIFE + _forked(pages, setting) + Amount(
         fills=buffers,
         copies=copies if setting.fork != "eager" else 0.0,
         accesses=pages + buffers,
         removed=buffers,
-        cached=dump,
-        operations=looks + reads + min(stretches, dump) + 2,
-        dispatches=0.8 * looks + 3,
+        cached=dump.pages,
+        operations=looks + reads + writes + 2,
+        reads=dump.syncs,
+        dispatches=0.8 * looks + 3 + dump.syncs,
     )  # fmt: skip
     accesses = requests * heap.pages_per_set
     served = Amount(requests=requests, accesses=accesses, operations=accesses / CHUNK_PAGES)
     return load + (served + a_save.times(saves)).times(share)
+
+
+def _saver_reads(heap: RedisHeap, version: str, *, writes_dump: bool) -> tuple[float, int]:
+    """Return how often a saving child reads or computes, and in how many stretches it saves."""
+    values = heap.values
+    if frees_strings(version, heap):
+        stretches = min(STRETCHES, -(-values.pages // heap.slab[0]))
+        return 2.0 * stretches, stretches
+    gives = gives_back(version, heap)
+    length = -(-values.pages // STRETCHES) if gives or writes_dump else values.pages
+    stretches = -(-values.pages // max(1, length))
+    reads = float(stretches)
+    if gives:  # one for pages that it keeps, one for those that it gives back
+        whole = min(1.0, values.mean_whole_pages * values.count / values.pages)
+        reads *= 2.0 - whole**length - (1.0 - whole) ** length
+    return reads, stretches
 
 
 def prefork_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: int) -> Amount:

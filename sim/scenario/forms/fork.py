@@ -8,6 +8,8 @@ from sim.machine import work
 from sim.stats.theory import TABLE_ENTRIES, page_table_pages
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sim.scenario.forms.setting import Setting
 
 FORK_AREAS: Final = 3
@@ -25,13 +27,15 @@ def vfork_ns(setting: Setting) -> float:
     return setting.ns(work.VFORK_BASE) + setting.ns(work.EXEC_BASE)
 
 
-def fork_ns(setting: Setting, pages: int) -> float:
+def fork_ns(setting: Setting, pages: int, regions: Sequence[int] = ()) -> float:
     """Return how long a fork takes on average, in ns.
 
-    The parent has `pages` pages of data in one area, filled in order, and `FORK_AREAS` areas.
+    The parent has `pages` pages of data in one area, filled in order, and `FORK_AREAS` areas; the
+    one with data was mapped at once, or in `regions` of so many pages each.
     """
     ns = setting.ns
-    huge = setting.huge_entries(pages)
+    regions = regions or (pages,)
+    huge = setting.huge_entries(regions)
     small = pages - huge * TABLE_ENTRIES
     leaves = -(-small // TABLE_ENTRIES)
     tables = max(LEAST_TABLES, page_table_pages(pages))
@@ -48,6 +52,6 @@ def fork_ns(setting: Setting, pages: int) -> float:
         return fixed + (above + huge) * ns(work.FORK_TABLE) + lent + huge * ns(work.FORK_HUGE)
     folios = small
     if setting.counts_folios:
-        folios = setting.folios(pages)
+        folios = setting.folios(regions)
     copied = small * ns(work.FORK_PTE) + folios * ns(work.FORK_FOLIO) + huge * ns(work.FORK_HUGE)
     return fixed + tables * ns(work.FORK_TABLE) + copied

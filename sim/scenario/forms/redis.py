@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration, pages_for
 from sim.machine import work
 from sim.program.shipped.redis import CRON_NS
+from sim.program.shipped.redis_data import extents
 from sim.program.shipped.redis_declared import HEAP_PARAMETERS
 from sim.program.shipped.redis_expect import saved_copies
-from sim.program.shipped.redis_heap import GIVES_BACK_SINCE, RedisHeap, redis_heap
+from sim.program.shipped.redis_heap import RedisHeap, redis_heap
+from sim.program.shipped.redis_saver import Dump, frees_strings, gives_back
+from sim.program.shipped.redis_version import does
 from sim.scenario.forms.figures import (
     BUSY,
     CHANCE,
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
 def redis_forms(arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
     """Return what closed forms expect of the program with these arguments."""
     heap = redis_heap(**{name: arguments[name] for name in HEAP_PARAMETERS})
-    forms = _layout(heap, _buffer_pages(arguments))
+    if does(arguments["version"], "no_huge_pages"):
+        setting = setting.without_huge_pages
+    forms = _layout(heap, arguments, setting)
     if not arguments["saves"]:
         return forms
     forms.append(_fork(heap, setting))
@@ -63,11 +68,16 @@ class _Save:
     arguments: Mapping[str, Any]
     setting: Setting
     fork_ns: float
+    values_ns: float
     child_ns: float
 
     @property
     def lasts_ns(self) -> float:
         return self.fork_ns + self.child_ns
+
+    @property
+    def version(self) -> str:
+        return str(self.arguments["version"])
 
     @property
     def writes(self) -> float:
@@ -78,6 +88,19 @@ class _Save:
         return _gives_back(self.heap, self.arguments)
 
 
+def data_pages(heap: RedisHeap, setting: Setting) -> int:
+    """Return the resident pages of the data, with those that a whole mapping or huge page adds."""
+    sizes = extents(heap.pages)
+    if setting.fills or setting.huge_entries(sizes[:1]):
+        return sum(sizes)
+    return heap.pages
+
+
+def _fork_ns(heap: RedisHeap, setting: Setting) -> float:
+    regions = extents(heap.pages) if setting.huge or setting.folio_sizes else ()
+    return fork_ns(setting, data_pages(heap, setting), regions)
+
+
 def _buffer_pages(arguments: Mapping[str, Any]) -> int:
     """Return what the server's buffers may hold while it saves."""
     kinds = ("client_buffers_bytes", "replica_buffers_bytes", "aof_buffers_bytes")
@@ -85,12 +108,15 @@ def _buffer_pages(arguments: Mapping[str, Any]) -> int:
 
 
 def _fork(heap: RedisHeap, setting: Setting) -> Form:
-    takes = fork_ns(setting, heap.pages)
+    takes = _fork_ns(heap, setting)
     text = f"{format_duration(round(takes))} without waiting"
     return Form("its fork takes", text, takes, first_of("fork_ns"), holds="about", within=0.02)
 
 
-def _layout(heap: RedisHeap, buffers: int) -> list[Form]:
+def _layout(heap: RedisHeap, arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
+    data, loading = data_pages(heap, setting), pages_for(arguments["loading_bytes"])
+    spare = max(0, (_buffer_pages(arguments) if arguments["saves"] else 0) - loading)
+    edge = OTHER_PAGES + 2 * (data - heap.pages) + max(setting.folio_sizes, default=0)
     values_a_page = PAGE_BYTES / heap.values.class_bytes
     per_page = f"{values_a_page:.3g} a page" if values_a_page >= 1 else "each on pages of its own"
     payload = f"{pages_text(pages_for(heap.payload_bytes))} is what users stored"
@@ -99,8 +125,8 @@ def _layout(heap: RedisHeap, buffers: int) -> list[Form]:
         Form("keys", f"{heap.keys:,}; values take {heap.values.class_bytes:,} B each, {per_page}"),
         Form("of the data set", f"{payload}, {slack}", heap.payload_bytes,
              first_of("payload_bytes")),
-        Form("resident before a save", pages_text(heap.pages), heap.pages + buffers / 2,
-             resident_pages, holds="about", beside=OTHER_PAGES + buffers / 2),
+        Form("resident before a save", pages_text(data), data + loading + spare / 2,
+             resident_pages, holds="about", beside=edge + spare / 2),
         Form("a SET dirties", f"{_touched(heap):.3g} pages"),
     ]  # fmt: skip
 
@@ -126,13 +152,25 @@ def _save_of(heap: RedisHeap, arguments: Mapping[str, Any], setting: Setting) ->
         a_page += ns(work.FRAME_FREE)
     if setting.fork == "async":
         a_page += ns(work.FORK_PTE) + ns(work.FORK_FOLIO)
-    dump_ns = pages_for(arguments["dump_cache_bytes"]) * ns(work.CACHE_FILL)
-    child_ns = ns(work.EXIT_BASE) + heap.pages * a_page + dump_ns
-    return _Save(heap, arguments, setting, fork_ns(setting, heap.pages), child_ns)
+    dump = dump_of(arguments)
+    written_ns = dump.pages * ns(work.CACHE_FILL)
+    synced_ns = setting.disk_ns(dump.pages, dump.syncs)
+    during_ns = written_ns + (synced_ns if dump.drops else 0.0)
+    child_ns = ns(work.EXIT_BASE) + heap.pages * a_page + written_ns + synced_ns
+    values_ns = heap.values.pages * (page_ns + ns(work.ACCESS)) + during_ns
+    takes = _fork_ns(heap, setting)
+    return _Save(heap, arguments, setting, takes, values_ns, child_ns)
+
+
+def dump_of(arguments: Mapping[str, Any]) -> Dump:
+    """Return the dump that a save writes."""
+    drops = does(arguments["version"], "drops_dump") and arguments["save_for"] == "disk"
+    return Dump("", "", pages_for(arguments["dump_bytes"]), drops)
 
 
 def _gives_back(heap: RedisHeap, arguments: Mapping[str, Any]) -> bool:
-    return bool(arguments["version"] >= GIVES_BACK_SINCE and heap.values.mean_whole_pages > 0)
+    version = arguments["version"]
+    return gives_back(version, heap) or frees_strings(version, heap)
 
 
 def _save_takes(save: _Save) -> Form:
@@ -169,7 +207,7 @@ def _copies(save: _Save) -> Form:
     label, heap, setting = "a save copies", save.heap, save.setting
     seen = mean_of("cow_pages_during_save")
     if setting.fork == "eager":
-        text = f"nothing: fork has copied all {pages_text(heap.pages)}"
+        text = f"nothing: fork has copied all {pages_text(data_pages(heap, setting))}"
         return Form(label, text, 0.0, seen, holds="about", beside=OTHER_PAGES)
     if setting.whole_copies:
         return no_form(label, "before 5.8 the first write to a huge page copies all 2 MiB of it")
@@ -178,17 +216,15 @@ def _copies(save: _Save) -> Form:
     copies = saved_copies(
         heap,
         writes=save.writes,
-        gives_back=save.gives_back and not large,
+        version=save.version,
         distribution=save.arguments["key_distribution"],
         s=save.arguments["zipf_exponent"],
+        values_time=save.values_ns / save.child_ns,
     )
     text = f"{pages_text(copies)}, {copies / heap.pages:.1%} of the resident set"
     chance = CHANCE * max(1.0, copies) ** 0.5 + OTHER_PAGES
-    # Pages of a large folio are copied, not taken back, until the server sees the child's end; and
-    # where the child has given some of them back, it depends on which.
+    # Pages of a large folio are copied, not taken back, until the server sees the child's end.
     late = save.arguments["writes_per_s"] * _touched(heap) * CRON_NS / S if large else 0.0
-    if large and save.gives_back:
-        return Form(label, text, copies + late, seen, holds="at most", within=0.03, beside=chance)
     return Form(
         label,
         text + ("; the child gives saved values back" if save.gives_back else ""),
@@ -202,6 +238,7 @@ def _copies(save: _Save) -> Form:
 
 def _tables(save: _Save) -> Form:
     tables = page_table_pages(save.heap.pages)
+    loading = page_table_pages(pages_for(save.arguments["loading_bytes"]))
     shares = save.setting.fork == "on_demand"
     child = "up to as much again" if shares else "as much again"
     return Form(
@@ -209,8 +246,8 @@ def _tables(save: _Save) -> Form:
         f"{pages_text(tables)} for the server, {child} for a saving child",
         2 * tables,
         metric("memory_need_bytes", "page_tables", per=PAGE_BYTES),
-        holds="at most" if shares else "about",
-        beside=2 * LEAST_TABLES + page_table_pages(_buffer_pages(save.arguments)),
+        holds="at most" if shares or loading else "about",
+        beside=2 * LEAST_TABLES + loading + page_table_pages(_buffer_pages(save.arguments)),
     )
 
 
@@ -236,9 +273,10 @@ def _load(save: _Save) -> Form:
 
 def _ends(save: _Save) -> Form:
     """Return when the server is done: it loads, and waits before each save."""
-    load_ns = save.heap.pages * (save.setting.ns(work.ZERO_FILL) + save.setting.ns(work.ACCESS))
+    loaded = save.heap.pages + pages_for(save.arguments["loading_bytes"])
+    load_ns = loaded * (save.setting.ns(work.ZERO_FILL) + save.setting.ns(work.ACCESS))
     if save.setting.huge:
-        load_ns = save.heap.pages * save.setting.ns(work.ACCESS)
+        load_ns = loaded * save.setting.ns(work.ACCESS)
     a_save_ns = save.arguments["save_every_ns"] + save.lasts_ns + CRON_NS / 2
     saves = save.arguments["saves"]
     return Form(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, S, parse_bytes
@@ -15,7 +15,7 @@ from sim.machine.work import NAMES
 from sim.stats.theory import TABLE_ENTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sim.machine.work import Kind
 
@@ -46,6 +46,8 @@ class Setting:
         How long a task runs while others wait: the quantum, in whole ticks.
     read_ahead_pages
         Pages of a file that are read at a time, in sequence.
+    disk_latency_ns, disk_bytes_per_s
+        The disk's.
     rules
         The release's, as bits of `sim.machine.rules`.
     """
@@ -58,11 +60,22 @@ class Setting:
     fills: bool = False
     slice_ns: int = 4_000_000
     read_ahead_pages: int = 32
+    disk_latency_ns: int = 0
+    disk_bytes_per_s: float = 1e9
     rules: int = 0
 
     def ns(self, kind: Kind) -> float:
         """Return the mean price of a kind of work."""
         return self.prices[NAMES[kind]].mean_ns
+
+    def disk_ns(self, pages: int, waits: int) -> float:
+        """Return how long the disk takes to write `pages` pages that are waited for so often."""
+        return waits * self.disk_latency_ns + pages * PAGE_BYTES * S / self.disk_bytes_per_s
+
+    @property
+    def without_huge_pages(self) -> Setting:
+        """The setting of a process that goes without large folios."""
+        return replace(self, huge=False, folio_sizes=())
 
     @property
     def whole_copies(self) -> bool:
@@ -74,27 +87,34 @@ class Setting:
         """Whether fork raises the counts of a folio once (since 6.9)."""
         return bool(self.rules & R_FORK_BATCH)
 
-    def first_region(self, pages: int) -> tuple[int, int]:
-        """Return where the first region of `pages` that a program maps begins and ends, in pages.
+    def regions(self, pages: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Yield where the first regions that a program maps begin and end, of so many pages each.
 
-        It lies below the stack's gap, aligned to 2 MiB where the release says so.
+        They lie one below the other from the stack's gap on, aligned to 2 MiB where the release
+        says so.
         """
-        start = MMAP_TOP_VPN - pages
-        aligned = self.rules & R_ALIGN_LARGE and pages >= HUGE_PAGES
-        if self.rules & R_ALIGN_WHOLE and pages % HUGE_PAGES:
-            aligned = 0
-        if aligned:
-            start -= start % HUGE_PAGES
-        return start, start + pages
+        end = MMAP_TOP_VPN
+        for size in pages:
+            start = end - size
+            aligned = self.rules & R_ALIGN_LARGE and size >= HUGE_PAGES
+            if self.rules & R_ALIGN_WHOLE and size % HUGE_PAGES:
+                aligned = 0
+            if aligned:
+                start -= start % HUGE_PAGES
+            yield start, start + size
+            end = start
 
-    def huge_entries(self, pages: int) -> int:
-        """Return how many huge pages the first region has, of `pages` pages."""
-        return _blocks(*self.first_region(pages), HUGE_PAGES) if self.huge else 0
+    def huge_entries(self, pages: Sequence[int]) -> int:
+        """Return how many huge pages these regions have."""
+        if not self.huge:
+            return 0
+        return sum(_blocks(start, end, HUGE_PAGES) for start, end in self.regions(pages))
 
-    def folios(self, pages: int) -> int:
-        """Return how many folios the small pages of the first region are in."""
+    def folios(self, pages: Sequence[int]) -> int:
+        """Return how many folios the small pages of these regions are in."""
         sizes = (HUGE_PAGES, *self.folio_sizes) if self.huge else self.folio_sizes
-        return _folios(*self.first_region(pages), sizes) - self.huge_entries(pages)
+        found = sum(_folios(start, end, sizes) for start, end in self.regions(pages))
+        return found - self.huge_entries(pages)
 
 
 def _blocks(start: int, end: int, size: int) -> int:
@@ -127,5 +147,7 @@ def setting_of(host: Mapping[str, Any], policy: Mapping[str, Any]) -> Setting:
         fills=policy["zeroing"] == "eager",
         slice_ns=-(-policy["scheduler"]["quantum"] * host["hz"] // S) * S // host["hz"],
         read_ahead_pages=max(1, host["disk"]["read_ahead"] // PAGE_BYTES),
+        disk_latency_ns=host["disk"]["latency"],
+        disk_bytes_per_s=host["disk"]["bandwidth"],
         rules=rules_of(host["kernel"]),
     )

@@ -98,7 +98,7 @@ def _start(method: str, setting: Setting, pages: int, record: str) -> list[Form]
     )
     if setting.fork in ("on_demand", "async"):
         return [fork] if record else []
-    huge = 0 if setting.fork == "eager" else setting.huge_entries(pages)  # it splits them first
+    huge = 0 if setting.fork == "eager" else setting.huge_entries((pages,))  # it splits them first
     small = pages - huge * TABLE_ENTRIES
     leaves = -(-small // TABLE_ENTRIES)
     copies = Form(

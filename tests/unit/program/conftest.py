@@ -61,6 +61,31 @@ class FakeProcess:
         return
         yield
 
+    def prctl(self, option, value):
+        self._note("prctl", option, value)
+        return
+        yield
+
+    def pwrite(self, file, pages, first=0):
+        self._note("pwrite", file, pages, first)
+        return
+        yield
+
+    def fsync(self, file):
+        self._note("fsync", file)
+        return
+        yield
+
+    def fadvise(self, file, advice, first=0, pages=None):
+        self._note("fadvise", file, advice, first, pages)
+        return
+        yield
+
+    def drop(self, file):
+        self._note("drop", file)
+        return
+        yield
+
     def sbrk(self, delta_bytes):
         self._note("sbrk", delta_bytes)
         return Region(10**6, max(0, delta_bytes // PAGE_BYTES))

@@ -68,7 +68,7 @@ def test_what_was_left_out_has_a_line_of_its_own_and_nothing_is_counted_twice():
     omissions = [
         Omission("processes.cache.client_buffers", "client buffers", "data", 20 * MIB, "here"),
         Omission("processes.cache.aof_buffers", "AOF buffers", "data", 0, "there"),
-        Omission("processes.cache.dump_cache", "page cache of the dump", "page_cache", 0, "there"),
+        Omission("processes.cache.dump", "page cache of the dump", "page_cache", 0, "there"),
     ]
     items = bill.bill(NEED, HOST_BYTES, SCENARIO, GIB, "saves", omissions)
     assert sum(item.size_bytes for item in items) == HOST_BYTES
