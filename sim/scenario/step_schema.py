@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.program.presets import preset_names
 from sim.program.steps.accesses import HOT_COLD
 from sim.program.steps.grammar import VERBS
-from sim.program.steps.readers import ADVICE, Reader, Verb
+from sim.program.steps.readers import ACCESS, ADVICE, FILE_ADVICE, OPTIONS, Reader, Verb
 from sim.program.steps.words import ARGUMENT_TEXTS, VERB_TEXTS
 from sim.scenario.quantities import BYTES_SCHEMA, DURATION_SCHEMA, RATE_SCHEMA
 
@@ -87,6 +87,9 @@ _KINDS: Final[dict[str, Mapping[str, Any]]] = {
     "true or false": {"type": "boolean"},
     "text": {"type": "string", "minLength": 1},
     "advice": {"enum": list(ADVICE)},
+    "advice about a file": {"enum": list(FILE_ADVICE)},
+    "access": {"enum": list(ACCESS)},
+    "option": {"enum": list(OPTIONS)},
     "steps": STEPS_REF,
     "a program": _program_schema(),
     **dict.fromkeys(("a name", "a region", "a block", "a child", "a thread"), _NAME),

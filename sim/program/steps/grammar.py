@@ -16,10 +16,14 @@ from sim.program.steps.accesses import a_pattern, some_arrivals
 from sim.program.steps.errors import Path, StepsError, kind_of, unknown
 from sim.program.steps.notes import settle_image, take_note
 from sim.program.steps.readers import (
+    AN_ACCESS,
+    AN_OPTION,
     ANY_BYTES,
     BYTES,
     COUNT,
     DURATION,
+    SOME_ADVICE,
+    SOME_FILE_ADVICE,
     Reader,
     Scope,
     Verb,
@@ -34,7 +38,6 @@ from sim.program.steps.readers import (
     a_thread,
     read_arguments,
     reads,
-    some_advice,
     whole,
 )
 from sim.program.steps.words import ELSEWHERE
@@ -192,11 +195,23 @@ VERBS: Final[dict[str, Verb]] = {
         required=("name", "size"),
     ),
     "advise": Verb(
-        {**_RANGE, "advice": some_advice}, required=("region", "advice"), defaults={"first": 0}
+        {**_RANGE, "advice": SOME_ADVICE}, required=("region", "advice"), defaults={"first": 0}
     ),
+    "mprotect": Verb(
+        {**_RANGE, "access": AN_ACCESS}, required=("region", "access"), defaults={"first": 0}
+    ),
+    "mremap": Verb({"region": a_region, "size": BYTES}, required=("region", "size")),
+    "mlock": _ON_RANGE,
+    "munlock": _ON_RANGE,
+    "msync": _ON_RANGE,
     "read_file": _FILE_RANGE,
     "write_file": _FILE_RANGE,
     "fsync": Verb({"file": a_name}, required=("file",), bare="file"),
+    "fadvise": Verb(
+        {"file": a_name, "advice": SOME_FILE_ADVICE, "first": COUNT, "pages": whole(1)},
+        required=("file", "advice"),
+        defaults={"first": 0},
+    ),
     "drop": Verb({"file": a_name, "program": a_program}, bare="file"),
     "munmap": _ON_RANGE,
     "sbrk": Verb({"name": a_name, "grow": BYTES, "shrink": BYTES}),
@@ -231,6 +246,8 @@ VERBS: Final[dict[str, Verb]] = {
     "join": Verb({"thread": a_thread}, required=("thread",), bare="thread"),
     "exit": Verb({"status": whole(0, 255)}, defaults={"status": 0}, bare="status"),
     "repeat": Verb({"times": whole(0), "steps": _repeated_steps}, required=("times", "steps")),
+    "prctl": Verb({"option": AN_OPTION, "value": whole(0, 1)}, required=("option", "value")),
+    "oom_score_adj": Verb({"value": whole(-1000, 1000)}, required=("value",), bare="value"),
     "mark": Verb({"kind": a_name}, required=("kind",), bare="kind"),
 }
 """Every verb of a list of steps, with its arguments."""

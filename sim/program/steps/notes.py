@@ -56,18 +56,27 @@ def take_note(verb: str, arguments: dict[str, Any], path: Path, scope: Scope) ->
     elif verb == "thread":
         if "name" in arguments:
             scope.threads.add(arguments["name"])
+    elif verb == "mremap":
+        _check_region(arguments, path, scope)
+        scope.regions[arguments["region"]] = -(-arguments["size"] // PAGE_BYTES)
     elif verb == "exec":
         settle_image(arguments, path)
         scope.regions.clear()
         scope.blocks.clear()
         scope.mover = ""
     elif "region" in arguments:
-        if arguments["region"] in scope.blocks and verb not in ("read", "write"):
-            raise StepsError(
-                (*path, "region"),
-                f"block {arguments['region']!r} is malloc's; it can be read, written and freed",
-            )
+        if verb not in ("read", "write"):
+            _check_region(arguments, path, scope)
         _check_range(arguments, path, scope)
+
+
+def _check_region(arguments: dict[str, Any], path: Path, scope: Scope) -> None:
+    """Check that a region is no block of malloc's."""
+    if arguments["region"] in scope.blocks:
+        raise StepsError(
+            (*path, "region"),
+            f"block {arguments['region']!r} is malloc's; it can be read, written and freed",
+        )
 
 
 def _take_note_of_program(arguments: dict[str, Any], path: Path) -> None:

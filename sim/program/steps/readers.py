@@ -51,8 +51,17 @@ class Scope:
         )
 
 
-ADVICE: Final = ("normal", "random", "sequential")
-"""What may be said of how a mapping of a file will be read."""
+ADVICE: Final = (
+    *("normal", "random", "sequential", "dontneed", "free", "populate_read", "populate_write"),
+    *("hugepage", "nohugepage", "collapse", "dontfork", "dofork", "wipeonfork", "keeponfork"),
+)
+"""What madvise takes, as `sim.program.api.Process.madvise` does."""
+FILE_ADVICE: Final = ("normal", "random", "sequential", "willneed", "dontneed")
+"""What posix_fadvise takes."""
+ACCESS: Final = ("rw", "r", "none")
+"""What mprotect takes."""
+OPTIONS: Final = ("thp_disable",)
+"""What prctl takes."""
 
 
 Read: TypeAlias = Callable[[Any, Path, Scope], Any]
@@ -162,12 +171,16 @@ def a_name(value: Any, path: Path, _scope: Scope) -> str:
     return str(value)
 
 
-@reads("advice")
-def some_advice(value: Any, path: Path, _scope: Scope) -> str:
-    """Read one of `ADVICE`."""
-    if value not in ADVICE:
-        raise StepsError(path, unknown("advice", str(value), ADVICE))
-    return str(value)
+def one_of(kind: str, choices: Sequence[str]) -> Reader:
+    """Return the reader of one of `choices`."""
+
+    @reads(kind)
+    def read(value: Any, path: Path, _scope: Scope) -> str:
+        if value not in choices:
+            raise StepsError(path, unknown(kind, str(value), choices))
+        return str(value)
+
+    return read
 
 
 @reads("a region")
@@ -237,6 +250,18 @@ def list_of(reader: Reader) -> Reader:
 
 def _keys(verb: Verb) -> str:
     return ", ".join(f"`{key}`" for key in verb.readers)
+
+
+SOME_ADVICE: Final = one_of("advice", ADVICE)
+
+
+SOME_FILE_ADVICE: Final = one_of("advice about a file", FILE_ADVICE)
+
+
+AN_ACCESS: Final = one_of("access", ACCESS)
+
+
+AN_OPTION: Final = one_of("option", OPTIONS)
 
 
 COUNT: Final = whole(0)

@@ -42,10 +42,15 @@ def steps(
     =============  =====================================================================
     mmap           name, size; file, shared; cold: a new file is on the disk only;
                    hugetlb: huge pages of the pool, see `host.nr_hugepages`
-    advise         region, advice (normal, random, sequential); first, pages
+    advise         region, advice (as `madvise`); first, pages
+    mprotect       region, access (rw, r, none); first, pages
+    mremap         region, size: its size from now on
+    mlock, munlock region; first, pages
+    msync          region; first, pages
     read_file      file, pages; first: read()
     write_file     file, pages; first: write()
     fsync          file
+    fadvise        file, advice (normal, random, sequential, willneed, dontneed); first, pages
     drop           file, or program (as exec): fsync, and out of the page cache
     munmap         region; first, pages
     sbrk           grow (and name, of the grown part) or shrink
@@ -67,6 +72,8 @@ def steps(
     join           thread
     exit           status
     repeat         times, steps
+    prctl          option (thp_disable), value (0, 1)
+    oom_score_adj  value, of the process itself
     mark           kind
     =============  =====================================================================
 
@@ -120,6 +127,23 @@ class _Runner:
     ) -> Generator[Any, Any, None]:
         yield from self._task.madvise(self._regions[region], advice, first, pages)
 
+    def _mprotect(
+        self, region: str, access: str, first: int, pages: int
+    ) -> Generator[Any, Any, None]:
+        yield from self._task.mprotect(self._regions[region], access, first, pages)
+
+    def _mremap(self, region: str, size: int) -> Generator[Any, Any, None]:
+        self._regions[region] = yield from self._task.mremap(self._regions[region], size)
+
+    def _mlock(self, region: str, first: int, pages: int) -> Generator[Any, Any, None]:
+        yield from self._task.mlock(self._regions[region], first, pages)
+
+    def _munlock(self, region: str, first: int, pages: int) -> Generator[Any, Any, None]:
+        yield from self._task.munlock(self._regions[region], first, pages)
+
+    def _msync(self, region: str, first: int, pages: int) -> Generator[Any, Any, None]:
+        yield from self._task.msync(self._regions[region], first, pages)
+
     def _read_file(self, file: str, pages: int, first: int) -> Generator[Any, Any, None]:
         yield from self._task.pread(file, pages, first)
 
@@ -128,6 +152,11 @@ class _Runner:
 
     def _fsync(self, file: str) -> Generator[Any, Any, None]:
         yield from self._task.fsync(file)
+
+    def _fadvise(
+        self, file: str, advice: str, first: int, pages: int | None = None
+    ) -> Generator[Any, Any, None]:
+        yield from self._task.fadvise(file, advice, first, pages)
 
     def _drop(self, file: str = "", program: str = "") -> Generator[Any, Any, None]:
         yield from self._task.drop(file or f"program:{program}")
@@ -241,6 +270,12 @@ class _Runner:
     def _repeat(self, times: int, steps: list[Any]) -> Generator[Any, Any, None]:
         for _ in range(times):
             yield from self.run(steps)
+
+    def _prctl(self, option: str, value: int) -> Generator[Any, Any, None]:
+        yield from self._task.prctl(option, value)
+
+    def _oom_score_adj(self, value: int) -> Generator[Any, Any, None]:
+        yield from self._task.oom_score_adj(value)
 
     def _mark(self, kind: str) -> Generator[Any, Any, None]:
         self._task.mark(kind)

@@ -6,10 +6,16 @@ from typing import Final
 
 VERB_TEXTS: Final[dict[str, str]] = {
     "mmap": "map memory: anonymous and private, or a file, or shared",
-    "advise": "say how a mapping of a file will be read (MADV_NORMAL, _RANDOM, _SEQUENTIAL)",
+    "advise": "madvise: give the kernel advice about a region, or a range of it",
+    "mprotect": "change what may be done with a region, or a range of it",
+    "mremap": "resize a region; it may move",
+    "mlock": "fault a region in and keep it",
+    "munlock": "undo mlock; the pages stay",
+    "msync": "wait until the disk has what was written to a shared mapping of a file",
     "read_file": "read a file with read(): through the page cache, from the disk where it is cold",
     "write_file": "write a file with write(): into the page cache",
     "fsync": "wait until the disk has what was written to a file",
+    "fadvise": "say how a file will be read with read(), or have it read or dropped",
     "drop": "write a file, or a program's files, back and drop them from the page cache",
     "munmap": "unmap a region, or a range of it",
     "sbrk": "move the program break: the heap grows or shrinks",
@@ -33,6 +39,8 @@ VERB_TEXTS: Final[dict[str, str]] = {
     "join": "wait until a thread has ended",
     "exit": "end the process",
     "repeat": "do steps several times",
+    "prctl": "change an attribute of the process: `thp_disable`, no huge pages for it",
+    "oom_score_adj": "by how much the out-of-memory killer prefers the process from now on",
     "mark": "put a mark into the time series",
 }
 """What each verb does."""
@@ -47,7 +55,6 @@ ELSEWHERE: Final[dict[str, str]] = {
     "cpu": "compute",
     "delay": "sleep",
     "execve": "exec",
-    "fadvise": "advise",
     "for": "repeat",
     "loop": "repeat",
     "madvise": "advise, or dontneed",
@@ -76,7 +83,12 @@ ARGUMENT_TEXTS: Final[dict[str, str]] = {
     "hugetlb": "huge pages of the host's pool (MAP_HUGETLB), reserved at once; default false",
     "cold": "a new file is on the disk only, not in the page cache; default false",
     "region": "a region that was mapped before",
-    "advice": "`normal`, `random` or `sequential`",
+    "advice": "`normal`, `random`, `sequential`, `dontneed`; of `advise` also `free`, "
+    "`populate_read`, `populate_write`, `hugepage`, `nohugepage`, `collapse`, `dontfork`, "
+    "`dofork`, `wipeonfork`, `keeponfork`; of `fadvise` also `willneed`",
+    "access": "`rw`, `r` or `none`",
+    "option": "`thp_disable`",
+    "value": "0 or 1; of `oom_score_adj` -1000 to 1000",
     "first": "first page, counted from 0; default 0",
     "pages": "how many pages; default: all from `first` on",
     "program": "a program that ships: see `cowpool show`",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sim.scenario.forms.setting import Setting
 
-_FREE: Final = ("mark", "sleep", "sleep_until", "exit", "join")
+_FREE: Final = ("mark", "sleep", "sleep_until", "exit", "join", "prctl", "oom_score_adj")
 """Steps that ask the kernel for nothing."""
 
 
@@ -99,6 +99,20 @@ class _Walk:
         self._amount += Amount(removed=gone)
 
     _dontneed = _munmap
+
+    def _mlock(self, how: Mapping[str, Any]) -> None:
+        self._access(how, writes=True)
+
+    def _advise(self, how: Mapping[str, Any]) -> None:
+        if how["advice"].startswith("populate_"):
+            self._access(how, writes=how["advice"] == "populate_write")
+        elif how["advice"] in ("dontneed", "free"):
+            self._munmap(how)
+
+    def _mremap(self, how: Mapping[str, Any]) -> None:
+        region, pages = how["region"], pages_for(how["size"])
+        self._pages[region] = pages
+        self._filled[region] = min(self._filled.get(region, 0.0), float(pages))
 
     def _child(self, how: Mapping[str, Any], *, forked: bool) -> None:
         child = _Walk(self._pages, self._filled if forked else {}, self._setting)
