@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.base.errors import Refused
-from sim.base.units import MIB, MINUTE, MS, PAGE_BYTES, Range, S
+from sim.base.units import MIB, MINUTE, MS, PAGE_BYTES, Range, S, pages_for
 from sim.program.arrivals import ArrivalKind, ArrivalStream, arrival_stream
 from sim.program.declared import Uncertain, near_normal
 from sim.program.offer import program
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 BATCH: Final = 1024
 """Most requests a worker takes at a time; those it holds are lost if it is killed."""
+
+LEAK_STEP_BYTES: Final = MIB
+"""What a worker leaks at a time, unless one request leaks more."""
 
 RETRY_NS: Final = S
 """How long the master waits after a refused fork."""
@@ -52,6 +55,14 @@ COLLECTED: Final = Uncertain(
 )
 
 
+LEAK: Final = Uncertain(
+    "assumed: half and twice as much",
+    times=(0.5, 2),
+    measure="how much Private_Dirty of a worker (smaps_rollup) still grows after its first"
+    " thousand requests, a request",
+)
+
+
 @near_normal(
     "cow_copies",
     "memory_need_bytes.cow_copies",
@@ -77,11 +88,15 @@ def prefork_web(
     collect_every: Annotated[int, Range(0, None)] = 0,
     collected_fraction: Annotated[float, Range(0.0, 1.0), COLLECTED] = 0.5,
     max_requests: Annotated[int, Range(0, None)] = 0,
+    max_requests_jitter: Annotated[int, Range(0, None)] = 0,
+    leak_bytes: Annotated[int, Range(0, None), LEAK] = 0,
+    preload: bool = True,
     duration_ns: Annotated[int, Range(0, None)] = MINUTE,
 ) -> Generator[Any, Any, None]:
     """Preload an application, fork workers that serve requests, and replace those that end.
 
-    The master writes `app_bytes` and forks.  Each worker fills a heap of its own, then
+    The master writes `app_bytes` and forks; without `preload` each worker loads the application for
+    itself, and nothing of it is shared.  Each worker fills a heap of its own, then
     serves requests; each request writes to pages of the preloaded application, because
     reference counts, marks of a collector and caches lie among its data: so what was shared
     is copied, page by page (erosion).  The resident set before the fork is the ceiling on
@@ -91,8 +106,8 @@ def prefork_web(
     Parameters
     ----------
     app_bytes
-        Memory written before the workers are forked.  Frappe with 24 workers: about 1,800 MB
-        in all, 1,240 MB with the collector frozen (frappe/frappe#21474).
+        The application: memory written before the workers are forked.  Frappe with 24 workers:
+        about 1,800 MB in all, 1,240 MB with the collector frozen (frappe/frappe#21474).
     workers
         How many are kept.
     worker_heap_bytes
@@ -113,6 +128,13 @@ def prefork_web(
         `collected_fraction` of the application; 0: frozen before the fork, or none.
     max_requests
         Requests after which a worker exits and the master forks another; 0: never.
+    max_requests_jitter
+        Most of what each worker draws to add to its `max_requests`, so that they do not all end
+        together (gunicorn's setting of that name).
+    leak_bytes
+        Memory that each request leaves behind, until its worker ends.
+    preload
+        Whether the application is loaded before the workers are forked (``preload_app``).
     duration_ns
         How long after the first fork requests arrive.
 
@@ -122,8 +144,7 @@ def prefork_web(
     ``killed`` (workers that ended otherwise) and ``forks_refused``.  By each worker when it
     ends: ``requests`` and ``eroded_copies``.
     """
-    app = yield from task.mmap(app_bytes)
-    yield from task.write(app)
+    app = (yield from _load(task, app_bytes)) if preload else None
     start_ns = task.now_ns
     end_ns = start_ns + duration_ns
     streams = [
@@ -140,12 +161,15 @@ def prefork_web(
     for stream in streams:
         task.offers(stream, end_ns)
     life = _Life(
+        app_bytes=app_bytes,
         heap_bytes=worker_heap_bytes,
         write_cpu_ns=request_cpu_ns // eroded_pages,
         writes=HotCold(eroded_pages, hot_fraction, hot_share),
         collect_every=collect_every,
-        collected_pages=int(app.pages * collected_fraction),
+        collected_pages=int(pages_for(app_bytes) * collected_fraction),
         max_requests=max_requests,
+        jitter=max_requests_jitter if max_requests else 0,
+        leak_bytes=leak_bytes,
         end_ns=end_ns,
     )
     yield from _keep_workers(task, app, streams, life)
@@ -155,26 +179,31 @@ def prefork_web(
 class _Life:
     """What every worker does."""
 
+    app_bytes: int
     heap_bytes: int
     write_cpu_ns: int
     writes: HotCold
     collect_every: int
     collected_pages: int
     max_requests: int
+    jitter: int
+    leak_bytes: int
     end_ns: int
 
-    def next_stop(self, served: int) -> int:
-        """Return how many requests a worker may take before it collects or ends."""
+    def next_stop(self, served: int, most: int) -> int:
+        """Return how many requests a worker may take before it collects, leaks a lot, or ends."""
         room = BATCH
+        if self.leak_bytes:
+            room = min(room, max(1, LEAK_STEP_BYTES // self.leak_bytes))
         if self.collect_every:
             room = min(room, self.collect_every - served % self.collect_every)
-        if self.max_requests:
-            room = min(room, self.max_requests - served)
+        if most:
+            room = min(room, most - served)
         return room
 
 
 def _keep_workers(
-    task: Process, app: Region, streams: list[ArrivalStream], life: _Life
+    task: Process, app: Region | None, streams: list[ArrivalStream], life: _Life
 ) -> Generator[Any, Any, None]:
     slots: dict[int, int] = {}
     generations = [0] * len(streams)
@@ -219,15 +248,20 @@ def _keep_workers(
 
 
 def _worker(
-    task: Process, app: Region, requests: ArrivalStream, life: _Life
+    task: Process, app: Region | None, requests: ArrivalStream, life: _Life
 ) -> Generator[Any, Any, None]:
+    if app is None:
+        app = yield from _load(task, life.app_bytes)
     if life.heap_bytes:
-        heap = yield from task.mmap(life.heap_bytes)
-        yield from task.write(heap)
+        yield from _load(task, life.heap_bytes)
+    most = life.max_requests
+    if life.jitter:
+        most += int(task.rng("max_requests").integers(life.jitter, endpoint=True))
+    leak = _Leak(task, life.leak_bytes)
     served = 0
     writes = life.writes
     while True:
-        due_ns = requests.take(life.end_ns, life.next_stop(served))
+        due_ns = requests.take(life.end_ns, life.next_stop(served, most))
         if not due_ns.size:
             yield from task.sleep_until(life.end_ns)
             break
@@ -239,9 +273,41 @@ def _worker(
             cpu_ns=life.write_cpu_ns,
         )
         served += due_ns.size
+        yield from leak.grow(served)
         if life.collect_every and served % life.collect_every == 0 and life.collected_pages:
             yield from task.write(app, pages=life.collected_pages)
-        if served == life.max_requests:
+        if served == most:
             break
     task.record("requests", served)
     task.record("eroded_copies", task.faults("cow_copy"))
+
+
+class _Leak:
+    """What requests leave behind: mapped in pieces, and written as they are served."""
+
+    def __init__(self, task: Process, request_bytes: int) -> None:
+        self._task = task
+        self._request_bytes = request_bytes
+        self._piece: Region | None = None
+        self._pages = 0  # written, of all pieces
+        self._mapped = 0
+
+    def grow(self, served: int) -> Generator[Any, Any, None]:
+        """Have leaked what `served` requests leak."""
+        due = pages_for(served * self._request_bytes)
+        while self._pages < due:
+            if self._piece is None or self._pages == self._mapped:
+                pages = max(due - self._pages, pages_for(LEAK_STEP_BYTES))
+                self._piece = yield from self._task.mmap(pages * PAGE_BYTES)
+                self._mapped += pages
+            first = self._piece.pages - (self._mapped - self._pages)
+            pages = min(due, self._mapped) - self._pages
+            yield from self._task.write(self._piece, first=first, pages=pages)
+            self._pages += pages
+
+
+def _load(task: Process, size_bytes: int) -> Generator[Any, Any, Region]:
+    """Map memory and write all of it."""
+    region = yield from task.mmap(size_bytes)
+    yield from task.write(region)
+    return region

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.base.units import S, pages_for
+from sim.base.units import PAGE_BYTES, S, pages_for
 from sim.machine import work
 from sim.program.presets import program_image
-from sim.program.shipped.prefork_web import BATCH
+from sim.program.shipped.prefork_web import BATCH, LEAK_STEP_BYTES
 from sim.program.shipped.redis import CRON_NS
 from sim.program.shipped.redis_data import extents
 from sim.program.shipped.redis_declared import HEAP_PARAMETERS
@@ -111,25 +111,31 @@ def prefork_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: i
     if need > setting.cpus and horizon_ns < arguments["duration_ns"] * need / setting.cpus:
         requests *= max(setting.cpus / need, horizon_ns / arguments["duration_ns"] / need)
     lives = float(workers)
+    web = Web(arguments, setting)
     if arguments["max_requests"]:
-        lives += requests / arguments["max_requests"]
+        lives += requests / (arguments["max_requests"] + web.jitter / 2)
     a_life = requests / lives
     writes = requests * arguments["eroded_pages"]
     collections = requests // arguments["collect_every"] if arguments["collect_every"] else 0
     collected = collections * int(pages * arguments["collected_fraction"])
-    web = Web(arguments, setting)
     every = arguments["collect_every"]
     eroded = web.eroded(a_life, collects=bool(every and a_life >= every))
+    leaks = 0.0  # times that a worker stops to leak
+    if arguments["leak_bytes"]:
+        leaks = requests / max(1, min(BATCH, LEAK_STEP_BYTES // arguments["leak_bytes"]))
     served = Amount(
         requests=requests,
         accesses=writes + collected,
         copies=0.0 if setting.fork == "eager" else lives * eroded,
-        operations=2 * collections + requests / BATCH,
+        operations=2 * collections + requests / BATCH + leaks,
         dispatches=requests * _dispatches(workers, need / setting.cpus, arguments, setting),
     )
-    a_worker = LIFE + _forked(pages, setting) + _written(heap) + Amount(operations=3)
-    master = Amount(fills=pages, accesses=pages, removed=pages) + LIFE
-    return master + a_worker.times(lives) + served
+    served += _written(requests * arguments["leak_bytes"] / PAGE_BYTES)
+    a_worker = LIFE + _written(heap) + Amount(operations=3)
+    if not arguments["preload"]:
+        return LIFE + (a_worker + _written(pages)).times(lives) + served
+    a_worker += _forked(pages, setting)
+    return _written(pages) + LIFE + a_worker.times(lives) + served
 
 
 def _dispatches(workers: int, load: float, arguments: Mapping[str, Any], setting: Setting) -> float:

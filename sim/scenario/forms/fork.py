@@ -39,7 +39,8 @@ def fork_ns(setting: Setting, pages: int, regions: Sequence[int] = ()) -> float:
     small = pages - huge * TABLE_ENTRIES
     leaves = -(-small // TABLE_ENTRIES)
     tables = max(LEAST_TABLES, page_table_pages(pages))
-    fixed = ns(work.FORK_BASE) + FORK_AREAS * ns(work.FORK_AREA) + ns(work.FORK_FLUSH)
+    areas = FORK_AREAS if pages else FORK_AREAS - 1
+    fixed = ns(work.FORK_BASE) + areas * ns(work.FORK_AREA) + ns(work.FORK_FLUSH)
     if setting.fork == "eager":
         split = huge * ns(work.HUGE_SPLIT)
         copied = pages * (ns(work.FORK_PTE) + ns(work.FORK_EAGER_COPY))
@@ -49,6 +50,7 @@ def fork_ns(setting: Setting, pages: int, regions: Sequence[int] = ()) -> float:
         if setting.fork == "on_demand":
             lent += leaves * ns(work.FORK_FOLIO)
         above = page_table_pages(pages) - -(-pages // TABLE_ENTRIES) - 1  # the first is fork's own
+        above = max(LEAST_TABLES - 2, above)
         return fixed + (above + huge) * ns(work.FORK_TABLE) + lent + huge * ns(work.FORK_HUGE)
     folios = small
     if setting.counts_folios:

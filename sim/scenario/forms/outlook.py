@@ -61,7 +61,8 @@ def _prefork_web(a: Mapping[str, Any]) -> Outlook:
     rate = 0.0 if a["arrivals"] == "file" else a["requests_per_s"]
     return Outlook(
         a["duration_ns"],
-        a["app_bytes"] + a["workers"] * a["worker_heap_bytes"],
+        (1 if a["preload"] else a["workers"]) * a["app_bytes"]
+        + a["workers"] * a["worker_heap_bytes"],
         a["workers"] * rate * a["request_cpu_ns"] / S,
         threads=a["workers"],
     )

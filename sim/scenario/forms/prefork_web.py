@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from scipy import stats
 
@@ -32,13 +32,18 @@ if TYPE_CHECKING:
     from sim.scenario.forms.setting import Setting
 
 
+LEAK_EDGE_PAGES: Final = 768
+"""What leaks of a worker beyond what its requests do: the rest of a piece, and of a huge page."""
+
+
 def prefork_forms(arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
     """Return what closed forms expect of the program with these arguments."""
     web = Web(arguments, setting)
     load = web.load_cpus
-    fork = fork_ns(setting, web.pages)
+    fork = fork_ns(setting, web.shared_pages)
+    shared = pages_text(web.shared_pages) if web.shared_pages else "nothing: each worker loads it"
     return [
-        Form("shared at the start", pages_text(web.pages), web.pages, resident_pages,
+        Form("shared at the start", shared, web.shared_pages, resident_pages,
              holds="about", beside=OTHER_PAGES),
         Form("its fork takes", f"{format_duration(round(fork))} without waiting", fork,
              first_of("fork_ns"), holds="about", within=0.02),
@@ -56,8 +61,13 @@ class Web:
 
     @property
     def pages(self) -> int:
-        """Pages of the preloaded application."""
+        """Pages of the application."""
         return pages_for(self.arguments["app_bytes"])
+
+    @property
+    def shared_pages(self) -> int:
+        """Those that workers share at their start."""
+        return self.pages if self.arguments["preload"] else 0
 
     @property
     def workers(self) -> int:
@@ -69,12 +79,29 @@ class Web:
         """Pages that a worker has for itself at its start, page tables included."""
         heap = pages_for(self.arguments["worker_heap_bytes"])
         own = heap + page_table_pages(self.pages) + page_table_pages(heap)
-        return own + (self.pages if self.setting.fork == "eager" else 0)
+        alone = self.setting.fork == "eager" or not self.shared_pages
+        return own + (self.pages if alone else 0)
 
     @property
     def requests(self) -> float:
         """Requests that a worker is offered while the server runs, on average."""
         return float(self.arguments["requests_per_s"] * self.arguments["duration_ns"] / S)
+
+    @property
+    def life(self) -> float:
+        """Requests that a worker serves in its life, on average."""
+        most = self.arguments["max_requests"] + self.jitter / 2
+        return min(self.requests, most) if self.recycled else self.requests
+
+    @property
+    def jitter(self) -> int:
+        """Most requests that are added to a worker's life."""
+        return int(self.arguments["max_requests"] and self.arguments["max_requests_jitter"])
+
+    def leaked(self, requests: float) -> float:
+        """Return the pages that so many requests leave behind, page tables included."""
+        pages = requests * self.arguments["leak_bytes"] / PAGE_BYTES
+        return float(pages + (page_table_pages(math.ceil(pages)) if pages else 0))
 
     @property
     def recycled(self) -> bool:
@@ -98,6 +125,8 @@ class Web:
 
         Both regions begin at page 0: what collections write is not hit again elsewhere.
         """
+        if not self.shared_pages or self.setting.fork == "eager":
+            return 0.0
         keys = ("hot_fraction", "hot_share", "collected_fraction")
         hot_fraction, hot_share, fraction = (self.arguments[key] for key in keys)
         writes = requests * self.arguments["eroded_pages"]
@@ -114,9 +143,10 @@ class Web:
 
 def _memory(web: Web) -> list[Form]:
     labels = ("eroded in a worker's life", "memory when eroded")
+    own = web.workers * web.own_pages
     private = f"{pages_text(web.own_pages)} a worker, page tables included"
     told = [
-        Form("private from the start", private, web.pages + web.workers * web.own_pages * 0.98,
+        Form("private from the start", private, web.shared_pages + 0.98 * own,
              metric("memory_need_bytes", "total", per=PAGE_BYTES), holds="at least",
              beside=web.workers * OTHER_TABLES)
     ]  # fmt: skip
@@ -126,9 +156,14 @@ def _memory(web: Web) -> list[Form]:
         told += [no_form(label, why) for label in labels]
     else:
         told += _erosion(web)
-    most = web.pages + web.workers * (web.own_pages + web.pages)
+    most = web.shared_pages + web.workers * (web.own_pages + web.shared_pages)
     if web.setting.fork == "eager":
-        most -= web.workers * web.pages
+        most -= web.workers * web.shared_pages
+    if web.arguments["leak_bytes"]:
+        requests = web.requests + CHANCE * max(1.0, web.spread)
+        if web.recycled:
+            requests = min(requests, web.arguments["max_requests"] + web.jitter)
+        most += web.workers * math.ceil(web.leaked(requests) + LEAK_EDGE_PAGES)
     return [
         *told,
         Form("ceiling", pages_text(most), most,
@@ -144,6 +179,10 @@ def _not_served(web: Web) -> str:
         return f"requests take more than {BUSY:.0%} of the CPUs, so they queue"
     if web.arguments["requests_per_s"] * web.arguments["request_cpu_ns"] / S > BUSY:
         return f"requests take a worker more than {BUSY:.0%} of its time"
+    if web.arguments["leak_bytes"] and (
+        web.setting.huge or web.setting.folio_sizes or web.setting.fills
+    ):
+        return "what leaks takes more than it writes to"
     if web.setting.whole_copies:
         return "before 5.8 the first write to a huge page copies all 2 MiB of it"
     return ""
@@ -151,30 +190,29 @@ def _not_served(web: Web) -> str:
 
 def _erosion(web: Web) -> list[Form]:
     """Return the forms of a server that serves what it is offered."""
-    requests, every = web.requests, web.arguments["collect_every"]
-    if web.recycled:
-        requests = min(requests, float(web.arguments["max_requests"]))
+    requests, every = web.life, web.arguments["collect_every"]
     collects = _share_that_collects(web, requests)
     eroded = collects * web.eroded(requests, collects=True)
     eroded += (1.0 - collects) * web.eroded(requests, collects=False)
-    if web.setting.fork == "eager":
-        eroded = 0.0
-    spread = 0.0 if web.requests > requests else max(1.0, web.spread)
+    spread = web.jitter / 12**0.5 if web.requests > requests else max(1.0, web.spread)
     up = web.eroded(requests + spread, collects=collects > 0.5)
     down = web.eroded(max(0.0, requests - spread), collects=collects > 0.5)
     jump = web.pages * (collects * (1.0 - collects)) ** 0.5 if every else 0.0
     chance = CHANCE * ((up - down) / 2 + jump + max(1.0, eroded) ** 0.5)
     most = web.requests < requests + CHANCE * max(1.0, web.spread)  # some end early
-    full = web.pages + web.workers * (web.own_pages + eroded)
+    full = web.shared_pages + web.workers * (web.own_pages + eroded + web.leaked(requests))
+    leaks = CHANCE * spread * web.arguments["leak_bytes"] / PAGE_BYTES
+    if web.arguments["leak_bytes"]:
+        leaks += LEAK_EDGE_PAGES
     return [
         Form(
             "eroded in a worker's life",
-            f"{pages_text(eroded)}, {eroded / web.pages:.1%} of it",
+            f"{pages_text(eroded)}, {eroded / web.pages:.1%} of it" if eroded else "nothing",
             eroded,
             lambda document, name: _eroded_copies(document, name, web),
             holds="at most" if most and web.recycled else "about",
             within=0.01,
-            beside=(OTHER_PAGES if web.setting.fork == "eager" else 0) + chance,
+            beside=(0 if eroded else OTHER_PAGES) + chance,
         ),
         Form(
             "memory when eroded",
@@ -183,7 +221,8 @@ def _erosion(web: Web) -> list[Form]:
             metric("memory_need_bytes", "total", per=PAGE_BYTES),
             holds="at most" if web.recycled or web.setting.fork == "on_demand" else "about",
             within=0.01,
-            beside=web.workers**0.5 * chance + (web.workers + 1) * (OTHER_PAGES + OTHER_TABLES),
+            beside=web.workers**0.5 * (chance + leaks)
+            + (web.workers + 1) * (OTHER_PAGES + OTHER_TABLES),
         ),
     ]
 
@@ -193,7 +232,7 @@ def _share_that_collects(web: Web, requests: float) -> float:
     every = web.arguments["collect_every"]
     if not every:
         return 0.0
-    if web.arguments["max_requests"] and requests >= web.arguments["max_requests"]:
+    if web.recycled and not web.jitter and requests >= web.arguments["max_requests"]:
         return float(requests >= every)
     if web.arguments["arrivals"] == "fixed":
         return 0.5 if abs(requests - every) <= 1 else float(requests >= every)
@@ -206,5 +245,6 @@ def _eroded_copies(document: Document, name: str, web: Web) -> float:
     lives = [(r["requests"][0], r["eroded_copies"][0]) for r in records if "requests" in r]
     if not lives:
         raise LookupError("no worker has ended")
-    full = [copies for served, copies in lives if served == web.arguments["max_requests"]]
+    most = web.arguments["max_requests"]
+    full = [copies for served, copies in lives if most and served >= most]
     return float(mean(full or [copies for _, copies in lives]))

@@ -184,6 +184,42 @@ def test_collections_write_to_what_is_not_frozen(fake_process):
         assert len(collected) == child.records["requests"][0] // 40
 
 
+def test_without_preloading_each_worker_loads_the_application_for_itself(fake_process):
+    process = run_web(fake_process, preload=False, worker_heap_bytes=0)
+    assert not process.said("mmap", "write")
+    assert len(process.children) == 2
+    for child in process.children:
+        _, region, how = child.said("write")[0]
+        assert (region.pages, how["pages"], how["arrivals"]) == (256, 256, None)
+        assert all(where == region for _, where, _ in child.said("write"))
+
+
+def test_workers_with_jitter_do_not_all_end_after_as_many_requests(fake_process):
+    process = run_web(fake_process, requests_per_s=200, max_requests=100, max_requests_jitter=50)
+    lives = [child.records["requests"][0] for child in process.children]
+    full = [served for served in lives if served >= 100]
+    assert len(full) > 15
+    assert 100 <= min(full) < 110
+    assert 140 < max(full) <= 150
+    assert sum(full) / len(full) == pytest.approx(125, abs=12)
+
+
+@pytest.mark.parametrize("leak_bytes", [100, 3000, 5000, 2 * MIB])
+def test_a_leak_grows_with_the_requests(fake_process, leak_bytes):
+    process = run_web(
+        fake_process, leak_bytes=leak_bytes, worker_heap_bytes=0, max_requests=30, requests_per_s=9
+    )
+    for child in process.children:
+        lost = [(r, how) for _, r, how in child.said("write") if how["arrivals"] is None]
+        pages = [(r.start_vpn + h["first"], h["pages"]) for r, h in lost]
+        written = [page + n for page, many in pages for n in range(many)]
+        assert (
+            len(set(written))
+            == len(written)
+            == -(-child.records["requests"][0] * leak_bytes // 4096)
+        )
+
+
 def test_a_refused_worker_is_tried_again(fake_process):
     process = run_web(fake_process, refuse=[("fork", Errno.EAGAIN)])
     assert process.records["forks_refused"] == [1]
