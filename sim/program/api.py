@@ -12,7 +12,7 @@ catch it ends as ``failed: ENOMEM`` (or whatever was refused).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from sim.program.patterns import SEQUENTIAL
@@ -32,7 +32,6 @@ Verb: TypeAlias = Generator[Any, Any, T]
 
 Program: TypeAlias = Callable[..., Generator[Any, Any, None]]
 """A generator function whose first argument is a `Process`."""
-
 
 OOM_KILLED_STATUS = -9
 """`Exited.status` of a child that the out-of-memory killer ended (SIGKILL is 9)."""
@@ -76,6 +75,14 @@ class Thread:
 
     pid: Pid
     name: str
+
+
+@dataclass(slots=True, eq=False)
+class Mutex:
+    """A lock that threads of a process share: who has it, and who waits for it."""
+
+    owner: Any = None
+    waiting: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,10 @@ class Process(Protocol):
     @property
     def name(self) -> str:
         """Its name: ``parent/ordinal`` unless it was given one."""
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs the machine has (``get_nprocs``)."""
 
     # -- memory -----------------------------------------------------------------------
 
@@ -292,15 +303,11 @@ class Process(Protocol):
     def prctl(self, option: str, value: int) -> Verb[None]:
         """Change an attribute; takes no time.
 
-        ``thp_disable``: with 1 this process, its children and what they exec have neither huge
-        pages nor large folios, whatever they ask for; 0 undoes it.
+        ``thp_disable``: with 1, this process, its children and what they exec have no large folios.
         """
 
     def oom_score_adj(self, value: int) -> Verb[None]:
-        """Write `value`, -1000 to 1000, to ``/proc/self/oom_score_adj``; takes no time.
-
-        Children born from now on begin with it.  -1000: the out-of-memory killer never takes it.
-        """
+        """Write -1000 (never killed) to 1000 to ``/proc/self/oom_score_adj``; takes no time."""
 
     # -- time -------------------------------------------------------------------------
 
@@ -360,6 +367,12 @@ class Process(Protocol):
 
     def join(self, thread: Thread) -> Verb[None]:
         """Wait until `thread` has ended; at once if it has."""
+
+    def lock(self, mutex: Mutex) -> Verb[None]:
+        """Take a lock; wait for it if another thread has it, first come, first served."""
+
+    def unlock(self, mutex: Mutex) -> Verb[None]:
+        """Give back a lock that this thread has taken; takes no time."""
 
     def child_exited(self, child: Child) -> bool:
         """Whether `child` has ended and waits to be reaped.  Takes no simulated time."""

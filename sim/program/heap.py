@@ -16,19 +16,24 @@ A program with a heap, and a child that has it too::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.alloc.calls import Brk, Dontneed, Mmap, Mremap, Munmap, Protect
 from sim.alloc.glibc.malloc import GlibcMalloc
 from sim.base.errors import Refused
 from sim.base.units import PAGE_BYTES, Vpn
-from sim.program.api import Region
+from sim.program.api import Mutex, Region
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sim.alloc.calls import Call, Operation
     from sim.alloc.models import Allocator
     from sim.program.api import Process, Verb
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,20 @@ class Block:
         return _region(self.address, self.size_bytes)
 
 
+@dataclass(slots=True)
+class _Shared:
+    """What threads of a process share besides the model: the lock, and how many they are."""
+
+    mutex: Mutex = field(default_factory=Mutex)
+    threads: int = 0
+
+
 class Heap:
     """The heap of a process.  A child's is a `Heap` too, made from `model.fork()`.
 
     Take that fork where the process forks: it is what the heap looks like at that moment.
+
+    Threads share it: each has a `Heap` of its own, made by `of_thread`, and they take turns.
 
     Parameters
     ----------
@@ -58,34 +73,69 @@ class Heap:
     """
 
     def __init__(self, task: Process, model: Allocator | None = None) -> None:
-        self.model = GlibcMalloc() if model is None else model
+        self.model = GlibcMalloc(cpus=task.cpus) if model is None else model
         self.model.clock = lambda: task.now_ns
         self._task = task
+        self._thread = 0
+        self._shared = _Shared()
+
+    def of_thread(self, task: Process) -> Heap:
+        """Return the same heap as another thread of the process uses it; once for each thread."""
+        other = Heap(task, self.model)
+        other._shared = self._shared
+        self._shared.threads += 1
+        other._thread = self._shared.threads
+        return other
+
+    def end_thread(self) -> Verb[None]:
+        """Do what the end of a thread does: free what it kept, leave its arena to others."""
+        yield from self._run(self.model.end_thread(self._thread))
+
+    def fork(self) -> Allocator:
+        """Return the heap as a child has it that is forked now; see `alone`."""
+        return self.model.fork(self._thread)
+
+    def alone(self, work: Callable[[], Verb[_T]]) -> Verb[_T]:
+        """Do work while no other thread is in malloc, as the library itself does a fork."""
+        if not self._shared.threads:
+            return (yield from work())
+        yield from self._task.lock(self._shared.mutex)
+        try:
+            result = yield from work()
+        except Refused:
+            yield from self._task.unlock(self._shared.mutex)
+            raise
+        yield from self._task.unlock(self._shared.mutex)
+        return result
 
     def malloc(self, size_bytes: int) -> Verb[Block]:
         """Allocate; raises `Refused` (ENOMEM) as `Process.mmap` does, and so do the others."""
-        address = yield from self._run(self.model.malloc(size_bytes))
+        address = yield from self._run(self.model.malloc(size_bytes, thread=self._thread))
         return Block(address, size_bytes)
 
     def calloc(self, size_bytes: int) -> Verb[Block]:
         """Allocate zeroed memory."""
-        address = yield from self._run(self.model.calloc(size_bytes))
+        address = yield from self._run(self.model.calloc(size_bytes, thread=self._thread))
         return Block(address, size_bytes)
 
     def realloc(self, block: Block, size_bytes: int) -> Verb[Block]:
         """Resize an allocation; `block` must not be used any more."""
-        address = yield from self._run(self.model.realloc(block.address, size_bytes))
+        work = self.model.realloc(block.address, size_bytes, thread=self._thread)
+        address = yield from self._run(work)
         return Block(address, size_bytes)
 
     def free(self, block: Block) -> Verb[None]:
         """Free an allocation."""
-        yield from self._run(self.model.free(block.address))
+        yield from self._run(self.model.free(block.address, thread=self._thread))
 
     def trim(self) -> Verb[None]:
         """Give free memory back to the system (malloc_trim)."""
-        yield from self._run(self.model.trim())
+        yield from self._run(self.model.trim(thread=self._thread))
 
     def _run(self, work: Operation[Any]) -> Verb[Any]:
+        return (yield from self.alone(lambda: self._begun(work)))
+
+    def _begun(self, work: Operation[Any]) -> Verb[Any]:
         if not self.model.begun:
             yield from self._drive(self.model.begin())
         return (yield from self._drive(work))

@@ -128,6 +128,10 @@ TABLE: dict[str, Row] = {
     ),
     "truth/test_kernel_stacks.py": Row((needs.linux,)),
     "truth/test_kernel_vfork_holds.py": Row((needs.driver,)),
+    "truth/test_malloc_in_threads.py": Row((needs.driver, needs.calm), (RELEASE, GLIBC)),
+    "truth/test_malloc_in_threads.py::test_one_arena_for_all_would_be_noticed": Row(
+        (needs.driver, needs.calm), ()
+    ),
     "truth/test_malloc_libraries.py": Row((needs.driver, needs.calm), (RELEASE, GLIBC)),
     "truth/test_mappings_of_the_kernel.py": Row((needs.linux, needs.huge_pages)),
     "truth/test_mappings_of_the_kernel.py::test_mappings_of_files_begin_where_the_simulated_machine_"

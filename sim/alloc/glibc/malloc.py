@@ -28,6 +28,9 @@ TOP_PAD_BYTES: Final = 128 * KIB
 MOST_MAPPED: Final = 65536
 TCACHE_COUNT: Final = 7
 ARENAS_PER_CPU: Final = 8
+LEAST_ARENAS: Final = 9
+"""So many may come to be before CPUs are counted (``arena_test`` is 8, and the limit is looked at
+when there are more)."""
 CHUNK_START_BYTES: Final = 48
 """What malloc_trim keeps of a free chunk: its header and links."""
 
@@ -49,7 +52,9 @@ class GlibcMalloc:
     tcache_count
         How many free chunks of a size a thread keeps.
     cpus
-        They limit the number of arenas.
+        They limit the number of arenas: eight each.
+    arena_max
+        How many arenas there may be (``MALLOC_ARENA_MAX``); 0: as many as `cpus` allow.
     """
 
     begun = True
@@ -65,6 +70,7 @@ class GlibcMalloc:
         dynamic: bool = True,
         tcache_count: int = TCACHE_COUNT,
         cpus: int = 1,
+        arena_max: int = 0,
     ) -> None:
         self._made_with: dict[str, Any] = {
             "mmap_threshold": mmap_threshold,
@@ -74,6 +80,7 @@ class GlibcMalloc:
             "dynamic": dynamic,
             "tcache_count": tcache_count,
             "cpus": cpus,
+            "arena_max": arena_max,
         }
         self.trace = Trace()
         self.mmap_threshold = mmap_threshold
@@ -82,7 +89,7 @@ class GlibcMalloc:
         self.mmap_max = mmap_max
         self.dynamic = dynamic
         self.tcache_count = tcache_count
-        self.most_arenas = max(ARENAS_PER_CPU, ARENAS_PER_CPU * cpus)
+        self.most_arenas = arena_max or max(LEAST_ARENAS, ARENAS_PER_CPU * cpus)
         self._mapped: dict[int, int] = {}
         self._main = MainArena(self)
         self._arenas: list[Arena] = [self._main]

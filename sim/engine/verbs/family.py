@@ -16,7 +16,7 @@ from sim.machine.layout.fields import Child as ChildRow
 from sim.machine.layout.fields import Demand, Exec, Nothing
 from sim.machine.layout.fields import Image as ImageRow
 from sim.observe.histogram import FORK, VFORK
-from sim.program.api import Child, Exited, Image, Thread
+from sim.program.api import Child, Exited, Image, Mutex, Thread
 from sim.program.image import SPAWN_STACK_PAGES
 
 if TYPE_CHECKING:
@@ -242,6 +242,27 @@ class Family:
         other = self._task.group.threads.get(thread.pid)
         if other is not None:
             yield from self._calls.wait(f"its thread {other.name} to end", other.gone, other)
+
+    def lock(self, mutex: Mutex) -> Verb:
+        """Take a lock that threads of this process share; see `sim.program.api.Process.lock`."""
+        if not isinstance(mutex, Mutex):
+            raise TypeError(f"lock takes a Mutex, not {shown(mutex)}")
+        if mutex.owner is None:
+            mutex.owner = self._task
+            return
+        turn = self._clock.event()
+        mutex.waiting.append((self._task, turn))
+        yield from self._calls.wait("a lock", turn, mutex.owner)
+
+    def unlock(self, mutex: Mutex) -> Verb:
+        """Give a lock back to who has waited longest, if anybody has."""
+        if mutex.owner is not self._task:
+            raise Refused(Errno.EINVAL, "unlock", "another thread has it, or nobody")
+        mutex.owner = None
+        if mutex.waiting:
+            mutex.owner, turn = mutex.waiting.pop(0)
+            turn.succeed()
+        yield from ()
 
     # -- how tasks are built --------------------------------------------------------------------
 

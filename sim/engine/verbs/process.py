@@ -72,6 +72,7 @@ class Process:
         self.exec, self.begin_image, self.exit = family.exec, family.begin_image, family.exit
         self.wait, self.child_exited = family.wait, family.child_exited
         self.thread, self.join = family.thread, family.join
+        self.lock, self.unlock = family.lock, family.unlock
         attributes = Attributes(calls, system.machine)
         self.prctl, self.oom_score_adj = attributes.prctl, attributes.oom_score_adj
 
@@ -79,6 +80,11 @@ class Process:
     def now_ns(self) -> int:
         """Simulated time."""
         return self.system.clock.now_ns
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs the machine has."""
+        return int(self.system.machine.host.cpus)
 
     # -- time ---------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from sim.program.declared import Uncertain
 from sim.program.offer import program as offered
 from sim.program.patterns import Uniform
 from sim.program.steps.grammar import normal_image
-from sim.program.steps.runner import said_image
+from sim.program.steps.meant import said_image
 
 if TYPE_CHECKING:
     from collections.abc import Generator

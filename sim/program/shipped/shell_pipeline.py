@@ -11,7 +11,7 @@ from sim.program.offer import program as offered
 from sim.program.patterns import Every
 from sim.program.shipped.build_storm import SpawnMethod, spawn
 from sim.program.steps.grammar import normal_image
-from sim.program.steps.runner import said_image
+from sim.program.steps.meant import said_image
 
 if TYPE_CHECKING:
     from collections.abc import Generator

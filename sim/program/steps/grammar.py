@@ -125,7 +125,10 @@ def _child_steps(value: Any, path: Path, scope: Scope) -> list[Any]:
 
 @reads("steps")
 def _thread_steps(value: Any, path: Path, scope: Scope) -> list[Any]:
-    return _read_steps(value, path, scope.inherited(is_thread=True))
+    thread = scope.inherited()
+    steps = _read_steps(value, path, thread)
+    scope.mover = thread.mover  # it is one break, whoever moves it
+    return steps
 
 
 @reads("steps")
@@ -244,6 +247,8 @@ VERBS: Final[dict[str, Verb]] = {
     "wait": Verb({"child": a_child}, bare="child"),
     "thread": Verb({"name": a_name, "steps": _thread_steps}, required=("steps",), bare="steps"),
     "join": Verb({"thread": a_thread}, required=("thread",), bare="thread"),
+    "lock": Verb({"name": a_name}, required=("name",), bare="name"),
+    "unlock": Verb({"name": a_name}, required=("name",), bare="name"),
     "exit": Verb({"status": whole(0, 255)}, defaults={"status": 0}, bare="status"),
     "repeat": Verb({"times": whole(0), "steps": _repeated_steps}, required=("times", "steps")),
     "prctl": Verb({"option": AN_OPTION, "value": whole(0, 1)}, required=("option", "value")),

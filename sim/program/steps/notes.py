@@ -102,9 +102,7 @@ def settle_image(arguments: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _take_note_of_break(verb: str, path: Path, scope: Scope) -> None:
-    """Check that only one moves the program break, and that it is no thread's malloc."""
-    if verb in HEAP_VERBS and scope.is_thread:
-        raise StepsError(path, "malloc is not simulated in threads; let their process do it")
+    """Check that only one moves the program break."""
     mover = "sbrk" if verb == "sbrk" else "malloc"
     if scope.mover not in ("", mover):
         raise StepsError(path, "a process uses either `sbrk` or malloc: both move its break")

@@ -20,7 +20,6 @@ class Scope:
     children: set[str] = field(default_factory=set)
     threads: set[str] = field(default_factory=set)
     mover: str = ""  # who moves the program break: `sbrk` or `malloc`
-    is_thread: bool = False
     depth: int = 0
     again: bool = False  # in the second round of a `repeat`
 
@@ -39,13 +38,12 @@ class Scope:
         for one in fields(self):
             setattr(self, one.name, getattr(other, one.name))
 
-    def inherited(self, *, is_thread: bool = False) -> Scope:
+    def inherited(self) -> Scope:
         """Return what a child, or a thread, knows when it begins."""
         return Scope(
             dict(self.regions),
             set(self.blocks),
             mover=self.mover,
-            is_thread=is_thread,
             depth=self.depth + 1,
             again=self.again,
         )

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from sim.alloc.glibc.malloc import GlibcMalloc
 from sim.alloc.models import MODELS
-from sim.base.units import in_base_units
-from sim.program.api import Image
+from sim.base.units import Range, in_base_units
+from sim.program.api import Mutex
 from sim.program.arrivals import poisson
 from sim.program.heap import Heap
 from sim.program.offer import program
-from sim.program.patterns import SEQUENTIAL, Every, HotCold, Listed, Pattern, Uniform
+from sim.program.patterns import Every
+from sim.program.signature import checked_by
 from sim.program.steps.errors import StepsError
 from sim.program.steps.grammar import check_steps, normal_steps
+from sim.program.steps.meant import allocates_in_thread, said_image, said_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -28,12 +31,23 @@ if TYPE_CHECKING:
 __all__ = ["StepsError", "check_steps", "normal_steps", "steps"]
 
 
+def _check(arguments: Mapping[str, Any]) -> None:
+    if arguments["malloc"] == "glibc":
+        return
+    if arguments["malloc_arena_max"]:
+        raise ValueError("`malloc_arena_max` is glibc's; leave it out, or write `malloc: glibc`")
+    if allocates_in_thread(arguments["steps"]):
+        raise ValueError("in threads only glibc's malloc is simulated; write `malloc: glibc`")
+
+
 @program("steps")
+@checked_by(_check)
 def steps(
     task: Process,
     *,
     steps: Annotated[list[Any], normal_steps],
     malloc: Literal["glibc", "jemalloc"] = "glibc",
+    malloc_arena_max: Annotated[int, Range(0, 100_000)] = 0,
 ) -> Generator[Any, Any, None]:
     """Do what a list of steps says, in order, then exit.
 
@@ -70,6 +84,7 @@ def steps(
     wait           child; without it, any child
     thread         steps of the thread; name
     join           thread
+    lock, unlock   name: of a lock that the threads of a process share
     exit           status
     repeat         times, steps
     prctl          option (thp_disable), value (0, 1)
@@ -91,8 +106,14 @@ def steps(
         The list.
     malloc
         Whose malloc it is.
+    malloc_arena_max
+        How many arenas glibc's may have (``MALLOC_ARENA_MAX``); 0: eight for each CPU.
     """
-    yield from _Runner(task, {}, {}, MODELS[malloc]()).run(normal_steps(in_base_units(steps)))
+    if malloc == "glibc":
+        model: Allocator = GlibcMalloc(cpus=task.cpus, arena_max=malloc_arena_max)
+    else:
+        model = MODELS[malloc]()
+    yield from _Runner(task, Heap(task, model)).run(normal_steps(in_base_units(steps)))
 
 
 class _Runner:
@@ -101,14 +122,15 @@ class _Runner:
     def __init__(
         self,
         task: Process,
-        regions: dict[str, Region],
-        blocks: dict[str, Block],
-        model: Allocator,
+        heap: Heap,
+        regions: Mapping[str, Region] | None = None,
+        blocks: Mapping[str, Block] | None = None,
     ) -> None:
         self._task = task
-        self._regions = regions
-        self._blocks = blocks
-        self._heap = Heap(task, model)
+        self._heap = heap
+        self._regions = dict(regions or {})
+        self._blocks = dict(blocks or {})
+        self._mutexes: dict[str, Mutex] = {}
         self._children: dict[str, Child] = {}
         self._threads: dict[str, Thread] = {}
         self._started: dict[str, int] = {}
@@ -210,18 +232,27 @@ class _Runner:
         yield from self._task.sleep_until(time)
 
     def _fork(self, steps: list[Any], name: str | None = None) -> Generator[Any, Any, None]:
-        child = yield from self._task.fork(
-            _run_child, steps, *self._inheritance(), name=self._full_name(name)
-        )
-        self._note_child(name, child)
+        def forked() -> Generator[Any, Any, Child]:
+            return (
+                yield from self._task.fork(
+                    _run_child,
+                    steps,
+                    self._heap.fork(),
+                    self._regions,
+                    self._blocks,
+                    name=self._full_name(name),
+                )
+            )
+
+        self._note_child(name, (yield from self._heap.alone(forked)))
 
     def _vfork(self, steps: list[Any], name: str | None = None) -> Generator[Any, Any, None]:
         child = yield from self._task.vfork(
             _run_child,
             steps,
-            dict(self._regions),
-            dict(self._blocks),
             self._heap.model,  # borrowed, as the memory that it manages
+            self._regions,
+            self._blocks,
             name=self._full_name(name),
         )
         self._note_child(name, child)
@@ -233,8 +264,6 @@ class _Runner:
             said_image(image),
             _run_child,
             steps,
-            {},
-            {},
             self._heap.model.anew(),
             name=self._full_name(name),
         )
@@ -251,15 +280,34 @@ class _Runner:
 
     def _thread(self, steps: list[Any], name: str | None = None) -> Generator[Any, Any, None]:
         thread = yield from self._task.thread(
-            _run_child,
+            self._run_thread,
             steps,
-            self._regions,
-            self._blocks,
-            self._heap.model,
+            dict(self._regions),
+            dict(self._blocks),
             name=self._full_name(name),
         )
         if name is not None:
             self._threads[name] = thread
+
+    def _run_thread(
+        self,
+        task: Process,
+        steps: list[Any],
+        regions: dict[str, Region],
+        blocks: dict[str, Block],
+    ) -> Generator[Any, Any, None]:
+        """Do the steps of a thread, which knows what was known when it was started."""
+        heap = self._heap.of_thread(task)
+        thread = _Runner(task, heap, regions, blocks)
+        thread._mutexes = self._mutexes
+        yield from thread.run(steps)
+        yield from heap.end_thread()
+
+    def _lock(self, name: str) -> Generator[Any, Any, None]:
+        yield from self._task.lock(self._mutexes.setdefault(name, Mutex()))
+
+    def _unlock(self, name: str) -> Generator[Any, Any, None]:
+        yield from self._task.unlock(self._mutexes.setdefault(name, Mutex()))
 
     def _join(self, thread: str) -> Generator[Any, Any, None]:
         yield from self._task.join(self._threads[thread])
@@ -280,9 +328,6 @@ class _Runner:
     def _mark(self, kind: str) -> Generator[Any, Any, None]:
         self._task.mark(kind)
         yield from ()
-
-    def _inheritance(self) -> tuple[dict[str, Region], dict[str, Block], Allocator]:
-        return dict(self._regions), dict(self._blocks), self._heap.model.fork()
 
     def _full_name(self, name: str | None) -> str | None:
         """Return a name no sibling has: a child started again gets a number."""
@@ -310,7 +355,7 @@ class _Runner:
     ) -> dict[str, Any]:
         if region in self._blocks:  # which may lie in one page less than the grammar takes it to
             pages = max(0, min(pages, self._regions[region].pages - first))
-        chosen, accesses = _pattern(pattern, pages)
+        chosen, accesses = said_pattern(pattern, pages)
         requests = accesses // per_request
         return {
             "first": first,
@@ -340,35 +385,8 @@ class _Runner:
 def _run_child(
     task: Process,
     steps: list[Any],
-    regions: dict[str, Region],
-    blocks: dict[str, Block],
     model: Allocator,
+    regions: Mapping[str, Region] | None = None,
+    blocks: Mapping[str, Block] | None = None,
 ) -> Generator[Any, Any, None]:
-    yield from _Runner(task, regions, blocks, model).run(steps)
-
-
-def said_image(said: str | Mapping[str, Any]) -> str | Image:
-    """Return what `Process.exec` takes, from arguments in a list of steps or `normal_image`."""
-    if isinstance(said, str):
-        return said
-    if "program" in said:
-        return str(said["program"])
-    return Image(
-        text_bytes=said["text"],
-        data_bytes=said["data"],
-        bss_bytes=said["bss"],
-        stack_bytes=said["stack"],
-        touched=said["touched"],
-        file=said.get("file", ""),
-    )
-
-
-def _pattern(said: str | dict[str, Any], pages: int) -> tuple[Pattern, int]:
-    """Return a pattern and how many accesses it makes to a range of `pages`."""
-    if isinstance(said, str):
-        return SEQUENTIAL, pages
-    if "uniform" in said:
-        return Uniform(said["uniform"]), said["uniform"]
-    if "listed" in said:
-        return Listed(np.array(said["listed"], dtype=np.int64)), len(said["listed"])
-    return HotCold(**said["hot_cold"]), said["hot_cold"]["count"]
+    yield from _Runner(task, Heap(task, model), regions, blocks).run(steps)

@@ -17,7 +17,7 @@ from sim.program.shipped.redis_heap import redis_heap
 from sim.program.shipped.redis_saver import CHUNK_PAGES, STRETCHES, frees_strings, gives_back
 from sim.program.shipped.redis_version import does
 from sim.program.steps.grammar import normal_image
-from sim.program.steps.runner import said_image
+from sim.program.steps.meant import said_image
 from sim.scenario.effort.amount import Amount
 from sim.scenario.forms.prefork_web import Web
 from sim.scenario.forms.redis import data_pages, dump_of

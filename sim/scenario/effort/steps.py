@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import in_base_units, pages_for
 from sim.program.presets import program_image
 from sim.program.steps.grammar import normal_steps
-from sim.program.steps.runner import said_image
+from sim.program.steps.meant import said_image
 from sim.scenario.effort.amount import Amount
 from sim.scenario.effort.programs import LIFE
 
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from sim.scenario.forms.setting import Setting
 
-_FREE: Final = ("mark", "sleep", "sleep_until", "exit", "join", "prctl", "oom_score_adj")
+_FREE: Final = (
+    "mark",
+    "sleep",
+    "sleep_until",
+    "exit",
+    "join",
+    "prctl",
+    "oom_score_adj",
+    "lock",
+    "unlock",
+)
 """Steps that ask the kernel for nothing."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sim.base.units import PAGE_BYTES, format_duration, pages_for
 from sim.program.presets import program_image
 from sim.program.steps.grammar import normal_image
-from sim.program.steps.runner import said_image
+from sim.program.steps.meant import said_image
 from sim.scenario.forms.figures import (
     OTHER_PAGES,
     children,

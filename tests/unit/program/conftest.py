@@ -32,6 +32,8 @@ class FakeProcess:
         self._next_vpn = 512
         self._written = 0
 
+    cpus = 2
+
     def run(self, program, *args, **kwargs):
         try:
             for event in program(self, *args, **kwargs):

@@ -120,6 +120,26 @@ def test_redis_without_writes_or_saves(fake_process):
     assert not process.children
 
 
+def saves_of(process):
+    return [time_ns for time_ns, kind in process.marks if kind == "save_start"]
+
+
+def test_copies_save_together_or_each_at_a_time_of_its_own(fake_process):
+    firsts, ends = [], []
+    for name in ("r.1", "r.2", "r.3", "r.4", "r.5", "r.6"):
+        small = {"dataset_bytes": 8 * MIB, "save_speed_bytes_per_s": 80 * MIB, "save_every_ns": S}
+        process = fake_process(name).run(PROGRAMS["redis"], phase="random", saves=2, **small)
+        first, second = saves_of(process)
+        firsts.append(first)
+        assert S < second - first < 1.3 * S
+        ends.append(process.now_ns)
+    assert 0 < min(firsts) < 0.5 * S < max(firsts) < S
+    assert max(ends) - min(ends) < 0.15 * S  # all are there while others save
+    assert min(ends) >= 2 * S
+    together = run_redis(fake_process, saves=1)
+    assert saves_of(together)[0] == pytest.approx(S, rel=0.01)
+
+
 def test_redis_replays_a_file(fake_process, tmp_path):
     file = tmp_path / "times"
     file.write_text("1 ms\n900 ms\n1500 ms\n")

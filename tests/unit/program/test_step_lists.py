@@ -7,7 +7,8 @@ from sim.base.units import KIB, MS, in_base_units
 from sim.program.api import Image
 from sim.program.patterns import Every, HotCold, Listed, Uniform
 from sim.program.steps.grammar import VERBS, normal_image
-from sim.program.steps.runner import StepsError, check_steps, normal_steps, said_image, steps
+from sim.program.steps.meant import said_image
+from sim.program.steps.runner import StepsError, check_steps, normal_steps, steps
 from sim.program.steps.words import ELSEWHERE
 
 A = {"mmap": {"name": "A", "size": "8 KiB"}}
