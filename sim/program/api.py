@@ -301,13 +301,13 @@ class Process(Protocol):
     # -- what the kernel knows of this process ------------------------------------------
 
     def prctl(self, option: str, value: int) -> Verb[None]:
-        """Change an attribute; takes no time.
-
-        ``thp_disable``: with 1, this process, its children and what they exec have no large folios.
-        """
+        """Change an attribute.  ``thp_disable`` 1: no large folios, for its children neither."""
 
     def oom_score_adj(self, value: int) -> Verb[None]:
         """Write -1000 (never killed) to 1000 to ``/proc/self/oom_score_adj``; takes no time."""
+
+    def nice(self, increment: int) -> Verb[int]:
+        """Add to the nice value, -20 to 19, of this process, from its next wait or switch on."""
 
     # -- time -------------------------------------------------------------------------
 
@@ -372,7 +372,7 @@ class Process(Protocol):
         """Take a lock; wait for it if another thread has it, first come, first served."""
 
     def unlock(self, mutex: Mutex) -> Verb[None]:
-        """Give back a lock that this thread has taken; takes no time."""
+        """Give back a lock that this thread has taken."""
 
     def child_exited(self, child: Child) -> bool:
         """Whether `child` has ended and waits to be reaped.  Takes no simulated time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import Errno, Refused
 from sim.engine.streams import whole
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from sim.engine.verbs.calls import Calls, Verb
     from sim.machine.machine import Machine
 
-MOST_ADJ = 1000
+MOST_ADJ: Final = 1000
+LEAST_NICE: Final = -20
+NICE_RANGE: Final = 39
 
 
 class Attributes:
@@ -29,6 +31,15 @@ class Attributes:
         space = int(m.tasks[self._task.row].space)
         m.spaces[space].thp_disabled = whole("prctl", "value", value, 0, 1)
         yield from ()
+
+    def nice(self, increment: int) -> Verb:
+        """Add to the nice value of the process, within its bounds; see `Process.nice`."""
+        increment = whole("nice", "increment", increment, -NICE_RANGE, NICE_RANGE)
+        nice = int(self._machine.process_of(self._task.row).nice) + increment
+        nice = max(LEAST_NICE, min(LEAST_NICE + NICE_RANGE, nice))
+        self._machine.set_nice(self._task.row, nice)
+        yield from ()
+        return nice
 
     def oom_score_adj(self, value: int) -> Verb:
         """Change by how much the killer prefers it; see `Process.oom_score_adj`."""

@@ -75,6 +75,7 @@ class Process:
         self.lock, self.unlock = family.lock, family.unlock
         attributes = Attributes(calls, system.machine)
         self.prctl, self.oom_score_adj = attributes.prctl, attributes.oom_score_adj
+        self.nice = attributes.nice
 
     @property
     def now_ns(self) -> int:

@@ -252,6 +252,7 @@ VERBS: Final[dict[str, Verb]] = {
     "exit": Verb({"status": whole(0, 255)}, defaults={"status": 0}, bare="status"),
     "repeat": Verb({"times": whole(0), "steps": _repeated_steps}, required=("times", "steps")),
     "prctl": Verb({"option": AN_OPTION, "value": whole(0, 1)}, required=("option", "value")),
+    "nice": Verb({"increment": whole(-39, 39)}, required=("increment",), bare="increment"),
     "oom_score_adj": Verb({"value": whole(-1000, 1000)}, required=("value",), bare="value"),
     "mark": Verb({"kind": a_name}, required=("kind",), bare="kind"),
 }

@@ -88,6 +88,7 @@ def steps(
     exit           status
     repeat         times, steps
     prctl          option (thp_disable), value (0, 1)
+    nice           increment
     oom_score_adj  value, of the process itself
     mark           kind
     =============  =====================================================================
@@ -321,6 +322,9 @@ class _Runner:
 
     def _prctl(self, option: str, value: int) -> Generator[Any, Any, None]:
         yield from self._task.prctl(option, value)
+
+    def _nice(self, increment: int) -> Generator[Any, Any, None]:
+        yield from self._task.nice(increment)
 
     def _oom_score_adj(self, value: int) -> Generator[Any, Any, None]:
         yield from self._task.oom_score_adj(value)

@@ -42,6 +42,7 @@ VERB_TEXTS: Final[dict[str, str]] = {
     "exit": "end the process",
     "repeat": "do steps several times",
     "prctl": "change an attribute of the process: `thp_disable`, no huge pages for it",
+    "nice": "add to the nice value of the process",
     "oom_score_adj": "by how much the out-of-memory killer prefers the process from now on",
     "mark": "put a mark into the time series",
 }
@@ -91,6 +92,7 @@ ARGUMENT_TEXTS: Final[dict[str, str]] = {
     "`populate_read`, `populate_write`, `hugepage`, `nohugepage`, `collapse`, `dontfork`, "
     "`dofork`, `wipeonfork`, `keeponfork`; of `fadvise` also `willneed`",
     "access": "`rw`, `r` or `none`",
+    "increment": "what is added to the nice value, which stays within -20 to 19",
     "option": "`thp_disable`",
     "value": "0 or 1; of `oom_score_adj` -1000 to 1000",
     "first": "first page, counted from 0; default 0",

@@ -24,6 +24,7 @@ _FREE: Final = (
     "join",
     "prctl",
     "oom_score_adj",
+    "nice",
     "lock",
     "unlock",
 )

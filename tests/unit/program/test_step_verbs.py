@@ -6,7 +6,7 @@ import pytest
 
 from sim.engine.run import simulate
 from sim.engine.verbs.files import FILE_ADVICE as ENGINE_FILE_ADVICE
-from sim.engine.verbs.memory import ACCESS_BITS, ADVICE_BITS, ADVICE_OPS
+from sim.engine.verbs.memory import ACCESS_BITS, ADVICE_BITS, ADVICE_OPS, POPULATE
 from sim.program.api import Process
 from sim.program.heap import Heap
 from sim.program.steps import readers
@@ -45,7 +45,7 @@ def test_a_verb_that_steps_had_not_would_be_noticed():
 
 
 def test_their_words_are_those_of_the_kernel():
-    assert set(readers.ADVICE) == set(ADVICE_BITS) | set(ADVICE_OPS)
+    assert set(readers.ADVICE) == {*ADVICE_BITS, *ADVICE_OPS, *POPULATE}
     assert set(readers.FILE_ADVICE) == set(ENGINE_FILE_ADVICE)
     assert set(readers.ACCESS) == set(ACCESS_BITS)
 
@@ -94,6 +94,30 @@ def test_a_process_can_go_without_huge_pages_and_so_do_its_children(thp):
     assert "huge_zero_fill" not in ran([off, *fill, *child], thp=thp)["work"]
     work = ran([off, on, *fill], thp=thp)["work"]
     assert ("huge_zero_fill" in work) == (thp == "always")
+
+
+@pytest.mark.parametrize(("increment", "share"), [(5, 335), (60, None), (0, 1024)])
+def test_a_process_that_is_nicer_gets_less_of_its_cpu(increment, share):
+    """Under EEVDF by weight: 1024 for nice 0, 335 for 5."""
+    if share is None:
+        with pytest.raises(StepsError, match="-39 .. 39"):
+            normal_steps([{"nice": increment}])
+        return
+    nicer = [{"nice": increment}, {"sleep": "1 ms"}, {"compute": "2 s"}]
+    processes = {
+        "nicer": {"program": "steps", "steps": nicer},
+        "other": {"program": "steps", "steps": [{"compute": "2 s"}]},
+    }
+    scenario = {
+        "version": 1,
+        "host": {"memory": "64 MiB", "cpus": 1},
+        "policy": {"scheduler": {"kind": "eevdf"}},
+        "processes": processes,
+        "run": {"horizon": "1 s"},
+    }
+    rows = simulate(resolve(scenario), seed=1).to_json()["processes"]
+    cpu = {row["name"]: row["cpu_ns"] for row in rows}
+    assert cpu["nicer"] / cpu["other"] == pytest.approx(share / 1024, rel=0.03)
 
 
 POSTMASTER = [
