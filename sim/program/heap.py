@@ -51,9 +51,10 @@ class Block:
 
 @dataclass(slots=True)
 class _Shared:
-    """What threads of a process share besides the model: the lock, and how many they are."""
+    """What threads of a process share besides the model: the lock, and how many have allocated."""
 
     mutex: Mutex = field(default_factory=Mutex)
+    shared: bool = False
     threads: int = 0
 
 
@@ -76,28 +77,29 @@ class Heap:
         self.model = GlibcMalloc(cpus=task.cpus) if model is None else model
         self.model.clock = lambda: task.now_ns
         self._task = task
-        self._thread = 0
+        self._thread: int | None = 0
         self._shared = _Shared()
 
     def of_thread(self, task: Process) -> Heap:
         """Return the same heap as another thread of the process uses it; once for each thread."""
         other = Heap(task, self.model)
         other._shared = self._shared
-        self._shared.threads += 1
-        other._thread = self._shared.threads
+        other._shared.shared = True
+        other._thread = None
         return other
 
     def end_thread(self) -> Verb[None]:
         """Do what the end of a thread does: free what it kept, leave its arena to others."""
-        yield from self._run(self.model.end_thread(self._thread))
+        if self._thread is not None:
+            yield from self._run(self.model.end_thread(self._thread))
 
     def fork(self) -> Allocator:
         """Return the heap as a child has it that is forked now; see `alone`."""
-        return self.model.fork(self._thread)
+        return self.model.fork(self._thread or 0)
 
     def alone(self, work: Callable[[], Verb[_T]]) -> Verb[_T]:
         """Do work while no other thread is in malloc, as the library itself does a fork."""
-        if not self._shared.threads:
+        if not self._shared.shared:
             return (yield from work())
         yield from self._task.lock(self._shared.mutex)
         try:
@@ -110,27 +112,34 @@ class Heap:
 
     def malloc(self, size_bytes: int) -> Verb[Block]:
         """Allocate; raises `Refused` (ENOMEM) as `Process.mmap` does, and so do the others."""
-        address = yield from self._run(self.model.malloc(size_bytes, thread=self._thread))
+        address = yield from self._run(self.model.malloc(size_bytes, thread=self._number()))
         return Block(address, size_bytes)
 
     def calloc(self, size_bytes: int) -> Verb[Block]:
         """Allocate zeroed memory."""
-        address = yield from self._run(self.model.calloc(size_bytes, thread=self._thread))
+        address = yield from self._run(self.model.calloc(size_bytes, thread=self._number()))
         return Block(address, size_bytes)
 
     def realloc(self, block: Block, size_bytes: int) -> Verb[Block]:
         """Resize an allocation; `block` must not be used any more."""
-        work = self.model.realloc(block.address, size_bytes, thread=self._thread)
+        work = self.model.realloc(block.address, size_bytes, thread=self._number())
         address = yield from self._run(work)
         return Block(address, size_bytes)
 
     def free(self, block: Block) -> Verb[None]:
         """Free an allocation."""
-        yield from self._run(self.model.free(block.address, thread=self._thread))
+        yield from self._run(self.model.free(block.address, thread=self._number()))
 
     def trim(self) -> Verb[None]:
         """Give free memory back to the system (malloc_trim)."""
-        yield from self._run(self.model.trim(thread=self._thread))
+        yield from self._run(self.model.trim(thread=self._number()))
+
+    def _number(self) -> int:
+        """Return what the model calls this thread, which it meets when it first allocates."""
+        if self._thread is None:
+            self._shared.threads += 1
+            self._thread = self._shared.threads
+        return self._thread
 
     def _run(self, work: Operation[Any]) -> Verb[Any]:
         return (yield from self.alone(lambda: self._begun(work)))

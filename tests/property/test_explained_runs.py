@@ -107,7 +107,8 @@ def test_collections_and_requests_hit_the_same_hot_pages() -> None:
     ("changes", "label", "why"),
     [
         ({"host": {"memory": "1 GiB", "cpus": 1}}, "a save copies", "with one CPU"),
-        ({"host": {"memory": "1 GiB", "thp": "always", "kernel": "5.4"}}, "a save copies",
+        ({"host": {"memory": "1 GiB", "thp": "always", "kernel": "5.4"},
+          "processes": {"p": {**SAVES["processes"]["p"], "version": "6.0"}}}, "a save copies",
          "before 5.8"),
     ],
 )  # fmt: skip

@@ -65,7 +65,7 @@ def ran(steps, **keys):
     process = {"program": "steps", "steps": steps, **keys}
     scenario = {
         "version": 1,
-        "host": {"memory": "256 MiB", "cpus": 2},
+        "host": {"memory": "256 MiB", "cpus": 2, "overcommit": 1},
         "processes": {"p": process},
     }
     document = simulate(resolve(scenario), seed=1, check=True).to_json()
@@ -103,7 +103,8 @@ def test_jemalloc_is_not_simulated_in_threads():
     inner = {"fork": [{"thread": [{"repeat": {"times": 2, "steps": [A, {"free": "a"}]}}]}]}
     with pytest.raises(ScenarioError, match="in threads only glibc's malloc is simulated"):
         ran([inner], malloc="jemalloc")
-    ran([A, {"thread": [{"write": "a"}, {"fork": [A]}]}, {"sleep": "1 s"}], malloc="jemalloc")
+    thread = {"thread": {"name": "t", "steps": [{"write": "a"}, {"fork": [A]}, "wait"]}}
+    assert ran([A, thread, {"join": "t"}], malloc="jemalloc")["ended"] == "exit 0"
 
 
 def test_only_glibc_has_a_limit_of_arenas():
