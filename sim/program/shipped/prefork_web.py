@@ -55,14 +55,6 @@ COLLECTED: Final = Uncertain(
 )
 
 
-LEAK: Final = Uncertain(
-    "assumed: half and twice as much",
-    times=(0.5, 2),
-    measure="how much Private_Dirty of a worker (smaps_rollup) still grows after its first"
-    " thousand requests, a request",
-)
-
-
 @near_normal(
     "cow_copies",
     "memory_need_bytes.cow_copies",
@@ -89,7 +81,7 @@ def prefork_web(
     collected_fraction: Annotated[float, Range(0.0, 1.0), COLLECTED] = 0.5,
     max_requests: Annotated[int, Range(0, None)] = 0,
     max_requests_jitter: Annotated[int, Range(0, None)] = 0,
-    leak_bytes: Annotated[int, Range(0, None), LEAK] = 0,
+    leak_bytes: Annotated[int, Range(0, None)] = 0,
     preload: bool = True,
     duration_ns: Annotated[int, Range(0, None)] = MINUTE,
 ) -> Generator[Any, Any, None]:
@@ -132,7 +124,8 @@ def prefork_web(
         Most of what each worker draws to add to its `max_requests`, so that they do not all end
         together (gunicorn's setting of that name).
     leak_bytes
-        Memory that each request leaves behind, until its worker ends.
+        Memory that each request leaves behind, until its worker ends: how much Private_Dirty of a
+        worker (smaps_rollup) still grows a request, after its first thousand.
     preload
         Whether the application is loaded before the workers are forked (``preload_app``).
     duration_ns

@@ -46,7 +46,8 @@ STUDIED = {
     ),
     "dead_at_start": (
         "redis_bgsave",
-        ["processes.redis.dataset=256 MiB", "run.horizon=60 s", "host.memory=128 MiB"],
+        ["processes.redis.dataset=256 MiB", "run.horizon=60 s", "host.memory=128 MiB",
+         "host.overcommit.mode=2"],
         [("refused", "redis", 1), ("need_cut_off", "metrics.memory_need_bytes", 1),
          ("nothing_happened", "redis", 1)],
     ),
