@@ -142,7 +142,7 @@ class Cpus:
     def _wake(self, task: Task, plugin: PluginPolicy) -> None:
         self._tell_who_left(plugin)
         now_ns = self._clock.now_ns
-        free = runqueue.free_cpu(self._m)
+        free = queues.free_cpu(self._m)
         cpu = task.pin if task.pin is not None else plugin.last_cpu(task)
         if plugin.queue_per_cpu and task.pin is None:
             cpu = free if free != NONE else cpu or 0

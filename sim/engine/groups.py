@@ -79,5 +79,5 @@ class GroupNames:
     def _slab_bytes(self, row: int) -> int:
         """Return the kernel objects of a group and of those in it."""
         m = self._machine.arrays
-        inner = (at for at in range(row + 1, self._machine.n_groups) if m.groups[at].parent == row)
+        inner = (at for at in range(row + 1, int(m.pool[0].n_groups)) if m.groups[at].parent == row)
         return int(m.groups[row].slab) + sum(self._slab_bytes(at) for at in inner)

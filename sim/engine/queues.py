@@ -4,6 +4,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.machine.layout import NONE, Arrays
+from sim.machine.turns import FREE, first_cpu
 from sim.observe.series import integrate, sample
 
 SUM_BITS: Final = 61
@@ -73,3 +74,10 @@ def unlink(m: Arrays, task: int) -> None:
         q.tail = before
     e.queue = NONE
     q.length -= 1
+
+
+@compiled
+def free_cpu(m: Arrays) -> int:
+    """Return the lowest CPU without a task, or NONE; some that have none may be passed over."""
+    cpu = first_cpu(m, FREE)
+    return cpu if cpu != NONE and m.cpus[cpu].task == NONE else NONE

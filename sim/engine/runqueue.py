@@ -189,11 +189,7 @@ def vacate(m: Arrays, cpu: int) -> None:
 
 @compiled
 def leave(m: Arrays, task: int) -> None:
-    """Take a task that has ended off its CPU, before another gets its row.
-
-    Where policies keep sums over runnable tasks; else its CPU sees to that when it is next looked
-    at.
-    """
+    """Take a task that has ended off its CPU, where policies keep sums over runnable tasks."""
     cpu = int(m.tasks[task].cpu)
     if m.sched[0].queue_per_cpu == 1 and cpu != NONE and m.cpus[cpu].task == task:
         vacate(m, cpu)
@@ -296,13 +292,6 @@ def wake(m: Arrays, task: int, now_ns: int) -> None:
 def look_at(m: Arrays, cpu: int) -> None:
     """See to it that a CPU is looked at before the next step."""
     set_key(m, LOOK, cpu, 0)
-
-
-@compiled
-def free_cpu(m: Arrays) -> int:
-    """Return the lowest CPU without a task, or NONE; some that have none may be passed over."""
-    cpu = first_cpu(m, FREE)
-    return cpu if cpu != NONE and m.cpus[cpu].task == NONE else NONE
 
 
 @inlined

@@ -70,8 +70,7 @@ _OF_SLOTS: Final = {
 }  # fmt: skip
 """By row of `slots`: the array whose rows it hands out."""
 _has_room, _take_row, _give_row = plain(has_room), plain(take_row), plain(give_row)
-_FIRST_REQUESTS: Final = 512
-"""Requests to the device that there is room for at first: a window's, at most one a page."""
+_FIRST_REQUESTS: Final = 512  # a window of a file is at most one a page
 
 
 def _blank(record: np.dtype[Any], *none: str) -> Any:
@@ -127,7 +126,6 @@ class Machine:
         self._set_up_pool()
         self._set_up_zones()
         self._set_up_cpus(leaves)
-        self.n_groups = 1  # the root
         self._free_tasks = list(range(_FIRST_SLOTS - 1, -1, -1))
         self._free_processes = list(range(_FIRST_SLOTS - 1, -1, -1))
         self._cached = Segments()
@@ -274,12 +272,9 @@ class Machine:
     def new_group(
         self, parent: int = ROOT, *, max_pages: int = FOREVER, oom_group: bool = False
     ) -> int:
-        """Return the row of a new control group, nested in `parent`; nothing is charged to it.
-
-        It may have `max_pages` at most; `oom_group` has all of it killed together.
-        """
+        """Return the row of a new control group; it may have `max_pages`, or be killed whole."""
         m = self.arrays
-        row = self.n_groups
+        row = int(m.pool[0].n_groups)
         if row == len(m.groups):
             for name in ("groups", "charged", "events", "lruvecs", "lrus"):
                 m.grow(name)
@@ -288,8 +283,7 @@ class Machine:
         g.limit = max_pages
         g.oom_group = int(oom_group)
         new_lruvec(m, row)
-        self.n_groups += 1
-        m.pool[0].n_groups = self.n_groups
+        m.pool[0].n_groups += 1
         return row
 
     def put_into_group(self, task: int, group: int) -> None:

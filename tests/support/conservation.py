@@ -558,7 +558,7 @@ class Conservation(RuleBasedStateMachine):
         assert not self.alive
         self.kernel.machine.audit()
         assert self.kernel.in_use() == 0, "leaked frames"
-        at_hand = self.kernel.machine.n_groups  # a page of freed objects each
+        at_hand = int(self.kernel.arrays.pool[0].n_groups)  # a page of freed objects each
         assert int(self.kernel.arrays.groups["usage"].max()) <= at_hand
         assert int(self.kernel.arrays.pool[0].reserved) == 0
         assert int(self.kernel.arrays.pool[0].committed) == 0

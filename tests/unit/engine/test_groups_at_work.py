@@ -21,7 +21,7 @@ def test_whoever_has_the_cpu_pays_for_its_own(cpus: int, burst: int) -> None:
     def writer(group: int) -> Any:
         def program(process: Process) -> Life:
             machine = process.system.machine
-            while machine.n_groups < 3:
+            while machine.arrays.pool[0].n_groups < 3:
                 machine.new_group()
             machine.put_into_group(process.task.row, group)
             data = yield from process.mmap(PAGES * 4096)

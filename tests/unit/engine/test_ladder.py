@@ -9,7 +9,6 @@ from support.machines import flat_prices, machine
 from sim.base.errors import KernelPanicError
 from sim.base.units import PAGE_BYTES
 from sim.engine.build import EngineSpec, Simulation
-from sim.engine.daemons import start_daemon
 from sim.engine.rungs import Kill
 from sim.engine.shortage import Ladder, MemoryWaits, Rung, Scope
 from sim.engine.system import System
@@ -24,54 +23,47 @@ def simulation(**host: Any) -> Simulation:
     return Simulation(machine(flat_prices(zero_fill=1000), **host), spec)
 
 
-class PageDaemon(Rung):
-    """Has a thread of the kernel drop a file from the page cache, and who is short wait for it."""
+class Balloon(Rung):
+    """Has a process give its memory back, and who is short wait for its end."""
 
-    def __init__(self, system: System, waits: MemoryWaits, file: str) -> None:
-        self._clock = system.clock
+    def __init__(self, system: System, waits: MemoryWaits) -> None:
         self._waits = waits
-        self._file = file
-        self._wanted = system.clock.event()
-        self.scans = 0
-        start_daemon(system, "kswapd", self._scan)
+        self.asked = system.clock.event()
 
     def relieve(self, task: Task, cpu: int) -> bool:
-        if self.scans > 0:  # there is nothing more to drop
+        if self.asked.triggered:  # there is nothing more to give
             return False
         self._waits.park(task, cpu, None)
-        if not self._wanted.triggered:
-            self._wanted.succeed()
+        self.asked.succeed()
         return True
 
-    def _scan(self, process: Process) -> Life:
-        while True:
-            yield self._wanted
-            self._wanted = self._clock.event()
-            yield from process.compute(500)
-            yield from process.drop(self._file)
-            self.scans += 1
-            for task in self._waits.tasks:
-                self._waits.tasks.wake(task)
+    def ended(self, task: Task) -> None:
+        for waiter in self._waits.tasks:
+            self._waits.tasks.wake(waiter)
 
 
-def test_a_page_daemon_that_is_woken_spares_the_killer() -> None:
+def test_a_rung_that_helps_spares_the_killer() -> None:
     def program(task: Process) -> Life:
-        yield from task.pread("log", 100)
+        yield from task.sleep(1_000_000)
         data = yield from task.mmap(120 * PAGE_BYTES)
         yield from task.write(data)
 
     results = []
-    for with_daemon in (False, True):
-        run = simulation(memory_pages=200, cpus=1)
-        if with_daemon:
-            rung = PageDaemon(run.system, run.system.memory_waits, "log")
-            run.system.shortage.machine.rungs.insert(0, rung)
+    for with_balloon in (False, True):
+        run = simulation(memory_pages=200, cpus=1, overcommit=1)
+        balloon = Balloon(run.system, run.system.memory_waits)
+        if with_balloon:
+            run.system.shortage.machine.rungs.insert(0, balloon)
+
+        def cache(task: Process, asked: Any = balloon.asked) -> Life:
+            yield from task.write((yield from task.mmap(100 * PAGE_BYTES)))
+            yield task.system.clock.timer(9_000_000) | asked
+
+        run.add("cache", cache, image_pages=2, stack_pages=64)
         run.add("p", program, image_pages=2, stack_pages=64)
         document = run.run()
         results.append((document["metrics"]["oom_kills"], document["ending"]))
-        assert [process["name"] for process in document["processes"]] == ["p"]
     assert results == [(1, "idle"), (0, "idle")]
-    assert rung.scans == 1
     assert document["evidence"]["memory_waits"] == {"p": 1}
     assert document["metrics"]["psi_memory_some"] > 0
 

@@ -5,7 +5,7 @@ from support.writes import modules, writes
 from sim.machine.layout import CONFIG
 from sim.machine.spec import HostSpec, configuration
 
-FROM_ZONES = {"admin_reserve", "user_reserve"}
+FROM_ZONES = {"admin_reserve", "user_reserve", "total_reserve"}
 """Reserves follow from what is free at the start."""
 DAEMONS = {"khugepaged"}
 """Said by the daemon that is started with the machine."""
