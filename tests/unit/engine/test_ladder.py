@@ -58,6 +58,7 @@ def test_a_rung_that_helps_spares_the_killer() -> None:
         def cache(task: Process, asked: Any = balloon.asked) -> Life:
             yield from task.write((yield from task.mmap(100 * PAGE_BYTES)))
             yield task.system.clock.timer(9_000_000) | asked
+            yield from task.compute(500)
 
         run.add("cache", cache, image_pages=2, stack_pages=64)
         run.add("p", program, image_pages=2, stack_pages=64)
