@@ -853,7 +853,7 @@ class Space:
                     pdirty += 1
                 else:
                     sdirty += 1
-        return Figures(process, name, rss, anon, pdirty, sdirty, 0, thp, self.joined(name))
+        return Figures(process, name, rss, anon, pdirty, sdirty, 0, thp, joined=self.joined(name))
 
     def joined(self, name: str) -> str:
         """Return the names of all regions that share areas with this one, or ""."""

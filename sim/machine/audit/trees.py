@@ -3,7 +3,7 @@
 from sim.base.jit import compiled
 from sim.machine.audit.complaints import OK
 from sim.machine.cached import find_page, find_shadow
-from sim.machine.layout import NONE, ROOT, Arrays
+from sim.machine.layout import KIND_HUGETLB, NONE, ROOT, Arrays
 from sim.machine.lru import next_group
 from sim.machine.tree import NODE_MASK, NODE_SHIFT, is_high, shadow_order
 
@@ -40,7 +40,7 @@ def audit_trees(m: Arrays, files: int) -> tuple[int, int]:
     for file in range(files):
         f = m.files[file]
         size = int(f.pages)
-        if f.kind == 0 or size < 2:
+        if f.kind in (0, KIND_HUGETLB) or size < 2:
             continue
         below = int(f.nodes)
         size = (size + NODE_MASK) >> NODE_SHIFT

@@ -36,7 +36,7 @@ F_RECLAIM: Final = 1 << 23
 F_WRITEBACK: Final = 1 << 24
 """Of a page of a file: a device is writing it (`PG_writeback`)."""
 
-F_HUGETLB: Final = 1 << 24
+F_HUGETLB: Final = 1 << 25
 """Of a huge page of the pool (`PG_hugetlb`): its first frame counts for all of them."""
 
 HUGE_ORDER: Final = 9
