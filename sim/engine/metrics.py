@@ -31,7 +31,13 @@ METRICS: Final = (
     *LIVES,
     *("minor_faults", "major_faults", *FAULT_METRICS.values(), "segfaults", "bus_errors"),
     *SHORTAGE,
-    *("context_switches", "cpu_busy_fraction", "psi_memory_some", "psi_memory_full"),
+    *(
+        "first_oom_ns",
+        "context_switches",
+        "cpu_busy_fraction",
+        "psi_memory_some",
+        "psi_memory_full",
+    ),
     *(f"{name}.{part}" for name, parts in _PARTS.items() for part in parts),
 )
 """Every metric of a run, dotted: a study that asks for another is told at once."""

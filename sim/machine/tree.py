@@ -10,7 +10,6 @@ file need; that of a file of one page has no node.
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.base.units import PAGE_BYTES
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.groups import count_slab, settle_slab
 from sim.machine.layout import NONE, ROOT, Arrays
@@ -60,7 +59,7 @@ def tree_pages(m: Arrays, cpu: int, file: int, index: int, order: int) -> int:
         first += size
         level += 1
     g = m.groups[group]
-    return max(0, int(-(-(g.slab + made * NODE_BYTES) // PAGE_BYTES) - g.slab_pages))
+    return max(0, int(-(-(g.slab + made * NODE_BYTES) // 4096) - g.slab_pages))
 
 
 @inlined

@@ -145,7 +145,7 @@ def test_questions_for_graders_and_for_those_who_are_graded(capsys, script):
         (SCRIPT, ["--frames", "9"], "--frames: 9 is too few for P itself; write 10 to 4096"),
         (SCRIPT, ["--policy", "hope"], "--policy: 'hope' is unknown; write one of oom, wait"),
         (SCRIPT, ["--fork", "spoon"], "--fork: 'spoon' is unknown; write one of cow, eager"),
-        (SCRIPT, ["--as-kernel", "7.1"], "--as-kernel: '7.1' is not known; write \"4.19\" to"),
+        (SCRIPT, ["--as-kernel", "10.1"], "--as-kernel: '10.1' is not known; write \"3.10\" to"),
         (SCRIPT, ["--seed", "1"], "--answers and --seed are for questions; add --ask"),
         (SCRIPT, ["--ask", "--svg", "a.svg"], "--ask holds answers back"),
         (SCRIPT, ["--svg", "no/a.svg"], "no/a.svg: cannot be written"),

@@ -176,8 +176,8 @@ PLAIN = {"run": {"warmup": 0, "expect": []}, "host": {"cpus": 2, "overcommit": {
 VICTIM = {"name": "web/1", "started_ns": 0, "ended_ns": 5, "cpu_ns": 1}
 SAVE = {"process": "db", "event": "save", "begun": 1, "ended": 1, "measured": 1}
 BROKEN = {
-    "_ended_badly": lambda: law_of_kills(GOOD, PLAIN, VICTIM),
-    "_need_cut_off": lambda: law_of_kills(GOOD, PLAIN, VICTIM),
+    "ended_badly": lambda: law_of_kills(GOOD, PLAIN, VICTIM),
+    "need_cut_off": lambda: law_of_kills(GOOD, PLAIN, VICTIM),
     "_unfinished": lambda: law_of_events(GOOD, PLAIN, SAVE, 10**9),
     "_missing": lambda: law_of_answers(GOOD, {**PLAIN, "run": {"warmup": 0, "expect": ["killed"]}}),
 }

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from sim.kernel import ops
 from sim.kernel.files import fadvise
 from sim.kernel.work import MORE, SEGV
+from sim.machine.groups import drain_all_stock
 from sim.machine.layout import (
     F_FILE,
     KIND_ANON,
@@ -558,6 +559,7 @@ class Conservation(RuleBasedStateMachine):
         assert not self.alive
         self.kernel.machine.audit()
         assert self.kernel.in_use() == 0, "leaked frames"
+        drain_all_stock(self.kernel.arrays, ROOT)
         at_hand = int(self.kernel.arrays.pool[0].n_groups)  # a page of freed objects each
         assert int(self.kernel.arrays.groups["usage"].max()) <= at_hand
         assert int(self.kernel.arrays.pool[0].reserved) == 0

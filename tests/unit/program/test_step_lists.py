@@ -88,7 +88,11 @@ def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
         ([{"write": "A"}], (0, "write"), "unknown region 'A'; there are: none"),
         ([A, {"write": "B"}], (1, "write"), "step 2, write: unknown region 'B'; there are: A"),
         ([{"mmap": {"name": "A"}}], (0, "mmap"), "needs `size`"),
-        ([{"mmap": 5}], (0, "mmap"), "takes `name`, `size`, `file`, `shared`, `cold`, got 5"),
+        (
+            [{"mmap": 5}],
+            (0, "mmap"),
+            "takes `name`, `size`, `file`, `shared`, `cold`, `hugetlb`, got 5",
+        ),
         ([{"mmap": {"name": "A", "size": 0}}], (0, "mmap", "size"), "must be at least 1"),
         ([{"mmap": {"name": "A", "size": "1 QiB"}}], (0, "mmap", "size"), "unknown unit 'QiB'"),
         ([{"mmap": {"name": "A b", "size": "1 B"}}], (0, "mmap", "name"), "a name is letters"),
