@@ -123,7 +123,7 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     }
     shortage = Ladders(machine, {ROOT: Ladder([last]), **of_groups})
     signals.heard.append(shortage.interrupted)
-    devices = Devices(machine, clock, cpus, spec.devices)
+    devices = Devices(machine, clock, cpus, pressure, spec.devices)
     kswapd, flusher = Bell(clock), Bell(clock)
     driver = Driver(
         machine, clock, table, cpus, devices, LockQueue(machine, table, cpus), shortage, kswapd,

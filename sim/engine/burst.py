@@ -22,11 +22,11 @@ from sim.engine.runqueue import (
 )
 from sim.engine.timers import arrival_ns, first_due_ns
 from sim.kernel.flush import tlb_finish_mmu
-from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
+from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_KSWAPD, OP_NONE
 from sim.kernel.reclaim.memcg import LATER, ROOM, make_room
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
-from sim.kernel.work import BEGUN, DONE, MORE, SHORT, THROTTLED, UNDER_WAY, note
+from sim.kernel.work import BEGUN, DONE, MORE, NO_ROOM_YET, SHORT, UNDER_WAY, note
 from sim.machine.layout import (
     FOREVER,
     NONE,
@@ -39,7 +39,8 @@ from sim.machine.layout import (
 from sim.machine.native import arrays_at
 from sim.machine.turns import STEPS, first_cpu, others_key, set_key
 from sim.observe.histogram import REQUEST, observe
-from sim.observe.series import follow_peaks, integrate, run_until, sample
+from sim.observe.pressure import is_stalled, record_reclaim, record_run
+from sim.observe.series import follow_peaks, integrate, sample
 from sim.policy.schedulers import PLUGIN
 
 # --- why a burst ended ----------------------------------------------------------------------
@@ -81,12 +82,14 @@ WRITES_AWAITED: Final = 18
 """Too many pages of files are dirty; nothing happened."""
 FLUSHER_WANTED: Final = 19
 """It goes on, but the flusher is to be woken."""
+ROOM_AWAITED: Final = 20
+"""It needs frames, which can be had once pages of files have been written; nothing happened."""
 GIVES_WAY: Final = 16
 """It waits for an arrival, and another task could use the CPU: never told."""
 
 REFUSED: Final = (
     REACHED, REACHED, MEMORY_SHORT, ROWS_SHORT, INVALID, MMAP_LOCKED, PAGE_WAITED_FOR,
-    WRITES_AWAITED,
+    WRITES_AWAITED, ROOM_AWAITED,
 )  # fmt: skip
 """Reasons by how a step ended (`sim.kernel.work`), where nothing happened."""
 
@@ -126,6 +129,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     start = int(c.next_ns)
     arrived = start
     extra_ns = 0
+    reclaims = False
     if o.op == OP_ACCESS:
         if o.arrivals != 0:
             arrived = arrival_ns(m, task)
@@ -137,6 +141,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
         status = MORE if o.demand_ns > 0 else DONE
     else:
         status = call_step(m, cpu, task)
+        reclaims = o.op == OP_KSWAPD
     if clock.flush_space != 0:
         tlb_finish_mmu(m)
     if status > DONE:
@@ -149,8 +154,10 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
             observe_waited(m, task, start, start + ns)
         else:
             observe(m, int(clock.kind), int((clock.fault_ps + 500) // 1000))
-    if clock.stalled > 0:
-        run_until(m, start, start + ns)
+    if reclaims:
+        record_reclaim(m, task, start, start + ns)
+    elif is_stalled(m, start):
+        record_run(m, task, start, start + ns)
     c.next_ns = start + ns
     c.busy_ns += ns
     c.steps += 1
@@ -172,15 +179,14 @@ def makes_room(m: Arrays, cpu: int, task: int) -> int:
     m.clock[0].lines = 0
     room = make_room(m, cpu, task)
     if room != ROOM:
-        return THROTTLED if room == LATER else SHORT
+        return NO_ROOM_YET if room == LATER else SHORT
     c = m.cpus[cpu]
     o = m.operations[task]
     start = int(c.next_ns)
     ns = (settle(m, task) + 500) // 1000
     if o.op == OP_ACCESS and o.fault_from_ns == NONE:
         o.fault_from_ns = start
-    if m.clock[0].stalled > 0:
-        run_until(m, start, start + ns)
+    record_reclaim(m, task, start, start + ns)
     c.next_ns = start + ns
     c.busy_ns += ns
     c.steps += 1
@@ -309,12 +315,13 @@ def charge(m: Arrays, cpu: int, task: int, line: int) -> None:
     m.clock[0].lines = 0
     note(m, line, 1)
     ns = (settle(m, task) + 500) // 1000
-    if m.clock[0].stalled > 0:
-        run_until(m, int(m.cpus[cpu].next_ns), int(m.cpus[cpu].next_ns) + ns)
-    m.cpus[cpu].next_ns += ns
-    m.cpus[cpu].busy_ns += ns
+    c = m.cpus[cpu]
+    if is_stalled(m, int(c.next_ns)):
+        record_run(m, task, int(c.next_ns), int(c.next_ns) + ns)
+    c.next_ns += ns
+    c.busy_ns += ns
     m.tasks[task].cpu_ns += ns
-    set_key(m, STEPS, cpu, int(m.cpus[cpu].next_ns))
+    set_key(m, STEPS, cpu, int(c.next_ns))
 
 
 @compiled

@@ -25,6 +25,10 @@ FROM_RECLAIM: Final = (
     "free_pages",
     "memory_need_bytes.total",
     "memory_need_bytes.page_cache",
+    "allocation_stalls",
+    "pages_scanned",
+    "pages_stolen",
+    "refaults",
     "psi_memory_some",
     "psi_memory_full",
 )

@@ -15,7 +15,7 @@ import simpy
 
 from sim.base.units import PAGE_BYTES, S
 from sim.engine.waits import WaitList
-from sim.kernel.files.requests import arrived, is_under_way, written
+from sim.kernel.files.requests import arrived, is_thrashing, is_under_way, written
 from sim.machine.layout import NONE, PENDING_READS
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sim.engine.clock import Clock
     from sim.engine.cpus import Cpus
+    from sim.engine.pressure import Pressure
     from sim.engine.task import Task
     from sim.machine.machine import Machine
 
@@ -38,6 +39,7 @@ class DeviceSpec:
 
 
 DISK: Final = DeviceSpec()
+_WRITTEN: Final = "dirty pages of files to be written"
 _WRITES: Final = range(NONE, NONE + 1)
 """In place of pages: who waits for NONE waits for all writes to a file."""
 
@@ -89,14 +91,20 @@ class Devices:
     """All devices of a machine, by number; number 0 is its disk."""
 
     def __init__(
-        self, machine: Machine, clock: Clock, cpus: Cpus, specs: Sequence[DeviceSpec]
+        self,
+        machine: Machine,
+        clock: Clock,
+        cpus: Cpus,
+        pressure: Pressure,
+        specs: Sequence[DeviceSpec],
     ) -> None:
         self._machine = machine
         self._cpus = cpus
+        self._pressure = pressure
         self._waiting: dict[tuple[int, int], WaitList] = {}  # by file and page
         self._turns: dict[int, int] = {}  # by pid: the order in which they began to wait
         self._parked = 0
-        self._throttled = WaitList(cpus)
+        self._throttled = WaitList(cpus, pressure=pressure)
         self._devices = [Device(machine, clock, spec, self._look_again) for spec in specs]
 
     def __getitem__(self, number: int) -> Device:
@@ -122,15 +130,20 @@ class Devices:
         o = m.operations[task.row]
         file, _ = awaited = int(o.wait_file), int(o.wait_index)
         if awaited not in self._waiting:
-            self._waiting[awaited] = WaitList(self._cpus)
+            self._waiting[awaited] = WaitList(self._cpus, pressure=self._pressure)
         name = self._devices[int(m.files[file].bdev)].spec.name
-        self._waiting[awaited].park(task, cpu, f"a page from {name}")
+        stalled = is_thrashing(m, *awaited)
+        self._waiting[awaited].park(task, cpu, f"a page from {name}", stalled=stalled)
         self._turns[task.pid] = self._parked
         self._parked += 1
 
     def throttle(self, task: Task, cpu: int) -> None:
         """Block `task`, on `cpu`, until some dirty pages of files have been written."""
-        self._throttled.park(task, cpu, "dirty pages of files to be written")
+        self._throttled.park(task, cpu, _WRITTEN)
+
+    def await_room(self, task: Task, cpu: int) -> None:
+        """Block `task`, on `cpu`, which needs memory that dirty pages of files have."""
+        self._throttled.park(task, cpu, _WRITTEN, stalled=True)
 
     def _look_again(self, file: int, pages: range) -> None:
         """Let those go on whose page of `file`, one of `pages`, has come, as they came."""

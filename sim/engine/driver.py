@@ -76,6 +76,7 @@ class Driver:
             burst.KSWAPD_WANTED: lambda task, cpu: kswapd.ring(),
             burst.FLUSHER_WANTED: lambda task, cpu: flusher.ring(),
             burst.WRITES_AWAITED: devices.throttle,
+            burst.ROOM_AWAITED: devices.await_room,
             burst.SERVED: lambda task, cpu: shortage.served(task),
         }
         self.tell: Callable[[int], None] | None = None

@@ -20,6 +20,7 @@ from sim.machine.layout import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sim.engine.reclaim_figures import ReclaimFigures
     from sim.machine.machine import Machine
 
 STAT = {
@@ -59,9 +60,12 @@ class GroupNames:
         """Return the name of a group; None for the machine itself."""
         return self._names.get(row)
 
-    def to_json(self) -> dict[str, dict[str, Any]]:
+    def to_json(self, figures: ReclaimFigures, end_ns: int) -> dict[str, dict[str, Any]]:
         """Return what each group holds, held, and has met, as JSON-able values."""
-        return {name: self._group(row) for name, row in self.rows.items()}
+        return {
+            name: {**self._group(row), **figures.levels(row), **figures.of_group(row, end_ns)}
+            for name, row in self.rows.items()
+        }
 
     def _group(self, row: int) -> dict[str, Any]:
         m = self._machine.arrays

@@ -9,6 +9,8 @@ LIVES: Final = ("forks", "vforks", "execs", "exits", "fork_failures")
 """Counted by the engine: how processes begin and end."""
 SHORTAGE: Final = ("oom_kills", "direct_reclaims", "pages_swapped_in", "pages_swapped_out")
 """Counted by the engine: what shortage of memory leads to."""
+RECLAIM: Final = ("allocation_stalls", "pages_scanned", "pages_stolen", "refaults")
+"""What reclaim of pages of files did."""
 EVENTS: Final = (*LIVES, *SHORTAGE, "context_switches")
 
 LATENCIES: Final = {
@@ -31,13 +33,9 @@ METRICS: Final = (
     *LIVES,
     *("minor_faults", "major_faults", *FAULT_METRICS.values(), "segfaults", "bus_errors"),
     *SHORTAGE,
-    *(
-        "first_oom_ns",
-        "context_switches",
-        "cpu_busy_fraction",
-        "psi_memory_some",
-        "psi_memory_full",
-    ),
+    *RECLAIM,
+    *("first_oom_ns", "context_switches", "cpu_busy_fraction"),
+    *("psi_memory_some", "psi_memory_full"),
     *(f"{name}.{part}" for name, parts in _PARTS.items() for part in parts),
 )
 """Every metric of a run, dotted: a study that asks for another is told at once."""

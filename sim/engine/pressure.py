@@ -1,13 +1,14 @@
-"""How long tasks were stalled on memory: at least one, and all that were not idle."""
+"""Which tasks are off their CPUs for want of memory, and how long tasks of each group were."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.engine import runqueue
+from sim.observe import pressure
 
 if TYPE_CHECKING:
     from sim.engine.clock import Clock
+    from sim.engine.task import Task
     from sim.machine.machine import Machine
 
 
@@ -17,13 +18,22 @@ class Pressure:
     def __init__(self, machine: Machine, clock: Clock) -> None:
         self._machine = machine
         self._clock = clock
+        self._groups: dict[int, int] = {}  # by pid: where a task is stalled
 
-    def change(self, more: int) -> None:
-        """Let `more` tasks more be stalled from now on, and account for the time up to now."""
-        runqueue.stall(self._machine.arrays, self._clock.end_ns, more)
+    def begin(self, task: Task) -> None:
+        """Let a task, off its CPU, be stalled from now on."""
+        group = int(self._machine.process_of(task.row).group)
+        self._groups[task.pid] = group
+        pressure.record_stalled(self._machine.arrays, group, self._clock.end_ns, 1)
 
-    def so_far_ns(self) -> tuple[int, int]:
-        """Return how long at least one task, and how long all, were stalled on memory."""
-        self.change(0)
-        clock = self._machine.arrays.clock[0]
-        return int(clock.some_ns), int(clock.full_ns)
+    def end(self, task: Task) -> None:
+        """Let a task no longer be stalled, if it was."""
+        group = self._groups.pop(task.pid, None)
+        if group is not None:
+            pressure.record_stalled(self._machine.arrays, group, self._clock.end_ns, -1)
+
+    def so_far_ns(self, group: int) -> tuple[int, int]:
+        """Return how long at least one task of a group, and how long all, were stalled."""
+        m = self._machine.arrays
+        pressure.account(m, group, self._clock.end_ns)
+        return int(m.psi[group].some_ns), int(m.psi[group].full_ns)

@@ -10,9 +10,10 @@ from sim.engine.burst import note_peak
 from sim.engine.latency import forget_latencies, latencies
 from sim.engine.metrics import LIVES, SHORTAGE
 from sim.engine.queues import bring_up_to
+from sim.engine.reclaim_figures import ReclaimFigures
 from sim.engine.task import State, Task
 from sim.machine import work
-from sim.machine.layout import PEAK, SAMPLE
+from sim.machine.layout import PEAK, ROOT, SAMPLE
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE, VFORK
 
@@ -66,9 +67,8 @@ class Measurement:
         self._since_ns = 0
         self._busy_ns = 0
         self._free_area = 0
-        self._some_ns = 0
-        self._full_ns = 0
         self._stalls = 0
+        self._reclaim = ReclaimFigures(system.machine, system.pressure)
 
     def restart(self) -> None:
         """Forget what was counted so far, but not what the levels are now: the end of warm-up."""
@@ -87,7 +87,7 @@ class Measurement:
         self._since_ns = system.clock.now_ns
         self._busy_ns = self._busy_now()
         self._free_area = self._area_now()
-        self._some_ns, self._full_ns = system.pressure.so_far_ns()
+        self._reclaim.restart(self._since_ns)
         self._stalls = int(m.pool[0].allocation_stalls)
 
     def _busy_now(self) -> int:
@@ -136,7 +136,7 @@ class Measurement:
                 for name in ("reads", "pages_read", "writes", "pages_written")
             },
             "host": self._host(),
-            "groups": system.groups.to_json(),
+            "groups": system.groups.to_json(self._reclaim, system.clock.end_ns),
             "kills": system.kills.entries,
             "evidence": system.evidence.to_json(),
         }
@@ -150,8 +150,8 @@ class Measurement:
             kind: sum(int(units[line]) for line in lines) for kind, lines in FAULT_KINDS.items()
         }
         elapsed_ns = max(1, system.clock.end_ns - self._since_ns)
-        some_ns, full_ns = system.pressure.so_far_ns()
         pool, clock = m.pool[0], m.clock[0]
+        stalls = int(pool.allocation_stalls) - self._stalls
         return {
             **{name: counters[name] for name in LIVES},
             "minor_faults": sum(kinds.values()),
@@ -160,7 +160,8 @@ class Measurement:
             "segfaults": counters["segfaults"],
             **{name: counters[name] for name in SHORTAGE},
             "first_oom_ns": system.kills.entries[0]["t_ns"] if system.kills.entries else None,
-            "direct_reclaims": int(pool.allocation_stalls) - self._stalls,
+            "direct_reclaims": stalls,
+            "allocation_stalls": stalls,
             "bus_errors": counters["bus_errors"],
             "context_switches": int(units[work.CONTEXT_SWITCH]),
             "fault_latency_ns": latencies(m, *FAULT_LINES).summary(),
@@ -178,8 +179,7 @@ class Measurement:
             },
             "cpu_busy_fraction": (self._busy_now() - self._busy_ns)
             / (elapsed_ns * system.machine.host.cpus),
-            "psi_memory_some": (some_ns - self._some_ns) / elapsed_ns,
-            "psi_memory_full": (full_ns - self._full_ns) / elapsed_ns,
+            **self._reclaim.of_group(ROOT, system.clock.end_ns),
         }
 
     @staticmethod

@@ -1,8 +1,7 @@
 """Run queues and CPUs inside the burst: who waits, who runs, what is counted of both.
 
 Linux: `kernel/sched/core.c`.  In which order tasks run is the policy's to say; the queues here are
-in order of arrival, so that the longest wait in each is known.  Nothing here is linear in CPUs or
-tasks but where the first task stalls.
+in order of arrival, so that the longest wait in each is known.
 """
 
 from sim.base.jit import compiled, inlined
@@ -15,7 +14,7 @@ from sim.machine.layout import FOREVER, NONE, Arrays
 from sim.machine.turns import FREE, LOOK, STEPS, first_cpu, key_of, set_key
 from sim.machine.work import CONTEXT_SWITCH
 from sim.observe.histogram import RUNQUEUE, observe
-from sim.observe.series import run_until
+from sim.observe.pressure import is_stalled, record_run
 from sim.policy.schedulers import PLUGIN, PREEMPTED, WOKE, YIELDED
 from sim.policy.schedulers.shipped import (
     dequeue_task,
@@ -224,8 +223,8 @@ def switch_to(m: Arrays, cpu: int, task: int, now_ns: int, slice_ns: int) -> Non
         note(m, CONTEXT_SWITCH, 1)
         ns = (settle(m, task) + 500) // 1000
     observe(m, RUNQUEUE, waited_ns)
-    if clock.stalled > 0:
-        run_until(m, now_ns, now_ns + ns)
+    if is_stalled(m, now_ns):
+        record_run(m, task, now_ns, now_ns + ns)
     c.task = task
     c.last = task
     c.need_resched = 0
@@ -378,20 +377,3 @@ def rotate_plugin(m: Arrays, cpu: int, now_ns: int) -> int:
     """
     preempt(m, cpu, now_ns)
     return hand_out(m, now_ns)
-
-
-@compiled
-def stall(m: Arrays, now_ns: int, more: int) -> None:
-    """Take note that `more` tasks more wait for memory from `now_ns` on, or fewer if negative."""
-    clock = m.clock[0]
-    if clock.stalled > 0:
-        clock.some_ns += now_ns - clock.some_from_ns
-        run_until(m, now_ns, now_ns)
-    else:
-        clock.ran_until_ns = now_ns
-        for cpu in range(int(m.config[0].n_cpus)):
-            c = m.cpus[cpu]
-            if c.task != NONE and c.idle_from_ns == NONE and c.next_ns > clock.ran_until_ns:
-                clock.ran_until_ns = c.next_ns
-    clock.some_from_ns = now_ns
-    clock.stalled += more

@@ -76,7 +76,7 @@ class MemoryWaits:
                 what = f"memory of its control group: {need} {frames}"
             else:
                 what = f"memory: {need} {frames}, with {self._words.pool[P_FREE]} free"
-        self.tasks.park(task, cpu, what, holder, first=first)
+        self.tasks.park(task, cpu, what, holder, first=first, stalled=True)
         self._evidence.waited(task)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class WaitList:
     """Tasks that are off their CPUs until they are woken; each move takes constant time.
 
-    `pressure` accounts for the time, if it is memory that they wait for.  `withdrawn` is called
+    `pressure` accounts for the time of those that are stalled on memory.  `withdrawn` is called
     when a task is killed while it waits here: those behind it may be next.
     """
 
@@ -50,16 +50,26 @@ class WaitList:
         return next(iter(self._tasks.values()), None)
 
     def park(
-        self, task: Task, cpu: int, what: str, holder: Task | None = None, *, first: bool = False
+        self,
+        task: Task,
+        cpu: int,
+        what: str,
+        holder: Task | None = None,
+        *,
+        first: bool = False,
+        stalled: bool = False,
     ) -> None:
-        """Take `cpu` from a task until it is woken; `holder` has what it waits for."""
+        """Take `cpu` from a task until it is woken; `holder` has what it waits for.
+
+        `stalled` says that it waits for want of memory.
+        """
         self._tasks[task.pid] = task
         if first:
             self._tasks.move_to_end(task.pid, last=False)
         task.wait = Wait(what, holder, partial(self.withdraw, task))
         self._cpus.vacate(cpu)
-        if self._pressure is not None:
-            self._pressure.change(1)
+        if self._pressure is not None and stalled:
+            self._pressure.begin(task)
 
     def wake(self, task: Task) -> None:
         """Let a task that waits here go on."""
@@ -76,4 +86,4 @@ class WaitList:
         del self._tasks[task.pid]
         task.wait = None
         if self._pressure is not None:
-            self._pressure.change(-1)
+            self._pressure.end(task)

@@ -26,6 +26,8 @@ UNDER_WAY: Final = 6
 """Nothing happened: a page of a file is still being read from the device."""
 THROTTLED: Final = 7
 """Nothing happened: too many pages of files are dirty; it waits until a device has written some."""
+NO_ROOM_YET: Final = 8
+"""Nothing happened: memory is short, and can be had once a device has written some pages."""
 
 BEGUN: Final = -2
 """In place of a fault's kind: the step has begun a fault that a later step will serve."""

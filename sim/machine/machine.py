@@ -114,7 +114,13 @@ class Machine:
         rows |= dict.fromkeys(one, 1) | {"samples": MOST_SAMPLES, "slots": N_SLOTS}
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
-        rows |= {"left": host.cpus, "stocks": N_STOCKS * host.cpus, "lruvecs": 1, "lrus": N_LRU}
+        rows |= {
+            "left": host.cpus,
+            "stocks": N_STOCKS * host.cpus,
+            "lruvecs": 1,
+            "lrus": N_LRU,
+            "psi": 1,
+        }
         rows |= {"batches": N_BATCHES * host.cpus, "scans": host.cpus}
         rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
@@ -276,7 +282,7 @@ class Machine:
         m = self.arrays
         row = int(m.pool[0].n_groups)
         if row == len(m.groups):
-            for name in ("groups", "charged", "events", "lruvecs", "lrus"):
+            for name in ("groups", "charged", "events", "lruvecs", "lrus", "psi"):
                 m.grow(name)
         g = m.groups[row]
         g.parent = parent

@@ -91,21 +91,6 @@ def integrate(m: Arrays, now_ns: int) -> None:
     clock.level_free = m.pool[0].free
 
 
-@compiled
-def run_until(m: Arrays, start_ns: int, end_ns: int) -> None:
-    """Take note of a step from `start_ns` to `end_ns` while tasks wait for memory.
-
-    Steps come in order of their starts, so between the latest end so far and this start no CPU ran
-    anything, whether it had a task or not.
-    """
-    clock = m.clock[0]
-    if start_ns > clock.ran_until_ns:
-        clock.full_ns += start_ns - clock.ran_until_ns
-        clock.ran_until_ns = start_ns
-    if end_ns > clock.ran_until_ns:
-        clock.ran_until_ns = end_ns
-
-
 @inlined
 def follow_peaks(m: Arrays) -> None:
     """Take note of a new peak of memory in use, with its parts, and of a new low of free pages."""

@@ -85,14 +85,20 @@ def cancel_dirty(m: Arrays, pfn: int) -> None:
 
 
 @compiled
-def file_pages(m: Arrays, top: int) -> int:
-    """Return the pages on the lists of files of a group and of those in it."""
+def pages_on_list(m: Arrays, top: int, lru: int) -> int:
+    """Return the pages on one of the lists of a group, and on those of groups in it."""
     pages = 0
     group = next_group(m, top, NONE)
     while group != NONE:
-        pages += lru_pages(m, group, LRU_INACTIVE_FILE) + lru_pages(m, group, LRU_ACTIVE_FILE)
+        pages += lru_pages(m, group, lru)
         group = next_group(m, top, group)
     return pages
+
+
+@compiled
+def file_pages(m: Arrays, top: int) -> int:
+    """Return the pages on the lists of files of a group and of those in it."""
+    return pages_on_list(m, top, LRU_INACTIVE_FILE) + pages_on_list(m, top, LRU_ACTIVE_FILE)
 
 
 @compiled

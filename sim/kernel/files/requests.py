@@ -9,7 +9,7 @@ from sim.base.jit import compiled
 from sim.kernel.files.cache import cache_folio
 from sim.kernel.files.dirty import end_writeback
 from sim.machine.cached import find_page
-from sim.machine.layout import F_LOCKED, HUGE_PAGES, NONE, PENDING_READS, Arrays
+from sim.machine.layout import F_LOCKED, F_WORKINGSET, HUGE_PAGES, NONE, PENDING_READS, Arrays
 
 
 @compiled
@@ -87,3 +87,17 @@ def is_under_way(m: Arrays, file: int, index: int) -> bool:
         return bool(m.files[file].writing > 0)
     pfn = find_page(m, file, index)
     return bool(pfn != NONE and m.frames[pfn].bits & F_LOCKED != 0)
+
+
+@compiled
+def is_thrashing(m: Arrays, file: int, index: int) -> bool:
+    """Whether a page that is being read had been in use when it was reclaimed, a short while ago.
+
+    Who waits for such a page is stalled on memory (Linux `folio_wait_bit_common`).
+    """
+    pfn = find_page(m, file, index) if index != NONE else NONE
+    if pfn == NONE:
+        return False
+    order = int(m.frames[pfn].order)
+    head = find_page(m, file, index >> order << order)
+    return bool(m.frames[head].bits & F_WORKINGSET != 0)

@@ -33,6 +33,7 @@ from sim.machine.layout.lru import *
 from sim.machine.layout.operations import *
 from sim.machine.layout.pool import *
 from sim.machine.layout.processes import *
+from sim.machine.layout.psi import *
 from sim.machine.layout.sched import *
 from sim.machine.layout.spaces import *
 from sim.machine.layout.swap import *

@@ -20,6 +20,7 @@ from sim.machine.layout.lru import BATCH_WORDS, LRU_LIST, LRUVEC, SCAN
 from sim.machine.layout.operations import OPERATION
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, SLOTS, ZONE
 from sim.machine.layout.processes import PROCESS
+from sim.machine.layout.psi import PSI
 from sim.machine.layout.sched import ENTITY, QUEUE, SCHED
 from sim.machine.layout.spaces import SPACE
 from sim.machine.layout.swap import SWAP
@@ -71,6 +72,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "charged": (INT, (N_KINDS,)),
     "events": (INT, (len(EVENTS),)),
     "stocks": (STOCK, ()),
+    "psi": (PSI, ()),
     "clock": (CLOCK, ()),
     "peak": (PEAK, ()),
     "samples": (SAMPLE, ()),
@@ -168,6 +170,7 @@ class Arrays:
     """(groups, `EVENTS`): what happened to each, and to the groups in it."""
     stocks: Any
     """`N_STOCKS` for each CPU."""
+    psi: Any
     clock: Any
     peak: Any
     samples: Any

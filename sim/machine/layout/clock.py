@@ -27,12 +27,7 @@ CLOCK = np.dtype(
             "kind",  # fault kind of this step, or NONE
             "fault_ps",
             "flush_space",  # an address space that is due a flush when it ends, or 0
-            # memory pressure
-            "stalled",  # tasks that wait for memory
-            "some_from_ns",  # `some_ns` reaches up to here
-            "some_ns",  # how long some waited
-            "ran_until_ns",  # while some do: when the last step so far ends
-            "full_ns",  # how long some waited and nobody ran
+            "stalled_until_ns",  # somebody is stalled on memory until then; FOREVER: nobody knows
         )
     ]
 )

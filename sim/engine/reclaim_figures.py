@@ -1,0 +1,71 @@
+"""What reclaim did in each group, and how long tasks were stalled there, since warm-up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.base.units import PAGE_BYTES
+from sim.kernel.files.dirty import pages_on_list
+from sim.machine.layout import LRU_ACTIVE_FILE, LRU_INACTIVE_FILE, NONE
+from sim.machine.lru import next_group
+
+if TYPE_CHECKING:
+    from sim.engine.pressure import Pressure
+    from sim.machine.machine import Machine
+
+_COUNTED: Final = {
+    "pages_scanned": ("pgscan_direct", "pgscan_kswapd"),
+    "pages_stolen": ("pgsteal_direct", "pgsteal_kswapd"),
+    "refaults": ("workingset_refault",),
+}
+"""Counts by the names they have in results, and what of a group's `LRUVEC` is added up."""
+
+
+class ReclaimFigures:
+    """Counts and times by group, those of the groups in it included; the machine is the root."""
+
+    def __init__(self, machine: Machine, pressure: Pressure) -> None:
+        self._machine = machine
+        self._pressure = pressure
+        self._before: dict[int, dict[str, int]] = {}
+        self._since_ns = 0
+
+    def restart(self, now_ns: int) -> None:
+        """Forget what was counted before `now_ns`."""
+        self._since_ns = now_ns
+        self._before = {row: self._so_far(row) for row in range(self._machine.n_groups)}
+
+    def of_group(self, group: int, end_ns: int) -> dict[str, Any]:
+        """Return what was counted up to `end_ns`: shares of time, and pages."""
+        before = self._before.get(group, {})
+        found = {name: n - before.get(name, 0) for name, n in self._so_far(group).items()}
+        elapsed_ns = max(1, end_ns - self._since_ns)
+        return {
+            "psi_memory_some": found.pop("some_ns") / elapsed_ns,
+            "psi_memory_full": found.pop("full_ns") / elapsed_ns,
+            **found,
+        }
+
+    def levels(self, group: int) -> dict[str, int]:
+        """Return the pages of files on a group's lists now, and its working set, in bytes.
+
+        The working set is what Kubernetes shows: usage less inactive pages of files.
+        """
+        m = self._machine.arrays
+        inactive = pages_on_list(m, group, LRU_INACTIVE_FILE)
+        return {
+            "working_set_bytes": max(0, int(m.groups[group].usage) - inactive) * PAGE_BYTES,
+            "inactive_file_bytes": inactive * PAGE_BYTES,
+            "active_file_bytes": pages_on_list(m, group, LRU_ACTIVE_FILE) * PAGE_BYTES,
+        }
+
+    def _so_far(self, group: int) -> dict[str, int]:
+        m = self._machine.arrays
+        some_ns, full_ns = self._pressure.so_far_ns(group)
+        found = {"some_ns": some_ns, "full_ns": full_ns} | dict.fromkeys(_COUNTED, 0)
+        inner = next_group(m, group, NONE)
+        while inner != NONE:
+            for name, fields in _COUNTED.items():
+                found[name] += sum(int(m.lruvecs[inner][field]) for field in fields)
+            inner = next_group(m, group, inner)
+        return found

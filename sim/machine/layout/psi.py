@@ -1,0 +1,18 @@
+"""Pressure on memory: for how long tasks of a group were stalled."""
+
+import numpy as np
+
+PSI = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "stalled",  # tasks of it, and of groups in it, that are off their CPUs for memory
+            "reclaims_until_ns",  # when the last step so far that made room ends
+            "runs_until_ns",  # when the last other step ends, of those known
+            "upto_ns",  # the sums below reach up to here
+            "some_ns",  # how long some were stalled
+            "full_ns",  # how long some were, and nobody ran
+        )
+    ]
+)
+"""The account of stalls of a group, a row for each of `groups` (`sim.observe.pressure`)."""
