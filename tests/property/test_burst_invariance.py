@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.programs_drawn import hosts, outcome
+from support.programs_drawn import groups, hosts, outcome
 from support.samples import sample
 from support.scripts import scripts
 
@@ -27,6 +27,7 @@ from sim.engine.devices import DeviceSpec
     ),
     khugepaged_ns=st.sampled_from([0, 100_000, 2_000_000]),
     warmup_ns=st.sampled_from([0, 0, 300_000, 5_000_000]),
+    grouped=groups,
 )
 def test_any_length_of_burst_gives_the_same_run(
     programs: list[Any],
@@ -35,13 +36,15 @@ def test_any_length_of_burst_gives_the_same_run(
     disk: DeviceSpec,
     khugepaged_ns: int,
     warmup_ns: int,
+    grouped: dict[str, Any],
 ) -> None:
     how = {"scheduler": scheduler, "quantum_ns": 1_000_000, "disk": disk}
-    how |= {"khugepaged_ns": khugepaged_ns, "warmup_ns": warmup_ns}
+    how |= {"khugepaged_ns": khugepaged_ns, "warmup_ns": warmup_ns, **grouped}
     longest = outcome(programs, host, **how)
     document = json.loads(longest)
     assert document["littles_law_residual"] == 0
     assert_faults_add_up(document)
+    assert_pressure_nests(document)
     if document["ending"] == "idle" and host["percpu_batch_pages"] == 0:
         kept = document["page_cache_pages_at_end"]  # files outlive who mapped them
         at_start = document["host"]["free_at_start_pages"]
@@ -55,7 +58,17 @@ def assert_faults_add_up(document: dict[str, Any]) -> None:
     metrics, processes = document["metrics"], document["processes"]
     for kind in ("minor_faults", "major_faults"):
         assert sum(process[kind] for process in processes) == metrics[kind], kind
-    assert 0 <= metrics["psi_memory_full"] <= metrics["psi_memory_some"] <= 1
+
+
+def assert_pressure_nests(document: dict[str, Any]) -> None:
+    """FULL is part of SOME, and SOME of a group is part of that of what it is in."""
+    metrics, of_groups = document["metrics"], document["groups"]
+    for told in (metrics, *of_groups.values()):
+        assert 0 <= told["psi_memory_full"] <= told["psi_memory_some"] <= 1
+    for group in of_groups.values():
+        outer = metrics if group["parent"] is None else of_groups[group["parent"]]
+        for name in ("psi_memory_some", "pages_scanned", "pages_stolen", "refaults"):
+            assert group[name] <= outer[name], name
 
 
 def test_the_comparison_can_fail() -> None:

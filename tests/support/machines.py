@@ -50,14 +50,15 @@ def run(
     burst: int = 0,
     pins: Mapping[str, int] | None = None,
     nices: Mapping[str, int] | None = None,
+    groups_of: Mapping[str, str] | None = None,
     khugepaged_ns: int = 0,
     disk: DeviceSpec | None = None,
     **how: Any,
 ) -> dict[str, Any]:
     """Run programs on a small machine, audit it, and return the result document.
 
-    `how` is the rest of `EngineSpec`.  khugepaged scans every `khugepaged_ns`, and waits six times
-    as long for a block; 0: never.
+    `groups_of` are the control groups of programs; `how` is the rest of `EngineSpec`.  khugepaged
+    scans every `khugepaged_ns`, and waits six times as long for a block; 0: never.
     """
     if disk is not None:
         how["devices"] = (disk,)
@@ -72,7 +73,10 @@ def run(
     for name, program in programs.items():
         pin = (pins or {}).get(name)
         nice = (nices or {}).get(name, 0)
-        simulation.add(name, program, image_pages=2, stack_pages=64, pin=pin, nice=nice)
+        group = (groups_of or {}).get(name)
+        simulation.add(
+            name, program, image_pages=2, stack_pages=64, group=group, pin=pin, nice=nice
+        )
     document = simulation.run()
     document["page_cache_pages_at_end"] = int(
         simulation.machine.arrays.charged[ROOT, [KIND_FILE, KIND_SHMEM]].sum()

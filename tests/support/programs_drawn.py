@@ -5,6 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from sim.engine.groups import GroupSpec
+from sim.machine.layout import FOREVER
 from support.conservation import with_zones
 from support.machines import run
 from support.scripts import perform
@@ -29,6 +31,21 @@ hosts = st.fixed_dictionaries(
         "dma_pages": st.sampled_from([0, 0, 30, 60]),
     }
 ).map(with_zones)
+
+_limits = st.sampled_from([FOREVER, 60, 100, 200, 400])
+groups: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({}),
+    st.builds(
+        lambda outer, inner, members: {
+            "groups": (GroupSpec("outer", None, outer), GroupSpec("inner", "outer", inner)),
+            "groups_of": {f"p{n}": name for n, name in enumerate(members) if name},
+        },
+        outer=_limits,
+        inner=_limits,
+        members=st.lists(st.sampled_from(["inner", "outer", None]), min_size=3, max_size=3),
+    ),
+)
+"""How programs are put into control groups, one in the other, which have limits or none."""
 
 
 def outcome(programs: list[Any], host: dict[str, Any], **how: Any) -> str:
