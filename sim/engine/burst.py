@@ -22,7 +22,7 @@ from sim.engine.runqueue import (
 )
 from sim.engine.timers import arrival_ns, first_due_ns
 from sim.kernel.flush import tlb_finish_mmu
-from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_KSWAPD, OP_NONE
+from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
 from sim.kernel.reclaim.memcg import LATER, ROOM, make_room
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
@@ -129,7 +129,6 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     start = int(c.next_ns)
     arrived = start
     extra_ns = 0
-    reclaims = False
     if o.op == OP_ACCESS:
         if o.arrivals != 0:
             arrived = arrival_ns(m, task)
@@ -141,7 +140,6 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
         status = MORE if o.demand_ns > 0 else DONE
     else:
         status = call_step(m, cpu, task)
-        reclaims = o.op == OP_KSWAPD
     if clock.flush_space != 0:
         tlb_finish_mmu(m)
     if status > DONE:
@@ -154,8 +152,8 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
             observe_waited(m, task, start, start + ns)
         else:
             observe(m, int(clock.kind), int((clock.fault_ps + 500) // 1000))
-    if reclaims:
-        record_reclaim(m, task, start, start + ns)
+    if clock.reclaim_ps > 0:
+        record_reclaim(m, task, start, start + clock.reclaim_ps // 1000, start + ns)
     elif is_stalled(m, start):
         record_run(m, task, start, start + ns)
     c.next_ns = start + ns
@@ -186,7 +184,7 @@ def makes_room(m: Arrays, cpu: int, task: int) -> int:
     ns = (settle(m, task) + 500) // 1000
     if o.op == OP_ACCESS and o.fault_from_ns == NONE:
         o.fault_from_ns = start
-    record_reclaim(m, task, start, start + ns)
+    record_reclaim(m, task, start, start + ns, start + ns)
     c.next_ns = start + ns
     c.busy_ns += ns
     c.steps += 1

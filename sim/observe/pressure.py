@@ -1,8 +1,9 @@
 """Pressure stall information: how long tasks were stalled on memory, by group (Linux `psi.c`).
 
-A task is stalled while it is off its CPU for want of memory, and in steps that make room.  SOME is
-the time in which a task of a group, or of one in it, is stalled; FULL that in which one is and none
-of them runs: who makes room on a CPU does not.
+A task is stalled while it is off its CPU for want of memory, and while it makes room: in a step
+that does other work as well, that comes first.  SOME is the time in which a task of a group, or of
+one in it, is stalled; FULL that in which one is and none of them runs: who makes room on a CPU does
+not.
 
 Events come in order of time, and a step's end is known at its start.  So the time up to an event is
 accounted for at once, and it is enough to know how many are off their CPUs, and when the last step
@@ -31,7 +32,9 @@ def account(m: Arrays, group: int, now_ns: int) -> None:
         p.some_ns += until_ns - from_ns
         idle_from_ns = max(from_ns, int(p.runs_until_ns))
         if until_ns > idle_from_ns:
-            p.full_ns += until_ns - idle_from_ns
+            later_from_ns = max(idle_from_ns, int(p.later_from_ns))
+            later_ns = max(0, min(until_ns, int(p.later_until_ns)) - later_from_ns)
+            p.full_ns += until_ns - idle_from_ns - later_ns
     p.upto_ns = now_ns
 
 
@@ -62,16 +65,25 @@ def take_up(m: Arrays, now_ns: int) -> None:
 
 
 @compiled
-def record_reclaim(m: Arrays, task: int, start_ns: int, end_ns: int) -> None:
-    """Take note of a step of a task that makes room, from `start_ns` to `end_ns`."""
+def record_reclaim(m: Arrays, task: int, start_ns: int, until_ns: int, end_ns: int) -> None:
+    """Take note of a step of a task from `start_ns` to `end_ns` that makes room until `until_ns`.
+
+    Of what other CPUs run later in such steps no gaps are known.
+    """
     if not is_stalled(m, start_ns):
         take_up(m, start_ns)
-    m.clock[0].stalled_until_ns = max(int(m.clock[0].stalled_until_ns), end_ns)
+    m.clock[0].stalled_until_ns = max(int(m.clock[0].stalled_until_ns), until_ns)
     group = group_of(m, task)
     while group != NONE:
         account(m, group, start_ns)
         p = m.psi[group]
-        p.reclaims_until_ns = max(int(p.reclaims_until_ns), end_ns)
+        p.reclaims_until_ns = max(int(p.reclaims_until_ns), until_ns)
+        if p.later_until_ns <= start_ns:
+            p.later_from_ns = until_ns
+            p.later_until_ns = end_ns
+        elif until_ns < end_ns:
+            p.later_from_ns = min(int(p.later_from_ns), until_ns)
+            p.later_until_ns = max(int(p.later_until_ns), end_ns)
         group = int(m.groups[group].parent)
 
 

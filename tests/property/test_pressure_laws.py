@@ -41,19 +41,28 @@ class World:
         self.m.cpus["task"] = NONE
         self.m.cpus["idle_from_ns"] = NONE
 
-    def step(self, cpu: int, task: int, ns: int, *, reclaims: bool) -> None:
+    def step(self, cpu: int, task: int, ns: int, reclaim_ns: int) -> None:
         """Let a CPU that is free take a step of a task that is on no other."""
         c = self.m.cpus[cpu]
         on = [int(c.task) for c in self.m.cpus if c.next_ns > self.now]
         if c.next_ns > self.now or task in on or task in self.blocked:
             return
         c.task, c.next_ns = task, self.now
-        if reclaims:
-            record_reclaim(self.m, task, self.now, self.now + ns)
+        until = self.now + reclaim_ns
+        if reclaim_ns:
+            record_reclaim(self.m, task, self.now, until, self.now + ns)
         elif is_stalled(self.m, self.now):
             record_run(self.m, task, self.now, self.now + ns)
         c.next_ns = self.now + ns
-        (self.stalled if reclaims else self.ran).append((task, self.now, self.now + ns))
+        self.stalled.append((task, self.now, until))
+        self.ran.append((task, until, self.now + ns))
+
+    def act(self, kind: str, task: int, cpu: int, ns: int) -> None:
+        """Let a step run, make room, or make room before it runs: only on the first CPU."""
+        if kind == "both":
+            self.step(0, task, ns + 4, 4)
+        else:
+            self.step(cpu, task, ns, ns if kind == "reclaim" else 0)
 
     def block(self, task: int) -> None:
         """Take a task off its CPU for want of memory, or let it go on."""
@@ -96,14 +105,14 @@ def play(groups: list[int], events: list[tuple[Any, ...]]) -> World:
         if kind == "block":
             world.block(task)
         else:
-            world.step(cpu, task, ns, reclaims=kind == "reclaim")
+            world.act(kind, task, cpu, ns)
     world.now += 7
     return world
 
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["run", "run", "reclaim", "block", "block"]),
+        st.sampled_from(["run", "run", "reclaim", "both", "block", "block"]),
         st.integers(0, 9),
         st.integers(0, TASKS - 1),
         st.integers(0, CPUS - 1),
@@ -143,7 +152,7 @@ def test_to_look_changes_nothing(
         if kind == "block":
             world.block(task)
         else:
-            world.step(cpu, task, ns, reclaims=kind == "reclaim")
+            world.act(kind, task, cpu, ns)
     world.now += 7
     still = play(groups, events)
     assert [world.told(g) for g in range(5)] == [still.told(g) for g in range(5)]
@@ -165,6 +174,10 @@ def test_the_count_can_differ() -> None:
         ([("run", 0, 1, 0, 9), ("block", 5, 0, 0, 0), ("block", 10, 0, 0, 0)], 10, 6),
         # two CPUs: one makes room for 6, the other runs for the last 2 of them
         ([("reclaim", 0, 0, 0, 6), ("run", 4, 1, 1, 9)], 6, 4),
+        # who makes room for 4 and then runs for 3 is stalled for 4, and full for 4
+        ([("both", 0, 0, 0, 3)], 4, 4),
+        # another is stalled all the time: full but for the 3
+        ([("block", 0, 1, 0, 0), ("both", 0, 0, 0, 3), ("block", 20, 1, 0, 0)], 20, 17),
         # both make room, overlapping by 3
         ([("reclaim", 0, 0, 0, 6), ("reclaim", 3, 1, 1, 4)], 7, 7),
     ],

@@ -26,6 +26,7 @@ CLOCK = np.dtype(
             "lines",
             "kind",  # fault kind of this step, or NONE
             "fault_ps",
+            "reclaim_ps",
             "flush_space",  # an address space that is due a flush when it ends, or 0
             "stalled_until_ns",  # somebody is stalled on memory until then; FOREVER: nobody knows
         )

@@ -9,6 +9,8 @@ PSI = np.dtype(
             "stalled",  # tasks of it, and of groups in it, that are off their CPUs for memory
             "reclaims_until_ns",  # when the last step so far that made room ends
             "runs_until_ns",  # when the last other step ends, of those known
+            "later_from_ns",  # and steps that make room first: from when to when the rest runs
+            "later_until_ns",
             "upto_ns",  # the sums below reach up to here
             "some_ns",  # how long some were stalled
             "full_ns",  # how long some were, and nobody ran
