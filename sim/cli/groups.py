@@ -15,17 +15,27 @@ _EVENTS: Final = ("max", "oom", "oom_kill")
 
 
 def table_of_groups(groups: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return what each group held at the end and at most, its limit, and what it met."""
-    table = Table(("group", "limit", "current", "peak", *(f"{name} events" for name in _EVENTS)))
+    """Return what each group held at the end and at most, its limit, and what it met.
+
+    The working set is told where it is not all of it, and pressure where there was any.
+    """
+    sizes = ["current", "peak"]
+    if any(group["inactive_file_bytes"] for group in groups.values()):
+        sizes.append("working_set")
+    stalled = any(group["psi_memory_some"] for group in groups.values())
+    headings = [name.replace("_", " ") for name in sizes]
+    headings += [f"{name} events" for name in _EVENTS]
+    table = Table(("group", "limit", *headings, *(["pressure: some, full"] if stalled else [])))
     for name, group in groups.items():
         limit = group["max_bytes"]
+        shares = (f"{group[f'psi_memory_{how}']:.2%}" for how in ("some", "full"))
         table.rows.append(
             (
                 name if group["parent"] is None else f"{group['parent']}/{name}",
                 "max" if limit is None else format_bytes(limit),
-                format_bytes(group["current_bytes"]),
-                format_bytes(group["peak_bytes"]),
+                *(format_bytes(group[f"{size}_bytes"]) for size in sizes),
                 *(f"{group['events'][event]:,}" for event in _EVENTS),
+                *([", ".join(shares)] if stalled else []),
             )
         )
     return table
