@@ -63,7 +63,12 @@ class GroupNames:
     def to_json(self, figures: ReclaimFigures, end_ns: int) -> dict[str, dict[str, Any]]:
         """Return what each group holds, held, and has met, as JSON-able values."""
         return {
-            name: {**self._group(row), **figures.levels(row), **figures.of_group(row, end_ns)}
+            name: {
+                **self._group(row),
+                **figures.levels(row),
+                **figures.of_group(row, end_ns),
+                "psi": figures.psi(row),
+            }
             for name, row in self.rows.items()
         }
 

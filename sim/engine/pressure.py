@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.machine.layout import AVERAGED_S
 from sim.observe import pressure
 
 if TYPE_CHECKING:
@@ -37,3 +38,16 @@ class Pressure:
         m = self._machine.arrays
         pressure.account(m, group, self._clock.end_ns)
         return int(m.psi[group].some_ns), int(m.psi[group].full_ns)
+
+    def averages(self, group: int) -> list[dict[str, float]]:
+        """Return the averages of SOME and of FULL in percent, as of the last 2 s that are over."""
+        m = self._machine.arrays
+        pressure.account(m, group, self._clock.end_ns)
+        rows = m.averages[group].reshape(2, len(AVERAGED_S)).tolist()
+        return [
+            {
+                f"avg{s}": round(n / pressure.FIXED_1, 2)
+                for s, n in zip(AVERAGED_S, row, strict=True)
+            }
+            for row in rows
+        ]

@@ -46,6 +46,14 @@ class ReclaimFigures:
             **found,
         }
 
+    def psi(self, group: int) -> dict[str, dict[str, float]]:
+        """Return what `memory.pressure` says: averages in percent, and totals since warm-up."""
+        before, now = self._before.get(group, {}), self._so_far(group)
+        return {
+            how: {**averages, "total_us": (now[f"{how}_ns"] - before.get(f"{how}_ns", 0)) // 1000}
+            for how, averages in zip(("some", "full"), self._pressure.averages(group), strict=True)
+        }
+
     def levels(self, group: int) -> dict[str, int]:
         """Return the pages of files on a group's lists now, and its working set, in bytes.
 

@@ -136,6 +136,7 @@ class Measurement:
                 for name in ("reads", "pages_read", "writes", "pages_written")
             },
             "host": self._host(),
+            "psi": self._reclaim.psi(ROOT),
             "groups": system.groups.to_json(self._reclaim, system.clock.end_ns),
             "kills": system.kills.entries,
             "evidence": system.evidence.to_json(),

@@ -111,7 +111,10 @@ class Machine:
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus * zones, "zones": zones, "buddy": zones}
         one = ("config", "pool", "groups", "charged", "events", "clock", "peak", "lists", "cached")
-        rows |= dict.fromkeys((*one, "psi"), 1) | {"samples": MOST_SAMPLES, "slots": N_SLOTS}
+        rows |= dict.fromkeys((*one, "psi", "averages"), 1) | {
+            "samples": MOST_SAMPLES,
+            "slots": N_SLOTS,
+        }
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
         rows |= {"left": host.cpus, "stocks": N_STOCKS * host.cpus, "lruvecs": 1, "lrus": N_LRU}
@@ -276,7 +279,7 @@ class Machine:
         m = self.arrays
         row = int(m.pool[0].n_groups)
         if row == len(m.groups):
-            for name in ("groups", "charged", "events", "lruvecs", "lrus", "psi"):
+            for name in ("groups", "charged", "events", "lruvecs", "lrus", "psi", "averages"):
                 m.grow(name)
         g = m.groups[row]
         g.parent = parent

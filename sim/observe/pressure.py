@@ -11,9 +11,18 @@ of either kind ends.  While nobody is stalled steps go unrecorded (`is_stalled`)
 are taken up when somebody first is.
 """
 
+from typing import Final
+
 from sim.base.jit import compiled, inlined
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
-from sim.machine.layout import FOREVER, NONE, ROOT, Arrays
+from sim.machine.layout import AVERAGED_S, FOREVER, N_AVERAGES, NONE, ROOT, Arrays
+
+PERIOD_NS: Final = 2_000_000_000
+"""How often averages are brought up to date (`PSI_FREQ`)."""
+FIXED_1: Final = 2048
+"""1 in fixed point, as Linux computes loads."""
+EXPONENTS: Final = (1677, 1981, 2034)
+"""exp(-2 s / T) for each T of `AVERAGED_S`: `EXP_10s`, `EXP_60s`, `EXP_300s`."""
 
 
 @inlined
@@ -24,7 +33,51 @@ def is_stalled(m: Arrays, now_ns: int) -> bool:
 
 @compiled
 def account(m: Arrays, group: int, now_ns: int) -> None:
-    """Add the time up to `now_ns` to the account of a group."""
+    """Add the time up to `now_ns` to the account of a group, and what periods ended to averages."""
+    p = m.psi[group]
+    while (p.periods + 1) * PERIOD_NS <= now_ns:
+        if is_quiet(m, group):
+            p.periods = now_ns // PERIOD_NS
+        else:
+            add_up(m, group, (int(p.periods) + 1) * PERIOD_NS)
+            average(m, group)
+    add_up(m, group, now_ns)
+
+
+@compiled
+def is_quiet(m: Arrays, group: int) -> bool:
+    """Whether averages of a group are 0, and stay so for as long as nothing happens."""
+    p = m.psi[group]
+    if p.stalled > 0 or p.reclaims_until_ns > p.upto_ns or p.some_ns > p.some_before_ns:
+        return False
+    highest = 0
+    for at in range(N_AVERAGES):
+        highest = max(highest, int(m.averages[group, at]))
+    return highest == 0
+
+
+@compiled
+def average(m: Arrays, group: int) -> None:
+    """Add a period that is over to the averages of a group: whole percents of it (`calc_avgs`)."""
+    p = m.psi[group]
+    some = (p.some_ns - p.some_before_ns) * 100 // PERIOD_NS * FIXED_1
+    full = (p.full_ns - p.full_before_ns) * 100 // PERIOD_NS * FIXED_1
+    for at in range(N_AVERAGES):
+        before = int(m.averages[group, at])
+        now = int(some if at < len(AVERAGED_S) else full)
+        exponent = EXPONENTS[at % len(AVERAGED_S)]
+        load = before * exponent + now * (FIXED_1 - exponent)
+        if now >= before:
+            load += FIXED_1 - 1
+        m.averages[group, at] = load // FIXED_1
+    p.some_before_ns = p.some_ns
+    p.full_before_ns = p.full_ns
+    p.periods += 1
+
+
+@compiled
+def add_up(m: Arrays, group: int, now_ns: int) -> None:
+    """Add the time up to `now_ns` to the sums of a group."""
     p = m.psi[group]
     from_ns = int(p.upto_ns)
     until_ns = now_ns if p.stalled > 0 else min(now_ns, int(p.reclaims_until_ns))

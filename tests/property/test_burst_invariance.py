@@ -65,6 +65,9 @@ def assert_pressure_nests(document: dict[str, Any]) -> None:
     metrics, of_groups = document["metrics"], document["groups"]
     for told in (metrics, *of_groups.values()):
         assert 0 <= told["psi_memory_full"] <= told["psi_memory_some"] <= 1
+    for told in (document, *of_groups.values()):
+        full, some = told["psi"]["full"], told["psi"]["some"]
+        assert all(0 <= full[name] <= some[name] for name in some)
     for group in of_groups.values():
         outer = metrics if group["parent"] is None else of_groups[group["parent"]]
         for name in ("psi_memory_some", "pages_scanned", "pages_stolen", "refaults"):

@@ -1,5 +1,6 @@
 """Pressure by group is the time that a count moment by moment finds."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,6 +157,34 @@ def test_to_look_changes_nothing(
     world.now += 7
     still = play(groups, events)
     assert [world.told(g) for g in range(5)] == [still.told(g) for g in range(5)]
+
+
+@pytest.mark.parametrize(("stalled_s", "percent"), [(0, 0), (2, 100), (1, 50), (0.01, 0)])
+@pytest.mark.parametrize("looks", [1, 7, 40])
+def test_averages_are_exponential(stalled_s: float, percent: int, looks: int) -> None:
+    """Of every 2 s so much is stalled; after n periods an average is 1 - exp(-2 n / T) of that."""
+    world = World([2] * TASKS)
+    periods = 40
+    for period in range(periods):
+        world.now = 2_000_000_000 * period
+        if stalled_s:
+            world.block(0)
+            world.now += round(stalled_s * 1_000_000_000)
+            world.block(0)
+        if period % looks == 0:
+            world.told(ROOT)
+    world.now = 2_000_000_000 * periods
+    for group in (ROOT, 1, 2, 3):
+        world.told(group)
+        for at, seconds in enumerate((10, 60, 300)):
+            expected = percent * (1 - math.exp(-2 * periods / seconds)) if group != 3 else 0
+            for which in (at, at + 3):  # nobody runs
+                found = int(world.m.averages[group, which]) / 2048
+                assert found == pytest.approx(expected, rel=0.03, abs=0.1)  # as Linux rounds
+    world.now += 4_000_000_000_000
+    world.told(ROOT)
+    assert not world.m.averages[ROOT].any(), "all is forgotten"
+    assert int(world.m.psi[ROOT].periods) == world.now // 2_000_000_000
 
 
 def test_the_count_can_differ() -> None:

@@ -20,7 +20,7 @@ from sim.machine.layout.lru import BATCH_WORDS, LRU_LIST, LRUVEC, SCAN
 from sim.machine.layout.operations import OPERATION
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, SLOTS, ZONE
 from sim.machine.layout.processes import PROCESS
-from sim.machine.layout.psi import PSI
+from sim.machine.layout.psi import N_AVERAGES, PSI
 from sim.machine.layout.sched import ENTITY, QUEUE, SCHED
 from sim.machine.layout.spaces import SPACE
 from sim.machine.layout.swap import SWAP
@@ -73,6 +73,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "events": (INT, (len(EVENTS),)),
     "stocks": (STOCK, ()),
     "psi": (PSI, ()),
+    "averages": (INT, (N_AVERAGES,)),
     "clock": (CLOCK, ()),
     "peak": (PEAK, ()),
     "samples": (SAMPLE, ()),
@@ -171,6 +172,8 @@ class Arrays:
     stocks: Any
     """`N_STOCKS` for each CPU."""
     psi: Any
+    averages: NDArray[np.int64]
+    """(groups, `N_AVERAGES`): of pressure, in percent, times 2048."""
     clock: Any
     peak: Any
     samples: Any

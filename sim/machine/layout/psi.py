@@ -1,5 +1,7 @@
 """Pressure on memory: for how long tasks of a group were stalled."""
 
+from typing import Final
+
 import numpy as np
 
 PSI = np.dtype(
@@ -14,7 +16,15 @@ PSI = np.dtype(
             "upto_ns",  # the sums below reach up to here
             "some_ns",  # how long some were stalled
             "full_ns",  # how long some were, and nobody ran
+            # averages
+            "periods",  # that are in them
+            "some_before_ns",  # the sums at the end of the last one
+            "full_before_ns",
         )
     ]
 )
 """The account of stalls of a group, a row for each of `groups` (`sim.observe.pressure`)."""
+
+AVERAGED_S: Final = (10, 60, 300)
+"""Seconds that averages of pressure look back; first those of SOME, then those of FULL."""
+N_AVERAGES: Final = 2 * len(AVERAGED_S)
