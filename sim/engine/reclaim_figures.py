@@ -33,7 +33,9 @@ class ReclaimFigures:
     def restart(self, now_ns: int) -> None:
         """Forget what was counted before `now_ns`."""
         self._since_ns = now_ns
-        self._before = {row: self._so_far(row) for row in range(self._machine.n_groups)}
+        self._before = {
+            row: self._so_far(row) for row in range(int(self._machine.arrays.pool[0].n_groups))
+        }
 
     def of_group(self, group: int, end_ns: int) -> dict[str, Any]:
         """Return what was counted up to `end_ns`: shares of time, and pages."""

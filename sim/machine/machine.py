@@ -111,15 +111,12 @@ class Machine:
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus * zones, "zones": zones, "buddy": zones}
         one = ("config", "pool", "groups", "charged", "events", "clock", "peak", "lists", "cached")
-        rows |= dict.fromkeys((*one, "psi", "averages"), 1) | {
-            "samples": MOST_SAMPLES,
-            "slots": N_SLOTS,
-        }
+        rows |= dict.fromkeys((*one, "psi", "averages"), 1)
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
         rows |= {"left": host.cpus, "stocks": N_STOCKS * host.cpus, "lruvecs": 1, "lrus": N_LRU}
-        rows |= {"batches": N_BATCHES * host.cpus, "scans": host.cpus}
-        rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1}
+        rows |= {"batches": N_BATCHES * host.cpus, "scans": host.cpus, "samples": MOST_SAMPLES}
+        rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1, "slots": N_SLOTS}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
         self.arrays = Arrays(rows)
