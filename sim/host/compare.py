@@ -61,6 +61,8 @@ class Comparison:
             values["minflt"] = self.predicted.minflt, self.real.minflt
             values["majflt"] = self.predicted.majflt, self.real.majflt
         values["ending"] = self.predicted.ending, self.real.ending
+        values["usage"] = self.predicted.usage, self.real.usage
+        values["killed"] = self.predicted.killed, self.real.killed
         for ours, theirs in self._regions():
             whose = ours or theirs
             assert whose is not None
@@ -106,11 +108,12 @@ class Comparison:
             real.append(f"ns={self.real.ns}")
         if self.real.ending:
             real.append(f"ending={self.real.ending}")
+        real += self.real.group_words()
         rows = [
             (
                 self.predicted.headline(),
                 " ".join(real),
-                {"minflt", "majflt", "ending"} & {*different},
+                {"minflt", "majflt", "ending", "usage", "killed"} & {*different},
             )
         ]
         for ours, theirs in self._regions():

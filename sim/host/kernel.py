@@ -12,6 +12,8 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +21,9 @@ from sim.base.cache import cache_folder
 from sim.base.errors import SimError
 from sim.host.conditions import FILE_VERBS, THP_FOLDER, cannot_run, compiler, file_folder
 from sim.host.conditions import read_setting as read_kernel_setting
+from sim.host.groups import group_pages, new_group
 from sim.script.grammar import FIRST_PROCESS, Operation, Verb
-from sim.script.record import COUNTS, OF_AREAS, Figures, OpRecord
+from sim.script.record import COUNTS, GONE, KILLED, OF_AREAS, Figures, OpRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +33,8 @@ COMPILER_FLAGS: Final = ("-std=gnu11", "-O1", "-Wall", "-Wextra")
 KHUGEPAGED_TRIES: Final = 5
 MAX_PROCESSES: Final = 256
 KB_PER_PAGE: Final = 4
+ENDINGS: Final = {"ok": "", "segv": "SIGSEGV", "bus": "SIGBUS", "killed": KILLED, "gone": GONE}
+_NO_SCORES: Final[Mapping[str, int]] = {}
 
 
 class HostError(SimError):
@@ -39,9 +44,23 @@ class HostError(SimError):
         super().__init__(message)
 
 
-def driver_path() -> str:
+@dataclass(frozen=True, slots=True)
+class InGroup:
+    """What a script did in a control group of its own.
+
+    `kernel_pages` is the kernel memory that it was charged for after each operation, `failcnt` how
+    often its limit was met, `peak_pages` the most it was ever charged for.
+    """
+
+    records: list[OpRecord]
+    kernel_pages: list[int]
+    failcnt: int
+    peak_pages: int
+
+
+def driver_path(*flags: str) -> str:
     """Return the compiled driver; see `compiled_program`."""
-    return compiled_program("driver", sorted(SOURCES.glob("*.c")))
+    return compiled_program("driver", sorted(SOURCES.glob("*.c")), *flags)
 
 
 def compiled_program(name: str, sources: Sequence[Path], *flags: str) -> str:
@@ -113,6 +132,28 @@ class KernelRunner:
         names, program = encode(script)
         return decode(script, names, self._run_driver(program, script))
 
+    def run_in_group(
+        self,
+        script: Sequence[Operation],
+        limit_pages: int,
+        scores: Mapping[str, int] | None = None,
+    ) -> InGroup:
+        """Return what a script did whose first process is put into a new control group.
+
+        The group may have `limit_pages`.  `scores` is the oom_score_adj of processes by name; one
+        that is not named has that of its parent.  The processes are of a static program, so that
+        nothing else is charged.
+        """
+        names, program = encode(script, scores or {})
+        driver = driver_path("-static")
+        with new_group(limit_pages) as group:
+            output = self._run_once(program, tables=False, group=str(group), driver=driver)
+            failcnt = int((group / "memory.failcnt").read_text())
+            peak = group_pages(group, "max_usage_in_bytes")
+        records = decode(script, names, output)
+        kernel = [int(block["usage"][0][1]) for block in _blocks(output, len(script))]
+        return InGroup(records, kernel, failcnt, peak)
+
     def table_bytes(self, script: Sequence[Operation]) -> list[dict[str, int]]:
         """Return VmPTE of every living process after each operation, the driver's own included.
 
@@ -134,7 +175,7 @@ class KernelRunner:
             self._calm_khugepaged()
         for _ in range(KHUGEPAGED_TRIES):
             before = self._collapsed()
-            output = self._run_once(program, tables)
+            output = self._run_once(program, tables=tables)
             if not has_huge or self._collapsed() == before:
                 return output
         raise HostError("khugepaged keeps collapsing pages; is something else very busy here?")
@@ -149,11 +190,16 @@ class KernelRunner:
     def _collapsed() -> str | None:
         return read_kernel_setting(THP_FOLDER / "khugepaged" / "pages_collapsed")
 
-    def _run_once(self, program: str, tables: bool) -> str:
+    def _run_once(
+        self, program: str, *, tables: bool, group: str = "-", driver: str | None = None
+    ) -> str:
         folder = str(self._folder) if self._folder else "/nonexistent"
         forbid_huge = "1" if self._thp == "always" and not self._huge_everywhere else "0"
         done = subprocess.run(
-            [str(self._driver), str(self._cpu), folder, forbid_huge, str(int(tables))],
+            [
+                *(driver or self._driver, str(self._cpu), folder, forbid_huge),
+                *(str(int(tables)), group),
+            ],
             input=program,
             capture_output=True,
             text=True,
@@ -164,15 +210,17 @@ class KernelRunner:
         return done.stdout
 
 
-def encode(script: Sequence[Operation]) -> tuple[list[list[str]], str]:
+def encode(
+    script: Sequence[Operation], scores: Mapping[str, int] = _NO_SCORES
+) -> tuple[list[list[str]], str]:
     """Return the driver's program, and who has which slot after each operation.
 
-    Slots are numbers in order of birth.  The first value has, for each operation, the names of
+    `scores` is the oom_score_adj of processes by name.  Slots are numbers in order of birth.  The first value has, for each operation, the names of
     all processes born until then, by slot.
     """
     names = [FIRST_PROCESS]
     slot_of = {FIRST_PROCESS: 0}
-    named, lines = [], []
+    named, lines = [], [_adjust(0, scores[FIRST_PROCESS])] if FIRST_PROCESS in scores else []
     for operation in script:
         slot = slot_of[operation.process]
         child = -1
@@ -188,7 +236,13 @@ def encode(script: Sequence[Operation]) -> tuple[list[list[str]], str]:
             f"{operation.mode or '-'} {child} "
             f"{operation.behind or operation.below.lower() or '-'}\n"
         )
+        if operation.child in scores:
+            lines.append(_adjust(child, scores[operation.child]))
     return named, "".join(lines)
+
+
+def _adjust(slot: int, score: int) -> str:
+    return f"{slot} adjust - 0 {score} - -1 -\n"
 
 
 def decode(
@@ -209,10 +263,14 @@ def decode(
             for slot, region, *counts, joined, by_page in block.get("figures", [])
         )
         [(how, error, minflt, majflt, ns)] = block["op"]
-        ending = {"segv": "SIGSEGV", "bus": "SIGBUS"}.get(how, "")
+        ending = ENDINGS[how]
         if not ending and int(error):
             ending = errno.errorcode.get(int(error), f"errno {error}")
-        records.append(OpRecord(operation, int(minflt), figures, int(ns), ending, int(majflt)))
+        record = OpRecord(operation, int(minflt), figures, int(ns), ending, int(majflt))
+        if "usage" in block:
+            killed = tuple(by_slot[int(slot)] for [slot] in block.get("killed", []))
+            record = replace(record, usage=int(block["usage"][0][0]), killed=killed)
+        records.append(record)
     return records
 
 

@@ -75,6 +75,12 @@ def _summed(figures: Sequence[Figures], whose: Figures) -> Figures:
     return replace(whose, pdirty=pdirty, sdirty=sdirty, swap=swap, summed=OF_AREAS)
 
 
+KILLED: Final = "killed"
+"""How an operation ends whose process is killed, because its control group is out of memory."""
+GONE: Final = "gone"
+"""How one ends whose process was killed before, or never came to be."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpRecord:
     """One operation, what it counted, and what every region looks like after it.
@@ -88,6 +94,9 @@ class OpRecord:
     `majflt` counts its major faults.  `unsure` names the regions, as (process, name), of files that
     were read ahead: how far that had come when somebody waited for a page is the device's affair,
     so their faults and figures are predicted, and not compared.
+
+    In a control group, `usage` is what it is charged for after the operation, in pages, and
+    `killed` names the processes that were killed during it.
     """
 
     operation: Operation
@@ -97,6 +106,8 @@ class OpRecord:
     ending: str = ""
     majflt: int = 0
     unsure: frozenset[tuple[str, str]] = frozenset()
+    usage: int | None = None
+    killed: tuple[str, ...] = ()
 
     @property
     def is_touch(self) -> bool:
@@ -112,7 +123,12 @@ class OpRecord:
             words.append(f"ns={self.ns}")
         if self.ending:
             words.append(f"ending={self.ending}")
-        return " ".join(words)
+        return " ".join([*words, *self.group_words()])
+
+    def group_words(self) -> list[str]:
+        """Return what is printed of the control group, if there is one."""
+        killed = [f"killed={','.join(self.killed)}"] if self.killed else []
+        return killed if self.usage is None else [f"usage={self.usage}", *killed]
 
     def __str__(self) -> str:
         return "\n".join((self.headline(), *map(str, self.figures)))
@@ -124,6 +140,7 @@ class OpRecord:
             "majflt": self.majflt,
             "ns": self.ns,
             "ending": self.ending,
+            **({} if self.usage is None else {"usage": self.usage, "killed": [*self.killed]}),
             "figures": [
                 {"process": f.process, "region": f.region, **f.values(), "joined": f.joined}
                 for f in self.figures

@@ -1,7 +1,7 @@
 /*
  * Carries out a conformance script on the running kernel.
  *
- *     driver CPU DIRECTORY FORBID_HUGE TABLES < program
+ *     driver CPU DIRECTORY FORBID_HUGE TABLES GROUP < program
  *
  * A controller (this process) reads one operation a line,
  *
@@ -14,9 +14,13 @@
  *     op ENDING ERRNO MINFLT MAJFLT NS
  *     figures SLOT REGION RSS ANON PDIRTY SDIRTY SWAP THP HUGETLB PSS LOCKED JOINED SPLIT (kB)
  *     tables SLOT VMPTE                         (kB; one per process, if TABLES is not 0)
+ *     killed SLOT                               (one per process that was killed for want of memory)
+ *     usage PAGES KERNEL                        (charged to the group, and of that kernel memory)
  *
  * where BESIDE is the region that a new one lies right behind, or, in lower case, right below;
- * ENDING is `ok`, `segv` or `bus`; JOINED names the regions whose areas the kernel has made one, or is `-`:
+ * the last two where GROUP is not `-`: a folder of the memory controller (version 1), which the first
+ * process joins before the first operation.  `SLOT adjust - 0 VALUE - -1 -` sets its oom_score_adj, and
+ * prints nothing.  ENDING is `ok`, `segv`, `bus`, `killed`, or `gone`: the process had ended before; JOINED names the regions whose areas the kernel has made one, or is `-`:
  * their figures are those of all together, and RSS, ANON, THP the region's own if SPLIT is 1.
  * process.c is what each process does, figures.c what is printed of it, shared.c what all of them
  * use.
@@ -52,6 +56,7 @@ static const char *const verbs[V_COUNT] = {
     [V_NOHUGEPAGE] = "nohugepage", [V_DONTFORK] = "dontfork", [V_DOFORK] = "dofork",
     [V_WIPEONFORK] = "wipeonfork", [V_KEEPONFORK] = "keeponfork", [V_FORK] = "fork",
     [V_VFORK] = "vfork", [V_EXEC] = "exec", [V_EXIT] = "exit", [V_REAP] = "reap",
+    [V_ADJUST] = "adjust",
 };
 
 static int print_tables;           /* wanted: page tables of every process */
@@ -63,14 +68,19 @@ static void ask(int slot, const struct command *command)
     set(&them->asked, atomic_load(&them->asked) + 1);
 }
 
-static void await(int slot)
+/* Wait for the answer of a process; 1 if it was killed in place of that. */
+static int await(int slot)
 {
     struct slot *them = &slots[slot];
-    if (wait_for(&them->answered, atomic_load(&them->asked)) < 0) {
+    uint32_t number = atomic_load(&them->asked);
+    int failed = group ? await_or_end(&them->answered, number, them->pid)
+                       : wait_for(&them->answered, number);
+    if (failed < 0) {
         fprintf(stderr, "driver: process %d does not answer `%s`\n", slot,
                 verbs[them->command.verb]);
         leave(70);
     }
+    return failed;
 }
 
 /* Whether a process waits for a vforked child to give its memory back. */
@@ -183,31 +193,51 @@ static void begin(void)
         serve(0);
     }
     slots[0].pid = pid;
+    if (wait_for(&slots[0].alive, 1) < 0)
+        die("fork");
+    if (group)
+        join_group(pid);
 }
 
-/* Have one operation carried out, and collect whoever ended. */
-static void carry_out(int slot, const struct command *command)
+/* Have one operation carried out, and collect whoever ended; say how it did. */
+static const char *carry_out(int slot, const struct command *command)
 {
     struct slot *them = &slots[slot];
-    int lender = them->lender;
+    int lender = them->lender, killed = 0;
     ask(slot, command);
     if (command->verb == V_VFORK) {    /* it answers when it gets its memory back */
         memset(&them->answer, 0, sizeof them->answer);
-        if (wait_for(&slots[command->child].alive, 1) < 0)
+        struct slot *child = &slots[command->child];
+        if (group ? await_or_end(&child->alive, 1, them->pid) : wait_for(&child->alive, 1))
             die("vfork");
-        return;
+        return "ok";
     }
-    if (command->verb == V_EXIT)
+    if (command->verb != V_EXIT)
+        killed = await(slot);
+    if (command->verb == V_EXIT || killed)
         memset(&them->answer, 0, sizeof them->answer);
-    else
-        await(slot);
-    int ended = command->verb == V_EXIT || them->answer.segv;
+    int ended = command->verb == V_EXIT || them->answer.segv || killed;
     if (lender >= 0 && (ended || command->verb == V_EXEC)) {
         await(lender);
         them->lender = -1;
     }
     if (ended)
         reap(slot);
+    if (killed)
+        return "killed";
+    return them->answer.segv == SIGBUS ? "bus" : them->answer.segv ? "segv" : "ok";
+}
+
+/* Tell who was killed while `slot` did something, and collect them. */
+static void print_killed(int slot, int itself)
+{
+    int killed[MAX_PROCESSES];
+    if (itself)
+        printf("killed %d\n", slot);
+    for (int i = 0, found = find_killed(killed, itself); i < found; i++) {
+        printf("killed %d\n", killed[i]);
+        reap(killed[i]);
+    }
 }
 
 /* Start again without address randomisation, where we may: equal scripts get equal addresses. */
@@ -223,8 +253,8 @@ static void fix_addresses(char **argv)
 int main(int argc, char **argv)
 {
     cpu_set_t cpus;
-    if (argc != 5 && argc != 8) {
-        fprintf(stderr, "usage: driver CPU DIRECTORY FORBID_HUGE TABLES < program\n");
+    if (argc != 6 && argc != 9) {
+        fprintf(stderr, "usage: driver CPU DIRECTORY FORBID_HUGE TABLES GROUP < program\n");
         return 2;
     }
     fix_addresses(argv);
@@ -232,8 +262,10 @@ int main(int argc, char **argv)
     directory = argv[2];
     forbid_huge = atoi(argv[3]);
     print_tables = atoi(argv[4]);
-    if (argc == 8)
-        resume(atoi(argv[5]), atoi(argv[6]), atoi(argv[7]));
+    if (argc == 9)
+        resume(atoi(argv[6]), atoi(argv[7]), atoi(argv[8]));
+    if (strcmp(argv[5], "-"))
+        group = argv[5];
     CPU_ZERO(&cpus);
     CPU_SET(atoi(argv[1]), &cpus);
     if (sched_setaffinity(0, sizeof cpus, &cpus) < 0)
@@ -242,10 +274,22 @@ int main(int argc, char **argv)
     int slot;
     struct command command = {0};
     while (next_operation(&slot, &command)) {
-        carry_out(slot, &command);
         struct answer *answer = &slots[slot].answer;
-        printf("op %s %d %ld %ld %ld\n", answer->segv == SIGBUS ? "bus" : answer->segv ? "segv" : "ok", answer->error,
-               answer->minflt, answer->majflt, answer->ns);
+        if (command.verb == V_ADJUST) {
+            if (slots[slot].pid)
+                adjust_score(slots[slot].pid, command.end);
+            continue;
+        }
+        int alive = slots[slot].pid != 0;
+        if (!alive)
+            memset(answer, 0, sizeof *answer);
+        const char *ending = alive ? carry_out(slot, &command) : "gone";
+        printf("op %s %d %ld %ld %ld\n", ending, answer->error, answer->minflt, answer->majflt,
+               answer->ns);
+        if (group) {
+            print_killed(slot, !strcmp(ending, "killed"));
+            print_usage();
+        }
         for (int i = 0; i < MAX_PROCESSES; i++)
             if (slots[i].pid) {
                 print_figures(i);

@@ -21,7 +21,7 @@ enum verb {
     V_FILEREAD, V_FILEWRITE, V_FSYNC, V_DROP, V_WILLNEED, V_RANDOM, V_SEQUENTIAL, V_NORMAL,
     V_UNMAP, V_PROTECT, V_LOCK, V_UNLOCK, V_SYNC, V_DONTNEED, V_FREE, V_COLLAPSE, V_POPULATEREAD,
     V_POPULATEWRITE, V_HUGEPAGE, V_NOHUGEPAGE, V_DONTFORK, V_DOFORK,
-    V_WIPEONFORK, V_KEEPONFORK, V_FORK, V_VFORK, V_EXEC, V_EXIT, V_REAP, V_COUNT
+    V_WIPEONFORK, V_KEEPONFORK, V_FORK, V_VFORK, V_EXEC, V_EXIT, V_REAP, V_ADJUST, V_COUNT
 };
 
 struct command {
@@ -60,12 +60,16 @@ extern int forbid_huge;            /* THP is `always`: every region must refuse 
 extern pid_t controller;
 extern int slots_fd;               /* the shared mapping, for an image that exec brings in        */
 extern char **arguments;
+extern const char *group;          /* the folder of the script's control group, or NULL          */
 
 /* Bytes that a region of `pages` takes up, to the boundary where it ends. */
 long room_for(long pages);
 
 /* Wait until `*word` is `value`; -1 if that takes too long. */
 int wait_for(_Atomic uint32_t *word, uint32_t value);
+
+/* As `wait_for`, for so many milliseconds at most. */
+int wait_briefly(_Atomic uint32_t *word, uint32_t value, int ms);
 
 /* Set `*word`, and wake whoever waits for it. */
 void set(_Atomic uint32_t *word, uint32_t value);
@@ -82,6 +86,22 @@ void prepare_process(void);
 
 /* What exec brought in: the same process goes on with a new image. */
 void resume(int slot, int fd, pid_t parent) __attribute__((noreturn));
+
+/* Put a process into the group; give one another oom_score_adj. */
+void join_group(pid_t pid);
+void adjust_score(pid_t pid, long value);
+
+/* Print the line that begins with `usage`. */
+void print_usage(void);
+
+/* Wait until `*word` is `value`; 1 if the process ends before that, -1 if it takes too long. */
+int await_or_end(_Atomic uint32_t *word, uint32_t value, pid_t pid);
+
+/* Find the slots of those that have been killed, but for `known`; return how many. */
+int find_killed(int *killed, int known);
+
+/* Whether a process has ended, and waits to be collected or has been. */
+int has_ended(pid_t pid);
 
 /* Print the lines that begin with `figures`, and the one that begins with `tables`. */
 void print_figures(int slot);

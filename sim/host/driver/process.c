@@ -298,7 +298,7 @@ static int replace_image(void)
     snprintf(fd, sizeof fd, "%d", slots_fd);
     snprintf(parent, sizeof parent, "%d", controller);
     char *argv[] = {arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-                    slot, fd, parent, NULL};
+                    arguments[5], slot, fd, parent, NULL};
     execv("/proc/self/exe", argv);
     return errno;
 }
@@ -331,6 +331,10 @@ static int perform(const struct command *command)
 void serve(int slot)
 {
     self = &slots[slot];
+    if (slot == 0 && !atomic_load(&self->alive)) {
+        warm_up();                     /* before it joins a group: none of this is charged to it */
+        set(&self->alive, 1);
+    }
     for (uint32_t number = atomic_load(&self->answered) + 1;; number++) {
         while (wait_for(&self->asked, number) < 0)
             if (kill(controller, 0) < 0)

@@ -40,16 +40,22 @@ void die(const char *what)
     leave(70);
 }
 
+int wait_briefly(_Atomic uint32_t *word, uint32_t value, int ms)
+{
+    uint32_t seen = atomic_load(word);
+    if (seen == value)
+        return 0;
+    struct timespec most = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    syscall(SYS_futex, word, FUTEX_WAIT, seen, &most, NULL, 0);
+    return atomic_load(word) == value ? 0 : -1;
+}
+
 int wait_for(_Atomic uint32_t *word, uint32_t value)
 {
-    for (int second = 0; second < FAIL_AFTER_S; second++) {
-        uint32_t seen = atomic_load(word);
-        if (seen == value)
+    for (int second = 0; second < FAIL_AFTER_S; second++)
+        if (!wait_briefly(word, value, 1000))
             return 0;
-        struct timespec one_second = {.tv_sec = 1};
-        syscall(SYS_futex, word, FUTEX_WAIT, seen, &one_second, NULL, 0);
-    }
-    return atomic_load(word) == value ? 0 : -1;
+    return -1;
 }
 
 void set(_Atomic uint32_t *word, uint32_t value)

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ import numpy as np
 
 from sim.base.units import PAGE_BYTES
 from sim.host.conditions import file_folder, read_setting
+from sim.host.groups import group_pages, new_group, no_group
 from sim.host.kernel import HostError, compiled_program
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 SOURCE: Final = Path(__file__).with_name("programs") / "reader.c"
 FLAGS: Final = ("-static",)
-CONTROLLER: Final = Path("/sys/fs/cgroup/memory")
-"""Where version 1 of the memory controller is mounted, if it is."""
 COUNTED: Final = (
     "pgscan_file",
     "pgsteal_file",
@@ -52,23 +50,10 @@ class Reads:
     kernel_pages: int
 
 
-def own_group() -> Path | None:
-    """Return the folder of this process's group in version 1 of the memory controller, if any."""
-    for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
-        _, controllers, path = line.split(":", 2)
-        folder = CONTROLLER / path.lstrip("/")
-        if "memory" in controllers.split(",") and (folder / "memory.limit_in_bytes").exists():
-            return folder
-    return None
-
-
 def why_not() -> str:
     """Return why pages of files cannot be asked about here, "" if they can."""
-    folder = own_group()
-    if folder is None:
-        return "version 1 of the memory controller is not mounted"
-    if os.geteuid() != 0 or not os.access(folder, os.W_OK):
-        return f"no group may be made in {folder}"
+    if reason := no_group():
+        return reason
     generations = read_setting("/sys/kernel/mm/lru_gen/enabled")
     if generations is not None and int(generations, 16) != 0:
         return "the kernel keeps pages in generations (MGLRU), not on active and inactive lists"
@@ -92,7 +77,6 @@ class FileReader:
         self._shared = Path(tempfile.mkdtemp(prefix="cowpool-", dir="/dev/shm"))
         self._pages = list(pages)
         self._files = [self._folder / f"file{number}" for number in range(len(pages))]
-        self._runs = 0
 
     def __enter__(self) -> FileReader:
         return self
@@ -117,22 +101,15 @@ class FileReader:
         (self._shared / "steps").write_bytes(steps.astype("<i8").tobytes())
         answer = self._shared / "answer"
         answer.write_bytes(bytes(max(1, maps * sum(self._pages))))
-        self._runs += 1
-        parent = own_group()
-        assert parent is not None
-        group = parent / f"cowpool-{os.getpid()}-{self._runs}"
-        group.mkdir()
         try:
-            (group / "memory.limit_in_bytes").write_text(str(limit_pages * PAGE_BYTES))
-            before = _vmstat()
-            self._carry_out(group, random)
-            after = _vmstat()
-            charged = int((group / "memory.kmem.usage_in_bytes").read_text()) // PAGE_BYTES
+            with new_group(limit_pages) as group:
+                before = _vmstat()
+                self._carry_out(group, random)
+                after = _vmstat()
+                charged = group_pages(group, "kmem.usage_in_bytes")
+                self._remove_files()
         finally:
             self._remove_files()
-            with suppress(OSError):
-                (group / "memory.force_empty").write_text("0")
-            group.rmdir()
         told = np.frombuffer(answer.read_bytes(), np.uint8) & 1
         resident = []
         for number in range(maps):
