@@ -12,7 +12,6 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,7 +25,7 @@ from sim.script.grammar import FIRST_PROCESS, Operation, Verb
 from sim.script.record import COUNTS, GONE, KILLED, OF_AREAS, Figures, OpRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 SOURCES: Final = Path(__file__).with_name("driver")
 COMPILER_FLAGS: Final = ("-std=gnu11", "-O1", "-Wall", "-Wextra")
@@ -34,7 +33,7 @@ KHUGEPAGED_TRIES: Final = 5
 MAX_PROCESSES: Final = 256
 KB_PER_PAGE: Final = 4
 ENDINGS: Final = {"ok": "", "segv": "SIGSEGV", "bus": "SIGBUS", "killed": KILLED, "gone": GONE}
-_NO_SCORES: Final[Mapping[str, int]] = {}
+_NO_SCORES: Final[dict[str, int]] = {}
 
 
 class HostError(SimError):
@@ -49,11 +48,13 @@ class InGroup:
     """What a script did in a control group of its own.
 
     `kernel_pages` is the kernel memory that it was charged for after each operation, `failcnt` how
-    often its limit was met, `peak_pages` the most it was ever charged for.
+    often its limit was met, `peak_pages` the most it was ever charged for, `touched` how many pages
+    each read or write came to, whether its process was killed or not.
     """
 
     records: list[OpRecord]
     kernel_pages: list[int]
+    touched: list[int]
     failcnt: int
     peak_pages: int
 
@@ -140,19 +141,22 @@ class KernelRunner:
     ) -> InGroup:
         """Return what a script did whose first process is put into a new control group.
 
-        The group may have `limit_pages`.  `scores` is the oom_score_adj of processes by name; one
-        that is not named has that of its parent.  The processes are of a static program, so that
-        nothing else is charged.
+        The group may have `limit_pages`; nothing is swapped out.  `scores` is the oom_score_adj of
+        processes by name; one that is not named has that of its parent.  The processes are of a
+        static program, so that nothing else is charged.
         """
         names, program = encode(script, scores or {})
         driver = driver_path("-static")
         with new_group(limit_pages) as group:
+            (group / "memory.swappiness").write_text("0")
             output = self._run_once(program, tables=False, group=str(group), driver=driver)
             failcnt = int((group / "memory.failcnt").read_text())
             peak = group_pages(group, "max_usage_in_bytes")
         records = decode(script, names, output)
-        kernel = [int(block["usage"][0][1]) for block in _blocks(output, len(script))]
-        return InGroup(records, kernel, failcnt, peak)
+        blocks = _blocks(output, len(script))
+        kernel = [int(block["usage"][0][1]) for block in blocks]
+        touched = [int(block["op"][0][-1]) for block in blocks]
+        return InGroup(records, kernel, touched, failcnt, peak)
 
     def table_bytes(self, script: Sequence[Operation]) -> list[dict[str, int]]:
         """Return VmPTE of every living process after each operation, the driver's own included.
@@ -215,8 +219,8 @@ def encode(
 ) -> tuple[list[list[str]], str]:
     """Return the driver's program, and who has which slot after each operation.
 
-    `scores` is the oom_score_adj of processes by name.  Slots are numbers in order of birth.  The first value has, for each operation, the names of
-    all processes born until then, by slot.
+    `scores` is the oom_score_adj of processes by name.  Slots are numbers in order of birth.  The
+    first value has, for each operation, the names of all processes born until then, by slot.
     """
     names = [FIRST_PROCESS]
     slot_of = {FIRST_PROCESS: 0}
@@ -262,7 +266,7 @@ def decode(
             )
             for slot, region, *counts, joined, by_page in block.get("figures", [])
         )
-        [(how, error, minflt, majflt, ns)] = block["op"]
+        [(how, error, minflt, majflt, ns, _)] = block["op"]
         ending = ENDINGS[how]
         if not ending and int(error):
             ending = errno.errorcode.get(int(error), f"errno {error}")

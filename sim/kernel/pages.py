@@ -43,7 +43,7 @@ def reuse_anon_vma(m: Arrays, area: int, other: int, lower: int, upper: int) -> 
     high = m.areas[upper]
     if (
         b.anon_vma == NONE
-        or b.inherited == 1
+        or b.inherited > 0
         or low.end != high.start
         or low.offset + (low.end - low.start) != high.offset
         or a.kind != b.kind

@@ -4,9 +4,9 @@ from sim.base.jit import compiled
 from sim.machine.area_tree import find_area as find_area
 from sim.machine.area_tree import find_gap, link_area, resized, unlink_area
 from sim.machine.groups import (
-    ANON_VMA_SLAB_BYTES,
     AREA_SLAB_BYTES,
     SPACE_SLAB_BYTES,
+    anon_bytes,
     count_slab,
 )
 from sim.machine.layout import (
@@ -162,7 +162,7 @@ def link_anon_vma(m: Arrays, slot: int, root: int, anon_vma: int, inherited: int
     a.inherited = inherited
     if root == NONE:
         return
-    count_slab(m, int(m.spaces[int(a.space)].group), ANON_VMA_SLAB_BYTES)
+    count_slab(m, int(m.spaces[int(a.space)].group), anon_bytes(inherited))
     after = int(m.anon_roots[root].areas)
     a.anon_prev = NONE
     a.anon_next = after
@@ -177,7 +177,7 @@ def unlink_anon_vma(m: Arrays, slot: int) -> None:
     a = m.areas[slot]
     if a.anon_root == NONE:
         return
-    count_slab(m, int(m.spaces[int(a.space)].group), -ANON_VMA_SLAB_BYTES)
+    count_slab(m, int(m.spaces[int(a.space)].group), -anon_bytes(int(a.inherited)))
     row = m.anon_roots[int(a.anon_root)]
     if a.anon_prev == NONE:
         row.areas = a.anon_next

@@ -11,7 +11,7 @@
  * names, each a real one that was really forked as the script says.  After each operation it
  * prints
  *
- *     op ENDING ERRNO MINFLT MAJFLT NS
+ *     op ENDING ERRNO MINFLT MAJFLT NS TOUCHED
  *     figures SLOT REGION RSS ANON PDIRTY SDIRTY SWAP THP HUGETLB PSS LOCKED JOINED SPLIT (kB)
  *     tables SLOT VMPTE                         (kB; one per process, if TABLES is not 0)
  *     killed SLOT                               (one per process that was killed for want of memory)
@@ -214,8 +214,10 @@ static const char *carry_out(int slot, const struct command *command)
     }
     if (command->verb != V_EXIT)
         killed = await(slot);
-    if (command->verb == V_EXIT || killed)
+    if (command->verb == V_EXIT)
         memset(&them->answer, 0, sizeof them->answer);
+    if (group && command->verb == V_FORK && !killed && slots[command->child].pid)
+        await_or_end(&slots[command->child].alive, 1, slots[command->child].pid);
     int ended = command->verb == V_EXIT || them->answer.segv || killed;
     if (lender >= 0 && (ended || command->verb == V_EXEC)) {
         await(lender);
@@ -284,8 +286,8 @@ int main(int argc, char **argv)
         if (!alive)
             memset(answer, 0, sizeof *answer);
         const char *ending = alive ? carry_out(slot, &command) : "gone";
-        printf("op %s %d %ld %ld %ld\n", ending, answer->error, answer->minflt, answer->majflt,
-               answer->ns);
+        printf("op %s %d %ld %ld %ld %ld\n", ending, answer->error, answer->minflt, answer->majflt,
+               answer->ns, answer->touched);
         if (group) {
             print_killed(slot, !strcmp(ending, "killed"));
             print_usage();

@@ -33,6 +33,7 @@ struct command {
 struct answer {
     int segv, error;               /* segv: the signal that ended it, SIGSEGV or SIGBUS, or 0 */
     long minflt, majflt, ns;
+    long touched;                  /* pages that a read or write has come to, killed or not */
 };
 
 struct region {

@@ -92,8 +92,10 @@ static void touch(struct answer *answer, volatile char *start, long pages, int w
 {
     getrusage(RUSAGE_SELF, &usage_before);
     clock_gettime(CLOCK_MONOTONIC, &time_before);
-    for (long page = 0; page < pages; page++)
+    for (long page = 0; page < pages; page++) {
         touch_byte(start + page * PAGE, writing);
+        answer->touched = page + 1;
+    }
     clock_gettime(CLOCK_MONOTONIC, &time_after);
     getrusage(RUSAGE_SELF, &usage_after);
     record(answer);
@@ -331,8 +333,9 @@ static int perform(const struct command *command)
 void serve(int slot)
 {
     self = &slots[slot];
-    if (slot == 0 && !atomic_load(&self->alive)) {
-        warm_up();                     /* before it joins a group: none of this is charged to it */
+    if (!atomic_load(&self->alive)) {
+        if (slot == 0)
+            warm_up();                 /* before it joins a group: none of this is charged to it */
         set(&self->alive, 1);
     }
     for (uint32_t number = atomic_load(&self->answered) + 1;; number++) {

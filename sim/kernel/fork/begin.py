@@ -129,7 +129,8 @@ def copy_area(m: Arrays, task: int) -> int:
     copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), flags)
     map_file(m, copy, int(a.kind), int(a.file))
     if needs_copy(m, int(o.area)):
-        link_anon_vma(m, copy, int(a.anon_root), int(m.pool[0].next_anon_vma), 1)
+        family = int(m.pool[0].next_anon_vma)
+        link_anon_vma(m, copy, int(a.anon_root), family, int(a.inherited) + 1)
         m.pool[0].next_anon_vma += 1
     if m.spaces[int(t.space)].heap == o.area:
         m.spaces[new].heap = copy

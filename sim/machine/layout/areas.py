@@ -48,7 +48,7 @@ AREA = np.dtype(
             "anon_next",  # links of the areas of that root
             "anon_prev",
             "anon_vma",  # its anon_vma: one of several of a root
-            "inherited",  # 1 if its anon_vma came from a parent process
+            "inherited",  # through how many forks its anon_vma came down
             "vm_flags",
             "kind",
             "file",  # what it maps from page `offset` on, or NONE
