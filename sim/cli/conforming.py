@@ -30,6 +30,7 @@ def conform_scripts(
     time: bool,
     as_json: bool,
     large: bool,
+    group: str | None,
 ) -> int:
     """Predict scripts at the prices of `costs`, compare if asked, and return the exit status."""
     from sim.cli.effort import plain_if_small
@@ -38,6 +39,9 @@ def conform_scripts(
     from sim.script.grammar import HUGETLB_VERBS
     from sim.script.random import ALL_VERBS, CONTRACT_VERBS
 
+    if group is not None and (spawn or random is not None or folio or hugetlb is not None):
+        raise ScenarioError("takes scripts alone, and no folios and huge pages", key="--group")
+    group_pages = None if group is None else _group_pages(group)
     prices = host_prices(costs) if time or costs is not None else None
     if spawn:
         if scripts or random is not None:
@@ -57,8 +61,11 @@ def conform_scripts(
     ahead = None if folder is None else read_ahead_pages(folder)
 
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
+        from sim.script.group import predict_in_group
         from sim.script.predict import predict
 
+        if group_pages is not None:
+            return predict_in_group(script, group_pages, kernel=release).records
         return predict(
             script,
             prices=prices,
@@ -87,6 +94,7 @@ def conform_scripts(
         time=time,
         as_json=as_json,
         large=large,
+        group_pages=group_pages,
     )
 
 
@@ -132,6 +140,18 @@ def _folio_pages(text: str) -> int:
         return folio_bytes(f"{text}iB" if text[-1:] in ("K", "M") else text) // PAGE_BYTES
     except ValueError as error:
         raise ScenarioError(str(error), key="--folio") from None
+
+
+def _group_pages(text: str) -> int:
+    from sim.base.units import PAGE_BYTES, parse_bytes
+
+    try:
+        size_bytes = parse_bytes(f"{text}iB" if text[-1:] in ("K", "M", "G") else text)
+    except ValueError as error:
+        raise ScenarioError(str(error), key="--group") from None
+    if size_bytes < PAGE_BYTES:
+        raise ScenarioError("is less than a page", key="--group")
+    return size_bytes // PAGE_BYTES
 
 
 def asked_release(text: str) -> str:

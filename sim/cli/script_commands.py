@@ -71,6 +71,14 @@ def conform(
             help="Huge pages in the pool for `maphugetlb`; --random draws it too.",
         ),
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group",
+            metavar="SIZE",
+            help="Run each script in a control group that may have so much, e.g. 64M.",
+        ),
+    ] = None,
     time: Annotated[bool, typer.Option("--time", help="Also print simulated time.")] = False,
     malloc: Annotated[
         str | None,
@@ -113,6 +121,7 @@ def conform(
         time=time,
         as_json=as_json,
         large=large,
+        group=group,
     )
 
 

@@ -61,7 +61,8 @@ class Comparison:
             values["minflt"] = self.predicted.minflt, self.real.minflt
             values["majflt"] = self.predicted.majflt, self.real.majflt
         values["ending"] = self.predicted.ending, self.real.ending
-        values["usage"] = self.predicted.usage, self.real.usage
+        if self.predicted.usage_sure:
+            values["usage"] = self.predicted.usage, self.real.usage
         values["killed"] = self.predicted.killed, self.real.killed
         for ours, theirs in self._regions():
             whose = ours or theirs
@@ -108,7 +109,7 @@ class Comparison:
             real.append(f"ns={self.real.ns}")
         if self.real.ending:
             real.append(f"ending={self.real.ending}")
-        real += self.real.group_words()
+        real += replace(self.real, usage_sure=self.predicted.usage_sure).group_words()
         rows = [
             (
                 self.predicted.headline(),

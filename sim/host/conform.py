@@ -22,6 +22,7 @@ from sim.host.conditions import (
     objections,
     rules_condition,
 )
+from sim.host.groups import no_group
 from sim.host.huge_pages import huge_page_settings
 from sim.host.kernel import HostError, KernelRunner
 from sim.host.session import (
@@ -62,6 +63,7 @@ def run_conform(
     time: bool = False,
     as_json: bool = False,
     large: bool = False,
+    group_pages: int | None = None,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> int:
@@ -90,6 +92,9 @@ def run_conform(
         Leaves out of a random script what cannot be where the pool of huge pages runs out.
     time
         Print ` ns=N` as well, where the predictor gives it.
+    group_pages
+        Scripts are run in a control group of their own, which may have so many pages: ` usage=N`
+        is printed as well.
     large
         Scripts may have more pages than `sim.script.validity.MOST_STATE_BYTES`.
 
@@ -115,6 +120,7 @@ def run_conform(
     scripts = [(str(path), load_script(path, large=large)) for path in paths]
     if prepare is not None and not random:
         prepare([script for _, script in scripts])
+    session.group_pages = group_pages
     session.state_rules(release, kernel)
     with ExitStack() as settings:
         if kernel:
@@ -162,6 +168,7 @@ class _Session(Session):
         self._runner: KernelRunner | None = None
         self._asked_kernel = False
         self._unsteady = 0
+        self.group_pages: int | None = None
 
     def state_rules(self, release: str | None, kernel: bool) -> None:
         """Say whose rules are followed, if there is anything to say about it."""
@@ -175,8 +182,8 @@ class _Session(Session):
         What has to be set in it for that is set until `settings` ends.
         """
         self._asked_kernel = True
-        reason = cannot_run()
-        if reason is not None:
+        reason = cannot_run() or (no_group() if self.group_pages is not None else "")
+        if reason:
             self._say(f"unchecked: {reason}")
             return
         try:
@@ -273,14 +280,19 @@ class _Session(Session):
 
     def _compare(self, script: list[Operation], predicted: Sequence[OpRecord]) -> list[Comparison]:
         """Run the script for real; again while it differs, until the difference is believed."""
-        assert self._runner is not None
         comparisons: list[Comparison] = []
         for run in range(RUNS_UNTIL_BELIEVED):
-            comparisons = compare(predicted, self._runner.run(script))
+            comparisons = compare(predicted, self._run(script))
             if not count_differences(comparisons):
                 self._unsteady += run > 0
                 break
         return comparisons
+
+    def _run(self, script: list[Operation]) -> list[OpRecord]:
+        assert self._runner is not None
+        if self.group_pages is None:
+            return self._runner.run(script)
+        return self._runner.run_in_group(script, self.group_pages).records
 
     def _report_failure(self, script: list[Operation], seed: int, index: int) -> None:
         self._say(f"script {index} of seed {seed} differs; looking for its shortest form")

@@ -272,7 +272,8 @@ def decode(
             ending = errno.errorcode.get(int(error), f"errno {error}")
         record = OpRecord(operation, int(minflt), figures, int(ns), ending, int(majflt))
         if "usage" in block:
-            killed = tuple(by_slot[int(slot)] for [slot] in block.get("killed", []))
+            slots = sorted(int(slot) for [slot] in block.get("killed", []))
+            killed = tuple(by_slot[slot] for slot in slots)
             record = replace(record, usage=int(block["usage"][0][0]), killed=killed)
         records.append(record)
     return records

@@ -94,6 +94,20 @@ UNFOLLOWED: Final = frozenset(
 )
 """What a script in a group may not do: what it is charged for is not predicted."""
 
+FREEING: Final = frozenset(
+    {
+        Verb.EXIT,
+        Verb.UNMAP,
+        Verb.DONTNEED,
+        Verb.FREE,
+        Verb.COLLAPSE,
+        Verb.RESIZE,
+        Verb.MOVE,
+        Verb.BRK,
+    }
+)
+"""What gives memory back; see `OpRecord.usage_sure`."""
+
 
 @dataclass(slots=True)
 class GroupRun:
@@ -148,12 +162,14 @@ class _Grouped(Scripted):
         self._limit_pages = limit_pages
         self._run = GroupRun()
         self._killed: list[str] = []
+        self._freed = False
+        self._births: list[str] = []
         first = self.processes[FIRST_PROCESS]
         for number, area in enumerate(OWN_AREAS):
             self._make(first, area, A_NORESERVE if number % 2 else A_ACCOUNT)
         self._group = self.machine.new_group(max_pages=limit_pages)
         self._join(first)
-        self._set_score(FIRST_PROCESS)
+        self._is_born(FIRST_PROCESS)
 
     def carry_out(self, operation: Operation) -> None:
         """Carry out one operation, and take note of what it did and what is charged."""
@@ -163,9 +179,12 @@ class _Grouped(Scripted):
         if name in self.processes:
             ended = self._carry_out_alive(operation)
         record = self.record(operation, ended)
+        self._freed = self._freed or operation.verb in FREEING or bool(self._killed)
         m = self.machine.arrays
         usage = int(m.groups[self._group].usage)
-        self._run.records.append(replace(record, usage=usage, killed=tuple(self._killed)))
+        self._run.records.append(
+            replace(record, usage=usage, usage_sure=not self._freed, killed=tuple(self._killed))
+        )
         kinds = m.charged[self._group]
         kernel = int(kinds[KIND_TABLE] + kinds[KIND_STACK] + m.groups[self._group].slab_pages)
         self._run.kernel_pages.append(kernel)
@@ -247,7 +266,7 @@ class _Grouped(Scripted):
         if ended is None:
             return KILLED, self._faults(process) - before, 0
         if operation.verb is Verb.FORK:
-            self._set_score(operation.child)
+            self._is_born(operation.child)
             for born in (name, operation.child):
                 for area in OWN_AREAS:
                     if area.at_birth and born in self.processes:
@@ -259,7 +278,8 @@ class _Grouped(Scripted):
         counts = self.machine.arrays.counts[process.row]
         return sum(int(counts[line]) for lines in FAULT_KINDS.values() for line in lines)
 
-    def _set_score(self, name: str) -> None:
+    def _is_born(self, name: str) -> None:
+        self._births.append(name)
         if name in self._scores and name in self.processes:
             process = self.machine.process_of(self.processes[name].row)
             process.oom_score_adj = self._scores[name]

@@ -96,7 +96,9 @@ class OpRecord:
     so their faults and figures are predicted, and not compared.
 
     In a control group, `usage` is what it is charged for after the operation, in pages, and
-    `killed` names the processes that were killed during it.
+    `killed` names the processes that were killed during it, in order of birth.  Once something was
+    freed `usage` is not compared (`usage_sure`): Linux gives back tables, stacks and processes when
+    it suits it.
     """
 
     operation: Operation
@@ -107,6 +109,7 @@ class OpRecord:
     majflt: int = 0
     unsure: frozenset[tuple[str, str]] = frozenset()
     usage: int | None = None
+    usage_sure: bool = True
     killed: tuple[str, ...] = ()
 
     @property
@@ -128,7 +131,8 @@ class OpRecord:
     def group_words(self) -> list[str]:
         """Return what is printed of the control group, if there is one."""
         killed = [f"killed={','.join(self.killed)}"] if self.killed else []
-        return killed if self.usage is None else [f"usage={self.usage}", *killed]
+        usage = self.usage if self.usage_sure else f"({self.usage})"
+        return killed if self.usage is None else [f"usage={usage}", *killed]
 
     def __str__(self) -> str:
         return "\n".join((self.headline(), *map(str, self.figures)))

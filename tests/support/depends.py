@@ -109,6 +109,10 @@ TABLE: dict[str, Row] = {
     "truth/test_kernel_file_pages.py": Row(
         (needs.driver, needs.root, needs.disk_files), (RELEASE, QUIET, FILES)
     ),
+    "truth/test_kernel_groups.py": Row(
+        (needs.driver, needs.calm, needs.own_group, needs.static_library, needs.fixed_addresses),
+        (RELEASE, QUIET, GLIBC),
+    ),
     "truth/test_kernel_huge_pages.py": Row(
         (needs.driver, needs.calm, needs.root, needs.folio_sizes), (RELEASE, QUIET)
     ),

@@ -21,6 +21,7 @@ from sim.host.conditions import (
     read_ahead_pages,
     read_setting,
 )
+from sim.host.groups import no_group
 from sim.host.kernel import HostError, compiled_program, driver_path
 
 Need = Callable[[], str]
@@ -67,6 +68,12 @@ def calm() -> str:
 @cache
 def root() -> str:
     return "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "only root may do that"
+
+
+@cache
+def own_group() -> str:
+    """A control group of one's own, in version 1 of the memory controller."""
+    return linux() or no_group()
 
 
 @cache
