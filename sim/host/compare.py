@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sim.script.record import COUNTS, Figures, OpRecord, together
+from sim.script.record import COUNTS, KILLED, Figures, OpRecord, together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -48,7 +48,8 @@ class Comparison:
         """Whether the faults of the operation are a function of the script."""
         operation = self.predicted.operation
         unsure = (operation.process, operation.region) in self.predicted.unsure
-        return self.predicted.is_touch and not unsure
+        killed = KILLED in (self.predicted.ending, self.real.ending)  # it cannot tell any more
+        return self.predicted.is_touch and not unsure and not killed
 
     @property
     def differences(self) -> list[str]:
