@@ -342,10 +342,10 @@ def objects_bytes(m: Arrays, space: int) -> int:
     return size_bytes
 
 
-def move_process(m: Arrays, task: int, group: int) -> None:
+def move_process(m: Arrays, task: int, group: int, stays_bytes: int = 0) -> None:
     """Charge to `group` what a process and its children take from now on; the rest stays.
 
-    But its kernel objects go with it.
+    But its kernel objects go with it, all but `stays_bytes` of them.
     """
     t = m.tasks[task]
     p = m.processes[int(t.process)]
@@ -353,7 +353,7 @@ def move_process(m: Arrays, task: int, group: int) -> None:
     p.group = group
     if t.space != NONE:
         m.spaces[int(t.space)].group = group
-        size_bytes = objects_bytes(m, int(t.space))
+        size_bytes = objects_bytes(m, int(t.space)) - stays_bytes
         for row, change in ((old, -size_bytes), (group, size_bytes)):
             m.groups[row].slab += change
             if row != ROOT:

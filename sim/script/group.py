@@ -14,7 +14,7 @@ from sim.base.errors import KernelPanicError, ScenarioError
 from sim.kernel import ops
 from sim.kernel.reclaim.memcg import NO_ROOM, ROOM, count_tries, make_room
 from sim.machine.areas import STACK_TOP_VPN
-from sim.machine.groups import count_event, objects_bytes, settle_slab
+from sim.machine.groups import count_event, move_process, objects_bytes
 from sim.machine.layout import (
     A_ACCOUNT,
     A_NORESERVE,
@@ -226,10 +226,8 @@ class _Grouped(Scripted):
     def _join(self, first: ScriptedProcess) -> None:
         """Put the first process into the group; what it has until then is not charged to that."""
         m = self.machine.arrays
-        space = self.space(first)
-        self._earlier_bytes = objects_bytes(m, space)
-        self.machine.process_of(first.row).group = self._group
-        m.spaces[space].group = self._group
+        self._earlier_bytes = objects_bytes(m, self.space(first))
+        move_process(m, first.row, self._group, self._earlier_bytes)
 
     def end(self, name: str) -> int:
         """Let a process exit; what the first one had before it joined is off no group's account."""
@@ -242,14 +240,9 @@ class _Grouped(Scripted):
 
     def _leave(self, name: str) -> None:
         """Take the kernel objects that the first process made in the group off its account now."""
-        if name != FIRST_PROCESS:
-            return
-        m, process = self.machine.arrays, self.processes[name]
-        space = self.space(process)
-        m.groups[self._group].slab -= objects_bytes(m, space) - self._earlier_bytes
-        settle_slab(m, process.cpu, self._group)
-        m.spaces[space].group = ROOT
-        self.machine.process_of(process.row).group = ROOT
+        if name == FIRST_PROCESS:
+            row = self.processes[name].row
+            move_process(self.machine.arrays, row, ROOT, self._earlier_bytes)
 
     # -- operations ---------------------------------------------------------------------------
 
