@@ -32,7 +32,8 @@ class Stopped(BaseException):
 def stopping_by_signals() -> Iterator[None]:
     """Have SIGTERM and SIGHUP raise `Stopped` in the block, unless they are ignored.
 
-    Only the first: a second one ends the process at once.
+    Only the first: a second one ends the process at once.  Whatever a library makes of that, or of
+    Ctrl-C, the block ends with what was asked for.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -40,18 +41,36 @@ def stopping_by_signals() -> Iterator[None]:
     numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
     changed = [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]
 
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    asked: BaseException | None = None
+
     def stop(number: int, frame: Any) -> None:
+        nonlocal asked
         for n in changed:
             signal.signal(n, signal.SIG_DFL)
-        raise Stopped(number)
+        asked = Stopped(number)
+        raise asked
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal asked
+        asked = KeyboardInterrupt()
+        raise asked
 
     for number in changed:
         signal.signal(number, stop)
+    if interruptible:
+        signal.signal(signal.SIGINT, interrupt)
     try:
         yield
+    except Exception as error:
+        if asked is None:
+            raise
+        raise asked from error
     finally:
         for number in changed:
             signal.signal(number, signal.SIG_DFL)
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def what_is_kept(arguments: Sequence[str] | None) -> str:
