@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sim.base.errors import ScenarioError
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
     from sim.script.grammar import Operation
     from sim.script.record import OpRecord
+
+
+def _in_group(pages: int, release: str, script: Sequence[Operation]) -> list[OpRecord]:
+    """Predict a script whose processes are in a control group of so many pages."""
+    from sim.script.group import predict_in_group
+
+    return predict_in_group(script, pages, kernel=release).records
 
 
 def conform_scripts(
@@ -61,11 +69,8 @@ def conform_scripts(
     ahead = None if folder is None else read_ahead_pages(folder)
 
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
-        from sim.script.group import predict_in_group
         from sim.script.predict import predict
 
-        if group_pages is not None:
-            return predict_in_group(script, group_pages, kernel=release).records
         return predict(
             script,
             prices=prices,
@@ -82,7 +87,7 @@ def conform_scripts(
 
     return run_conform(
         scripts,
-        predictor=predictor,
+        predictor=predictor if group_pages is None else partial(_in_group, group_pages, release),
         prepare=plain_if_small,
         kernel=kernel,
         random=random,

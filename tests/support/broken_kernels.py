@@ -46,8 +46,8 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "the zero page is written": ("kernel/fault/fault.py", "= entry & PTE_ZERO == 0 and (", "= ("),
     "dontneed leaves the entries": (
         "kernel/calls/unmap.py",
-        "ptep_get_and_clear(m, leaf, at)",
-        "int(m.tables[leaf, at])",
+        "ptep_get_and_clear(m, leaf, vpn & TABLE_MASK)",
+        "int(m.tables[leaf, vpn & TABLE_MASK])",
     ),
     "a borrowed address space is torn down": (
         "kernel/fork/process.py",
@@ -56,14 +56,14 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     ),
     "a page is dropped though it is mapped": ("kernel/files/fadvise.py", "frame.maps > 0 or ", ""),
     "a frame is charged to another group": (
-        "machine/pool.py",
-        "charge(m, int(m.cpus[cpu].group), pfn, kind, 1)",
-        "charge(m, 1, pfn, kind, 1)",
+        "machine/groups.py",
+        "    hand_over(m, pfn, pages, group)",
+        "    hand_over(m, pfn, pages, 1)",
     ),
     "a frame stays charged when it is freed": (
         "machine/pool.py",
-        "uncharge(m, pfn, kind, 1)",
-        "pass",
+        "    uncharge(m, cpu, pfn, kind, 1)",
+        "    pass",
     ),
     "buddies merge wrongly": ("machine/buddy.py", "pfn = min(pfn, buddy)", "pfn = buddy"),
 }

@@ -561,6 +561,7 @@ class Conservation(RuleBasedStateMachine):
         assert self.kernel.in_use() == 0, "leaked frames"
         drain_all_stock(self.kernel.arrays, ROOT)
         at_hand = int(self.kernel.arrays.pool[0].n_groups)  # a page of freed objects each
-        assert int(self.kernel.arrays.groups["usage"].max()) <= at_hand
+        held = self.kernel.arrays.groups[["usage", "slab", "slab_pages"]].tolist()
+        assert max(usage for usage, _, _ in held) <= at_hand, held
         assert int(self.kernel.arrays.pool[0].reserved) == 0
         assert int(self.kernel.arrays.pool[0].committed) == 0
