@@ -1,9 +1,13 @@
-"""The work that a run is expected to be is what it comes to, within a factor of 1.5."""
+"""The work that a run is expected to be is what it comes to, within a factor of 1.5.
+
+Not where requests are more work than the CPUs can do, of which `explain` warns: how many are served
+by the end is no closed form.
+"""
 
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from support.explained import scenarios
 from support.samples import sample
 
@@ -12,6 +16,7 @@ from sim.engine.run import simulate
 from sim.program import PROGRAMS
 from sim.scenario.effort import expected_work, expected_work_s
 from sim.scenario.effort.amount import Amount, done, work_s
+from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.resolve import open_scenario, resolve
 
 FACTOR = 1.5
@@ -28,7 +33,10 @@ def ratio(resolved: dict[str, Any]) -> float:
 )
 @given(scenarios())
 def test_a_run_is_as_much_work_as_expected(document: dict[str, Any]) -> None:
-    assert 1 / FACTOR < ratio(resolve(document)) < FACTOR
+    resolved = resolve(document)
+    warnings = warnings_section(resolved, PROGRAMS)
+    assume(warnings is None or not any("overloaded" in label for label, _ in warnings.lines))
+    assert 1 / FACTOR < ratio(resolved) < FACTOR
 
 
 @pytest.mark.parametrize("name", [n for n in shipped("scenarios") if n != "redis_bgsave"])
