@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.base.units import format_bytes, format_duration
+from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
 from sim.machine.parts import PARTS
@@ -24,7 +24,13 @@ def answer_of(document: Mapping[str, Any]) -> list[str]:
     """
     if not document["answered"]:
         return []
-    said = (_need(document), _forks(document), _vforks(document), _requests(document))
+    said = (
+        _need(document),
+        _dropped(document),
+        _forks(document),
+        _vforks(document),
+        _requests(document),
+    )
     return [sentence for sentence in said if sentence]
 
 
@@ -43,6 +49,17 @@ def _need(document: Mapping[str, Any]) -> str:
     needs = f"{scenario['name']} needs {least}{format_bytes(total)} of memory"
     said = exactness("memory_need_bytes.total", scenario["host"])
     return f"{needs} at its peak{when}{f' ({said})' if said else ''}: {bill}."
+
+
+def _dropped(document: Mapping[str, Any]) -> str:
+    """Say that the peak is no need where reclaim made room: page cache took what there was."""
+    pages = document["metrics"].get("pages_stolen", 0)
+    if not pages:
+        return ""
+    return (
+        f"Reclaim dropped {format_bytes(pages * PAGE_BYTES)} of page cache: the peak is what there "
+        "was room for, not what is needed."
+    )
 
 
 def _forks(document: Mapping[str, Any]) -> str:

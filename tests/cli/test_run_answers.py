@@ -37,6 +37,14 @@ def test_the_need_is_told_with_its_bill():
     assert second == "Its fork takes 14.2 ms."
 
 
+def test_a_peak_that_reclaim_has_cut_is_no_need():
+    made = document()
+    made["metrics"]["pages_stolen"] = 2560
+    assert answer_of(made)[1].startswith("Reclaim dropped 10 MiB of page cache: the peak is what")
+    made["metrics"]["pages_stolen"] = 0
+    assert len(answer_of(made)) == 2
+
+
 def test_a_run_that_answers_nothing_says_nothing():
     assert answer_of(document(answered=False)) == []
 
