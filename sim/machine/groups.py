@@ -345,19 +345,22 @@ def objects_bytes(m: Arrays, space: int) -> int:
 def move_process(m: Arrays, task: int, group: int, stays_bytes: int = 0) -> None:
     """Charge to `group` what a process and its children take from now on; the rest stays.
 
-    But its kernel objects go with it, all but `stays_bytes` of them.
+    But its kernel objects go with it, all but `stays_bytes` of them.  An address space that it
+    shares may be in another group already.
     """
     t = m.tasks[task]
     p = m.processes[int(t.process)]
     old = int(p.group)
     p.group = group
     if t.space != NONE:
-        m.spaces[int(t.space)].group = group
-        size_bytes = objects_bytes(m, int(t.space)) - stays_bytes
-        for row, change in ((old, -size_bytes), (group, size_bytes)):
-            m.groups[row].slab += change
-            if row != ROOT:
-                settle_slab(m, 0, row)
+        s = m.spaces[int(t.space)]
+        of_space = objects_bytes(m, int(t.space)) - TASK_SLAB_BYTES - stays_bytes
+        m.groups[old].slab -= TASK_SLAB_BYTES
+        m.groups[int(s.group)].slab -= of_space
+        m.groups[group].slab += TASK_SLAB_BYTES + of_space
+        for row in sorted({old, int(s.group), group} - {ROOT}):
+            settle_slab(m, 0, row)
+        s.group = group
     for cpu in m.cpus:
         if cpu.task != NONE and m.tasks[int(cpu.task)].process == t.process:
             cpu.group = group
