@@ -21,6 +21,7 @@ from sim.machine.entries import (
     ptep_get_and_clear,
     set_pte,
 )
+from sim.machine.groups import is_within
 from sim.machine.layout import (
     A_LOCKED,
     A_SHARED,
@@ -32,7 +33,6 @@ from sim.machine.layout import (
     TABLE_MASK,
     Arrays,
 )
-from sim.machine.lru import is_nested
 from sim.machine.tables import find_table
 
 
@@ -121,7 +121,7 @@ def folio_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool]:
     area = int(m.files[file].areas)
     while area != NONE:
         a = m.areas[area]
-        if vma_has_recency(m, area) and is_nested(m, int(m.spaces[int(a.space)].group), group):
+        if vma_has_recency(m, area) and is_within(m, int(m.spaces[int(a.space)].group), group):
             young = False
             for index in range(first, first + (1 << int(frame.order))):
                 page = find_page(m, file, index)

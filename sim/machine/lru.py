@@ -268,14 +268,6 @@ def next_group(m: Arrays, top: int, group: int) -> int:
     return NONE
 
 
-@compiled
-def is_nested(m: Arrays, group: int, top: int) -> bool:
-    """Whether a group is `top` or in it."""
-    while group != top and group != NONE:
-        group = int(m.groups[group].parent)
-    return group == top
-
-
 # -- statistics ------------------------------------------------------------------------------------
 
 

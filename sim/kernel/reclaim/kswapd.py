@@ -1,12 +1,10 @@
 """kswapd: reclaims in the background once free pages are below the low watermark, up to high.
 
 It looks at ever more of the lists (`balance_pgdat`), 32 pages of a group a step, so that others on
-its CPU need not wait for all of it.  After `MAX_RECLAIM_RETRIES` rounds without a page it gives up,
+its CPU need not wait for all of it.  After `KSWAPD_GIVES_UP` rounds without a page it gives up,
 until a task that reclaimed directly had more luck.  Read in Linux 6.12 `mm/vmscan.c`.  Zones are
 looked at without their reserves for others (`lowmem_reserve`).
 """
-
-from typing import Final
 
 from sim.base.jit import compiled
 from sim.kernel.reclaim.vmscan import DEF_PRIORITY, SWAP_CLUSTER_MAX, shrink_node
@@ -14,8 +12,6 @@ from sim.kernel.work import DONE, MORE, note
 from sim.machine.layout import ROOT, Arrays
 from sim.machine.pool import any_zone_has
 from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE
-
-MAX_RECLAIM_RETRIES: Final = 16
 
 
 @compiled
