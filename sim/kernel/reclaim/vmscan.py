@@ -51,6 +51,7 @@ from sim.machine.lru import (
     next_group,
     workingset_age_nonresident,
 )
+from sim.machine.rules.pressure import R_FULL_WALK
 from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE
 
 SWAP_CLUSTER_MAX: Final = 32
@@ -105,7 +106,7 @@ def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
         v.seen_activated = v.flushed_activated
         if scan.reclaimed > 0:
             return
-        if scan.full_walk == 0:
+        if scan.full_walk == 0 and m.config[0].rules & R_FULL_WALK != 0:
             scan.full_walk = 1
         elif scan.skipped_deactivate == 1:
             scan.force_deactivate = 1

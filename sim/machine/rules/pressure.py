@@ -57,7 +57,6 @@ R_FULL_WALK: Final = Rule(
     "kills in nested groups",
     SEEN,
     UNCHECKED,
-    simulated=False,
 )
 R_ZERO_SWAP: Final = Rule(
     38,
