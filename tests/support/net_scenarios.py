@@ -3,10 +3,11 @@
 The same on every machine and with every version of every library: see `support.net_steps`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sim.policy.schedulers import SCHEDULERS
-from support.net_steps import Dice, StepList, done
+from support.net_steps import LATER_WEIGHTS, STEP_WEIGHTS, Dice, StepList, done
 
 METHODS = ("fork_exec", "vfork_exec", "posix_spawn")
 KINDS = (
@@ -90,6 +91,26 @@ KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
     },
 }
 
+FIRST_DRAWS = 200
+"""Scenarios drawn before there was what follows; they stay as they are."""
+LATER_KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
+    **KEYS,
+    "redis": {
+        **KEYS["redis"],
+        "version": ("6.0", "6.2", "7.0", "7.2", "valkey 8.0", "valkey 8.1"),
+        "loading": ("0 B", "0 B", "1 MiB"),
+        "aof_buffers": ("0 B", "0 B", "500 KiB"),
+        "save_for": ("disk", "replica"),
+        "phase": ("together", "random"),
+    },
+    "prefork_web": {
+        **KEYS["prefork_web"],
+        "max_requests_jitter": (0, 5),
+        "leak": ("0 B", "3 KiB", "100 KiB"),
+        "preload": (True, True, False),
+    },
+}
+
 
 def drawn(number: int) -> dict[str, Any]:
     """Return scenario `number` of the drawn ones, as it would be written in a file."""
@@ -103,7 +124,9 @@ def drawn(number: int) -> dict[str, Any]:
         "policy": policy(dice, plug_in=kind == "does"),
         "run": run(dice),
     }
-    document["processes"] = processes(dice, kind, document["host"]["cpus"])
+    document["processes"] = processes(
+        dice, kind, document["host"]["cpus"], later=number >= FIRST_DRAWS
+    )
     if kind == "does" and dice.chance(0.5):
         document["processes"]["server"] = {
             "program": "serves", "pages": dice.between(4, 80), "every": "900 us",
@@ -186,14 +209,17 @@ def run(dice: Dice) -> dict[str, Any]:
     }
 
 
-def processes(dice: Dice, kind: str, cpus: int) -> dict[str, Any]:
+def processes(dice: Dice, kind: str, cpus: int, *, later: bool) -> dict[str, Any]:
+    """Return processes of a kind; `later` with keys and verbs that came after the first draws."""
+    weights = LATER_WEIGHTS if later else STEP_WEIGHTS
     if kind in KEYS:
-        keys = {key: dice.one(values) for key, values in KEYS[kind].items()}
+        drawn_keys = (LATER_KEYS if later else KEYS)[kind]
+        keys = {key: dice.one(values) for key, values in drawn_keys.items()}
         named = {"p": {"program": kind, **keys}}
         if dice.chance(0.4):
-            named["beside"] = steps_process(dice)
+            named["beside"] = steps_process(dice, weights)
     elif kind == "steps":
-        named = {f"p{number}": steps_process(dice) for number in range(dice.between(1, 4))}
+        named = {f"p{number}": steps_process(dice, weights) for number in range(dice.between(1, 4))}
     else:
         named = {
             f"p{number}": {
@@ -215,6 +241,6 @@ def processes(dice: Dice, kind: str, cpus: int) -> dict[str, Any]:
     return named
 
 
-def steps_process(dice: Dice) -> dict[str, Any]:
-    steps = StepList(dice).draw(dice.between(5, 25))
+def steps_process(dice: Dice, weights: Mapping[str, int]) -> dict[str, Any]:
+    steps = StepList(dice, weights=weights).draw(dice.between(5, 25))
     return {"program": "steps", "malloc": dice.one(("glibc", "jemalloc")), "steps": steps}

@@ -15,6 +15,7 @@ Steps = list[Any]
 FILES = {"a": 40, "b": 300, "c": 1100}
 """Names and pages; whoever names one first makes it."""
 PROGRAMS = ("true", "cat", "ls", "sh", "static")
+FILE_ADVICE = ("normal", "random", "sequential", "willneed", "dontneed")
 
 
 class Dice:
@@ -58,6 +59,11 @@ STEP_WEIGHTS = {
     "join": 2, "exit": 1, "repeat": 3, "mark": 2, "advise": 3, "read_file": 4, "write_file": 4,
     "fsync": 2, "drop": 2,
 }  # fmt: skip
+LATER_WEIGHTS = {
+    **STEP_WEIGHTS, "fadvise": 3, "lock": 3, "mlock": 2, "munlock": 2, "mprotect": 3, "mremap": 4,
+    "msync": 2, "nice": 1, "oom_score_adj": 1, "prctl": 1,
+}  # fmt: skip
+"""With the verbs that came after the first 200 draws, which must not change."""
 REPEATED = (
     "write", "read", "dontneed", "compute", "sleep", "mark", "read_file", "write_file", "fsync",
     "drop",
@@ -69,9 +75,12 @@ BLOCK_BYTES = (24, 1000, 1000, 5000, 33_000, 150_000, 1_000_000)
 class StepList:
     """A list of steps in the making, and what is known where its next step stands."""
 
-    def __init__(self, dice: Dice, depth: int = 2) -> None:
+    def __init__(
+        self, dice: Dice, depth: int = 2, weights: Mapping[str, int] = STEP_WEIGHTS
+    ) -> None:
         self.dice = dice
         self.depth = depth
+        self.weights = weights
         self.regions: dict[str, int] = {}
         self.blocks: list[str] = []
         self.children: list[str] = []
@@ -85,7 +94,7 @@ class StepList:
         """Return `length` steps, or a few less: what cannot be said where it was drawn is not."""
         steps = [self._map_file(file) for file in FILES] if self.depth == 2 else []
         steps += [self._mmap()] if not self.regions or self.dice.chance(0.5) else []
-        steps += [self._step(self.dice.weighted(STEP_WEIGHTS)) for _ in range(length)]
+        steps += [self._step(self.dice.weighted(self.weights)) for _ in range(length)]
         return [step for step in steps if step is not None]
 
     def _step(self, verb: str) -> Any:
@@ -98,7 +107,7 @@ class StepList:
 
     def _inner(self, length: int, *, inherits: bool = True, thread: bool = False) -> Steps:
         """Return what a child or a thread does."""
-        inner = StepList(self.dice, self.depth - 1)
+        inner = StepList(self.dice, self.depth - 1, self.weights)
         if inherits:
             inner.regions, inner.blocks = dict(self.regions), list(self.blocks)
             inner.names, inner.mover = self.names, self.mover
@@ -314,6 +323,57 @@ class StepList:
     def _mark(self) -> Any:
         return {"mark": self.dice.one(("here", "there"))}
 
+    def _fadvise(self) -> Any:
+        advice = self.dice.one(FILE_ADVICE)
+        some = self._file_range() if self.dice.chance(0.4) else {"file": self._file()}
+        return {"fadvise": {**some, "advice": advice}}
+
+    def _lock(self) -> Any:
+        """Return steps that are done with a lock held, and wait for nobody."""
+        name = self.dice.one(("l", "m"))
+        steps = [self._step(self.dice.one(REPEATED)) for _ in range(2)]
+        steps = [step for step in steps if step is not None]
+        return {"repeat": {"times": 1, "steps": [{"lock": name}, *steps, {"unlock": name}]}}
+
+    def _mlock(self, verb: str = "mlock") -> Any:
+        region = self._mapped()
+        return None if region is None else {verb: self._range(region)}
+
+    def _munlock(self) -> Any:
+        return self._mlock("munlock")
+
+    def _msync(self) -> Any:
+        return self._mlock("msync")
+
+    def _mprotect(self) -> Any:
+        """Return a range that may not be written for a while; now and then it stays so."""
+        region = self._mapped()
+        if region is None:
+            return None
+        where = self._range(region)
+        steps = [{"mprotect": {**where, "access": self.dice.one(("r", "r", "none"))}}]
+        if not self.dice.chance(0.05):
+            steps += [{"compute": "5 us"}, {"mprotect": {**where, "access": "rw"}}]
+        return {"repeat": {"times": 1, "steps": steps}}
+
+    def _mremap(self) -> Any:
+        """Return a region of another size; behind the end of a file there is nothing to touch."""
+        region = self._mapped()
+        if region is None or self.is_thread:
+            return None
+        most = self.regions[region] if region.startswith("F") else 2 * self.regions[region]
+        self.regions[region] = self.dice.between(1, most)
+        return {"mremap": {"region": region, "size": f"{self.regions[region]} pages"}}
+
+    def _nice(self) -> Any:
+        return {"nice": self.dice.between(-3, 12)}
+
+    def _oom_score_adj(self) -> Any:
+        return {"oom_score_adj": self.dice.one((-900, -200, 0, 300, 1000))}
+
+    def _prctl(self) -> Any:
+        return {"prctl": {"option": "thp_disable", "value": self.dice.below(2)}}
+
     def _file_range(self) -> dict[str, Any]:
         file = self._file()
         first = self.dice.one((0, 0, self.dice.below(FILES[file])))
@@ -348,7 +408,6 @@ ADVICE = (
     "dontneed", "populate_read", "populate_write", "dontfork", "dofork", "wipeonfork",
     "keeponfork", "random", "sequential", "normal",
 )  # fmt: skip
-FILE_ADVICE = ("normal", "random", "sequential", "willneed", "dontneed")
 
 
 def done(dice: Dice, length: int, depth: int = 2) -> Steps:
