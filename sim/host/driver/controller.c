@@ -27,6 +27,7 @@
  */
 #define _GNU_SOURCE
 #include "driver.h"
+#include "quiet.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -272,6 +273,8 @@ int main(int argc, char **argv)
     CPU_SET(atoi(argv[1]), &cpus);
     if (sched_setaffinity(0, sizeof cpus, &cpus) < 0)
         die("sched_setaffinity");
+    if (group)
+        take_cpu();
     begin();
     int slot;
     struct command command = {0};

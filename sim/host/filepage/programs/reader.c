@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "quiet.h"
+
 #define FILES 16
 #define PAGE 4096
 
@@ -37,6 +39,7 @@ int main(int count, char **words)
     int files = count - 5;
     if (files < 1 || files > FILES)
         return 2;
+    take_cpu();
     for (int file = 0; file < files; file++) {
         fds[file] = open(words[5 + file], O_RDONLY);
         if (fds[file] < 0)
