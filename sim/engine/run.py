@@ -10,6 +10,7 @@ from sim.cost.catalogue import price_array
 from sim.engine.build import KHUGEPAGED, EngineSpec, Simulation, build_machine
 from sim.engine.devices import DeviceSpec
 from sim.engine.groups import GroupSpec
+from sim.engine.replicas import names_of, replicated
 from sim.engine.result import RunResult
 from sim.engine.room import require_room
 from sim.engine.validity import LONGEST_RUN_NS, judged
@@ -109,7 +110,7 @@ def simulate(
         schedulers=schedulers,
     )
     simulation.system.driver.tell = tell
-    _populate(simulation, resolved["processes"], PROGRAMS if programs is None else programs)
+    _populate(simulation, resolved, PROGRAMS if programs is None else programs)
     document = simulation.run()
     simulation.machine.release()
     return RunResult({**judged(document, resolved), **document})
@@ -147,11 +148,11 @@ def build_simulation(
         groups=tuple(
             GroupSpec(
                 name,
-                group["parent"],
+                parent,
                 FOREVER if group["memory_max"] is None else group["memory_max"] // PAGE_BYTES,
                 group["oom_group"],
             )
-            for name, group in resolved["groups"].items()
+            for name, parent, group in replicated(resolved["groups"])
         ),
         khugepaged=KHUGEPAGED if host["khugepaged"] else None,
         stages=host["stages"],
@@ -161,11 +162,11 @@ def build_simulation(
 
 def _populate(
     simulation: Simulation,
-    processes: Mapping[str, Mapping[str, Any]],
+    resolved: Mapping[str, Any],
     programs: Mapping[str, Callable[..., Any]],
 ) -> None:
     """Let the scenario's processes be born, in order."""
-    for name, process in processes.items():
+    for name, process in resolved["processes"].items():
         program = programs[process["program"]]
         parameters = {key: value for key, value in process.items() if key not in PROCESS_KEYS}
         arguments = keyword_arguments(program, parameters)
@@ -175,16 +176,16 @@ def _populate(
             arguments,
             endless=getattr(program, "program_endless", False),
         )
-        for copy in range(process["copies"]):
+        for own_name, group in names_of(name, process, resolved["groups"]):
             simulation.add(
-                name if process["copies"] == 1 else f"{name}.{copy + 1}",
+                own_name,
                 partial(program, **arguments),
                 start_ns=process["start"],
                 pin=process["cpu"],
                 oom_score_adj=process["oom_score_adj"],
                 nice=process["nice"],
                 cap_sys_admin=process["cap_sys_admin"],
-                group=process["group"],
+                group=group,
                 origin=name,
                 source=program,
             )

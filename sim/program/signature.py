@@ -32,6 +32,7 @@ _SUFFIXES: Final[dict[str, Unit]] = {
 
 PROCESS_KEYS: Final = (
     "program", "start", "cpu", "oom_score_adj", "nice", "cap_sys_admin", "group", "copies",
+    "replicas",
 )  # fmt: skip
 """Keys of a process in a scenario that belong to the process, not to its program."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.text import shorten
 from sim.base.units import format_bytes, format_duration
+from sim.engine.replicas import how_many
 from sim.machine.rules import rules_of
 from sim.machine.rules.pages import R_FOLIO_SIZES
 from sim.machine.rules.pressure import R_MGLRU
@@ -113,12 +114,13 @@ def check_scheduler(
 
 def check_processes(
     processes: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Mapping[str, Any]],
     host: Mapping[str, Any],
     run: Mapping[str, Any],
     document: Document,
 ) -> None:
     """Refuse processes that could never run on this host, or in this time."""
-    total = sum(process["copies"] for process in processes.values())
+    total = sum(how_many(process, groups) for process in processes.values())
     if total > MOST_PROCESSES:
         raise document.error(
             ("processes",), f"{total:,} processes; start at most {MOST_PROCESSES:,}"

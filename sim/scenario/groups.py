@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from sim.base.units import PAGE_BYTES, format_bytes, parse_bytes
-from sim.scenario.quantities import BYTES_SCHEMA, Closed, Name
+from sim.scenario.quantities import BYTES_SCHEMA, Closed, Name, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ def _cpus(value: object) -> object:
 Limit = Annotated[
     int | None,
     BeforeValidator(_limit),
-    WithJsonSchema({"anyOf": [*BYTES_SCHEMA["anyOf"], {"enum": list(NO_LIMIT)}]}),
+    WithJsonSchema({"anyOf": [BYTES_SCHEMA, {"enum": list(NO_LIMIT)}]}),
 ]
 """A limit in bytes, or None for ``max``."""
 PodCpus = Annotated[
@@ -84,6 +84,12 @@ class Group(Closed):
         default=None,
         description="as Kubernetes has it: `memory_max`, and `oom_group` with cgroup v2",
         examples=["{memory: 2Gi}"],
+    )
+    replicas: Annotated[int, within(1, 100_000)] | None = Field(
+        default=None,
+        description="how many alike there are, each with the groups and processes in it: NAME.1, "
+        "NAME.2, ...",
+        examples=["20"],
     )
 
 
@@ -137,7 +143,37 @@ def _resolved(group: Group, name: str, document: Document) -> dict[str, Any]:
         "parent": group.parent,
         "memory_max": limit,
         "oom_group": together,
+        "replicas": group.replicas or 1,
     }
+
+
+def settle_replicas(
+    processes: Mapping[str, dict[str, Any]],
+    groups: Mapping[str, dict[str, Any]],
+    given: Mapping[str, Group],
+    document: Document,
+) -> None:
+    """Move the `replicas` of processes to their groups; in no group they are `copies`.
+
+    Raises `ScenarioError` where two that decide of a group do not agree.
+    """
+    said = {name: ("the group", own.replicas) for name, own in given.items() if own.replicas}
+    for name, process in processes.items():
+        count, group = process.pop("replicas"), process["group"]
+        if count is None:
+            continue
+        path = ("processes", name, "replicas")
+        if group is None:
+            if process["copies"] > 1:
+                message = "is the same as `copies` without a `group`; take one of the two out"
+                raise document.error(path, message)
+            process["copies"] = count
+            continue
+        who, other = said.setdefault(group, (name, count))
+        if other != count:
+            message = f"{who} has {other} of {group}; write the same number, or another `group`"
+            raise document.error(path, message)
+        groups[group]["replicas"] = count
 
 
 def _request(group: Group) -> int | None:

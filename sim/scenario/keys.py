@@ -17,6 +17,7 @@ from sim.program.signature import Parameter, parameters_of
 from sim.program.steps.grammar import VERBS
 from sim.program.steps.words import ARGUMENT_TEXTS, ARRIVAL_TEXTS, PATTERN_TEXTS, VERB_TEXTS
 from sim.scenario import model, study
+from sim.scenario.groups import Group
 from sim.scenario.programs import known_programs, process_model, show_value
 from sim.scenario.quantities import bounds_of
 
@@ -66,6 +67,11 @@ _MODELS: Final[dict[str, tuple[type[BaseModel], str]]] = {
     "scenario": (model.Scenario, "A scenario: everything that determines a run."),
     "host": (model.Host, "`host`: the machine. What is left out, its profile says."),
     "policy": (model.Policy, "`policy`: who decides."),
+    "group": (
+        Group,
+        "`groups.NAME`: a control group: what its processes together may take. A process names it "
+        "with `group`.",
+    ),
     "process": (
         model.ProcessFields,
         "`processes.NAME`: what every process has; the other keys are its program's.",
@@ -74,7 +80,7 @@ _MODELS: Final[dict[str, tuple[type[BaseModel], str]]] = {
     "study": (study.StudyFile, "A study: one scenario, varied and repeated."),
 }
 _APART: Final = {
-    "Scenario": ("host", "policy", "run", "processes"),
+    "Scenario": ("host", "policy", "run", "groups", "processes"),
     "Host": ("prices",),
     "StudyFile": (),
 }
@@ -149,7 +155,7 @@ def _keys_of(kind: type[BaseModel], prefix: str) -> Iterator[Key]:
             yield from _inner_keys(inner, definitions, f"{prefix}{name}{mark}.")
 
 
-_PART_OF: Final = {"processes": "process"}
+_PART_OF: Final = {"groups": "group", "processes": "process"}
 
 
 def _inner_keys(

@@ -318,6 +318,10 @@ class ProcessFields(Closed):
     copies: Annotated[int, within(1, 100_000)] = Field(
         default=1, description="how many alike are started"
     )
+    replicas: Annotated[int, within(1, 100_000)] | None = Field(
+        default=None,
+        description="how many alike, each in a group of its own like `group`: NAME.1, NAME.2, ...",
+    )
 
 
 def _some(processes: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from sim.scenario import defaults
 from sim.scenario.checks import check_end, check_host, check_processes, check_run, check_scheduler
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.document import Document, Place, read_document
-from sim.scenario.groups import oom_score_adj, resolve_groups
+from sim.scenario.groups import oom_score_adj, resolve_groups, settle_replicas
 from sim.scenario.hosts import resolve_host
 from sim.scenario.model import Policy, Run, Scenario
 from sim.scenario.overrides import apply_settings, split_path, with_value
@@ -176,7 +176,8 @@ def _resolve(
     }
     groups = resolve_groups(scenario.groups, document)
     _put_into_groups(processes, scenario, host, document)
-    check_processes(processes, host, run, document)
+    settle_replicas(processes, groups, scenario.groups, document)
+    check_processes(processes, groups, host, run, document)
     check_end(processes, run, programs, document)
     policy = _policy(scenario.policy, default_policy, host)
     check_scheduler(policy, schedulers, document)

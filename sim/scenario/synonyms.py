@@ -81,7 +81,6 @@ SYNONYMS: Final[dict[str, dict[str, str]]] = {
     "process": {
         "count": "copies",
         "instances": "copies",
-        "replicas": "copies",
         "command": "program",
         "exe": "program",
         "oomadj": "oom_score_adj",

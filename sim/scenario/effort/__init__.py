@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES
+from sim.engine.replicas import how_many
 from sim.program import PROGRAMS
 from sim.program.signature import keyword_arguments
 from sim.scenario.effort.amount import Amount, work_s
@@ -57,14 +58,14 @@ def expected_work(scenario: Mapping[str, Any]) -> Amount:
         program = PROGRAMS.get(process["program"])
         effort = EFFORTS.get(process["program"])
         if program is None or effort is None:  # of a plug-in, whose work nobody knows
-            total += _by_sizes(process, host).times(process["copies"])
+            total += _by_sizes(process, host).times(how_many(process, scenario["groups"]))
             continue
         arguments = keyword_arguments(program, process)
         left_ns = max(1, horizon_ns - process["start"])
         one = effort(arguments, setting, left_ns)
         if process["program"] == "redis" and one.fills > 1.02 * room:
             one = LIFE + Amount(fills=room, accesses=room, removed=room)
-        total += one.times(process["copies"])
+        total += one.times(how_many(process, scenario["groups"]))
     return total
 
 

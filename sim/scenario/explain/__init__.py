@@ -48,7 +48,7 @@ def explain_scenario(
         policies_section(resolved["policy"], host),
         *([] if groups is None else [groups]),
         *(
-            process_section(name, process, known[process["program"]], setting)
+            process_section(name, process, known[process["program"]], setting, resolved["groups"])
             for name, process in resolved["processes"].items()
         ),
         _run(resolved["run"]),

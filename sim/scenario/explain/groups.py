@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import format_bytes
+from sim.engine.replicas import suffixes_of
 from sim.scenario.explain.section import Section
 
 if TYPE_CHECKING:
@@ -32,12 +33,15 @@ def _text(name: str, resolved: Mapping[str, Any]) -> str:
     group = resolved["groups"][name]
     inside = ", ".join(who for who, p in resolved["processes"].items() if p["group"] == name)
     parent = f", in {group['parent']}" if group["parent"] else ""
+    if group["replicas"] > 1:
+        parent += f", {group['replicas']} of them"
     said = f"{inside or 'nobody of its own'}{parent}; "
     if group["memory_max"] is None:
         return f"{said}no limit of its own"
     kill = "all in it are killed" if group["oom_group"] else "one in it is killed"
+    each = "each " if len(suffixes_of(resolved["groups"])[name]) > 1 else ""
     return (
-        f"{said}at most {format_bytes(group['memory_max'])}: then clean pages of files are "
+        f"{said}{each}at most {format_bytes(group['memory_max'])}: then clean pages of files are "
         f"dropped, and if there are none {kill}"
     )
 

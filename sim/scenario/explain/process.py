@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_duration
+from sim.engine.replicas import how_many
 from sim.program.signature import keyword_arguments, parameters_of
 from sim.scenario.explain.section import Section
 from sim.scenario.forms import FORMS
@@ -24,10 +25,11 @@ def process_section(
     process: Mapping[str, Any],
     program: Callable[..., Any],
     setting: Setting,
+    groups: Mapping[str, Mapping[str, Any]],
 ) -> Section:
     """Return a process: its parameters, and what closed forms expect of it."""
     arguments = keyword_arguments(program, process)
-    lines = [("program", _how_started(process))]
+    lines = [("program", _how_started(process, how_many(process, groups)))]
     for parameter in parameters_of(program):
         value = process[parameter.key]
         if value not in ("", None):
@@ -45,10 +47,10 @@ def _shown(value: Any, unit: Unit | None) -> str:
     return f"{', '.join(items[:_MOST_ITEMS])}{more}" if items else "none"
 
 
-def _how_started(process: Mapping[str, Any]) -> str:
+def _how_started(process: Mapping[str, Any], count: int) -> str:
     text = str(process["program"])
-    if process["copies"] > 1:
-        text += f", {process['copies']} of them"
+    if count > 1:
+        text += f", {count} of them"
     if process["start"]:
         text += f", from {format_duration(process['start'])} on"
     if process["cpu"] is not None:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
+from sim.engine.replicas import how_many, suffixes_of
 from sim.scenario.explain.groups import limits_of
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.host import data_pages
@@ -49,7 +50,8 @@ def _horizon(
 def _memory(resolved: Mapping[str, Any], known: Mapping[str, Outlook]) -> Iterator[tuple[str, str]]:
     room = data_pages(resolved["host"]) * PAGE_BYTES
     for name, outlook in known.items():
-        data = outlook.data_bytes * resolved["processes"][name]["copies"]
+        process = resolved["processes"][name]
+        data = outlook.data_bytes * how_many(process, resolved["groups"])
         if data > (1 + MOST_MISSED) * room:
             yield (
                 f"{name} does not fit",
@@ -58,11 +60,13 @@ def _memory(resolved: Mapping[str, Any], known: Mapping[str, Outlook]) -> Iterat
             )
     held: Counter[str] = Counter()
     limits: dict[str, int] = {}
+    suffixes = suffixes_of(resolved["groups"])
     for name, outlook in known.items():
         process = resolved["processes"][name]
         for group, limit in limits_of(process["group"], resolved["groups"]):
             limits[group] = limit
-            held[group] += outlook.data_bytes * process["copies"]
+            each = how_many(process, resolved["groups"]) // len(suffixes[group])
+            held[group] += outlook.data_bytes * each
     for group, limit in limits.items():
         if held[group] > limit:
             yield (
@@ -77,7 +81,7 @@ def _load(resolved: Mapping[str, Any], known: Mapping[str, Outlook]) -> Iterator
     total = 0.0
     for name, outlook in known.items():
         process = resolved["processes"][name]
-        total += outlook.cpus * process["copies"]
+        total += outlook.cpus * how_many(process, resolved["groups"])
         usable = 1 if process["cpu"] is not None else cpus
         threads = usable if outlook.threads is None else min(usable, outlook.threads)
         if outlook.cpus > threads and (outlook.cpus <= cpus or threads < cpus):

@@ -48,7 +48,8 @@ def resolved(tmp_path: Any) -> Any:
 )
 def test_what_a_group_means(resolved: Any, groups: str, limit: Any, together: bool) -> None:
     found = resolved(groups)["groups"]["a"]
-    assert found == {"parent": None, "memory_max": limit, "oom_group": together}
+    wanted = {"parent": None, "memory_max": limit, "oom_group": together, "replicas": 1}
+    assert found == wanted
 
 
 @pytest.mark.parametrize(
