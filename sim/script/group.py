@@ -24,6 +24,7 @@ from sim.machine.layout import (
     EV_FAILCNT,
     EV_OOM,
     EV_OOM_KILL,
+    EVENTS,
     KIND_ANON,
     KIND_SHMEM,
     KIND_STACK,
@@ -113,12 +114,14 @@ FREEING: Final = frozenset(
 class GroupRun:
     """What a script did in a control group: as `sim.host.kernel.InGroup`, predicted.
 
-    `scores` are badness in pages of those who could be killed, by name, for each kill.
+    `scores` are badness in pages of those who could be killed, by name, for each kill; `events`
+    those of `memory.events`, by name.
     """
 
     records: list[OpRecord] = field(default_factory=list)
     kernel_pages: list[int] = field(default_factory=list)
     scores: list[dict[str, int]] = field(default_factory=list)
+    events: dict[str, int] = field(default_factory=dict)
     failcnt: int = 0
     peak_pages: int = 0
 
@@ -129,12 +132,14 @@ def predict_in_group(
     scores: Mapping[str, int] | None = None,
     *,
     kernel: str = release_name(NEWEST),
+    cgroup: str = "v1",
     audit: bool = False,
 ) -> GroupRun:
     """Return what a script does whose first process is put into a group of `limit_pages`.
 
     `scores` is the oom_score_adj of processes by name; one that is not named has its parent's.
-    Raises `ScenarioError` where a verb's charges are not predicted.
+    `cgroup` is the version of groups.  Raises `ScenarioError` where a verb's charges are not
+    predicted.
     """
     for operation in script:
         if operation.verb in UNFOLLOWED:
@@ -144,7 +149,7 @@ def predict_in_group(
             )
     host = roomy_host(script, kernel=kernel)
     more = SPARE_PAGES * births(script)
-    host = replace(host, cgroup="v1", memory_pages=host.memory_pages + more)
+    host = replace(host, cgroup=cgroup, memory_pages=host.memory_pages + more)
     grouped = _Grouped(host, limit_pages, scores or {})
     for operation in script:
         grouped.carry_out(operation)
@@ -192,6 +197,7 @@ class _Grouped(Scripted):
     def told(self) -> GroupRun:
         """Return what the script did."""
         m = self.machine.arrays
+        self._run.events = dict(zip(EVENTS, m.events[self._group].tolist(), strict=True))
         self._run.failcnt = int(m.events[self._group, EV_FAILCNT])
         self._run.peak_pages = int(m.groups[self._group].peak)
         return self._run
