@@ -74,7 +74,7 @@ def run_document(
     if burst is not None:
         resolved["run"]["burst"] = burst
     # Compiled code is loaded only once the scenario is known to be good.
-    from sim.engine.conditions import host_conditions
+    from sim.engine.conditions import conditions_of
     from sim.engine.run import simulate
     from sim.policy.schedulers import SCHEDULERS
 
@@ -98,7 +98,7 @@ def run_document(
         "version": sim.__version__,
         "results_version": RESULTS_VERSION,
         "scenario": resolved,
-        "conditions": [each.what for each in host_conditions(resolved["host"])],
+        "conditions": [each.what for each in conditions_of(resolved)],
         "seed": chosen,
         "replication": replication,
         "sha256": scenario_sha256(resolved, chosen, replication, RESULTS_VERSION, digest),

@@ -1,4 +1,4 @@
-"""What of its host a run does not follow exactly: a pure function of the resolved host.
+"""What of its host and its groups a run does not follow exactly: pure, of what is resolved.
 
 Said wherever a figure is: by `explain`, `run`, studies and their reports.
 """
@@ -38,8 +38,9 @@ FROM_RECLAIM: Final = (
 CONDITIONS: Final = {
     "nearest_rules": "the kernel goes by the rules of another release",
     "not_exact": "figures that depend on reclaim are not exact",
+    "not_simulated": "a limit of a control group limits nothing here",
 }
-"""Codes of what is said of hosts, and what each says."""
+"""Codes of what is said of hosts and groups, and what each says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,28 @@ def host_conditions(host: Mapping[str, Any]) -> list[HostCondition]:
         remedy = "take these figures as rough, or turn MGLRU off (echo n > .../lru_gen/enabled)"
         found.append(HostCondition("not_exact", "host.lru", what, remedy))
     return found
+
+
+def group_conditions(groups: Mapping[str, Mapping[str, Any]]) -> list[HostCondition]:
+    """Return which limits of groups are not simulated, a line a group."""
+    found = []
+    for name, group in groups.items():
+        limits = {
+            "cpu_max": group.get("cpu_max"),
+            "cpu_weight": None if group.get("cpu_weight") == 100 else group.get("cpu_weight"),
+            "pids_max": group.get("pids_max"),
+        }
+        said = [f"{key} {value:g}" for key, value in limits.items() if value is not None]
+        if said:
+            what = f"{', '.join(said)}: not simulated, CPU time and tasks are shared by the host"
+            remedy = "give the host as many CPUs as the group may use (host.cpus), and allow for it"
+            found.append(HostCondition("not_simulated", f"groups.{name}", what, remedy))
+    return found
+
+
+def conditions_of(resolved: Mapping[str, Any]) -> list[HostCondition]:
+    """Return what is to be said of a resolved scenario: of its host, then of its groups."""
+    return [*host_conditions(resolved["host"]), *group_conditions(resolved.get("groups", {}))]
 
 
 def uses_mglru(host: Mapping[str, Any]) -> bool:

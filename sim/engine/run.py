@@ -57,6 +57,8 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         kernel_pages=kernel_pages,
         min_free_pages=host["min_free"] // PAGE_BYTES,
         scale_factor=host["watermark_scale_factor"],
+        dirty_ratio=host["dirty_ratio"],
+        dirty_background_ratio=host["dirty_background_ratio"],
         percpu_batch_pages=host["percpu_batch"],
         percpu_high_pages=host["percpu_high"],
         zones=tuple((zone["name"], zone["memory"] // PAGE_BYTES) for zone in host["zones"]),

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.base.units import S, format_duration
-from sim.engine.conditions import CONDITIONS, host_conditions
+from sim.engine.conditions import CONDITIONS, conditions_of
 from sim.engine.finding import Finding, Severity
 from sim.engine.names import kind_of
 from sim.engine.shortfalls import counted, ended_badly, need_cut_off, refused
@@ -90,7 +90,7 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
     ]
     expected = set(scenario["run"].get("expect", ()))
     judged = [_as_expected(finding, expected, found) for finding in found]
-    conditions = host_conditions(scenario["host"])
+    conditions = conditions_of(scenario)
     said = [Finding(each.code, "note", each.what, each.where, each.remedy) for each in conditions]
     return [*judged, *_missing(expected, found), *said]
 

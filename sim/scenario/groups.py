@@ -11,17 +11,30 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from sim.base.units import PAGE_BYTES, format_bytes, parse_bytes
+from sim.scenario.containers import (
+    Asked,
+    Node,
+    Words,
+    kubelet_oom_score_adj,
+    kubernetes_bytes,
+    said_by_docker,
+    said_by_kubernetes,
+    said_by_systemd,
+)
 from sim.scenario.quantities import BYTES_SCHEMA, Closed, Name, within
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sim.scenario.document import Document
 
 NO_LIMIT: Final = ("max", "infinity")
-GUARANTEED_ADJ: Final = -997
-BEST_EFFORT_ADJ: Final = 1000
-"""`oom_score_adj` that the kubelet gives (`pkg/kubelet/qos/policy.go`)."""
+
+
+LIMIT_SCHEMA: Final[dict[str, Any]] = {
+    "anyOf": [*BYTES_SCHEMA["anyOf"], {"enum": list(NO_LIMIT)}],
+    "$comment": "a size, or `max`",
+}
 
 
 def _limit(value: object) -> object:
@@ -44,9 +57,20 @@ def _cpus(value: object) -> object:
 Limit = Annotated[
     int | None,
     BeforeValidator(_limit),
-    WithJsonSchema({"anyOf": [BYTES_SCHEMA, {"enum": list(NO_LIMIT)}]}),
+    WithJsonSchema(LIMIT_SCHEMA),
 ]
 """A limit in bytes, or None for ``max``."""
+PodMemory = Annotated[
+    int | None,
+    BeforeValidator(lambda value: _limit(kubernetes_bytes(value))),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "$comment": "a size"}),
+]
+SwapLimit = Annotated[
+    int | None,
+    BeforeValidator(lambda value: value if value == 0 else _limit(value)),
+    WithJsonSchema(LIMIT_SCHEMA),
+]
+NumberOrMax = BeforeValidator(lambda value: None if value in NO_LIMIT else value)
 PodCpus = Annotated[
     float,
     BeforeValidator(_cpus),
@@ -58,11 +82,17 @@ PodCpus = Annotated[
 class Resources(Closed):
     """What a container of Kubernetes asks for, or may have."""
 
-    memory: Limit = Field(default=None, description="memory, e.g. `500Mi`")
+    memory: PodMemory = Field(
+        default=None, description="memory, as Kubernetes reads it: `500Mi`; `1G` is decimal"
+    )
     cpu: PodCpus | None = Field(
         default=None,
-        description="CPUs, e.g. `500m`; decides the class, limits nothing",
+        description="CPUs, e.g. `500m`; decides the class, limits nothing here",
     )
+
+    def asked(self) -> Asked:
+        """Return the same as plain values."""
+        return Asked(self.memory, self.cpu)
 
 
 class Group(Closed):
@@ -75,15 +105,38 @@ class Group(Closed):
     oom_group: bool | None = Field(
         default=None, description="whether a kill takes all its processes (memory.oom.group)"
     )
+    swap_max: SwapLimit = Field(
+        default=None, description="the most swap; without swap it limits nothing"
+    )
+    cpu_max: Annotated[PodCpus | None, NumberOrMax] = Field(
+        default=None, description="CPUs (cpu.max); limits nothing here, which the run says"
+    )
+    cpu_weight: Annotated[int, within(1, 10_000)] | None = Field(
+        default=None, description="cpu.weight, default 100; decides nothing here, the run says so"
+    )
+    pids_max: Annotated[Annotated[int, within(1, 2**31)] | None, NumberOrMax] = Field(
+        default=None, description="tasks (pids.max); limits nothing here, which the run says"
+    )
     requests: Resources | None = Field(
         default=None,
-        description="as Kubernetes has it: decides `oom_score_adj` and nothing else",
+        description="as Kubernetes has it: decides `oom_score_adj` and `cpu_weight`; no memory is "
+        "kept for it",
         examples=["{memory: 1Gi, cpu: 500m}"],
     )
     limits: Resources | None = Field(
         default=None,
-        description="as Kubernetes has it: `memory_max`, and `oom_group` with cgroup v2",
+        description="as Kubernetes has it: `memory_max`, `cpu_max`, and `oom_group` with cgroup v2",
         examples=["{memory: 2Gi}"],
+    )
+    docker: str | None = Field(
+        default=None,
+        description="flags of `docker run` about memory, CPUs and tasks, as one text",
+        examples=['"--memory 512m --oom-score-adj 500"'],
+    )
+    systemd: str | dict[str, str | int] | None = Field(
+        default=None,
+        description="properties of a unit: a mapping, or its lines as one text",
+        examples=["{MemoryMax: 500M, OOMPolicy: kill}"],
     )
     replicas: Annotated[int, within(1, 100_000)] | None = Field(
         default=None,
@@ -93,12 +146,29 @@ class Group(Closed):
     )
 
 
-def resolve_groups(given: Mapping[str, Group], document: Document) -> dict[str, dict[str, Any]]:
+KEYS: Final[Mapping[str, Any]] = {
+    "parent": None,
+    "memory_max": None,
+    "swap_max": None,
+    "oom_group": False,
+    "cpu_max": None,
+    "cpu_weight": 100,
+    "pids_max": None,
+    "replicas": 1,
+}
+"""What a resolved group has, and what holds where nobody says anything."""
+
+
+def resolve_groups(
+    given: Mapping[str, Group], node: Node, document: Document
+) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
     """Return the groups of a scenario in base units, those that others are nested in first.
 
-    Raises `ScenarioError` for a parent that is not there, and for groups in a ring.
+    And the `oom_score_adj` of the processes in those that decide it.  Raises `ScenarioError` for a
+    parent that is not there, for groups in a ring, and for what cannot be meant.
     """
     done: dict[str, dict[str, Any]] = {}
+    adjustments: dict[str, int] = {}
     waiting = dict(given)
     while waiting:
         ready = [n for n, group in waiting.items() if group.parent is None or group.parent in done]
@@ -106,8 +176,11 @@ def resolve_groups(given: Mapping[str, Group], document: Document) -> dict[str, 
             name = next(iter(waiting))
             _complain_of_parent(name, given, document)
         for name in ready:
-            done[name] = _resolved(waiting.pop(name), name, document)
-    return done
+            found = _resolved(waiting.pop(name), name, node, document)
+            if (adj := found.pop("oom_score_adj", None)) is not None:
+                adjustments[name] = adj
+            done[name] = found
+    return done, adjustments
 
 
 def _complain_of_parent(name: str, given: Mapping[str, Group], document: Document) -> None:
@@ -121,30 +194,6 @@ def _complain_of_parent(name: str, given: Mapping[str, Group], document: Documen
         raise document.error(path, f"{' in '.join([*seen, at])} is a ring; take one `parent` out")
     known = ", ".join(sorted(given))
     raise document.error(path, f"there is no group called {at!r}; write one of {known}")
-
-
-def _resolved(group: Group, name: str, document: Document) -> dict[str, Any]:
-    limit = group.memory_max
-    in_pod = group.requests is not None or group.limits is not None
-    if group.limits is not None and group.limits.memory is not None:
-        if limit is not None:
-            message = "`limits` says how much already; take one of the two out"
-            raise document.error(("groups", name, "memory_max"), message)
-        limit = group.limits.memory
-    asked = _request(group)
-    if asked is not None and limit is not None and asked > limit:
-        message = (
-            f"{format_bytes(asked)} is more than the limit, {format_bytes(limit)}; "
-            "Kubernetes refuses that: lower it"
-        )
-        raise document.error(("groups", name, "requests", "memory"), message)
-    together = in_pod if group.oom_group is None else group.oom_group
-    return {
-        "parent": group.parent,
-        "memory_max": limit,
-        "oom_group": together,
-        "replicas": group.replicas or 1,
-    }
 
 
 def settle_replicas(
@@ -176,34 +225,71 @@ def settle_replicas(
         groups[group]["replicas"] = count
 
 
-def _request(group: Group) -> int | None:
-    """Return the memory that a container asks for: its limit, unless it says something else."""
-    if group.requests is not None and group.requests.memory is not None:
-        return group.requests.memory
-    return None if group.limits is None else group.limits.memory
+def _resolved(group: Group, name: str, node: Node, document: Document) -> dict[str, Any]:
+    """Return the keys of a group, each said once; what a tool implies gives way to them."""
+    found: dict[str, Any] = {}
+    implied: dict[str, Any] = {}
+    said_by: dict[str, str] = {}
+    for dialect, read in _DIALECTS.items():
+        try:
+            words = read(group, node)
+        except ValueError as error:
+            raise document.error(("groups", name, dialect), str(error)) from None
+        implied |= words.implied
+        for key, value in words.said.items():
+            if key in found:
+                message = f"`{said_by[key]}` says {key} already; take one of the two out"
+                raise document.error(("groups", name, dialect), message)
+            if key not in (*KEYS, "oom_score_adj"):
+                message = f"{key} is not simulated; take it out"
+                raise document.error(("groups", name, dialect), message)
+            found[key] = value
+            said_by[key] = dialect or key
+    _check_request(group, name, document)
+    return {**KEYS, **implied, **found}
 
 
-def quality_of_service(group: Group) -> str:
-    """Return the class that Kubernetes puts a container in."""
-    requests, limits = group.requests or Resources(), group.limits or Resources()
-    named = (requests.memory, requests.cpu, limits.memory, limits.cpu)
-    if all(value is None for value in named):
-        return "BestEffort"
-    for asked, limit in ((requests.memory, limits.memory), (requests.cpu, limits.cpu)):
-        if limit is None or asked not in (None, limit):
-            return "Burstable"
-    return "Guaranteed"
+def _own(group: Group, node: Node) -> Words:
+    said = {key: getattr(group, key) for key in KEYS if key in group.model_fields_set}
+    return Words({k: v for k, v in said.items() if v is not None or KEYS[k] is None})
 
 
-def oom_score_adj(group: Group, capacity_bytes: int) -> int | None:
-    """Return what the kubelet sets for a container on a node of that capacity; else None.
-
-    Source: Kubernetes, `pkg/kubelet/qos/policy.go`, `GetContainerOOMScoreAdjust`.
-    """
+def _kubernetes(group: Group, node: Node) -> Words:
     if group.requests is None and group.limits is None:
-        return None
-    quality = quality_of_service(group)
-    if quality != "Burstable":
-        return GUARANTEED_ADJ if quality == "Guaranteed" else BEST_EFFORT_ADJ
-    share = 1000 * (_request(group) or 0) // capacity_bytes
-    return min(max(1000 + GUARANTEED_ADJ, 1000 - share), BEST_EFFORT_ADJ - 1)
+        return Words()
+    requests, limits = _asked(group)
+    words = said_by_kubernetes(requests, limits)
+    words.implied["oom_score_adj"] = kubelet_oom_score_adj(requests, limits, node.memory_bytes)
+    return words
+
+
+def _docker(group: Group, node: Node) -> Words:
+    return Words() if group.docker is None else said_by_docker(group.docker, node)
+
+
+def _systemd(group: Group, node: Node) -> Words:
+    return Words() if group.systemd is None else said_by_systemd(group.systemd, node)
+
+
+_DIALECTS: Final[Mapping[str, Callable[[Group, Node], Words]]] = {
+    "": _own,
+    "limits": _kubernetes,
+    "docker": _docker,
+    "systemd": _systemd,
+}
+"""Who may say something of a group, by the key that it is written under."""
+
+
+def _asked(group: Group) -> tuple[Asked, Asked]:
+    return (group.requests or Resources()).asked(), (group.limits or Resources()).asked()
+
+
+def _check_request(group: Group, name: str, document: Document) -> None:
+    requests, limits = _asked(group)
+    if requests.memory is None or limits.memory is None or requests.memory <= limits.memory:
+        return
+    message = (
+        f"{format_bytes(requests.memory)} is more than the limit, "
+        f"{format_bytes(limits.memory)}; Kubernetes refuses that: lower it"
+    )
+    raise document.error(("groups", name, "requests", "memory"), message)

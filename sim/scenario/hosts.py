@@ -139,6 +139,8 @@ def _memory_rules(host: Mapping[str, Any], memory: int) -> dict[str, Any]:
     min_free_kb = watermarks.default_min_free_kb(managed, zones=n_zones, huge_pages=thp != "never")
     min_free = host.get("min_free", min_free_kb * KIB)
     factor = host.get("watermark_scale_factor", 10)
+    dirty = host.get("dirty_ratio", 20)
+    background = host.get("dirty_background_ratio", 10)
     largest = max(zone["memory"] for zone in zones) // PAGE_BYTES * managed
     zone_pages = min(managed, largest // max(1, memory // PAGE_BYTES))
     low = watermarks.zone_watermarks(min_free // PAGE_BYTES, zone_pages, managed, factor).low_pages
@@ -148,6 +150,8 @@ def _memory_rules(host: Mapping[str, Any], memory: int) -> dict[str, Any]:
         "kernel_reserve": reserve,
         "min_free": min_free,
         "watermark_scale_factor": factor,
+        "dirty_ratio": dirty,
+        "dirty_background_ratio": background if background < dirty else dirty // 2,
         "percpu_batch": batch,
         "percpu_high": host.get("percpu_high", high),
         "zones": zones,

@@ -70,7 +70,8 @@ _MODELS: Final[dict[str, tuple[type[BaseModel], str]]] = {
     "group": (
         Group,
         "`groups.NAME`: a control group: what its processes together may take. A process names it "
-        "with `group`.",
+        "with `group`. It may be said in its own keys, as Kubernetes does, as flags of "
+        "`docker run` or as properties of systemd; each key once.",
     ),
     "process": (
         model.ProcessFields,

@@ -170,6 +170,16 @@ class HostFields(Closed):
     watermark_scale_factor: Annotated[int, within(0, 3000)] | None = Field(
         default=None, description="distance of the watermarks (vm.watermark_scale_factor)"
     )
+    dirty_ratio: Annotated[int, within(1, 100)] | None = Field(
+        default=None,
+        description="per cent of free memory and page cache, default 20: half-way between it and "
+        "`dirty_background_ratio` who writes to files waits (vm.dirty_ratio)",
+    )
+    dirty_background_ratio: Annotated[int, within(0, 100)] | None = Field(
+        default=None,
+        description="beyond it dirty pages are written in the background, default 10; half of "
+        "`dirty_ratio` unless it is less (vm.dirty_background_ratio)",
+    )
     percpu_batch: Annotated[int, within(0, 10_000)] | None = Field(
         default=None, description="pages a per-CPU list takes at once; 0: no per-CPU lists"
     )
@@ -216,6 +226,12 @@ class Host(HostFields):
 
     profile: str | None = Field(
         default=None, description="a host profile that ships with cowpool, or a path to one"
+    )
+    sysctl: dict[str, Any] | str | None = Field(
+        default=None,
+        description="settings by Linux's own names, or lines of sysctl.conf as one text; each "
+        "stands for a key of `host`, and may be said once",
+        examples=["{vm.overcommit_memory: 1}"],
     )
 
 

@@ -21,8 +21,9 @@ from sim.policy.schedulers import SCHEDULERS as REGISTRY
 from sim.scenario import defaults
 from sim.scenario.checks import check_end, check_host, check_processes, check_run, check_scheduler
 from sim.scenario.complaints import checked, suggestion
+from sim.scenario.containers import Node
 from sim.scenario.document import Document, Place, read_document
-from sim.scenario.groups import oom_score_adj, resolve_groups, settle_replicas
+from sim.scenario.groups import resolve_groups, settle_replicas
 from sim.scenario.hosts import resolve_host
 from sim.scenario.model import Policy, Run, Scenario
 from sim.scenario.overrides import apply_settings, split_path, with_value
@@ -34,6 +35,7 @@ from sim.scenario.profiles import (
     names_a_file,
 )
 from sim.scenario.programs import known_programs, resolve_process
+from sim.scenario.sysctl import with_sysctl
 
 VERSION: Final = 1
 RESULTS_VERSION: Final = 7
@@ -160,6 +162,7 @@ def scenario_sha256(
 def _resolve(
     document: Document, folder: Path, programs: Programs, schedulers: Sequence[str]
 ) -> dict[str, Any]:
+    document = with_sysctl(document)
     scenario = checked(Scenario, document)
     profile_name = scenario.host.profile or DEFAULT_PROFILE
     profile = load_profile(profile_name, document, ("host", "profile"), folder)
@@ -174,8 +177,9 @@ def _resolve(
         name: resolve_process(raw, document, ("processes", name), programs)
         for name, raw in scenario.processes.items()
     }
-    groups = resolve_groups(scenario.groups, document)
-    _put_into_groups(processes, scenario, host, document)
+    node = Node(host["memory"] - host["kernel_reserve"], host["cgroup"])
+    groups, adjustments = resolve_groups(scenario.groups, node, document)
+    _put_into_groups(processes, scenario, adjustments, document)
     settle_replicas(processes, groups, scenario.groups, document)
     check_processes(processes, groups, host, run, document)
     check_end(processes, run, programs, document)
@@ -196,10 +200,10 @@ def _resolve(
 def _put_into_groups(
     processes: Mapping[str, dict[str, Any]],
     scenario: Scenario,
-    host: Mapping[str, Any],
+    adjustments: Mapping[str, int],
     document: Document,
 ) -> None:
-    """Check that each process's group is there; a container's decides its `oom_score_adj`."""
+    """Check that each process's group is there; that may decide its `oom_score_adj`."""
     groups = scenario.groups
     for name, process in processes.items():
         group = process["group"]
@@ -209,9 +213,8 @@ def _put_into_groups(
             near = suggestion(group, sorted(groups)) if groups else "add `groups:` with its limits"
             message = f"there is no group called {group!r}; {near}"
             raise document.error(("processes", name, "group"), message)
-        decided = oom_score_adj(groups[group], host["memory"])
-        if decided is not None and "oom_score_adj" not in scenario.processes[name]:
-            process["oom_score_adj"] = decided
+        if group in adjustments and "oom_score_adj" not in scenario.processes[name]:
+            process["oom_score_adj"] = adjustments[group]
 
 
 def _policy(

@@ -1,7 +1,7 @@
 """What others call the keys of a scenario: an unknown word leads to the key that is meant.
 
 One table for each part of a scenario and for each program.  A word is looked up without regard to
-case, hyphens, underscores and a leading ``vm.``.
+case, hyphens, underscores, dots and a leading ``vm.``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ SYNONYMS: Final[dict[str, dict[str, str]]] = {
         "overcommitratio": "overcommit: {ratio: 50}",
         "overcommitmode": "overcommit: {mode: 1}",
         "minfreekbytes": "min_free",
+        "vm": "sysctl: {vm.overcommit_memory: 1}",
+        "sysctls": "sysctl",
         "transparenthugepage": "thp",
         "transparenthugepages": "thp",
         "hugepages": "thp",
@@ -58,6 +60,32 @@ SYNONYMS: Final[dict[str, dict[str, str]]] = {
         "readaheadkb": "disk.read_ahead",
         "costs": "prices",
         "percpupagelists": "percpu_high",
+    },
+    "Group": {
+        "memory": "memory_max",
+        "memorylimit": "memory_max",
+        "memlimit": "memory_max",
+        "limitinbytes": "memory_max",
+        "memorylimitinbytes": "memory_max",
+        "maxmemory": "memory_max",
+        "memoryswap": "swap_max",
+        "memoryswapmax": "swap_max",
+        "memoryoomgroup": "oom_group",
+        "resources": "limits: {memory: ...}",
+        "limit": "limits: {memory: ...}",
+        "request": "requests: {memory: ...}",
+        "cpus": "cpu_max",
+        "cpulimit": "cpu_max",
+        "cpuquota": "cpu_max",
+        "cpushares": "cpu_weight",
+        "pids": "pids_max",
+        "pidslimit": "pids_max",
+        "tasksmax": "pids_max",
+        "dockerrun": "docker",
+        "podman": "docker",
+        "unit": "systemd",
+        "service": "systemd",
+        "slice": "systemd",
     },
     "Overcommit": {"overcommitmemory": "mode", "memory": "mode", "overcommitratio": "ratio"},
     "Policy": {
@@ -176,5 +204,5 @@ def meant(part: str, word: str) -> str | None:
     >>> meant("redis", "maxmemory"), meant("Host", "vm.overcommit_memory"), meant("redis", "x")
     ('dataset', 'overcommit: {mode: 1}', None)
     """
-    plain = word.lower().removeprefix("vm.").replace("_", "").replace("-", "")
+    plain = word.lower().removeprefix("vm.").replace(".", "").replace("_", "").replace("-", "")
     return SYNONYMS.get(part, {}).get(plain)

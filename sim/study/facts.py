@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sim.engine.conditions import exactness, host_conditions
+from sim.engine import conditions
+from sim.engine.conditions import exactness
 from sim.scenario.study import StudyFile
 from sim.study import answer
 from sim.study.plan import value_at
@@ -36,9 +37,9 @@ def study_facts(
 
 
 def conditions_of(scenarios: Iterable[Mapping[str, Any] | None]) -> list[str]:
-    """Return what of the hosts of some points is not followed exactly, each once."""
-    hosts = [scenario["host"] for scenario in scenarios if scenario is not None]
-    return list(dict.fromkeys(each.what for host in hosts for each in host_conditions(host)))
+    """Return what of the hosts and groups of some points is not followed exactly, each once."""
+    said = (conditions.conditions_of(each) for each in scenarios if each is not None)
+    return list(dict.fromkeys(each.what for found in said for each in found))
 
 
 def exact_words(store: Store, metric: str, records: Sequence[Record]) -> str:

@@ -60,6 +60,20 @@ def test_it_is_a_note_of_the_run_and_in_its_provenance(small, capsys, setting, c
     assert said in shown
 
 
+def test_a_limit_of_a_group_that_is_not_simulated_is_a_note(small, capsys):
+    group = ["--set", "groups.pod.cpu_max=1.5", "--set", "processes.p.group=pod"]
+    document = json.loads(printed(capsys, "run", small, "--json", *group))
+    (finding,) = document["validity"]
+    assert (finding["code"], finding["severity"]) == ("not_simulated", "note")
+    assert finding["where"] == "groups.pod"
+    assert finding["what"].startswith("cpu_max 1.5: not simulated")
+    assert document["answered"]
+    assert document["provenance"]["conditions"] == [finding["what"]]
+    assert "cpu_max 1.5: not simulated" in printed(capsys, "explain", small, *group)
+    plain = [*group[2:], "--set", "groups.pod.memory_max=max"]
+    assert json.loads(printed(capsys, "run", small, "--json", *plain))["validity"] == []
+
+
 def test_both_are_said_where_both_hold(small, capsys):
     both = ["--set", "host.kernel=7.1", "--set", "host.lru=mglru"]
     document = json.loads(printed(capsys, "run", small, "--json", *both))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import format_bytes
+from sim.engine.conditions import group_conditions
 from sim.engine.replicas import suffixes_of
 from sim.scenario.explain.section import Section
 
@@ -25,7 +26,7 @@ def groups_section(resolved: Mapping[str, Any]) -> Section | None:
             "batches of 64 for each CPU",
         )
     )
-    lines.append(("not limited", "CPU time; memory by requests, which decide oom_score_adj alone"))
+    lines += [(each.where, each.what) for each in group_conditions(groups)]
     return Section("Control groups", tuple(lines))
 
 

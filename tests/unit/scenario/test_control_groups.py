@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from sim.base.errors import ScenarioError
-from sim.base.units import in_base_units
 from sim.scenario import load_scenario
-from sim.scenario.groups import Group, oom_score_adj, quality_of_service
+from sim.scenario.containers import Asked, kubelet_oom_score_adj, quality_of_service
 from sim.scenario.resolve import resolve
 
 HEAD = """\
@@ -48,33 +47,33 @@ def resolved(tmp_path: Any) -> Any:
 )
 def test_what_a_group_means(resolved: Any, groups: str, limit: Any, together: bool) -> None:
     found = resolved(groups)["groups"]["a"]
-    wanted = {"parent": None, "memory_max": limit, "oom_group": together, "replicas": 1}
-    assert found == wanted
+    assert found["memory_max"] == limit
+    assert found["oom_group"] is together
 
 
 @pytest.mark.parametrize(
     ("requests", "limits", "quality", "adj"),
     [
-        (None, {"memory": GIB, "cpu": 1}, "Guaranteed", -997),
-        ({"memory": GIB, "cpu": "500m"}, {"memory": GIB, "cpu": 0.5}, "Guaranteed", -997),
-        ({"memory": GIB}, {"memory": GIB}, "Burstable", 875),
-        ({"memory": GIB}, {"memory": 2 * GIB, "cpu": 1}, "Burstable", 875),
-        ({"cpu": 1}, None, "Burstable", 999),
-        ({"memory": 8 * GIB}, None, "Burstable", 3),
-        ({}, {}, "BestEffort", 1000),
+        (Asked(), Asked(GIB, 1), "Guaranteed", -997),
+        (Asked(GIB, 0.5), Asked(GIB, 0.5), "Guaranteed", -997),
+        (Asked(GIB), Asked(GIB), "Burstable", 875),
+        (Asked(GIB), Asked(2 * GIB, 1), "Burstable", 875),
+        (Asked(None, 1), Asked(), "Burstable", 999),
+        (Asked(8 * GIB), Asked(), "Burstable", 3),
+        (Asked(), Asked(), "BestEffort", 1000),
     ],
 )
 def test_what_kubernetes_makes_of_requests_and_limits(
-    requests: Any, limits: Any, quality: str, adj: int
+    requests: Asked, limits: Asked, quality: str, adj: int
 ) -> None:
-    group = Group.model_validate(in_base_units({"requests": requests, "limits": limits}))
-    assert quality_of_service(group) == quality
-    assert oom_score_adj(group, 8 * GIB) == adj
+    assert quality_of_service(requests, limits) == quality
+    assert kubelet_oom_score_adj(requests, limits, 8 * GIB) == adj
 
 
 def test_a_group_that_is_no_container_leaves_oom_score_adj_alone(resolved: Any) -> None:
     assert resolved("{a: {memory_max: 1 GiB}}")["processes"]["p"]["oom_score_adj"] == 0
-    assert resolved("{a: {requests: {memory: 4Gi}}}")["processes"]["p"]["oom_score_adj"] == 500
+    pod = resolved("{a: {requests: {memory: 4Gi}}}")  # MemTotal is 7872 MiB: 1000 - 520
+    assert pod["processes"]["p"]["oom_score_adj"] == 480
     typed = resolved("{a: {requests: {memory: 4Gi}}}", "a", "processes.p.oom_score_adj=7")
     assert typed["processes"]["p"]["oom_score_adj"] == 7
 

@@ -12,7 +12,7 @@ from sim.scenario.synonyms import SYNONYMS, meant
 
 MODELS: dict[str, type[BaseModel]] = {
     **{name: getattr(model, name) for name in ("Scenario", "Host", "Overcommit", "Policy")},
-    **{name: getattr(model, name) for name in ("Scheduler", "Run")},
+    **{name: getattr(model, name) for name in ("Scheduler", "Run", "Group")},
     **{name: process_model(program) for name, program in known_programs().items()},
     "process": ProcessFields,
     "StudyFile": StudyFile,
