@@ -107,23 +107,25 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     figures = Figures(machine, clock, table)
     evidence = Evidence(machine, clock, table)
     signals = Signals(machine, cpus, figures, evidence)
-    waits = MemoryWaits(machine, cpus, pressure, evidence)
+    line = partial(MemoryWaits, machine, cpus, pressure, evidence)
+    waits = line()
     names = GroupNames(machine, spec.groups)
     log = KillLog(machine, clock, table, names)
 
-    def killer(scope: Scope) -> Rung:
+    def killer(scope: Scope, waits: MemoryWaits) -> Rung:
         return Kill(machine, table, signals, waits, scope, log)
 
     if machine.host.queueing:
         last: Rung = Queue(machine, table, waits)
     else:
-        last = killer(Scope(table, machine.host.ram_pages))
+        last = killer(Scope(table, machine.host.ram_pages), waits)
     of_groups = {
-        row: Ladder([killer(group_scope(table, machine, row))]) for row in names.rows.values()
+        row: Ladder([killer(group_scope(table, machine, row), line())])
+        for row in names.rows.values()
     }
     shortage = Ladders(machine, {ROOT: Ladder([last]), **of_groups})
     signals.heard.append(shortage.interrupted)
-    devices = Devices(machine, clock, cpus, pressure, spec.devices)
+    devices = Devices(machine, clock, cpus, pressure, spec.devices, shortage.released)
     kswapd, flusher = Bell(clock), Bell(clock)
     driver = Driver(
         machine, clock, table, cpus, devices, LockQueue(machine, table, cpus), shortage, kswapd,

@@ -34,6 +34,7 @@ from sim.machine.layout import (
     PENDING_KSWAPD,
     PENDING_LOCKS,
     PENDING_QUEUE,
+    PENDING_ROOM,
     Arrays,
 )
 from sim.machine.native import arrays_at
@@ -76,12 +77,10 @@ PICK: Final = 14
 """A plug-in's policy has to pick a task for this CPU."""
 ARRIVED: Final = 15
 """A timer is due (told where a plug-in's policy decides)."""
-KSWAPD_WANTED: Final = 17
-"""It goes on, but kswapd is to be woken."""
+DAEMON_WANTED: Final = 17
+"""It goes on, but kswapd or the flusher is to be woken."""
 WRITES_AWAITED: Final = 18
 """Too many pages of files are dirty; nothing happened."""
-FLUSHER_WANTED: Final = 19
-"""It goes on, but the flusher is to be woken."""
 ROOM_AWAITED: Final = 20
 """It needs frames, which can be had once pages of files have been written; nothing happened."""
 GIVES_WAY: Final = 16
@@ -244,17 +243,15 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
             return REFUSED[status], now, limit
         limit -= 1
         if m.pool[0].pending != 0:
-            if m.pool[0].pending & PENDING_KSWAPD != 0:
-                m.pool[0].pending &= ~PENDING_KSWAPD
-                return KSWAPD_WANTED, now, limit
-            if m.pool[0].pending & PENDING_FLUSHER != 0:
-                m.pool[0].pending &= ~PENDING_FLUSHER
-                return FLUSHER_WANTED, now, limit
+            if m.pool[0].pending & (PENDING_KSWAPD | PENDING_FLUSHER) != 0:
+                return DAEMON_WANTED, now, limit
             if m.pool[0].pending & PENDING_QUEUE != 0:
                 if m.pool[0].head == task:
                     return SERVED, now, limit
                 if m.pool[0].released > 0 and m.pool[0].head == NONE:
                     return RELEASED, now, limit
+            if m.pool[0].pending & PENDING_ROOM != 0 and m.pool[0].released > 0:
+                return RELEASED, now, limit
             if m.pool[0].requests != 0:
                 return READS_WANTED, now, limit
             if m.pool[0].pending & PENDING_LOCKS != 0:

@@ -16,7 +16,7 @@ import simpy
 from sim.base.units import PAGE_BYTES, S
 from sim.engine.waits import WaitList
 from sim.kernel.files.requests import arrived, is_thrashing, is_under_way, written
-from sim.machine.layout import NONE, PENDING_READS
+from sim.machine.layout import NONE, PENDING_QUEUE, PENDING_READS, PENDING_ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,6 +97,7 @@ class Devices:
         cpus: Cpus,
         pressure: Pressure,
         specs: Sequence[DeviceSpec],
+        released: Callable[[], None],
     ) -> None:
         self._machine = machine
         self._cpus = cpus
@@ -105,6 +106,7 @@ class Devices:
         self._turns: dict[int, int] = {}  # by pid: the order in which they began to wait
         self._parked = 0
         self._throttled = WaitList(cpus, pressure=pressure)
+        self._released = released
         self._devices = [Device(machine, clock, spec, self._look_again) for spec in specs]
 
     def __getitem__(self, number: int) -> Device:
@@ -146,7 +148,10 @@ class Devices:
         self._throttled.park(task, cpu, _WRITTEN, stalled=True)
 
     def _look_again(self, file: int, pages: range) -> None:
-        """Let those go on whose page of `file`, one of `pages`, has come, as they came."""
+        """Let those go on whose page of `file`, one of `pages`, has come, as they came.
+
+        What is clean now can be reclaimed: who waits for memory hears of it.
+        """
         if pages is _WRITES:
             for task in self._throttled:
                 self._throttled.wake(task)
@@ -160,3 +165,5 @@ class Devices:
             waiting.wake(task)
         if not self._waiting:
             self._turns.clear()  # of those that were killed
+        if m.pool[0].pending & (PENDING_QUEUE | PENDING_ROOM):
+            self._released()

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final
 from sim.engine import burst
 from sim.engine.task import Signal
 from sim.kernel.work import SIGBUS
-from sim.machine.layout import FOREVER, NONE, PENDING_LOCKS, PENDING_READS
+from sim.machine.layout import (
+    FOREVER,
+    NONE,
+    PENDING_FLUSHER,
+    PENDING_KSWAPD,
+    PENDING_LOCKS,
+    PENDING_READS,
+)
 from sim.machine.words import P_PENDING
 from sim.machine.work import SEGFAULT
 
@@ -67,14 +74,13 @@ class Driver:
         self._burst_steps = burst_steps if burst_steps > 0 else LONGEST_BURST
         self._horizon_ns = FOREVER if horizon_ns is None else horizon_ns
         self._check = check
+        self._daemons = {PENDING_KSWAPD: kswapd, PENDING_FLUSHER: flusher}
         self._handlers: dict[int, Callable[[Task, int], None]] = {
             burst.MEMORY_SHORT: shortage.refused,
             burst.MMAP_LOCKED: locks.refused,
             burst.PAGE_WAITED_FOR: devices.refused,
             burst.INVALID: self._invalid,
             burst.RELEASED: lambda task, cpu: shortage.released(),
-            burst.KSWAPD_WANTED: lambda task, cpu: kswapd.ring(),
-            burst.FLUSHER_WANTED: lambda task, cpu: flusher.ring(),
             burst.WRITES_AWAITED: devices.throttle,
             burst.ROOM_AWAITED: devices.await_room,
             burst.SERVED: lambda task, cpu: shortage.served(task),
@@ -125,8 +131,18 @@ class Driver:
                 self._handlers[reason](cpus.task_on(cpu), cpu)
             if words.pool[P_PENDING] & PENDING_LOCKS:
                 self._locks.attend()
+            if words.pool[P_PENDING] & (PENDING_KSWAPD | PENDING_FLUSHER):
+                self._wake_daemons()
             if reason == burst.FINISHED and task.done is not None:
                 clock.trigger(task.done)
+
+    def _wake_daemons(self) -> None:
+        """Wake the threads of the kernel for which there is work; a refused step may ask for it."""
+        words = self._machine.arrays.words
+        for flag, bell in self._daemons.items():
+            if words.pool[P_PENDING] & flag:
+                words.pool[P_PENDING] &= ~flag
+                bell.ring()
 
     def _at_rest(self) -> bool:
         """Whether nothing will happen but the kernel's own timers, for which no run goes on."""

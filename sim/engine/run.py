@@ -112,7 +112,7 @@ def simulate(
         schedulers=schedulers,
     )
     simulation.system.driver.tell = tell
-    _populate(simulation, resolved, PROGRAMS if programs is None else programs)
+    populate(simulation, resolved, PROGRAMS if programs is None else programs)
     document = simulation.run()
     simulation.machine.release()
     return RunResult({**judged(document, resolved), **document})
@@ -162,7 +162,7 @@ def build_simulation(
     return Simulation(build_machine(host_spec(resolved), price_array(host["prices"])), spec)
 
 
-def _populate(
+def populate(
     simulation: Simulation,
     resolved: Mapping[str, Any],
     programs: Mapping[str, Callable[..., Any]],

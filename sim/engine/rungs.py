@@ -15,6 +15,7 @@ from sim.machine.layout import (
     EV_OOM_KILL,
     NONE,
     PENDING_QUEUE,
+    PENDING_ROOM,
     ROOT,
 )
 from sim.machine.rules.cgroup import V1_NO_OOM_GROUP
@@ -50,6 +51,7 @@ class Kill(Rung):
         self._scope = scope
         self._log = log
         self._dying: set[int] = set()
+        self._stuck: list[Task] = []
 
     def relieve(self, task: Task, cpu: int) -> bool:
         """Kill somebody, unless somebody is dying already; wait until they have ended."""
@@ -62,7 +64,7 @@ class Kill(Rung):
         candidates = {candidate.pid: candidate for candidate in self._candidates()}
         pid = choose_victim(candidates.values(), scope.pages)
         if pid is None:
-            self._stall(task, cpu, NOBODY_TO_KILL if scope.group == ROOT else NOBODY_IN_GROUP)
+            self._give_up(task, cpu)
             return True
         burst.charge(m, cpu, task.row, OOM_KILL)
         victim = self._table.by_pid[pid]
@@ -76,6 +78,30 @@ class Kill(Rung):
         elif scope.group != ROOT:
             count_tries(m, scope.group)
         return True
+
+    def _give_up(self, task: Task, cpu: int) -> None:
+        """Stop a task for which nobody may be killed.
+
+        Linux panics where the machine has no memory.  In a group it goes on trying: here when
+        something was freed, so that there may be room.
+        """
+        if self._scope.group == ROOT:
+            self._stall(task, cpu, NOBODY_TO_KILL)
+            return
+        self._stall(task, cpu, NOBODY_IN_GROUP)
+        self._stuck.append(task)
+        pool = self._machine.arrays.pool[0]
+        pool.pending |= PENDING_ROOM
+        pool.released = 0
+
+    def released(self) -> None:
+        """Let those try again for whom nobody in the group could be killed."""
+        if self._stuck:
+            stuck, self._stuck = self._stuck, []
+            self._machine.arrays.pool[0].pending &= ~PENDING_ROOM
+            for task in stuck:
+                if task in self._waits.tasks:
+                    self._waits.tasks.wake(task)
 
     def _killed_together(self, victim: Task) -> int | None:
         """Return the outermost group with `oom_group` that holds the victim, within the scope."""

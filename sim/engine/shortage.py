@@ -157,6 +157,8 @@ class Ladders:
         """Help `task`, running on `cpu`, whose step was refused for want of memory."""
         over = self._words.operations[task.row * O_WORDS + O_OVER]
         self._ladders[over].refused(task, cpu)
+        if over != ROOT:
+            self.machine.served(task)  # it is not the machine's memory that it is short of now
 
     def served(self, task: Task) -> None:
         """Tell all ladders that a task has got what it needed."""

@@ -249,7 +249,9 @@ class Policy(Closed):
 
     scheduler: Scheduler | None = None
     memory: Literal["oom", "wait"] | None = Field(
-        default=None, description="short of memory: kill a process, or wait in line"
+        default=None,
+        description="the machine is short of memory: kill a process, or wait in line; a full "
+        "group kills",
     )
     fork: Literal["cow", "eager", "on_demand", "async"] | None = Field(
         default=None,

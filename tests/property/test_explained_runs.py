@@ -118,6 +118,18 @@ def test_where_no_form_holds_it_says_so(changes: dict[str, Any], label: str, why
     assert forms[label].said().startswith(f"no closed form: {why}")
 
 
+@pytest.mark.parametrize(("kernel", "writes"), [("5.4", 64), ("6.12", 0), ("6.12", 64)])
+def test_a_parent_that_writes_splits_its_huge_pages(kernel: str, writes: int) -> None:
+    """From 5.8 on a write copies one page, and the next fork copies 512 entries in its place."""
+    storm = {"program": "build_storm", "parent": "10 MiB", "parent_writes": writes, "jobs": 7}
+    host = {"memory": "1 GiB", "cpus": 2, "thp": "always", "kernel": kernel}
+    resolved = resolve({**SAVES, "host": host, "processes": {"p": storm}})
+    forms = {form.label: form for form in forms_of(resolved)}
+    splits = kernel == "6.12" and writes > 0
+    assert (forms["a start copies"].value is None) == splits
+    assert disagreements(resolved) == []
+
+
 def test_a_server_that_is_too_busy_has_no_forms_of_its_saves() -> None:
     process = {**SAVES["processes"]["p"], "writes": "200000/s"}  # type: ignore[index]
     forms = forms_of(resolve({**SAVES, "processes": {"p": process}}))

@@ -22,8 +22,10 @@ def take_stack(m: Arrays, cpu: int, task: int) -> None:
 
 @compiled
 def drop_stack(m: Arrays, cpu: int, task: int) -> int:
-    """Free the kernel stack of a task that has ended; return its frames."""
+    """Free the kernel stack of a task that has ended, if it came to have one; return its frames."""
     pfn = int(m.tasks[task].stack)
+    if pfn == NONE:
+        return 0
     freed = 0
     while pfn != NONE:
         after = int(m.frames[pfn].next)

@@ -15,6 +15,8 @@ PENDING_KSWAPD: Final = 8
 """In ``pool.pending``: kswapd sleeps, and should not."""
 PENDING_FLUSHER: Final = 16
 """In ``pool.pending``: the flusher sleeps, and should not."""
+PENDING_ROOM: Final = 32
+"""Tasks wait for room in a full group in which nobody may be killed."""
 PENDING_LOCKS: Final = 4
 """In ``pool.pending``: some who wait for an mmap lock may have it now, in the middle of a call."""
 

@@ -32,9 +32,10 @@ def build_forms(arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
     pages, heap = (pages_for(arguments[key]) for key in ("parent_bytes", "job_heap_bytes"))
     at_once = min(jobs, arguments["concurrency"])
     work_ns = jobs * arguments["job_cpu_ns"]
+    rewritten = jobs > 1 and arguments["parent_writes"] > 0
     return [
         _started(arguments["method"], jobs),
-        *_start(arguments["method"], setting, pages, "spawn_ns"),
+        *_start(arguments["method"], setting, pages, "spawn_ns", rewritten=rewritten),
         _zero_fills("zero-fills", setting, pages, jobs * heap),
         _memory("data at a time", setting, pages, at_once * (heap + _image_pages(arguments))),
         Form(
@@ -78,7 +79,10 @@ def _started(method: str, processes: int) -> Form:
     return Form("processes started", f"{processes:,}", processes, metric(called))
 
 
-def _start(method: str, setting: Setting, pages: int, record: str) -> list[Form]:
+def _start(
+    method: str, setting: Setting, pages: int, record: str, *, rewritten: bool = False
+) -> list[Form]:
+    """Return what starting a process takes; `rewritten`: its parent writes between two starts."""
     if method != "fork_exec":
         holds_ns = vfork_ns(setting)
         return [
@@ -109,6 +113,8 @@ def _start(method: str, setting: Setting, pages: int, record: str) -> list[Form]
         holds="about",
         beside=OTHER_PAGES,
     )
+    if rewritten and huge > 0 and not setting.whole_copies:
+        copies = no_form(copies.label, "what the parent writes meanwhile splits huge pages")
     return [copies, fork] if record else [copies]
 
 

@@ -140,3 +140,53 @@ def test_bursts_of_any_length_kill_alike(burst: int) -> None:
     }
     whole = simulate(resolve(data), seed=1, burst=0).document
     assert simulate(resolve(data), seed=1, burst=burst).document == whole
+
+
+def held(pages: int, *more: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"mmap": {"name": "A", "size": f"{pages} pages"}}, {"write": "A"}, *more]
+
+
+def test_a_group_full_of_dirty_pages_has_them_written_and_goes_on() -> None:
+    """The step that is refused asks for the flusher, and no other step comes after it."""
+    steps = [
+        {"mmap": {"name": "F", "file": "f", "size": "300 pages", "shared": True, "cold": True}},
+        {"write_file": {"file": "f", "pages": 150}},
+        *held(180),
+    ]
+    process = {"program": "steps", "group": "pod", "steps": steps}
+    document = run({"a": process}, {"pod": {"memory_max": MIB}}, cgroup="v1")
+    assert document["ending"] == "idle"
+    assert killed(document) == []
+    assert document["disk"]["pages_written"] > 0
+
+
+def test_who_cannot_be_killed_goes_on_when_there_is_room() -> None:
+    """Nobody exits: another process in the group gives memory back."""
+    given = held(150, {"sleep": "10 ms"}, {"dontneed": "A"}, {"sleep": "10 ms"})
+    document = run(
+        {
+            "gives": {"program": "steps", "group": "pod", "steps": given, "oom_score_adj": -1000},
+            "takes": {
+                "program": "steps", "group": "pod", "start": "1 ms", "oom_score_adj": -1000,
+                "steps": held(200),
+            },
+        },
+        {"pod": {"memory_max": MIB}},
+    )  # fmt: skip
+    assert document["ending"] == "idle"
+    assert killed(document) == []
+    gives, takes = document["processes"]
+    assert 10_000_000 < takes["ended_ns"] < gives["ended_ns"]
+
+
+def test_who_is_killed_before_it_has_a_stack_has_none_to_give_back() -> None:
+    """A process that has not begun is killed with its group: it was charged for nothing."""
+    document = run(
+        {
+            "large": process(80),
+            "late": process(1, start="1 h"),
+        },
+        {"pod": {"memory_max": 64 * MIB, "oom_group": True}},
+    )
+    assert killed(document) == ["large", "late"]
+    assert document["groups"]["pod"]["slab_bytes"] == 0

@@ -1,0 +1,102 @@
+"""Scenarios that are short of memory end as they should, and lose nothing."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from support.samples import sample
+from support.tight_runs import Ran, run_tight, what_is_wrong
+from support.tight_scenarios import LIMITS, tight
+
+from sim.engine.task import Wait
+from sim.machine.groups import count_slab, page_counter_charge
+
+WHOLE = 10_000
+PARTS = 20
+"""Tests that the whole list is cut into, so that processes can share it."""
+CHECKED_EVERY = 25
+"""One of so many runs is audited at every event."""
+
+
+def run(number: int) -> Ran:
+    return run_tight(tight(number), check=number % CHECKED_EVERY == 0)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("part", range(PARTS))
+def test_tight_runs_end_well_and_lose_no_page(part: int) -> None:
+    wrong = {}
+    for number in range(part, sample(8 * PARTS, WHOLE), PARTS):
+        ran = run(number)
+        if told := what_is_wrong(ran):
+            wrong[number] = told
+        ran.simulation.machine.release()
+    assert not wrong, wrong
+
+
+SHOWN = 100
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[dict[str, Any]]:
+    return [run_tight(tight(number)).document for number in range(SHOWN)]
+
+
+def test_they_are_short_in_every_way(documents: list[dict[str, Any]]) -> None:
+    """The draws reach what they are for: else the test above would prove little."""
+    seen: Counter[str] = Counter()
+    for document in documents:
+        seen[document["ending"]] += 1
+        seen["kills"] += len(document["kills"]) > 0
+        seen["kills in groups"] += any(kill["limit_of"] for kill in document["kills"])
+        seen["direct reclaim"] += document["metrics"]["allocation_stalls"] > 0
+        seen["limits met"] += any(g["events"]["max"] > 0 for g in document["groups"].values())
+        seen["writes"] += document["disk"]["writes"] > 0
+        seen["refaults"] += document["metrics"]["refaults"] > 0
+    assert min(seen.values()) >= 3, seen
+    assert len(seen) == 9, seen
+
+
+def test_their_scenarios_are_of_every_kind() -> None:
+    scenarios = [tight(number) for number in range(500)]
+    text = json.dumps(scenarios)
+    for word in ("oom_group", "hugetlb", "thread", "vfork", "posix_spawn", "lock", "mremap"):
+        assert f'"{word}"' in text
+    for key, values in {"cgroup": 2, "kernel": 12, "nr_hugepages": 3}.items():
+        assert len({s["host"][key] for s in scenarios}) == values
+    limits = {g["memory_max"] for s in scenarios for g in s["groups"].values()}
+    assert limits == set(LIMITS)
+    assert any(len(s["groups"]) == 5 for s in scenarios)
+
+
+# -- negative controls ---------------------------------------------------------------------------
+
+
+def first_that(ending: str, start: int = 0) -> Ran:
+    for number in range(start, SHOWN):
+        ran = run_tight(tight(number))
+        if ran.document["ending"] == ending and ran.document["groups"]:
+            return ran
+    raise AssertionError(f"no run ends in {ending}")
+
+
+def test_a_page_too_many_would_be_noticed() -> None:
+    ran = first_that("idle")
+    assert what_is_wrong(ran) == []
+    m = ran.simulation.machine.arrays
+    count_slab(m, 1, 1)
+    assert what_is_wrong(ran) == ["group 1 has 1 B in 0 pages of slab"]
+    page_counter_charge(m, 1, 1)
+    with pytest.raises(Exception, match="charge"):
+        what_is_wrong(ran)
+
+
+def test_who_could_go_on_would_be_noticed() -> None:
+    ran = first_that("deadlock")
+    assert what_is_wrong(ran) == []
+    living = list(ran.simulation.system.table.living())
+    living[0].wait = Wait("something")
+    assert f"{living[0].name} waits for something, which nobody has" in what_is_wrong(ran)
+    living[0].wait = None
+    assert f"{living[0].name} waits for nothing" in what_is_wrong(ran)
