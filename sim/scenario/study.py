@@ -25,6 +25,7 @@ from pydantic import (
 from sim.base.errors import ScenarioError
 from sim.base.resources import config_path
 from sim.scenario.complaints import checked, suggestion
+from sim.scenario.container import Container
 from sim.scenario.document import Document, Keys, WrittenNumber, read_document
 from sim.scenario.overrides import apply_settings, split_path
 from sim.scenario.profiles import names_a_file
@@ -261,6 +262,7 @@ class StudyFile(Closed):
         default=None, description="the point that others are compared with"
     )
     need: Need | None = None
+    container: Container | None = None
     check: Check | None = None
     uncertain: dict[KeyPath, UncertainInput] = Field(
         default={},
@@ -353,7 +355,7 @@ def load_study(path_or_name: str | Path, settings: Sequence[str] = ()) -> Study:
 
 _BY_KEY_PATH: Final = (
     ("axes",), ("set",), ("labels",), ("baseline",), ("uncertain",), ("need", "set"),
-    ("answer", "at"),
+    ("answer", "at"), ("container", "set"), ("container", "of"),
 )  # fmt: skip
 """Mappings of a study whose keys are key paths of its scenario."""
 

@@ -7,13 +7,13 @@ order of completion.  `Findings` is plain data: it goes into a JSON file and to 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sim
 from sim.base.errors import InsufficientDataError
 from sim.scenario.resolve import RESULTS_VERSION
-from sim.scenario.study import Replications, StudyFile, Times
-from sim.study import answer, bill, doubts, rests, tables, trials
+from sim.scenario.study import Replications, StudyFile
+from sim.study import answer, bill, container, doubts, rests, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.facts import axis_facts, conditions_of, exact_words, failure_facts, study_facts
@@ -23,11 +23,13 @@ from sim.study.latencies import latencies_of
 from sim.study.need import Need, smallest_host_bytes
 from sim.study.percentiles import distributions_of
 from sim.study.plan import Planner, value_at
-from sim.study.points import MEMORY, Axis, Part, Point
 from sim.study.prices import price_list
 from sim.study.records import Record, read_records
 from sim.study.store import Store
 from sim.study.summary import summary_of, values_of
+
+if TYPE_CHECKING:
+    from sim.study.points import Axis, Part, Point
 
 FINDINGS_VERSION: Final = 1
 
@@ -82,6 +84,7 @@ class Rest:
     base: rests.Base | None
     effects: Sequence[rests.Effect]
     latencies: list[dict[str, Any]]
+    limits: Sequence[container.Limit]
 
 
 class _Analysis:
@@ -137,7 +140,8 @@ class _Analysis:
         head = told.point
         base = None if head is None or told.kind != "answered" else self._base(head)
         effects = [] if base is None else rests.effects_of(self.planner, self.groups, base)
-        rest = Rest(base, effects, self._latencies(told, effects))
+        limits = container.found(self.store, self.planner, self.groups, told)
+        rest = Rest(base, effects, self._latencies(told, effects), limits)
         frames["inputs"] = rests.effects_table(effects, base)
         facts: dict[str, Any] = {
             "findings_version": FINDINGS_VERSION,
@@ -158,6 +162,7 @@ class _Analysis:
             },
             "inputs": [] if base is None else rests.effect_facts(effects, base),
             "latencies": [],
+            "container": [limit.plain() for limit in rest.limits],
             "bill": [],
             "settings": [],
             "curves": [],
@@ -245,6 +250,7 @@ class _Analysis:
         if base is not None:
             sentences[1:1] = doubts.ignorance_sentences(effects, base)
             sentences += doubts.other_sentences(self.planner, head, self.needs.get(head))
+        sentences += container.sentences(rest.limits, self.planner)
         sentences += doubts.price_sentences(rest.latencies)
         sentences += answer.outgrown_sentences(trials.outgrown(self.groups, head))
         sentences += answer.precision_sentences(self._precision(head))
@@ -329,12 +335,7 @@ class _Analysis:
 
     def _data_bytes(self) -> dict[int, int]:
         """Return each point's data set: the key whose multiples the study's hosts are."""
-        study, key = self.study, None
-        if study.check is not None:
-            key = study.check.times
-        elif study.need is not None:
-            times = study.need.set.get(MEMORY)
-            key = Times.model_validate(times).times if isinstance(times, Mapping) else None
+        key = self.planner.data_key
         if key is None:
             return {}
         sizes = {}

@@ -12,6 +12,7 @@ from sim.scenario.study import Replications, load_study
 from sim.stats.tolerance import supported_content, values_needed
 from sim.study.answer import place_text
 from sim.study.base import planner_of
+from sim.study.container import container_cells, names_of
 from sim.study.executor import available_cpus
 from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
@@ -110,6 +111,12 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
         names = ", ".join(dict.fromkeys(each.label for each, _, _ in tried))
         lines.append(("one input at a time", f"{len(tried)} runs of the answer's point: {names}"))
         orders += [(cell, once) for _, _, cell in tried]
+    if study.container is not None:
+        boxed, cells = study.container, container_cells(planner, heaviest.point)
+        in_all = boxed.replications + 2 * boxed.tried
+        orders += [(cell, Replications(least=in_all, most=in_all)) for cell in cells]
+        what = f"{boxed.replications} times without a limit, {boxed.tried} with it, and with less"
+        lines.append(("the answer in a container", f"{', '.join(names_of(planner))}: {what}"))
     if study.check is not None:
         often, hosts = study.check.replications, planner.check_cells()
         what = f"each point on {len(study.check.by)} hosts"

@@ -30,7 +30,18 @@ def study_facts(
         "file": study.model_dump(mode="json", exclude_defaults=True),
         "runs": {
             part: sum(r.place.part == part for r in records)
-            for part in ("runs", "need", "inputs", "check", "around", "fresh", "outgrown")
+            for part in (
+                "runs",
+                "need",
+                "inputs",
+                "check",
+                "around",
+                "fresh",
+                "outgrown",
+                "container",
+                "limit",
+                "less",
+            )
             if any(r.place.part == part for r in records)
         },
     }

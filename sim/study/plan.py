@@ -3,7 +3,8 @@
 A *point* is one combination of the axes' levels.  A *part* of a study runs every point on a
 certain kind of host: `runs` on the scenario's own, `need` on a large one, `check` on multiples of
 the data, `around` on multiples of the answer, `fresh` on the answer itself; `inputs` is one point
-with one input changed; `outgrown` are hosts that were to be large and on which memory ran out.  A
+with one input changed; `outgrown` are hosts that were to be large and on which memory ran out;
+`container` is one point in a container without a limit, `limit` and `less` in one with.  A
 *cell* is a point on one such host: the unit that is replicated.  Neither point nor part enters a
 seed: cells share their random numbers, all but those of `fresh`, whose replications are numbered
 from `FRESH_FROM` on.
@@ -35,6 +36,10 @@ WORK_OF_A_POINT_S: Final = 60.0
 """Where a study names no replications, a point gets no more of them than take this long."""
 FEWEST: Final = 10
 """Where a study names no replications, a point gets at least so many."""
+
+
+CONTAINER: Final = "container"
+"""What the control group is called in which a container's limit is tried."""
 
 
 class Resolve(Protocol):
@@ -99,6 +104,14 @@ class Planner:
     def main_part(self) -> Part:
         """The part that figures come from: on a large host if the study asks for the need."""
         return "runs" if self.study.need is None else "need"
+
+    @property
+    def data_key(self) -> str | None:
+        """The key whose multiples the study's hosts are; None if there is none."""
+        if self.study.check is not None:
+            return self.study.check.times
+        times = None if self.study.need is None else as_times(self.study.need.set.get(MEMORY))
+        return None if times is None else times.times
 
     def looks(self, point: int) -> int:
         """Return at how many moments results decide whether a point is run again; 1 is the end.
@@ -187,6 +200,24 @@ class Planner:
     def fresh_cell(self, point: int, host_bytes: int) -> Cell:
         """Return the cell that tries the answer, a host of `host_bytes`, at its point."""
         return self._cell("fresh", self.points[point], 0, {MEMORY: _whole_pages(host_bytes)})
+
+    def container_cell(
+        self, part: Part, point: int, number: int, limit_bytes: int | None, sets: Mapping[str, Any]
+    ) -> Cell:
+        """Return a point's cell, with `sets` changed, all of its processes in one container.
+
+        Raises `ScenarioError` if they are in groups already.
+        """
+        processes = self.main_cell(point).scenario["processes"]
+        if any(process["group"] is not None for process in processes.values()):
+            message = "processes of the base are in groups of their own; leave it out"
+            raise self._source.error(message, "container")
+        most = None if limit_bytes is None else BaseInt(limit_bytes)
+        inside = {f"processes.{name}.group": CONTAINER for name in processes}
+        around = {f"groups.{CONTAINER}.memory_max": most, **inside}
+        return self._cell(
+            part, self.points[point], number, {**self._main_sets(point), **sets, **around}
+        )
 
     def measure_on(self, point: int, memory_bytes: int) -> Cell:
         """Return a point's main cell on a host of this size, which it has from now on.

@@ -8,7 +8,9 @@ from typing import Any, Final, Literal
 from sim.base.text import shorten
 from sim.scenario.study import Study, ZippedAxis, level_name
 
-Part = Literal["runs", "need", "check", "around", "inputs", "fresh", "outgrown"]
+Part = Literal[
+    "runs", "need", "check", "around", "inputs", "fresh", "outgrown", "container", "limit", "less"
+]  # fmt: skip
 """On what kind of host points are run; see `sim.study.plan`."""
 
 MEMORY: Final = "host.memory"

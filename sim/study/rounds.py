@@ -8,7 +8,8 @@
 3. the answer's point with each of its inputs at each end of its range, one at a time;
 4. hosts of the check where chance decides, and those around the answer's own need, up to `most`
    times; those around what other points need `least` times; and the answer itself, with random
-   numbers that had no part in it;
+   numbers that had no part in it; containers without a limit, with the one that these lead to, and
+   with less;
 5. of the hosts around the answer those where chance decides, up to `most` times.
 
 A round ends before the next is planned, so neither the number of workers nor their speed can
@@ -19,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sim.base.errors import ScenarioError
-from sim.study import adaptive, tables
+from sim.base.errors import InsufficientDataError, ScenarioError
+from sim.study import adaptive, container, tables
 from sim.study.analyse import needs_and_hosts
 from sim.study.base import run_key
 from sim.study.executor import Executor, Job
@@ -75,6 +76,7 @@ class Rounds:
         if most:
             self._in_full(most, executor)
         self._inputs(executor)
+        self._container(executor)
         if check is not None:
             self._try(executor)
 
@@ -108,6 +110,23 @@ class Rounds:
         reads = reads_disk(groups[self._planner.main_part, head, 0])
         cells = [cell for _, _, cell in input_cells(self._planner, head, reads_disk=reads)]
         self._round("one input at a time", [Order(cell, often) for cell in cells], executor)
+
+    def _container(self, executor: Executor) -> None:
+        """Run the answer's point in containers: without a limit, with its own, with less."""
+        asked, told = self._planner.study.container, self._known()[2]
+        if asked is None or told.point is None or told.kind != "answered":
+            return
+        roomy = container.container_cells(self._planner, told.point)
+        orders = [Order(cell, asked.replications) for cell in roomy]
+        self._round("a container without a limit", orders, executor)
+        groups = tables.grouped(read_records(self._store)[0])
+        try:
+            limits = container.limits_of(self._store, self._planner, groups, told.point)
+        except InsufficientDataError:
+            return
+        cells = container.trial_cells(self._planner, told.point, limits)
+        orders = [Order(cell, asked.tried, FRESH_FROM) for cell in cells]
+        self._round("containers with a limit, and with less", orders, executor)
 
     def _known(self) -> tuple[dict[int, Need], dict[int, int], Headline]:
         """Return needs and hosts by point, and what the answer is about, as results are now."""
