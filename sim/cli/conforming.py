@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sim.base.errors import ScenarioError
+from sim.cli.conforming_groups import asked_pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def conform_scripts(
 
     if group is not None and (spawn or random is not None or folio or hugetlb is not None):
         raise ScenarioError("takes scripts alone, and no folios and huge pages", key="--group")
-    group_pages = None if group is None else _group_pages(group)
+    group_pages = None if group is None else asked_pages(group)
     prices = host_prices(costs) if time or costs is not None else None
     if spawn:
         if scripts or random is not None:
@@ -145,18 +146,6 @@ def _folio_pages(text: str) -> int:
         return folio_bytes(f"{text}iB" if text[-1:] in ("K", "M") else text) // PAGE_BYTES
     except ValueError as error:
         raise ScenarioError(str(error), key="--folio") from None
-
-
-def _group_pages(text: str) -> int:
-    from sim.base.units import PAGE_BYTES, parse_bytes
-
-    try:
-        size_bytes = parse_bytes(f"{text}iB" if text[-1:] in ("K", "M", "G") else text)
-    except ValueError as error:
-        raise ScenarioError(str(error), key="--group") from None
-    if size_bytes < PAGE_BYTES:
-        raise ScenarioError("is less than a page", key="--group")
-    return size_bytes // PAGE_BYTES
 
 
 def asked_release(text: str) -> str:

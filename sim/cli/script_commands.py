@@ -79,6 +79,24 @@ def conform(
             help="Run each script in a control group that may have so much, e.g. 64M.",
         ),
     ] = None,
+    filepage: Annotated[
+        bool,
+        typer.Option(
+            "--filepage",
+            help="The scripts read files in such a group: which pages stay in the page cache?",
+        ),
+    ] = False,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--claim",
+            metavar="NAME",
+            help="Check what is claimed of memory under a limit; `--claims` lists names.",
+        ),
+    ] = None,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="List what is claimed of memory under a limit.")
+    ] = False,
     time: Annotated[bool, typer.Option("--time", help="Also print simulated time.")] = False,
     malloc: Annotated[
         str | None,
@@ -96,7 +114,14 @@ def conform(
     Exit status 1 if a prediction and the kernel differ, 3 if the kernel could not be asked.
     """
     from sim.cli.conforming import conform_malloc, conform_scripts
+    from sim.cli.conforming_groups import conform_claims, conform_filepage
 
+    if claims or claim:
+        return conform_claims(claim or [], kernel=kernel, cases=random, seed=seed, as_json=as_json)
+    if filepage:
+        return conform_filepage(
+            scripts or [], kernel=kernel, random=random, seed=seed, group=group, as_json=as_json
+        )
     if malloc is not None:
         return conform_malloc(
             scripts or [],

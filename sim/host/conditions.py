@@ -11,6 +11,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 THP_FOLDER: Final = Path("/sys/kernel/mm/transparent_hugepage")
 
+COARSE_CLOCK: Final = 6
+"""CLOCK_MONOTONIC_COARSE: its resolution is a tick."""
 DISK_FILE_SYSTEMS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"})
 FILE_VERBS: Final = frozenset({Verb.MAPFILE, Verb.MAPSHFILE})
 EVERY_VERB: Final = frozenset(Verb)
@@ -296,3 +299,35 @@ def bytes_needed(script: Sequence[Operation]) -> int:
     pages = sum(operation.end for operation in script if operation.verb in MAPPING_VERBS)
     processes = 1 + sum(operation.verb is Verb.FORK for operation in script)
     return pages * processes * PAGE_BYTES
+
+
+def group_conditions() -> list[Condition]:
+    """Return what decides what a control group of one's own can be asked about memory pressure."""
+    folder = file_folder()
+    ahead = None if folder is None else read_ahead_pages(folder)
+    return [
+        Condition("kernel", platform.release()),
+        Condition("control groups", "version 1 of the memory controller"),
+        _swap(),
+        _files(),
+        Condition("read-ahead of files", "hidden" if ahead is None else f"{ahead} pages"),
+        _damon(),
+        _capability("CAP_SYS_RESOURCE", 24, "an oom_score_adj may not be lowered"),
+        _capability("CAP_SYS_NICE", 23, "the CPU cannot be kept from others"),
+        Condition("clock ticks a second", str(round(1 / time.clock_getres(COARSE_CLOCK)))),
+        Condition("addresses", "not randomised, by personality()"),
+    ]
+
+
+def _damon() -> Condition:
+    states = Path("/sys/kernel/mm/damon/admin/kdamonds").glob("*/state")
+    if "on" in [read_setting(state) for state in states]:
+        return Condition("DAMON", "on", "drops pages of files that were idle for a minute or more")
+    return Condition("DAMON", "off")
+
+
+def _capability(name: str, bit: int, consequence: str) -> Condition:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("CapEff:") and int(line.split()[1], 16) >> bit & 1:
+            return Condition(name, "held")
+    return Condition(name, "not held", consequence)

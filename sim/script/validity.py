@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import ScenarioError
-from sim.base.files import read_at_most, shown_path
+from sim.base.files import shown_path
 from sim.script.grammar import (
     FIRST_PROCESS,
     HUGETLB_VERBS,
@@ -23,6 +23,7 @@ from sim.script.grammar import (
     Verb,
     parse_line,
 )
+from sim.script.reading import script_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,6 @@ WRITABLE: Final = 3
 ACCESS_OF_MODE: Final = {"none": NO_ACCESS, "r": READABLE, "rw": WRITABLE}
 
 PAGES_PER_TABLE: Final = 512
-MAX_SCRIPT_BYTES: Final = 4 << 20
 MOST_STATE_BYTES: Final = 1 << 30
 """What is kept of a script at most, a byte a page of each process, unless it may be `large`."""
 
@@ -377,14 +377,4 @@ def parse_script(text: str, *, file: str | None = None, large: bool = False) -> 
 
 def load_script(path: str | Path, *, large: bool = False) -> list[Operation]:
     """Read and parse the script at `path`; raise `ScenarioError` if it cannot be."""
-    try:
-        raw = read_at_most(path, MAX_SCRIPT_BYTES + 1)
-    except OSError as error:
-        raise ScenarioError(f"cannot be read: {error.strerror}", str(path)) from None
-    if len(raw) > MAX_SCRIPT_BYTES:
-        raise ScenarioError("too long for a script (over 4 MiB)", str(path))
-    try:
-        text = raw.decode("utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError:
-        raise ScenarioError("is not UTF-8 text; write a script", str(path)) from None
-    return parse_script(text, file=shown_path(path), large=large)
+    return parse_script(script_text(path), file=shown_path(path), large=large)

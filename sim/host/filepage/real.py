@@ -16,6 +16,7 @@ from sim.base.units import PAGE_BYTES
 from sim.host.conditions import file_folder, read_setting
 from sim.host.groups import group_pages, new_group, no_group
 from sim.host.kernel import HostError, compiled_program
+from sim.script.filepage.grammar import MAP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sim.script.filepage.grammar import PageScript
+
+FREE: Final = -2
+"""A step that waits until what was freed has left the group's account."""
 SOURCE: Final = Path(__file__).with_name("programs") / "reader.c"
 FLAGS: Final = ("-static",)
 COUNTED: Final = (
@@ -94,10 +99,21 @@ class FileReader:
         shutil.rmtree(self._folder, ignore_errors=True)
         shutil.rmtree(self._shared, ignore_errors=True)
 
-    def run(self, steps: NDArray[np.int64], *, limit_pages: int, random: bool = True) -> Reads:
-        """Read as `steps` say (see `reader.c`) in a new group of `limit_pages`, nothing cached."""
+    def run(
+        self,
+        script: PageScript,
+        *,
+        limit_pages: int,
+        random: bool = True,
+        freed_at: Sequence[int] = (),
+    ) -> Reads:
+        """Read as a script says in a new group of `limit_pages`, nothing cached.
+
+        Behind the steps `freed_at` the program waits until RCU has freed what is to be freed.
+        """
         self._lay_out()
-        maps = int((steps < 0).sum())
+        steps = np.insert(script.steps, [at + 1 for at in freed_at], FREE)
+        maps = int((steps == MAP).sum())
         (self._shared / "steps").write_bytes(steps.astype("<i8").tobytes())
         answer = self._shared / "answer"
         answer.write_bytes(bytes(max(1, maps * sum(self._pages))))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from sim.alloc.glibc.malloc import OPTIONS
 from sim.base.errors import ScenarioError
-from sim.base.files import read_at_most, shown_path
+from sim.base.files import shown_path
 from sim.base.units import GIB, parse_bytes
 from sim.script.grammar import FIRST_PROCESS, verb_named
+from sim.script.reading import script_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +26,6 @@ MAX_BYTES: Final = 16 * GIB
 MAX_BLOCKS: Final = 4096
 MAX_ACTORS: Final = 64
 MAX_THREADS: Final = 8
-MAX_SCRIPT_BYTES: Final = 4 << 20
 
 
 class Shape(Enum):
@@ -202,16 +202,7 @@ def check_script(operations: Iterable[Operation], file: str | None = None) -> li
 
 def load_script(path: Path | str) -> list[Operation]:
     """Read and check a script.  Raises `ScenarioError`, with file and line."""
-    try:
-        data = read_at_most(path, MAX_SCRIPT_BYTES + 1)
-        text = data.decode("utf-8")
-    except OSError as error:
-        raise ScenarioError(f"cannot be read: {error.strerror}", str(path)) from None
-    except UnicodeDecodeError:
-        raise ScenarioError("is not a text file", str(path)) from None
-    if len(data) > MAX_SCRIPT_BYTES:
-        raise ScenarioError("is larger than 4 MiB; split it", str(path))
-    return parse_script(text, shown_path(path))
+    return parse_script(script_text(path), shown_path(path))
 
 
 def parse_script(text: str, file: str | None = None) -> list[Operation]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.base.units import KIB, MIB, PAGE_BYTES
+from sim.script.fewest import fewest
 from sim.script.malloc.grammar import Operation, Verb, World, check_script
 
 if TYPE_CHECKING:
@@ -142,18 +143,7 @@ class _Drawn:
 
 def shrink(script: list[Operation], fails: Callable[[list[Operation]], bool]) -> list[Operation]:
     """Return the script without every line that it fails without, largest pieces first."""
-    piece = max(1, len(script) // 2)
-    while True:
-        at = 0
-        while at < len(script):
-            shorter = script[:at] + script[at + piece :]
-            if shorter and _is_valid(shorter) and fails(shorter):
-                script = shorter
-            else:
-                at += piece
-        if piece == 1:
-            return script
-        piece //= 2
+    return fewest(script, lambda shorter: _is_valid(shorter) and fails(shorter))
 
 
 def _is_valid(script: list[Operation]) -> bool:

@@ -4,24 +4,36 @@
  *     reader PROCS ADVICE STEPS ANSWER FILE...
  *
  * PROCS is the `cgroup.procs` of the group to join.  ADVICE is `r` for POSIX_FADV_RANDOM, `n` for
- * none.  STEPS holds words of 64 bits: file << 32 | page, to read one byte of that page; or -1, to
- * write a byte for each page of each file to ANSWER: 1 if it is in the page cache.  All memory is
+ * none.  STEPS holds words of 64 bits: file << 32 | page, to read one byte of that page; -1, to
+ * write a byte for each page of each file to ANSWER: 1 if it is in the page cache; or -2, to wait
+ * until what was freed by RCU has left the group's account.  All memory is
  * touched before the group is joined, so that the group is charged for page cache alone.  Each
  * thing that can fail has an exit status of its own.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "quiet.h"
 
 #define FILES 16
 #define PAGE 4096
+#define GRACE_PERIODS 3
 
 static char buffer[PAGE] __attribute__((aligned(PAGE)));
+
+/* Callbacks run some ticks after the grace period that they wait for has ended. */
+static void let_rcu_free(void)
+{
+    for (int period = 0; period < GRACE_PERIODS; period++)
+        if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
+            _exit(14);
+}
 
 static long size_of(int fd)
 {
@@ -81,6 +93,10 @@ int main(int count, char **words)
             long page = steps[step] & 0xffffffff;
             if (file >= files || pread(fds[file], buffer, PAGE, page * PAGE) != PAGE)
                 return 9;
+            continue;
+        }
+        if (steps[step] == -2) {
+            let_rcu_free();
             continue;
         }
         for (int file = 0; file < files; file++) {

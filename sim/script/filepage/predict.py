@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from sim.base.errors import KernelPanicError
 from sim.engine.build import build_machine
 from sim.engine.direct import carry_out
@@ -18,22 +16,22 @@ from sim.kernel import ops
 from sim.kernel.files.fadvise import RANDOM
 from sim.kernel.reclaim.memcg import ROOM, make_room
 from sim.kernel.work import DONE, GROW, SHORT
-from sim.machine.cached import resident_pages
+from sim.machine.cached import has_page, resident_pages
 from sim.machine.layout import KIND_FILE
 from sim.machine.layout.fields import Exec, FileAdvice, FilePages
 from sim.machine.spec import HostSpec
+from sim.script.filepage.grammar import FILE_SHIFT, MAP, PAGE_MASK
 from sim.script.operation import at_once, run_operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
-MAP: Final = -1
-"""A step that asks which pages of the files are in the page cache."""
-FILE_SHIFT: Final = 32
-"""A step that reads is ``file << FILE_SHIFT | page``."""
-PAGE_MASK: Final = (1 << FILE_SHIFT) - 1
+
+COLD_READ_NS: Final = 100_000
+"""What a page takes that is not in the page cache, roughly: statistics are flushed every 2 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,40 +40,13 @@ class PageReads:
 
     `resident` has a map for each step that asked for one: for each file, which pages are there.
     `counts` are those of ``/proc/vmstat``; `kernel_pages` what the group was charged for beside the
-    page cache at the end.
+    page cache at the end; `nodes_freed` the steps at which reclaim freed nodes of files' trees.
     """
 
     resident: list[list[NDArray[np.bool_]]]
     counts: dict[str, int]
     kernel_pages: int
-
-
-def random_steps(pages: Sequence[int], reads: int, seed: int) -> NDArray[np.int64]:
-    """Return a script of about `reads` reads of files of so many `pages`, and a map at the end.
-
-    Ranges in order and backwards, pages at random, and small sets of pages again and again: what
-    moves pages to the active list and back.
-    """
-    draw = np.random.default_rng(seed)
-    parts: list[NDArray[np.int64]] = []
-    left = reads
-    while left > 0:
-        file = int(draw.integers(len(pages)))
-        size = pages[file]
-        length = min(left, int(draw.integers(1, size)))
-        first = int(draw.integers(size - length + 1))
-        kind = draw.integers(4)
-        part = np.arange(first, first + length)
-        if kind == 1:
-            part = part[::-1]
-        elif kind == 2:
-            part = draw.integers(first, first + length, length)
-        elif kind == 3:
-            part = draw.choice(size, max(1, length // 8), replace=False)
-            part = np.tile(part, 8)[:length]
-        parts.append(part.astype(np.int64) | file << FILE_SHIFT)
-        left -= length
-    return np.concatenate([*parts, np.array([MAP])])
+    nodes_freed: list[int]
 
 
 def read_pages(
@@ -110,17 +81,25 @@ def read_pages(
             advice = FileAdvice(file=file, file_page=0, pages=size, advice=RANDOM)
             at_once(run_operation(machine, task, 0, ops.OP_FADVISE, advice))
     resident = []
-    for step in steps.tolist():
+    nodes_freed = []
+    for number, step in enumerate(steps.tolist()):
         if step == MAP:
             resident.append([resident_pages(m, file) for file in files])
             continue
-        page = FilePages(file=files[step >> FILE_SHIFT], file_page=step & PAGE_MASK, pages=1)
+        file, index = files[step >> FILE_SHIFT], step & PAGE_MASK
+        if not has_page(m, file, index):
+            m.cpus[0].next_ns += COLD_READ_NS
+        page = FilePages(file=file, file_page=index, pages=1)
         ops.begin(m, task, ops.OP_FILE_READ, page)
         while (status := carry_out(m, 0, task)[0]) != DONE:
             if status == GROW:
                 machine.make_room()
-            elif status != SHORT or make_room(m, 0, task) != ROOM:
+                continue
+            before = int(m.groups[group].slab)
+            if status != SHORT or make_room(m, 0, task) != ROOM:
                 raise KernelPanicError(f"a read ended with {status}", "of files under a limit")
+            if m.groups[group].slab < before:
+                nodes_freed.append(number)
     machine.audit()
     v = m.lruvecs[group]
     counts = {
@@ -133,4 +112,4 @@ def read_pages(
     }
     kernel_pages = int(m.groups[group].slab_pages)
     machine.release()
-    return PageReads(resident, counts, kernel_pages)
+    return PageReads(resident, counts, kernel_pages, nodes_freed)

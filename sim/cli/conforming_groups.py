@@ -1,0 +1,53 @@
+"""`cowpool conform` of control groups: reads of files under a limit, and claims about limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.base.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def conform_filepage(
+    scripts: Sequence[Path],
+    *,
+    kernel: bool,
+    random: int | None,
+    seed: int | None,
+    group: str | None,
+    as_json: bool,
+) -> int:
+    """Predict scripts of reads, compare if asked, and return the exit status."""
+    limit_pages = None if group is None else asked_pages(group)
+    from sim.host.filepage.conform import run_filepage_conform
+
+    return run_filepage_conform(
+        scripts, kernel=kernel, random=random, seed=seed, limit_pages=limit_pages, as_json=as_json
+    )
+
+
+def conform_claims(
+    names: Sequence[str], *, kernel: bool, cases: int | None, seed: int | None, as_json: bool
+) -> int:
+    """Check claims by name, or list them all, and return the exit status."""
+    from sim.host.claims.command import list_claims, run_claims
+
+    if not names:
+        return list_claims(as_json=as_json)
+    return run_claims(names, kernel=kernel, cases=cases, seed=seed or 0, as_json=as_json)
+
+
+def asked_pages(text: str) -> int:
+    """Return the size that `--group` names, in pages; raise `ScenarioError` if it is none."""
+    from sim.base.units import PAGE_BYTES, parse_bytes
+
+    try:
+        size_bytes = parse_bytes(f"{text}iB" if text[-1:] in ("K", "M", "G") else text)
+    except ValueError as error:
+        raise ScenarioError(str(error), key="--group") from None
+    if size_bytes < PAGE_BYTES:
+        raise ScenarioError("is less than a page", key="--group")
+    return size_bytes // PAGE_BYTES

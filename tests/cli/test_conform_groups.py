@@ -1,0 +1,149 @@
+"""`cowpool conform --filepage` and `--claim`: what they print, without a kernel and with a fake."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from sim.base.errors import ScenarioError
+from sim.host.claims import command
+from sim.host.claims.claim import Case, Claim
+from sim.host.claims.command import CLAIMS, list_claims, run_claims
+from sim.host.filepage import conform
+from sim.host.filepage.compare import CLOSE_PAGES, Compared, holds
+from sim.host.filepage.conform import run_filepage_conform
+from sim.script.fewest import fewest
+from sim.script.filepage.grammar import parse_page_script
+from sim.script.filepage.predict import PageReads
+from sim.script.filepage.random import random_page_script
+
+SCRIPT = "file A 700  # pages\nread A 0 700\nmap\nbackwards A 0 300\n"
+
+
+def run(path, **options):
+    out, err = io.StringIO(), io.StringIO()
+    status = run_filepage_conform([path], out=out, err=err, **options)
+    return status, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def path(tmp_path):
+    script = tmp_path / "script.txt"
+    script.write_text(SCRIPT)
+    return script
+
+
+# -- scripts --------------------------------------------------------------------------------------
+
+
+def test_a_script_is_read_and_written_the_same():
+    script = parse_page_script(SCRIPT)
+    assert script.pages == [700]
+    steps = script.steps.tolist()
+    assert steps == [*range(700), -1, *range(299, -1, -1), -1]
+    assert parse_page_script(str(script)).steps.tolist() == steps
+    drawn, _ = random_page_script(1, 0)
+    assert parse_page_script(str(drawn)).steps.tolist() == drawn.steps.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file A 700\nraed A 0 1\n", r"s\.txt:2: unknown verb 'raed'; did you mean `read`"),
+        ("read A 0 1\n", r"s\.txt:1: there is no file A; there are: none"),
+        ("file A 7\nread A 0 8\n", r"s\.txt:2: pages \[0, 8\) are not in A, which has 7"),
+        ("file A 7\nfile A 8\n", r"s\.txt:2: there is a file A already"),
+        ("file A x\n", r"s\.txt:1: 'x' is not a number of pages; write `file A PAGES`"),
+        ("file A 0\n", r"s\.txt:1: a file has 1 to 262144 pages, not 0"),
+        ("file A 7\nread A 1\n", r"s\.txt:2: 'read A 1'; write `read A FIRST END`"),
+        ("file A 7\nmap\n", r"s\.txt: reads nothing"),
+    ],
+)
+def test_what_is_wrong_with_a_script_is_said(text, said):
+    with pytest.raises(ScenarioError, match=said):
+        parse_page_script(text, "s.txt")
+
+
+def test_the_fewest_lines_that_fail_are_found():
+    assert fewest(list(range(40)), lambda items: {3, 31} <= set(items)) == [3, 31]
+    assert len(fewest(list(range(40)), lambda items: 33 in items, most_trials=1)) == 20
+
+
+# -- predictions ----------------------------------------------------------------------------------
+
+
+def test_a_prediction_says_which_pages_are_there(path):
+    status, out, err = run(path, limit_pages=500)
+    assert (status, err) == (0, "")
+    first, *maps = out.splitlines()
+    assert first.startswith(f"{path} limit=500 resident=")
+    assert [line.split(":")[0].split()[:3] for line in maps] == [
+        ["map", "1", "A"],
+        ["map", "2", "A"],
+    ]
+    assert " 0-300" in maps[1]
+    assert "different" not in out
+
+
+def test_json_has_the_same(path):
+    _, out, _ = run(path, limit_pages=500, as_json=True)
+    document = json.loads(out)
+    assert document["filepage"]
+    (found,) = document["results"]
+    assert found["kernel"] is None
+    assert found["predicted"]["counts"]["pgsteal_file"] > 200
+
+
+def test_where_no_kernel_can_be_asked_it_is_unchecked(path, monkeypatch):
+    monkeypatch.setattr(conform, "why_not", lambda: "there is none")
+    status, out, err = run(path, limit_pages=500, kernel=True)
+    assert status == 3
+    assert out
+    assert err == "unchecked: there is none\n"
+
+
+def test_random_scripts_need_a_seed():
+    with pytest.raises(ScenarioError, match="need a seed"):
+        run_filepage_conform([], random=3)
+
+
+def test_nine_of_ten_must_be_exact_and_the_others_close():
+    exact = Compared("", 1, PageReads([], {}, 0, []))
+    near, far = (replace(exact, different=n) for n in (CLOSE_PAGES, CLOSE_PAGES + 1))
+    assert holds([exact] * 18 + [near] * 2)
+    assert not holds([exact] * 17 + [near] * 3)
+    assert not holds([exact] * 19 + [far])
+
+
+# -- claims ---------------------------------------------------------------------------------------
+
+
+def claim(*cases, why_not=""):
+    return Claim(
+        "mine", "what it says", "equal", 2, lambda: why_not, lambda _n, _seed, _ask: iter(cases)
+    )
+
+
+@pytest.mark.parametrize(
+    ("cases", "why_not", "status", "said"),
+    [
+        ([Case("a", "1", "1")], "", 0, "  a: 1 = 1\nmine: held (equal)\n"),
+        ([Case("a", "1", "2", False)], "", 1, "  a: 1 ! 2\nmine: 1 of 1 red\n"),
+        ([Case("a", "1")], "no root", 3, "  a: 1\nmine: unchecked: no root\n"),
+    ],
+)
+def test_a_claim_is_held_red_or_unchecked(monkeypatch, cases, why_not, status, said):
+    monkeypatch.setattr(command, "CLAIMS", {"mine": claim(*cases, why_not=why_not)})
+    out, err = io.StringIO(), io.StringIO()
+    assert run_claims(["mine"], kernel=True, out=out, err=err) == status
+    assert out.getvalue() == said
+    assert "DAMON" in err.getvalue()
+
+
+def test_every_claim_is_listed_and_an_unknown_one_is_named():
+    out = io.StringIO()
+    assert list_claims(out=out) == 0
+    assert [line.split()[0] for line in out.getvalue().splitlines()] == list(CLAIMS)
+    with pytest.raises(ScenarioError, match="there is no claim 'kil'; there are: usage, kill"):
+        run_claims(["kil"])
