@@ -92,6 +92,13 @@ def add(cases: dict[str, Case], name: str, *arguments: str) -> None:
         cases[f"{name}+{number}"] = Case(("run", *arguments, *sets))
 
 
+def base_of(study: Path) -> str:
+    """Return the scenario that a study varies."""
+    base = YAML(typ="safe").load(study)["base"]
+    assert isinstance(base, str)
+    return base
+
+
 def points(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the settings of each point of a study of Redis, an octave or six smaller.
 
