@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.base.units import PAGE_BYTES, format_bytes, format_duration
+from sim.base.units import format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
 from sim.machine.parts import PARTS
@@ -26,7 +26,6 @@ def answer_of(document: Mapping[str, Any]) -> list[str]:
         return []
     said = (
         _need(document),
-        _dropped(document),
         _forks(document),
         _vforks(document),
         _requests(document),
@@ -45,21 +44,13 @@ def _need(document: Mapping[str, Any]) -> str:
     bill = ", ".join(f"{format_bytes(need[part])} of {PARTS[part]}" for part in shown)
     scenario = document["provenance"]["scenario"]
     when = " after its warm-up" if scenario.get("run", {}).get("warmup") else ""
+    room = any(finding["code"] == "peak_is_room" for finding in document["validity"])
     least = "more than " if cut_off else ""
-    needs = f"{scenario['name']} needs {least}{format_bytes(total)} of memory"
+    needs = (
+        f"{scenario['name']} {'holds' if room else 'needs'} {least}{format_bytes(total)} of memory"
+    )
     said = exactness("memory_need_bytes.total", scenario["host"])
     return f"{needs} at its peak{when}{f' ({said})' if said else ''}: {bill}."
-
-
-def _dropped(document: Mapping[str, Any]) -> str:
-    """Say that the peak is no need where reclaim made room: page cache took what there was."""
-    pages = document["metrics"].get("pages_stolen", 0)
-    if not pages:
-        return ""
-    return (
-        f"Reclaim dropped {format_bytes(pages * PAGE_BYTES)} of page cache: the peak is what there "
-        "was room for, not what is needed."
-    )
 
 
 def _forks(document: Mapping[str, Any]) -> str:

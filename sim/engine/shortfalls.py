@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.base.units import format_bytes, format_duration
+from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.engine.endings import BAD_ENDINGS
 from sim.engine.finding import Finding
 from sim.engine.names import kind_of
@@ -120,6 +120,37 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
         "measure the need on a host with more memory"
         if not by_group
         else f"measure it without a limit: set memory_max of {' and '.join(by_group)} to max",
+    )
+
+
+def besides_page_cache(metrics: Mapping[str, Any]) -> float | None:
+    """Return a peak of memory without its page cache, where the peak is what there was room for.
+
+    None where reclaim dropped nothing: the peak is the need then.  `metrics` are those of a run by
+    dotted name.
+    """
+    if not metrics.get("pages_stolen"):
+        return None
+    need, cache = metrics["memory_need_bytes.total"], metrics["memory_need_bytes.page_cache"]
+    return float(need - cache)
+
+
+def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield that page cache took what there was room for, where reclaim dropped some of it."""
+    metrics = document["metrics"]
+    need = {f"memory_need_bytes.{part}": n for part, n in metrics["memory_need_bytes"].items()}
+    rest = besides_page_cache({**need, "pages_stolen": metrics.get("pages_stolen")})
+    if rest is None:
+        return
+    dropped = format_bytes(metrics["pages_stolen"] * PAGE_BYTES)
+    peak = format_bytes(need["memory_need_bytes.total"])
+    yield Finding(
+        "peak_is_room",
+        "warning",
+        f"reclaim dropped {dropped} of page cache: the peak, {peak}, is what there was room for, "
+        f"not what is needed; besides page cache it was {format_bytes(rest)}",
+        "metrics.memory_need_bytes",
+        "take the figure without page cache as the least, or measure on a host with more memory",
     )
 
 

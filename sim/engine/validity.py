@@ -15,7 +15,7 @@ from sim.base.units import S, format_duration
 from sim.engine.conditions import CONDITIONS, conditions_of
 from sim.engine.finding import Finding, Severity
 from sim.engine.names import kind_of
-from sim.engine.shortfalls import counted, ended_badly, need_cut_off, refused
+from sim.engine.shortfalls import counted, ended_badly, need_cut_off, peak_is_room, refused
 from sim.program import PROGRAMS
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ CODES: Final = {
     "killed": "the out-of-memory killer ended a process",
     "refused": "the kernel refused a call",
     "need_cut_off": "memory ran short, so that more would have been used",
+    "peak_is_room": "reclaim dropped page cache, so that the peak is no need",
     "all_warmup": "the run ended before anything was measured",
     "nothing_happened": "what a program is there to do never took place",
     "unfinished": "the horizon cut off what was under way",
@@ -83,6 +84,7 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
         *ended_badly(document),
         *refused(document, scenario),
         *need_cut_off(document),
+        *peak_is_room(document),
         *_all_warmup(document, scenario),
         *_nothing_happened(document, scenario),
         *_unfinished(document, scenario),

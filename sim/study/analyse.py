@@ -17,7 +17,14 @@ from sim.study import answer, bill, container, doubts, rests, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.facts import axis_facts, conditions_of, exact_words, failure_facts, study_facts
-from sim.study.headline import Headline, at_least, figure_from, headline, unanswered
+from sim.study.headline import (
+    Headline,
+    asks_for_need,
+    at_least,
+    figure_from,
+    headline,
+    unanswered,
+)
 from sim.study.inputs import omissions_of
 from sim.study.latencies import latencies_of
 from sim.study.need import Need, smallest_host_bytes
@@ -247,6 +254,8 @@ class _Analysis:
             )
         else:
             sentences.append(self._metric_sentence(head, where))
+        if asks_for_need(self.planner):
+            sentences[1:1] = doubts.page_cache_sentences(self.groups[self.part, head, 0])
         if base is not None:
             sentences[1:1] = doubts.ignorance_sentences(effects, base)
             sentences += doubts.other_sentences(self.planner, head, self.needs.get(head))

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sim.base.units import format_bytes
+from sim.engine.shortfalls import besides_page_cache
 from sim.study.comparisons import ModelError, model_error
 from sim.study.inputs import Input, Omission, omissions_of
 from sim.study.need import Need
 from sim.study.plan import Planner
+from sim.study.records import Record
 from sim.study.rests import Base, Effect, range_of
 
 VISIBLE_FROM: Final = 0.005
@@ -59,6 +61,20 @@ def ignorance_sentences(effects: Sequence[Effect], base: Base) -> list[str]:
         what = "decides most" if first is visible[0] else "decides most of what is not measured"
         sentences.append(f"Measure first: {first.input.measure} ({first.input.label} {what}).")
     return sentences + lacking
+
+
+def page_cache_sentences(records: Sequence[Record]) -> list[str]:
+    """Return that peaks are what there was room for, where reclaim dropped page cache."""
+    least = [besides_page_cache(record.scalars) for record in records]
+    known = sorted(rest for rest in least if rest is not None)
+    if not known:
+        return []
+    low, high = format_bytes(known[0]), format_bytes(known[-1])
+    rest = low if low == high else f"{low} to {high}"
+    return [
+        f"In {len(known)} of {len(records)} runs reclaim dropped page cache: their peak is what "
+        f"there was room for, not what is needed; besides page cache it was {rest}."
+    ]
 
 
 def other_sentences(planner: Planner, point: int, need: Need | None) -> list[str]:

@@ -37,6 +37,8 @@ def flush_step(m: Arrays, cpu: int, task: int) -> int:
         if o.file == NONE:
             pool.flusher_woken = 0
             return DONE
+        if o.flush_why == BY_NEED and pool.flusher_woken == 0:
+            o.at = m.files[int(o.file)].writeback_index  # `range_cyclic`
     if o.flush_why == BY_NEED and pool.flusher_woken == 0:
         percent = int(m.config[0].dirty_background_ratio)
         group = 0
@@ -47,11 +49,11 @@ def flush_step(m: Arrays, cpu: int, task: int) -> int:
     file = int(o.file)
     end = min(int(o.at) + FILL_PAGES, int(m.files[file].pages))
     write_back(m, file, int(o.at), end)
-    o.at = end
-    if end == m.files[file].pages:
-        m.files[file].dirty_since_ns = NONE
+    f = m.files[file]
+    o.at = f.writeback_index = end if end < f.pages else 0
+    if o.at == 0 and (f.dirty == 0 or o.flush_why != BY_NEED or pool.flusher_woken != 0):
+        f.dirty_since_ns = NONE
         o.file = next_dirty(m, file + 1, now, int(o.flush_why))
-        o.at = 0
         if o.file == NONE:
             pool.flusher_woken = 0
             return DONE

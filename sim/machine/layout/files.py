@@ -21,6 +21,7 @@ FILE = np.dtype(
             "fills",  # 1 if mapping it brings all of it into the page cache, as if read before
             "dirty",  # pages that are only in memory
             "dirty_since_ns",  # when the flusher first found it so, or NONE
+            "writeback_index",  # where background write-back goes on
             "writing",  # pages that the device is writing, or has been asked to
             "random",  # 1 after POSIX_FADV_RANDOM: read() reads nothing ahead
             "kept",  # 1 once a call that drops pages has found some in use

@@ -124,6 +124,18 @@ def test_need_cut_off_is_silent_only_if_all_its_causes_are_expected():
     assert judged(run, scenario(expect=["killed", "refused"]))["answered"]
 
 
+def test_a_peak_that_reclaim_has_cut_is_told_without_its_page_cache():
+    need = {"total": 3 * GIB, "page_cache": GIB}
+    run = document(metrics={"memory_need_bytes": need, "pages_stolen": 256})
+    (found,) = findings(run, scenario())
+    assert (found.code, found.severity) == ("peak_is_room", "warning")
+    assert "dropped 1 MiB of page cache: the peak, 3 GiB, is what there was room for" in found.what
+    assert found.what.endswith("besides page cache it was 2 GiB")
+    assert judged(run, scenario())["answered"]
+    run["metrics"]["pages_stolen"] = 0
+    assert findings(run, scenario()) == []
+
+
 def test_warm_up_takes_all():
     assert codes(document(simulated_ns=5), warmup=5) == ["all_warmup"]
     assert codes(document(simulated_ns=6), warmup=5) == []

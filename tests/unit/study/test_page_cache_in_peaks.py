@@ -1,0 +1,31 @@
+"""A study says where its peaks are what there was room for, by the rule that runs go by."""
+
+from types import SimpleNamespace
+
+from sim.engine.shortfalls import besides_page_cache
+from sim.study.doubts import page_cache_sentences
+
+GIB = 2**30
+
+
+def record(stolen, total, cache):
+    scalars = {
+        "pages_stolen": stolen,
+        "memory_need_bytes.total": total,
+        "memory_need_bytes.page_cache": cache,
+    }
+    return SimpleNamespace(scalars=scalars)
+
+
+def test_it_is_said_how_many_runs_and_what_their_peaks_were_without():
+    runs = [record(0, 3 * GIB, GIB), record(7, 3 * GIB, GIB), record(9, 4 * GIB, GIB)]
+    (told,) = page_cache_sentences(runs)
+    assert told == (
+        "In 2 of 3 runs reclaim dropped page cache: their peak is what there was room for, not "
+        "what is needed; besides page cache it was 2 GiB to 3 GiB."
+    )
+
+
+def test_nothing_is_said_where_nothing_was_dropped():
+    assert page_cache_sentences([record(0, 3 * GIB, GIB)]) == []
+    assert besides_page_cache({"memory_need_bytes.total": GIB}) is None
