@@ -53,6 +53,11 @@ def _line(kill: Mapping[str, Any]) -> str:
     group = kill["limit_of"]
     limit = format_bytes(kill["limit_bytes"])
     why = f"group {group} at its limit of {limit}" if group else f"out of memory ({limit})"
+    if kill.get("evicted"):
+        left = format_bytes(kill["usage_bytes"])
+        why = f"memory.available {left}, less than {limit}: evicted pod {kill['killed_with']}"
+        who = f"killed process {kill['pid']} ({kill['process']})"
+        return f"{format_duration(kill['t_ns'])}: {why}: {who}"
     together = kill["killed_with"]
     if together is not None and kill["badness_pages"] is None:
         why = f"with the rest of group {together}"

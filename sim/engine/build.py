@@ -12,6 +12,7 @@ from sim.engine.clock import Clock
 from sim.engine.cpus import Cpus
 from sim.engine.devices import DISK, Devices, DeviceSpec
 from sim.engine.driver import Driver
+from sim.engine.eviction import Eviction, start_kubelet
 from sim.engine.evidence import Evidence
 from sim.engine.figures import Figures
 from sim.engine.files import FileNames
@@ -66,8 +67,8 @@ class EngineSpec:
     `sample_every_ns` 0 takes no time series.  `check` audits the machine at every event.
     `devices` are what files are on, the disk first.  `khugepaged` is how long it sleeps between
     scans, and after finding no block; None: never runs.  `groups` are control groups, parents
-    before those in them.  `stages` are shares of each kind of
-    fault's time.
+    before those in them; `eviction` is when the kubelet ends some of them.  `stages` are shares of
+    each kind of fault's time.
     """
 
     scheduler: Scheduler = SCHEDULERS["round_robin"]
@@ -82,6 +83,7 @@ class EngineSpec:
     devices: tuple[DeviceSpec, ...] = (DISK,)
     khugepaged: tuple[int, int] | None = None
     groups: tuple[GroupSpec, ...] = ()
+    eviction: Eviction | None = None
     stages: Mapping[str, Mapping[str, float]] | None = None
 
 
@@ -162,6 +164,8 @@ class Simulation:
         self.system = build_system(machine, spec)
         self.system.kswapd_bell.first = partial(start_kswapd, self.system)
         self.system.flusher_bell.first = partial(start_flusher, self.system)
+        if spec.eviction is not None:
+            start_kubelet(self.system, spec.eviction)
         self._khugepaged = spec.khugepaged
         self._measurement = Measurement(self.system, spec.stages or {})
         if spec.warmup_ns > 0:

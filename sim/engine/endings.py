@@ -13,6 +13,11 @@ BAD_ENDINGS: Final = {
         "ended by SIGBUS: no huge page was left for what it had not reserved",
         "raise `host.nr_hugepages`, or share the memory: a child has no reservation",
     ),
+    "evicted": (
+        "evicted",
+        "evicted by the kubelet: memory.available was below policy.eviction",
+        "give the host more memory, or the pod a larger request (requests.memory)",
+    ),
     "oom-killed": (
         "killed",
         "killed because memory ran out",

@@ -34,29 +34,56 @@ class KillLog:
         `badness` is its score in pages; `together` the group all of which is killed.
         """
         m = self._machine.arrays
-        leader = victim.leader
-        space = self._table.space_of(victim)
-        p = self._machine.process_of(victim.row)
-        held = dict.fromkeys(("total_vm", "anon_rss", "file_rss", "shmem_rss", "page_tables"), 0)
-        if space != NONE:
-            s = m.spaces[space]
-            columns = ("pages", "rss_anon", "rss_file", "rss_shmem", "tables")
-            held = {name: int(s[column]) for name, column in zip(held, columns, strict=True)}
         limit = scope.pages * PAGE_BYTES
         usage = limit if scope.group == ROOT else int(m.groups[scope.group].usage) * PAGE_BYTES
         self.entries.append(
             {
-                "t_ns": self._clock.now_ns,
-                "process": leader.name,
-                "pid": int(leader.pid),
-                "group": self._names.of_row(int(p.group)),
+                **self._who(victim),
                 "asked_by": asked.leader.name,
                 "limit_of": self._names.of_row(scope.group),
                 "limit_bytes": limit,
                 "usage_bytes": usage,
                 "badness_pages": badness,
-                "oom_score_adj": int(p.oom_score_adj),
                 "killed_with": None if together is None else self._names.of_row(together),
-                **{f"{name}_bytes": pages * PAGE_BYTES for name, pages in held.items()},
+                **self._held(victim),
             }
         )
+
+    def note_eviction(self, victim: Task, pod: str, left_pages: int, least_pages: int) -> None:
+        """Note that `victim` is killed with its pod: `left_pages` were less than `least_pages`.
+
+        Its limit is the least that is to be left, its usage what was.
+        """
+        self.entries.append(
+            {
+                **self._who(victim),
+                "asked_by": "kubelet",
+                "limit_of": None,
+                "limit_bytes": least_pages * PAGE_BYTES,
+                "usage_bytes": left_pages * PAGE_BYTES,
+                "badness_pages": None,
+                "killed_with": pod,
+                "evicted": True,
+                **self._held(victim),
+            }
+        )
+
+    def _who(self, victim: Task) -> dict[str, Any]:
+        p = self._machine.process_of(victim.row)
+        return {
+            "t_ns": self._clock.now_ns,
+            "process": victim.leader.name,
+            "pid": int(victim.leader.pid),
+            "group": self._names.of_row(int(p.group)),
+            "oom_score_adj": int(p.oom_score_adj),
+        }
+
+    def _held(self, victim: Task) -> dict[str, int]:
+        m = self._machine.arrays
+        space = self._table.space_of(victim)
+        held = dict.fromkeys(("total_vm", "anon_rss", "file_rss", "shmem_rss", "page_tables"), 0)
+        if space != NONE:
+            s = m.spaces[space]
+            columns = ("pages", "rss_anon", "rss_file", "rss_shmem", "tables")
+            held = {name: int(s[column]) for name, column in zip(held, columns, strict=True)}
+        return {f"{name}_bytes": pages * PAGE_BYTES for name, pages in held.items()}

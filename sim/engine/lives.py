@@ -31,6 +31,7 @@ _DEATHS: Final = {
     Signal.OOM_KILL: "oom-killed",
     Signal.SEGFAULT: "segfault",
     Signal.BUS_ERROR: "bus error",
+    Signal.EVICTED: "evicted",
 }
 
 
@@ -203,4 +204,5 @@ def _begun(program: Callable[[], Verb]) -> Verb:
 def _die_of(task: Task, signal: Signal) -> None:
     """Say how a task ends by `signal`; when its process does, that has been said."""
     if signal is not Signal.GROUP_EXIT:
-        task.ends_with(signal.value, _DEATHS[signal])
+        sent = Signal.OOM_KILL if signal is Signal.EVICTED else signal
+        task.ends_with(sent.value, _DEATHS[signal])

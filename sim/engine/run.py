@@ -9,6 +9,7 @@ from sim.base.units import PAGE_BYTES, pages_for, parse_bytes
 from sim.cost.catalogue import price_array
 from sim.engine.build import KHUGEPAGED, EngineSpec, Simulation, build_machine
 from sim.engine.devices import DeviceSpec
+from sim.engine.eviction import Eviction, Pod
 from sim.engine.groups import GroupSpec
 from sim.engine.replicas import names_of, replicated
 from sim.engine.result import RunResult
@@ -156,10 +157,23 @@ def build_simulation(
             )
             for name, parent, group in replicated(resolved["groups"])
         ),
+        eviction=_eviction(resolved),
         khugepaged=KHUGEPAGED if host["khugepaged"] else None,
         stages=host["stages"],
     )
     return Simulation(build_machine(host_spec(resolved), price_array(host["prices"])), spec)
+
+
+def _eviction(resolved: Mapping[str, Any]) -> Eviction | None:
+    said = resolved["policy"].get("eviction")
+    if said is None:
+        return None
+    pods = tuple(
+        Pod(name, group["memory_request"] // PAGE_BYTES, group["priority"])
+        for name, _, group in replicated(resolved["groups"])
+        if group["memory_request"] is not None
+    )
+    return Eviction(said["memory_available"] // PAGE_BYTES, pods)
 
 
 def populate(

@@ -98,7 +98,9 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
     limits = dict.fromkeys(kill["limit_of"] for kill in document.get("kills", ()))
     by_group = [group for group in limits if group is not None]
     killed = sum(process["ended"] == "oom-killed" for process in document["processes"])
+    evicted = sum(process["ended"] == "evicted" for process in document["processes"])
     reasons = [f"{killed:,} killed"] if killed else []
+    reasons += [f"{evicted:,} evicted"] if evicted else []
     refusals = sum(
         refusal["count"] if refusal["by"] in SHORT else refusal["failed"]
         for refusal in evidence["refusals"]

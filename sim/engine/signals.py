@@ -21,6 +21,7 @@ _COUNTED: Final = {
     Signal.OOM_KILL: "oom_kill",
     Signal.SEGFAULT: "segfault",
     Signal.BUS_ERROR: "bus_error",
+    Signal.EVICTED: "eviction",
 }
 
 

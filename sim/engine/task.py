@@ -22,6 +22,8 @@ class Signal(Enum):
     OOM_KILL = -9
     SEGFAULT = -11
     BUS_ERROR = -7
+    EVICTED = -1009
+    """By the kubelet, with SIGKILL."""
     GROUP_EXIT = 0
     """Its process ends: another task of it has called exit, or its leader is through."""
 

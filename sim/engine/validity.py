@@ -28,6 +28,7 @@ Code = Literal[
     "deadlock",
     "crashed",
     "killed",
+    "evicted",
     "refused",
     "need_cut_off",
     "all_warmup",
@@ -41,6 +42,7 @@ CODES: Final = {
     "deadlock": "processes wait, and nothing can wake them",
     "crashed": "a process was ended by SIGSEGV or SIGBUS",
     "killed": "the out-of-memory killer ended a process",
+    "evicted": "the kubelet ended a pod",
     "refused": "the kernel refused a call",
     "need_cut_off": "memory ran short, so that more would have been used",
     "peak_is_room": "reclaim dropped page cache, so that the peak is no need",
@@ -53,7 +55,7 @@ CODES: Final = {
 }
 """Every code, and what it says; the order of findings."""
 
-CUTS_NEED: Final = ("killed", "refused", "deadlock")
+CUTS_NEED: Final = ("killed", "evicted", "refused", "deadlock")
 """Findings after which memory in use is less than what would have been used."""
 
 MOST_WAITING: Final = 0.05

@@ -21,7 +21,7 @@ from sim.scenario.containers import (
     said_by_kubernetes,
     said_by_systemd,
 )
-from sim.scenario.quantities import BYTES_SCHEMA, Closed, Name, within
+from sim.scenario.quantities import BYTES_SCHEMA, Bytes, Closed, Name, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,6 +128,14 @@ class Group(Closed):
         description="as Kubernetes has it: `memory_max`, `cpu_max`, and `oom_group` with cgroup v2",
         examples=["{memory: 2Gi}"],
     )
+    memory_request: Bytes | None = Field(
+        default=None,
+        description="what the kubelet compares its working set with (`policy.eviction`); "
+        "`requests.memory` sets it, and a group without is no pod",
+    )
+    priority: Annotated[int, within(-(2**31), 2**31 - 1)] | None = Field(
+        default=None, description="the pod's priority, default 0, for `policy.eviction`"
+    )
     docker: str | None = Field(
         default=None,
         description="flags of `docker run` about memory, CPUs and tasks, as one text",
@@ -154,6 +162,8 @@ KEYS: Final[Mapping[str, Any]] = {
     "cpu_max": None,
     "cpu_weight": 100,
     "pids_max": None,
+    "memory_request": None,
+    "priority": 0,
     "replicas": 1,
 }
 """What a resolved group has, and what holds where nobody says anything."""
@@ -259,6 +269,8 @@ def _kubernetes(group: Group, node: Node) -> Words:
         return Words()
     requests, limits = _asked(group)
     words = said_by_kubernetes(requests, limits)
+    asked = limits.memory if requests.memory is None else requests.memory
+    words.implied["memory_request"] = asked or 0
     words.implied["oom_score_adj"] = kubelet_oom_score_adj(requests, limits, node.memory_bytes)
     return words
 

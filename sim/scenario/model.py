@@ -244,6 +244,15 @@ class Scheduler(Closed):
     )
 
 
+class KubeletEviction(Closed):
+    """When the kubelet evicts a pod; it looks every 10 s."""
+
+    memory_available: Annotated[WholePages, size(PAGE_BYTES, MOST_MEMORY_BYTES)] = Field(
+        description="free memory and inactive page cache, below which a pod is killed",
+        examples=["100 MiB"],
+    )
+
+
 class Policy(Closed):
     """Who decides: scheduling, what happens when memory is short, fork, zeroing."""
 
@@ -252,6 +261,11 @@ class Policy(Closed):
         default=None,
         description="the machine is short of memory: kill a process, or wait in line; a full "
         "group kills",
+    )
+    eviction: KubeletEviction | None = Field(
+        default=None,
+        description="the kubelet's eviction of pods: groups with `requests` or `limits`",
+        examples=["{memory_available: 100Mi}"],
     )
     fork: Literal["cow", "eager", "on_demand", "async"] | None = Field(
         default=None,

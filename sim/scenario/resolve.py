@@ -228,6 +228,7 @@ def _policy(
             "quantum": scheduler.get("quantum", defaults.quantum_ns(host["cpus"], host["kernel"])),
         },
         "memory": own.get("memory", "oom"),
+        "eviction": own.get("eviction"),
         "fork": own.get("fork", "cow"),
         "zeroing": own.get("zeroing", "demand"),
     }

@@ -114,10 +114,12 @@ def ran_out(result: Mapping[str, Any]) -> bool:
     if metrics.get("oom_kills", 0) or metrics.get("fork_failures", 0):
         return True
     ends = (str(process.get("ended", "")) for process in result.get("processes", ()))
-    return any(end == "oom-killed" or "ENOMEM" in end for end in ends)
+    return any(end in ("oom-killed", "evicted") or "ENOMEM" in end for end in ends)
 
 
-CUT_OFF_CODES: Final = frozenset({"need_cut_off", "killed", "refused", "unfinished", "deadlock"})
+CUT_OFF_CODES: Final = frozenset(
+    {"need_cut_off", "killed", "evicted", "refused", "unfinished", "deadlock"}
+)
 """Errors that are what a cut-off need looks like; any other is one for itself."""
 
 

@@ -75,6 +75,7 @@ BAD = {
     "deadlock": document(ending="deadlock", deadlock="p waits for q"),
     "crashed": document(processes=[process(ended="segfault")]),
     "killed": document(processes=[process(ended="oom-killed")]),
+    "evicted": document(processes=[process(ended="evicted")]),
     "refused": document(evidence={"refusals": [refusal()]}),
     "need_cut_off": document(evidence={"memory_waits": {"p": 2}}),
     "nothing_happened": document(evidence={"events": [save(0, 0)]}),

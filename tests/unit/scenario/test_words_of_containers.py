@@ -28,6 +28,8 @@ PLAIN = {
     "cpu_max": None,
     "cpu_weight": 100,
     "pids_max": None,
+    "memory_request": None,
+    "priority": 0,
     "replicas": 1,
 }
 
@@ -42,7 +44,9 @@ def load(tmp_path: Any) -> Any:
     return of
 
 
-POD = {"oom_group": True, "swap_max": 0, "cpu_weight": 1}
+GIG = 10**9 // 4096 * 4096
+TWO = {"memory_max": 2048 * MIB, "memory_request": 2048 * MIB}
+POD = {"oom_group": True, "swap_max": 0, "cpu_weight": 1, "memory_request": 0}
 GROUPS = [
     # Docker: as much swap again as memory, and no memory.oom.group
     ('{docker: "--memory 512m"}', {"memory_max": 512 * MIB, "swap_max": 512 * MIB}, 0),
@@ -78,17 +82,21 @@ GROUPS = [
         -900,
     ),
     # Kubernetes: a limit without a request is both; no swap, the class decides the adjustment
-    ("{limits: {memory: 2Gi}}", {**POD, "memory_max": 2048 * MIB}, 750),
+    ("{limits: {memory: 2Gi}}", {**POD, **TWO}, 750),
     (
         "{limits: {memory: 2Gi, cpu: 500m}}",
-        {**POD, "memory_max": 2048 * MIB, "cpu_max": 0.5, "cpu_weight": 20},
+        {**POD, **TWO, "cpu_max": 0.5, "cpu_weight": 20},
         -997,
     ),
-    ("{limits: {memory: 1G}}", {**POD, "memory_max": 10**9 // 4096 * 4096}, 884),
-    ("{requests: {memory: 2Gi, cpu: 1}}", {**POD, "cpu_weight": 39}, 750),
+    ("{limits: {memory: 1G}}", {**POD, "memory_max": GIG, "memory_request": GIG}, 884),
+    (
+        "{requests: {memory: 2Gi, cpu: 1}}",
+        {**POD, "cpu_weight": 39, "memory_request": 2048 * MIB},
+        750,
+    ),
     ("{requests: {}}", POD, 1000),
     ("{limits: {memory: 2Gi}, swap_max: 1 GiB, oom_group: false, cpu_weight: 100}",
-     {"memory_max": 2048 * MIB, "swap_max": 1024 * MIB}, 750),
+     {**TWO, "swap_max": 1024 * MIB}, 750),
 ]  # fmt: skip
 
 
