@@ -39,7 +39,9 @@ def test_a_limit_holds_what_cannot_be_dropped_and_7_0_fills_the_rest():
         "redis-7-2-in-144": 1, "redis-7-2-in-152": 1, "redis-7-2-in-160": 0, "redis-7-2-in-256": 0,
     }  # fmt: skip
     roomy = [document["groups"][f"redis-{version}-in-256"] for version in ("7-0", "7-2")]
-    assert roomy[0]["peak_bytes"] == roomy[0]["max_bytes"]
+    assert (
+        0 <= roomy[0]["peak_bytes"] - roomy[0]["max_bytes"] < 1 << 16
+    )  # in place of what is dropped
     assert roomy[1]["peak_bytes"] < roomy[1]["max_bytes"] * 0.65
     servers = [p for p in document["processes"] if "/" not in p["name"]]
     assert {p["ended"] for p in servers} == {"exit 0"}  # the saver dies, the server lives
