@@ -75,8 +75,8 @@ class Kill(Rung):
             self._kill_all(together, victim, task)
         if task.killed is None:
             self._stall(task, cpu)
-        elif scope.group != ROOT:
-            count_tries(m, scope.group)
+        elif scope.group != ROOT and together is None:
+            count_tries(m, scope.group)  # others who die with it leave it room at once
         return True
 
     def _give_up(self, task: Task, cpu: int) -> None:

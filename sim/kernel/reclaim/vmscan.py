@@ -135,7 +135,7 @@ def shrink_node(m: Arrays, cpu: int) -> None:
     scan = m.scans[cpu]
     prepare_scan_control(m, cpu)
     top = int(scan.group)
-    if scan.kswapd == 1 or scan.full_walk == 1:
+    if scan.kswapd == 1 or scan.full_walk == 1 or m.config[0].rules & R_FULL_WALK == 0:
         group = next_group(m, top, NONE)
         while group != NONE:
             shrink_lruvec(m, cpu, group)
