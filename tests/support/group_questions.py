@@ -9,14 +9,13 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
-from support.machines import flat_prices, machine
-
 from sim.engine.build import EngineSpec, Simulation
 from sim.engine.groups import GroupSpec
 from sim.engine.verbs.process import Process
 from sim.machine.groups import move_process, objects_bytes
-from sim.machine.layout import EVENTS, FOREVER
+from sim.machine.layout import EVENTS
 from sim.program.handles import Region
+from support.machines import flat_prices, machine
 
 MIB = 2**20
 MEMORY_MIB = 1536
@@ -82,7 +81,7 @@ class Asked:
         self._done = 0
         self._ended = False
         self._over = False
-        self._by_page = any(spec.high_pages != FOREVER for spec in self._specs if hasattr(spec, "high_pages"))
+        self._by_page = any(step[2] == "memory.high" for step in self._steps if step[0] == "set")
         self._slow: list[tuple[int, int]] = []
         self._members: dict[str, Process] = {}
         self._simulation.add("asker", self._ask)
@@ -172,7 +171,7 @@ class Asked:
             (held,) = (kill["anon_rss_bytes"] for kill in log if kill["process"] == name)
             self._done = held // 4096 - self._before
         self.said.append(f"{word} {name} {self._done} {state}")
-        if word == "touch":
+        if word == "touch" and self._by_page:
             slow = "".join(f" {page}:{us}" for page, us in self._slow)
             self.said.append(f"slow {name}{slow}")
 

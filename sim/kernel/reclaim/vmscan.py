@@ -130,7 +130,7 @@ def shrink_node(m: Arrays, cpu: int) -> None:
     """Look at the lists of the group that this CPU's scan is for, and of those in it, once.
 
     Walks stop when enough is reclaimed, and the next one goes on from there, so that each group has
-    its turn; but in the background, and when nothing was found, all are looked at.
+    its turn; but in the background, when nothing was found, and before 6.9, all are looked at.
     """
     scan = m.scans[cpu]
     prepare_scan_control(m, cpu)

@@ -5,7 +5,7 @@ Nothing goes by most of them yet: they are the table that reclaim and groups are
 
 from typing import Final
 
-from sim.machine.rules.rule import SEEN, SOURCE, UNCHECKED, Rule
+from sim.machine.rules.rule import KERNEL_6_1, KERNEL_6_12, SEEN, SOURCE, UNCHECKED, Rule
 
 R_CHARGE_WAITS: Final = Rule(
     33,
@@ -52,11 +52,12 @@ R_ROTATION_COST: Final = Rule(
 R_FULL_WALK: Final = Rule(
     37,
     (6, 9),
-    "reclaim that got nothing goes once more over all groups from priority 12",
-    "it ends there",
-    "kills in nested groups",
-    SEEN,
-    UNCHECKED,
+    "reclaim stops at the group where it has enough and goes on from there next time; if it got "
+    "nothing it goes once more over all from priority 12",
+    "each round goes over all groups, and it ends after the last",
+    "whose pages reclaim takes, and kills, in nested groups",
+    KERNEL_6_12,
+    KERNEL_6_1,
 )
 R_ZERO_SWAP: Final = Rule(
     38,
