@@ -128,10 +128,12 @@ def must_wait_for_writes(m: Arrays, group: int) -> bool:
     freerun = int(config.dirty_ratio + config.dirty_background_ratio)
     waits = False
     while True:
-        if m.groups[group].dirty > 0 and over_threshold(
+        g = m.groups[group]
+        if g.dirty + g.writeback > 0 and over_threshold(
             m, group, int(config.dirty_background_ratio)
         ):
-            wake_flusher(m)
+            if g.dirty > 0:
+                wake_flusher(m)
             if over_threshold(m, group, freerun // 2):
                 waits = True
         if group == ROOT:

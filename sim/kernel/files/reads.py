@@ -12,7 +12,8 @@ from sim.kernel.files.requests import add_folio, submit
 from sim.kernel.reclaim.vmscan import shrink_group
 from sim.kernel.work import note
 from sim.machine.cached import has_page
-from sim.machine.layout import F_AHEAD, NONE, ROOT, Arrays
+from sim.machine.groups import count_event, drain_all_stock, margin
+from sim.machine.layout import EV_MAX, F_AHEAD, NONE, ROOT, Arrays
 from sim.machine.pool import secure
 from sim.machine.tree import tree_pages
 from sim.machine.work import CACHE_FILL
@@ -51,16 +52,25 @@ def room_for(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) ->
 
 @compiled
 def makes_room(m: Arrays, cpu: int, task: int, file: int, first: int, order: int) -> bool:
-    """Get the frames of a folio in a group that is full: that is tried once (`__GFP_NORETRY`)."""
+    """Get the frames of a folio in a group that is full, without insisting.
+
+    It makes room as long as that helps, and once more when stocks were drained; nobody is killed
+    for what is read ahead (`try_charge_memcg` with `__GFP_NORETRY`).
+    """
     pages = 1 << order
     wanted = pages + tree_pages(m, cpu, file, first, order)
-    if not secure(m, cpu, task, wanted):
+    drained = False
+    while not secure(m, cpu, task, wanted):
         over = int(m.operations[task].over)
         if over == ROOT:
             return False
+        count_event(m, over, EV_MAX, 1)
         shrink_group(m, cpu, over, pages)
-        if not secure(m, cpu, task, wanted):
-            return False
+        if margin(m, over) < wanted:
+            if drained:
+                return False
+            drain_all_stock(m, over)
+            drained = True
     note(m, CACHE_FILL, pages)
     return True
 

@@ -15,6 +15,7 @@ from sim.kernel.files.fileio import write_back
 from sim.kernel.files.requests import request_room
 from sim.kernel.work import DONE, GROW, MORE
 from sim.machine.layout import KIND_FILE, NONE, SLOTS_FILES, Arrays
+from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
 
 EXPIRE_NS: Final = 30_000_000_000
 PERIODIC: Final = 0
@@ -41,10 +42,11 @@ def flush_step(m: Arrays, cpu: int, task: int) -> int:
             o.at = m.files[int(o.file)].writeback_index  # `range_cyclic`
     if o.flush_why == BY_NEED and pool.flusher_woken == 0:
         percent = int(m.config[0].dirty_background_ratio)
+        groups = 1 if m.config[0].cgroup & V1_WRITEBACK_WAITS != 0 else int(pool.n_groups)
         group = 0
-        while group < pool.n_groups and not over_threshold(m, group, percent):
+        while group < groups and not over_threshold(m, group, percent):
             group += 1
-        if group == pool.n_groups:
+        if group == groups:
             return DONE
     file = int(o.file)
     end = min(int(o.at) + FILL_PAGES, int(m.files[file].pages))

@@ -1,0 +1,169 @@
+"""One knob at a time: more memory never brings the first kill earlier, and versions of groups.
+
+What processes ask for, and when, is fixed: at points of time that are far apart beside the time
+that making room takes.  With random demands, or with ones that follow each other, it would not
+hold: who is slowed down by reclaim asks for less by the same time.  Files are read a few pages at a
+time: what a device is reading cannot be dropped, and more memory has more of that.
+"""
+
+import math
+from typing import Any
+
+import pytest
+from support.net_steps import Dice, Steps
+from support.samples import sample
+
+from sim.engine.run import simulate
+from sim.machine.rules.cgroup import DIFFERENCES
+from sim.scenario.resolve import resolve
+
+SLOT_MS = 200
+SLOTS = 8
+FILE_PAGES = 1100
+FEWEST_PAGES = 800
+"""Of the machine; limits that are tried begin at half of that."""
+SIZES = 5
+
+
+def demands(dice: Dice) -> Steps:
+    """Return steps that take memory, and now and then give some back, at fixed times."""
+    steps: Steps = [{"mmap": {"name": "F", "file": "c", "size": f"{FILE_PAGES} pages",
+                              "shared": True, "cold": True}}]  # fmt: skip
+    held: list[str] = []
+    for slot in range(1, SLOTS + 1):
+        steps.append({"sleep_until": f"{slot * SLOT_MS + dice.below(50)} ms"})
+        kind = dice.weighted({"write": 5, "fork": 2, "file": 2, "munmap": 1, "dirty": 1})
+        name, pages = f"R{slot}", dice.between(20, 300)
+        if kind == "write":
+            steps += [{"mmap": {"name": name, "size": f"{pages} pages"}}, {"write": name}]
+            held.append(name)
+        elif kind == "fork" and held:
+            hold = [{"write": dice.one(held)}, {"sleep_until": "10 s"}]
+            steps.append({"fork": {"steps": hold}})
+        elif kind == "file":
+            steps.append({"read_file": {"file": "c", "pages": dice.between(1, 60)}})
+        elif kind == "dirty":
+            steps.append({"write_file": {"file": "c", "pages": dice.between(1, 60)}})
+        elif kind == "munmap" and held:
+            steps.append({"munmap": held.pop(dice.below(len(held)))})
+    return [*steps, {"sleep_until": "10 s"}]
+
+
+def scenario(number: int, pages: int, knob: str) -> dict[str, Any]:
+    """Return scenario `number` with so many pages of what the knob sets."""
+    dice = Dice(f"cowpool more memory {number}")
+    host = {
+        "memory": f"{pages if knob == 'host' else 40 * FEWEST_PAGES} pages",
+        "kernel_reserve": "400 KiB",
+        "cpus": dice.one((1, 2, 3)),
+        "kernel": dice.one(("5.15", "6.1", "6.12", "6.18")),
+        "cgroup": dice.one(("v1", "v2")),
+        "overcommit": {"mode": 1},
+        "disk": {"latency": "20 us", "read_ahead": dice.one(("0 B", "128 KiB"))},
+    }
+    inner = {"parent": "outer", "oom_group": dice.chance(0.5)}
+    groups: dict[str, Any] = {"outer": {}, "inner": inner}
+    if knob != "host":
+        groups[knob]["memory_max"] = f"{pages} pages"
+    processes = {
+        f"p{at}": {
+            "program": "steps",
+            "steps": demands(dice),
+            "group": dice.one(("inner", "inner", "outer")),
+        }
+        for at in range(dice.between(1, 3))
+    }
+    return {
+        "version": 1, "host": host, "groups": groups, "processes": processes,
+        "run": {"horizon": "12 s"},
+    }  # fmt: skip
+
+
+def first_kill_ns(document: dict[str, Any]) -> float:
+    found = simulate(resolve(document), seed=1).document["metrics"]["first_oom_ns"]
+    return math.inf if found is None else float(found)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("knob", ["host", "outer", "inner"])
+def test_more_memory_never_brings_the_first_kill_earlier(knob: str) -> None:
+    moved = 0
+    for number in range(sample(8, 500)):
+        dice = Dice(f"cowpool sizes {number} {knob}")
+        fewest = FEWEST_PAGES if knob == "host" else FEWEST_PAGES // 2
+        sizes = sorted(dice.between(fewest, 4 * fewest) for _ in range(SIZES))
+        kills = [first_kill_ns(scenario(number, pages, knob)) for pages in sizes]
+        assert kills == sorted(kills), (number, sizes, kills)
+        moved += len(set(kills)) > 1
+    assert moved >= 3, "the knob turns nothing"
+
+
+def test_less_memory_would_be_noticed() -> None:
+    """Negative control: the other way round the times are out of order."""
+    kills = [first_kill_ns(scenario(0, pages, "host")) for pages in (4000, 1600, 900)]
+    assert kills != sorted(kills)
+
+
+# -- versions of control groups ------------------------------------------------------------------
+
+
+def ended(document: dict[str, Any]) -> list[str]:
+    return [process["ended"] for process in document["processes"]]
+
+
+def under(version: str, groups: dict[str, Any], steps: dict[str, Steps]) -> dict[str, Any]:
+    data = {
+        "version": 1,
+        "host": {"memory": "64 MiB", "cpus": 2, "kernel": "6.12", "cgroup": version},
+        "groups": groups,
+        "processes": {
+            name: {"program": "steps", "group": "g", "steps": told} for name, told in steps.items()
+        },
+        "run": {"horizon": "20 s"},
+    }
+    return simulate(resolve(data), seed=1).document
+
+
+def hold(pages: int) -> Steps:
+    return [
+        {"mmap": {"name": "A", "size": f"{pages} pages"}},
+        {"write": "A"},
+        {"sleep": "100 ms"},
+    ]
+
+
+def test_oom_group_is_of_version_2() -> None:
+    groups = {"g": {"memory_max": "8 MiB", "oom_group": True}}
+    steps = {"a": hold(1200), "b": hold(1300)}
+    v1, v2 = (ended(under(version, groups, steps)) for version in ("v1", "v2"))
+    assert sorted(v1) == ["exit 0", "oom-killed"]
+    assert v2 == ["oom-killed", "oom-killed"]
+    assert DIFFERENCES["V1_NO_OOM_GROUP"].simulated
+
+
+def test_dirty_limits_are_of_groups_of_version_2() -> None:
+    """A group holds its writer back in version 2 long before the machine would."""
+    write: Steps = [
+        {"mmap": {"name": "F", "file": "f", "size": "900 pages", "cold": True}},
+        {"write_file": {"file": "f", "pages": 900}},
+    ]
+    groups = {"g": {"memory_max": "4 MiB"}}
+    v1, v2 = (under(version, groups, {"a": write}) for version in ("v1", "v2"))
+    assert ended(v1) == ended(v2) == ["exit 0"]
+    assert v1["processes"][0]["ended_ns"] < v2["processes"][0]["ended_ns"] / 2
+    assert DIFFERENCES["V1_WRITEBACK_WAITS"].simulated
+
+
+def test_nothing_else_differs_where_nothing_is_killed_or_written() -> None:
+    groups = {"g": {"memory_max": "8 MiB"}}
+    read = [
+        {"mmap": {"name": "F", "file": "f", "size": "3000 pages", "cold": True}},
+        {"read": "F"},
+        *hold(500),
+    ]
+    v1, v2 = (under(version, groups, {"a": read}) for version in ("v1", "v2"))
+    for document in (v1, v2):
+        document["groups"]["g"].pop("events")
+        document.pop("provenance", None)
+    assert v1["groups"]["g"]["peak_bytes"] == v2["groups"]["g"]["peak_bytes"] == 8 * 2**20
+    assert v1["metrics"] == v2["metrics"]
