@@ -16,7 +16,7 @@ import simpy
 from sim.base.units import PAGE_BYTES, S
 from sim.engine.waits import WaitList
 from sim.kernel.files.requests import arrived, is_thrashing, is_under_way, written
-from sim.machine.layout import NONE, PENDING_QUEUE, PENDING_READS, PENDING_ROOM
+from sim.machine.layout import NONE, PENDING_QUEUE, PENDING_READS, PENDING_ROOM, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,6 +146,12 @@ class Devices:
     def await_room(self, task: Task, cpu: int) -> None:
         """Block `task`, on `cpu`, which needs memory that dirty pages of files have."""
         self._throttled.park(task, cpu, _WRITTEN, stalled=True)
+
+    def nothing_to_write(self) -> None:
+        """Let those look again who wait for writes: the flusher finds no more reason for any."""
+        if self._machine.arrays.groups[ROOT].writeback == 0:
+            for task in self._throttled:
+                self._throttled.wake(task)
 
     def _look_again(self, file: int, pages: range) -> None:
         """Let those go on whose page of `file`, one of `pages`, has come, as they came.

@@ -29,6 +29,7 @@ def start_flusher(system: System) -> None:
         while True:
             yield from flusher.calls.do("flusher", ops.OP_FLUSH, Flush(flush_why=BY_NEED))
             m.pool[0].flusher_awake = 0
+            system.devices.nothing_to_write()
             woken = system.flusher_bell.awaited()
             while m.groups[ROOT].dirty > 0 and not woken.triggered:
                 timer = system.clock.timer(WRITEBACK_NS, background=True)

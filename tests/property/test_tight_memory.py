@@ -35,6 +35,22 @@ def test_tight_runs_end_well_and_lose_no_page(part: int) -> None:
     assert not wrong, wrong
 
 
+FOUND = {
+    22: "the flusher was not woken that a refused step had asked for",
+    89: "a full group with nobody to kill was not tried again",
+    105: "who was killed before it had a stack gave one back",
+    149: "the queue stood still behind a task that had met the limit of its group",
+    764: "a writer waited for writes when the flusher saw no more reason for any",
+    899: "a child had what its parent had left when the child began to run",
+}
+"""What scenarios of the list showed once, by number."""
+
+
+@pytest.mark.parametrize("number", FOUND)
+def test_what_was_found_is_mended(number: int) -> None:
+    assert what_is_wrong(run(number)) == []
+
+
 SHOWN = 100
 
 

@@ -126,6 +126,8 @@ def must_wait_for_writes(m: Arrays, group: int) -> bool:
     """Whether who writes to files, in a group, has to wait; wakes the flusher in good time."""
     config = m.config[0]
     freerun = int(config.dirty_ratio + config.dirty_background_ratio)
+    if config.cgroup & V1_WRITEBACK_WAITS != 0:
+        group = ROOT
     waits = False
     while True:
         g = m.groups[group]
@@ -138,7 +140,7 @@ def must_wait_for_writes(m: Arrays, group: int) -> bool:
                 waits = True
         if group == ROOT:
             return waits
-        group = ROOT if config.cgroup & V1_WRITEBACK_WAITS != 0 else int(m.groups[group].parent)
+        group = int(m.groups[group].parent)
 
 
 @compiled

@@ -239,8 +239,8 @@ class _Runner:
                     _run_child,
                     steps,
                     self._heap.fork(),
-                    self._regions,
-                    self._blocks,
+                    dict(self._regions),
+                    dict(self._blocks),
                     name=self._full_name(name),
                 )
             )

@@ -174,3 +174,27 @@ def test_what_is_wrong_is_said(step, message):
 def test_advice_about_a_file_that_nobody_knows_is_refused():
     document = ran([{"fadvise": {"file": "nobody", "advice": "willneed"}}])
     assert document["processes"][0]["ended"].startswith("failed: EINVAL")
+
+
+def test_a_child_has_what_its_parent_had_at_the_fork():
+    """The parent goes on first, on the only CPU, and frees the block."""
+    child = [{"realloc": {"block": "B", "size": "40 KiB"}}, {"write": "R"}]
+    told = [
+        {"malloc": {"name": "B", "size": "5000 B"}},
+        {"mmap": {"name": "R", "size": "9 pages"}},
+        {"fork": {"name": "c", "steps": child}},
+        {"free": "B"},
+        {"munmap": "R"},
+        {"wait": "c"},
+    ]
+    document = simulate(
+        resolve(
+            {
+                "version": 1,
+                "host": {"memory": "16 MiB", "kernel_reserve": "1 MiB", "cpus": 1},
+                "processes": {"p": {"program": "steps", "steps": told}},
+            }
+        ),
+        seed=1,
+    ).document
+    assert [process["ended"] for process in document["processes"]] == ["exit 0", "exit 0"]
