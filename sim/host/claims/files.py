@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +14,7 @@ from sim.host.filepage.compare import CLOSE_PAGES, compare, holds
 from sim.host.filepage.real import FileReader, why_not
 from sim.host.groups import group_pages, new_group
 from sim.host.kernel import HostError, compiled_program
+from sim.host.programs import run_on_cpu
 from sim.script.filepage.grammar import Line, PageScript, Verb
 from sim.script.filepage.random import FILES, random_page_script
 
@@ -116,16 +115,12 @@ def writer_predicted(limit: int) -> tuple[int, int, int]:
 def writer_real(limit: int) -> tuple[int, int, int]:
     """Return the same of a real one.  Raises `HostError` if it did not live to tell."""
     program = compiled_program("writer", [WRITER_SOURCE], "-static")
-    cpus = {min(os.sched_getaffinity(0))}
     with TemporaryDirectory(prefix="cowpool-", dir=file_folder()) as folder:
         path = Path(folder) / "written"
         with new_group(limit) as group:
             (group / "memory.swappiness").write_text("0")
-            done = subprocess.run(
-                [program, group / "cgroup.procs", path, str(limit // 2), str(2 * limit)],
-                capture_output=True,
-                check=False,
-                preexec_fn=lambda: os.sched_setaffinity(0, cpus),  # no threads here
+            done = run_on_cpu(
+                [program, group / "cgroup.procs", path, str(limit // 2), str(2 * limit)]
             )
             peak = group_pages(group, "max_usage_in_bytes")
             path.unlink()

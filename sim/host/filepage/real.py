@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,11 +13,11 @@ from sim.base.units import PAGE_BYTES
 from sim.host.conditions import file_folder, read_setting
 from sim.host.groups import group_pages, new_group, no_group
 from sim.host.kernel import HostError, compiled_program
+from sim.host.programs import Folders, run_on_cpu
 from sim.script.filepage.grammar import MAP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -67,37 +64,22 @@ def why_not() -> str:
     return ""
 
 
-class FileReader:
+class FileReader(Folders):
     """Has a program read files in a group of its own.  A context: it removes what it has made.
 
     Raises `HostError` where that cannot be done.
     """
 
     def __init__(self, pages: Sequence[int], *, cpu: int | None = None) -> None:
+        super().__init__()
         if why := why_not():
             raise HostError(why)
         self._program = compiled_program("reader", [SOURCE], *FLAGS)
-        self._cpu = min(os.sched_getaffinity(0)) if cpu is None else cpu
-        self._folder = Path(tempfile.mkdtemp(prefix="cowpool-", dir=file_folder()))
-        self._shared = Path(tempfile.mkdtemp(prefix="cowpool-", dir="/dev/shm"))
+        self._cpu = cpu
+        self._folder = self.new_folder(file_folder())
+        self._shared = self.new_folder("/dev/shm")
         self._pages = list(pages)
         self._files = [self._folder / f"file{number}" for number in range(len(pages))]
-
-    def __enter__(self) -> FileReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove the files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        shutil.rmtree(self._shared, ignore_errors=True)
 
     def run(
         self,
@@ -139,15 +121,12 @@ class FileReader:
         return Reads(resident, counts, charged)
 
     def _carry_out(self, group: Path, random: bool) -> None:
-        cpus = {self._cpu}
-        done = subprocess.run(
+        done = run_on_cpu(
             [
                 *(self._program, group / "cgroup.procs", "r" if random else "n"),
                 *(self._shared / "steps", self._shared / "answer", *self._files),
             ],
-            capture_output=True,
-            check=False,
-            preexec_fn=lambda: os.sched_setaffinity(0, cpus),  # no threads here
+            self._cpu,
         )
         if done.returncode:
             raise HostError(f"the program that reads files failed with status {done.returncode}")

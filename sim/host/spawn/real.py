@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
-import subprocess
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sim.base.units import PAGE_BYTES
 from sim.host.conditions import file_folder
 from sim.host.kernel import HostError, compiled_program
+from sim.host.programs import Folders, run_on_cpu
 from sim.program.elf import entry_vpn, read_elf
 from sim.script.spawn import (
     OWN_STACK_VPN,
@@ -27,7 +25,6 @@ from sim.script.spawn import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from sim.program.image import ProgramImage, Touch
 
@@ -46,7 +43,7 @@ TRIES: Final = 3
 ENVIRONMENT: Final = {"COWPOOL": "1"}
 
 
-class SpawnRunner:
+class SpawnRunner(Folders):
     """Starts a real program from real parents.  A context: the programs lie in a folder of its own.
 
     They are written page by page, so that each of their pages is a folio of its own in the page
@@ -54,12 +51,13 @@ class SpawnRunner:
     """
 
     def __init__(self, *, cpu: int | None = None) -> None:
+        super().__init__()
         self._built = {
             name: Path(compiled_program(name, [SOURCES / f"{name}.c"], *FLAGS))
             for name in ("spawner", "spawned")
         }
-        self._cpu = min(os.sched_getaffinity(0)) if cpu is None else cpu
-        self._folder = Path(tempfile.mkdtemp(prefix="cowpool-", dir=file_folder()))
+        self._cpu = cpu
+        self._folder = self.new_folder(file_folder())
         try:
             self.lay_out()
             self.parent = self._image("spawner")
@@ -67,21 +65,6 @@ class SpawnRunner:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> SpawnRunner:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove the programs."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def lay_out(self) -> None:
         """Write the programs anew: undo what reclaim and read-ahead did to their cached pages."""
@@ -133,13 +116,10 @@ class SpawnRunner:
         self, method: Method, pages: int, touches: Sequence[Touch], padding: str, spawns: int
     ) -> list[tuple[int, ...]]:
         arguments, _ = self._command(touches, padding)
-        cpus = {self._cpu}
-        done = subprocess.run(
+        done = run_on_cpu(
             [self._folder / "spawner", _LETTERS[method], str(pages), str(spawns), *arguments],
-            capture_output=True,
-            check=False,
-            env=ENVIRONMENT,
-            preexec_fn=lambda: os.sched_setaffinity(0, cpus),  # no threads here
+            self._cpu,
+            ENVIRONMENT,
         )
         if done.returncode or len(done.stderr) != spawns * _RECORD.size:
             raise HostError(f"the parent of a spawn failed with status {done.returncode}")
