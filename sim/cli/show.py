@@ -13,6 +13,7 @@ from sim.base.text import printable
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.cli.answering import answer_of, done_in
 from sim.cli.groups import lines_of_kills, table_of_groups
+from sim.cli.sparkline import lines_over_time
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
@@ -106,6 +107,11 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         page.say(note)
     memory = _memory(metrics, document.get("host") or {}, mark, cut_off=cut_off)
     page.table(beside(*memory, page.width))
+    over_time = lines_over_time(document, page.width)
+    if over_time:
+        page.lines([""])
+        page.say(over_time[0])
+        page.lines(over_time[1:])
     if document.get("groups"):
         page.table(table_of_groups(document["groups"]).lines(page.width))
     if document.get("kills"):

@@ -10,6 +10,11 @@ from sim.study.store import Store
 
 MOST_SAMPLES: Final = 600
 """Samples kept of a time series: more than a figure can show, few enough to print."""
+STATES: Final = (
+    "anon_pages", "shared_memory_pages", "hugetlb_pages", "page_tables_pages",
+    "kernel_stacks_pages", "page_cache_pages",
+)  # fmt: skip
+"""What frames are in use for, in the order in which a figure stacks them."""
 
 
 def free_pages_curves(
@@ -46,13 +51,26 @@ def _curve(store: Store, record: Record) -> dict[str, Any] | None:
     if result is None or not result.get("series", {}).get("t_ns"):
         return None
     series, host = result["series"], result["host"]
-    t_ns, free = thinned(series["t_ns"], series["free_pages"])
+    kept = kept_samples(series["free_pages"])
+
+    def thinned(levels: Sequence[int]) -> list[int]:
+        return [int(levels[at]) for at in kept]
+
     return {
         "host_memory_bytes": record.memory_bytes,
         "ran_out": record.ran_out,
         "replication": record.place.replication,
-        "t_ns": t_ns,
-        "free_pages": free,
+        "t_ns": thinned(series["t_ns"]),
+        "free_pages": thinned(series["free_pages"]),
+        "states": {name: thinned(series[name]) for name in STATES if any(series.get(name, ()))},
+        "groups": {
+            name: {
+                "current_pages": thinned(series["groups"][name]["current_pages"]),
+                "max_bytes": group["max_bytes"],
+            }
+            for name, group in result.get("groups", {}).items()
+            if group["max_bytes"] is not None and name in series.get("groups", {})
+        },
         "marks": result.get("marks", []),
         "min_pages": host["min_pages"],
         "low_pages": host["low_pages"],
@@ -60,18 +78,17 @@ def _curve(store: Store, record: Record) -> dict[str, Any] | None:
     }
 
 
-def thinned(t_ns: Sequence[int], levels: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return a time series with at most `MOST_SAMPLES` samples, its lows kept.
+def kept_samples(free: Sequence[int]) -> list[int]:
+    """Return which samples of a time series stay, at most `MOST_SAMPLES`, its lows among them.
 
     Of each group of neighbours the lowest is kept: what matters about free pages is how few there
     were.
     """
-    if len(t_ns) <= MOST_SAMPLES:
-        return list(t_ns), list(levels)
-    groups = np.array_split(np.arange(len(t_ns)), MOST_SAMPLES)
-    values = np.asarray(levels)
-    kept = [int(group[int(values[group].argmin())]) for group in groups]
-    return [int(t_ns[i]) for i in kept], [int(levels[i]) for i in kept]
+    if len(free) <= MOST_SAMPLES:
+        return list(range(len(free)))
+    groups = np.array_split(np.arange(len(free)), MOST_SAMPLES)
+    values = np.asarray(free)
+    return [int(group[int(values[group].argmin())]) for group in groups]
 
 
 def pooled_distributions(store: Store, keys: Sequence[str]) -> dict[str, dict[str, list[float]]]:

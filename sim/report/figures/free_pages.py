@@ -1,14 +1,29 @@
-"""Free pages over time, with the watermarks, and what happened when."""
+"""Memory over time: free pages with the watermarks, what the rest is in use for, and groups."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil, log2
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
 
 from sim.base.units import PAGE_BYTES, format_bytes
-from sim.report.style import BLUE, DASHES, INK, ORANGE, RED, Drawing, canvas, drawn
+from sim.report.style import (
+    BLUE,
+    BROWN,
+    DASHES,
+    GREEN,
+    INK,
+    ORANGE,
+    PALETTE,
+    PINK,
+    RED,
+    SKY,
+    Drawing,
+    canvas,
+    drawn,
+)  # fmt: skip
 
 MARK_WORDS: Final = {
     "oom_kill": "OOM kill", "fork": "fork", "vfork": "vfork", "exec": "exec", "exit": "exit",
@@ -17,28 +32,102 @@ MARK_WORDS: Final = {
 LETTER_WIDTH: Final = 0.018
 """About what a letter of a name takes of the width of a panel."""
 MOST_MARKS: Final = 12
+MOST_GROUPS: Final = 6
+"""Groups in one panel: more cannot be told apart."""
+STATE_WORDS: Final = {
+    "anon_pages": ("anonymous", BLUE, ""),
+    "shared_memory_pages": ("shared memory", GREEN, "//"),
+    "hugetlb_pages": ("huge pages", BROWN, "xx"),
+    "page_tables_pages": ("page tables", ORANGE, "\\\\"),
+    "kernel_stacks_pages": ("kernel stacks", PINK, ".."),
+    "page_cache_pages": ("page cache", SKY, "--"),
+}
+"""States of memory: what each is called, its colour and its pattern."""
 
 
 def draw_free_pages(curves: Sequence[Mapping[str, Any]], folder: Path) -> Drawing | None:
-    """Draw free pages over time, one panel a host, with watermarks and events."""
+    """Draw memory over time on each host.
+
+    A panel of free pages with watermarks and events, one of what frames are in use for, and one of
+    the groups that have a limit, where there are any.
+    """
     if not curves:
         return None
-    with canvas(0.4 + 2.35 * len(curves), rows=len(curves)) as (figure, axes):
-        for axis, curve in zip(axes, curves, strict=True):
-            _free_pages_panel(axis, curve)
+    panels = [
+        (draw, curve)
+        for curve in curves
+        for draw, has_it in (
+            (_free_pages_panel, True),
+            (_states_panel, bool(curve.get("states"))),
+            (_groups_panel, bool(curve.get("groups"))),
+        )
+        if has_it
+    ]
+    with canvas(0.4 + 2.35 * len(panels), rows=len(panels)) as (figure, axes):
+        for axis, (draw, curve) in zip(axes, panels, strict=True):
+            draw(axis, curve)
         axes[-1].set_xlabel("simulated time (s)")
-        figure.supylabel("free pages, as memory", fontsize=9.5)
         sizes = " and ".join(format_bytes(curve["host_memory_bytes"]) for curve in curves)
+        grouped = any(curve.get("groups") for curve in curves)
         return drawn(
             figure,
             folder,
             "free_pages",
-            title="Free pages over time",
-            caption="Free pages of one run on each host, on a logarithmic scale; the band reaches "
-            "from the min to the high watermark, the dashed line is low. Below min, someone is "
-            "OOM-killed.",
-            alt=f"Free pages over time on hosts of {sizes}, with watermarks, forks and exits.",
-        )
+            title="Memory over time",
+            caption="One run on each host. Free pages, on a logarithmic scale: the band reaches "
+            "from the min to the high watermark, the dashed line is low; below min, someone is "
+            "OOM-killed. Below that, what the memory of processes is in use for, one upon the other"
+            + ("; and usage of control groups (memory.current), the limit of each dashed in its "
+               "colour." if grouped else "."),
+            alt=f"Memory over time on hosts of {sizes}: free pages with watermarks, forks and "
+            "exits, and what the rest is in use for" + (", by group too." if grouped else "."),
+        )  # fmt: skip
+
+
+def _states_panel(axis: Any, curve: Mapping[str, Any]) -> None:
+    """Draw what frames are in use for, one upon the other."""
+    t_s = np.asarray(curve["t_ns"]) / 1e9
+    below = np.zeros(len(t_s))
+    for name, levels in curve["states"].items():
+        label, colour, hatch = STATE_WORDS[name]
+        above = below + np.asarray(levels) * PAGE_BYTES
+        axis.fill_between(
+            t_s, below, above, step="post", facecolor=colour, alpha=0.55, hatch=hatch,
+            edgecolor=INK, linewidth=0.4, label=label,
+        )  # fmt: skip
+        below = above
+    _frame(axis, t_s, float(below.max()))
+    axis.set_title("In use, by what for")
+
+
+def _groups_panel(axis: Any, curve: Mapping[str, Any]) -> None:
+    """Draw the usage of groups and their limits: of those that came nearest to theirs."""
+    t_s = np.asarray(curve["t_ns"]) / 1e9
+    groups = sorted(
+        curve["groups"].items(),
+        key=lambda row: -max(row[1]["current_pages"]) * PAGE_BYTES / max(1, row[1]["max_bytes"]),
+    )[:MOST_GROUPS]
+    for number, (name, group) in enumerate(groups):
+        colour = PALETTE[number]
+        usage = np.asarray(group["current_pages"]) * PAGE_BYTES
+        dash = (DASHES[0], *DASHES[2:])[number % (len(DASHES) - 1)]  # limits have the other
+        label = f"{name} (limit {format_bytes(group['max_bytes'])})"
+        axis.plot(t_s, usage, drawstyle="steps-post", color=colour, linestyle=dash, label=label)
+        axis.axhline(group["max_bytes"], color=colour, linewidth=0.9, linestyle=DASHES[1])
+    _frame(axis, t_s, float(max(group["max_bytes"] for _, group in groups)), columns=2)
+    left_out = len(curve["groups"]) - len(groups)
+    others = f" ({left_out} farther from theirs left out)" if left_out else ""
+    axis.set_title(f"Groups and their limits{others}")
+
+
+def _frame(axis: Any, t_s: Any, top: float, columns: int = 3) -> None:
+    """Set the limits of a panel of bytes, and room for its legend."""
+    first_s, last_s = float(t_s[0]), float(t_s[-1])
+    axis.set_xlim(first_s, max(last_s + 0.03 * (last_s - first_s), first_s + 1e-6))
+    axis.set_ylim(0, 1.45 * max(top, 1.0))
+    axis.yaxis.set_major_locator(MultipleLocator(2 ** ceil(log2(max(top, 4.0) / 4))))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda n, _: format_bytes(round(n))))
+    axis.legend(loc="upper left", ncols=columns, fontsize=8, handlelength=1.4, columnspacing=1.0)
 
 
 def _free_pages_panel(axis: Any, curve: Mapping[str, Any]) -> None:
@@ -69,7 +158,7 @@ def _free_pages_panel(axis: Any, curve: Mapping[str, Any]) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
     _marks(axis, curve["marks"], float(t_s[0]), float(t_s[-1]))
     fate = "memory ran out" if curve["ran_out"] else "held"
-    axis.set_title(f"Host of {format_bytes(curve['host_memory_bytes'])}: {fate}")
+    axis.set_title(f"Free pages, host of {format_bytes(curve['host_memory_bytes'])}: {fate}")
 
 
 def _marks(axis: Any, marks: Sequence[Mapping[str, Any]], first_s: float, last_s: float) -> None:
