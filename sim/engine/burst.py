@@ -40,8 +40,8 @@ from sim.machine.layout import (
 from sim.machine.native import arrays_at
 from sim.machine.turns import STEPS, first_cpu, others_key, set_key
 from sim.observe.histogram import REQUEST, observe
-from sim.observe.pressure import is_stalled, record_reclaim, record_run
-from sim.observe.series import follow_peaks, integrate, sample
+from sim.observe.pressure import record_reclaim
+from sim.observe.series import follow_peaks, integrate, keep_up
 from sim.policy.schedulers import PLUGIN
 
 # --- why a burst ended ----------------------------------------------------------------------
@@ -152,9 +152,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
         else:
             observe(m, int(clock.kind), int((clock.fault_ps + 500) // 1000))
     if clock.reclaim_ps > 0:
-        record_reclaim(m, task, start, start + clock.reclaim_ps // 1000, start + ns)
-    elif is_stalled(m, start):
-        record_run(m, task, start, start + ns)
+        record_reclaim(m, cpu, min(ns, clock.reclaim_ps // 1000))
     c.next_ns = start + ns
     c.busy_ns += ns
     c.steps += 1
@@ -183,7 +181,7 @@ def makes_room(m: Arrays, cpu: int, task: int) -> int:
     ns = (settle(m, task) + 500) // 1000
     if o.op == OP_ACCESS and o.fault_from_ns == NONE:
         o.fault_from_ns = start
-    record_reclaim(m, task, start, start + ns, start + ns)
+    record_reclaim(m, cpu, ns)
     c.next_ns = start + ns
     c.busy_ns += ns
     c.steps += 1
@@ -229,9 +227,9 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
                 continue
         if limit == 0:
             return LENGTH, now, limit
+        if m.clock[0].due_ns <= now:
+            keep_up(m, now)
         c.idle_from_ns = NONE
-        if m.clock[0].sample_next_ns <= now:
-            sample(m, now)
         status = carry_out(m, cpu, task)
         if m.pool[0].free != m.clock[0].level_free:
             integrate(m, now)
@@ -311,8 +309,6 @@ def charge(m: Arrays, cpu: int, task: int, line: int) -> None:
     note(m, line, 1)
     ns = (settle(m, task) + 500) // 1000
     c = m.cpus[cpu]
-    if is_stalled(m, int(c.next_ns)):
-        record_run(m, task, int(c.next_ns), int(c.next_ns) + ns)
     c.next_ns += ns
     c.busy_ns += ns
     m.tasks[task].cpu_ns += ns

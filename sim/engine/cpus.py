@@ -100,7 +100,7 @@ class Cpus:
 
     def vacate(self, cpu: int) -> None:
         """Take the CPU from its task, if it has one."""
-        runqueue.vacate(self._m, cpu)
+        runqueue.vacate(self._m, cpu, self._clock.now_ns)
 
     # -- what can be asked -------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ class Cpus:
 
     def sample(self) -> None:
         """Write the samples that are due before a level changes outside the burst."""
-        if int(self._m.clock[0].sample_next_ns) <= self._clock.now_ns:
+        if int(self._m.clock[0].due_ns) <= self._clock.now_ns:
             queues.bring_up_to(self._m, self._clock.now_ns)
 
     def restart(self, now_ns: int) -> None:

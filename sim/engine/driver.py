@@ -20,8 +20,9 @@ from sim.machine.layout import (
     PENDING_LOCKS,
     PENDING_READS,
 )
-from sim.machine.words import P_PENDING
+from sim.machine.words import K_DUE_NS, P_PENDING
 from sim.machine.work import SEGFAULT
+from sim.observe.series import keep_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +110,8 @@ class Driver:
                 if reason <= burst.IDLE and until_ns >= horizon_ns:
                     self._end(reason)
                     return
+                if words.clock[K_DUE_NS] < now_ns:
+                    keep_up(self._machine.arrays, now_ns - 1)  # before what happens now
                 clock.move_to(now_ns)
                 if reason == burst.PICK:
                     cpus.pick(cpu)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.machine.layout import AVERAGED_S
+from sim.machine.layout import AVERAGED_S, NONE, PSI_IOWAIT, PSI_MEMSTALL, PSI_NONE
 from sim.observe import pressure
 
 if TYPE_CHECKING:
@@ -19,30 +19,28 @@ class Pressure:
     def __init__(self, machine: Machine, clock: Clock) -> None:
         self._machine = machine
         self._clock = clock
-        self._groups: dict[int, int] = {}  # by pid: where a task is stalled
 
-    def begin(self, task: Task) -> None:
-        """Let a task, off its CPU, be stalled from now on."""
-        group = int(self._machine.process_of(task.row).group)
-        self._groups[task.pid] = group
-        pressure.record_stalled(self._machine.arrays, group, self._clock.end_ns, 1)
+    def begin(self, task: Task, cpu: int, *, stalled: bool) -> None:
+        """Let a task, just off `cpu`, be stalled from now on, or only wait for a device."""
+        state = PSI_MEMSTALL if stalled else PSI_IOWAIT
+        pressure.change_state(self._machine.arrays, task.row, state, cpu, self._clock.now_ns)
 
     def end(self, task: Task) -> None:
-        """Let a task no longer be stalled, if it was."""
-        group = self._groups.pop(task.pid, None)
-        if group is not None:
-            pressure.record_stalled(self._machine.arrays, group, self._clock.end_ns, -1)
+        """Let a task that `begin` was told of sleep, and no more than that."""
+        pressure.change_state(self._machine.arrays, task.row, PSI_NONE, NONE, self._clock.now_ns)
 
     def so_far_ns(self, group: int) -> tuple[int, int]:
-        """Return how long at least one task of a group, and how long all, were stalled."""
+        """Return how long at least one task of a group, and how long all, were stalled.
+
+        As whoever reads `memory.pressure` does, this has the times of all CPUs collected.
+        """
         m = self._machine.arrays
-        pressure.account(m, group, self._clock.end_ns)
+        pressure.collect(m, group, self._clock.end_ns)
         return int(m.psi[group].some_ns), int(m.psi[group].full_ns)
 
     def averages(self, group: int) -> list[dict[str, float]]:
         """Return the averages of SOME and of FULL in percent, as of the last 2 s that are over."""
         m = self._machine.arrays
-        pressure.account(m, group, self._clock.end_ns)
         rows = m.averages[group].reshape(2, len(AVERAGED_S)).tolist()
         return [
             {

@@ -5,7 +5,7 @@ from typing import Final
 from sim.base.jit import compiled, inlined
 from sim.machine.layout import NONE, Arrays
 from sim.machine.turns import FREE, first_cpu
-from sim.observe.series import integrate, sample
+from sim.observe.series import integrate, keep_up
 
 SUM_BITS: Final = 61
 SUM_MASK: Final = (1 << SUM_BITS) - 1
@@ -13,15 +13,15 @@ SUM_MASK: Final = (1 << SUM_BITS) - 1
 
 @compiled
 def bring_up_to(m: Arrays, now_ns: int) -> None:
-    """Sample and integrate up to `now_ns`."""
-    sample(m, now_ns)
+    """Sample, average and integrate up to `now_ns`."""
+    keep_up(m, now_ns)
     integrate(m, now_ns)
 
 
 @inlined
 def sample_due(m: Arrays, now_ns: int) -> None:
     """Write the samples that are due before the number of runnable tasks changes."""
-    if m.clock[0].sample_next_ns <= now_ns:
+    if m.clock[0].due_ns <= now_ns:
         bring_up_to(m, now_ns)
 
 

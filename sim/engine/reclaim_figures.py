@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES
 from sim.kernel.files.dirty import pages_on_list
-from sim.machine.layout import LRU_ACTIVE_FILE, LRU_INACTIVE_FILE, NONE
+from sim.machine.layout import LRU_ACTIVE_FILE, LRU_INACTIVE_FILE, NONE, ROOT
 from sim.machine.lru import next_group
+from sim.machine.rules.cgroup import V1_NO_PSI
 
 if TYPE_CHECKING:
     from sim.engine.pressure import Pressure
@@ -37,19 +38,27 @@ class ReclaimFigures:
             row: self._so_far(row) for row in range(int(self._machine.arrays.pool[0].n_groups))
         }
 
+    def has_psi(self, group: int) -> bool:
+        """Whether Linux tells pressure of a group: not by version 1, except of the machine."""
+        return group == ROOT or not self._machine.arrays.config[0].cgroup & V1_NO_PSI
+
     def of_group(self, group: int, end_ns: int) -> dict[str, Any]:
-        """Return what was counted up to `end_ns`: shares of time, and pages."""
+        """Return what was counted up to `end_ns`: shares of time, or None, and pages."""
         before = self._before.get(group, {})
         found = {name: n - before.get(name, 0) for name, n in self._so_far(group).items()}
         elapsed_ns = max(1, end_ns - self._since_ns)
+        some_ns, full_ns = found.pop("some_ns"), found.pop("full_ns")
+        has_psi = self.has_psi(group)
         return {
-            "psi_memory_some": found.pop("some_ns") / elapsed_ns,
-            "psi_memory_full": found.pop("full_ns") / elapsed_ns,
+            "psi_memory_some": some_ns / elapsed_ns if has_psi else None,
+            "psi_memory_full": full_ns / elapsed_ns if has_psi else None,
             **found,
         }
 
-    def psi(self, group: int) -> dict[str, dict[str, float]]:
+    def psi(self, group: int) -> dict[str, dict[str, float]] | None:
         """Return what `memory.pressure` says: averages in percent, and totals since warm-up."""
+        if not self.has_psi(group):
+            return None
         before, now = self._before.get(group, {}), self._so_far(group)
         return {
             how: {**averages, "total_us": (now[f"{how}_ns"] - before.get(f"{how}_ns", 0)) // 1000}

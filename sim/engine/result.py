@@ -13,7 +13,7 @@ from sim.engine.queues import bring_up_to
 from sim.engine.reclaim_figures import ReclaimFigures
 from sim.engine.task import State, Task
 from sim.machine import work
-from sim.machine.layout import PEAK, ROOT, SAMPLE
+from sim.machine.layout import GROUP_SERIES, PEAK, ROOT, SAMPLE, SERIES_SOME
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE, VFORK
 
@@ -213,10 +213,22 @@ class Measurement:
             if spent[line, 0] > 0
         }
 
-    def _series(self) -> dict[str, list[int]]:
+    def _series(self) -> dict[str, Any]:
+        """Return levels over time: of the machine by name, and of each of `groups`."""
         m = self._system.machine.arrays
-        rows: Any = m.samples[: int(m.clock[0].samples)]
-        return {name: rows[name].tolist() for name in SAMPLE.names or ()}
+        until = int(m.clock[0].samples)
+        rows: Any = m.samples[:until]
+
+        def of_group(row: int, first: int = 0) -> dict[str, list[int]]:
+            last = len(GROUP_SERIES) if self._reclaim.has_psi(row) else SERIES_SOME
+            told = m.group_samples[row, :until]
+            return {GROUP_SERIES[at]: told[:, at].tolist() for at in range(first, last)}
+
+        return {
+            **{name: rows[name].tolist() for name in SAMPLE.names or ()},
+            **of_group(ROOT, SERIES_SOME),
+            "groups": {name: of_group(row) for name, row in self._system.groups.rows.items()},
+        }
 
     def _distributions(self) -> dict[str, Any]:
         m = self._system.machine.arrays

@@ -10,11 +10,19 @@ from sim.engine.queues import SUM_BITS, SUM_MASK, add_to_area, link, sample_due,
 from sim.engine.timers import arrival_ns, drop_timer, set_timer
 from sim.kernel.work import note
 from sim.machine.groups import act_for
-from sim.machine.layout import FOREVER, NONE, Arrays
+from sim.machine.layout import (
+    FOREVER,
+    NONE,
+    PSI_MEMSTALL,
+    PSI_NONE,
+    PSI_ONCPU,
+    PSI_RUNNABLE,
+    Arrays,
+)
 from sim.machine.turns import FREE, LOOK, STEPS, first_cpu, key_of, set_key
 from sim.machine.work import CONTEXT_SWITCH
 from sim.observe.histogram import RUNQUEUE, observe
-from sim.observe.pressure import is_stalled, record_run
+from sim.observe.pressure import change_state
 from sim.policy.schedulers import PLUGIN, PREEMPTED, WOKE, YIELDED
 from sim.policy.schedulers.shipped import (
     dequeue_task,
@@ -32,14 +40,19 @@ from sim.policy.schedulers.shipped import (
 def enqueue(m: Arrays, task: int, why: int, now_ns: int) -> None:
     """Put a task that became runnable, or has lost its CPU, into its run queue."""
     sample_due(m, now_ns)
+    e = m.entities[task]
     cpu = int(m.tasks[task].pin)
     if cpu == NONE:
         if m.sched[0].queue_per_cpu == 1:
             select_cpu(m, task, why, now_ns)
-        cpu = int(m.entities[task].home)
+        cpu = int(e.home)
+    last = int(e.psi_cpu)
+    makes_room = why != WOKE and m.cpus[last].reclaims_until_ns == now_ns
+    state = PSI_MEMSTALL if makes_room else PSI_RUNNABLE
+    change_state(m, task, state, cpu if cpu != NONE else last, now_ns)
     link(m, task, cpu + 1 if cpu != NONE else 0, now_ns)
     enqueue_task(m, cpu + 1, task, why)
-    m.entities[task].since_ns = now_ns
+    e.since_ns = now_ns
     m.clock[0].runnable += 1
     m.sched[0].enqueued += 1
     add_to_area(m, -now_ns)
@@ -105,6 +118,7 @@ def dequeue(m: Arrays, task: int, now_ns: int) -> int:
     sched = m.sched[0]
     e = m.entities[task]
     unlink(m, task)
+    change_state(m, task, PSI_NONE, NONE, now_ns)
     m.clock[0].runnable -= 1
     add_to_area(m, now_ns)
     low = int(sched.waited_low) + now_ns - max(int(e.since_ns), int(sched.counted_from_ns))
@@ -118,6 +132,7 @@ def migrate(m: Arrays, task: int, cpu: int, now_ns: int) -> None:
     """Have a task that waits in one CPU's queue go on waiting in that of another."""
     unlink(m, task)
     m.entities[task].home = cpu
+    change_state(m, task, int(m.entities[task].psi_state), cpu, now_ns)
     link(m, task, cpu + 1, now_ns)
 
 
@@ -158,16 +173,17 @@ def queue_for(m: Arrays, cpu: int) -> int:
 
 
 @inlined
-def take_from(m: Arrays, cpu: int) -> None:
+def take_from(m: Arrays, cpu: int, now_ns: int) -> None:
     """Take a CPU from its task, without a word to the tournaments or the policy."""
     c = m.cpus[cpu]
+    change_state(m, int(c.task), PSI_NONE, NONE, now_ns)
     m.tasks[int(c.task)].cpu = NONE
     c.task = NONE
     m.sched[0].running -= 1
 
 
 @compiled
-def vacate(m: Arrays, cpu: int) -> None:
+def vacate(m: Arrays, cpu: int, now_ns: int) -> None:
     """Take a CPU from its task, if it has one."""
     c = m.cpus[cpu]
     if c.task == NONE:
@@ -179,7 +195,7 @@ def vacate(m: Arrays, cpu: int) -> None:
         m.sched[0].left = told + 1
     else:
         dequeue_task(m, cpu + 1, int(c.task))
-    take_from(m, cpu)
+    take_from(m, cpu, now_ns)
     set_key(m, STEPS, cpu, FOREVER)
     set_key(m, FREE, cpu, 0)
     if m.queues[cpu + 1].length > 0:
@@ -187,11 +203,12 @@ def vacate(m: Arrays, cpu: int) -> None:
 
 
 @compiled
-def leave(m: Arrays, task: int) -> None:
+def leave(m: Arrays, task: int, now_ns: int) -> None:
     """Take a task that has ended off its CPU, where policies keep sums over runnable tasks."""
+    change_state(m, task, PSI_NONE, NONE, now_ns)
     cpu = int(m.tasks[task].cpu)
     if m.sched[0].queue_per_cpu == 1 and cpu != NONE and m.cpus[cpu].task == task:
-        vacate(m, cpu)
+        vacate(m, cpu, now_ns)
         set_key(m, LOOK, cpu, 0)
 
 
@@ -199,7 +216,7 @@ def leave(m: Arrays, task: int) -> None:
 def preempt(m: Arrays, cpu: int, now_ns: int) -> None:
     """Take a CPU from its task, which goes on waiting for one."""
     task = int(m.cpus[cpu].task)
-    take_from(m, cpu)
+    take_from(m, cpu, now_ns)
     set_key(m, STEPS, cpu, FOREVER)
     set_key(m, FREE, cpu, FOREVER)  # it goes to another CPU if one is idle, and this to the next
     enqueue(m, task, PREEMPTED if m.cpus[cpu].need_resched == 1 else YIELDED, now_ns)
@@ -223,8 +240,7 @@ def switch_to(m: Arrays, cpu: int, task: int, now_ns: int, slice_ns: int) -> Non
         note(m, CONTEXT_SWITCH, 1)
         ns = (settle(m, task) + 500) // 1000
     observe(m, RUNQUEUE, waited_ns)
-    if is_stalled(m, now_ns):
-        record_run(m, task, now_ns, now_ns + ns)
+    change_state(m, task, PSI_ONCPU, cpu, now_ns)
     c.task = task
     c.last = task
     c.need_resched = 0
@@ -276,7 +292,7 @@ def give_way(m: Arrays, cpu: int, now_ns: int) -> None:
     """Block a paced task until its next arrival, since another could use its CPU."""
     task = int(m.cpus[cpu].task)
     stop_idling(m, cpu, now_ns)
-    vacate(m, cpu)
+    vacate(m, cpu, now_ns)
     set_timer(m, task, arrival_ns(m, task))
 
 
@@ -333,7 +349,7 @@ def rotate(m: Arrays, cpu: int, now_ns: int) -> None:
         preempt(m, cpu, now_ns)  # other CPUs may have a say
         return
     task = int(m.cpus[cpu].task)
-    take_from(m, cpu)
+    take_from(m, cpu, now_ns)
     enqueue(m, task, PREEMPTED if m.cpus[cpu].need_resched == 1 else YIELDED, now_ns)
     give_to_next(m, cpu, now_ns)
 
@@ -349,7 +365,7 @@ def hand_out(m: Arrays, now_ns: int) -> int:
         c = m.cpus[cpu]
         set_key(m, LOOK, cpu, FOREVER)
         if c.task != NONE and m.entities[int(c.task)].busy == 0:
-            vacate(m, cpu)
+            vacate(m, cpu, now_ns)
             set_key(m, LOOK, cpu, FOREVER)
         wanted = is_wanted(m, cpu)
         if c.task != NONE:

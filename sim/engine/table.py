@@ -123,7 +123,7 @@ class TaskTable:
             task.group.threads.pop(task.pid, None)
         self.by_row.pop(task.row, None)
         self.by_pid.pop(task.pid, None)
-        leave(self._machine.arrays, task.row)
+        leave(self._machine.arrays, task.row, self._clock.now_ns)
         self._machine.free_task(task.row)
 
     def living(self) -> Iterator[Task]:

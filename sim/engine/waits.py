@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class WaitList:
     """Tasks that are off their CPUs until they are woken; each move takes constant time.
 
-    `pressure` accounts for the time of those that are stalled on memory.  `withdrawn` is called
-    when a task is killed while it waits here: those behind it may be next.
+    `pressure` accounts for their time, where they wait for memory or for a device.  `withdrawn` is
+    called when a task is killed while it waits here: those behind it may be next.
     """
 
     def __init__(
@@ -68,22 +68,22 @@ class WaitList:
             self._tasks.move_to_end(task.pid, last=False)
         task.wait = Wait(what, holder, partial(self.withdraw, task))
         self._cpus.vacate(cpu)
-        if self._pressure is not None and stalled:
-            self._pressure.begin(task)
+        if self._pressure is not None:
+            self._pressure.begin(task, cpu, stalled=stalled)
 
     def wake(self, task: Task) -> None:
         """Let a task that waits here go on."""
         self._leave(task)
-        self._cpus.make_runnable(task)
+        self._cpus.make_runnable(task)  # which ends a stall
 
     def withdraw(self, task: Task) -> None:
         """Forget a task that waits here and is being killed."""
         self._leave(task)
+        if self._pressure is not None:
+            self._pressure.end(task)
         if self._withdrawn is not None:
             self._withdrawn()
 
     def _leave(self, task: Task) -> None:
         del self._tasks[task.pid]
         task.wait = None
-        if self._pressure is not None:
-            self._pressure.end(task)

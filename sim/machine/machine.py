@@ -64,6 +64,8 @@ from sim.machine.work import N_LINES
 _FIRST_TABLES: Final = 1024
 """Page tables there is room for at first, besides those that map all memory twice over."""
 _FIRST_SLOTS: Final = 64
+_OF_GROUPS: Final = "groups charged events lruvecs lrus psi psi_cpus averages group_samples"
+"""Arrays with rows for each control group."""
 _OF_SLOTS: Final = {
     SLOTS_TABLES: "table_info", SLOTS_AREAS: "areas", SLOTS_ANON_ROOTS: "anon_roots",
     SLOTS_SPACES: "spaces", SLOTS_FILES: "files", SLOTS_SWAP: "swap",
@@ -110,15 +112,15 @@ class Machine:
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus * zones, "zones": zones, "buddy": zones}
-        one = ("config", "pool", "groups", "charged", "events", "clock", "peak", "lists", "cached")
-        rows |= dict.fromkeys((*one, "psi", "averages"), 1)
+        rows |= dict.fromkeys(("config", "pool", "clock", "peak", "lists", "cached"), 1)
+        rows |= dict.fromkeys(_OF_GROUPS.split(), 1)
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
-        rows |= {"left": host.cpus, "stocks": N_STOCKS * host.cpus, "lruvecs": 1, "lrus": N_LRU}
-        rows |= {"batches": N_BATCHES * host.cpus, "scans": host.cpus, "samples": MOST_SAMPLES}
+        rows |= {"stocks": N_STOCKS * host.cpus, "batches": N_BATCHES * host.cpus, "lrus": N_LRU}
+        rows |= dict.fromkeys(("left", "scans", "psi_cpus"), host.cpus)
         rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1, "slots": N_SLOTS}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
-        rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES}
+        rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES, "samples": MOST_SAMPLES}
         self.arrays = Arrays(rows)
         self.arrays.prices[:] = prices
         self.images = ImageStore(self.arrays)
@@ -141,10 +143,10 @@ class Machine:
         m.slots.free = m.slots.used = 1  # row 0 is nothing's: 0 says so in entries and links
         m.slots[SLOTS_FILES].free = m.slots[SLOTS_FILES].used = 0
         m.clock[0].tick_ns = 1_000_000_000 // self.host.hz
+        m.clock.psi_period_ns = m.clock.psi_next_ns = (2 * self.host.hz + 1) * m.clock.tick_ns
         m.percpu.head = NONE
         m.buddy.head = NONE
-        m.groups[ROOT].parent = NONE
-        m.groups[ROOT].limit = FOREVER
+        m.groups[ROOT].parent, m.groups[ROOT].limit = NONE, FOREVER
         pool.n_groups = 1
         new_lruvec(m, ROOT)
         m.clock[0].flush_ns = FLUSH_NS
@@ -276,12 +278,10 @@ class Machine:
         m = self.arrays
         row = int(m.pool[0].n_groups)
         if row == len(m.groups):
-            for name in ("groups", "charged", "events", "lruvecs", "lrus", "psi", "averages"):
+            for name in _OF_GROUPS.split():
                 m.grow(name)
         g = m.groups[row]
-        g.parent = parent
-        g.limit = max_pages
-        g.oom_group = int(oom_group)
+        g.parent, g.limit, g.oom_group = parent, max_pages, int(oom_group)
         new_lruvec(m, row)
         m.pool[0].n_groups += 1
         return row

@@ -53,6 +53,7 @@ E_WEIGHT: Final = _E["weight"]
 P_FREE: Final = _P["free"]
 P_PENDING: Final = _P["pending"]
 
+K_DUE_NS: Final = _K["due_ns"]
 K_RUNNABLE: Final = _K["runnable"]
 
 S_LEFT: Final = _S["left"]

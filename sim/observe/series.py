@@ -6,17 +6,29 @@ A level changes at the start of a step only, so it is enough to bring integrals 
 from typing import Final
 
 from sim.base.jit import compiled, inlined
+from sim.base.units import PAGE_BYTES
+from sim.kernel.files.dirty import pages_on_list
 from sim.machine.layout import (
+    GROUP_SERIES,
     HUGE_PAGES,
     KIND_ANON,
     KIND_FILE,
     KIND_SHMEM,
     KIND_STACK,
     KIND_TABLE,
+    LRU_ACTIVE_FILE,
+    LRU_INACTIVE_FILE,
     MOST_SAMPLES,
     ROOT,
+    SERIES_ANON,
+    SERIES_CURRENT,
+    SERIES_FILE,
+    SERIES_FULL,
+    SERIES_SOME,
+    SERIES_WORKING_SET,
     Arrays,
 )
+from sim.observe.pressure import so_far_us, update_averages
 
 _LIMIT: Final = 1 << 61
 _STRETCH_NS: Final = 1 << 33
@@ -24,30 +36,75 @@ _STRETCH_NS: Final = 1 << 33
 
 
 @compiled
-def sample(m: Arrays, until_ns: int) -> None:
-    """Write a row for every sampling time up to `until_ns`.
+def keep_up(m: Arrays, until_ns: int) -> None:
+    """Write the rows that are due up to `until_ns`, and bring averages of pressure up to date."""
+    clock = m.clock[0]
+    while True:
+        clock.due_ns = min(clock.sample_next_ns, clock.psi_next_ns)
+        if clock.due_ns > until_ns:
+            return
+        if clock.psi_next_ns <= clock.sample_next_ns:
+            update_averages(m, int(clock.psi_next_ns))
+            clock.psi_next_ns += clock.psi_period_ns
+        else:
+            sample(m)
+
+
+@compiled
+def sample(m: Arrays) -> None:
+    """Write the row that is due.
 
     When the series is full every second row goes, and rows are twice as far apart from then on.
     """
     clock = m.clock[0]
+    if clock.samples == MOST_SAMPLES:
+        drop_every_second(m)
     pool = m.pool[0]
-    while clock.sample_next_ns <= until_ns:
-        if clock.samples == MOST_SAMPLES:
-            drop_every_second(m)
-        at = int(clock.samples)
-        row = m.samples[at]
-        row.t_ns = clock.sample_next_ns
-        row.free_pages = pool.free
-        row.anon_pages = m.charged[ROOT, KIND_ANON]
-        row.page_tables_pages = m.charged[ROOT, KIND_TABLE]
-        row.kernel_stacks_pages = m.charged[ROOT, KIND_STACK]
-        row.page_cache_pages = m.charged[ROOT, KIND_FILE]
-        row.shared_memory_pages = m.charged[ROOT, KIND_SHMEM]
-        row.hugetlb_pages = HUGE_PAGES * (pool.nr_huge_pages - pool.free_huge_pages)
-        row.cow_copies_pages = pool.cow_copies
-        row.runnable = clock.runnable
-        clock.samples = at + 1
-        clock.sample_next_ns += clock.sample_every_ns
+    row = m.samples[int(clock.samples)]
+    row.t_ns = clock.sample_next_ns
+    row.free_pages = pool.free
+    row.anon_pages = m.charged[ROOT, KIND_ANON]
+    row.page_tables_pages = m.charged[ROOT, KIND_TABLE]
+    row.kernel_stacks_pages = m.charged[ROOT, KIND_STACK]
+    row.page_cache_pages = m.charged[ROOT, KIND_FILE]
+    row.shared_memory_pages = m.charged[ROOT, KIND_SHMEM]
+    row.hugetlb_pages = HUGE_PAGES * (pool.nr_huge_pages - pool.free_huge_pages)
+    row.cow_copies_pages = pool.cow_copies
+    row.runnable = clock.runnable
+    row.dirty_pages = m.groups[ROOT].dirty
+    row.writeback_pages = m.groups[ROOT].writeback
+    row.active_file_pages = pages_on_list(m, ROOT, LRU_ACTIVE_FILE)
+    row.inactive_file_pages = pages_on_list(m, ROOT, LRU_INACTIVE_FILE)
+    slab_bytes = 0
+    row.pages_scanned = 0
+    row.pages_stolen = 0
+    row.refaults = 0
+    for group in range(int(pool.n_groups)):
+        slab_bytes += int(m.groups[group].slab)
+        v = m.lruvecs[group]
+        row.pages_scanned += v.pgscan_direct + v.pgscan_kswapd
+        row.pages_stolen += v.pgsteal_direct + v.pgsteal_kswapd
+        row.refaults += v.workingset_refault
+        sample_group(m, group)
+    row.slab_pages = -(-slab_bytes // PAGE_BYTES)
+    clock.samples += 1
+    clock.sample_next_ns += clock.sample_every_ns
+
+
+@compiled
+def sample_group(m: Arrays, group: int) -> None:
+    """Write what the row that is due has of a group."""
+    at = int(m.clock[0].samples)
+    now_ns = int(m.clock[0].sample_next_ns)
+    usage = int(m.groups[group].usage)
+    told = m.group_samples
+    told[group, at, SERIES_CURRENT] = usage
+    told[group, at, SERIES_ANON] = m.charged[group, KIND_ANON]
+    told[group, at, SERIES_FILE] = m.charged[group, KIND_FILE]
+    inactive = pages_on_list(m, group, LRU_INACTIVE_FILE)
+    told[group, at, SERIES_WORKING_SET] = max(0, usage - inactive)
+    told[group, at, SERIES_SOME] = so_far_us(m, group, now_ns, SERIES_SOME)
+    told[group, at, SERIES_FULL] = so_far_us(m, group, now_ns, SERIES_FULL)
 
 
 @compiled
@@ -69,6 +126,17 @@ def drop_every_second(m: Arrays) -> None:
         row.hugetlb_pages = old.hugetlb_pages
         row.cow_copies_pages = old.cow_copies_pages
         row.runnable = old.runnable
+        row.slab_pages = old.slab_pages
+        row.dirty_pages = old.dirty_pages
+        row.writeback_pages = old.writeback_pages
+        row.active_file_pages = old.active_file_pages
+        row.inactive_file_pages = old.inactive_file_pages
+        row.pages_scanned = old.pages_scanned
+        row.pages_stolen = old.pages_stolen
+        row.refaults = old.refaults
+        for group in range(int(m.pool[0].n_groups)):
+            for column in range(len(GROUP_SERIES)):
+                m.group_samples[group, kept, column] = m.group_samples[group, 2 * kept, column]
 
 
 @compiled

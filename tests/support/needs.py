@@ -87,6 +87,30 @@ def real_time() -> str:
 
 
 @cache
+def all_cpus() -> str:
+    if reason := linux():
+        return reason
+    return "" if len(os.sched_getaffinity(0)) == os.cpu_count() else "not all CPUs are ours"
+
+
+@cache
+def pressure() -> str:
+    """Pressure of the machine, and a trace of reclaim in a mount namespace of one's own."""
+    if reason := linux() or root():
+        return reason
+    try:
+        Path("/proc/pressure/memory").read_text(encoding="ascii")
+    except OSError as error:
+        return f"the kernel tells no pressure: {error.strerror}"
+    try:
+        mount = ["unshare", "--mount", "mount", "-t", "tracefs", "cowpool", "/sys/kernel/tracing"]
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return f"no mount namespace of one's own: {error.strerror}"
+    return f"reclaim cannot be traced: {done.stderr.strip()}" if done.returncode else ""
+
+
+@cache
 def two_cpus() -> str:
     if reason := linux():
         return reason

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from sim.base.cache import CHECKED
 from sim.machine.layout.areas import ANON_ROOT, AREA
-from sim.machine.layout.clock import CLOCK, LATENCY, N_QUANTILES, PEAK, SAMPLE
+from sim.machine.layout.clock import (
+    CLOCK,
+    GROUP_SERIES,
+    LATENCY,
+    MOST_SAMPLES,
+    N_QUANTILES,
+    PEAK,
+    SAMPLE,
+)
 from sim.machine.layout.config import CONFIG
 from sim.machine.layout.cpus import CPU
 from sim.machine.layout.files import FILE, NODE, REQUEST
@@ -20,7 +28,7 @@ from sim.machine.layout.lru import BATCH_WORDS, LRU_LIST, LRUVEC, SCAN
 from sim.machine.layout.operations import OPERATION
 from sim.machine.layout.pool import LIST, N_ORDERS, POOL, SLOTS, ZONE
 from sim.machine.layout.processes import PROCESS
-from sim.machine.layout.psi import N_AVERAGES, PSI
+from sim.machine.layout.psi import N_AVERAGES, PSI, PSI_CPU
 from sim.machine.layout.sched import ENTITY, QUEUE, SCHED
 from sim.machine.layout.spaces import SPACE
 from sim.machine.layout.swap import SWAP
@@ -73,10 +81,12 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "events": (INT, (len(EVENTS),)),
     "stocks": (STOCK, ()),
     "psi": (PSI, ()),
+    "psi_cpus": (PSI_CPU, ()),
     "averages": (INT, (N_AVERAGES,)),
     "clock": (CLOCK, ()),
     "peak": (PEAK, ()),
     "samples": (SAMPLE, ()),
+    "group_samples": (INT, (MOST_SAMPLES, len(GROUP_SERIES))),
     "counts": (INT, (N_LINES,)),
     "draws": (INT, (N_DRAWS, 3)),
     "lists": (INT, ()),
@@ -172,11 +182,14 @@ class Arrays:
     stocks: Any
     """`N_STOCKS` for each CPU."""
     psi: Any
+    psi_cpus: Any
     averages: NDArray[np.int64]
     """(groups, `N_AVERAGES`): of pressure, in percent, times 2048."""
     clock: Any
     peak: Any
     samples: Any
+    group_samples: NDArray[np.int64]
+    """(groups, samples, `GROUP_SERIES`)."""
     counts: NDArray[np.int64]
     """(tasks, lines): what happened to each task."""
     draws: NDArray[np.int64]

@@ -17,9 +17,12 @@ CLOCK = np.dtype(
             "free_low",  # integral of free pages x ns, below 2**61
             "free_high",  # and its multiples of 2**61
             "free_min",
+            "due_ns",  # nothing below is due before that
             "sample_next_ns",
             "sample_every_ns",
             "samples",
+            "psi_next_ns",  # when averages of pressure are brought up to date next
+            "psi_period_ns",  # and how often (`PSI_FREQ`)
             "runnable",  # tasks that wait for a CPU
             "flush_ns",  # when statistics of groups are flushed next (`sim.machine.lru`)
             # the receipt of the step under way
@@ -28,7 +31,6 @@ CLOCK = np.dtype(
             "fault_ps",
             "reclaim_ps",
             "flush_space",  # an address space that is due a flush when it ends, or 0
-            "stalled_until_ns",  # somebody is stalled on memory until then; FOREVER: nobody knows
         )
     ]
 )
@@ -50,10 +52,35 @@ SAMPLE = np.dtype(
             "hugetlb_pages",
             "cow_copies_pages",
             "runnable",
+            "slab_pages",
+            "dirty_pages",
+            "writeback_pages",
+            "active_file_pages",
+            "inactive_file_pages",
+            # from the start of the run
+            "pages_scanned",
+            "pages_stolen",
+            "refaults",
         )
     ]
 )
 """A row of the time series, which has these names."""
+
+GROUP_SERIES: Final = (
+    "current_pages",
+    "anon_pages",
+    "file_pages",
+    "working_set_pages",
+    "psi_memory_some_us",
+    "psi_memory_full_us",
+)
+"""What a row of the time series has of each group; of the machine, as ROOT, pressure alone."""
+SERIES_CURRENT: Final = 0
+SERIES_ANON: Final = 1
+SERIES_FILE: Final = 2
+SERIES_WORKING_SET: Final = 3
+SERIES_SOME: Final = 4
+SERIES_FULL: Final = 5
 
 LATENCY = np.dtype(
     [

@@ -14,6 +14,8 @@ CPU = np.dtype(
             "need_resched",  # 1 if a task that woke goes before the one it runs
             "idle_from_ns",  # paced task waits for its arrival since then, or NONE
             "busy_ns",
+            "reclaim_ns",  # of that, time in which room was made: first of all in a step
+            "reclaims_until_ns",  # when room was last made, or will have been
             "steps",
         )
     ]

@@ -31,6 +31,9 @@ ENTITY = np.dtype(
             "due_number",  # among SimPy's events, at a tie
             "due_order",  # among the timers of that number
             "timer",  # its place in the heap `timers`, or NONE
+            "psi_state",  # what pressure counts it as (`PSI_NONE`, ...),
+            "psi_cpu",  # where,
+            "psi_group",  # and for which group
             # what policies know besides
             "used_ns",  # its CPU time when the policy accounted for it last
             "place",  # priority: among its equals, the lowest first

@@ -52,7 +52,7 @@ def test_who_comes_first_goes_first(policy: int, ends_ns: int) -> None:
     for _ in rows:
         order += ready.hand_out(0)
         assert int(ready.m.cpus[0].slice_end_ns) == ends_ns
-        runqueue.vacate(ready.m, 0)
+        runqueue.vacate(ready.m, 0, 0)
     assert order == rows
     assert ready.hand_out(0) == [NONE]
 
@@ -71,7 +71,7 @@ def test_a_free_cpu_is_given_the_lowest_number_first() -> None:
     ready = Queues(cpus=5)
     rows = [ready.arrive(0) for _ in range(3)]
     assert ready.hand_out(0) == [*rows, NONE, NONE]
-    runqueue.vacate(ready.m, 1)
+    runqueue.vacate(ready.m, 1, 0)
     late = ready.arrive(7)
     assert ready.hand_out(7) == [rows[0], late, rows[2], NONE, NONE]
 
@@ -100,7 +100,7 @@ def test_a_bound_task_runs_on_its_cpu_only() -> None:
     assert ready.hand_out(5) == [NONE, bound]
     second = ready.arrive(6, pin=1)
     assert ready.hand_out(6) == [NONE, bound]
-    runqueue.vacate(ready.m, 1)
+    runqueue.vacate(ready.m, 1, 0)
     assert ready.hand_out(7) == [NONE, second]
 
 
@@ -138,7 +138,7 @@ def test_waits_and_lengths_agree() -> None:
     assert ready.cpus.little_residual(10) == 0
     ready.cpus.restart(20)
     ready.arrive(25)
-    runqueue.vacate(ready.m, 0)
+    runqueue.vacate(ready.m, 0, 0)
     assert ready.hand_out(30) == [second]
     sched = ready.m.sched[0]
     assert (int(ready.m.clock[0].runnable), int(sched.enqueued)) == (1, 2)

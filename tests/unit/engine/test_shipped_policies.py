@@ -63,7 +63,7 @@ class Ready:
         return self.running(now_ns)
 
     def blocks(self, now_ns: int) -> list[int]:
-        runqueue.vacate(self.m, 0)
+        runqueue.vacate(self.m, 0, 0)
         return self.running(now_ns)
 
     def must_go(self) -> bool:
@@ -116,10 +116,10 @@ def test_a_cpu_for_which_nobody_waits_takes_over_one_that_may_move(policy: str) 
     bound = ready.arrive(pin=0)
     free = ready.arrive()
     assert ready.running(0) == [first, second]
-    runqueue.vacate(ready.m, 1)
+    runqueue.vacate(ready.m, 1, 0)
     runqueue.look_at(ready.m, 1)
     assert ready.running(MS) == [first, free]
-    runqueue.vacate(ready.m, 1)
+    runqueue.vacate(ready.m, 1, 0)
     runqueue.look_at(ready.m, 1)
     assert ready.running(2 * MS) == [first, NONE], "the other may run on CPU 0 only"
     assert ready.blocks(3 * MS) == [bound, NONE]

@@ -1,8 +1,10 @@
 """Rows of the time series: evenly spaced, at most 1,000, as if the spacing had been known."""
 
 import pytest
+from support.machines import flat_prices, run
 
 from sim.base.units import MS, US
+from sim.engine.groups import GroupSpec
 from sim.engine.run import simulate
 from sim.machine.layout import MOST_SAMPLES
 from sim.scenario import resolve
@@ -48,10 +50,83 @@ def test_a_horizon_changes_no_row_before_it():
     kept = [row for row, t_ns in enumerate(whole["t_ns"]) if t_ns in set(cut["t_ns"])]
     at = [t_ns // step for t_ns in (whole["t_ns"][row] for row in kept)]
     assert len(kept) > 400
-    for name, values in whole.items():
+    for name in whole.keys() - {"groups"}:
+        values = whole[name]
         assert [values[row] for row in kept] == [cut[name][n] for n in at]
 
 
 def test_few_rows_stay_as_far_apart_as_was_asked():
     found = series({"sample_every": "10 ms"}, times=5)
     assert found["t_ns"] == [n * 10 * MS for n in range(len(found["t_ns"]))]
+
+
+def grouped(burst=0, cgroup="v2"):
+    """Return a run of 5 s: a reader in a full group, and one that keeps the other CPU in use."""
+
+    def reads(process):
+        yield from process.write((yield from process.mmap(40 * 4096)))
+        for _ in range(20):
+            yield from process.pread("f", 400)
+            yield from process.pwrite("g", 4)
+            yield from process.sleep(200_000_000)
+
+    def works(process):
+        for _ in range(12):
+            yield from process.compute(200_000_000)
+            yield from process.sleep(200_000_000)
+
+    return run(
+        {"r": reads, "w": works},
+        host={"memory_pages": 4000, "cpus": 2, "kernel": "6.18", "cgroup": cgroup},
+        groups=(GroupSpec("pod", None, 300), GroupSpec("app", "pod", 200)),
+        groups_of={"r": "app"},
+        prices=flat_prices(reclaim_page=1000, page_stolen=30_000, cache_fill=200),
+        burst=burst,
+        sample_every_ns=3_000_000,
+    )
+
+
+def test_points_tell_states_groups_and_what_reclaim_did():
+    document = grouped()
+    found, groups = document["series"], document["series"]["groups"]
+    assert len(found["t_ns"]) > 600
+    for name in ("pages_scanned", "pages_stolen"):
+        assert found[name] == sorted(found[name])
+        assert found[name][-1] == document["metrics"][name] > 0
+    files = list(zip(found["active_file_pages"], found["inactive_file_pages"], strict=True))
+    assert max(active + inactive for active, inactive in files) > 100
+    assert max(found["dirty_pages"]) > 0
+    assert max(found["slab_pages"]) > 0
+    app, pod = groups["app"], groups["pod"]
+    assert max(app["current_pages"]) * 4096 <= document["groups"]["app"]["peak_bytes"]
+    assert max(app["anon_pages"]) >= 40
+    assert app["file_pages"] == pod["file_pages"]
+    pairs = zip(app["working_set_pages"], app["current_pages"], strict=True)
+    assert all(0 <= working_set <= usage for working_set, usage in pairs)
+
+
+def test_pressure_over_time_adds_up_to_the_total():
+    document = grouped()
+    series = document["series"]
+    told = [(document["psi"], series), (document["groups"]["app"]["psi"], series["groups"]["app"])]
+    for psi, points in told:
+        for how in ("some", "full"):
+            rising = points[f"psi_memory_{how}_us"]
+            assert rising == sorted(rising)
+            assert len(set(rising)) > 50, "it rises between the ends of periods"
+            assert 0 < rising[-1] <= psi[how]["total_us"]
+            assert rising[-1] == pytest.approx(psi[how]["total_us"], rel=0.01)
+    of_app, of_all = (points["psi_memory_some_us"][-1] for _, points in told[::-1])
+    assert of_all < of_app, "the machine has another CPU in use"
+
+
+def test_the_longest_burst_changes_no_point_of_a_group():
+    assert grouped()["series"] == grouped(burst=1)["series"] == grouped(burst=7)["series"]
+
+
+def test_version_1_tells_no_pressure_of_groups():
+    series = grouped(cgroup="v1")["series"]
+    assert "psi_memory_some_us" in series
+    assert series["groups"]["app"].keys() == {
+        "current_pages", "anon_pages", "file_pages", "working_set_pages",
+    }  # fmt: skip
