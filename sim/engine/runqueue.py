@@ -47,7 +47,8 @@ def enqueue(m: Arrays, task: int, why: int, now_ns: int) -> None:
             select_cpu(m, task, why, now_ns)
         cpu = int(e.home)
     last = int(e.psi_cpu)
-    makes_room = why != WOKE and m.cpus[last].reclaims_until_ns == now_ns
+    # Linux takes the CPU when the slice ends, not at the end of the step: in the middle of reclaim.
+    makes_room = why != WOKE and turn_ends_ns(m, last) < m.cpus[last].reclaims_until_ns
     state = PSI_MEMSTALL if makes_room else PSI_RUNNABLE
     change_state(m, task, state, cpu if cpu != NONE else last, now_ns)
     link(m, task, cpu + 1 if cpu != NONE else 0, now_ns)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.machines import flat_prices, run
 
+from sim.engine.devices import DeviceSpec
 from sim.engine.groups import GroupSpec
 from sim.engine.verbs.process import Process
 
@@ -59,13 +60,17 @@ def test_the_same_is_predicted() -> None:
     def spins(process: Process) -> Generator[Any, Any, None]:
         yield from process.compute(1_500_000_000)
 
+    def spins_on(process: Process) -> Generator[Any, Any, None]:
+        yield from process.compute(1_920_000_000)  # about as long as the other CPU is in use
+
     document = run(
-        {"s": spins, "t": spins, "r": reads},
+        {"s": spins, "t": spins_on, "r": reads},
         host={"memory_pages": 16_000, "cpus": 2, "kernel": "6.18", "cgroup": "v1"},
         groups=(GroupSpec("g", None, 4096),),
         groups_of={"r": "g"},
         pins={"s": 0, "t": 1, "r": 0},
         prices=flat_prices(reclaim_page=1000, page_stolen=3000, cache_fill=200),
+        disk=DeviceSpec(latency_ns=1, bandwidth_bytes_per_s=1e13),
     )
     reader = next(p for p in document["processes"] if p["name"] == "r")
     assert reader["ended_ns"] < document["simulated_ns"] == pytest.approx(1.9e9, rel=0.2)
