@@ -1,13 +1,13 @@
 """The work that a run is expected to be is what it comes to, within a factor of 1.5.
 
-Not where requests are more work than the CPUs can do, of which `explain` warns: how many are served
-by the end is no closed form.
+Where requests are more work than the CPUs can do, of which `explain` warns, within 2.5: how many
+are served by the end, and how often CPUs change hands, is no closed form (14 drawn: .84 to 2.18).
 """
 
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from support.explained import scenarios
 from support.samples import sample
 
@@ -20,6 +20,7 @@ from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.resolve import open_scenario, resolve
 
 FACTOR = 1.5
+OVERLOADED_FACTOR = 2.5
 
 
 def ratio(resolved: dict[str, Any]) -> float:
@@ -35,8 +36,10 @@ def ratio(resolved: dict[str, Any]) -> float:
 def test_a_run_is_as_much_work_as_expected(document: dict[str, Any]) -> None:
     resolved = resolve(document)
     warnings = warnings_section(resolved, PROGRAMS)
-    assume(warnings is None or not any("overloaded" in label for label, _ in warnings.lines))
-    assert 1 / FACTOR < ratio(resolved) < FACTOR
+    lines = [] if warnings is None else warnings.lines
+    overloaded = any("overloaded" in label for label, _ in lines)
+    factor = OVERLOADED_FACTOR if overloaded else FACTOR
+    assert 1 / factor < ratio(resolved) < factor
 
 
 @pytest.mark.parametrize("name", [n for n in shipped("scenarios") if n != "redis_bgsave"])
