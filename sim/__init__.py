@@ -5,9 +5,12 @@ instant.
 """
 
 import sys
+from time import time_ns
 
 from sim.moved import Moved
 
 __version__ = "0.1.0"
+BEGAN_NS = time_ns()
+"""When this process began to read the package; a file may have been edited since."""
 
 sys.meta_path.append(Moved)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
+from sim import BEGAN_NS
 from sim.base.cache import CHECKED, VARIABLE, cache_folder, wanted_folder, writable
 from sim.base.link import Compiled
 
@@ -60,6 +61,27 @@ def source_digest(package: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+_PACKAGE = Path(__file__).parents[1]
+_digest = cache(lambda: source_digest(_PACKAGE))
+"""Of the sources, as this process began to compile."""
+
+
+def as_read() -> bool:
+    """Whether the compiled sources are still those that this process has read.
+
+    Else what it compiles is neither the one version nor the other: records lie where the old one
+    has them, say, and functions are the new ones.  Nobody else may get that.
+    """
+    try:
+        newest_ns = max(file.stat().st_mtime_ns for file in compiled_files(_PACKAGE))
+        same = newest_ns <= BEGAN_NS and source_digest(_PACKAGE) == _digest()
+    except OSError:  # a file is gone
+        same = False
+    if not same:
+        _say_once("its source was edited since this began: compiled code is not kept")
+    return same
+
+
 @cache
 def _code_folder() -> str | None:
     """Return where machine code is kept, "" where Numba has been told; ``None``: nowhere.
@@ -79,13 +101,15 @@ def _code_folder() -> str | None:
         return None
     if folder != wanted:
         _say(f"{why}: compiled code goes to {folder}; {VARIABLE} may name another folder")
-    code = folder / source_digest(Path(__file__).parents[1])
+    code = folder / _digest()
     return str(code) if writable(code) else None
 
 
 def _say(what: str) -> None:
     sys.stderr.write(f"cowpool: {what}\n")
 
+
+_say_once = cache(_say)
 
 _made: list[str] = []
 """What was to be compiled so far in this process."""
@@ -125,4 +149,4 @@ def _made_of(function: F, **options: Any) -> F:
     if folder:
         numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]  # made at run time
     how = {"nopython": True, "error_model": "numpy", **options}
-    return cast("F", Compiled(function, how, kept=folder is not None))
+    return cast("F", Compiled(function, how, keep=as_read if folder is not None else None))

@@ -85,6 +85,16 @@ class Entry(CompileResult):
         return []  # nothing that it calls touches objects
 
 
+def is_whole(entry: Any, args: tuple[Any, ...]) -> bool:
+    """Whether an entry is for arguments of these types, and has an address.
+
+    Numba writes code and index one after the other: of two processes that compile for different
+    types, one may find the other's code.  And where it finds no function it calls address 0.
+    """
+    name = entry.fndesc.llvm_cpython_wrapper_name
+    return tuple(entry.signature.args) == args and entry.library.get_pointer_to_function(name) != 0
+
+
 def start_runtime() -> None:
     """Get ready what code needs that makes arrays."""
     rtsys.initialize(cpu_target.target_context)
@@ -210,11 +220,16 @@ class Compiled(CPUDispatcher):
     """A function that compiled code and Python may call."""
 
     def __init__(
-        self, function: Callable[..., Any], options: dict[str, Any], *, kept: bool = False
+        self,
+        function: Callable[..., Any],
+        options: dict[str, Any],
+        *,
+        keep: Callable[[], bool] | None = None,
     ) -> None:
+        """Compile `function`; with `keep`, take code from disk, and put it there if it says so."""
         super().__init__(function, targetoptions=options, pipeline_class=_LoweringCompiler)
         self.entries: dict[tuple[Any, ...], Any] = {}
-        self._kept = kept
+        self._keep = keep
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """Have it lowered for compiled code: once, for 64-bit integers, not for every width."""
@@ -238,16 +253,18 @@ class Compiled(CPUDispatcher):
             args, _ = sigutils.normalize_signature(sig)
             if args not in self.entries:
                 entry = None
-                if self._kept:
+                if self._keep is not None:
                     self.enable_caching()  # which tries to write to its folder
                     entry = self._cache._load_overload(sig, self.targetctx)
-                if entry is not None:
+                if entry is not None and is_whole(entry, args):
                     self._cache_hits[sig] += 1
                 else:
                     self._cache_misses[sig] += 1
                     with _few_collections():
                         entry = _with_room(self._link, args)
-                    self._cache.save_overload(sig, entry)
+                    assert is_whole(entry, args), self.py_func.__name__
+                    if self._keep is not None and self._keep():
+                        self._cache.save_overload(sig, entry)
                 self._insert([a._code for a in args], entry.entry_point, False)
                 self.entries[args] = entry
             return self.entries[args].entry_point

@@ -80,6 +80,24 @@ def test_numbas_own_cache_does_not_notice(folder: Path) -> None:
     assert result(folder, **cache) == (BUCKET, 1)
 
 
+EDITING = """
+import pathlib
+import sim.machine.layout
+edited = pathlib.Path("sim/kernel/work.py")
+edited.write_text(edited.read_text() + "# edited")
+"""
+
+
+def test_what_a_process_makes_of_sources_edited_under_it_is_not_kept(folder: Path) -> None:
+    """It may have read one file before the edit and another behind it."""
+    cache = {"COWPOOL_CACHE_DIR": str(folder / "cache")}
+    value, said = started(folder, EDITING, **cache)
+    assert value.split() == [str(BUCKET), "0"]
+    assert said.count("edited since this began") == 1
+    assert result(folder, **cache) == (BUCKET, 0)
+    assert result(folder, **cache) == (BUCKET, 1)
+
+
 NO_HOME = """
 import pathlib
 def nobody(*_):

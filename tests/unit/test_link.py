@@ -1,10 +1,12 @@
 """What `sim.base.link` relies on in Numba, and what it promises."""
 
+from types import SimpleNamespace
+
 import numba
 import pytest
 from numba.core.compiler import DefaultPassBuilder
 
-from sim.base.link import NEEDLESS, Compiled, Linked, Lowered
+from sim.base.link import NEEDLESS, Compiled, Linked, Lowered, is_whole
 
 pytestmark = pytest.mark.skipif(
     numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT"
@@ -62,6 +64,16 @@ def test_what_only_compiled_code_calls_is_lowered_alone_and_no_machine_code():
         assert isinstance(lowered.library, Lowered)
         (own,) = defined(lowered.library)
         assert name in own
+
+
+def test_an_entry_without_an_address_or_for_other_types_is_not_used():
+    *_, outermost = functions()
+    outermost(10)
+    ((args, entry),) = outermost.entries.items()
+    assert is_whole(entry, args)
+    assert not is_whole(entry, (numba.float64,))
+    nowhere = SimpleNamespace(llvm_cpython_wrapper_name="nowhere")
+    assert not is_whole(entry._replace(fndesc=nowhere), args)
 
 
 def test_every_pass_that_is_left_out_is_one_of_numbas():
