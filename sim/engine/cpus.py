@@ -102,6 +102,11 @@ class Cpus:
         """Take the CPU from its task, if it has one."""
         runqueue.vacate(self._m, cpu, self._clock.now_ns)
 
+    def let_go(self) -> None:
+        """Have tasks that are done leave their CPUs, unless somebody else is to get them."""
+        if self._nobody_comes() and self._words.sched[S_RUNNING] != 0:
+            runqueue.hand_out(self._m, self._clock.now_ns)
+
     # -- what can be asked -------------------------------------------------------------------
 
     def task_on(self, cpu: int) -> Task:
@@ -110,12 +115,11 @@ class Cpus:
 
     def at_rest(self) -> bool:
         """Whether no task has a CPU, waits for one, or waits for its next arrival."""
-        words = self._words
-        if words.sched[S_TIMERS] != 0 or words.clock[K_RUNNABLE] != 0:
-            return False
-        if words.sched[S_RUNNING] != 0:
-            runqueue.hand_out(self._m, self._clock.now_ns)  # tasks that are done leave their CPUs
-        return words.sched[S_RUNNING] == 0
+        return self._nobody_comes() and self._words.sched[S_RUNNING] == 0
+
+    def _nobody_comes(self) -> bool:
+        """Whether no task waits for a CPU, or for its next arrival."""
+        return self._words.sched[S_TIMERS] == 0 and self._words.clock[K_RUNNABLE] == 0
 
     def is_busy(self, task: Task) -> bool:
         """Whether an operation of a task is under way, or its end not yet told."""

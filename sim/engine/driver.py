@@ -98,7 +98,7 @@ class Driver:
             if cpus.declined:
                 cpus.ask_again()
             upcoming_ns = clock.happen(cpus)
-            if upcoming_ns is None or upcoming_ns > horizon_ns or self._at_rest():
+            if upcoming_ns is None or upcoming_ns > horizon_ns or self._come_to_rest():
                 until_ns = horizon_ns
             else:
                 until_ns = upcoming_ns
@@ -147,9 +147,15 @@ class Driver:
                 words.pool[P_PENDING] &= ~flag
                 bell.ring()
 
-    def _at_rest(self) -> bool:
-        """Whether nothing will happen but the kernel's own timers, for which no run goes on."""
-        return self._clock.only_background() and self._cpus.at_rest()
+    def _come_to_rest(self) -> bool:
+        """Have tasks that are done leave their CPUs; return whether nothing will happen now.
+
+        But for the kernel's own timers, for which no run goes on: else all is left as it is.
+        """
+        if not self._clock.only_background():
+            return False
+        self._cpus.let_go()
+        return self._cpus.at_rest()
 
     def _invalid(self, task: Task, cpu: int) -> None:
         m = self._machine.arrays
@@ -159,7 +165,7 @@ class Driver:
         self._signals.kill(task, Signal.BUS_ERROR if bus else Signal.SEGFAULT)
 
     def _end(self, reason: int) -> None:
-        upcoming = self._clock.next_ns() is not None and not self._at_rest()
+        upcoming = self._clock.next_ns() is not None and not self._come_to_rest()
         awaited = upcoming or self._cpus.next_arrival()[0] != NONE
         if reason == burst.REACHED or awaited:
             self.ending = "horizon"

@@ -61,20 +61,29 @@ def folio_lru_list(m: Arrays, pfn: int) -> int:
 
 
 @compiled
-def lruvec_add_folio(m: Arrays, pfn: int) -> None:
-    """Put a folio at the head of the list it belongs on."""
+def list_add(m: Arrays, row: int, pfn: int, before: int, after: int) -> None:
+    """Put a folio between two that are neighbours on a list; NONE is beyond its end."""
     frame = m.frames[pfn]
-    lru = m.lrus[folio_lru_list(m, pfn)]
-    head = int(lru.head)
-    frame.next = head
-    frame.prev = NONE
-    if head == NONE:
+    lru = m.lrus[row]
+    frame.prev = before
+    frame.next = after
+    if before == NONE:
+        lru.head = pfn
+    else:
+        m.frames[before].next = pfn
+    if after == NONE:
         lru.tail = pfn
     else:
-        m.frames[head].prev = pfn
-    lru.head = pfn
+        m.frames[after].prev = pfn
     lru.pages += 1 << int(frame.order)
     frame.bits |= F_LRU
+
+
+@compiled
+def lruvec_add_folio(m: Arrays, pfn: int) -> None:
+    """Put a folio at the head of the list it belongs on."""
+    row = folio_lru_list(m, pfn)
+    list_add(m, row, pfn, NONE, int(m.lrus[row].head))
 
 
 @compiled
@@ -85,17 +94,8 @@ def folio_rotate_reclaimable(m: Arrays, pfn: int) -> None:
         return
     lruvec_del_folio(m, pfn)
     frame.bits &= ~F_ACTIVE
-    lru = m.lrus[folio_lru_list(m, pfn)]
-    tail = int(lru.tail)
-    frame.prev = tail
-    frame.next = NONE
-    if tail == NONE:
-        lru.head = pfn
-    else:
-        m.frames[tail].next = pfn
-    lru.tail = pfn
-    lru.pages += 1 << int(frame.order)
-    frame.bits |= F_LRU
+    row = folio_lru_list(m, pfn)
+    list_add(m, row, pfn, int(m.lrus[row].tail), NONE)
 
 
 @compiled

@@ -151,9 +151,6 @@ Duration = Annotated[
 ]
 """A duration in ns, at least 0."""
 
-Rate = Annotated[float, BeforeValidator(or_nothing(parse_rate)), WithJsonSchema(RATE_SCHEMA)]
-"""A rate per second, at least 0."""
-
 ByteRate = Annotated[
     float, BeforeValidator(or_nothing(parse_byte_rate)), WithJsonSchema(BYTE_RATE_SCHEMA)
 ]
