@@ -17,6 +17,7 @@ from sim.base.units import PAGE_BYTES, S
 from sim.engine.waits import WaitList
 from sim.kernel.files.requests import arrived, is_thrashing, is_under_way, written
 from sim.machine.layout import NONE, PENDING_QUEUE, PENDING_READS, PENDING_ROOM, ROOT
+from sim.machine.words import O_WAIT_FILE, O_WAIT_INDEX, O_WORDS, P_PENDING, P_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,6 +101,8 @@ class Devices:
         released: Callable[[], None],
     ) -> None:
         self._machine = machine
+        self._words = machine.arrays.words
+        self._largest = max(1, int(machine.arrays.config[0].largest_read))
         self._cpus = cpus
         self._pressure = pressure
         self._waiting: dict[tuple[int, int], WaitList] = {}  # by file and page
@@ -114,26 +117,24 @@ class Devices:
 
     def take_requests(self) -> None:
         """Take over the requests that the step just made has left in `m.requests`."""
-        m = self._machine.arrays
-        pool = m.pool[0]
-        largest = max(1, int(m.config[0].largest_read))
-        for request in m.requests[: int(pool.requests)]:
-            device = self._devices[int(request.bdev)]
-            file, first, end = int(request.file), int(request.first), int(request.end)
-            for start in range(first, end, largest):
-                until = min(end, start + largest)
-                device.submit(file, start, until, writes=bool(request.write))
-        pool.requests = 0
-        pool.pending &= ~PENDING_READS
+        pool = self._words.pool
+        requests = self._machine.arrays.requests[: pool[P_REQUESTS]]
+        for bdev, file, first, end, write in requests.tolist():
+            for start in range(first, end, self._largest):
+                until = min(end, start + self._largest)
+                self._devices[bdev].submit(file, start, until, writes=bool(write))
+        pool[P_REQUESTS] = 0
+        pool[P_PENDING] &= ~PENDING_READS
 
     def refused(self, task: Task, cpu: int) -> None:
         """Block `task`, on `cpu`, until its page is present, or all it waits for is written."""
         m = self._machine.arrays
-        o = m.operations[task.row]
-        file, _ = awaited = int(o.wait_file), int(o.wait_index)
+        operation = task.row * O_WORDS
+        file = self._words.operations[operation + O_WAIT_FILE]
+        awaited = file, self._words.operations[operation + O_WAIT_INDEX]
         if awaited not in self._waiting:
             self._waiting[awaited] = WaitList(self._cpus, pressure=self._pressure)
-        name = self._devices[int(m.files[file].bdev)].spec.name
+        name = self._devices[int(m.files["bdev"][file])].spec.name
         stalled = is_thrashing(m, *awaited)
         self._waiting[awaited].park(task, cpu, f"a page from {name}", stalled=stalled)
         self._turns[task.pid] = self._parked
@@ -163,9 +164,10 @@ class Devices:
                 self._throttled.wake(task)
         m = self._machine.arrays
         come: list[tuple[int, Task, WaitList]] = []
-        for page in pages:
-            if (file, page) in self._waiting and not is_under_way(m, file, page):
-                waiting = self._waiting.pop((file, page))
+        awaited = [key for key in self._waiting if key[0] == file and key[1] in pages]
+        for key in awaited:
+            if not is_under_way(m, *key):
+                waiting = self._waiting.pop(key)
                 come += [(self._turns.pop(task.pid), task, waiting) for task in waiting]
         for _, task, waiting in sorted(come, key=itemgetter(0)):
             waiting.wake(task)

@@ -36,6 +36,8 @@ O_OVER: Final = O_COLUMNS["over"]
 O_OP: Final = O_COLUMNS["op"]
 O_REFUSED_BY: Final = O_COLUMNS["refused_by"]
 O_RESULT: Final = O_COLUMNS["result"]
+O_WAIT_FILE: Final = O_COLUMNS["wait_file"]
+O_WAIT_INDEX: Final = O_COLUMNS["wait_index"]
 
 C_WORDS: Final = len(_C)
 C_SLICE_END_NS: Final = _C["slice_end_ns"]
@@ -52,6 +54,7 @@ E_WEIGHT: Final = _E["weight"]
 
 P_FREE: Final = _P["free"]
 P_PENDING: Final = _P["pending"]
+P_REQUESTS: Final = _P["requests"]
 
 K_DUE_NS: Final = _K["due_ns"]
 K_RUNNABLE: Final = _K["runnable"]
