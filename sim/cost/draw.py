@@ -6,7 +6,7 @@ Where the knots of a table lie is told in `sim.cost.quantiles`.
 from sim.base.jit import inlined
 from sim.machine.draw import draw
 from sim.machine.layout import N_QUANTILES, Arrays
-from sim.machine.work import ACCESS, PAGE_STOLEN, RECLAIM_PAGE
+from sim.machine.work import ACCESS
 
 _COARSE = 240
 _LAST_LEVEL = N_QUANTILES - 257
@@ -43,13 +43,11 @@ def price_at_ps(m: Arrays, line: int, bits: int) -> int:
 def settle(m: Arrays, task: int) -> int:
     """Price the receipt of the step just done, book it, and return its total in ps.
 
-    The part that is not the access itself is left in ``clock.fault_ps``, that of reclaim in
-    ``clock.reclaim_ps``.
+    The part that is not the access itself is left in ``clock.fault_ps``.
     """
     clock = m.clock[0]
     total = 0
     extra = 0
-    reclaim = 0
     for i in range(int(clock.lines)):
         line = int(m.receipt[i, 0])
         units = int(m.receipt[i, 1])
@@ -62,8 +60,5 @@ def settle(m: Arrays, task: int) -> int:
         total += ps
         if line != ACCESS:
             extra += ps
-        if line in (RECLAIM_PAGE, PAGE_STOLEN):
-            reclaim += ps
     clock.fault_ps = extra
-    clock.reclaim_ps = reclaim
     return total

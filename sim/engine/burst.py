@@ -26,7 +26,16 @@ from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
 from sim.kernel.reclaim.memcg import LATER, ROOM, make_room
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
-from sim.kernel.work import BEGUN, DONE, MORE, NO_ROOM_YET, SHORT, UNDER_WAY, note
+from sim.kernel.work import (
+    BEGUN,
+    DONE,
+    MORE,
+    NO_ROOM_YET,
+    SHORT,
+    UNDER_WAY,
+    note,
+    reclaim_cost_ps,
+)
 from sim.machine.layout import (
     FOREVER,
     NONE,
@@ -142,6 +151,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     if clock.flush_space != 0:
         tlb_finish_mmu(m)
     if status > DONE:
+        clock.reclaims = 0
         return makes_room(m, cpu, task) if status == SHORT else status
     if clock.kind == BEGUN:
         extra_ns = 0  # the access is still to come
@@ -151,8 +161,8 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
             observe_waited(m, task, start, start + ns)
         else:
             observe(m, int(clock.kind), int((clock.fault_ps + 500) // 1000))
-    if clock.reclaim_ps > 0:
-        record_reclaim(m, cpu, min(ns, clock.reclaim_ps // 1000))
+    if clock.reclaims != 0:
+        reclaimed(m, cpu, ns)
     c.next_ns = start + ns
     c.busy_ns += ns
     c.steps += 1
@@ -166,6 +176,16 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
 
 
 @compiled
+def reclaimed(m: Arrays, cpu: int, step_ns: int) -> None:
+    """Record the part of a step of `step_ns` in which memory was reclaimed."""
+    clock = m.clock[0]
+    clock.reclaims = 0
+    ps = reclaim_cost_ps(m) - int(clock.reclaim_from_ps)
+    if ps > 0:
+        record_reclaim(m, cpu, min(step_ns, ps // 1000))
+
+
+@compiled
 def makes_room(m: Arrays, cpu: int, task: int) -> int:
     """Spend a step on making room for one that was refused for want of memory; return its status.
 
@@ -173,6 +193,7 @@ def makes_room(m: Arrays, cpu: int, task: int) -> int:
     """
     m.clock[0].lines = 0
     room = make_room(m, cpu, task)
+    m.clock[0].reclaims = 0
     if room != ROOM:
         return NO_ROOM_YET if room == LATER else SHORT
     c = m.cpus[cpu]

@@ -231,6 +231,7 @@ def step(m: Arrays, cpu: int, task: int) -> int:
     clock = m.clock[0]
     clock.lines = 0
     clock.kind = -1
+    clock.reclaims = 0
     act_for(m, cpu, task)
     is_access = m.operations[task].op == OP_ACCESS
     status = access_step(m, cpu, task) if is_access else call_step(m, cpu, task)

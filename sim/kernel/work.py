@@ -7,6 +7,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.machine.layout import RECEIPT_LINES, Arrays
+from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE
 
 # --- how a step ended ---------------------------------------------------------------------
 MORE: Final = 0
@@ -78,6 +79,23 @@ def note(m: Arrays, line: int, units: int) -> None:
     m.receipt[at, 0] = line
     m.receipt[at, 1] = units
     clock.lines = at + 1
+
+
+@compiled
+def reclaim_cost_ps(m: Arrays) -> int:
+    """Return what reclaim has cost so far."""
+    return int(m.spent_ps[RECLAIM_PAGE, 1] + m.spent_ps[PAGE_STOLEN, 1])
+
+
+@compiled
+def note_reclaim(m: Arrays, scanned: int, stolen: int) -> None:
+    """Add pages that reclaim has looked at, and those that it has taken, to the receipt."""
+    clock = m.clock[0]
+    if clock.reclaims == 0:
+        clock.reclaims = 1
+        clock.reclaim_from_ps = reclaim_cost_ps(m)
+    note(m, RECLAIM_PAGE, scanned)
+    note(m, PAGE_STOLEN, stolen)
 
 
 @inlined

@@ -229,6 +229,7 @@ def charge(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
     group this is one addition.
     """
     m.charged[ROOT, kind] += pages
+    m.pool[0].used += pages
     if m.cpus[cpu].group != ROOT:
         charge_group(m, cpu, pfn, kind, pages)
 
@@ -246,6 +247,7 @@ def charge_group(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
 def uncharge(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
     """Take back what `charge` has done for `pages` frames of one group, from `pfn` on."""
     m.charged[ROOT, kind] -= pages
+    m.pool[0].used -= pages
     if m.frames[pfn].group != ROOT:
         uncharge_group(m, cpu, pfn, kind, pages)
 

@@ -38,6 +38,7 @@ def set_aside(m: Arrays, wanted: int) -> int:
                 m.frames[at].bits = F_HUGETLB
                 m.frames[at].mapping = NONE
             pool.nr_huge_pages += 1
+            pool.used += HUGE_PAGES
             enqueue_huge(m, pfn)
     return int(pool.nr_huge_pages)
 

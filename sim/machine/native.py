@@ -10,6 +10,10 @@ No index is checked or wrapped, unless ``COWPOOL_CHECK=indices`` says so (`sim.b
 then an index that is negative or too large raises `IndexError`, in compiled code too.  What is
 handed around for an array is then the address of its row in the table, which has its length as
 well.
+
+The compiler sees addresses, and would have to take any write for one to whatever it has read.  So
+each read and write is marked with what it is of (LLVM's type-based alias analysis): a field of a
+record, the numbers of an array, or the table itself, which compiled code never changes.
 """
 
 import operator
@@ -30,6 +34,7 @@ from numba.core.typing.templates import (
 from numba.extending import (
     NativeValue,
     lower_getattr_generic,
+    lower_setattr_generic,
     models,
     register_model,
     unbox,
@@ -40,16 +45,27 @@ from sim.base.cache import CHECKED
 from sim.machine.layout import COLUMNS, MACHINES, Arrays
 
 
+class RowType(types.Record):
+    """A record of one of the machine's arrays."""
+
+    def __init__(self, column: str, record: Any) -> None:
+        fields = [(name, field._asdict()) for name, field in record.fields.items()]
+        super().__init__(fields, record.size, record.aligned)
+        self.column = column
+        self.name = f"Row({column})"
+
+
 class RowsType(types.Type):
     """An array of records or integers, known by the address of its first element."""
 
     def __init__(self, column: str, dtype: np.dtype[Any], inner: tuple[int, ...]) -> None:
         self.column = column
         self.element = numpy_support.from_dtype(dtype)
+        if isinstance(self.element, types.Record):
+            self.element = RowType(column, self.element)
         self.item_bytes = dtype.itemsize
         self.inner = inner
-        which = f", {column}" if CHECKED else ""  # code for equal elements is the same otherwise
-        super().__init__(name=f"Rows({self.element}, {inner}{which})")
+        super().__init__(name=f"Rows({column}, {self.element}, {inner})")
 
 
 class ArraysType(types.Type):
@@ -69,6 +85,9 @@ _ORDER = {name: number for number, name in enumerate(COLUMNS)}
 class _RowsModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, ir.IntType(64))
+
+
+register_model(RowType)(models.RecordModel)
 
 
 @register_model(ArraysType)
@@ -117,13 +136,44 @@ class _ArraysAttributes(AttributeTemplate):
         return ROWS.get(attr)
 
 
+def _marked(builder: Any, access: Any, what: str) -> Any:
+    """Return a load or store, marked as one of `what`: it is none of anything else."""
+    module = builder.module
+    kind = module.add_metadata((what, module.add_metadata(("cowpool",)), ir.IntType(64)(0)))
+    access.set_metadata("tbaa", module.add_metadata((kind, kind, ir.IntType(64)(0))))
+    return access
+
+
+def _field(context: Any, builder: Any, row: Any, address: Any, name: str) -> tuple[Any, int]:
+    """Return the address of a field of a record, and how it is aligned."""
+    kind = context.get_data_type(row.typeof(name))
+    place = cgutils.get_record_member(builder, address, row.offset(name), kind)
+    return place, context.get_abi_alignment(kind)
+
+
+@lower_getattr_generic(RowType)
+def _lower_get_field(context: Any, builder: Any, row: Any, address: Any, name: str) -> Any:
+    place, align = _field(context, builder, row, address, name)
+    return _marked(builder, builder.load(place, align=align), f"{row.column}.{name}")
+
+
+@lower_setattr_generic(RowType)
+def _lower_set_field(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
+    row, given = sig.args
+    place, align = _field(context, builder, row, args[0], name)
+    value = context.cast(builder, args[1], given, row.typeof(name))
+    _marked(builder, builder.store(value, place, align=align), f"{row.column}.{name}")
+
+
 @lower_getattr_generic(ArraysType)
 def _lower_rows(context: Any, builder: Any, typ: Any, value: Any, attr: str) -> Any:
     word = ir.IntType(64)
     if CHECKED:
         return builder.add(value, word(_ORDER[attr] * 2 * _WORD_BYTES))
     table = builder.inttoptr(value, word.as_pointer())
-    return builder.load(builder.gep(table, [word(_ORDER[attr] * 2)]))
+    base = builder.load(builder.gep(table, [word(_ORDER[attr] * 2)]))
+    base.set_metadata("invariant.load", builder.module.add_metadata(()))
+    return _marked(builder, base, "table")
 
 
 def _signature(rows: RowsType, index: Any, *rest: Any) -> Any:
@@ -194,7 +244,7 @@ def _lower_getitem(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     kind = context.get_value_type(rows.element)
     if isinstance(rows.element, types.Record):
         return builder.inttoptr(address, kind)
-    return builder.load(builder.inttoptr(address, kind.as_pointer()))
+    return _marked(builder, builder.load(builder.inttoptr(address, kind.as_pointer())), rows.column)
 
 
 @lower_builtin(operator.setitem, RowsType, types.Any, types.Any)
@@ -202,7 +252,8 @@ def _lower_setitem(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     rows = sig.args[0]
     address = _address(context, builder, rows, args[0], sig.args[1], args[1])
     kind = context.get_value_type(rows.element)
-    builder.store(args[2], builder.inttoptr(address, kind.as_pointer()))
+    store = builder.store(args[2], builder.inttoptr(address, kind.as_pointer()))
+    _marked(builder, store, rows.column)
     return context.get_dummy_value()
 
 
@@ -228,6 +279,26 @@ def _lower_prefetch(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     write, keep, data = flag(1), flag(3), flag(1)
     builder.call(fetch, [builder.inttoptr(address, byte), write, keep, data])
     return context.get_dummy_value()
+
+
+def fls64(value: Any) -> int:
+    """Return the number of the highest bit set in `value`, from 1 on; 0 for 0.
+
+    >>> fls64(0), fls64(1), fls64(255)
+    (0, 1, 8)
+    """
+    return int(value).bit_length()
+
+
+@infer_global(fls64)
+class _Fls64(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(types.int64, types.int64)
+
+
+@lower_builtin(fls64, types.int64)
+def _lower_fls64(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.sub(ir.IntType(64)(64), builder.ctlz(args[0], ir.IntType(1)(0)))
 
 
 Compiled = Callable[..., Any]

@@ -8,6 +8,7 @@ from typing import Final
 
 from sim.base.jit import inlined
 from sim.machine.layout import Arrays
+from sim.machine.native import fls64
 from sim.machine.work import N_LINES
 
 REQUEST: Final = N_LINES
@@ -24,14 +25,7 @@ SUM_LIMIT: Final = 1 << _SUM_BITS
 @inlined
 def bucket(value: int) -> int:
     """Return the bucket of a value from 0 to 2**63 - 1."""
-    shift = 0
-    rest = value >> 7
-    for step in (32, 16, 8, 4, 2, 1):
-        if rest >> step > 0:
-            rest >>= step
-            shift += step
-    if rest > 0:
-        shift += 1
+    shift = fls64(value >> 7)
     return (shift << 6) + (value >> shift)
 
 

@@ -164,21 +164,14 @@ def follow_peaks(m: Arrays) -> None:
     """Take note of a new peak of memory in use, with its parts, and of a new low of free pages."""
     pool = m.pool[0]
     peak = m.peak[0]
-    anon = m.charged[ROOT, KIND_ANON]
-    cache = m.charged[ROOT, KIND_FILE]
-    shared = m.charged[ROOT, KIND_SHMEM]
-    table = m.charged[ROOT, KIND_TABLE]
-    stack = m.charged[ROOT, KIND_STACK]
-    hugetlb = HUGE_PAGES * pool.nr_huge_pages
-    used = anon + cache + shared + table + stack + hugetlb
-    if used > peak.total:
-        peak.total = used
+    if pool.used > peak.total:
+        peak.total = pool.used
         peak.cow_copies = pool.cow_copies
-        peak.data = anon - pool.cow_copies
-        peak.page_tables = table
-        peak.kernel_stacks = stack
-        peak.page_cache = cache
-        peak.shared_memory = shared
-        peak.hugetlb = hugetlb
+        peak.data = m.charged[ROOT, KIND_ANON] - pool.cow_copies
+        peak.page_tables = m.charged[ROOT, KIND_TABLE]
+        peak.kernel_stacks = m.charged[ROOT, KIND_STACK]
+        peak.page_cache = m.charged[ROOT, KIND_FILE]
+        peak.shared_memory = m.charged[ROOT, KIND_SHMEM]
+        peak.hugetlb = HUGE_PAGES * pool.nr_huge_pages
     if pool.free < m.clock[0].free_min:
         m.clock[0].free_min = pool.free

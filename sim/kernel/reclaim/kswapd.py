@@ -8,10 +8,9 @@ looked at without their reserves for others (`lowmem_reserve`).
 
 from sim.base.jit import compiled
 from sim.kernel.reclaim.vmscan import DEF_PRIORITY, SWAP_CLUSTER_MAX, shrink_node
-from sim.kernel.work import DONE, MORE, note
+from sim.kernel.work import DONE, MORE, note_reclaim
 from sim.machine.layout import ROOT, Arrays
 from sim.machine.pool import any_zone_has
-from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE
 
 
 @compiled
@@ -30,8 +29,7 @@ def kswapd_step(m: Arrays, cpu: int, task: int) -> int:
     scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
     scan.priority = DEF_PRIORITY - o.at
     shrink_node(m, cpu)
-    note(m, RECLAIM_PAGE, int(scan.scanned))
-    note(m, PAGE_STOLEN, int(scan.reclaimed))
+    note_reclaim(m, int(scan.scanned), int(scan.reclaimed))
     o.result += scan.reclaimed
     if scan.reclaimed > 0:
         return MORE

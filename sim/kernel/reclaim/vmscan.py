@@ -25,7 +25,7 @@ from sim.kernel.files.cache import uncache_page
 from sim.kernel.files.dirty import wake_flusher
 from sim.kernel.reclaim.workingset import workingset_eviction
 from sim.kernel.rmap import folio_referenced, try_to_unmap
-from sim.kernel.work import note
+from sim.kernel.work import note_reclaim
 from sim.machine.cached import find_page, reclaim_node
 from sim.machine.layout import (
     F_ACTIVE,
@@ -52,7 +52,6 @@ from sim.machine.lru import (
     workingset_age_nonresident,
 )
 from sim.machine.rules.pressure import R_FULL_WALK
-from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE
 
 SWAP_CLUSTER_MAX: Final = 32
 """Pages of a list that are looked at together; and that a reclaim wants at least."""
@@ -83,8 +82,7 @@ def shrink_group(m: Arrays, cpu: int, group: int, pages: int) -> int:
     scan.reclaimed = scan.scanned = 0
     scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
     do_try_to_free_pages(m, cpu)
-    note(m, RECLAIM_PAGE, int(scan.scanned))
-    note(m, PAGE_STOLEN, int(scan.reclaimed))
+    note_reclaim(m, int(scan.scanned), int(scan.reclaimed))
     return int(scan.reclaimed)
 
 

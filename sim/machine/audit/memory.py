@@ -248,6 +248,11 @@ def audit_groups(m: Arrays, charged: NDArray[np.int64]) -> tuple[int, int]:
                 charged[int(g.parent), N_KINDS] += m.stocks[at].pages
         if g.usage != usage or g.peak < usage:
             return 14, group
+    frames = HUGE_PAGES * m.pool[0].nr_huge_pages
+    for kind in range(N_KINDS):
+        frames += charged[ROOT, kind]
+    if frames != m.pool[0].used:
+        return 14, ROOT
     return OK, 0
 
 

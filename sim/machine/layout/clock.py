@@ -29,7 +29,8 @@ CLOCK = np.dtype(
             "lines",
             "kind",  # fault kind of this step, or NONE
             "fault_ps",
-            "reclaim_ps",
+            "reclaims",  # 1 if memory was reclaimed in this step
+            "reclaim_from_ps",  # what reclaim had cost before it
             "flush_space",  # an address space that is due a flush when it ends, or 0
         )
     ]

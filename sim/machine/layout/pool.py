@@ -43,6 +43,7 @@ POOL = np.dtype(
     [
         (name, "i8")
         for name in (
+            "used",  # frames charged to anybody, and those of huge pages set aside
             "free",  # buddy lists of all zones: MemFree without the per-CPU lists
             "reserved",  # frames promised to forks under the `wait` policy
             "pending",  # what there is for the engine to see to, as PENDING_ bits
