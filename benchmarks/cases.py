@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 
-from sim.base.units import GIB, PAGE_BYTES, S
+from sim.base.units import GIB, MIB, PAGE_BYTES, S
 from sim.engine.build import Simulation
 from sim.engine.run import build_simulation
 from sim.engine.verbs.process import Process
@@ -15,6 +15,8 @@ from sim.program.patterns import Every, Listed, Uniform
 from sim.scenario.resolve import open_scenario
 
 FAMILY_BYTES = 4 * GIB
+GROUP = "box"
+FILES = 16
 
 
 @dataclass
@@ -30,13 +32,16 @@ class Timed:
         return self.faults / self.seconds
 
 
-def system_of(memory_bytes: int, cpus: int) -> Simulation:
-    """Return a machine with the generic host's heavy-tailed prices, and nothing on it."""
+def system_of(memory_bytes: int, cpus: int, group_bytes: int | None = None) -> Simulation:
+    """Return a machine with the generic host's heavy-tailed prices, and nothing on it.
+
+    It has a control group with a limit of `group_bytes`, if that is said.
+    """
     source = open_scenario("steps_demo")
-    resolved = source.resolved(
-        {"host.memory": f"{memory_bytes} B", "host.cpus": cpus, "run.horizon": "3600 s"}
-    )
-    return build_simulation(resolved, seed=1)
+    how = {"host.memory": f"{memory_bytes} B", "host.cpus": cpus, "run.horizon": "3600 s"}
+    if group_bytes is not None:
+        how[f"groups.{GROUP}.memory_max"] = f"{group_bytes} B"
+    return build_simulation(source.resolved(how), seed=1)
 
 
 def play(simulation: Simulation, program: Callable[[Process], Generator[Any, Any, Any]]) -> None:
@@ -172,4 +177,42 @@ def paced(simulation: Simulation) -> Timed:
         timed.faults = task.faults("zero_fill")
 
     play(simulation, program)
+    return timed
+
+
+def at_the_watermark(simulation: Simulation) -> Timed:
+    """Fill 3 GiB of a machine of 4 GiB whose memory is full of files that were read.
+
+    Each frame has to be reclaimed: by kswapd on the second CPU, or by the task itself.
+    """
+    timed = Timed()
+
+    def program(task: Process) -> Generator[Any, Any, None]:
+        yield from task.pread("old", FAMILY_BYTES // PAGE_BYTES)
+        data = yield from task.mmap(3 * GIB)
+        started = process_time()
+        yield from task.write(data)
+        timed.seconds = process_time() - started
+        timed.faults = task.faults("zero_fill")
+
+    play(simulation, program)
+    return timed
+
+
+def streaming(simulation: Simulation) -> Timed:
+    """Read 16 files of 4 GiB once each, 1 MiB a call; counts pages."""
+    timed = Timed()
+    call_pages, file_pages = MIB // PAGE_BYTES, FAMILY_BYTES // PAGE_BYTES
+
+    def program(task: Process) -> Generator[Any, Any, None]:
+        started = process_time()
+        for number in range(FILES):
+            yield from task.pread(f"file{number}", 1, file_pages - 1)  # which makes it
+            for first in range(0, file_pages, call_pages):
+                yield from task.pread(f"file{number}", call_pages, first)
+        timed.seconds = process_time() - started
+        timed.faults = FILES * file_pages
+
+    simulation.add("bench", program, image_pages=2, stack_pages=64, group=GROUP)
+    simulation.run()
     return timed

@@ -130,10 +130,10 @@ def switches(n: int, *, cpus: int, scheduler: Scheduler = SCHEDULERS["round_robi
     return cost._replace(units=document["metrics"]["context_switches"])
 
 
-def processes(n: int, *, cpus: int) -> Cost:
+def processes(n: int, *, cpus: int, scheduler: Scheduler = SCHEDULERS["round_robin"]) -> Cost:
     """Let `n` processes compute for 100 ms each, all at once."""
     programs = {f"p{number}": computing(100 * MS) for number in range(n)}
-    return ran(programs, cpus=cpus, pages=20 * n + 4_000, units=n)[0]
+    return ran(programs, cpus=cpus, pages=20 * n + 4_000, scheduler=scheduler, units=n)[0]
 
 
 def forks(n: int) -> Cost:

@@ -69,6 +69,12 @@ def tell(what: str, unit_s: float, timeout_s: float, more: str = "") -> None:
             40_000,
         ),
         ("a process of 100 ms on 4 CPUs", partial(cases.processes, cpus=4), 1_000, 10_000),
+        (
+            "a process of 100 ms on 4 CPUs, eevdf",
+            partial(cases.processes, cpus=4, scheduler=SCHEDULERS["eevdf"]),
+            1_000,
+            10_000,
+        ),
         ("a process of 100 ms on 64 CPUs", partial(cases.processes, cpus=64), 1_000, 10_000),
         ("fork, exec and exit", cases.forks, 1_000, 10_000),
         ("a killed worker of prefork_web replaced", cases.restarts, 1_000, 4_700),

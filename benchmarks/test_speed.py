@@ -105,6 +105,30 @@ def test_whole_operations(case: Callable[..., cases.Timed], what: str, benchmark
     LINES.append(f"{what}: {spread([1000 * s for s in seconds], '{:.0f}')} ms")
 
 
+@pytest.mark.parametrize(
+    ("case", "machine", "what"),
+    [
+        (cases.at_the_watermark, (4 * GIB, 2), "faults at the watermark, memory full of files"),
+        (cases.streaming, (8 * GIB, 2, 4 * GIB), "64 GiB of files streamed in a group of 4 GiB"),
+    ],
+)
+def test_under_pressure(
+    case: Callable[..., cases.Timed], machine: tuple[int, ...], what: str, benchmark: Any
+) -> None:
+    """Measure what needs memory that has to be reclaimed first, in CPU time."""
+    case(cases.system_of(*machine))
+    found: list[cases.Timed] = []
+    benchmark.pedantic(
+        lambda system: found.append(case(system)),
+        setup=lambda: ((cases.system_of(*machine),), {}),
+        rounds=3,
+        iterations=1,
+    )
+    rates = spread([timed.per_second / 1e6 for timed in found], "{:.2f}")
+    seconds = spread([timed.seconds for timed in found], "{:.2f}")
+    LINES.append(f"{what}: {rates} million pages/s, {seconds} s")
+
+
 def test_a_large_process(benchmark: Any) -> None:
     """Fill 64 GiB, fork, write a tenth: time and peak memory, in a process of its own."""
     code = "import cases, resource; t = cases.big_fork(cases.system_of(80 * cases.GIB, 2)); "
