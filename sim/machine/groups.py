@@ -308,12 +308,11 @@ def settle_slab(m: Arrays, cpu: int, group: int) -> None:
     """Charge a group for the whole pages that its kernel objects take; nothing refuses that.
 
     They come out of the stock, as frames do.  What is freed of a page stays at hand (`obj_stock`):
-    a page goes back when more than one is.
+    when more than a page is, one goes back (`refill_obj_stock`).
     """
     g = m.groups[group]
-    more = -(-int(g.slab) // 4096) - int(g.slab_pages)
-    if more < 0:
-        more += 1  # the page at hand
+    at_hand = int(g.slab_pages) * 4096 - int(g.slab)
+    more = -(at_hand // 4096) if at_hand < 0 else -(max(0, at_hand - 1) // 4096)
     if more == 0:
         return
     g.slab_pages += more

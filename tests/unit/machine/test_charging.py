@@ -171,6 +171,21 @@ def test_kernel_objects_are_charged_by_whole_pages_and_go_back_into_the_stock() 
     assert (int(m.groups[group].slab_pages), stocked(m, 0, group)) == (1, 63)  # one is at hand
 
 
+def test_what_is_freed_goes_back_once_more_than_a_page_is_at_hand() -> None:
+    made, m, task = machine()
+    group = made.new_group()
+    charge_to(m, 0, group)
+    secure_charge(m, 0, task, 1)
+    count_slab(m, group, 4097)
+    settle_slab(m, 0, group)
+    count_slab(m, group, -1)
+    settle_slab(m, 0, group)
+    assert int(m.groups[group].slab_pages) == 2, "just a page is at hand"
+    count_slab(m, group, -1)
+    settle_slab(m, 0, group)
+    assert int(m.groups[group].slab_pages) == 1
+
+
 def test_an_event_counts_for_all_groups_around() -> None:
     made, m, _ = machine()
     outer = made.new_group()
