@@ -12,33 +12,72 @@ if TYPE_CHECKING:
 
 _MOST_KILLS: Final = 5
 _EVENTS: Final = ("max", "oom", "oom_kill")
+_PROTECTIONS: Final = ("low", "min")
 
 
-def table_of_groups(groups: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return what each group held at the end and at most, its limit, and what it met.
+def tables_of_groups(groups: Mapping[str, Mapping[str, Any]]) -> tuple[Table, Table]:
+    """Return what each group held at the end and at most, beside its limits; and what it met.
 
-    The working set is told where it is not all of it, and pressure where there was any.
+    What no group has set is left out; so is the working set where it is all of what a group holds,
+    and pressure where there was none.
     """
+    return _memory(groups), _met(groups)
+
+
+def _memory(groups: Mapping[str, Mapping[str, Any]]) -> Table:
+    limits = [
+        name
+        for name in ("max", "high", *_PROTECTIONS)
+        if name == "max" or any(group[f"{name}_bytes"] != _unset(name) for group in groups.values())
+    ]
     sizes = ["current", "peak"]
     if any(group["inactive_file_bytes"] for group in groups.values()):
         sizes.append("working_set")
-    stalled = any(group["psi_memory_some"] for group in groups.values())
-    headings = [name.replace("_", " ") for name in sizes]
-    headings += [f"{name} events" for name in _EVENTS]
-    table = Table(("group", "limit", *headings, *(["pressure: some, full"] if stalled else [])))
+    table = Table(("group", *limits, *(name.replace("_", " ") for name in sizes)))
     for name, group in groups.items():
-        limit = group["max_bytes"]
-        shares = (f"{group[f'psi_memory_{how}']:.2%}" for how in ("some", "full"))
+        told = (group[f"{limit}_bytes"] for limit in limits)
         table.rows.append(
             (
-                name if group["parent"] is None else f"{group['parent']}/{name}",
-                "max" if limit is None else format_bytes(limit),
+                _named(name, group),
+                *("max" if size_bytes is None else format_bytes(size_bytes) for size_bytes in told),
                 *(format_bytes(group[f"{size}_bytes"]) for size in sizes),
-                *(f"{group['events'][event]:,}" for event in _EVENTS),
+            )
+        )
+    return table
+
+
+def _met(groups: Mapping[str, Mapping[str, Any]]) -> Table:
+    events = [
+        name
+        for name in ("low", "high", *_EVENTS)
+        if name in _EVENTS or any(group["events"][name] for group in groups.values())
+    ]
+    slept = any(group["high_sleeps"] for group in groups.values())
+    stalled = any(group["psi_memory_some"] for group in groups.values())
+    headings = ["sleeps: times, in all"] if slept else []
+    headings += ["pressure: some, full"] if stalled else []
+    table = Table(("events in group", *events, *headings))
+    for name, group in groups.items():
+        shares = (f"{group[f'psi_memory_{how}']:.2%}" for how in ("some", "full"))
+        sleeps = f"{group['high_sleeps']:,}, {format_duration(group['high_slept_ns'])}"
+        table.rows.append(
+            (
+                _named(name, group),
+                *(f"{group['events'][event]:,}" for event in events),
+                *([sleeps] if slept else []),
                 *([", ".join(shares)] if stalled else []),
             )
         )
     return table
+
+
+def _named(name: str, group: Mapping[str, Any]) -> str:
+    return name if group["parent"] is None else f"{group['parent']}/{name}"
+
+
+def _unset(limit: str) -> int | None:
+    """Return what a limit is where nothing was said of it."""
+    return 0 if limit in _PROTECTIONS else None
 
 
 def lines_of_kills(kills: Sequence[Mapping[str, Any]]) -> list[str]:

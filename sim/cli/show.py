@@ -12,7 +12,7 @@ from rich.text import Text
 from sim.base.text import printable
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.cli.answering import answer_of, done_in
-from sim.cli.groups import lines_of_kills, table_of_groups
+from sim.cli.groups import lines_of_kills, tables_of_groups
 from sim.cli.sparkline import lines_over_time
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
@@ -113,7 +113,8 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         page.say(over_time[0])
         page.lines(over_time[1:])
     if document.get("groups"):
-        page.table(table_of_groups(document["groups"]).lines(page.width))
+        for table in tables_of_groups(document["groups"]):
+            page.table(table.lines(page.width))
     if document.get("kills"):
         page.lines([""])
         for line in lines_of_kills(document["kills"]):

@@ -32,6 +32,7 @@ from sim.engine.shortage import Ladder, Ladders, MemoryWaits, Rung, Scope
 from sim.engine.signals import Signals
 from sim.engine.system import System
 from sim.engine.table import TaskTable
+from sim.engine.throttle import Throttle
 from sim.engine.verbs.process import Process
 from sim.machine.groups import is_within
 from sim.machine.layout import FOREVER, N_QUANTILES, ROOT
@@ -128,18 +129,19 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     shortage = Ladders(machine, {ROOT: Ladder([last]), **of_groups})
     signals.heard.append(shortage.interrupted)
     devices = Devices(machine, clock, cpus, pressure, spec.devices, shortage.released)
+    throttle = Throttle(machine, clock, cpus, pressure)
     kswapd, flusher = Bell(clock), Bell(clock)
     driver = Driver(
-        machine, clock, table, cpus, devices, LockQueue(machine, table, cpus), shortage, kswapd,
-        flusher, signals, evidence, burst_steps=spec.burst_steps, horizon_ns=spec.horizon_ns,
-        check=spec.check,
+        machine, clock, table, cpus, devices, LockQueue(machine, table, cpus), shortage, throttle,
+        kswapd, flusher, signals, evidence, burst_steps=spec.burst_steps,
+        horizon_ns=spec.horizon_ns, check=spec.check,
     )  # fmt: skip
     lives = Lives(machine, clock, table, figures, evidence, signals, shortage)
     files = FileNames(machine)
     return System(
         machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, names,
-        log, kswapd, flusher, devices, ListStore(machine), files, Shelf(machine, files.row),
-        lives, driver,
+        log, kswapd, flusher, devices, throttle, ListStore(machine), files,
+        Shelf(machine, files.row), lives, driver,
     )  # fmt: skip
 
 

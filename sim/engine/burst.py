@@ -23,6 +23,7 @@ from sim.engine.runqueue import (
 from sim.engine.timers import arrival_ns, first_due_ns
 from sim.kernel.flush import tlb_finish_mmu
 from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
+from sim.kernel.reclaim.high import handle_over_high, must_pay
 from sim.kernel.reclaim.memcg import LATER, ROOM, make_room
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
@@ -32,6 +33,7 @@ from sim.kernel.work import (
     MORE,
     NO_ROOM_YET,
     SHORT,
+    SLEEPS,
     UNDER_WAY,
     note,
     reclaim_cost_ps,
@@ -92,12 +94,14 @@ WRITES_AWAITED: Final = 18
 """Too many pages of files are dirty; nothing happened."""
 ROOM_AWAITED: Final = 20
 """It needs frames, which can be had once pages of files have been written; nothing happened."""
+HIGH_EXCEEDED: Final = 21
+"""Its group is above `memory.high`: it has to sleep before it goes on; nothing happened."""
 GIVES_WAY: Final = 16
 """It waits for an arrival, and another task could use the CPU: never told."""
 
 REFUSED: Final = (
     REACHED, REACHED, MEMORY_SHORT, ROWS_SHORT, INVALID, MMAP_LOCKED, PAGE_WAITED_FOR,
-    WRITES_AWAITED, ROOM_AWAITED,
+    WRITES_AWAITED, ROOM_AWAITED, HIGH_EXCEEDED,
 )  # fmt: skip
 """Reasons by how a step ended (`sim.kernel.work`), where nothing happened."""
 
@@ -170,7 +174,10 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     if clock.kind == BEGUN:
         return status
     if o.op == OP_ACCESS and o.arrivals != 0 and o.touched == 0 and o.at % o.per_request == 0:
-        observe(m, REQUEST, start + ns - arrived)
+        if t.over_high == 0:
+            observe(m, REQUEST, start + ns - arrived)
+        else:
+            o.unanswered_ns = arrived
     follow_peaks(m)
     return status
 
@@ -196,18 +203,42 @@ def makes_room(m: Arrays, cpu: int, task: int) -> int:
     m.clock[0].reclaims = 0
     if room != ROOM:
         return NO_ROOM_YET if room == LATER else SHORT
-    c = m.cpus[cpu]
     o = m.operations[task]
+    if o.op == OP_ACCESS and o.fault_from_ns == NONE:
+        o.fault_from_ns = m.cpus[cpu].next_ns
+    spend_on_reclaim(m, cpu, task)
+    return MORE
+
+
+@compiled
+def spend_on_reclaim(m: Arrays, cpu: int, task: int) -> None:
+    """Price a step that did nothing but reclaim, and move the CPU's clock to its end."""
+    c = m.cpus[cpu]
     start = int(c.next_ns)
     ns = (settle(m, task) + 500) // 1000
-    if o.op == OP_ACCESS and o.fault_from_ns == NONE:
-        o.fault_from_ns = start
     record_reclaim(m, cpu, ns)
     c.next_ns = start + ns
     c.busy_ns += ns
     c.steps += 1
     m.tasks[task].cpu_ns += ns
     follow_peaks(m)
+
+
+@compiled
+def pays(m: Arrays, cpu: int, task: int) -> int:
+    """Spend a step on what a task owes whose group is above `memory.high`; `MORE` or `SLEEPS`.
+
+    A request that it has served is answered when nothing is owed any more.
+    """
+    m.clock[0].lines = 0
+    t = m.tasks[task]
+    o = m.operations[task]
+    if handle_over_high(m, cpu, task) == SLEEPS:
+        return SLEEPS
+    spend_on_reclaim(m, cpu, task)
+    if t.over_high == 0 and o.unanswered_ns != NONE:
+        observe(m, REQUEST, int(m.cpus[cpu].next_ns - o.unanswered_ns))
+        o.unanswered_ns = NONE
     return MORE
 
 
@@ -235,11 +266,12 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
     ends_ns = turn_ends_ns(m, cpu) if wanted else FOREVER
     while c.next_ns < before_ns:
         now = int(c.next_ns)
-        if o.op == OP_NONE:
+        owes = m.tasks[task].over_high != 0 and must_pay(m, task)
+        if o.op == OP_NONE and not owes:
             return FINISHED, now, limit
         if now >= ends_ns:
             return SLICE_OVER, now, limit
-        if awaits_arrival(m, task):
+        if not owes and awaits_arrival(m, task):
             due = arrival_ns(m, task)
             if due > now:
                 if wanted:
@@ -251,7 +283,7 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
         if m.clock[0].due_ns <= now:
             keep_up(m, now)
         c.idle_from_ns = NONE
-        status = carry_out(m, cpu, task)
+        status = pays(m, cpu, task) if owes else carry_out(m, cpu, task)
         if m.pool[0].free != m.clock[0].level_free:
             integrate(m, now)
         if status == DONE:

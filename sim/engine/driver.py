@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
     from sim.engine.task import Task
+    from sim.engine.throttle import Throttle
     from sim.machine.machine import Machine
 
 LONGEST_BURST: Final = 1_000_000
@@ -55,6 +56,7 @@ class Driver:
         devices: Devices,
         locks: LockQueue,
         shortage: Ladders,
+        throttle: Throttle,
         kswapd: Bell,
         flusher: Bell,
         signals: Signals,
@@ -84,6 +86,7 @@ class Driver:
             burst.RELEASED: lambda task, cpu: shortage.released(),
             burst.WRITES_AWAITED: devices.throttle,
             burst.ROOM_AWAITED: devices.await_room,
+            burst.HIGH_EXCEEDED: throttle.sleep,
             burst.SERVED: lambda task, cpu: shortage.served(task),
         }
         self.tell: Callable[[int], None] | None = None

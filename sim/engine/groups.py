@@ -35,12 +35,15 @@ STAT = {
 
 @dataclass(frozen=True, slots=True)
 class GroupSpec:
-    """A control group: its name, that of the group it is in, and its limit in pages."""
+    """A control group: its name, that of the group it is in, and its limits in pages."""
 
     name: str
     parent: str | None = None
     max_pages: int = FOREVER
     oom_group: bool = False
+    high_pages: int = FOREVER
+    low_pages: int = 0
+    min_pages: int = 0
 
 
 class GroupNames:
@@ -52,7 +55,12 @@ class GroupNames:
         for spec in specs:
             parent = ROOT if spec.parent is None else self.rows[spec.parent]
             self.rows[spec.name] = machine.new_group(
-                parent, max_pages=spec.max_pages, oom_group=spec.oom_group
+                parent,
+                oom_group=spec.oom_group,
+                max_pages=spec.max_pages,
+                high_pages=spec.high_pages,
+                low_pages=spec.low_pages,
+                min_pages=spec.min_pages,
             )
         self._names = {row: name for name, row in self.rows.items()}
 
@@ -67,6 +75,7 @@ class GroupNames:
                 **self._group(row),
                 **figures.levels(row),
                 **figures.of_group(row, end_ns),
+                **figures.sleeps(row),
                 "psi": figures.psi(row),
             }
             for name, row in self.rows.items()
@@ -77,7 +86,10 @@ class GroupNames:
         g = m.groups[row]
         return {
             "parent": self.of_row(int(g.parent)),
-            "max_bytes": None if g.limit == FOREVER else int(g.limit) * PAGE_BYTES,
+            "max_bytes": _limit_bytes(g.limit),
+            "high_bytes": _limit_bytes(g.high),
+            "low_bytes": _limit_bytes(g.low_pages),
+            "min_bytes": _limit_bytes(g.min_pages),
             "current_bytes": int(g.usage) * PAGE_BYTES,
             "peak_bytes": int(g.peak) * PAGE_BYTES,
             "events": {name: int(n) for name, n in zip(EVENTS, m.events[row], strict=True)},
@@ -90,3 +102,8 @@ class GroupNames:
         m = self._machine.arrays
         inner = (at for at in range(row + 1, int(m.pool[0].n_groups)) if m.groups[at].parent == row)
         return int(m.groups[row].slab) + sum(self._slab_bytes(at) for at in inner)
+
+
+def _limit_bytes(pages: int) -> int | None:
+    """Return a limit in bytes; None for none."""
+    return None if pages == FOREVER else int(pages) * PAGE_BYTES

@@ -12,6 +12,7 @@ from sim.machine.rules.cgroup import V1_NO_PSI
 
 if TYPE_CHECKING:
     from sim.engine.pressure import Pressure
+    from sim.engine.throttle import Throttle
     from sim.machine.machine import Machine
 
 _COUNTED: Final = {
@@ -21,13 +22,17 @@ _COUNTED: Final = {
 }
 """Counts by the names they have in results, and what of a group's `LRUVEC` is added up."""
 
+_SLEPT: Final = ("high_sleeps", "high_slept_ns")
+"""How often, and for how long, tasks slept because a group was above `memory.high`."""
+
 
 class ReclaimFigures:
     """Counts and times by group, those of the groups in it included; the machine is the root."""
 
-    def __init__(self, machine: Machine, pressure: Pressure) -> None:
+    def __init__(self, machine: Machine, pressure: Pressure, throttle: Throttle) -> None:
         self._machine = machine
         self._pressure = pressure
+        self._throttle = throttle
         self._before: dict[int, dict[str, int]] = {}
         self._since_ns = 0
 
@@ -52,8 +57,13 @@ class ReclaimFigures:
         return {
             "psi_memory_some": some_ns / elapsed_ns if has_psi else None,
             "psi_memory_full": full_ns / elapsed_ns if has_psi else None,
-            **found,
+            **{name: found[name] for name in _COUNTED},
         }
+
+    def sleeps(self, group: int) -> dict[str, int]:
+        """Return how often, and for how long, tasks of a group slept that was above its high."""
+        before, now = self._before.get(group, {}), self._so_far(group)
+        return {name: now[name] - before.get(name, 0) for name in _SLEPT}
 
     def psi(self, group: int) -> dict[str, dict[str, float]] | None:
         """Return what `memory.pressure` says: averages in percent, and totals since warm-up."""
@@ -81,10 +91,13 @@ class ReclaimFigures:
     def _so_far(self, group: int) -> dict[str, int]:
         m = self._machine.arrays
         some_ns, full_ns = self._pressure.so_far_ns(group)
-        found = {"some_ns": some_ns, "full_ns": full_ns} | dict.fromkeys(_COUNTED, 0)
+        found = {"some_ns": some_ns, "full_ns": full_ns}
+        found |= dict.fromkeys((*_COUNTED, *_SLEPT), 0)
         inner = next_group(m, group, NONE)
         while inner != NONE:
             for name, fields in _COUNTED.items():
                 found[name] += sum(int(m.lruvecs[inner][field]) for field in fields)
+            for name, n in zip(_SLEPT, self._throttle.slept(inner), strict=True):
+                found[name] += n
             inner = next_group(m, group, inner)
         return found

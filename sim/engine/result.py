@@ -68,7 +68,7 @@ class Measurement:
         self._busy_ns = 0
         self._free_area = 0
         self._stalls = 0
-        self._reclaim = ReclaimFigures(system.machine, system.pressure)
+        self._reclaim = ReclaimFigures(system.machine, system.pressure, system.throttle)
 
     def restart(self) -> None:
         """Forget what was counted so far, but not what the levels are now: the end of warm-up."""

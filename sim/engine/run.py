@@ -82,6 +82,23 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
     )
 
 
+def group_spec(name: str, parent: str | None, group: Mapping[str, Any]) -> GroupSpec:
+    """Return a control group of a resolved scenario, its limits in pages."""
+    pages = {
+        key: FOREVER if group[f"memory_{key}"] is None else group[f"memory_{key}"] // PAGE_BYTES
+        for key in ("max", "high", "low", "min")
+    }
+    return GroupSpec(
+        name,
+        parent,
+        pages["max"],
+        group["oom_group"],
+        high_pages=pages["high"],
+        low_pages=pages["low"],
+        min_pages=pages["min"],
+    )
+
+
 def simulate(
     resolved: Mapping[str, Any],
     *,
@@ -149,12 +166,7 @@ def build_simulation(
             ),
         ),
         groups=tuple(
-            GroupSpec(
-                name,
-                parent,
-                FOREVER if group["memory_max"] is None else group["memory_max"] // PAGE_BYTES,
-                group["oom_group"],
-            )
+            group_spec(name, parent, group)
             for name, parent, group in replicated(resolved["groups"])
         ),
         eviction=_eviction(resolved),

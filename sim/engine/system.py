@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sim.engine.shortage import Ladders, MemoryWaits
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
+    from sim.engine.throttle import Throttle
     from sim.machine.machine import Machine
 
 
@@ -47,6 +48,7 @@ class System:
     kswapd_bell: Bell
     flusher_bell: Bell
     devices: Devices
+    throttle: Throttle
     lists: ListStore
     files: FileNames
     images: Shelf

@@ -29,6 +29,8 @@ THROTTLED: Final = 7
 """Nothing happened: too many pages of files are dirty; it waits until a device has written some."""
 NO_ROOM_YET: Final = 8
 """Nothing happened: memory is short, and can be had once a device has written some pages."""
+SLEEPS: Final = 9
+"""Nothing happened: its group is above `memory.high`, so that it has to sleep before it goes on."""
 
 BEGUN: Final = -2
 """In place of a fault's kind: the step has begun a fault that a later step will serve."""

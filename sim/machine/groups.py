@@ -15,7 +15,6 @@ from typing import Final
 from sim.base.jit import compiled, inlined
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.layout import (
-    EV_FAILCNT,
     FOREVER,
     KIND_STACK,
     KIND_TABLE,
@@ -25,6 +24,7 @@ from sim.machine.layout import (
     STOCK_PAGES,
     Arrays,
 )
+from sim.machine.page_counter import page_counter_charge, page_counter_try_charge
 
 # Measured on Linux 6.18 by `memory.kmem.usage_in_bytes`, without tables and stacks, a thing more or
 # less: 64 children of the static program of `cowpool conform --group`, 128 threads.
@@ -55,32 +55,7 @@ def act_for(m: Arrays, cpu: int, task: int) -> None:
     charge_to(m, cpu, int(m.processes[int(m.tasks[task].process)].group))
 
 
-# -- counters, each with the groups it is nested in ----------------------------------------------
-
-
-@compiled
-def page_counter_charge(m: Arrays, group: int, pages: int) -> None:
-    """Charge a group for `pages`, whatever its limit; fewer than 0 are taken back."""
-    while group != ROOT:
-        g = m.groups[group]
-        g.usage += pages
-        if g.usage > g.peak:
-            g.peak = g.usage
-        group = int(g.parent)
-
-
-@compiled
-def page_counter_try_charge(m: Arrays, group: int, pages: int) -> int:
-    """Charge a group for `pages`; or return the group whose limit is in the way, else NONE."""
-    at = group
-    while at != ROOT:
-        g = m.groups[at]
-        if g.usage + pages > g.limit:
-            m.events[at, EV_FAILCNT] += 1
-            return at
-        at = int(g.parent)
-    page_counter_charge(m, group, pages)
-    return NONE
+# -- groups, each with those it is nested in -----------------------------------------------------
 
 
 @compiled
@@ -92,6 +67,34 @@ def margin(m: Arrays, group: int) -> int:
         least = min(least, int(g.limit - g.usage))
         group = int(g.parent)
     return least
+
+
+@compiled
+def headroom(m: Arrays, group: int) -> int:
+    """Return how many pages a group may come to hold before a limit, or `memory.high`, is felt."""
+    least = FOREVER
+    while group != ROOT:
+        g = m.groups[group]
+        least = min(least, max(0, int(min(g.limit, g.high) - g.usage)))
+        group = int(g.parent)
+    return least
+
+
+@compiled
+def note_over_high(m: Arrays, task: int, group: int, pages: int) -> None:
+    """Have a task pay for a charge of `pages` to a group if it, or one it is in, is above its high.
+
+    See `sim.kernel.reclaim.high`; threads of the kernel pay nothing.
+    """
+    if task == NONE or m.tasks[task].space == NONE:
+        return
+    while group != ROOT:
+        g = m.groups[group]
+        if g.usage > g.high:
+            m.tasks[task].over_high += pages
+            m.tasks[task].high_batch = pages
+            return
+        group = int(g.parent)
 
 
 @compiled
@@ -188,6 +191,7 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
         over = page_counter_try_charge(m, group, STOCK_PAGES)
         if over == NONE:
             stock.pages += STOCK_PAGES
+            note_over_high(m, task, group, STOCK_PAGES)
             continue
         over = page_counter_try_charge(m, group, 1)
         if over != NONE:
@@ -196,12 +200,14 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
                 m.operations[task].need = wanted
                 return False
             page_counter_charge(m, group, 1)
+        else:
+            note_over_high(m, task, group, 1)
         stock.pages += 1
     return True
 
 
 @compiled
-def charge_block(m: Arrays, cpu: int, pages: int) -> bool:
+def charge_block(m: Arrays, cpu: int, task: int, pages: int) -> bool:
     """Have a block of `pages` charged ahead; False if a limit is in the way: do without it."""
     group = int(m.cpus[cpu].group)
     at = open_stock(m, cpu, group)
@@ -214,6 +220,7 @@ def charge_block(m: Arrays, cpu: int, pages: int) -> bool:
         if page_counter_try_charge(m, group, batch) != NONE:
             return False
     stock.pages += batch
+    note_over_high(m, task, group, batch)
     return True
 
 
@@ -326,6 +333,7 @@ def settle_slab(m: Arrays, cpu: int, group: int) -> None:
     stock = m.stocks[at]
     while stock.pages < more and page_counter_try_charge(m, group, STOCK_PAGES) == NONE:
         stock.pages += STOCK_PAGES
+        note_over_high(m, int(m.cpus[cpu].task), group, STOCK_PAGES)
     stocked = min(more, int(stock.pages))
     stock.pages -= stocked
     page_counter_charge(m, group, more - stocked)

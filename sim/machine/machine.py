@@ -46,6 +46,7 @@ from sim.machine.layout import (
 )
 from sim.machine.lru import FLUSH_NS, new_lruvec
 from sim.machine.memory import recycle
+from sim.machine.page_counter import set_limits
 from sim.machine.segments import Segments
 from sim.machine.slots import give_row, has_room, take_row
 from sim.machine.spec import HostSpec, configuration, folio_shift
@@ -271,17 +272,16 @@ class Machine:
 
     # -- control groups -------------------------------------------------------------------
 
-    def new_group(
-        self, parent: int = ROOT, *, max_pages: int = FOREVER, oom_group: bool = False
-    ) -> int:
-        """Return the row of a new control group; it may have `max_pages`, or be killed whole."""
+    def new_group(self, parent: int = ROOT, *, oom_group: bool = False, **limits: int) -> int:
+        """Return the row of a new control group; its `limits` are those of `set_limits`."""
         m = self.arrays
         row = int(m.pool[0].n_groups)
         if row == len(m.groups):
             for name in _OF_GROUPS.split():
                 m.grow(name)
         g = m.groups[row]
-        g.parent, g.limit, g.oom_group = parent, max_pages, int(oom_group)
+        g.parent, g.oom_group = parent, int(oom_group)
+        set_limits(m, row, **limits)
         new_lruvec(m, row)
         m.pool[0].n_groups += 1
         return row

@@ -271,7 +271,7 @@ def take_block(m: Arrays, cpu: int, task: int, order: int, kind: int) -> int:
         pfn = buddy_alloc(m, zone, order)
         if pfn == NONE:
             continue
-        if m.cpus[cpu].group != ROOT and not charge_block(m, cpu, size):
+        if m.cpus[cpu].group != ROOT and not charge_block(m, cpu, task, size):
             buddy_free(m, pfn, order)
             return NONE
         for at in range(pfn, pfn + size):

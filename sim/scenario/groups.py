@@ -47,6 +47,13 @@ def _limit(value: object) -> object:
     return size_bytes // PAGE_BYTES * PAGE_BYTES
 
 
+def _protection(value: object) -> object:
+    """Return what is protected in bytes, in whole pages; None for all there is."""
+    if isinstance(value, int) and value == 0 and value is not False:
+        return 0
+    return _limit(value)
+
+
 def _cpus(value: object) -> object:
     """Return a number of CPUs of Kubernetes: ``500m`` is .5."""
     if isinstance(value, str) and value.endswith("m") and value[:-1].isdecimal():
@@ -71,6 +78,12 @@ SwapLimit = Annotated[
     WithJsonSchema(LIMIT_SCHEMA),
 ]
 NumberOrMax = BeforeValidator(lambda value: None if value in NO_LIMIT else value)
+Protection = Annotated[
+    int | None,
+    BeforeValidator(_protection),
+    WithJsonSchema(LIMIT_SCHEMA),
+]
+"""What is protected, in bytes, or None for ``max``: all that the group holds."""
 PodCpus = Annotated[
     float,
     BeforeValidator(_cpus),
@@ -101,6 +114,17 @@ class Group(Closed):
     parent: Name | None = Field(default=None, description="the group it is nested in")
     memory_max: Limit = Field(
         default=None, description="the most memory it may hold; beyond it somebody in it is killed"
+    )
+    memory_high: Limit = Field(
+        default=None,
+        description="above it whoever takes memory reclaims, and sleeps if that is no help; nobody "
+        "is killed (v2)",
+    )
+    memory_low: Protection = Field(
+        default=0, description="what reclaim spares of it while there is anything else (v2)"
+    )
+    memory_min: Protection = Field(
+        default=0, description="what reclaim never takes of it: somebody is killed first (v2)"
     )
     oom_group: bool | None = Field(
         default=None, description="whether a kill takes all its processes (memory.oom.group)"
@@ -157,6 +181,9 @@ class Group(Closed):
 KEYS: Final[Mapping[str, Any]] = {
     "parent": None,
     "memory_max": None,
+    "memory_high": None,
+    "memory_low": 0,
+    "memory_min": 0,
     "swap_max": None,
     "oom_group": False,
     "cpu_max": None,
@@ -167,6 +194,10 @@ KEYS: Final[Mapping[str, Any]] = {
     "replicas": 1,
 }
 """What a resolved group has, and what holds where nobody says anything."""
+
+_ONLY_V2: Final = {"memory_high", "memory_low", "memory_min", "oom_group"}
+_NEVER_NULL: Final = {"oom_group", "cpu_weight", "replicas"}
+"""Keys whose null says nothing; of others it is `max`."""
 
 
 def resolve_groups(
@@ -256,12 +287,18 @@ def _resolved(group: Group, name: str, node: Node, document: Document) -> dict[s
             found[key] = value
             said_by[key] = dialect or key
     _check_request(group, name, document)
+    if node.cgroup == "v1":
+        for key in _ONLY_V2 & found.keys():
+            if found[key] != KEYS[key]:
+                message = f"{key}: control groups of version 1 have no such thing; take it out"
+                raise document.error(("groups", name, said_by[key]), message)
+        implied["oom_group"] = False
     return {**KEYS, **implied, **found}
 
 
 def _own(group: Group, node: Node) -> Words:
     said = {key: getattr(group, key) for key in KEYS if key in group.model_fields_set}
-    return Words({k: v for k, v in said.items() if v is not None or KEYS[k] is None})
+    return Words({k: v for k, v in said.items() if v is not None or k not in _NEVER_NULL})
 
 
 def _kubernetes(group: Group, node: Node) -> Words:

@@ -32,20 +32,27 @@ hosts = st.fixed_dictionaries(
     }
 ).map(with_zones)
 
-_limits = st.sampled_from([FOREVER, 60, 100, 200, 400])
+_group = st.fixed_dictionaries(
+    {
+        "max_pages": st.sampled_from([FOREVER, 60, 100, 200, 400]),
+        "high_pages": st.sampled_from([FOREVER, FOREVER, FOREVER, 50, 90, 190]),
+        "low_pages": st.sampled_from([0, 0, 0, 40, 100, FOREVER]),
+        "min_pages": st.sampled_from([0, 0, 0, 20, 60]),
+    }
+)
 groups: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.builds(
         lambda outer, inner, members: {
-            "groups": (GroupSpec("outer", None, outer), GroupSpec("inner", "outer", inner)),
+            "groups": (GroupSpec("outer", None, **outer), GroupSpec("inner", "outer", **inner)),
             "groups_of": {f"p{n}": name for n, name in enumerate(members) if name},
         },
-        outer=_limits,
-        inner=_limits,
+        outer=_group,
+        inner=_group,
         members=st.lists(st.sampled_from(["inner", "outer", None]), min_size=3, max_size=3),
     ),
 )
-"""How programs are put into control groups, one in the other, which have limits or none."""
+"""How programs are put into control groups, one in the other, that are limited and protected."""
 
 
 def outcome(programs: list[Any], host: dict[str, Any], **how: Any) -> str:

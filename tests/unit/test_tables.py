@@ -199,6 +199,7 @@ def test_an_operation_begins_with_its_fields_and_nothing_of_the_last_one():
         "per_request": 1,
         "file": NONE,
         "fault_from_ns": NONE,
+        "unanswered_ns": NONE,
     }
 
 

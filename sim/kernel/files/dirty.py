@@ -9,7 +9,7 @@ device needs, where Linux estimates that from its bandwidth.
 """
 
 from sim.base.jit import compiled
-from sim.machine.groups import count_dirty, margin
+from sim.machine.groups import count_dirty, headroom
 from sim.machine.layout import (
     F_DIRTY,
     F_RECLAIM,
@@ -105,13 +105,14 @@ def file_pages(m: Arrays, top: int) -> int:
 def dirtyable(m: Arrays, group: int) -> int:
     """Return the pages that may come to be dirty: free ones, and those of files.
 
-    Of a group: as far as its limits leave room for more (`mem_cgroup_wb_stats`).
+    Of a group: as far as its limits, and `memory.high`, leave room for more
+    (`mem_cgroup_wb_stats`).
     """
     everywhere = int(m.pool[0].free) + file_pages(m, ROOT)
     if group == ROOT:
         return everywhere
     mine = file_pages(m, group)
-    return mine + min(margin(m, group), everywhere - mine)
+    return mine + min(headroom(m, group), everywhere - mine)
 
 
 @compiled

@@ -2,14 +2,15 @@
 
 It looks at ever more of the lists (`balance_pgdat`), 32 pages of a group a step, so that others on
 its CPU need not wait for all of it.  After `KSWAPD_GIVES_UP` rounds without a page it gives up,
-until a task that reclaimed directly had more luck.  Read in Linux 6.12 `mm/vmscan.c`.  Zones are
-looked at without their reserves for others (`lowmem_reserve`).
+until a task that reclaimed directly had more luck.  It never takes what `memory.low` protects.
+Read in Linux 6.12 `mm/vmscan.c`.  Zones are looked at without their reserves for others
+(`lowmem_reserve`).
 """
 
 from sim.base.jit import compiled
-from sim.kernel.reclaim.vmscan import DEF_PRIORITY, SWAP_CLUSTER_MAX, shrink_node
+from sim.kernel.reclaim.vmscan import DEF_PRIORITY, shrink_node
 from sim.kernel.work import DONE, MORE, note_reclaim
-from sim.machine.layout import ROOT, Arrays
+from sim.machine.layout import ROOT, SWAP_CLUSTER_MAX, Arrays
 from sim.machine.pool import any_zone_has
 
 
@@ -27,6 +28,7 @@ def kswapd_step(m: Arrays, cpu: int, task: int) -> int:
     scan.wanted = SWAP_CLUSTER_MAX
     scan.reclaimed = scan.scanned = 0
     scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
+    scan.low_reclaim = scan.low_skipped = 0
     scan.priority = DEF_PRIORITY - o.at
     shrink_node(m, cpu)
     note_reclaim(m, int(scan.scanned), int(scan.reclaimed))

@@ -23,6 +23,7 @@ from typing import Final
 from sim.base.jit import compiled
 from sim.kernel.files.cache import uncache_page
 from sim.kernel.files.dirty import wake_flusher
+from sim.kernel.reclaim.protection import is_spared, unprotected_pages
 from sim.kernel.reclaim.workingset import workingset_eviction
 from sim.kernel.rmap import folio_referenced, try_to_unmap
 from sim.kernel.work import note_reclaim
@@ -39,6 +40,7 @@ from sim.machine.layout import (
     LRU_INACTIVE_FILE,
     NONE,
     ROOT,
+    SWAP_CLUSTER_MAX,
     Arrays,
 )
 from sim.machine.lru import (
@@ -53,8 +55,6 @@ from sim.machine.lru import (
 )
 from sim.machine.rules.pressure import R_FULL_WALK
 
-SWAP_CLUSTER_MAX: Final = 32
-"""Pages of a list that are looked at together; and that a reclaim wants at least."""
 DEF_PRIORITY: Final = 12
 SHRINK_BATCH: Final = 128
 """Nodes that are looked at together."""
@@ -81,6 +81,7 @@ def shrink_group(m: Arrays, cpu: int, group: int, pages: int) -> int:
     scan.wanted = max(pages, SWAP_CLUSTER_MAX)
     scan.reclaimed = scan.scanned = 0
     scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
+    scan.low_reclaim = scan.low_skipped = 0
     do_try_to_free_pages(m, cpu)
     note_reclaim(m, int(scan.scanned), int(scan.reclaimed))
     return int(scan.reclaimed)
@@ -90,7 +91,8 @@ def shrink_group(m: Arrays, cpu: int, group: int, pages: int) -> int:
 def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
     """Look at ever more of the lists until enough is reclaimed, as this CPU's scan says.
 
-    If nothing came of it: once more, in all groups; then with active pages as well.
+    If nothing came of it: once more, in all groups; then with active pages as well; then with what
+    `memory.low` protects.
     """
     scan = m.scans[cpu]
     while True:
@@ -109,6 +111,10 @@ def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
         elif scan.skipped_deactivate == 1:
             scan.force_deactivate = 1
             scan.skipped_deactivate = 0
+        elif scan.low_skipped == 1:
+            scan.force_deactivate = 0
+            scan.low_reclaim = 1
+            scan.low_skipped = 0
         else:
             return
 
@@ -128,7 +134,8 @@ def shrink_node(m: Arrays, cpu: int) -> None:
     """Look at the lists of the group that this CPU's scan is for, and of those in it, once.
 
     Walks stop when enough is reclaimed, and the next one goes on from there, so that each group has
-    its turn; but in the background, when nothing was found, and before 6.9, all are looked at.
+    its turn; but in the background, when nothing was found, and before Linux 6.9, all are looked
+    at.  Groups that are protected are passed over.
     """
     scan = m.scans[cpu]
     prepare_scan_control(m, cpu)
@@ -136,8 +143,9 @@ def shrink_node(m: Arrays, cpu: int) -> None:
     if scan.kswapd == 1 or scan.full_walk == 1 or m.config[0].rules & R_FULL_WALK == 0:
         group = next_group(m, top, NONE)
         while group != NONE:
-            shrink_lruvec(m, cpu, group)
-            shrink_shadows(m, cpu, group)
+            if not is_spared(m, cpu, group):
+                shrink_lruvec(m, cpu, group)
+                shrink_shadows(m, cpu, group)
             group = next_group(m, top, group)
         return
     v = m.lruvecs[top]
@@ -145,10 +153,11 @@ def shrink_node(m: Arrays, cpu: int) -> None:
     if v.position == NONE:
         v.position = top
     while v.position != NONE:
-        shrink_lruvec(m, cpu, int(v.position))
-        shrink_shadows(m, cpu, int(v.position))
-        if scan.reclaimed >= scan.wanted:
-            return
+        if not is_spared(m, cpu, int(v.position)):
+            shrink_lruvec(m, cpu, int(v.position))
+            shrink_shadows(m, cpu, int(v.position))
+            if scan.reclaimed >= scan.wanted:
+                return
         v.position = next_group(m, top, int(v.position))
 
 
@@ -185,8 +194,8 @@ def shrink_lruvec(m: Arrays, cpu: int, group: int) -> None:
     reclaims from the whole machine.
     """
     scan = m.scans[cpu]
-    inactive = lru_pages(m, group, LRU_INACTIVE_FILE) >> scan.priority
-    active = lru_pages(m, group, LRU_ACTIVE_FILE) >> scan.priority
+    inactive = unprotected_pages(m, cpu, group, LRU_INACTIVE_FILE) >> scan.priority
+    active = unprotected_pages(m, cpu, group, LRU_ACTIVE_FILE) >> scan.priority
     goes_on = scan.group == ROOT and scan.kswapd == 0 and scan.priority == DEF_PRIORITY
     reclaimed = 0
     while inactive > 0 or active > 0:

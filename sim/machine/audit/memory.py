@@ -229,7 +229,10 @@ def audit_groups(m: Arrays, charged: NDArray[np.int64]) -> tuple[int, int]:
     """Compare what groups count with the frames charged to each, and to groups in it, by kind.
 
     The last column of `charged` is for what groups in it have beside frames: slab and stocks.
+    What reclaim spares of them is compared as well.
     """
+    protected_min = np.zeros(len(charged), np.int64)
+    protected_low = np.zeros(len(charged), np.int64)
     for group in range(len(charged) - 1, -1, -1):  # a group comes before those in it
         g = m.groups[group]
         usage = int(g.slab_pages) + charged[group, N_KINDS]
@@ -248,6 +251,12 @@ def audit_groups(m: Arrays, charged: NDArray[np.int64]) -> tuple[int, int]:
                 charged[int(g.parent), N_KINDS] += m.stocks[at].pages
         if g.usage != usage or g.peak < usage:
             return 14, group
+        protected_min[int(g.parent)] += max(0, min(usage, g.min_pages))
+        protected_low[int(g.parent)] += max(0, min(usage, g.low_pages))
+    for group in range(len(charged)):
+        g = m.groups[group]
+        if g.children_min != protected_min[group] or g.children_low != protected_low[group]:
+            return 39, group
     frames = HUGE_PAGES * m.pool[0].nr_huge_pages
     for kind in range(N_KINDS):
         frames += charged[ROOT, kind]

@@ -24,6 +24,16 @@ GROUP = np.dtype(
             "usage",  # pages of it and of groups in it, stocks included; nothing is the root's
             "peak",  # the most there were
             "limit",  # the most there may be (`memory.max`), FOREVER for no limit
+            "high",  # above it tasks are slowed down (`memory.high`), FOREVER for never
+            # what reclaim spares (`memory.min`, `memory.low`), and how much of that counts now
+            "min_pages",
+            "low_pages",
+            "emin",
+            "elow",
+            "min_usage",  # pages that are protected, at most those there are
+            "low_usage",
+            "children_min",  # the same of the groups in it, added up
+            "children_low",
             "dirty",  # pages of files that are dirty, of it and of groups in it
             "writeback",  # that a device is writing
             "oom_group",  # 1 if all of it is killed together

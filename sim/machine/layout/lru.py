@@ -16,6 +16,8 @@ LRU_ACTIVE_FILE: Final = 3
 """Lists of a group, numbered as in Linux (`enum lru_list`); those of anonymous pages are empty."""
 N_LRU: Final = 4
 
+SWAP_CLUSTER_MAX: Final = 32
+"""Pages of a list that reclaim looks at together, and that it wants at least."""
 BATCH_PAGES: Final = 31
 """Folios that a CPU collects before it moves them to lists together (`PAGEVEC_SIZE`)."""
 BATCH_WORDS: Final = BATCH_PAGES + 1
@@ -85,6 +87,8 @@ SCAN = np.dtype(
             "may_deactivate",  # 1 if active pages may become inactive
             "force_deactivate",
             "skipped_deactivate",  # 1 if some might have, and could not
+            "low_reclaim",  # 1 if `memory.low` protects nothing
+            "low_skipped",  # 1 if it has protected something
             "unqueued_dirty",  # of the portion under way: dirty pages
         )
     ]

@@ -32,6 +32,7 @@ OPERATION = np.dtype(
             "fault_write",  # 1 if it was a write
             "fault_signal",  # what an invalid access ends with: SIGBUS, or 0 for SIGSEGV
             "fault_from_ns",  # when a fault began that a later step will serve, or NONE
+            "unanswered_ns",  # when a request came that is served but for what is owed, or NONE
             "waits",  # for a page: 1 in a minor fault, 2 in a major one, 3 in one not yet counted
             "wait_file",  # the page of a file that is waited for
             "wait_index",  # NONE: all that is being written
@@ -60,7 +61,7 @@ OPERATION = np.dtype(
 
 NO_OPERATION: Final = np.zeros(1, OPERATION)
 """A row between operations: 0, `file` and times NONE, `span` and `per_request` 1."""
-for _name in ("file", "fault_from_ns"):
+for _name in ("file", "fault_from_ns", "unanswered_ns"):
     NO_OPERATION[_name] = NONE
 for _name in ("span", "per_request"):
     NO_OPERATION[_name] = 1

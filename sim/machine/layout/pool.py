@@ -60,6 +60,7 @@ POOL = np.dtype(
             "kswapd_awake",  # 1 unless it sleeps
             "kswapd_failures",  # rounds without a page, one after the other
             "allocation_stalls",  # how often a task had to reclaim from the machine itself
+            "n_protected",  # groups that reclaim spares something of
             "n_groups",
             "flusher_awake",  # 1 unless it sleeps
             "flusher_woken",  # 1 once reclaim found nothing but dirty pages

@@ -18,6 +18,12 @@ TASK = np.dtype(
             "old_space",  # what exec is dropping, or NONE
             "evict",  # files that nobody maps any more, for it to free
             "reserved",  # frames set aside for its fork
+            # what it owes for charging a group above `memory.high`
+            "over_high",  # pages
+            "high_batch",  # of the last charge
+            "high_pages",  # of those in `over_high`: what it makes room for, or sleeps for, now
+            "high_tries",  # how often it may still make room in vain
+            "high_sleep",  # jiffies that it has to sleep; NONE: it does, or has done
             # where khugepaged has come to
             "scan_space",
             "scan_start",

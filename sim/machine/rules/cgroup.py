@@ -52,6 +52,7 @@ V1_NO_HIGH: Final = Version1(
     "there is no such limit",
     "times of tasks in groups",
     SOURCE_6_12,
+    simulated=True,
 )
 V1_NO_PROTECTION: Final = Version1(
     3,
@@ -59,6 +60,7 @@ V1_NO_PROTECTION: Final = Version1(
     "nothing protects a group (a soft limit only says which is reclaimed first)",
     "whose pages reclaim takes",
     SOURCE_6_12,
+    simulated=True,
 )
 V1_NO_OOM_GROUP: Final = Version1(
     4,

@@ -17,6 +17,36 @@ R_CHARGE_WAITS: Final = Rule(
     UNCHECKED,
     simulated=False,
 )
+R_PROPORTIONAL: Final = Rule(
+    40,
+    (5, 4),
+    "reclaim looks at as much of a group as lies above `memory.min` and `memory.low`",
+    "at all of a group that has grown beyond what they protect",
+    "whose pages reclaim takes",
+    SOURCE,
+    UNCHECKED,
+    "9783aa9917f8",
+)
+R_HIGH_SLEEPS: Final = Rule(
+    41,
+    (5, 4),
+    "who takes memory in a group above `memory.high` sleeps for it, if reclaim was no help",
+    "only reclaims",
+    "times of tasks in groups",
+    KERNEL_6_12,
+    UNCHECKED,
+    "0e4b01df8659",
+)
+R_HIGH_RETRIES: Final = Rule(
+    42,
+    (5, 9),
+    "before that it reclaims for as long as anything comes of it, and 16 times more in vain",
+    "once",
+    "times of tasks in groups, counts of `high`",
+    KERNEL_6_12,
+    UNCHECKED,
+    "b3ff92916af3",
+)
 R_STATS_FLUSHED: Final = Rule(
     34,
     (5, 15),
@@ -27,6 +57,16 @@ R_STATS_FLUSHED: Final = Rule(
     UNCHECKED,
     "aa48e47e3906",
     simulated=False,
+)
+R_HIGH_AT_ONCE: Final = Rule(
+    43,
+    (5, 18),
+    "a system call pays for `memory.high` as soon as it has taken more than 64 pages",
+    "at its end",
+    "times of calls in groups",
+    SOURCE,
+    UNCHECKED,
+    "c9afe31ec443",
 )
 R_MGLRU: Final = Rule(
     35,

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sim.base.units import format_bytes
+from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration
 from sim.engine.conditions import group_conditions
 from sim.engine.replicas import suffixes_of
 from sim.scenario.explain.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+_ABOVE_PERCENT: Final = (2, 5, 10)
+"""Where the price of being above `memory_high` is told."""
+
+_PROTECTED: Final = {
+    "low": "reclaim spares {} of it while there is anything else",
+    "min": "reclaim never takes {} of it: somebody is killed first",
+}
 
 
 def groups_section(resolved: Mapping[str, Any]) -> Section | None:
@@ -36,23 +44,53 @@ def _text(name: str, resolved: Mapping[str, Any]) -> str:
     parent = f", in {group['parent']}" if group["parent"] else ""
     if group["replicas"] > 1:
         parent += f", {group['replicas']} of them"
-    said = f"{inside or 'nobody of its own'}{parent}; "
-    if group["memory_max"] is None:
-        return f"{said}no limit of its own"
-    kill = "all in it are killed" if group["oom_group"] else "one in it is killed"
     each = "each " if len(suffixes_of(resolved["groups"])[name]) > 1 else ""
+    said = [f"{inside or 'nobody of its own'}{parent}"]
+    if group["memory_max"] is None:
+        said.append("no limit of its own")
+    else:
+        kill = "all in it are killed" if group["oom_group"] else "one in it is killed"
+        said.append(
+            f"{each}at most {format_bytes(group['memory_max'])}: then clean pages of files are "
+            f"dropped, and if there are none {kill}"
+        )
+    if group["memory_high"] is not None:
+        said.append(_high(group["memory_high"], resolved["host"]["hz"]))
+    said += [
+        what.format(_size(group[f"memory_{key}"]))
+        for key, what in _PROTECTED.items()
+        if group[f"memory_{key}"] != 0
+    ]
+    return "; ".join(said)
+
+
+def _high(high_bytes: int, hz: int) -> str:
+    """Say what it costs to hold more than `memory_high`, by the formula of the kernel."""
+    # loads compiled code, which the rest of `explain` does without
+    from sim.kernel.reclaim.high import calculate_high_delay, calculate_overage
+    from sim.machine.layout import STOCK_PAGES
+
+    high_pages = high_bytes // PAGE_BYTES
+    slept = []
+    for percent in _ABOVE_PERCENT:
+        overage = calculate_overage(high_pages * (100 + percent) // 100, high_pages)
+        jiffies = calculate_high_delay(overage, STOCK_PAGES, hz)
+        if jiffies > hz // 100:
+            slept.append(f"{format_duration(jiffies * S // hz)} at {percent} % more")
+    times = f" ({', '.join(slept)})" if slept else ""
     return (
-        f"{said}{each}at most {format_bytes(group['memory_max'])}: then clean pages of files are "
-        f"dropped, and if there are none {kill}"
+        f"above {format_bytes(high_bytes)} nobody is killed, but who takes more drops clean pages "
+        "of files, and if there are none sleeps for each "
+        f"{format_bytes(STOCK_PAGES * PAGE_BYTES)}{times}"
     )
 
 
-def limits_of(
-    name: str | None, groups: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, int]]:
-    """Yield the groups with a limit that a process of group `name` is in, and their limits."""
-    at = name
-    while at is not None:
-        if groups[at]["memory_max"] is not None:
-            yield at, groups[at]["memory_max"]
-        at = groups[at]["parent"]
+def _size(size_bytes: int | None) -> str:
+    return "all" if size_bytes is None else format_bytes(size_bytes)
+
+
+def groups_around(name: str | None, groups: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the groups that a process of group `name` is in, the innermost first."""
+    while name is not None:
+        yield name
+        name = groups[name]["parent"]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.engine.replicas import how_many, suffixes_of
-from sim.scenario.explain.groups import limits_of
+from sim.scenario.explain.groups import groups_around
+from sim.scenario.explain.protection import vain_limits
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.host import data_pages
 from sim.scenario.forms.outlook import outlook_of
@@ -59,21 +60,21 @@ def _memory(resolved: Mapping[str, Any], known: Mapping[str, Outlook]) -> Iterat
                 f"{format_bytes(room)} for data: raise host.memory",
             )
     held: Counter[str] = Counter()
-    limits: dict[str, int] = {}
-    suffixes = suffixes_of(resolved["groups"])
+    groups = resolved["groups"]
+    alike = {name: len(suffixes) for name, suffixes in suffixes_of(groups).items()}
     for name, outlook in known.items():
         process = resolved["processes"][name]
-        for group, limit in limits_of(process["group"], resolved["groups"]):
-            limits[group] = limit
-            each = how_many(process, resolved["groups"]) // len(suffixes[group])
-            held[group] += outlook.data_bytes * each
-    for group, limit in limits.items():
-        if held[group] > limit:
+        for group in groups_around(process["group"], groups):
+            held[group] += outlook.data_bytes * (how_many(process, groups) // alike[group])
+    for group in held:
+        limit = groups[group]["memory_max"]
+        if limit is not None and held[group] > limit:
             yield (
                 f"group {group} is too small",
                 f"its processes hold {format_bytes(held[group])} of data at least, and its limit "
                 f"is {format_bytes(limit)}: raise groups.{group}.memory_max",
             )
+    yield from vain_limits(groups, alike, held, room)
 
 
 def _load(resolved: Mapping[str, Any], known: Mapping[str, Outlook]) -> Iterator[tuple[str, str]]:

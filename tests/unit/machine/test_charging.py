@@ -15,8 +15,6 @@ from sim.machine.groups import (
     drain_all_stock,
     is_within,
     margin,
-    page_counter_charge,
-    page_counter_try_charge,
     refill_stock,
     secure_charge,
     settle_slab,
@@ -31,6 +29,7 @@ from sim.machine.layout import (
     ROOT,
     STOCK_PAGES,
 )
+from sim.machine.page_counter import page_counter_charge, page_counter_try_charge
 
 if TYPE_CHECKING:
     from sim.machine.machine import Machine
@@ -150,10 +149,10 @@ def test_draining_looks_on_all_cpus_at_the_group_and_those_in_it() -> None:
 def test_a_block_is_charged_whole_or_not_at_all(
     limit: int, pages: int, fits: bool, usage: int
 ) -> None:
-    made, m, _ = machine()
+    made, m, task = machine()
     group = made.new_group(max_pages=limit)
     charge_to(m, 0, group)
-    assert charge_block(m, 0, pages) is fits
+    assert charge_block(m, 0, task, pages) is fits
     assert int(m.groups[group].usage) == usage
 
 

@@ -52,6 +52,42 @@ def test_what_a_group_means(resolved: Any, groups: str, limit: Any, together: bo
 
 
 @pytest.mark.parametrize(
+    ("written", "high", "low", "least"),
+    [
+        ("{memory_high: 30Mi, memory_low: 10Mi}", 30 * MIB, 10 * MIB, 0),
+        ("{memory_high: max, memory_low: max, memory_min: 5000 B}", None, None, 4096),
+        ("{memory_high: infinity, memory_low: 0, memory_min: 0}", None, 0, 0),
+    ],
+)
+def test_what_slows_a_group_down_and_what_protects_it(
+    resolved: Any, written: str, high: Any, low: Any, least: Any
+) -> None:
+    found = resolved(f"{{a: {written}}}")["groups"]["a"]
+    assert (found["memory_high"], found["memory_low"], found["memory_min"]) == (high, low, least)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["memory_high: 1 GiB", "memory_low: 1 MiB", "memory_low: max", "memory_min: 4 KiB",
+     "oom_group: true"],
+)  # fmt: skip
+def test_version_1_has_none_of_that(resolved: Any, written: str) -> None:
+    with pytest.raises(ScenarioError) as raised:
+        resolved(f"{{a: {{{written}}}}}", "a", "host.cgroup=v1")
+    key = written.split(":")[0]
+    told = f"groups.a.{key}: {key}: control groups of version 1 have no such thing; take it out"
+    assert str(raised.value).endswith(told)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_version_1_takes_what_says_nothing_and_kubernetes_sets_no_more(resolved: Any) -> None:
+    nothing = "memory_high: max, memory_low: 0, memory_min: 0, oom_group: false"
+    assert resolved(f"{{a: {{{nothing}}}}}", "a", "host.cgroup=v1")["groups"]["a"]
+    pod = resolved("{a: {limits: {memory: 1Gi}}}", "a", "host.cgroup=v1")["groups"]["a"]
+    assert (pod["memory_max"], pod["oom_group"]) == (GIB, False)
+
+
+@pytest.mark.parametrize(
     ("requests", "limits", "quality", "adj"),
     [
         (Asked(), Asked(GIB, 1), "Guaranteed", -997),
@@ -103,6 +139,9 @@ def test_those_that_others_are_in_come_first_and_resolved_resolves_to_itself(res
         ),
         ("{a: {limits: {memory: 1Gi, cpu: -1}}}", "a", "groups.a.limits.cpu"),
         ("{a: {limit: 1Gi}}", "a", "groups.a.limit"),
+        ("{a: {memory_high: 0}}", "a", "groups.a.memory_high: 0 is less than a page"),
+        ("{a: {memory_low: 100 B}}", "a", "100 B is less than a page"),
+        ("{a: {memory_min: false}}", "a", "groups.a.memory_min"),
     ],
 )
 def test_what_is_refused(resolved: Any, groups: str, group: str, message: str) -> None:

@@ -57,6 +57,37 @@ def test_what_is_warned_of(name, settings, expected, pytestconfig):
     assert labels(load_scenario(name, settings)) == expected
 
 
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ("{a: {memory_high: 1 GiB, memory_max: 2 GiB, memory_low: 1 GiB}}", []),
+        ("{a: {memory_high: 1 GiB, memory_max: 1 GiB}}",
+         ["group a is killed before it is slowed down"]),
+        ("{a: {memory_high: 60 MiB}}", ["group a is slowed down for good"]),
+        ("{a: {memory_high: 200 MiB}}", []),
+        ("{a: {memory_high: 1 GiB, memory_min: 2 GiB}}",
+         ["memory_min of group a is above its memory_high"]),
+        ("{a: {memory_max: 1 GiB, memory_low: 2 GiB}}",
+         ["memory_low of group a is above its memory_max"]),
+        ("{p: {}, a: {parent: p, memory_low: 1 GiB}}",
+         ["memory_low of group a holds within p alone"]),
+        ("{p: {memory_low: max}, a: {parent: p, memory_low: max}}", []),
+        ("{p: {memory_low: 1 GiB}, a: {parent: p, memory_low: 1 GiB}}", []),
+        ("{p: {memory_min: 1 GiB}, a: {parent: p, memory_min: 600 MiB},"
+         " b: {parent: p, memory_min: 500 MiB}}",
+         ["memory_min of group a may be less", "memory_min of group b may be less"]),
+        ("{a: {memory_min: 3 GiB}, b: {memory_min: 2 GiB}}", ["too much is protected"]),
+        ("{a: {memory_min: 3 GiB, replicas: 2}}", ["too much is protected"]),
+        ("{a: {memory_min: max}}", []),
+    ],
+)  # fmt: skip
+def test_limits_and_protections_that_cannot_do_what_they_say(groups, expected, tmp_path):
+    growing = "{program: heap_growth, group: a, step: 8 MiB, steps: 10, processes: 1}"
+    text = f"version: 1\nhost: {{memory: 4 GiB}}\ngroups: {groups}\nprocesses: {{x: {growing}}}\n"
+    (tmp_path / "s.yaml").write_text(text)
+    assert labels(load_scenario(tmp_path / "s.yaml")) == expected
+
+
 SMALL = {
     "redis": {"dataset": "4 MiB", "writes": "1000/s", "save_every": "50 ms", "saves": 2,
               "save_speed": "40 MiB/s"},

@@ -23,6 +23,9 @@ MIB = 2**20
 PLAIN = {
     "parent": None,
     "memory_max": None,
+    "memory_high": None,
+    "memory_low": 0,
+    "memory_min": 0,
     "swap_max": None,
     "oom_group": False,
     "cpu_max": None,
