@@ -14,7 +14,6 @@ from support.group_questions import Asked
 from support.kernel import Kernel
 
 import sim.machine.spec as simulated
-from sim.engine.groups import GroupSpec
 from sim.kernel.overcommit import may_commit
 from sim.machine.rules import rules_of
 from sim.machine.rules.pressure import R_FULL_WALK
@@ -69,13 +68,6 @@ APART = {
 """By how much a figure may be apart from the kernel's, by question and key; else not at all."""
 
 
-def needs_limits(question: str) -> None:
-    """Skip a question about memory.high, low or min where groups have no such limits."""
-    asks = question.startswith(("high", "protection")) and question != "protection_none"
-    if asks and "high_pages" not in GroupSpec.__dataclass_fields__:
-        pytest.skip("groups have no memory.high, low and min yet")
-
-
 def key_of(line: str) -> str:
     """Return what a line is about: all before its first number, and whose it is."""
     words = line.split()
@@ -125,7 +117,6 @@ def differences(question: str, release: str, **host: object) -> tuple[int, list[
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("question", HELD)
 def test_groups_do_as_in_that_kernel(question: str, release: str) -> None:
-    needs_limits(question)
     compared, wrong = differences(question, release)
     assert wrong == []
     assert compared >= HELD[question] * (question != "charges" or release == "6.1")
@@ -177,7 +168,6 @@ def unlike(mine: dict[str, list[tuple[int, int]]], its: dict[str, list[tuple[int
 @pytest.mark.parametrize("release", RELEASES)
 def test_who_is_above_high_sleeps_as_in_that_kernel(release: str) -> None:
     """As the first time it was asked; then a page or a batch was left of the time before."""
-    needs_limits("high")
     its = sleeps(recorded("high", release))
     assert sorted(its) == ["A", "B", "C", "D"]
     assert not unlike(sleeps(Asked(FOLDER / "high.txt", release).said), its)
@@ -185,7 +175,6 @@ def test_who_is_above_high_sleeps_as_in_that_kernel(release: str) -> None:
 
 def test_nobody_slows_down_before_5_4() -> None:
     """Negative control: by rules that know no sleep, none is predicted, and that is noticed."""
-    needs_limits("high")
     mine = sleeps(Asked(FOLDER / "high.txt", "4.19").said)
     assert unlike(mine, sleeps(recorded("high", "6.1")))
 
