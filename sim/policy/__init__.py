@@ -1,1 +1,1 @@
-"""Who decides: scheduling, and the choice of a victim when memory is out."""
+"""Who decides: which task runs, which page leaves its frame, whom the killer takes."""
