@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sim.base.errors import ScenarioError
 from sim.cli.commands import MOST_SEED, JsonOption, LargeOption, app
 
 
@@ -153,8 +154,23 @@ def conform(
 @app.command()
 def walk(
     script: Annotated[
-        Path, typer.Argument(metavar="SCRIPT", help="A script of memory operations; `-` for stdin.")
-    ],
+        Path | None,
+        typer.Argument(metavar="SCRIPT", help="A script of memory operations; `-` for stdin."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="PAGES",
+            help="Instead of a script: pages in the order of their use, e.g. '7 0 1 2 0 3'.",
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace", metavar="FILE", help="The same from a file, a page a word; `-` for stdin."
+        ),
+    ] = None,
     why: Annotated[
         bool,
         typer.Option(
@@ -184,19 +200,26 @@ def walk(
             metavar="S",
             min=0,
             max=MOST_SEED,
-            help="With --ask: seed that picks the questions; default 0.",
+            help="Picks the questions of --ask, or the victims of `random`; default 0.",
         ),
     ] = None,
     frames: Annotated[
-        int | None,
-        typer.Option("--frames", metavar="N", help="Simulate a machine of N frames, 10 to 4096."),
+        str | None,
+        typer.Option(
+            "--frames",
+            metavar="N",
+            help="Simulate a machine of N frames, 10 to 4096; for references also 1..7 or 3,4.",
+        ),
     ] = None,
     policy: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--policy", metavar="oom|wait", help="When memory runs out: kill a process, or wait."
+            "--policy",
+            metavar="NAME",
+            help="When memory runs out, oom (kill a process) or wait; default oom. "
+            "For references fifo, clock, lru, random, opt or all; default all.",
         ),
-    ] = "oom",
+    ] = None,
     fork: Annotated[
         str,
         typer.Option("--fork", metavar="KIND", help="cow, eager, on_demand or async."),
@@ -232,7 +255,29 @@ def walk(
 
     Pictures show a machine of 64 frames (2,048 if the script asks for huge pages) unless --frames
     says otherwise.  Without pictures and --frames, memory cannot run out.
+
+    With --reference or --trace: which pages the replacement policies of textbooks keep in memory.
     """
+    if reference is not None or trace is not None:
+        from sim.cli.references import walk_references
+
+        _refuse_with_references(
+            SCRIPT=script is not None, why=why, draw=draw, svg=svg is not None, ask=ask,
+            answers=answers, fork=fork != "cow", zeroing=zeroing != "demand",
+            as_kernel=as_kernel is not None, hugetlb=hugetlb is not None,
+        )  # fmt: skip
+        return walk_references(
+            reference,
+            trace,
+            frames=frames,
+            policy=policy,
+            seed=seed or 0,
+            as_json=as_json,
+            large=large,
+        )
+    if script is None:
+        message = "give a SCRIPT, --reference or --trace; see `cowpool walk --help`"
+        raise ScenarioError(f"cowpool walk: {message}")
     from sim.cli.walking import walk_script
 
     return walk_script(
@@ -252,3 +297,11 @@ def walk(
         as_json=as_json,
         large=large,
     )
+
+
+def _refuse_with_references(**given: bool) -> None:
+    """Raise `ScenarioError` for what says nothing of a reference string."""
+    for name, is_given in given.items():
+        if is_given:
+            option = name if name.isupper() else f"--{name.replace('_', '-')}"
+            raise ScenarioError(f"{option} is not for --reference and --trace; leave it out")

@@ -30,8 +30,8 @@ def walk_script(
     ask: bool,
     answers: bool,
     seed: int | None,
-    frames: int | None,
-    policy: str,
+    frames: str | None,
+    policy: str | None,
     fork: str,
     zeroing: str,
     as_kernel: str | None,
@@ -40,6 +40,7 @@ def walk_script(
     large: bool,
 ) -> int:
     """Tell a script step by step and return the exit status."""
+    policy = policy or "oom"
     for option, value in (("policy", policy), ("fork", fork), ("zeroing", zeroing)):
         if value not in _CHOICES[option]:
             known = ", ".join(_CHOICES[option])
@@ -57,12 +58,12 @@ def walk_script(
         message = f"names {pages:,} pages, and each is told; keep to {MOST_PAGES:,}, or add --large"
         raise ScenarioError(message, str(script))
     plain_if_small([operations])
-    from sim.walk.command import Wishes, require_frames, run_walk
+    from sim.walk.command import Wishes, machine_frames, run_walk
     from sim.walk.tell.story import MachineChoice
 
-    if frames is not None:
-        require_frames(frames)
-    choice = MachineChoice(frames or 0, policy, fork, zeroing == "eager")
+    choice = MachineChoice(
+        0 if frames is None else machine_frames(frames), policy, fork, zeroing == "eager"
+    )
     if kernel is not None:
         choice = replace(choice, kernel=kernel)
     if hugetlb is not None:

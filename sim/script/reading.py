@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 MAX_SCRIPT_BYTES: Final = 4 << 20
 
 
-def script_text(path: str | Path) -> str:
-    """Return the text of the script at `path`, ``-`` for standard input.
+def script_text(path: str | Path, *, kind: str = "script") -> str:
+    """Return the text of the script, or what `kind` says, at `path`, ``-`` for standard input.
 
     Raises `ScenarioError` if it cannot be read, is too long or is no text.
     """
@@ -23,8 +23,8 @@ def script_text(path: str | Path) -> str:
     except OSError as error:
         raise ScenarioError(f"cannot be read: {error.strerror}", str(path)) from None
     if len(raw) > MAX_SCRIPT_BYTES:
-        raise ScenarioError("too long for a script (over 4 MiB); split it", str(path))
+        raise ScenarioError(f"too long for a {kind} (over 4 MiB); split it", str(path))
     try:
         return raw.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
-        raise ScenarioError("is not UTF-8 text; write a script", str(path)) from None
+        raise ScenarioError(f"is not UTF-8 text; write a {kind}", str(path)) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from sim.base.errors import ScenarioError
 from sim.base.files import write_file
-from sim.base.text import visible
+from sim.base.text import shorten, visible
 from sim.walk.ask.questions import questions
 from sim.walk.ask.quiz import quiz, quiz_json
 from sim.walk.draw.json import state_json
@@ -141,15 +141,22 @@ def machine_json(story: Story) -> dict[str, Any]:
     }
 
 
-def require_frames(frames: int) -> None:
-    """Raise `ScenarioError` unless a machine of `frames` frames has room for P and can be shown."""
+def machine_frames(text: str) -> int:
+    """Return how many frames a machine has that has room for P and can be shown.
+
+    Raises `ScenarioError` for what is no number, too few or too many.
+    """
     why = ""
-    if frames < FEWEST_FRAMES:
+    if not (text.isascii() and text.isdecimal()):
+        why = "no number of frames"
+    elif int(text) < FEWEST_FRAMES:
         why = "too few for P itself"
-    elif frames > MOST_FRAMES:
+    elif int(text) > MOST_FRAMES:
         why = "too many to show"
     if why:
-        raise ScenarioError(f"--frames: {frames} is {why}; write {FEWEST_FRAMES} to {MOST_FRAMES}")
+        range_text = f"{FEWEST_FRAMES} to {MOST_FRAMES}"
+        raise ScenarioError(f"--frames: {shorten(text)} is {why}; write {range_text}")
+    return int(text)
 
 
 def _about(path: str | Path, work: Callable[[], T]) -> T:

@@ -80,7 +80,9 @@ def test_without_a_command_its_help_is_printed_as_it_is(capsys):
 def test_what_is_missing_points_to_the_help_of_its_command(capsys):
     assert main(["walk"]) == 2
     said = capsys.readouterr().err
-    assert said == "cowpool walk: Missing argument 'SCRIPT'; see `cowpool walk --help`\n"
+    assert (
+        said == "cowpool walk: give a SCRIPT, --reference or --trace; see `cowpool walk --help`\n"
+    )
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])

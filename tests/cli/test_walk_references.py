@@ -1,0 +1,184 @@
+"""`cowpool walk --reference`: what it prints of reference strings, and what it refuses."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from sim.cli import main
+from sim.cli.references import MOST_SHOWN, MOST_TOUCHES, frames_of
+
+SILBERSCHATZ = "7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1"
+BELADY = "1,2,3,4,1,2,5,1,2,3,4,5"
+
+
+def walk(capsys, *arguments):
+    status = main(["walk", *arguments])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_one_policy_is_the_table_of_the_textbook(capsys):
+    status, out, err = walk(
+        capsys, "--reference", SILBERSCHATZ, "--frames", "3", "--policy", "fifo"
+    )
+    assert (status, err) == (0, "")
+    assert out == (
+        "fifo, 3 frames: 15 faults in 20 references to 6 pages\n"
+        "\n"
+        "frame  7  0  1  2  0  3  0  4  2  3  0  3  2  1  2  0  1  7  0  1\n"
+        "─────────────────────────────────────────────────────────────────\n"
+        "0      7  7  7  2  2  2  2  4  4  4  0  0  0  0  0  0  0  7  7  7\n"
+        "1         0  0  0  0  3  3  3  2  2  2  2  2  1  1  1  1  1  0  0\n"
+        "2            1  1  1  1  0  0  0  3  3  3  3  3  2  2  2  2  2  1\n"
+        "fault  F  F  F  F     F  F  F  F  F  F        F  F        F  F  F\n"
+    )
+
+
+def test_all_policies_are_compared_and_the_anomaly_is_named(capsys):
+    status, out, _ = walk(capsys, "--reference", BELADY, "--frames", "1..7")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert status == 0
+    assert lines[0] == "12 references to 5 pages; seed 0"
+    assert lines[2].startswith("faults, by frames fifo clock lru random opt hit ratio, by frames")
+    assert [line.split()[1] for line in lines[4:11]] == ["12", "12", "9", "10", "5", "5", "5"]
+    assert lines[11:] == [
+        "fifo: 10 faults with 4 frames, 9 with 3: Belady's anomaly",
+        "clock: 10 faults with 4 frames, 9 with 3: Belady's anomaly",
+    ]
+
+
+def test_more_faults_of_random_are_luck_and_no_anomaly(capsys):
+    arguments = ["--reference", SILBERSCHATZ, "--policy", "random", "--frames", "1..7", "--json"]
+    curves = []
+    for seed in range(20):
+        document = json.loads(walk(capsys, *arguments, "--seed", str(seed))[1])
+        assert (document["anomalies"], document["seed"]) == ([], seed)
+        curves.append([run["faults"] for run in document["runs"]])
+    assert any(curve != sorted(curve, reverse=True) for curve in curves)
+    assert len(set(map(tuple, curves))) > 1
+
+
+def test_json_is_one_document(capsys):
+    arguments = ["--reference", BELADY, "--policy", "fifo", "--json"]
+    document = json.loads(walk(capsys, *arguments, "--frames", "3,4")[1])
+    assert document["schema_version"] == 1
+    assert (document["references"], document["pages"]) == (12, 5)
+    assert document["runs"][0] == {"policy": "fifo", "frames": 3, "faults": 9, "hit_ratio": 0.25}
+    assert document["anomalies"] == [{"policy": "fifo", "frames": [3, 4], "faults": [9, 10]}]
+    (run,) = json.loads(walk(capsys, *arguments, "--frames", "3")[1])["runs"]
+    assert run["steps"][3] == {"page": "4", "frame": 0, "fault": True, "victim": "1"}
+    assert sum(step["fault"] for step in run["steps"]) == run["faults"] == 9
+
+
+def test_a_trace_is_a_file_of_words_with_comments(capsys, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("# a loop\n1 2 3 4\n1 2  # and again\n5,1,2\n\n3 4 5\n")
+    arguments = ["--frames", "3", "--policy", "fifo"]
+    from_file = walk(capsys, "--trace", str(path), *arguments)
+    assert from_file == walk(capsys, "--reference", BELADY, *arguments)
+
+
+def test_a_trace_may_come_from_stdin(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a b\na c\n")))
+    status, out, _ = walk(capsys, "--trace", "-", "--frames", "2", "--policy", "lru")
+    assert (status, out.splitlines()[0]) == (
+        0,
+        "lru, 2 frames: 3 faults in 4 references to 3 pages",
+    )
+
+
+def test_a_long_trace_is_counted_not_shown(capsys, tmp_path):
+    path = tmp_path / "a.txt"
+    arguments = ["--trace", str(path), "--frames", "3", "--policy", "lru"]
+    path.write_text("1 2 3 4 " * (MOST_SHOWN // 4))
+    assert "fault " in walk(capsys, *arguments)[1]
+    path.write_text("1 2 3 4 " * (MOST_SHOWN // 4) + "1")
+    out = walk(capsys, *arguments)[1]
+    assert "fault " not in out
+    assert " ".join(out.splitlines()[-1].split()) == "3 201 3 0.0%"
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("3", [3]), ("1..4", [1, 2, 3, 4]), ("8,2,2..3", [2, 3, 8]), ("1..1000", [*range(1, 1001)])],
+)
+def test_frames_are_numbers_and_ranges(text, numbers):
+    assert frames_of(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "3..1", "x", "1..", "", "1.5", "3,", "1000001", "٣"])
+def test_other_frames_are_refused_in_one_line(capsys, text):
+    status, out, err = walk(capsys, "--reference", "1 2", f"--frames={text}")
+    assert (status, out) == (2, "")
+    assert "is no number of frames, 1 to 1,000,000; write e.g. 3, 1..7 or 10,20,50\n" in err
+    assert err.startswith("--frames: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "cowpool walk: give a SCRIPT, --reference or --trace; see `cowpool walk --help`"),
+        (["--reference", "1"], "--frames: how many has memory? write e.g. 3, 1..7 or 10,20,50"),
+        (
+            ["--reference", "1", "--trace", "a.txt", "--frames", "1"],
+            "--reference and --trace both give references; leave one out",
+        ),
+        (
+            ["--reference", "1 2;3", "--frames", "1"],
+            "--reference: '2;3' is no page; write a number, or letters and digits",
+        ),
+        (
+            ["--reference", " ", "--frames", "1"],
+            "--reference: no page is named; write e.g. 7 0 1 2 0 3",
+        ),
+        (
+            ["--reference", "1", "--frames", "1", "--policy", "wait"],
+            "--policy: 'wait' replaces no page; "
+            "write one of fifo, clock, lru, random, opt, all",
+        ),
+        (
+            ["a.txt", "--reference", "1", "--frames", "1"],
+            "SCRIPT is not for --reference and --trace; leave it out",
+        ),
+        (
+            ["--trace", "a.txt", "--frames", "1", "--as-kernel", "6.1"],
+            "--as-kernel is not for --reference and --trace; leave it out",
+        ),
+        (
+            ["--reference", "1", "--frames", "1..1001"],
+            "--frames: '1..1001' has more than 1,000 numbers; name fewer, as in 10,20,50",
+        ),
+        (["--trace", "a.txt", "--frames", "1"], "a.txt:2: '2+' is no page; "
+         "write a number, or letters and digits"),
+        (["--trace", "none.txt", "--frames", "1"],
+         "none.txt: cannot be read: No such file or directory"),
+        (["--trace", "binary.txt", "--frames", "1"],
+         "binary.txt: is not UTF-8 text; write a trace"),
+        (["--trace", "empty.txt", "--frames", "1"],
+         "empty.txt: no page is named; write e.g. 7 0 1 2 0 3"),
+        (["a.txt", "--policy", "lru"],
+         "--policy: 'lru' is unknown; write one of oom, wait"),
+        (["a.txt", "--frames", "1..7"],
+         "--frames: 1..7 is no number of frames; write 10 to 4096"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said_in_one_line(capsys, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("1\n2+\n" if "--trace" in arguments else "P map A 1\n")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    assert walk(capsys, *arguments) == (2, "", f"{said}\n")
+
+
+def test_too_much_work_is_refused_unless_it_is_wanted(capsys, monkeypatch):
+    assert MOST_TOUCHES > 10**6
+    monkeypatch.setattr("sim.cli.references.MOST_TOUCHES", 59)
+    arguments = ["--reference", BELADY, "--frames", "3"]
+    status, out, err = walk(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err == (
+        "12 references, for 1 x 5 runs, are too many; keep to 59 in all, or add --large\n"
+    )
+    assert walk(capsys, *arguments, "--large")[0] == 0
