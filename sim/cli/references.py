@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.errors import ScenarioError
 from sim.base.files import shown_path
 from sim.base.text import shown
-from sim.cli.tables import Table, beside
-from sim.policy.replacement import POLICIES, count_faults, play, policy_for
+from sim.cli.reasons import ClockFace, reasons
+from sim.cli.tables import Table, beside, labelled
+from sim.policy.replacement import POLICIES, Clock, count_faults, play, policy_for
 from sim.script.reading import script_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sim.policy.replacement import Step
@@ -45,6 +46,12 @@ class Run:
     faults: int
     hit_ratio: float
     steps: tuple[Step, ...] = ()
+    clock: tuple[ClockFace, ...] = ()
+    """After each step, if the policy is CLOCK."""
+
+    def reasons(self) -> Iterator[str]:
+        """Yield why each step went as it did."""
+        return reasons(self.policy, self.steps, self.clock)
 
 
 def walk_references(
@@ -54,10 +61,11 @@ def walk_references(
     frames: str | None,
     policy: str | None,
     seed: int,
+    why: bool,
     as_json: bool,
     large: bool,
 ) -> int:
-    """Print what references, of which one of `text` and `trace` has, do; return the exit status."""
+    """Print what references, those of `text` or of `trace`, do; return the exit status."""
     if text is not None and trace is not None:
         raise ScenarioError("--reference and --trace both give references; leave one out")
     if frames is None:
@@ -74,11 +82,14 @@ def walk_references(
         message = f"{len(references):,} references, for {len(numbers)} x {len(names)} runs, are"
         raise ScenarioError(f"{message} too many; keep to {MOST_TOUCHES:,} in all, or add --large")
     told = len(names) == len(numbers) == 1 and len(references) <= MOST_SHOWN
+    if why and not told:
+        message = f"--why is for one policy, one number of frames and up to {MOST_SHOWN} references"
+        raise ScenarioError(f"{message}; leave it out, or the others")
     runs = [_run(name, n, references, seed, told=told) for n in numbers for name in names]
     if as_json:
-        sys.stdout.write(json.dumps(document(references, runs, seed), indent=1) + "\n")
+        sys.stdout.write(json.dumps(document(references, runs, seed, why=why), indent=1) + "\n")
     else:
-        _show(references, runs, seed)
+        _show(references, runs, seed, why=why)
     return DONE
 
 
@@ -132,9 +143,16 @@ def policies_of(name: str) -> tuple[str, ...]:
 
 def _run(name: str, frames: int, references: Sequence[str], seed: int, *, told: bool) -> Run:
     policy = policy_for(name, frames, references, seed)
-    steps = tuple(play(policy, references)) if told else ()
-    faults = sum(s.fault for s in steps) if told else count_faults(policy, references)
-    return Run(name, frames, faults, 1 - faults / len(references), steps)
+    if not told:
+        faults = count_faults(policy, references)
+        return Run(name, frames, faults, 1 - faults / len(references))
+    steps, faces = [], []
+    for step in play(policy, references):
+        steps.append(step)
+        if isinstance(policy, Clock):
+            faces.append(ClockFace(policy.marks, policy.hand))
+    faults = sum(step.fault for step in steps)
+    return Run(name, frames, faults, 1 - faults / len(references), tuple(steps), tuple(faces))
 
 
 def anomalies(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
@@ -152,14 +170,16 @@ def anomalies(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
     return found
 
 
-def document(references: Sequence[str], runs: Sequence[Run], seed: int) -> dict[str, Any]:
+def document(
+    references: Sequence[str], runs: Sequence[Run], seed: int, *, why: bool
+) -> dict[str, Any]:
     """Return runs as plain JSON values."""
     return {
         "schema_version": SCHEMA_VERSION,
         "references": len(references),
         "pages": len(set(references)),
         "seed": seed,
-        "runs": [_run_json(run) for run in runs],
+        "runs": [_run_json(run, why=why) for run in runs],
         "anomalies": [
             {
                 "policy": more.policy,
@@ -171,7 +191,7 @@ def document(references: Sequence[str], runs: Sequence[Run], seed: int) -> dict[
     }
 
 
-def _run_json(run: Run) -> dict[str, Any]:
+def _run_json(run: Run, *, why: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "policy": run.policy,
         "frames": run.frames,
@@ -180,10 +200,14 @@ def _run_json(run: Run) -> dict[str, Any]:
     }
     if run.steps:
         found["steps"] = [step._asdict() for step in run.steps]
+        for step, face in zip(found["steps"], run.clock, strict=bool(run.clock)):
+            step |= {"marks": list(face.marks), "hand": face.hand}
+        for step, reason in zip(found["steps"], run.reasons() if why else (), strict=why):
+            step["why"] = reason
     return found
 
 
-def _show(references: Sequence[str], runs: Sequence[Run], seed: int) -> None:
+def _show(references: Sequence[str], runs: Sequence[Run], seed: int, *, why: bool) -> None:
     from sim.cli.show import Page
 
     page = Page()
@@ -197,6 +221,11 @@ def _show(references: Sequence[str], runs: Sequence[Run], seed: int) -> None:
         faults = f"{run.faults:,} fault{'s' * (run.faults != 1)}"
         page.sentence(f"{run.policy}, {in_memory}: {faults} in {what}", "bold")
         page.table(_memory_over_time(run).lines(page.width))
+        if run.clock:
+            page.lines(["", "* marked as referenced   > where the hand is"])
+        if why:
+            numbered = (f"{n}: {step.page}" for n, step in enumerate(run.steps, 1))
+            page.table(labelled(zip(numbered, run.reasons(), strict=True), page.width))
         return
     page.sentence(what, "bold")
     faults_of = {(run.policy, run.frames): f"{run.faults:,}" for run in runs}
@@ -214,12 +243,16 @@ def _show(references: Sequence[str], runs: Sequence[Run], seed: int) -> None:
 def _memory_over_time(run: Run) -> Table:
     """Return the table of textbooks: a row for each frame, a column for each reference."""
     frames = [""] * min(run.frames, len({step.page for step in run.steps}))
+    blank = " " if run.clock else ""  # above and below a mark
     columns = []
-    for step in run.steps:
+    for n, step in enumerate(run.steps):
         frames[step.frame] = str(step.page)
-        columns.append((*frames, _FAULT if step.fault else ""))
+        cells = frames
+        if run.clock:
+            cells = [run.clock[n].cell(frame, page) for frame, page in enumerate(frames)]
+        columns.append((*cells, (_FAULT if step.fault else "") + blank))
     labels = (*(str(n) for n in range(len(frames))), "fault")
-    headings = ("frame", *(str(step.page) for step in run.steps))
+    headings = ("frame", *(f"{step.page}{blank}" for step in run.steps))
     return Table(headings, [*zip(labels, *columns, strict=True)])
 
 

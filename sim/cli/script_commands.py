@@ -262,7 +262,7 @@ def walk(
         from sim.cli.references import walk_references
 
         _refuse_with_references(
-            SCRIPT=script is not None, why=why, draw=draw, svg=svg is not None, ask=ask,
+            SCRIPT=script is not None, draw=draw, svg=svg is not None, ask=ask,
             answers=answers, fork=fork != "cow", zeroing=zeroing != "demand",
             as_kernel=as_kernel is not None, hugetlb=hugetlb is not None,
         )  # fmt: skip
@@ -272,6 +272,7 @@ def walk(
             frames=frames,
             policy=policy,
             seed=seed or 0,
+            why=why,
             as_json=as_json,
             large=large,
         )

@@ -3,11 +3,16 @@
 import io
 import json
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.samples import sample
 
 from sim.cli import main
 from sim.cli.references import MOST_SHOWN, MOST_TOUCHES, frames_of
+from sim.policy.replacement import POLICIES
 
 SILBERSCHATZ = "7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1"
 BELADY = "1,2,3,4,1,2,5,1,2,3,4,5"
@@ -47,6 +52,54 @@ def test_all_policies_are_compared_and_the_anomaly_is_named(capsys):
         "fifo: 10 faults with 4 frames, 9 with 3: Belady's anomaly",
         "clock: 10 faults with 4 frames, 9 with 3: Belady's anomaly",
     ]
+
+
+def test_clock_shows_its_marks_and_its_hand(capsys):
+    """Stallings, Operating Systems, 7th ed., figure 8.15, mark by mark."""
+    arguments = ["--frames", "3", "--policy", "clock"]
+    lines = walk(capsys, "--reference", "2 3 2 1 5 2 4 5 3 2 5 2", *arguments)[1].splitlines()
+    assert lines[0] == "clock, 3 frames: 8 faults in 12 references to 5 pages"
+    assert lines[4:7] == [
+        "0      2*  2*  2*  >2*   5*   5*  >5*  >5*   3*   3*  >3*  >3*",
+        "1      >   3*  3*   3*  >3    2*   2*   2*  >2   >2*   2    2*",
+        "2          >   >    1*   1   >1    4*   4*   4    4    5*   5*",
+    ]
+    assert lines[-1] == "* marked as referenced   > where the hand is"
+
+
+WHY = {
+    "fifo": {
+        1: "fault; takes frame 0, which is free",
+        3: "in frame 0",
+        5: "fault; takes frame 0 from 2, which came first, at reference 1",
+    },
+    "lru": {7: "fault; takes frame 2 from 1, whose last use, at reference 4, is longest ago"},
+    "opt": {
+        5: "fault; takes frame 2 from 1, which does not come again",
+        7: "fault; takes frame 0 from 2, which comes next at reference 10, later than the others",
+    },
+    "clock": {
+        5: "fault; takes frame 0 from 2, "
+        "as all were marked: the hand took the marks and came back to it",
+        6: "fault; takes frame 1 from 3, which is not marked",
+        11: "fault; takes frame 2 from 4, which is not marked; the hand passed 2 and took the mark",
+    },
+    "random": {4: "fault; takes frame 2, which is free"},
+}
+
+
+@pytest.mark.parametrize("policy", WHY)
+def test_reasons_come_on_request(capsys, policy):
+    arguments = ["--reference", "2 3 2 1 5 2 4 5 3 2 5 2", "--frames", "3", "--policy", policy]
+    assert "which is free" not in walk(capsys, *arguments)[1]
+    lines = [" ".join(line.split()) for line in walk(capsys, *arguments, "--why")[1].splitlines()]
+    steps = json.loads(walk(capsys, *arguments, "--why", "--json")[1])["runs"][0]["steps"]
+    assert "why" not in walk(capsys, *arguments, "--json")[1]
+    for number, why in WHY[policy].items():
+        assert f"{number}: {steps[number - 1]['page']} {why}" in lines
+        assert steps[number - 1]["why"] == why
+    by_chance = [step["why"].endswith(", by chance") for step in steps]
+    assert any(by_chance) == (policy == "random")
 
 
 def test_more_faults_of_random_are_luck_and_no_anomaly(capsys):
@@ -147,6 +200,11 @@ def test_other_frames_are_refused_in_one_line(capsys, text):
             "--as-kernel is not for --reference and --trace; leave it out",
         ),
         (
+            ["--reference", "1", "--frames", "1..3", "--policy", "lru", "--why"],
+            "--why is for one policy, one number of frames and up to 200 references; "
+            "leave it out, or the others",
+        ),
+        (
             ["--reference", "1", "--frames", "1..1001"],
             "--frames: '1..1001' has more than 1,000 numbers; name fewer, as in 10,20,50",
         ),
@@ -182,3 +240,23 @@ def test_too_much_work_is_refused_unless_it_is_wanted(capsys, monkeypatch):
         "12 references, for 1 x 5 runs, are too many; keep to 59 in all, or add --large\n"
     )
     assert walk(capsys, *arguments, "--large")[0] == 0
+
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+@pytest.mark.stress
+@given(text=WORDS, frames=WORDS | st.sampled_from(["3", "1..4"]), policy=st.sampled_from(POLICIES))
+@settings(max_examples=sample(60, 2_000))
+def test_whatever_is_typed_is_played_or_refused_in_one_line(text, frames, policy):
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        status = main(
+            ["walk", f"--reference={text}", f"--frames={frames}", f"--policy={policy}", "--json"]
+        )
+    said = err.getvalue()
+    if status == 0:
+        assert said == ""
+        assert json.loads(out.getvalue())["references"] > 0
+    else:
+        assert (status, out.getvalue(), said.count("\n")) == (2, "", 1)
+        assert len(said) < 400

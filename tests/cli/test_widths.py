@@ -155,6 +155,8 @@ COMMANDS = [
     ["run", "steps_demo"],
     ["run", "redis_bgsave", "--set", "processes.redis.dataset=8MiB"],
     ["walk", "docs/lecture/03_last_owner.txt", "--why"],
+    ["walk", "--reference=" + "7 0 1 2 0 3 0 4 " * 9, "--frames=3", "--policy=clock", "--why"],
+    ["walk", "--reference=1 2 3 4 1 2 5 1 2 3 4 5", "--frames=1..7"],
 ]
 
 

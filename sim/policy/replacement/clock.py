@@ -18,25 +18,35 @@ class Clock:
         self._frame_of: dict[Page, int] = {}
         self._hand = 0
 
+    @property
+    def hand(self) -> int:
+        """The frame, from 0, that it looks at first when it needs one."""
+        return self._hand
+
+    @property
+    def marks(self) -> tuple[bool, ...]:
+        """Whether the page of each frame that is in use is marked."""
+        return tuple(self._referenced)
+
     def touch(self, page: Page) -> Page | None:
         """See `Replacement`."""
         frame = self._frame_of.get(page)
         if frame is not None:
             self._referenced[frame] = True
             return None
+        victim = None
         if len(self._pages) < self._frames:
-            self._frame_of[page] = len(self._pages)
             self._pages.append(page)
             self._referenced.append(True)
-            return None
-        while self._referenced[self._hand]:
-            self._referenced[self._hand] = False
-            self._advance()
-        victim = self._pages[self._hand]
-        del self._frame_of[victim]
+        else:
+            while self._referenced[self._hand]:
+                self._referenced[self._hand] = False
+                self._advance()
+            victim = self._pages[self._hand]
+            del self._frame_of[victim]
+            self._pages[self._hand] = page
+            self._referenced[self._hand] = True
         self._frame_of[page] = self._hand
-        self._pages[self._hand] = page
-        self._referenced[self._hand] = True
         self._advance()
         return victim
 
