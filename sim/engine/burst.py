@@ -294,15 +294,15 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
             return REFUSED[status], now, limit
         limit -= 1
         if m.pool[0].pending != 0:
-            if m.pool[0].pending & (PENDING_KSWAPD | PENDING_FLUSHER) != 0:
-                return DAEMON_WANTED, now, limit
             if m.pool[0].pending & PENDING_QUEUE != 0:
                 if m.pool[0].head == task:
                     return SERVED, now, limit
-                if m.pool[0].released > 0 and m.pool[0].head == NONE:
+                if m.pool[0].released > m.pool[0].head_heard and m.pool[0].head == NONE:
                     return RELEASED, now, limit
-            if m.pool[0].pending & PENDING_ROOM != 0 and m.pool[0].released > 0:
+            if m.pool[0].pending & PENDING_ROOM != 0 and m.pool[0].released > m.pool[0].room_heard:
                 return RELEASED, now, limit
+            if m.pool[0].pending & (PENDING_KSWAPD | PENDING_FLUSHER) != 0:
+                return DAEMON_WANTED, now, limit
             if m.pool[0].requests != 0:
                 return READS_WANTED, now, limit
             if m.pool[0].pending & PENDING_LOCKS != 0:

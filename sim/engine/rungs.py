@@ -91,8 +91,15 @@ class Kill(Rung):
         self._stall(task, cpu, NOBODY_IN_GROUP)
         self._stuck.append(task)
         pool = self._machine.arrays.pool[0]
-        pool.pending |= PENDING_ROOM
-        pool.released = 0
+        if not pool.pending & PENDING_ROOM:
+            pool.pending |= PENDING_ROOM
+            pool.room_heard = pool.released
+
+    def served(self, task: Task) -> None:
+        """Look whether that step has released something as well."""
+        pool = self._machine.arrays.pool[0]
+        if pool.released > pool.room_heard:
+            self.released()
 
     def released(self) -> None:
         """Let those try again for whom nobody in the group could be killed."""
@@ -191,9 +198,16 @@ class Queue(Rung):
         again = task is self._trying
         if again:
             self._trying = None
+        if again or not self._waits.tasks:
+            self._has_tried()
         self._waits.park(task, cpu, self._holder(task), first=again)
         self._tell()
         return True
+
+    def _has_tried(self) -> None:
+        """Take note that the head, or who is the head now, knows what there is."""
+        pool = self._machine.arrays.pool[0]
+        pool.head_heard = pool.released
 
     def _holder(self, task: Task) -> Task | None:
         """Return who holds most of the memory that `task` waits for."""
@@ -207,7 +221,6 @@ class Queue(Rung):
         waits = self._trying is not None or len(self._waits.tasks) > 0
         pool.pending = (pool.pending & ~PENDING_QUEUE) | (PENDING_QUEUE if waits else 0)
         pool.head = self._trying.row if self._trying is not None else NONE
-        pool.released = 0
 
     def served(self, task: Task) -> None:
         """Take the head off the queue and let the next one try."""
@@ -224,6 +237,7 @@ class Queue(Rung):
         self._trying = self._waits.tasks.first()
         if self._trying is not None:
             self._waits.tasks.wake(self._trying)
+        self._has_tried()
         self._tell()
 
     def interrupted(self, task: Task) -> None:

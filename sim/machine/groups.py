@@ -182,9 +182,12 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     """Have `wanted` pages charged ahead, in the stock of `cpu`; False if a limit is in the way.
 
     Linux charges page by page, a batch where the stock is empty, and single pages where there is no
-    room for a batch: what comes out is the same.  Who is being killed passes the limit.
+    room for a batch: what comes out is the same.  Who is being killed passes the limit.  Pages of
+    kernel objects that there was no room for come first.
     """
     group = int(m.cpus[cpu].group)
+    owed = max(0, slab_missing(m, group))
+    wanted += owed
     at = open_stock(m, cpu, group)
     stock = m.stocks[at]
     while stock.pages < wanted:
@@ -203,6 +206,8 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
         else:
             note_over_high(m, task, group, 1)
         stock.pages += 1
+    if owed > 0:
+        settle_slab(m, cpu, group)
     return True
 
 
@@ -210,6 +215,8 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
 def charge_block(m: Arrays, cpu: int, task: int, pages: int) -> bool:
     """Have a block of `pages` charged ahead; False if a limit is in the way: do without it."""
     group = int(m.cpus[cpu].group)
+    if slab_missing(m, group) > 0:
+        return False
     at = open_stock(m, cpu, group)
     stock = m.stocks[at]
     if stock.pages >= pages:
@@ -310,33 +317,48 @@ def anon_bytes(links: int) -> int:
     return ANON_VMA_SLAB_BYTES + ANON_LINK_SLAB_BYTES * (1 + links)
 
 
+@inlined
+def slab_missing(m: Arrays, group: int) -> int:
+    """Return how many pages more the kernel objects of a group take than it is charged for.
+
+    What is freed of a page stays at hand (`obj_stock`): when more than a page is, one goes back
+    (`refill_obj_stock`), and the number is below 0.
+    """
+    at_hand = int(m.groups[group].slab_pages * 4096 - m.groups[group].slab)
+    return -(at_hand // 4096) if at_hand < 0 else -(max(0, at_hand - 1) // 4096)
+
+
 @compiled
 def settle_slab(m: Arrays, cpu: int, group: int) -> None:
-    """Charge a group for the whole pages that its kernel objects take; nothing refuses that.
+    """Charge a group for the whole pages that its kernel objects take, out of the stock.
 
-    They come out of the stock, as frames do.  What is freed of a page stays at hand (`obj_stock`):
-    when more than a page is, one goes back (`refill_obj_stock`).
+    Linux refuses an object that a limit has no room for.  Here it is made; what is missing is
+    charged before the next page that the group takes (`secure_charge`), so that it is that one
+    which is refused, and the usage never passes a limit.
     """
-    g = m.groups[group]
-    at_hand = int(g.slab_pages) * 4096 - int(g.slab)
-    more = -(at_hand // 4096) if at_hand < 0 else -(max(0, at_hand - 1) // 4096)
-    if more == 0:
-        return
-    g.slab_pages += more
+    more = slab_missing(m, group)
     if more < 0:
+        m.groups[group].slab_pages += more
         refill_stock(m, cpu, group, -more)
+    if more <= 0:
         return
     at = open_stock(m, cpu, group)
     if at == NONE:
-        page_counter_charge(m, group, more)
+        stocked = min(more, max(0, margin(m, group)))
+        page_counter_charge(m, group, stocked)
+        m.groups[group].slab_pages += stocked
         return
     stock = m.stocks[at]
-    while stock.pages < more and page_counter_try_charge(m, group, STOCK_PAGES) == NONE:
-        stock.pages += STOCK_PAGES
-        note_over_high(m, int(m.cpus[cpu].task), group, STOCK_PAGES)
+    while stock.pages < more and margin(m, group) > 0:
+        pages = STOCK_PAGES
+        if page_counter_try_charge(m, group, pages) != NONE:
+            pages = 1
+            page_counter_charge(m, group, pages)
+        stock.pages += pages
+        note_over_high(m, int(m.cpus[cpu].task), group, pages)
     stocked = min(more, int(stock.pages))
     stock.pages -= stocked
-    page_counter_charge(m, group, more - stocked)
+    m.groups[group].slab_pages += stocked
 
 
 def objects_bytes(m: Arrays, space: int) -> int:

@@ -330,6 +330,7 @@ def use_reserve(m: Arrays, task: int, frames: int) -> None:
 
 @compiled
 def drop_reserve(m: Arrays, task: int) -> None:
-    """Let go of the frames set aside for a fork that are left over."""
+    """Let go of the frames set aside for a fork that are left over: others may have them."""
     m.pool[0].reserved -= m.tasks[task].reserved
+    m.pool[0].released += m.tasks[task].reserved
     m.tasks[task].reserved = 0

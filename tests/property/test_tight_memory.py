@@ -42,6 +42,7 @@ FOUND = {
     149: "the queue stood still behind a task that had met the limit of its group",
     764: "a writer waited for writes when the flusher saw no more reason for any",
     899: "a child had what its parent had left when the child began to run",
+    1329: "the queue did not hear of frames set aside for a fork that it had not needed",
 }
 """What scenarios of the list showed once, by number."""
 

@@ -150,18 +150,24 @@ class Asked:
             elif word == "sleep":
                 yield from process.sleep(int(words[0]) * 1_000_000)
             elif word == "file":
-                pages = int(words[1])
+                pages = max(int(words[1]), self._written(words[0]))
                 self._simulation.system.files.row(words[0], pages, cold=True)
             elif word != "set":
                 yield from process.sleep(100 * POLL_NS)
                 getattr(self, f"_{word}")(*words)
         self._over = True
 
+    def _written(self, file: str) -> int:
+        """Return how many pages a file has in the end by what is written to it."""
+        ends = [int(step[4]) for step in self._steps if step[0] == "write" and step[2] == file]
+        return max(ends, default=0)
+
     def _have_done(self, process: Process, number: int, word: str, name: str) -> Life:
         member = self._members[name]
         self._done, self._ended, self._slow = 0, False, []
         self._turn = number
         while not self._ended and member.task.killed is None:
+            assert member.task.ended_ns is None, member.task.ended_how
             yield from process.sleep(POLL_NS)
         if word == "new":
             return

@@ -12,7 +12,7 @@ from sim.kernel.files.cache import uncache_page
 from sim.kernel.reclaim.vmscan import shrink_group
 from sim.machine.cached import find_page, forget_shadows
 from sim.machine.groups import drain_all_stock, is_within, margin
-from sim.machine.layout import KIND_FILE, NONE, ROOT
+from sim.machine.layout import EV_OOM_KILL, KIND_FILE, NONE, ROOT
 from sim.program import PROGRAMS
 from sim.scenario.resolve import resolve
 
@@ -46,7 +46,16 @@ def what_is_wrong(ran: Ran) -> list[str]:
     else:
         wrong = [] if ending == "horizon" else [f"ending {ending}"]
     ran.simulation.machine.audit()
-    return wrong
+    return [*wrong, *passed_limits(ran)]
+
+
+def passed_limits(ran: Ran) -> Wrong:
+    """Say whose usage has passed its limit though nobody was killed there: only the dying may."""
+    m = ran.simulation.machine.arrays
+    for group in range(1, int(m.pool[0].n_groups)):
+        g = m.groups[group]
+        if g.peak > g.limit and m.events[group, EV_OOM_KILL] == 0:
+            yield f"group {group} had {g.peak} pages, and may have {g.limit}"
 
 
 # -- deadlocks -----------------------------------------------------------------------------------

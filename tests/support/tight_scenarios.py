@@ -19,7 +19,7 @@ def tight(number: int) -> dict[str, Any]:
     """Return scenario `number`, as it would be written in a file."""
     dice = Dice(f"cowpool tight {number}")
     said = host(dice)
-    groups = nested_groups(dice)
+    groups = nested_groups(dice, said["cgroup"])
     return {
         "version": 1,
         "name": f"tight_{number:05}",
@@ -82,11 +82,14 @@ def host(dice: Dice) -> dict[str, Any]:
     return said
 
 
-def nested_groups(dice: Dice) -> dict[str, dict[str, Any]]:
+def nested_groups(dice: Dice, version: str) -> dict[str, dict[str, Any]]:
     """Return up to five groups, each in the machine or in one before it."""
     groups: dict[str, dict[str, Any]] = {}
     for number in range(dice.below(6)):
-        group: dict[str, Any] = {"memory_max": dice.one(LIMITS), "oom_group": dice.chance(0.3)}
+        group: dict[str, Any] = {"memory_max": dice.one(LIMITS)}
+        together = dice.chance(0.3)
+        if version == "v2":  # version 1 has no such thing
+            group["oom_group"] = together
         if groups and dice.chance(0.7):
             group["parent"] = dice.one(list(groups))
         groups[f"g{number}"] = group

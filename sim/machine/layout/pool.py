@@ -48,7 +48,9 @@ POOL = np.dtype(
             "reserved",  # frames promised to forks under the `wait` policy
             "pending",  # what there is for the engine to see to, as PENDING_ bits
             "head",  # the one of them that may try, or NONE
-            "released",  # frames freed and references dropped since last asked
+            "released",  # frames freed and references dropped, so far
+            "head_heard",  # of them, those before the head of the queue last tried
+            "room_heard",  # ″, those before the first waits for whom a group had nobody to kill
             "cow_copies",  # anonymous frames beyond one per page of data
             "committed",  # pages promised to everybody (`Committed_AS`)
             # huge pages that were set aside when the machine started (Linux `struct hstate`)
