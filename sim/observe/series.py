@@ -6,7 +6,6 @@ A level changes at the start of a step only, so it is enough to bring integrals 
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.base.units import PAGE_BYTES
 from sim.kernel.files.dirty import pages_on_list
 from sim.machine.layout import (
     GROUP_SERIES,
@@ -19,6 +18,7 @@ from sim.machine.layout import (
     LRU_ACTIVE_FILE,
     LRU_INACTIVE_FILE,
     MOST_SAMPLES,
+    PFN_SHIFT,
     ROOT,
     SERIES_ANON,
     SERIES_CURRENT,
@@ -86,7 +86,7 @@ def sample(m: Arrays) -> None:
         row.pages_stolen += v.pgsteal_direct + v.pgsteal_kswapd
         row.refaults += v.workingset_refault
         sample_group(m, group)
-    row.slab_pages = -(-slab_bytes // PAGE_BYTES)
+    row.slab_pages = -(-slab_bytes >> PFN_SHIFT)
     clock.samples += 1
     clock.sample_next_ns += clock.sample_every_ns
 

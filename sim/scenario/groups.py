@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from sim.base.units import PAGE_BYTES, format_bytes, parse_bytes
+from sim.machine.rules.cgroup import (
+    V1_NO_HIGH,
+    V1_NO_OOM_GROUP,
+    V1_NO_PROTECTION,
+    cgroup_rules,
+)
 from sim.scenario.containers import (
     Asked,
     Node,
@@ -195,7 +201,13 @@ KEYS: Final[Mapping[str, Any]] = {
 }
 """What a resolved group has, and what holds where nobody says anything."""
 
-_ONLY_V2: Final = {"memory_high", "memory_low", "memory_min", "oom_group"}
+_ONLY_V2: Final = {
+    "memory_high": V1_NO_HIGH,
+    "memory_low": V1_NO_PROTECTION,
+    "memory_min": V1_NO_PROTECTION,
+    "oom_group": V1_NO_OOM_GROUP,
+}
+"""Keys, and the difference by which version 1 has no such thing."""
 _NEVER_NULL: Final = {"oom_group", "cpu_weight", "replicas"}
 """Keys whose null says nothing; of others it is `max`."""
 
@@ -287,12 +299,13 @@ def _resolved(group: Group, name: str, node: Node, document: Document) -> dict[s
             found[key] = value
             said_by[key] = dialect or key
     _check_request(group, name, document)
-    if node.cgroup == "v1":
-        for key in _ONLY_V2 & found.keys():
-            if found[key] != KEYS[key]:
+    lacks = cgroup_rules(node.cgroup)
+    for key, difference in _ONLY_V2.items():
+        if lacks & difference:
+            if found.get(key, KEYS[key]) != KEYS[key]:
                 message = f"{key}: control groups of version 1 have no such thing; take it out"
                 raise document.error(("groups", name, said_by[key]), message)
-        implied["oom_group"] = False
+            implied[key] = KEYS[key]
     return {**KEYS, **implied, **found}
 
 

@@ -13,6 +13,7 @@ import pytest
 from support.net_steps import Dice, Steps
 from support.samples import sample
 
+from sim.base.errors import ScenarioError
 from sim.engine.run import simulate
 from sim.machine.rules.cgroup import DIFFERENCES
 from sim.scenario.resolve import resolve
@@ -62,6 +63,8 @@ def scenario(number: int, pages: int, knob: str) -> dict[str, Any]:
         "disk": {"latency": "20 us", "read_ahead": dice.one(("0 B", "128 KiB"))},
     }
     inner = {"parent": "outer", "oom_group": dice.chance(0.5)}
+    if host["cgroup"] == "v1":
+        del inner["oom_group"]
     groups: dict[str, Any] = {"outer": {}, "inner": inner}
     if knob != "host":
         groups[knob]["memory_max"] = f"{pages} pages"
@@ -133,9 +136,12 @@ def hold(pages: int) -> Steps:
 
 
 def test_oom_group_is_of_version_2() -> None:
-    groups = {"g": {"memory_max": "8 MiB", "oom_group": True}}
+    limit = {"memory_max": "8 MiB"}
     steps = {"a": hold(1200), "b": hold(1300)}
-    v1, v2 = (ended(under(version, groups, steps)) for version in ("v1", "v2"))
+    v1 = ended(under("v1", {"g": limit}, steps))
+    v2 = ended(under("v2", {"g": {**limit, "oom_group": True}}, steps))
+    with pytest.raises(ScenarioError, match="version 1 have no such thing"):
+        under("v1", {"g": {**limit, "oom_group": True}}, steps)
     assert sorted(v1) == ["exit 0", "oom-killed"]
     assert v2 == ["oom-killed", "oom-killed"]
     assert DIFFERENCES["V1_NO_OOM_GROUP"].simulated

@@ -49,7 +49,7 @@ APART = {
     # a nested group's own objects are charged to the one it is in: two pages each, not modelled
     ("oom_group", "touch N"): 4,
     # ″; those of dead processes that a member of this model has kept elsewhere come off as well
-    ("oom_group", "touch Q"): 9,
+    ("oom_group", "touch Q"): 10,
     ("oom_group", "q memory.events max"): 1,
     ("protection_none", "resident /mnt/b"): 1,
     ("protection_none", "p/x memory.current"): 4096,
@@ -61,9 +61,11 @@ APART = {
     ("protection_part", "p/y memory.current"): 9 * 4096,
     ("protection_over", "resident /mnt/b"): 3,
     ("protection_over", "q memory.events max"): 1,
-    ("protection_nested", "resident /mnt/a"): 16,
-    ("protection_nested", "resident /mnt/b"): 16,
-    ("protection_nested", "resident /mnt/c"): 16,
+    # the guests mount with memory_recursiveprot, which is not simulated: what a group does not
+    # claim of its protection goes to those in it
+    ("protection_nested", "resident /mnt/a"): 64,
+    ("protection_nested", "resident /mnt/b"): 64,
+    ("protection_nested", "resident /mnt/c"): 64,
 }
 """By how much a figure may be apart from the kernel's, by question and key; else not at all."""
 

@@ -19,7 +19,13 @@ from sim.machine.releases import release_name
 from sim.machine.rules import RULES, rules_of
 from sim.machine.rules.areas import R_ALIGN_LARGE, R_ALIGN_WHOLE
 from sim.machine.rules.locks import R_AREA_LOCKS
-from sim.machine.rules.pressure import R_FULL_WALK
+from sim.machine.rules.pressure import (
+    R_FULL_WALK,
+    R_HIGH_AT_ONCE,
+    R_HIGH_RETRIES,
+    R_HIGH_SLEEPS,
+    R_PROPORTIONAL,
+)
 from sim.machine.rules.rule import KERNEL_6_1, KERNEL_6_12, Rule
 from sim.script.predict import predict
 from sim.script.record import OpRecord, format_records
@@ -30,7 +36,10 @@ from tests.truth.record_scripts import SCRIPTS, comparable
 pytestmark = pytest.mark.truth
 
 CLAIMED = {KERNEL_6_1: "6.1", KERNEL_6_12: "6.12"}
-ASKED_OTHERWISE = R_ALIGN_LARGE | R_ALIGN_WHOLE | R_AREA_LOCKS | R_FULL_WALK
+ASKED_OTHERWISE = (
+    R_ALIGN_LARGE | R_ALIGN_WHOLE | R_AREA_LOCKS
+    | R_FULL_WALK | R_PROPORTIONAL | R_HIGH_SLEEPS | R_HIGH_RETRIES | R_HIGH_AT_ONCE
+)  # fmt: skip
 """Rules that no script shows: programs asked, and members of groups."""
 
 

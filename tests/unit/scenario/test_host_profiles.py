@@ -97,4 +97,5 @@ def test_the_textbook_machine_is_eager_and_waits():
         "memory": "oom",
         "fork": "eager",
         "zeroing": "eager",
+        "eviction": None,
     }
