@@ -24,7 +24,7 @@ from sim.engine.timers import arrival_ns, first_due_ns
 from sim.kernel.flush import tlb_finish_mmu
 from sim.kernel.ops import OP_ACCESS, OP_COMPUTE, OP_NONE
 from sim.kernel.reclaim.high import handle_over_high, must_pay
-from sim.kernel.reclaim.memcg import LATER, ROOM, make_room
+from sim.kernel.reclaim.memcg import ROOM, make_room
 from sim.kernel.step import call_step
 from sim.kernel.stream import access_step
 from sim.kernel.work import (
@@ -93,7 +93,7 @@ DAEMON_WANTED: Final = 17
 WRITES_AWAITED: Final = 18
 """Too many pages of files are dirty; nothing happened."""
 ROOM_AWAITED: Final = 20
-"""It needs frames, which can be had once pages of files have been written; nothing happened."""
+"""It needs frames, and sleeps before it looks for them again; nothing happened."""
 HIGH_EXCEEDED: Final = 21
 """Its group is above `memory.high`: it has to sleep before it goes on; nothing happened."""
 GIVES_WAY: Final = 16
@@ -141,6 +141,8 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     start = int(c.next_ns)
     arrived = start
     extra_ns = 0
+    if o.naps != 0:
+        return NO_ROOM_YET
     if o.op == OP_ACCESS:
         if o.arrivals != 0:
             arrived = arrival_ns(m, task)
@@ -157,6 +159,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
     if status > DONE:
         clock.reclaims = 0
         return makes_room(m, cpu, task) if status == SHORT else status
+    o.attempts = 0
     if clock.kind == BEGUN:
         extra_ns = 0  # the access is still to come
     ns = (settle(m, task) + 500) // 1000 + extra_ns
@@ -202,7 +205,7 @@ def makes_room(m: Arrays, cpu: int, task: int) -> int:
     room = make_room(m, cpu, task)
     m.clock[0].reclaims = 0
     if room != ROOM:
-        return NO_ROOM_YET if room == LATER else SHORT
+        return SHORT
     o = m.operations[task]
     if o.op == OP_ACCESS and o.fault_from_ns == NONE:
         o.fault_from_ns = m.cpus[cpu].next_ns

@@ -146,7 +146,11 @@ class Devices:
 
     def await_room(self, task: Task, cpu: int) -> None:
         """Block `task`, on `cpu`, which needs memory that dirty pages of files have."""
-        self._throttled.park(task, cpu, _WRITTEN, stalled=True)
+        m = self._machine.arrays
+        o = m.operations[task.row]
+        o.naps = 0
+        if m.groups[int(o.over)].dirty > 0 or m.groups[int(o.over)].writeback > 0:
+            self._throttled.park(task, cpu, _WRITTEN, stalled=True)
 
     def nothing_to_write(self) -> None:
         """Let those look again who wait for writes: the flusher finds no more reason for any."""

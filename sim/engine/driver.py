@@ -72,6 +72,7 @@ class Driver:
         self._cpus = cpus
         self._devices = devices
         self._locks = locks
+        self._throttle = throttle
         self._signals = signals
         self._evidence = evidence
         self._burst_steps = burst_steps if burst_steps > 0 else LONGEST_BURST
@@ -85,7 +86,7 @@ class Driver:
             burst.INVALID: self._invalid,
             burst.RELEASED: lambda task, cpu: shortage.released(),
             burst.WRITES_AWAITED: devices.throttle,
-            burst.ROOM_AWAITED: devices.await_room,
+            burst.ROOM_AWAITED: self._await_room,
             burst.HIGH_EXCEEDED: throttle.sleep,
             burst.SERVED: lambda task, cpu: shortage.served(task),
         }
@@ -159,6 +160,13 @@ class Driver:
             return False
         self._cpus.let_go()
         return self._cpus.at_rest()
+
+    def _await_room(self, task: Task, cpu: int) -> None:
+        """Let a task that reclaims in vain sleep, or wait until pages of files are written."""
+        if self._machine.arrays.operations[task.row].naps == NONE:
+            self._devices.await_room(task, cpu)
+        else:
+            self._throttle.nap(task, cpu)
 
     def _invalid(self, task: Task, cpu: int) -> None:
         m = self._machine.arrays

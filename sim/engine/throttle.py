@@ -1,4 +1,4 @@
-"""The sleep of tasks whose control group is above `memory.high`, and how long that was."""
+"""The sleeps of tasks that reclaim in vain, or whose control group is above `memory.high`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sim.machine.machine import Machine
 
 WHAT: Final = "the end of its sleep: its control group is above memory_high"
+IN_VAIN: Final = "the end of its sleep: nothing could be reclaimed"
 
 
 class Throttle:
@@ -36,13 +37,22 @@ class Throttle:
         """Let `task`, on `cpu`, sleep for as many jiffies as it owes."""
         m = self._machine.arrays
         t = m.tasks[task.row]
-        now_ns, tick_ns = self._clock.now_ns, int(m.clock[0].tick_ns)
-        until_ns = timer_expiry(now_ns // tick_ns, int(t.high_sleep)) * tick_ns
+        self._since[task.pid] = int(m.spaces[int(t.space)].group), self._clock.now_ns
+        self._sleep(task, cpu, int(t.high_sleep), WHAT)
         t.high_sleep = NONE
-        self._since[task.pid] = int(m.spaces[int(t.space)].group), now_ns
+
+    def nap(self, task: Task, cpu: int) -> None:
+        """Let `task`, on `cpu`, sleep before it looks again for memory that it can reclaim."""
+        o = self._machine.arrays.operations[task.row]
+        self._sleep(task, cpu, int(o.naps), IN_VAIN)
+        o.naps = 0
+
+    def _sleep(self, task: Task, cpu: int, jiffies: int, what: str) -> None:
+        now_ns, tick_ns = self._clock.now_ns, int(self._machine.arrays.clock[0].tick_ns)
+        until_ns = timer_expiry(now_ns // tick_ns, jiffies) * tick_ns
         timer = self._clock.timer(until_ns - now_ns, partial(self._wake, task))
-        self._asleep.park(task, cpu, WHAT, stalled=True)
-        task.wait = Wait(WHAT, None, partial(self._interrupt, task, timer))
+        self._asleep.park(task, cpu, what, stalled=True)
+        task.wait = Wait(what, None, partial(self._interrupt, task, timer))
 
     def slept(self, group: int) -> tuple[int, int]:
         """Return how often tasks of a group alone have slept, and for how many ns, up to now."""
@@ -63,6 +73,8 @@ class Throttle:
         self._asleep.withdraw(task)
 
     def _end(self, task: Task) -> None:
+        if task.pid not in self._since:
+            return  # it was a nap
         group, since_ns = self._since.pop(task.pid)
         times, ns = self._slept.get(group, (0, 0))
         self._slept[group] = times + 1, ns + self._clock.now_ns - since_ns

@@ -235,5 +235,7 @@ def step(m: Arrays, cpu: int, task: int) -> int:
     act_for(m, cpu, task)
     is_access = m.operations[task].op == OP_ACCESS
     status = access_step(m, cpu, task) if is_access else call_step(m, cpu, task)
+    if status <= DONE:
+        m.operations[task].attempts = 0
     tlb_finish_mmu(m)
     return status

@@ -182,25 +182,29 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     """Have `wanted` pages charged ahead, in the stock of `cpu`; False if a limit is in the way.
 
     Linux charges page by page, a batch where the stock is empty, and single pages where there is no
-    room for a batch: what comes out is the same.  Who is being killed passes the limit.  Pages of
-    kernel objects that there was no room for come first.
+    room for a batch: the same comes out.  Pages that kernel objects lacked come first.  Who is
+    being killed passes the limit.
     """
     group = int(m.cpus[cpu].group)
     owed = max(0, slab_missing(m, group))
     wanted += owed
     at = open_stock(m, cpu, group)
     stock = m.stocks[at]
+    o = m.operations[task]
+    batch = o.attempts == 0 or o.over == ROOT  # who tries again asks for what it needs alone
     while stock.pages < wanted:
-        over = page_counter_try_charge(m, group, STOCK_PAGES)
-        if over == NONE:
+        if batch and page_counter_try_charge(m, group, STOCK_PAGES) == NONE:
             stock.pages += STOCK_PAGES
             note_over_high(m, task, group, STOCK_PAGES)
             continue
+        batch = True
         over = page_counter_try_charge(m, group, 1)
         if over != NONE:
             if m.tasks[task].killed == 0:
-                m.operations[task].over = over
-                m.operations[task].need = wanted
+                if o.over != over:
+                    o.attempts = 0
+                o.over = over
+                o.need = wanted
                 return False
             page_counter_charge(m, group, 1)
         else:
@@ -332,9 +336,8 @@ def slab_missing(m: Arrays, group: int) -> int:
 def settle_slab(m: Arrays, cpu: int, group: int) -> None:
     """Charge a group for the whole pages that its kernel objects take, out of the stock.
 
-    Linux refuses an object that a limit has no room for.  Here it is made; what is missing is
-    charged before the next page that the group takes (`secure_charge`), so that it is that one
-    which is refused, and the usage never passes a limit.
+    Linux refuses an object that a limit has no room for.  Here it is made, and what is missing is
+    charged before the next page that the group takes: that one is refused (`secure_charge`).
     """
     more = slab_missing(m, group)
     if more < 0:

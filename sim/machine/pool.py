@@ -184,8 +184,11 @@ def refuse_newcomer(m: Arrays, task: int, wanted: int) -> bool:
 @compiled
 def fall_short(m: Arrays, task: int, wanted: int) -> None:
     """Take note that the machine has no `wanted` frames for a task."""
-    m.operations[task].need = wanted
-    m.operations[task].over = ROOT
+    o = m.operations[task]
+    if o.over != ROOT:
+        o.attempts = 0
+    o.need = wanted
+    o.over = ROOT
 
 
 @inlined

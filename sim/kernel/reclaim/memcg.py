@@ -1,83 +1,119 @@
 """What a task does whose step was refused for want of memory: it makes room, if there is any.
 
+Each attempt is a step of the task, which takes as long as pages are looked at; then the step that
+was refused is tried again.  Its operation keeps how many attempts were in vain; a step that
+succeeds begins anew.
+
 A task that met the limit of a group looks for pages in that group (Linux 6.12 `mm/memcontrol.c`,
-`try_charge_memcg`): each attempt that fails is an event of the group (`max`; in version 1
-`failcnt`), one before the stocks of all CPUs are drained, one after it, and `MAX_RECLAIM_RETRIES`
-more before somebody is killed.  As long as anything is reclaimed nobody is.
+`try_charge_memcg`): each attempt is an event of the group (`max`), one before the stocks of all
+CPUs are drained, one after it, and `MAX_RECLAIM_RETRIES` more before somebody is killed.  As long
+as anything is reclaimed nobody is.
 
 A task that the machine has no frames for reclaims from everybody (`mm/page_alloc.c`,
-`__alloc_pages_slowpath`).
+`__alloc_pages_slowpath`, `should_reclaim_retry`).
+
+Between attempts in vain it sleeps where Linux does (`mm/vmscan.c`, `reclaim_throttle`): see
+`naps_jiffies`.
 """
 
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.kernel.files.dirty import wake_flusher
-from sim.kernel.reclaim.vmscan import shrink_group
+from sim.kernel.files.dirty import file_pages
+from sim.kernel.reclaim.vmscan import shrink_group, wakeup_flusher
 from sim.machine.groups import count_event, drain_all_stock, margin
-from sim.machine.layout import EV_FAILCNT, EV_MAX, ROOT, Arrays
+from sim.machine.layout import EV_FAILCNT, EV_MAX, NONE, ROOT, Arrays
+from sim.machine.pool import KSWAPD_GIVES_UP
+from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
+from sim.machine.rules.pressure import R_RECLAIM_THROTTLE
 
 MAX_RECLAIM_RETRIES: Final = 16
 
 NO_ROOM: Final = 0
 """Nothing can be had."""
 ROOM: Final = 1
-"""Something was reclaimed: the task may try again."""
-LATER: Final = 2
-"""Pages of files are dirty: some can be had once a device has written them."""
+"""The task may try again: something was reclaimed, or time has passed in looking for it."""
 
 
 @compiled
 def make_room(m: Arrays, cpu: int, task: int) -> int:
-    """Make room for a task whose step was refused: `ROOM`, `LATER` or `NO_ROOM`.
+    """Make room for a task whose step was refused: `ROOM`, or `NO_ROOM` after the last attempt.
 
     `over` says where, `need` how many pages it asked for.  What that costs is on the receipt.
+    Attempts that look at nothing take no time, and are made at once.
     """
-    over = int(m.operations[task].over)
-    need = int(m.operations[task].need)
+    o = m.operations[task]
+    over = int(o.over)
+    need = int(o.need)
     if over == ROOT:
-        return reclaim_directly(m, cpu, need)
-    for attempt in range(MAX_RECLAIM_RETRIES + 2):
+        return reclaim_directly(m, cpu, task, need)
+    while True:
         count_event(m, over, EV_MAX, 1)
-        if attempt > 0:
-            m.events[over, EV_FAILCNT] += 1
         reclaimed = shrink_group(m, cpu, over, need)
         if margin(m, over) >= need:
             return ROOM
-        if attempt == 0:
+        if o.attempts == 0:
             drain_all_stock(m, over)
             if margin(m, over) >= need:
                 return ROOM
         elif reclaimed > 0:
             return ROOM
-        elif waits_for_writeback(m, over):
-            return LATER
-    return NO_ROOM
-
-
-@compiled
-def waits_for_writeback(m: Arrays, group: int) -> bool:
-    """Whether pages of a group are dirty or being written; the dirty ones are written then."""
-    if m.groups[group].dirty == 0 and m.groups[group].writeback == 0:
-        return False
-    m.pool[0].flusher_woken = 1
-    wake_flusher(m)
-    return True
-
-
-@compiled
-def reclaim_directly(m: Arrays, cpu: int, need: int) -> int:
-    """Reclaim from the whole machine, for a task that it has no frames for."""
-    for _ in range(MAX_RECLAIM_RETRIES):
-        if shrink_group(m, cpu, ROOT, need) > 0:
-            m.pool[0].allocation_stalls += 1
-            m.pool[0].kswapd_failures = 0
+        elif o.attempts > MAX_RECLAIM_RETRIES:
+            o.attempts = 1  # the stocks have been drained
+            return NO_ROOM
+        o.attempts += 1
+        if reclaimed == 0:
+            o.naps = naps_jiffies(m, cpu, over)
+        if m.scans[cpu].scanned > 0 or o.naps != 0:
             return ROOM
-        if waits_for_writeback(m, ROOT):
-            return LATER
-        if m.scans[cpu].scanned == 0:
-            break  # there is nothing to look at
-    return NO_ROOM
+        m.events[over, EV_FAILCNT] += 1
+
+
+@compiled
+def reclaim_directly(m: Arrays, cpu: int, task: int, need: int) -> int:
+    """Reclaim from the whole machine, for a task that it has no frames for: as `make_room`."""
+    o = m.operations[task]
+    reclaimed = shrink_group(m, cpu, ROOT, need)
+    if m.scans[cpu].scanned > 0:
+        m.pool[0].allocation_stalls += 1
+    if reclaimed > 0:
+        m.pool[0].kswapd_failures = 0
+        o.attempts = 0
+        return ROOM
+    o.attempts += 1
+    if m.scans[cpu].scanned == 0 or o.attempts > MAX_RECLAIM_RETRIES:
+        o.attempts = 0
+        return NO_ROOM
+    o.naps = naps_jiffies(m, cpu, ROOT)
+    return ROOM
+
+
+@compiled
+def naps_jiffies(m: Arrays, cpu: int, over: int) -> int:
+    """Return for how many jiffies a task sleeps whose attempt was in vain; NONE: until a write.
+
+    A group of version 1 waits for the pages that a device writes (`shrink_folio_list`).  Else it is
+    a jiffy for each time that the lists were gone through, if more than half of the machine's
+    pages of files are dirty or being written (`skip_throttle_noprogress`); a group sleeps only if
+    all of its own are being written.  Before Linux 5.16 it was a tenth of a second, for the machine
+    alone (`congestion_wait` in `should_reclaim_retry`).
+    """
+    g = m.groups[over]
+    if g.dirty > 0:
+        wakeup_flusher(m)
+    if over != ROOT and m.config[0].cgroup & V1_WRITEBACK_WAITS != 0:
+        return NONE if g.dirty > 0 or g.writeback > 0 else 0
+    root = m.groups[ROOT]
+    if 2 * (root.dirty + root.writeback) <= file_pages(m, ROOT):
+        return 0
+    if m.config[0].rules & R_RECLAIM_THROTTLE == 0:
+        return int(100_000_000 // m.clock[0].tick_ns) if over == ROOT else 0
+    if m.pool[0].kswapd_failures >= KSWAPD_GIVES_UP:
+        return 0
+    if over != ROOT and (g.dirty > 0 or g.writeback == 0):
+        return 0
+    scan = m.scans[cpu]
+    return int(1 + scan.full_walk + scan.force_deactivate + scan.low_reclaim)
 
 
 @compiled

@@ -28,6 +28,8 @@ OPERATION = np.dtype(
             "refused_with",  # pages promised to everybody (Committed_AS) at that moment
             "need",  # frames it was short of
             "over",  # the group whose limit is in the way, ROOT if the machine has none
+            "attempts",  # to make room there that were in vain, since a step succeeded
+            "naps",  # jiffies that it has to sleep before the next; NONE: until a page is written
             "fault_page",  # the page of the last access that was invalid, or has to wait
             "fault_write",  # 1 if it was a write
             "fault_signal",  # what an invalid access ends with: SIGBUS, or 0 for SIGSEGV

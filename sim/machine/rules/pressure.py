@@ -58,6 +58,17 @@ R_STATS_FLUSHED: Final = Rule(
     "aa48e47e3906",
     simulated=False,
 )
+R_RECLAIM_THROTTLE: Final = Rule(
+    44,
+    (5, 16),
+    "who reclaims in vain sleeps a jiffy each time that the lists were gone through, if most pages "
+    "of files are dirty or being written, in a group too",
+    "a tenth of a second after each attempt, and not in a group",
+    "when tasks are killed while files are written",
+    UNCHECKED,
+    UNCHECKED,
+    "132b0d21d21f",
+)
 R_HIGH_AT_ONCE: Final = Rule(
     43,
     (5, 18),
