@@ -29,6 +29,33 @@ def conform_filepage(
     )
 
 
+def conform_pressure(
+    scripts: Sequence[Path],
+    *,
+    kernel: bool,
+    random: int | None,
+    seed: int | None,
+    group: str | None,
+    as_json: bool,
+) -> int:
+    """Draw scripts that need swap, predict them, compare if asked; return the exit status."""
+    from sim.host.pressure.conform import run_pressure_conform
+    from sim.host.session import require_work
+
+    if scripts:
+        raise ScenarioError(
+            "takes random scripts only; write `--random N --seed S`", key="--pressure"
+        )
+    if group is not None:
+        raise ScenarioError(
+            "each script of --pressure draws its own limit; leave it out", key="--group"
+        )
+    require_work([], random, seed)
+    assert random is not None
+    assert seed is not None
+    return run_pressure_conform(kernel=kernel, random=random, seed=seed, as_json=as_json)
+
+
 def conform_claims(
     names: Sequence[str], *, kernel: bool, cases: int | None, seed: int | None, as_json: bool
 ) -> int:

@@ -87,6 +87,14 @@ def conform(
             help="The scripts read files in such a group: which pages stay in the page cache?",
         ),
     ] = False,
+    pressure: Annotated[
+        bool,
+        typer.Option(
+            "--pressure",
+            help="Random scripts touch more memory than such a group may have, with swap in "
+            "memory: which pages stay, what is scanned and swapped?",
+        ),
+    ] = False,
     claim: Annotated[
         list[str] | None,
         typer.Option(
@@ -115,10 +123,14 @@ def conform(
     Exit status 1 if a prediction and the kernel differ, 3 if the kernel could not be asked.
     """
     from sim.cli.conforming import conform_malloc, conform_scripts
-    from sim.cli.conforming_groups import conform_claims, conform_filepage
+    from sim.cli.conforming_groups import conform_claims, conform_filepage, conform_pressure
 
     if claims or claim:
         return conform_claims(claim or [], kernel=kernel, cases=random, seed=seed, as_json=as_json)
+    if pressure:
+        return conform_pressure(
+            scripts or [], kernel=kernel, random=random, seed=seed, group=group, as_json=as_json
+        )
     if filepage:
         return conform_filepage(
             scripts or [], kernel=kernel, random=random, seed=seed, group=group, as_json=as_json

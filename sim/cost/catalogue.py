@@ -65,6 +65,9 @@ PER: Final[Mapping[int, str]] = {
     work.FOLIO_PAGE: "further page of a folio that a zero-fill fault takes: zeroed and mapped",
     work.COLLAPSE: "2 MiB of small pages copied to a huge page, entries and frames not counted",
     work.PAGE_STOLEN: "page that reclaim takes out of the page cache, the look at it not counted",
+    work.SWAP_MAP: "fault on a page that is in the swap cache: mapped",
+    work.SWAP_READ: "page that the CPU reads from a swap device in memory (zram): decompressed",
+    work.SWAP_WRITE: "page given to the swap device; in memory (zram): compressed",
 }
 """Per what each kind of work is paid.  All prices are times on the task's CPU."""
 

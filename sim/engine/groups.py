@@ -44,6 +44,9 @@ class GroupSpec:
     high_pages: int = FOREVER
     low_pages: int = 0
     min_pages: int = 0
+    swap_pages: int = FOREVER
+    memsw_pages: int = FOREVER
+    swappiness: int | None = None
 
 
 class GroupNames:
@@ -61,6 +64,9 @@ class GroupNames:
                 high_pages=spec.high_pages,
                 low_pages=spec.low_pages,
                 min_pages=spec.min_pages,
+                swap_pages=spec.swap_pages,
+                memsw_pages=spec.memsw_pages if machine.host.cgroup == "v1" else FOREVER,
+                **({} if spec.swappiness is None else {"swappiness": spec.swappiness}),
             )
         self._names = {row: name for name, row in self.rows.items()}
 
@@ -95,6 +101,7 @@ class GroupNames:
             "events": {name: int(n) for name, n in zip(EVENTS, m.events[row], strict=True)},
             **{name: int(m.charged[row, kind]) * PAGE_BYTES for name, kind in STAT.items()},
             "slab_bytes": self._slab_bytes(row),
+            "swap_bytes": int(g.swap) * PAGE_BYTES,
         }
 
     def _slab_bytes(self, row: int) -> int:

@@ -7,11 +7,12 @@ from sim.observe.faults import FAULT_METRICS
 
 LIVES: Final = ("forks", "vforks", "execs", "exits", "fork_failures")
 """Counted by the engine: how processes begin and end."""
-SHORTAGE: Final = ("oom_kills", "direct_reclaims", "pages_swapped_in", "pages_swapped_out")
+SHORTAGE: Final = ("oom_kills", "direct_reclaims")
 """Counted by the engine: what shortage of memory leads to."""
+SWAPPED: Final = ("pages_swapped_in", "pages_swapped_out")
 RECLAIM: Final = ("allocation_stalls", "pages_scanned", "pages_stolen", "refaults")
 """What reclaim of pages of files did."""
-EVENTS: Final = (*LIVES, *SHORTAGE, "context_switches")
+EVENTS: Final = (*LIVES, *SHORTAGE, *SWAPPED, "context_switches")
 
 LATENCIES: Final = {
     "fault_latency_ns": "fault",
@@ -33,6 +34,7 @@ METRICS: Final = (
     *LIVES,
     *("minor_faults", "major_faults", *FAULT_METRICS.values(), "segfaults", "bus_errors"),
     *SHORTAGE,
+    *SWAPPED,
     *RECLAIM,
     *("first_oom_ns", "context_switches", "cpu_busy_fraction"),
     *("psi_memory_some", "psi_memory_full"),

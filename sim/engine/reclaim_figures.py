@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _COUNTED: Final = {
     "pages_scanned": ("pgscan_direct", "pgscan_kswapd"),
     "pages_stolen": ("pgsteal_direct", "pgsteal_kswapd"),
-    "refaults": ("workingset_refault",),
+    "refaults": ("workingset_refault", "workingset_refault_anon"),
+    "pages_swapped_in": ("pswpin",),
+    "pages_swapped_out": ("pswpout",),
 }
 """Counts by the names they have in results, and what of a group's `LRUVEC` is added up."""
 

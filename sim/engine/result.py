@@ -13,7 +13,7 @@ from sim.engine.queues import bring_up_to
 from sim.engine.reclaim_figures import ReclaimFigures
 from sim.engine.task import State, Task
 from sim.machine import work
-from sim.machine.layout import GROUP_SERIES, PEAK, ROOT, SAMPLE, SERIES_SOME
+from sim.machine.layout import GROUP_SERIES, PEAK, ROOT, SAMPLE, SERIES_SOME, SWAP_DEVICE
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE, VFORK
 
@@ -135,11 +135,28 @@ class Measurement:
                 name: getattr(system.devices[0], name)
                 for name in ("reads", "pages_read", "writes", "pages_written")
             },
+            **self._swap(),
             "host": self._host(),
             "psi": self._reclaim.psi(ROOT),
             "groups": system.groups.to_json(self._reclaim, system.clock.end_ns),
             "kills": system.kills.entries,
             "evidence": system.evidence.to_json(),
+        }
+
+    def _swap(self) -> dict[str, Any]:
+        """Return what there was of swap, if there is a swap device."""
+        m = self._system.machine.arrays
+        if m.config[0].total_swap_pages == 0:
+            return {}
+        root = m.groups[ROOT]
+        device = self._system.devices[SWAP_DEVICE]
+        return {
+            "swap": {
+                "used_bytes": int(root.swap) * PAGE_BYTES,
+                "peak_bytes": int(root.swap_peak) * PAGE_BYTES,
+                "stolen_pages": int(m.lruvecs["pgsteal_anon"].sum()),
+                **{name: getattr(device, name) for name in ("reads", "writes")},
+            }
         }
 
     def _metrics(self) -> dict[str, Any]:

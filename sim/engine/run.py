@@ -22,6 +22,10 @@ from sim.machine.layout import (
     FORK_EAGER,
     FORK_ON_DEMAND,
     HUGE_PAGES,
+    SWAP_IN_MEMORY,
+    SWAP_NONE,
+    SWAP_ROTATING,
+    SWAP_SOLID,
     THP_ALWAYS,
     THP_MADVISE,
     THP_NEVER,
@@ -41,6 +45,24 @@ FORK_KINDS: Final = {
     "async": FORK_ASYNC,
 }
 THP_MODES: Final = {"never": THP_NEVER, "madvise": THP_MADVISE, "always": THP_ALWAYS}
+
+
+SWAP_KINDS: Final = {
+    "nvme": SWAP_SOLID,
+    "ssd": SWAP_SOLID,
+    "disk": SWAP_ROTATING,
+    "zram": SWAP_IN_MEMORY,
+}
+"""What the kernel makes of each swap device."""
+
+
+def _device(resolved: Mapping[str, Any], name: str) -> DeviceSpec:
+    return DeviceSpec(
+        latency_ns=resolved["latency"],
+        bandwidth_bytes_per_s=resolved["bandwidth"],
+        queue_depth=resolved["queue_depth"],
+        name=name,
+    )
 
 
 def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
@@ -79,23 +101,31 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         read_ahead_pages=host["disk"]["read_ahead"] // PAGE_BYTES,
         largest_read_pages=max(1, host["disk"]["largest_read"] // PAGE_BYTES),
         nr_huge_pages=huge_pages,
+        swap_pages=host["swap"] // PAGE_BYTES,
+        swap_kind=SWAP_KINDS[host["swap_device"]["device"]] if host["swap"] else SWAP_NONE,
+        swappiness=host.get("swappiness", 60),
+        page_cluster=host.get("page_cluster", 3),
     )
 
 
 def group_spec(name: str, parent: str | None, group: Mapping[str, Any]) -> GroupSpec:
     """Return a control group of a resolved scenario, its limits in pages."""
     pages = {
-        key: FOREVER if group[f"memory_{key}"] is None else group[f"memory_{key}"] // PAGE_BYTES
-        for key in ("max", "high", "low", "min")
+        key: FOREVER if group[key] is None else group[key] // PAGE_BYTES
+        for key in ("memory_max", "memory_high", "memory_low", "memory_min", "swap_max")
     }
+    both = FOREVER if FOREVER in (pages["memory_max"], pages["swap_max"]) else 0
     return GroupSpec(
         name,
         parent,
-        pages["max"],
+        pages["memory_max"],
         group["oom_group"],
-        high_pages=pages["high"],
-        low_pages=pages["low"],
-        min_pages=pages["min"],
+        high_pages=pages["memory_high"],
+        low_pages=pages["memory_low"],
+        min_pages=pages["memory_min"],
+        swap_pages=pages["swap_max"],
+        memsw_pages=both or pages["memory_max"] + pages["swap_max"],
+        swappiness=group["swappiness"],
     )
 
 
@@ -159,11 +189,8 @@ def build_simulation(
         sample_every_ns=run["sample_every"] or 0,
         check=check,
         devices=(
-            DeviceSpec(
-                latency_ns=host["disk"]["latency"],
-                bandwidth_bytes_per_s=host["disk"]["bandwidth"],
-                queue_depth=host["disk"]["queue_depth"],
-            ),
+            _device(host["disk"], "the disk"),
+            *([_device(host["swap_device"], "the swap device")] if host["swap"] else []),
         ),
         groups=tuple(
             group_spec(name, parent, group)

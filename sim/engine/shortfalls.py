@@ -144,13 +144,19 @@ def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
     rest = besides_page_cache({**need, "pages_stolen": metrics.get("pages_stolen")})
     if rest is None:
         return
-    dropped = format_bytes(metrics["pages_stolen"] * PAGE_BYTES)
+    swap = document.get("swap") or {"stolen_pages": 0, "peak_bytes": 0}
+    dropped = metrics["pages_stolen"] - swap["stolen_pages"]
+    did = [f"dropped {format_bytes(dropped * PAGE_BYTES)} of page cache"] if dropped else []
+    more = ""
+    if swap["stolen_pages"]:
+        did.append(f"swapped out {format_bytes(swap['stolen_pages'] * PAGE_BYTES)}")
+        more = f", and up to {format_bytes(swap['peak_bytes'])} on the swap device"
     peak = format_bytes(need["memory_need_bytes.total"])
     yield Finding(
         "peak_is_room",
         "warning",
-        f"reclaim dropped {dropped} of page cache: the peak, {peak}, is what there was room for, "
-        f"not what is needed; besides page cache it was {format_bytes(rest)}",
+        f"reclaim {' and '.join(did)}: the peak, {peak}, is what there was room for, "
+        f"not what is needed; besides page cache it was {format_bytes(rest)}{more}",
         "metrics.memory_need_bytes",
         "take the figure without page cache as the least, or measure on a host with more memory",
     )

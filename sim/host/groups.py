@@ -42,8 +42,10 @@ def no_group() -> str:
 
 
 @contextmanager
-def new_group(limit_pages: int) -> Iterator[Path]:
+def new_group(limit_pages: int, swappiness: int = 0) -> Iterator[Path]:
     """Yield the folder of a new group that may have `limit_pages`; remove it in the end.
+
+    Without `swappiness` nothing of it is swapped out, whatever swap the machine has.
 
     Whoever is in it must have ended, or be about to.
     """
@@ -52,6 +54,7 @@ def new_group(limit_pages: int) -> Iterator[Path]:
     group = parent / f"cowpool-{os.getpid()}-{next(_numbers)}"
     group.mkdir()
     try:
+        (group / "memory.swappiness").write_text(str(swappiness))
         (group / "memory.limit_in_bytes").write_text(str(limit_pages * PAGE_BYTES))
         yield group
     finally:

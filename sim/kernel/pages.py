@@ -2,8 +2,20 @@
 
 from sim.base.jit import compiled, inlined
 from sim.machine.areas import link_anon_vma, new_anon_root
-from sim.machine.layout import F_ANON, F_EXCLUSIVE, KIND_ANON, NONE, Arrays
+from sim.machine.entries import ptep_get_and_clear, swp_offset
+from sim.machine.layout import (
+    F_ANON,
+    F_BATCHED,
+    F_EXCLUSIVE,
+    F_LOCKED,
+    F_LRU,
+    KIND_ANON,
+    NONE,
+    Arrays,
+)
+from sim.machine.lru import folio_add_lru, lruvec_release
 from sim.machine.pool import give_back, take
+from sim.machine.swap import folio_free_swap, swap_free
 
 ACCESS_BITS = 3
 """`A_READ` and `A_WRITE`: the flags in which areas of one anon_vma may differ."""
@@ -66,8 +78,8 @@ def count_resident(m: Arrays, space: int, pages: int) -> None:
 
 
 @inlined
-def fresh_page(m: Arrays, cpu: int, root: int, index: int) -> int:
-    """Take a frame and make it an exclusive anonymous page, mapped once; return it."""
+def new_anon_page(m: Arrays, cpu: int, root: int, index: int) -> int:
+    """Take a frame and make it an exclusive anonymous page, mapped once, on no list; return it."""
     pfn = take(m, cpu, KIND_ANON)
     frame = m.frames[pfn]
     frame.index = index
@@ -76,6 +88,15 @@ def fresh_page(m: Arrays, cpu: int, root: int, index: int) -> int:
     frame.copy_prev = pfn
     frame.mapping = root
     frame.bits = F_ANON | F_EXCLUSIVE
+    return pfn
+
+
+@inlined
+def fresh_page(m: Arrays, cpu: int, root: int, index: int) -> int:
+    """Do as `new_anon_page`, and put it on the lists of its group, if anybody looks at them."""
+    pfn = new_anon_page(m, cpu, root, index)
+    if m.config[0].total_swap_pages != 0:
+        folio_add_lru(m, cpu, pfn)
     return pfn
 
 
@@ -106,4 +127,33 @@ def unlink_copy(m: Arrays, pfn: int) -> None:
 def free_anon_page(m: Arrays, cpu: int, pfn: int) -> None:
     """Free an anonymous frame that has lost its last reference."""
     unlink_copy(m, pfn)
+    if m.frames[pfn].bits & (F_LRU | F_BATCHED) != 0:
+        lruvec_release(m, cpu, pfn)
     give_back(m, cpu, pfn, KIND_ANON)
+
+
+# -- pages with a copy on the swap device ----------------------------------------------------------
+
+
+@compiled
+def free_swap_cache(m: Arrays, cpu: int, pfn: int) -> bool:
+    """Free a page that only the swap cache has, and nobody can ask for any more; say if it went."""
+    frame = m.frames[pfn]
+    if frame.maps > 0 or frame.bits & F_LOCKED != 0 or not folio_free_swap(m, pfn):
+        return False
+    free_anon_page(m, cpu, pfn)
+    return True
+
+
+@compiled
+def zap_swap_pte(m: Arrays, cpu: int, space: int, table: int, at: int) -> None:
+    """Remove an entry of an address space that is swapped out, and what only it could ask for.
+
+    Read in Linux 6.18 `mm/swapfile.c` (`free_swap_and_cache_nr`).
+    """
+    slot = swp_offset(ptep_get_and_clear(m, table, at))
+    m.spaces[space].swapents -= 1
+    pfn = int(m.swap[slot].pfn)
+    swap_free(m, slot)
+    if pfn != 0:
+        free_swap_cache(m, cpu, pfn)

@@ -142,6 +142,25 @@ def folio_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool]:
 
 
 @compiled
+def anon_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool]:
+    """Do as `folio_referenced` for an anonymous page."""
+    used = 0
+    locked = False
+    area, _, table, at = next_mapper(m, pfn, NONE)
+    while area != NONE:
+        a = m.areas[area]
+        if vma_has_recency(m, area) and is_within(m, int(m.spaces[int(a.space)].group), group):
+            entry = int(m.tables[table, at])
+            if a.vm_flags & A_LOCKED != 0:
+                locked = True
+            elif entry & PTE_ACCESSED != 0:
+                set_pte(m, table, at, pte_mkold(entry))
+                used += 1
+        area, _, table, at = next_mapper(m, pfn, area)
+    return used, locked
+
+
+@compiled
 def try_to_unmap(m: Arrays, pfn: int) -> None:
     """Take a file's page out of all address spaces that map it.
 

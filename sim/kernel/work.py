@@ -7,7 +7,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.machine.layout import RECEIPT_LINES, Arrays
-from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE
+from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE, SWAP_WRITE
 
 # --- how a step ended ---------------------------------------------------------------------
 MORE: Final = 0
@@ -86,7 +86,8 @@ def note(m: Arrays, line: int, units: int) -> None:
 @compiled
 def reclaim_cost_ps(m: Arrays) -> int:
     """Return what reclaim has cost so far."""
-    return int(m.spent_ps[RECLAIM_PAGE, 1] + m.spent_ps[PAGE_STOLEN, 1])
+    spent = m.spent_ps[RECLAIM_PAGE, 1] + m.spent_ps[PAGE_STOLEN, 1]
+    return int(spent + m.spent_ps[SWAP_WRITE, 1])
 
 
 @compiled

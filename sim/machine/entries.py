@@ -29,6 +29,7 @@ from sim.machine.layout import (
     PTE_HUGE,
     PTE_PRESENT,
     PTE_SWAP,
+    PTE_SWP_EXCLUSIVE,
     PTE_WRITE,
     PTE_ZERO,
     TABLE_MASK,
@@ -92,9 +93,15 @@ def mk_pte(pfn: int, bits: int) -> int:
 
 
 @inlined
-def swp_entry_to_pte(slot: int) -> int:
-    """Return the entry of a page that is swapped out to `slot`."""
-    return (slot << PFN_SHIFT) | PTE_SWAP
+def swp_entry_to_pte(slot: int, exclusive: int) -> int:
+    """Return the entry of a page that is swapped out to `slot`; 1 if nobody else maps the page."""
+    return (slot << PFN_SHIFT) | PTE_SWAP | (PTE_SWP_EXCLUSIVE if exclusive == 1 else 0)
+
+
+@inlined
+def pte_swp_clear_exclusive(entry: int) -> int:
+    """Say that others may map the page of an entry that is swapped out."""
+    return entry & ~PTE_SWP_EXCLUSIVE
 
 
 @inlined

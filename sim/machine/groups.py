@@ -2,12 +2,10 @@
 
 As in Linux (`mm/memcontrol.c`, read in 6.12), a task's frames are charged out of a stock of its
 CPU, which is filled 64 pages at a time, or with just what is needed where a limit is near.  So a
-group's usage is that of its frames and of its stocks.  Page tables and kernel stacks that are freed
-go back into the stock, other frames off the account.  Since 6.16 a CPU has stocks of several
-groups.
+group's usage is that of its frames and of its stocks, of which a CPU has several since 6.16.  Page
+tables and kernel stacks that are freed go back into the stock, other frames off the account.
 
-Kernel objects (`slab`) take no frames of the simulated pool, but are charged: so many bytes for a
-process, a thread and an area, in whole pages.
+Kernel objects (`slab`) are charged by their bytes, in whole pages, and take no frames of the pool.
 """
 
 from typing import Final
@@ -64,7 +62,7 @@ def margin(m: Arrays, group: int) -> int:
     least = FOREVER
     while group != ROOT:
         g = m.groups[group]
-        least = min(least, int(g.limit - g.usage))
+        least = min(least, int(g.limit - g.usage), int(g.memsw_limit - g.usage - g.swap))
         group = int(g.parent)
     return least
 
@@ -204,6 +202,7 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
                 if o.over != over:
                     o.attempts = 0
                 o.over = over
+                o.over_memsw = m.pool[0].over_memsw
                 o.need = wanted
                 return False
             page_counter_charge(m, group, 1)

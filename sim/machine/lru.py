@@ -20,12 +20,15 @@ from sim.machine.layout import (
     BATCH_ADD,
     BATCH_PAGES,
     F_ACTIVE,
+    F_ANON,
     F_BATCHED,
     F_LRU,
     F_REFERENCED,
     KIND_ANON,
     KIND_SHMEM,
+    LRU_ACTIVE_ANON,
     LRU_ACTIVE_FILE,
+    LRU_INACTIVE_ANON,
     LRU_INACTIVE_FILE,
     N_BATCHES,
     N_LRU,
@@ -33,7 +36,10 @@ from sim.machine.layout import (
     ROOT,
     Arrays,
 )
+from sim.machine.rules.pressure import R_ROTATION_COST
 
+COST_OF_WRITE: Final = 32
+"""What a page written out costs beside one rotated (`SWAP_CLUSTER_MAX`)."""
 FLUSH_NS: Final = 2_000_000_000
 """How often statistics of groups are flushed (`FLUSH_TIME`)."""
 
@@ -56,7 +62,9 @@ def lru_tail(m: Arrays, group: int, lru: int) -> int:
 def folio_lru_list(m: Arrays, pfn: int) -> int:
     """Return the row of the list that a folio belongs on."""
     frame = m.frames[pfn]
-    lru = LRU_ACTIVE_FILE if frame.bits & F_ACTIVE != 0 else LRU_INACTIVE_FILE
+    lru = LRU_INACTIVE_FILE if frame.bits & F_ANON == 0 else LRU_INACTIVE_ANON
+    if frame.bits & F_ACTIVE != 0:
+        lru += 1
     return int(frame.group) * N_LRU + lru
 
 
@@ -228,6 +236,27 @@ def workingset_age_nonresident(m: Arrays, group: int, pages: int) -> None:
         group = int(m.groups[group].parent)
 
 
+@compiled
+def lru_note_cost(m: Arrays, group: int, anon: bool, written: int, rotated: int) -> None:
+    """Take note of what reclaim of one kind has cost a group, and those it is in.
+
+    Both kinds fade: they are halved once their sum is a quarter of the lists, as of the last flush.
+    """
+    cost = rotated + written * (COST_OF_WRITE if m.config[0].rules & R_ROTATION_COST != 0 else 1)
+    while cost != 0 and group != NONE:
+        v = m.lruvecs[group]
+        if anon:
+            v.anon_cost += cost
+        else:
+            v.file_cost += cost
+        pages = v.flushed_inactive_anon + v.flushed_active_anon
+        pages += v.flushed_inactive_file + v.flushed_active_file
+        if v.anon_cost + v.file_cost > pages // 4:
+            v.anon_cost //= 2
+            v.file_cost //= 2
+        group = int(m.groups[group].parent)
+
+
 # -- groups ----------------------------------------------------------------------------------------
 
 
@@ -289,8 +318,9 @@ def flush_stats(m: Arrays) -> None:
     while group != NONE:
         v = m.lruvecs[group]
         v.flushed_pages = m.charged[group, KIND_ANON] + m.charged[group, KIND_SHMEM]
-        for lru in range(N_LRU):
-            v.flushed_pages += lru_pages(m, group, lru)
+        v.flushed_pages += lru_pages(m, group, LRU_INACTIVE_FILE)
+        v.flushed_pages += lru_pages(m, group, LRU_ACTIVE_FILE)
+        v.flushed_inactive_anon = v.flushed_active_anon = v.flushed_activated_anon = 0
         v.flushed_inactive_file = v.flushed_active_file = v.flushed_activated = 0
         outer = group
         while outer != NONE:
@@ -298,5 +328,8 @@ def flush_stats(m: Arrays) -> None:
             o.flushed_inactive_file += lru_pages(m, group, LRU_INACTIVE_FILE)
             o.flushed_active_file += lru_pages(m, group, LRU_ACTIVE_FILE)
             o.flushed_activated += v.workingset_activate
+            o.flushed_inactive_anon += lru_pages(m, group, LRU_INACTIVE_ANON)
+            o.flushed_active_anon += lru_pages(m, group, LRU_ACTIVE_ANON)
+            o.flushed_activated_anon += v.workingset_activate_anon
             outer = int(m.groups[outer].parent)
         group = next_group(m, ROOT, group)

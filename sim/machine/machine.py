@@ -21,6 +21,7 @@ from sim.machine.layout import (
     FILE,
     FOREVER,
     HUGE_PAGES,
+    KIND_SWAP,
     MOST_SAMPLES,
     N_BATCHES,
     N_LATENCIES,
@@ -49,13 +50,12 @@ from sim.machine.memory import recycle
 from sim.machine.page_counter import set_limits
 from sim.machine.segments import Segments
 from sim.machine.slots import give_row, has_room, take_row
-from sim.machine.spec import HostSpec, configuration, folio_shift
+from sim.machine.spec import HostSpec, configuration, folio_shift, percpu_sizes
+from sim.machine.swap import swapon
 from sim.machine.tree import tree_nodes
 from sim.machine.turns import FREE, N_TOURNAMENTS
 from sim.machine.watermarks import (
     commit_reserves,
-    percpu_batch,
-    percpu_high,
     total_reserve_pages,
     zone_watermarks,
 )
@@ -113,8 +113,8 @@ class Machine:
         rows |= {"frames": host.memory_pages, "tables": n_tables, "table_info": n_tables}
         rows["folios"] = -(-host.memory_pages // HUGE_PAGES) << shift if shift else 1
         rows |= {"cpus": host.cpus, "percpu": host.cpus * zones, "zones": zones, "buddy": zones}
-        rows |= dict.fromkeys(("config", "pool", "clock", "peak", "lists", "cached"), 1)
-        rows |= dict.fromkeys(_OF_GROUPS.split(), 1)
+        one = ("config", "pool", "clock", "peak", "lists", "cached", "swap_area")
+        rows |= dict.fromkeys((*one, *_OF_GROUPS.split()), 1)
         leaves = 1 << (host.cpus - 1).bit_length()
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
         rows |= {"stocks": N_STOCKS * host.cpus, "batches": N_BATCHES * host.cpus, "lrus": N_LRU}
@@ -134,6 +134,8 @@ class Machine:
         self._cached = Segments()
         self._nodes = Segments()
         self._cached_at: dict[int, tuple[int, int]] = {}  # pages and nodes, by row of the file
+        if host.swap_pages:
+            swapon(self.arrays, self.new_file(KIND_SWAP, 0), host.swap_kind)
 
     def _set_up_pool(self) -> None:
         m = self.arrays
@@ -147,7 +149,8 @@ class Machine:
         m.clock.psi_period_ns = m.clock.psi_next_ns = (2 * self.host.hz + 1) * m.clock.tick_ns
         m.percpu.head = NONE
         m.buddy.head = NONE
-        m.groups[ROOT].parent, m.groups[ROOT].limit = NONE, FOREVER
+        m.groups[ROOT].parent, m.swap_area.file = NONE, NONE
+        set_limits(m, ROOT, swappiness=self.host.swappiness)
         pool.n_groups = 1
         new_lruvec(m, ROOT)
         m.clock[0].flush_ns = FLUSH_NS
@@ -186,7 +189,7 @@ class Machine:
             start += pages
         largest = m.zones[int(m.zones.managed.argmax())]
         for z in m.zones:
-            z.batch, z.pcp_high = self._percpu_sizes(z, largest)
+            z.batch, z.pcp_high = percpu_sizes(host, z, largest)
         own = m.zones[: len(zones)]
         m.config[0].total_reserve = total_reserve_pages(
             list(zip(own["managed"].tolist(), own["high_pages"].tolist(), strict=True))
@@ -199,22 +202,6 @@ class Machine:
             )
         self.free_at_start_pages = int(m.pool[0].free)
         m.clock[0].free_min = m.clock[0].level_free = m.pool[0].free
-
-    def _percpu_sizes(self, z: Any, largest: Any) -> tuple[int, int]:
-        """Return what a per-CPU list of a zone takes at once, and how long it may be.
-
-        What the host says is of the largest zone; others have less as far as by Linux's formulas.
-        """
-        host = self.host
-        if host.percpu_batch_pages == 0:
-            return 1, 0
-        own, most = percpu_batch(int(z.managed)), percpu_batch(int(largest.managed))
-        batch = max(1, (host.percpu_batch_pages or most) * own // most)
-        if not host.percpu_high_pages:
-            return batch, percpu_high(int(z.low_pages), host.cpus, batch)
-        high = host.percpu_high_pages
-        share = high * int(z.low_pages) // max(1, int(largest.low_pages))
-        return batch, max(share, min(high, 4 * batch))
 
     # -- tasks ----------------------------------------------------------------------------
 
@@ -281,7 +268,7 @@ class Machine:
                 m.grow(name)
         g = m.groups[row]
         g.parent, g.oom_group = parent, int(oom_group)
-        set_limits(m, row, **limits)
+        set_limits(m, row, **{"swappiness": self.host.swappiness, **limits})
         new_lruvec(m, row)
         m.pool[0].n_groups += 1
         return row

@@ -9,6 +9,7 @@ in Linux 6.12 `mm/page_counter.c` and `mm/memcontrol.c` (`mem_cgroup_calculate_p
 from sim.base.jit import compiled
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.layout import EV_FAILCNT, FOREVER, NONE, ROOT, Arrays
+from sim.machine.rules.cgroup import V1_MEMSW
 
 
 @compiled
@@ -26,7 +27,15 @@ def page_counter_charge(m: Arrays, group: int, pages: int) -> None:
 
 @compiled
 def page_counter_try_charge(m: Arrays, group: int, pages: int) -> int:
-    """Charge a group for `pages`; or return the group whose limit is in the way, else NONE."""
+    """Charge a group for `pages`; or return the group whose limit is in the way, else NONE.
+
+    In version 1 that may be the limit of memory and swap together: `over_memsw` says so.
+    """
+    m.pool[0].over_memsw = 0
+    if m.config[0].total_swap_pages != 0 and m.config[0].cgroup & V1_MEMSW != 0:
+        at = over_memsw(m, group, pages)
+        if at != NONE:
+            return at
     at = group
     while at != ROOT:
         g = m.groups[at]
@@ -35,6 +44,19 @@ def page_counter_try_charge(m: Arrays, group: int, pages: int) -> int:
             return at
         at = int(g.parent)
     page_counter_charge(m, group, pages)
+    return NONE
+
+
+@compiled
+def over_memsw(m: Arrays, group: int, pages: int) -> int:
+    """Return the group whose limit of memory and swap together is in the way, else NONE."""
+    while group != ROOT:
+        g = m.groups[group]
+        if g.usage + g.swap + pages > g.memsw_limit:
+            m.events[group, EV_FAILCNT] += 1
+            m.pool[0].over_memsw = 1
+            return group
+        group = int(g.parent)
     return NONE
 
 
@@ -95,8 +117,15 @@ def set_limits(
     high_pages: int = FOREVER,
     min_pages: int = 0,
     low_pages: int = 0,
+    swap_pages: int = FOREVER,
+    memsw_pages: int = FOREVER,
+    swappiness: int = 60,
 ) -> None:
-    """Say what a new group, of which nothing is charged yet, may have, and what reclaim spares."""
+    """Say what a new group, of which nothing is charged yet, may have, and what reclaim spares.
+
+    Slots of the swap device are limited by themselves, or in version 1 together with memory.
+    """
     g = m.groups[group]
+    g.swap_limit, g.memsw_limit, g.swappiness = swap_pages, memsw_pages, swappiness
     g.limit, g.high, g.min_pages, g.low_pages = max_pages, high_pages, min_pages, low_pages
     m.pool[0].n_protected += min_pages > 0 or low_pages > 0

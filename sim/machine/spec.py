@@ -1,6 +1,7 @@
 """What of a host decides the shape of its machine, and what the machine is set to."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sim.machine.layout import (
     FORK_COW,
@@ -8,6 +9,7 @@ from sim.machine.layout import (
     HUGE_ORDER,
     HUGE_PAGES,
     N_STOCKS,
+    SWAP_NONE,
     THP_ALWAYS,
     THP_MADVISE,
     THP_NEVER,
@@ -16,6 +18,7 @@ from sim.machine.rules import rules_of
 from sim.machine.rules.cgroup import cgroup_rules
 from sim.machine.rules.pages import R_FOLIO_REUSE
 from sim.machine.rules.pressure import R_SEVEN_STOCKS
+from sim.machine.watermarks import percpu_batch, percpu_high
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,9 @@ class HostSpec:
     pages, and for whom: "always", "inherit", "madvise" or "never"; `kernel` is the release of Linux
     whose rules hold, such as "6.12" (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a
     file at most, and `largest_read_pages` in one request.  `cgroup` is the version of its control
-    groups, "v1" or "v2".  `swap_pages` are slots of a swap device.  `nr_huge_pages`, of 2 MiB, are
+    groups, "v1" or "v2".  `swap_pages` are slots of a swap device of `swap_kind`, one of
+    `SWAP_IN_MEMORY` and its like; 2**`page_cluster` of them are read at once at most.  `swappiness`
+    is that of groups that say nothing else.  `nr_huge_pages`, of 2 MiB, are
     in the pool of huge pages.
     """
 
@@ -54,6 +59,9 @@ class HostSpec:
     largest_read_pages: int = 320
     cgroup: str = "v2"
     swap_pages: int = 0
+    swap_kind: int = SWAP_NONE
+    swappiness: int = 60
+    page_cluster: int = 3
     dirty_ratio: int = 20
     dirty_background_ratio: int = 10
     nr_huge_pages: int = 0
@@ -86,6 +94,22 @@ def folio_shift(host: HostSpec) -> int:
     return HUGE_ORDER + 2 - min([*sizes, HUGE_PAGES]).bit_length()
 
 
+def percpu_sizes(host: HostSpec, z: Any, largest: Any) -> tuple[int, int]:
+    """Return what a per-CPU list of zone `z` takes at once, and how long it may be.
+
+    What the host says is of the largest zone; others have less as far as by Linux's formulas.
+    """
+    if host.percpu_batch_pages == 0:
+        return 1, 0
+    own, most = percpu_batch(int(z.managed)), percpu_batch(int(largest.managed))
+    batch = max(1, (host.percpu_batch_pages or most) * own // most)
+    if not host.percpu_high_pages:
+        return batch, percpu_high(int(z.low_pages), host.cpus, batch)
+    high = host.percpu_high_pages
+    share = high * int(z.low_pages) // max(1, int(largest.low_pages))
+    return batch, max(share, min(high, 4 * batch))
+
+
 def configuration(host: HostSpec) -> dict[str, int]:
     """Return what a machine is set to, by column of `CONFIG`; reserves follow from its zones."""
     always, advised = folio_masks(host)
@@ -99,6 +123,7 @@ def configuration(host: HostSpec) -> dict[str, int]:
         "rules": rules_of(host.kernel),
         "cgroup": cgroup_rules(host.cgroup),
         "total_swap_pages": host.swap_pages,
+        "page_cluster": host.page_cluster,
         "queueing": int(host.queueing),
         "overcommit": host.overcommit,
         "commit_limit": host.commit_limit_pages,

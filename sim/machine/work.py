@@ -68,6 +68,9 @@ CACHE_FILL: Final = Kind(39, draw=41)
 FOLIO_PAGE: Final = Kind(40, draw=42)
 COLLAPSE: Final = Kind(41, draw=43)
 PAGE_STOLEN: Final = Kind(42, draw=44)
+SWAP_MAP: Final = Kind(43, draw=45)
+SWAP_READ: Final = Kind(44, draw=46)
+SWAP_WRITE: Final = Kind(45, draw=47)
 
 KINDS: Final = rows_of(globals(), Kind)
 """Kinds by name, in order of their numbers."""

@@ -25,6 +25,7 @@ FAULT_KINDS: Final[dict[str, tuple[int, ...]]] = {
         (work.COW_REUSE,),
         (work.FILE_MAP,),
         (work.SPURIOUS,),
+        (work.SWAP_MAP,),
     )
 }
 """Kinds of minor faults, each named after its first kind of work, and all that count as it."""

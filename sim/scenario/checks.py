@@ -12,6 +12,7 @@ from sim.machine.rules.pages import R_FOLIO_SIZES
 from sim.machine.rules.pressure import R_MGLRU
 from sim.scenario.complaints import suggestion
 from sim.scenario.hosts import most_huge_pages
+from sim.scenario.swap import check_swap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,8 +68,7 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
     if host["khugepaged"] and host["thp"] == "never":
         message = "it rests where there are no huge pages; set `thp: madvise` or `always`"
         raise document.error(("host", "khugepaged"), message)
-    if host["swap"]:
-        raise document.error(("host", "swap"), "swapping is not simulated; set it to 0")
+    check_swap(host, document)
 
 
 def check_run(run: Mapping[str, Any], document: Document) -> None:

@@ -127,6 +127,8 @@ def said_by_docker(text: str, node: Node) -> Words:
     if given.memory_swap is not None:
         said["swap_max"] = _docker_swap(given.memory, given.memory_swap)
         implied.pop("swap_max", None)
+    if given.memory_swappiness is not None and node.cgroup == "v1":
+        said["swappiness"] = given.memory_swappiness  # Docker drops it with cgroup v2
     if given.memory_reservation is not None:
         said["memory_low"] = _docker_reservation(given, node)
     if given.oom_kill_disable != "false" and node.cgroup == "v1":

@@ -15,6 +15,7 @@ from sim.machine.rules.cgroup import (
     V1_NO_HIGH,
     V1_NO_OOM_GROUP,
     V1_NO_PROTECTION,
+    V1_SWAPPINESS,
     cgroup_rules,
 )
 from sim.scenario.containers import (
@@ -138,6 +139,10 @@ class Group(Closed):
     swap_max: SwapLimit = Field(
         default=None, description="the most swap; without swap it limits nothing"
     )
+    swappiness: Annotated[int, within(0, 200)] | None = Field(
+        default=None,
+        description="how willingly its anonymous memory goes first (v1); default: the host's",
+    )
     cpu_max: Annotated[PodCpus | None, NumberOrMax] = Field(
         default=None, description="CPUs (cpu.max); limits nothing here, which the run says"
     )
@@ -191,6 +196,7 @@ KEYS: Final[Mapping[str, Any]] = {
     "memory_low": 0,
     "memory_min": 0,
     "swap_max": None,
+    "swappiness": None,
     "oom_group": False,
     "cpu_max": None,
     "cpu_weight": 100,
@@ -306,6 +312,9 @@ def _resolved(group: Group, name: str, node: Node, document: Document) -> dict[s
                 message = f"{key}: control groups of version 1 have no such thing; take it out"
                 raise document.error(("groups", name, said_by[key]), message)
             implied[key] = KEYS[key]
+    if not lacks & V1_SWAPPINESS and found.get("swappiness") is not None:
+        message = "swappiness: only version 1 of control groups has one; set host.swappiness"
+        raise document.error(("groups", name, said_by["swappiness"]), message)
     return {**KEYS, **implied, **found}
 
 

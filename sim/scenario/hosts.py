@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sim.scenario.document import Document
     from sim.scenario.model import Host
+from sim.scenario.swap import resolve_swap
 
 HOST_UNCERTAIN: Final = {
     "profile": Uncertain(
@@ -73,7 +74,7 @@ def resolve_host(
         "kernel_stack": host.get("kernel_stack", defaults.kernel_stack_bytes(host["kernel"])),
         "overcommit": {"mode": 0, "ratio": 50, **host.get("overcommit", {})},
         "disk": {**defaults.DISK, **host.get("disk", {})},
-        "swap": host.get("swap", 0),
+        **resolve_swap(host),
         "prices": {key: prices[key] for key in KINDS},
         "stages": {key: stages[key] for key in KINDS if key in stages},
         "published": host.get("published", []),

@@ -38,6 +38,7 @@ from sim.scenario.quantities import (
     size,
     within,
 )
+from sim.scenario.swap import SwapSpace
 
 LEAST_MEMORY_BYTES: Final = 16 * PAGE_BYTES
 MOST_MEMORY_BYTES: Final = 4 * TIB
@@ -212,7 +213,18 @@ class HostFields(Closed):
         default=None, description="how much may be promised; a bare number is the mode"
     )
     disk: Disk | None = None
-    swap: Bytes | None = Field(default=None, description="swap space; 0, the only value so far")
+    swap: SwapSpace | None = Field(
+        default=None,
+        description="swap space, default 0; a size alone is a solid-state disk",
+        examples=["4 GiB"],
+    )
+    swappiness: Annotated[int, within(0, 200)] | None = Field(
+        default=None, description="how willingly anonymous memory goes first (vm.swappiness)"
+    )
+    page_cluster: Annotated[int, within(0, 10)] | None = Field(
+        default=None,
+        description="2 to the power of it are read from swap at once",
+    )
     prices: Prices | None = None
     stages: Stages | None = Field(
         default=None,

@@ -1,7 +1,7 @@
 """`host.sysctl`: Linux's own names for what a host is set to, put where cowpool has it.
 
 One table says which key each name is.  A name that cowpool has no key for is refused, unless its
-value is the one that is simulated anyway, or only swapping would notice it.
+value is the one that is simulated anyway.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ TO_HOST: Final[Mapping[str, tuple[str, ...]]] = {
     "vm.min_free_kbytes": ("min_free",),
     "vm.watermark_scale_factor": ("watermark_scale_factor",),
     "vm.nr_hugepages": ("nr_hugepages",),
+    "vm.swappiness": ("swappiness",),
+    "vm.page-cluster": ("page_cluster",),
     "vm.dirty_ratio": ("dirty_ratio",),
     "vm.dirty_background_ratio": ("dirty_background_ratio",),
 }
@@ -44,9 +46,6 @@ SIMULATED: Final[Mapping[str, int]] = {
     "kernel.numa_balancing": 0,
 }
 """Names that have no key, with the value that is simulated."""
-
-ONLY_SWAP: Final = ("vm.swappiness", "vm.page-cluster")
-"""Without swap Linux scans no anonymous pages: these decide nothing."""
 
 
 def with_sysctl(document: Document) -> Document:
@@ -100,10 +99,8 @@ def _key_of(name: str, value: object, path: Keys, document: Document) -> tuple[s
         raise document.error(path, message)
     if name in TO_HOST:
         return TO_HOST[name]
-    if name in ONLY_SWAP:
-        return None
     if name not in SIMULATED:
-        known = [*TO_HOST, *ONLY_SWAP, *SIMULATED]
+        known = [*TO_HOST, *SIMULATED]
         message = f"no sysctl {shorten(name)!r} is simulated; {suggestion(name, known)}"
         raise document.error(path, message)
     if _number(value) != SIMULATED[name]:

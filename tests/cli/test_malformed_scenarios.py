@@ -198,7 +198,11 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         host("khugepaged: true"),
         ":7: host.khugepaged: it rests where there are no huge pages; set `thp: madvise`",
     ),
-    "swap that is not simulated": (host("swap: 1 GiB"), ":7: host.swap: swapping is not"),
+    "swap beside huge pages": (
+        host("swap: 1 GiB\n  thp: madvise"),
+        "swapping out huge pages is not",
+    ),
+    "swap on tape": (host("swap: {size: 1 GiB, device: tape}"), "'nvme', 'ssd', 'disk' or 'zram'"),
     "a stack of half a page": (host("kernel_stack: 6 KiB"), "is not whole pages"),
     "an unknown overcommit": (host("overcommit: {mode: 3}"), "host.overcommit.mode: the number 3"),
     "an unknown overcommit key": (host("overcommit: {mod: 1}"), "did you mean 'mode'?"),

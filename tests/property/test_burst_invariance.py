@@ -61,16 +61,21 @@ def assert_faults_add_up(document: dict[str, Any]) -> None:
 
 
 def assert_pressure_nests(document: dict[str, Any]) -> None:
-    """FULL is part of SOME, and SOME of a group is part of that of what it is in."""
+    """FULL is part of SOME, and what reclaim did in a group is part of what it did around it.
+
+    SOME of a group need not be: a CPU counts as much as tasks of the group keep it busy.
+    """
     metrics, of_groups = document["metrics"], document["groups"]
     for told in (metrics, *of_groups.values()):
-        assert 0 <= told["psi_memory_full"] <= told["psi_memory_some"] <= 1
+        if told["psi_memory_some"] is not None:  # version 1 has none of groups
+            assert 0 <= told["psi_memory_full"] <= told["psi_memory_some"] <= 1
     for told in (document, *of_groups.values()):
-        full, some = told["psi"]["full"], told["psi"]["some"]
-        assert all(0 <= full[name] <= some[name] for name in some)
+        if told["psi"] is not None:
+            full, some = told["psi"]["full"], told["psi"]["some"]
+            assert all(0 <= full[name] <= some[name] for name in some)
     for group in of_groups.values():
         outer = metrics if group["parent"] is None else of_groups[group["parent"]]
-        for name in ("psi_memory_some", "pages_scanned", "pages_stolen", "refaults"):
+        for name in ("pages_scanned", "pages_stolen", "refaults"):
             assert group[name] <= outer[name], name
 
 

@@ -113,6 +113,9 @@ TABLE: dict[str, Row] = {
         (needs.driver, needs.calm, needs.own_group, needs.static_library, needs.fixed_addresses),
         (RELEASE, QUIET, GLIBC),
     ),
+    "truth/test_kernel_swap_live.py": Row(
+        (needs.driver, needs.root, needs.static_library, needs.fixed_addresses), (RELEASE, QUIET)
+    ),
     "truth/test_kernel_huge_pages.py": Row(
         (needs.driver, needs.calm, needs.root, needs.folio_sizes), (RELEASE, QUIET)
     ),

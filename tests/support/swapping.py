@@ -1,41 +1,27 @@
-"""Pages swapped out by hand, as reclaim is going to: nothing in the simulator does it yet."""
+"""Pages swapped out by hand, by the functions with which reclaim does it."""
 
 from typing import Any
 
 from sim.base.jit import compiled
-from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import free_anon_page
-from sim.kernel.rmap import next_mapper
-from sim.machine.entries import set_pte, swp_entry_to_pte
+from sim.kernel.reclaim.pageout import unmap_anon
 from sim.machine.layout import F_ANON, NONE, Arrays
-from sim.machine.swap import get_swap_page, swap_duplicate, swap_free
+from sim.machine.lru import lruvec_release
+from sim.machine.swap import folio_alloc_swap, swapped_out
 
 
 @compiled
 def swap_out(m: Arrays, cpu: int, pfn: int) -> int:
     """Put a slot in the place of every entry that maps a small anonymous page; free its frame.
 
-    Returns the slot, or NONE if there is none.  After Linux `try_to_unmap_one`.
+    Returns the slot, or NONE if there is none.
     """
-    frame = m.frames[pfn]
-    slot = get_swap_page(m)
-    if slot == NONE or frame.bits & F_ANON == 0:
+    if m.frames[pfn].bits & F_ANON == 0 or not folio_alloc_swap(m, pfn):
         return NONE
-    area, vpn, table, at = next_mapper(m, pfn, NONE)
-    while area != NONE:  # address spaces that share a leaf table count the page once each
-        space = int(m.areas[area].space)
-        m.spaces[space].rss_anon -= 1
-        m.spaces[space].swapents += 1
-        flush_tlb_range(m, space, vpn, vpn + 1)
-        area, vpn, table, at = next_mapper(m, pfn, area)
-    area, vpn, table, at = next_mapper(m, pfn, NONE)
-    while area != NONE:  # but there is one entry
-        set_pte(m, table, at, swp_entry_to_pte(slot))
-        swap_duplicate(m, slot)
-        frame.maps -= 1
-        frame.refs -= 1
-        area, vpn, table, at = next_mapper(m, pfn, NONE)
-    swap_free(m, slot)  # the reference that it came with
+    slot = int(m.frames[pfn].slot)
+    lruvec_release(m, cpu, pfn)
+    unmap_anon(m, pfn)
+    swapped_out(m, pfn, 0)
     free_anon_page(m, cpu, pfn)
     return slot
 

@@ -78,8 +78,8 @@ def test_a_read_is_no_write(text: str) -> None:
         (mk_pte(7, 0), "present"),
         (mk_pte(0, PTE_ZERO), "present"),
         (mk_pte(7, PTE_WRITE | PTE_DIRTY), "present"),
-        (swp_entry_to_pte(7), "swapped"),
-        (swp_entry_to_pte(1 << 40), "swapped"),
+        (swp_entry_to_pte(7, 0), "swapped"),
+        (swp_entry_to_pte(1 << 40, 0), "swapped"),
     ],
 )
 def test_an_entry_is_of_one_kind(entry: int, kind: str) -> None:
@@ -88,7 +88,7 @@ def test_an_entry_is_of_one_kind(entry: int, kind: str) -> None:
 
 
 def test_a_slot_is_no_frame() -> None:
-    swapped = swp_entry_to_pte(7)
+    swapped = swp_entry_to_pte(7, 0)
     assert swp_offset(swapped) == 7
     assert not maps_frame(swapped, 7)
     assert maps_frame(mk_pte(7, PTE_WRITE), 7)
@@ -99,4 +99,4 @@ def test_the_zero_page_is_no_memory() -> None:
     assert maps_memory(mk_pte(7, 0))
     assert not maps_memory(mk_pte(0, PTE_ZERO))
     assert not maps_memory(0)
-    assert not maps_memory(swp_entry_to_pte(7))
+    assert not maps_memory(swp_entry_to_pte(7, 0))

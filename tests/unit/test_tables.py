@@ -85,6 +85,7 @@ def test_each_kind_of_minor_fault_has_its_metric():
         "cow_reuse": "cow_reuses",
         "file_map": "file_maps",
         "spurious": "spurious_faults",
+        "swap_map": "swap_maps",
     }
 
 

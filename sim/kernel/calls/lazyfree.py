@@ -23,7 +23,7 @@ from sim.kernel.fault.folio import folio_pages, maybe_shared
 from sim.kernel.fault.huge import maybe_shared_whole
 from sim.kernel.fault.pmd import huge_entry, split_huge
 from sim.kernel.flush import flush_pmd, flush_tlb_range
-from sim.kernel.pages import free_anon_page
+from sim.kernel.pages import free_anon_page, zap_swap_pte
 from sim.kernel.work import DONE, EINVAL, MORE, note
 from sim.machine.areas import find_area
 from sim.machine.entries import (
@@ -54,8 +54,9 @@ from sim.machine.layout import (
     TABLE_MASK,
     Arrays,
 )
+from sim.machine.lru import folio_add_lru
 from sim.machine.rules.huge import R_FREE_WHOLE, R_MADV_FREE, R_ZERO_SPLIT
-from sim.machine.swap import zap_swap_pte
+from sim.machine.swap import folio_free_swap
 from sim.machine.tables import find_table
 from sim.machine.work import FRAME_FREE, UNMAP_PTE
 
@@ -114,7 +115,7 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
     while vpn < end:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
         if is_swap_pte(entry):
-            zap_swap_pte(m, space, leaf, vpn & TABLE_MASK)
+            zap_swap_pte(m, cpu, space, leaf, vpn & TABLE_MASK)
             cleaned += 1
         if not maps_memory(entry):
             vpn += 1
@@ -138,6 +139,9 @@ def free_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
                 else:
                     split_folio(m, cpu, space, vpn, pfn)
                 continue
+        if frame.slot != 0 and not folio_free_swap(m, pfn):
+            vpn += run
+            continue
         if frame.bits & F_DIRTY == 0 or mappings(m, pfn, run) == run:
             clean_entries(m, leaf, vpn & TABLE_MASK, run)
             flush_tlb_range(m, space, vpn, vpn + run)
@@ -236,6 +240,9 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
             continue
         stays = frame.bits & F_WRITTEN != 0 or m.config[0].rules & R_ZERO_SPLIT == 0
         frame.bits = (frame.bits & ~F_LARGE) | dirty
+        frame.order = 0
+        if m.config[0].total_swap_pages != 0:
+            folio_add_lru(m, cpu, at)
         page = vpn + at - pfn
         leaf = find_table(m, space, page, 0)
         if leaf == NONE or stays:

@@ -14,7 +14,7 @@ from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import drop_shared_table, end_async_child
 from sim.kernel.hugetlb.areas import may_split
 from sim.kernel.hugetlb.pages import is_hugetlb, zap_hugetlb
-from sim.kernel.pages import free_anon_page
+from sim.kernel.pages import free_anon_page, free_swap_cache, zap_swap_pte
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
 from sim.machine.areas import area_room, find_area, split_area
 from sim.machine.entries import is_swap_pte, pte_none, ptep_get_and_clear
@@ -34,7 +34,6 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.rules.areas import R_GIVE_TABLES
-from sim.machine.swap import zap_swap_pte
 from sim.machine.tables import clear_entry, find_table, free_table, free_tables, next_present
 from sim.machine.work import (
     FRAME_FREE,
@@ -67,7 +66,7 @@ def zap(m: Arrays, cpu: int, space: int, vpn: int, leaf: int) -> int:
         free_anon_page(m, cpu, pfn)
         return 1
     m.pool[0].released += 1
-    return 0
+    return 1 if frame.slot != 0 and free_swap_cache(m, cpu, pfn) else 0
 
 
 @compiled
@@ -97,7 +96,7 @@ def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
             continue
         removed += 1
         if is_swap_pte(entry):
-            zap_swap_pte(m, space, leaf, vpn & TABLE_MASK)
+            zap_swap_pte(m, cpu, space, leaf, vpn & TABLE_MASK)
         else:
             freed += zap(m, cpu, space, vpn, leaf)
     if removed > 0:

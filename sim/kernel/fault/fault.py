@@ -8,8 +8,8 @@ just below a stack                  extends the stack's area down to it, within 
                                     may be promised that much more
 not present, read                   maps the shared zero page
 not present, written                zero-fills a fresh frame, mapped writable, exclusive
-swapped out                         reads it back; here nothing does yet (A6), and it is as where
-                                    the device cannot be read: an invalid access
+swapped out                         reads it back, or finds it in the swap cache
+                                    (`sim.kernel.fault.swapin`)
 present, permitted by the entry     has no fault
 the zero page, written              zero-fills a fresh frame
 read-only, exclusive, written       restores write permission (reuse)
@@ -27,13 +27,21 @@ from sim.kernel.fault.filemap import bring_in, file_fault, write_cached
 from sim.kernel.fault.folio import fill_folio, may_reuse
 from sim.kernel.fault.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.fault.mappers import drop_mapper
+from sim.kernel.fault.swapin import bring_back, do_swap_page
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import frames_to_own, is_shared_table, own_leaf
 from sim.kernel.hugetlb.fault import hugetlb_fault
 from sim.kernel.lock import must_wait
 from sim.kernel.overcommit import commit, promised
-from sim.kernel.pages import anon_vma_prepare, count_resident, free_anon_page, fresh_page, link_copy
-from sim.kernel.work import DONE, GROW, LOCKED, SEGV, SHORT, note, note_fault
+from sim.kernel.pages import (
+    anon_vma_prepare,
+    count_resident,
+    free_anon_page,
+    free_swap_cache,
+    fresh_page,
+    link_copy,
+)
+from sim.kernel.work import BEGUN, DONE, GROW, LOCKED, MORE, SEGV, SHORT, note, note_fault
 from sim.machine.area_tree import STACK_GAP_PAGES, find_area, resized
 from sim.machine.entries import (
     WRITTEN,
@@ -65,6 +73,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.pool import secure
+from sim.machine.swap import folio_free_swap
 from sim.machine.tables import find_table, make_table, table_room, tables_missing
 from sim.machine.work import ACCESS, COW_COPY, COW_REUSE, TABLE_ALLOC, ZERO_FILL, ZERO_PAGE_MAP
 
@@ -123,6 +132,8 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
         reuse = may_reuse(m, int(t.space), vpn, pfn)
     else:
         reuse = entry & PTE_ZERO == 0 and (old.bits & F_EXCLUSIVE != 0 or old.refs == 1)
+        if old.slot != 0 and not reuse and old.maps == 1:  # the other reference is the swap cache's
+            reuse = folio_free_swap(m, pfn)
     if reuse:
         old.bits |= F_EXCLUSIVE
         set_pte(m, leaf, at, entry | WRITTEN)
@@ -147,6 +158,8 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     link_copy(m, pfn, new)
     if old.refs == 0:  # its folio is shared, it was not
         free_anon_page(m, cpu, pfn)
+    elif old.slot != 0:
+        free_swap_cache(m, cpu, pfn)
     m.pool[0].released += 1
     note_fault(m, COW_COPY)
     return DONE
@@ -199,20 +212,24 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
 
 
 @compiled
+def swap_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
+    """Serve a fault on a page that is swapped out."""
+    status = bring_back(m, cpu, task, area, vpn, int(m.tables[leaf, vpn & TABLE_MASK]))
+    return do_swap_page(m, cpu, task, area, leaf, vpn, write) if status == DONE else status
+
+
+@compiled
 def access_shared(
     m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int
 ) -> int:
     """Do as `access` where the leaf table may not be changed: the fault copies it first.
 
-    Reading what is there needs no change.
+    Reading what is there needs no change.  A page that is swapped out comes in the next step.
     """
     t = m.tasks[task]
     space = int(t.space)
     at = vpn & TABLE_MASK
     entry = int(m.tables[leaf, at])
-    if is_swap_pte(entry):
-        m.operations[task].fault_page = vpn
-        return SEGV
     if write == 1 or not pte_present(entry):
         a = m.areas[area]
         if a.kind == KIND_FILE and not pte_present(entry):
@@ -230,6 +247,9 @@ def access_shared(
         leaf = find_table(m, space, vpn, 0)
         t.cached_leaf = leaf
         entry = int(m.tables[leaf, at])
+        if is_swap_pte(entry):
+            m.clock[0].kind = BEGUN
+            return MORE
         if not pte_present(entry):
             fill(m, cpu, task, area, leaf, vpn, write)
         elif entry & PTE_WRITE == 0:
@@ -286,9 +306,9 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
     if not pte_present(entry):
         if is_swap_pte(entry):
-            o.fault_page = vpn
-            return SEGV
-        status = fill(m, cpu, task, area, leaf, vpn, write)
+            status = swap_fault(m, cpu, task, area, leaf, vpn, write)
+        else:
+            status = fill(m, cpu, task, area, leaf, vpn, write)
     elif write == 1 and entry & PTE_WRITE == 0:
         status = unshare(m, cpu, task, area, leaf, vpn)
     else:

@@ -65,7 +65,7 @@ def makes_room(m: Arrays, cpu: int, task: int, file: int, first: int, order: int
         if over == ROOT:
             return False
         count_event(m, over, EV_MAX, 1)
-        shrink_group(m, cpu, over, pages)
+        shrink_group(m, cpu, over, pages, int(m.operations[task].over_memsw))
         if margin(m, over) < wanted:
             if drained:
                 return False

@@ -5,7 +5,7 @@ pages in leaves requests in `m.requests`; `sim.engine.devices` takes them from t
 unlocks what has been read.
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, inlined
 from sim.kernel.files.cache import cache_folio
 from sim.kernel.files.dirty import end_writeback
 from sim.machine.cached import find_page
@@ -29,16 +29,29 @@ def window_room(m: Arrays, file: int) -> bool:
 def submit(m: Arrays, file: int, first: int, end: int, write: int) -> None:
     """Leave a request to read or write the pages [first, end) to the device of their file."""
     pool = m.pool[0]
+    if write == 1:
+        m.files[file].writing += end - first
+    if pool.requests > 0 and file == m.swap_area[0].file:  # neighbours go together
+        r = m.requests[int(pool.requests) - 1]
+        if r.file == file and r.write == write and r.end == first:
+            r.end = end
+            return
     r = m.requests[int(pool.requests)]
     r.bdev = m.files[file].bdev
     r.file = file
     r.first = first
     r.end = end
     r.write = write
-    if write == 1:
-        m.files[file].writing += end - first
     pool.requests += 1
     pool.pending |= PENDING_READS
+
+
+@inlined
+def page_at(m: Arrays, file: int, index: int) -> int:
+    """Return the frame of a page of a file, or of a slot of the swap device; NONE without one."""
+    if file == m.swap_area[0].file:
+        return int(m.swap[index].pfn) if m.swap[index].pfn != 0 else NONE
+    return find_page(m, file, index)
 
 
 @compiled
@@ -52,7 +65,7 @@ def add_folio(m: Arrays, cpu: int, file: int, first: int, order: int, bits: int)
 def arrived(m: Arrays, file: int, first: int, end: int) -> None:
     """Unlock the pages [first, end): they are present."""
     for index in range(first, end):
-        m.frames[find_page(m, file, index)].bits &= ~F_LOCKED
+        m.frames[page_at(m, file, index)].bits &= ~F_LOCKED
     m.pool[0].under_way -= end - first
 
 
@@ -61,7 +74,7 @@ def written(m: Arrays, file: int, first: int, end: int) -> None:
     """Take note that the device has written the pages [first, end) of a file."""
     m.files[file].writing -= end - first
     for index in range(first, end):
-        pfn = find_page(m, file, index)
+        pfn = page_at(m, file, index)
         if pfn != NONE:
             end_writeback(m, pfn)
 
@@ -85,7 +98,7 @@ def is_under_way(m: Arrays, file: int, index: int) -> bool:
     """Whether a page of a file is being read; for NONE, whether any is being written."""
     if index == NONE:
         return bool(m.files[file].writing > 0)
-    pfn = find_page(m, file, index)
+    pfn = page_at(m, file, index)
     return bool(pfn != NONE and m.frames[pfn].bits & F_LOCKED != 0)
 
 
@@ -95,9 +108,9 @@ def is_thrashing(m: Arrays, file: int, index: int) -> bool:
 
     Who waits for such a page is stalled on memory (Linux `folio_wait_bit_common`).
     """
-    pfn = find_page(m, file, index) if index != NONE else NONE
+    pfn = page_at(m, file, index) if index != NONE else NONE
     if pfn == NONE:
         return False
     order = int(m.frames[pfn].order)
-    head = find_page(m, file, index >> order << order)
+    head = page_at(m, file, index >> order << order)
     return bool(m.frames[head].bits & F_WORKINGSET != 0)

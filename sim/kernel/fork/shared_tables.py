@@ -160,7 +160,7 @@ def share_entries(
             continue
         entries += 1
         if is_swap_pte(entry):
-            copy_swap_pte(m, target, i, entry)
+            copy_swap_pte(m, source, target, i, entry)
             swapped += 1
             continue
         if entry & PTE_ZERO != 0:

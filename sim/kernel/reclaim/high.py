@@ -73,7 +73,7 @@ def reclaim_high(m: Arrays, cpu: int, group: int, pages: int) -> int:
         g = m.groups[group]
         if g.usage > g.high:
             count_event(m, group, EV_HIGH, 1)
-            reclaimed += shrink_group(m, cpu, group, pages)
+            reclaimed += shrink_group(m, cpu, group, pages, 0)
         group = int(g.parent)
     return reclaimed
 

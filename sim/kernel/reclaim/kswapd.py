@@ -8,8 +8,9 @@ Read in Linux 6.12 `mm/vmscan.c`.  Zones are looked at without their reserves fo
 """
 
 from sim.base.jit import compiled
+from sim.kernel.reclaim.pageout import is_congested
 from sim.kernel.reclaim.vmscan import DEF_PRIORITY, shrink_node
-from sim.kernel.work import DONE, MORE, note_reclaim
+from sim.kernel.work import DONE, MORE, NO_ROOM_YET, note_reclaim
 from sim.machine.layout import ROOT, SWAP_CLUSTER_MAX, Arrays
 from sim.machine.pool import any_zone_has
 
@@ -22,18 +23,20 @@ def kswapd_step(m: Arrays, cpu: int, task: int) -> int:
     if any_zone_has(m, True):
         pool.kswapd_failures = 0
         return DONE
+    if is_congested(m):
+        return NO_ROOM_YET
     scan = m.scans[cpu]
     scan.group = ROOT
     scan.kswapd = 1
     scan.wanted = SWAP_CLUSTER_MAX
-    scan.reclaimed = scan.scanned = 0
+    scan.reclaimed = scan.scanned = scan.written = scan.congested = scan.no_swap = 0
     scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
     scan.low_reclaim = scan.low_skipped = 0
     scan.priority = DEF_PRIORITY - o.at
     shrink_node(m, cpu)
     note_reclaim(m, int(scan.scanned), int(scan.reclaimed))
     o.result += scan.reclaimed
-    if scan.reclaimed > 0:
+    if scan.reclaimed + scan.written > 0:
         return MORE
     o.at += 1
     if o.at < DEF_PRIORITY:

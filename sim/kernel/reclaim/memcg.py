@@ -18,7 +18,7 @@ Between attempts in vain it sleeps where Linux does (`mm/vmscan.c`, `reclaim_thr
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, inlined
 from sim.kernel.files.dirty import file_pages
 from sim.kernel.reclaim.vmscan import shrink_group, wakeup_flusher
 from sim.machine.groups import count_event, drain_all_stock, margin
@@ -49,8 +49,11 @@ def make_room(m: Arrays, cpu: int, task: int) -> int:
         return reclaim_directly(m, cpu, task, need)
     while True:
         count_event(m, over, EV_MAX, 1)
-        reclaimed = shrink_group(m, cpu, over, need)
+        reclaimed = shrink_group(m, cpu, over, need, int(o.over_memsw))
         if margin(m, over) >= need:
+            return ROOM
+        if reclaimed == 0 and is_under_way(m, cpu):
+            o.naps = NONE
             return ROOM
         if o.attempts == 0:
             drain_all_stock(m, over)
@@ -69,16 +72,25 @@ def make_room(m: Arrays, cpu: int, task: int) -> int:
         m.events[over, EV_FAILCNT] += 1
 
 
+@inlined
+def is_under_way(m: Arrays, cpu: int) -> bool:
+    """Whether the last reclaim has given the swap device pages, or found it congested."""
+    return bool(m.scans[cpu].written + m.scans[cpu].congested > 0)
+
+
 @compiled
 def reclaim_directly(m: Arrays, cpu: int, task: int, need: int) -> int:
     """Reclaim from the whole machine, for a task that it has no frames for: as `make_room`."""
     o = m.operations[task]
-    reclaimed = shrink_group(m, cpu, ROOT, need)
+    reclaimed = shrink_group(m, cpu, ROOT, need, 0)
     if m.scans[cpu].scanned > 0:
         m.pool[0].allocation_stalls += 1
     if reclaimed > 0:
         m.pool[0].kswapd_failures = 0
         o.attempts = 0
+        return ROOM
+    if is_under_way(m, cpu):
+        o.naps = NONE
         return ROOM
     o.attempts += 1
     if m.scans[cpu].scanned == 0 or o.attempts > MAX_RECLAIM_RETRIES:

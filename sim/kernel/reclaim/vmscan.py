@@ -23,12 +23,21 @@ from typing import Final
 from sim.base.jit import compiled
 from sim.kernel.files.cache import uncache_page
 from sim.kernel.files.dirty import wake_flusher
-from sim.kernel.reclaim.protection import is_spared, unprotected_pages
+from sim.kernel.reclaim.balance import (
+    anon_is_low,
+    prepare_scan_control,
+    scan_balance,
+    scan_count,
+)
+from sim.kernel.reclaim.pageout import FREED, shrink_anon
+from sim.kernel.reclaim.protection import is_spared
 from sim.kernel.reclaim.workingset import workingset_eviction
-from sim.kernel.rmap import folio_referenced, try_to_unmap
+from sim.kernel.rmap import anon_referenced, folio_referenced, try_to_unmap
 from sim.kernel.work import note_reclaim
 from sim.machine.cached import find_page, reclaim_node
 from sim.machine.layout import (
+    DEACTIVATE_ANON,
+    DEACTIVATE_FILE,
     F_ACTIVE,
     F_DIRTY,
     F_LOCKED,
@@ -36,7 +45,9 @@ from sim.machine.layout import (
     F_REFERENCED,
     F_WORKINGSET,
     F_WRITEBACK,
+    LRU_ACTIVE_ANON,
     LRU_ACTIVE_FILE,
+    LRU_INACTIVE_ANON,
     LRU_INACTIVE_FILE,
     NONE,
     ROOT,
@@ -44,8 +55,8 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.lru import (
-    flush_if_due,
     lru_add_drain,
+    lru_note_cost,
     lru_pages,
     lru_tail,
     lruvec_add_folio,
@@ -58,9 +69,6 @@ from sim.machine.rules.pressure import R_FULL_WALK
 DEF_PRIORITY: Final = 12
 SHRINK_BATCH: Final = 128
 """Nodes that are looked at together."""
-GIB_SHIFT: Final = 18
-"""Pages of 1 GiB, as a power of 2."""
-
 FOLIOREF_RECLAIM: Final = 0
 FOLIOREF_KEEP: Final = 1
 FOLIOREF_ACTIVATE: Final = 2
@@ -69,7 +77,7 @@ FOLIOREF_ACTIVATE: Final = 2
 
 
 @compiled
-def shrink_group(m: Arrays, cpu: int, group: int, pages: int) -> int:
+def shrink_group(m: Arrays, cpu: int, group: int, pages: int, no_swap: int) -> int:
     """Reclaim `pages` of a group and of those in it, or 32 if that is more; return how many.
 
     The task on `cpu` does it itself; for ROOT, of the whole machine.  What that costs is on the
@@ -78,8 +86,9 @@ def shrink_group(m: Arrays, cpu: int, group: int, pages: int) -> int:
     scan = m.scans[cpu]
     scan.group = group
     scan.kswapd = 0
+    scan.no_swap = no_swap
     scan.wanted = max(pages, SWAP_CLUSTER_MAX)
-    scan.reclaimed = scan.scanned = 0
+    scan.reclaimed = scan.scanned = scan.written = scan.congested = 0
     scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
     scan.low_reclaim = scan.low_skipped = 0
     do_try_to_free_pages(m, cpu)
@@ -99,12 +108,13 @@ def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
         scan.priority = DEF_PRIORITY
         while scan.priority >= 0:
             shrink_node(m, cpu)
-            if scan.reclaimed >= scan.wanted:
+            if scan.reclaimed + scan.written >= scan.wanted or scan.congested == 1:
                 break
             scan.priority -= 1
         v = m.lruvecs[int(scan.group)]
         v.seen_activated = v.flushed_activated
-        if scan.reclaimed > 0:
+        v.seen_activated_anon = v.flushed_activated_anon
+        if scan.reclaimed + scan.written + scan.congested > 0:
             return
         if scan.full_walk == 0 and m.config[0].rules & R_FULL_WALK != 0:
             scan.full_walk = 1
@@ -162,57 +172,72 @@ def shrink_node(m: Arrays, cpu: int) -> None:
 
 
 @compiled
-def prepare_scan_control(m: Arrays, cpu: int) -> None:
-    """Decide whether active pages may become inactive: there are too many, or pages come back."""
-    flush_if_due(m, cpu)
-    scan = m.scans[cpu]
-    v = m.lruvecs[int(scan.group)]
-    scan.may_deactivate = 1
-    if scan.force_deactivate == 0 and v.flushed_activated == v.seen_activated:
-        low = inactive_is_low(int(v.flushed_inactive_file), int(v.flushed_active_file))
-        scan.may_deactivate = 1 if low else 0
-
-
-@compiled
-def inactive_is_low(inactive: int, active: int) -> bool:
-    """Whether a list of `inactive` pages is too short beside one of `active`.
-
-    As many below 1 GiB, of both together; then a share of 1 in sqrt(10 * GiB).
-    """
-    gib = (inactive + active) >> GIB_SHIFT
-    ratio = 1
-    while (ratio + 1) * (ratio + 1) <= 10 * gib:
-        ratio += 1
-    return inactive * ratio < active
-
-
-@compiled
 def shrink_lruvec(m: Arrays, cpu: int, group: int) -> None:
-    """Look at the lists of one group, as far as the priority says, in portions of 32 pages.
+    """Look at the lists of one group, as far as `scan_count` says, in portions of 32 pages.
 
-    That ends once as much is reclaimed as is wanted; but not at the first priority, where a task
-    reclaims from the whole machine.
+    Once as much is reclaimed as is wanted, the kind with fewer pages left to look at is done, and
+    the other is looked at as far as it was; but not at the first priority, where a task reclaims
+    from the whole machine.
     """
     scan = m.scans[cpu]
-    inactive = unprotected_pages(m, cpu, group, LRU_INACTIVE_FILE) >> scan.priority
-    active = unprotected_pages(m, cpu, group, LRU_ACTIVE_FILE) >> scan.priority
+    balance = scan_balance(m, cpu, group)
+    anon = anon_wanted = scan_count(m, cpu, group, LRU_INACTIVE_ANON, balance)
+    active_anon = active_anon_wanted = scan_count(m, cpu, group, LRU_ACTIVE_ANON, balance)
+    file = file_wanted = scan_count(m, cpu, group, LRU_INACTIVE_FILE, balance)
+    active_file = active_file_wanted = scan_count(m, cpu, group, LRU_ACTIVE_FILE, balance)
     goes_on = scan.group == ROOT and scan.kswapd == 0 and scan.priority == DEF_PRIORITY
     reclaimed = 0
-    while inactive > 0 or active > 0:
-        if inactive > 0:
-            portion = min(inactive, SWAP_CLUSTER_MAX)
-            inactive -= portion
-            reclaimed += shrink_inactive_list(m, cpu, group, portion)
-        if active > 0:
-            portion = min(active, SWAP_CLUSTER_MAX)
-            active -= portion
-            if scan.may_deactivate == 1:
-                shrink_active_list(m, cpu, group, portion)
-            else:
-                scan.skipped_deactivate = 1
-        if reclaimed >= scan.wanted and not goes_on:
+    while anon > 0 or file > 0 or active_file > 0:
+        reclaimed += shrink_list(m, cpu, group, LRU_INACTIVE_ANON, anon)
+        anon -= min(anon, SWAP_CLUSTER_MAX)
+        shrink_list(m, cpu, group, LRU_ACTIVE_ANON, active_anon)
+        active_anon -= min(active_anon, SWAP_CLUSTER_MAX)
+        reclaimed += shrink_list(m, cpu, group, LRU_INACTIVE_FILE, file)
+        file -= min(file, SWAP_CLUSTER_MAX)
+        shrink_list(m, cpu, group, LRU_ACTIVE_FILE, active_file)
+        active_file -= min(active_file, SWAP_CLUSTER_MAX)
+        if reclaimed + scan.written < scan.wanted or goes_on:
+            continue
+        left_anon = anon + active_anon
+        left_file = file + active_file
+        if left_anon == 0 or left_file == 0:
             break
+        if left_file > left_anon:
+            per_cent = left_anon * 100 // (anon_wanted + active_anon_wanted + 1)
+            anon = active_anon = 0
+            file = still_wanted(file_wanted, file, per_cent)
+            active_file = still_wanted(active_file_wanted, active_file, per_cent)
+        else:
+            per_cent = left_file * 100 // (file_wanted + active_file_wanted + 1)
+            file = active_file = 0
+            anon = still_wanted(anon_wanted, anon, per_cent)
+            active_anon = still_wanted(active_anon_wanted, active_anon, per_cent)
     scan.reclaimed += reclaimed
+    if m.config[0].total_swap_pages != 0 and anon_is_low(m, group):
+        shrink_active_list(m, cpu, group, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX)
+
+
+@compiled
+def still_wanted(wanted: int, left: int, per_cent: int) -> int:
+    """Return what is left to look at of a list, for as large a share as of the other kind."""
+    scanned = wanted - left
+    return max(0, wanted * (100 - per_cent) // 100 - scanned)
+
+
+@compiled
+def shrink_list(m: Arrays, cpu: int, group: int, lru: int, pages: int) -> int:
+    """Look at up to 32 of `pages` pages of a list; return how many were freed."""
+    if pages == 0:
+        return 0
+    portion = min(pages, SWAP_CLUSTER_MAX)
+    if lru in (LRU_INACTIVE_ANON, LRU_INACTIVE_FILE):
+        return shrink_inactive_list(m, cpu, group, lru, portion)
+    scan = m.scans[cpu]
+    if scan.may_deactivate & (DEACTIVATE_ANON if lru == LRU_ACTIVE_ANON else DEACTIVATE_FILE) != 0:
+        shrink_active_list(m, cpu, group, lru, portion)
+    else:
+        scan.skipped_deactivate = 1
+    return 0
 
 
 @compiled
@@ -243,7 +268,7 @@ def shrink_shadows(m: Arrays, cpu: int, group: int) -> None:
 
 
 @compiled
-def shrink_inactive_list(m: Arrays, cpu: int, group: int, portion: int) -> int:
+def shrink_inactive_list(m: Arrays, cpu: int, group: int, lru: int, portion: int) -> int:
     """Look at `portion` pages at the tail of a group's inactive list; return how many were freed.
 
     A folio counts for all its pages.  No folio is looked at twice.
@@ -251,16 +276,20 @@ def shrink_inactive_list(m: Arrays, cpu: int, group: int, portion: int) -> int:
     lru_add_drain(m, cpu)
     scan = m.scans[cpu]
     v = m.lruvecs[group]
-    left = lru_pages(m, group, LRU_INACTIVE_FILE)
+    left = lru_pages(m, group, lru)
     scanned = reclaimed = activated = 0
-    scan.unqueued_dirty = 0
+    scan.unqueued_dirty = scan.paged_out = 0
     while scanned < portion and left > 0:
-        pfn = lru_tail(m, group, LRU_INACTIVE_FILE)
+        pfn = lru_tail(m, group, lru)
         pages = 1 << int(m.frames[pfn].order)
         scanned += pages
         left -= pages
         lruvec_del_folio(m, pfn)
-        if shrink_folio(m, cpu, pfn):
+        if (
+            shrink_anon(m, cpu, pfn) == FREED
+            if lru == LRU_INACTIVE_ANON
+            else shrink_folio(m, cpu, pfn)
+        ):
             reclaimed += pages
             continue
         lruvec_add_folio(m, pfn)
@@ -268,6 +297,10 @@ def shrink_inactive_list(m: Arrays, cpu: int, group: int, portion: int) -> int:
             activated += pages
     v.pgactivate += activated
     workingset_age_nonresident(m, group, activated)
+    rotated = scanned - reclaimed
+    if lru == LRU_INACTIVE_ANON:
+        v.pgsteal_anon += reclaimed
+    lru_note_cost(m, group, lru == LRU_INACTIVE_ANON, int(scan.paged_out), rotated)
     if scan.kswapd == 1:
         v.pgscan_kswapd += scanned
         v.pgsteal_kswapd += reclaimed
@@ -342,20 +375,23 @@ def folio_check_references(m: Arrays, pfn: int, group: int) -> int:
 
 
 @compiled
-def shrink_active_list(m: Arrays, cpu: int, group: int, portion: int) -> None:
+def shrink_active_list(m: Arrays, cpu: int, group: int, lru: int, portion: int) -> None:
     """Make `portion` pages at the tail of a group's active list inactive, used or not."""
     lru_add_drain(m, cpu)
     scan = m.scans[cpu]
     v = m.lruvecs[group]
-    left = lru_pages(m, group, LRU_ACTIVE_FILE)
+    left = lru_pages(m, group, lru)
     scanned = 0
     while scanned < portion and left > 0:
-        pfn = lru_tail(m, group, LRU_ACTIVE_FILE)
+        pfn = lru_tail(m, group, lru)
         frame = m.frames[pfn]
         pages = 1 << int(frame.order)
         scanned += pages
         left -= pages
-        folio_referenced(m, pfn, int(scan.group))
+        if lru == LRU_ACTIVE_ANON:
+            anon_referenced(m, pfn, int(scan.group))
+        else:
+            folio_referenced(m, pfn, int(scan.group))
         lruvec_del_folio(m, pfn)
         frame.bits = (frame.bits & ~F_ACTIVE) | F_WORKINGSET
         lruvec_add_folio(m, pfn)

@@ -10,8 +10,9 @@ Linux 6.18 `mm/workingset.c`.
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.machine.layout import F_ACTIVE, F_WORKINGSET, Arrays
-from sim.machine.lru import flush_if_due, workingset_age_nonresident
+from sim.machine.layout import F_ACTIVE, F_ANON, F_WORKINGSET, Arrays
+from sim.machine.lru import flush_if_due, lru_note_cost, workingset_age_nonresident
+from sim.machine.swap import mem_cgroup_get_nr_swap_pages
 
 _GROUP_SHIFT: Final = 4
 _AGE_SHIFT: Final = 21
@@ -44,20 +45,44 @@ def workingset_eviction(m: Arrays, pfn: int, target: int) -> int:
 
 
 @compiled
+def workingset_size(m: Arrays, group: int, anon: bool) -> int:
+    """Return how many pages might have made room for one that came back, as of the last flush."""
+    v = m.lruvecs[group]
+    pages = int(v.flushed_active_file)
+    if anon:
+        pages += int(v.flushed_inactive_file)
+    if mem_cgroup_get_nr_swap_pages(m, group) > 0:
+        pages += int(v.flushed_active_anon)
+        if not anon:
+            pages += int(v.flushed_inactive_anon)
+    return pages
+
+
+@compiled
 def workingset_refault(m: Arrays, cpu: int, pfn: int, shadow: int) -> None:
     """Take note that a folio, not yet on a list, has come back that left a shadow."""
     flush_if_due(m, cpu)
     frame = m.frames[pfn]
+    anon = frame.bits & F_ANON != 0
     pages = 1 << int(frame.order)
-    v = m.lruvecs[int(frame.group)]
-    v.workingset_refault += pages
+    group = int(frame.group)
+    v = m.lruvecs[group]
     evicted_for, age, workingset = unpack_shadow(shadow)
     target = m.lruvecs[evicted_for]
-    if target.nonresident_age - age > target.flushed_active_file:
+    recent = target.nonresident_age - age <= workingset_size(m, evicted_for, anon)
+    restored = recent and workingset == 1
+    if anon:
+        v.workingset_refault_anon += pages
+        v.workingset_activate_anon += pages if recent else 0
+        v.workingset_restore_anon += pages if restored else 0
+    else:
+        v.workingset_refault += pages
+        v.workingset_activate += pages if recent else 0
+        v.workingset_restore += pages if restored else 0
+    if not recent:
         return
     frame.bits |= F_ACTIVE
-    workingset_age_nonresident(m, int(frame.group), pages)
-    v.workingset_activate += pages
-    if workingset == 1:
+    workingset_age_nonresident(m, group, pages)
+    if restored:
         frame.bits |= F_WORKINGSET
-        v.workingset_restore += pages
+        lru_note_cost(m, group, anon, pages, 0)

@@ -22,6 +22,7 @@ from sim.machine.audit.memory import (
     audit_hugetlb,
     audit_reservations,
     audit_swap,
+    swap_reads,
 )
 from sim.machine.audit.spaces import audit_space
 from sim.machine.audit.trees import audit_trees
@@ -44,6 +45,7 @@ def _run_audit(
     uses: NDArray[np.int32],
     charged: NDArray[np.int64],
     listed: NDArray[np.int8],
+    held: NDArray[np.int64],
 ) -> tuple[int, int]:
     bad, where = audit_free(m, seen)
     if bad != OK:
@@ -56,7 +58,7 @@ def _run_audit(
             return bad, where
         tables += m.spaces[spaces[i]].tables
         committed += m.spaces[spaces[i]].committed
-    bad, where = audit_swap(m, slots)
+    bad, where = audit_swap(m, slots, held)
     if bad != OK:
         return bad, where
     for slot in range(len(uses)):
@@ -66,7 +68,7 @@ def _run_audit(
             tables -= int(uses[slot]) - 1
     if tables != m.charged[ROOT, KIND_TABLE]:
         return 10, tables
-    bad, where = audit_files(m, users, seen)
+    bad, where = audit_files(m, users, seen, swap_reads(m, len(slots)))
     if bad != OK:
         return bad, where
     for file in range(len(users)):
@@ -104,7 +106,8 @@ def audit(m: Arrays) -> None:
     uses = np.zeros(len(m.tables), dtype=np.int32)
     charged = np.zeros((len(m.groups), N_KINDS + 1), dtype=np.int64)
     listed = np.zeros(len(m.frames), dtype=np.int8)
-    bad, where = _run_audit(m, seen, slots, spaces, users, uses, charged, listed)
+    held = np.zeros(len(m.groups), dtype=np.int64)
+    bad, where = _run_audit(m, seen, slots, spaces, users, uses, charged, listed, held)
     if bad != OK:
         raise KernelPanicError(COMPLAINTS[bad], f"at {where}")
     audit_folios(m, spaces)

@@ -1,4 +1,4 @@
-"""The lists that reclaim goes by: each page of a file is on one of them, or waits to be."""
+"""The lists that reclaim goes by: each page is on one of them, or waits to be."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,20 +9,19 @@ from sim.machine.cached import first_page
 from sim.machine.layout import (
     BATCH_ACTIVATE,
     BATCH_ADD,
-    F_ACTIVE,
+    F_ANON,
     F_BATCHED,
     F_FILE,
+    F_LARGE,
     F_LRU,
     KIND_FILE,
-    LRU_ACTIVE_FILE,
-    LRU_INACTIVE_FILE,
     N_BATCHES,
     N_LRU,
     NONE,
     ROOT,
     Arrays,
 )
-from sim.machine.lru import next_group
+from sim.machine.lru import folio_lru_list, next_group
 
 
 @compiled
@@ -34,10 +33,15 @@ def _audit_list(m: Arrays, group: int, lru: int, seen: NDArray[np.int8]) -> tupl
     pfn = int(row.head)
     while pfn != NONE:
         frame = m.frames[pfn]
-        lies = LRU_ACTIVE_FILE if frame.bits & F_ACTIVE != 0 else LRU_INACTIVE_FILE
-        if frame.bits & (F_FILE | F_LRU) != F_FILE | F_LRU or frame.group != group or lies != lru:
+        if frame.bits & (F_FILE | F_ANON) == 0 or frame.bits & F_LRU == 0:
             return 35, pfn
-        if frame.prev != before or seen[pfn] != 0 or first_page(m, pfn) != pfn:
+        if folio_lru_list(m, pfn) != group * N_LRU + lru:
+            return 35, pfn
+        if (
+            frame.prev != before
+            or seen[pfn] != 0
+            or (frame.bits & F_FILE != 0 and first_page(m, pfn) != pfn)
+        ):
             return 34, pfn
         seen[pfn] = 1
         pages += 1 << int(frame.order)
@@ -84,6 +88,8 @@ def audit_lru(m: Arrays, seen: NDArray[np.int8]) -> tuple[int, int]:
         wanted = 0
         if frame.bits & F_FILE != 0 and m.files[int(frame.mapping)].kind == KIND_FILE:
             wanted = 1 if first_page(m, pfn) == pfn else 0
+        elif frame.bits & F_ANON != 0 and m.config[0].total_swap_pages != 0:
+            wanted = 1 if frame.bits & F_LARGE == 0 else 0
         if seen[pfn] != wanted:
             return 35, pfn
     return OK, 0

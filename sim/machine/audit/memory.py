@@ -80,12 +80,24 @@ def audit_free(m: Arrays, seen: NDArray[np.int32]) -> tuple[int, int]:
 
 
 @compiled
-def audit_files(m: Arrays, users: NDArray[np.int64], seen: NDArray[np.int32]) -> tuple[int, int]:
+def swap_reads(m: Arrays, slots: int) -> int:
+    """Return how many pages the swap device is reading."""
+    reads = 0
+    for slot in range(1, slots):
+        pfn = int(m.swap[slot].pfn)
+        reads += 1 if pfn != 0 and m.frames[pfn].bits & F_LOCKED != 0 else 0
+    return reads
+
+
+@compiled
+def audit_files(
+    m: Arrays, users: NDArray[np.int64], seen: NDArray[np.int32], under_way: int
+) -> tuple[int, int]:
     """Compare every file's pages and areas with what it says of itself.
 
+    `under_way` pages are being read that are no file's.
     Huge pages that a file has are marked as `HELD`.
     """
-    under_way = 0
     for file in range(len(users)):
         f = m.files[file]
         if f.kind == 0:
@@ -266,11 +278,30 @@ def audit_groups(m: Arrays, charged: NDArray[np.int64]) -> tuple[int, int]:
 
 
 @compiled
-def audit_swap(m: Arrays, slots: NDArray[np.int64]) -> tuple[int, int]:
-    """Compare how many entries refer to each swap slot with what was seen; return a complaint."""
+def audit_swap(m: Arrays, slots: NDArray[np.int64], held: NDArray[np.int64]) -> tuple[int, int]:
+    """Compare slots with what was seen: entries that refer to them, their pages, who is charged.
+
+    `held` is 0 a group.
+    """
     used = 0
     for slot in range(1, len(slots)):
-        if m.swap[slot].refs != slots[slot]:
+        row = m.swap[slot]
+        if row.refs != slots[slot]:
             return 31, slot
-        used += 1 if slots[slot] > 0 else 0
-    return (OK, 0) if m.slots[SLOTS_SWAP].used - 1 == used else (31, 0)
+        if row.refs == 0 and row.pfn == 0:
+            continue
+        used += 1
+        if row.pfn != 0 and (
+            m.frames[int(row.pfn)].slot != slot or m.frames[int(row.pfn)].bits & F_ANON == 0
+        ):
+            return 40, slot
+        if row.group != NONE:
+            held[int(row.group)] += 1
+    if m.slots[SLOTS_SWAP].used - 1 != used:
+        return 31, 0
+    for group in range(len(held) - 1, -1, -1):
+        if m.groups[group].swap != held[group]:
+            return 40, group
+        if group != ROOT:
+            held[int(m.groups[group].parent)] += held[group]
+    return OK, 0

@@ -54,6 +54,7 @@ AREA = np.dtype(
             "file",  # what it maps from page `offset` on, or NONE
             "file_next",  # links of the areas that map the file
             "file_prev",
+            "swap_readahead",  # where, how far, how well it was read ahead (`swap_readahead_info`)
         )
     ]
 )

@@ -31,7 +31,7 @@ from sim.machine.layout.processes import PROCESS
 from sim.machine.layout.psi import N_AVERAGES, PSI, PSI_CPU
 from sim.machine.layout.sched import ENTITY, QUEUE, SCHED
 from sim.machine.layout.spaces import SPACE
-from sim.machine.layout.swap import SWAP
+from sim.machine.layout.swap import SWAP, SWAP_AREA
 from sim.machine.layout.tables import TABLE, TABLE_ENTRIES
 from sim.machine.layout.tasks import TASK
 from sim.machine.memory import checked, grown, zeroed
@@ -46,6 +46,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "tables": (INT, (TABLE_ENTRIES,)),
     "table_info": (TABLE, ()),
     "swap": (SWAP, ()),
+    "swap_area": (SWAP_AREA, ()),
     "spaces": (SPACE, ()),
     "areas": (AREA, ()),
     "anon_roots": (ANON_ROOT, ()),
@@ -136,6 +137,7 @@ class Arrays:
     tables: NDArray[np.int64]
     table_info: Any
     swap: Any
+    swap_area: Any
     spaces: Any
     areas: Any
     anon_roots: Any

@@ -24,6 +24,7 @@ CONFIG = np.dtype(
             "stocks",  # groups that a CPU has a stock of, at most
             "ram",  # pages without the kernel's share: `totalram_pages`
             "total_swap_pages",  # slots of the swap device
+            "page_cluster",  # of pages read ahead from it at most, the power of 2
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does
             "cgroup",  # bits of `sim.machine.rules.cgroup`: what groups do as in version 1
             "queueing",  # 1 under the `wait` policy

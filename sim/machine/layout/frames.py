@@ -54,6 +54,7 @@ FRAME = np.dtype(
         ("copy_prev", "i4"),
         ("mapping", "i4"),  # anon_vma root; of a page in the page cache, its file
         ("bits", "i4"),
+        ("slot", "i4"),  # of the swap device that has a copy of it, 0 for none
         ("group", "i2"),  # control group that is charged
         ("order", "i1"),
         ("zone", "i1"),

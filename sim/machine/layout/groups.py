@@ -13,6 +13,8 @@ KIND_STACK: Final = 4
 """Kernel stacks."""
 N_KINDS: Final = 5
 """Kinds of memory that frames are taken for, each counted for every group."""
+KIND_SWAP: Final = 6
+"""The swap device: a kind of file only."""
 KIND_HUGETLB: Final = 5
 """Huge pages of the pool: a kind of area and of file, but no group is charged for them."""
 
@@ -34,6 +36,11 @@ GROUP = np.dtype(
             "low_usage",
             "children_min",  # the same of the groups in it, added up
             "children_low",
+            "swap",  # slots that are charged to it and to groups in it
+            "swap_peak",
+            "swap_limit",  # version 2: slots there may be (`memory.swap.max`)
+            "memsw_limit",  # version 1: pages and slots there may be together
+            "swappiness",
             "dirty",  # pages of files that are dirty, of it and of groups in it
             "writeback",  # that a device is writing
             "oom_group",  # 1 if all of it is killed together
@@ -50,6 +57,11 @@ N_STOCKS: Final = 7
 STOCK_PAGES: Final = 64
 """How many pages are charged at once (`MEMCG_CHARGE_BATCH`)."""
 
-EVENTS: Final = ("low", "high", "max", "oom", "oom_kill", "oom_group_kill", "failcnt")
+EVENTS: Final = (
+    "low", "high", "max", "oom", "oom_kill", "oom_group_kill", "failcnt", "swap_max", "swap_fail",
+)  # fmt: skip
 """What is counted of a group and of those in it: `memory.events`, and v1's `memory.failcnt`."""
-EV_LOW, EV_HIGH, EV_MAX, EV_OOM, EV_OOM_KILL, EV_OOM_GROUP_KILL, EV_FAILCNT = range(len(EVENTS))
+(
+    EV_LOW, EV_HIGH, EV_MAX, EV_OOM, EV_OOM_KILL, EV_OOM_GROUP_KILL, EV_FAILCNT, EV_SWAP_MAX,
+    EV_SWAP_FAIL,
+) = range(len(EVENTS))  # fmt: skip

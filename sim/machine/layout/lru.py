@@ -13,7 +13,10 @@ LRU_INACTIVE_ANON: Final = 0
 LRU_ACTIVE_ANON: Final = 1
 LRU_INACTIVE_FILE: Final = 2
 LRU_ACTIVE_FILE: Final = 3
-"""Lists of a group, numbered as in Linux (`enum lru_list`); those of anonymous pages are empty."""
+"""Lists of a group, numbered as in Linux (`enum lru_list`).
+
+Those of anonymous pages are empty where there is no swap device: nobody would look at them.
+"""
 N_LRU: Final = 4
 
 SWAP_CLUSTER_MAX: Final = 32
@@ -27,6 +30,9 @@ BATCH_ADD: Final = 0
 BATCH_ACTIVATE: Final = 1
 """Folios on an inactive list that are to be active."""
 N_BATCHES: Final = 2
+
+DEACTIVATE_ANON: Final = 1
+DEACTIVATE_FILE: Final = 2
 
 LRU_LIST = np.dtype(
     [
@@ -53,10 +59,17 @@ LRUVEC = np.dtype(
             "shadow_deferred",  # that reclaim might have looked at and has not
             "flushed_pages",  # of the group alone, as of the last flush
             # as of the last flush, those of groups in it included
+            "flushed_inactive_anon",
+            "flushed_active_anon",
             "flushed_inactive_file",
             "flushed_active_file",
-            "flushed_activated",  # pages that were activated because they came back soon
+            "flushed_activated",  # pages of files that were activated because they came back soon
+            "flushed_activated_anon",
             "seen_activated",  # the same, when reclaim for this group last ended
+            "seen_activated_anon",
+            # what it has cost to reclaim of each kind (`lru_note_cost`)
+            "anon_cost",
+            "file_cost",
             # counts of this group alone, in pages
             "pgscan_direct",
             "pgscan_kswapd",
@@ -68,6 +81,12 @@ LRUVEC = np.dtype(
             "workingset_refault",  # read again after they were reclaimed
             "workingset_activate",  # and activated at once
             "workingset_restore",  # and had been active before
+            "workingset_refault_anon",
+            "workingset_activate_anon",
+            "workingset_restore_anon",
+            "pgsteal_anon",  # of those reclaimed: anonymous ones
+            "pswpin",  # pages read from the swap device
+            "pswpout",  # and written to it
         )
     ]
 )
@@ -84,7 +103,15 @@ SCAN = np.dtype(
             "scanned",
             "priority",  # a list is looked at up to its size >> priority
             "full_walk",  # 1 if all groups in it are looked at, whatever was reclaimed
-            "may_deactivate",  # 1 if active pages may become inactive
+            "may_deactivate",  # which active pages may become inactive: DEACTIVATE_ bits
+            "no_swap",  # 1 if swapping would not help: memory and swap are limited together
+            "anon_cost",  # as of the beginning of the priority under way
+            "file_cost",
+            "cache_trim",  # 1 if there are inactive pages of files enough
+            "file_is_tiny",  # 1 if the machine has hardly any pages of files left
+            "written",  # pages given to the swap device that has not written them yet
+            "congested",  # 1 once the swap device took no more
+            "paged_out",  # of the portion under way: pages written to the swap device
             "force_deactivate",
             "skipped_deactivate",  # 1 if some might have, and could not
             "low_reclaim",  # 1 if `memory.low` protects nothing

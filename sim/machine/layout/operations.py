@@ -27,6 +27,7 @@ OPERATION = np.dtype(
             "refused_pages",  # that were asked for
             "refused_with",  # pages promised to everybody (Committed_AS) at that moment
             "need",  # frames it was short of
+            "over_memsw",  # 1 if it is the limit of memory and swap together
             "over",  # the group whose limit is in the way, ROOT if the machine has none
             "attempts",  # to make room there that were in vain, since a step succeeded
             "naps",  # jiffies that it has to sleep before the next; NONE: until a page is written

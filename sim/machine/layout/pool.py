@@ -64,6 +64,7 @@ POOL = np.dtype(
             "allocation_stalls",  # how often a task had to reclaim from the machine itself
             "n_protected",  # groups that reclaim spares something of
             "n_groups",
+            "over_memsw",  # 1 if the last charge was refused by a limit of memory and swap
             "flusher_awake",  # 1 unless it sleeps
             "flusher_woken",  # 1 once reclaim found nothing but dirty pages
             "requests",  # rows of `requests` that the device has not taken yet

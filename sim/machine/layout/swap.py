@@ -1,11 +1,43 @@
-"""Slots of the swap device (Linux `swap_map`)."""
+"""Slots of the swap device (Linux `swap_map`), the swap cache, and kinds of device."""
+
+from typing import Final
 
 import numpy as np
+
+SWAP_NONE: Final = 0
+SWAP_IN_MEMORY: Final = 1
+"""A page is read and written at once, by the CPU: zram (`SWP_SYNCHRONOUS_IO`)."""
+SWAP_SOLID: Final = 2
+"""It has no way to go: what lies near in memory is read ahead."""
+SWAP_ROTATING: Final = 3
+"""What lies near on the device is read ahead."""
+
+SWAP_DEVICE: Final = 1
+"""Its number among the devices; number 0 is the disk that files are on."""
 
 SWAP = np.dtype(
     [
         ("refs", "i8"),  # page-table entries that refer to the slot
         ("next", "i8"),  # of one that is free, see `sim.machine.slots`
+        ("pfn", "i4"),  # the frame that is its page in the swap cache, or 0
+        ("group", "i2"),  # that is charged for it, ROOT for none
+        ("ahead", "i2"),  # 1 if its page was read ahead and not used yet (`PG_readahead`)
+        ("shadow", "i8"),  # what its page has left when it was reclaimed, or 0
     ]
 )
 """Row 0 is no slot."""
+
+SWAP_AREA = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "file",  # its row among the files, for requests; NONE without a swap device
+            "kind",  # SWAP_NONE and its like
+            # read ahead by slots (`swapin_nr_pages`)
+            "hits",  # pages read ahead and used since the last time
+            "last_offset",
+            "last_pages",
+        )
+    ]
+)
+"""The swap device; row 0 of ``swap_area``."""

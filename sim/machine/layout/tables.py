@@ -19,6 +19,8 @@ PTE_ZERO: Final = 512
 """Software bit: the shared zero page, which counts in no resident set."""
 PTE_SWAP: Final = 1024
 """Not present; bits above 12 are a slot of the swap device."""
+PTE_SWP_EXCLUSIVE: Final = 2048
+"""Software bit, of an entry that is swapped out: its page was one address space's alone."""
 PMD_READONLY: Final = 2048
 """Software bit, one level above the leaf tables: this address space may not change the leaf table,
 which others use as well (on-demand-fork) or still have to copy (Async-fork)."""

@@ -38,6 +38,7 @@ V1_MEMSW: Final = Version1(
     "`memory.memsw.limit_in_bytes` limits memory and swap together",
     "how much of a group can be swapped out; kills",
     SEEN,
+    simulated=True,
 )
 V1_SWAPPINESS: Final = Version1(
     1,
@@ -45,6 +46,7 @@ V1_SWAPPINESS: Final = Version1(
     "each group has its own, `memory.swappiness`; a new one has its parent's",
     "how reclaim divides between files and anonymous memory",
     SOURCE_6_12,
+    simulated=True,
 )
 V1_NO_HIGH: Final = Version1(
     2,

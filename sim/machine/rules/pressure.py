@@ -98,7 +98,6 @@ R_ROTATION_COST: Final = Rule(
     SEEN,
     UNCHECKED,
     "0538a82c39e9",
-    simulated=False,
 )
 R_FULL_WALK: Final = Rule(
     37,

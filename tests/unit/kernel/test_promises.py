@@ -156,7 +156,7 @@ def test_the_old_guess_counts_free_swap_and_the_page_cache() -> None:
     assert kernel.call(row, ops.OP_FILE_READ, file=file, file_page=0, pages=20) == DONE
     assert int(kernel.arrays.charged[ROOT, KIND_FILE]) == 20
     assert int(free_guess(kernel.arrays)) == before
-    get_swap_page(kernel.arrays)
+    get_swap_page(kernel.arrays, NONE)
     assert int(free_guess(kernel.arrays)) == before - 1
     free = int(kernel.arrays.pool[0].free)
     at = kernel.mmap(row, 8, bits=READ_WRITE | A_SHARED)

@@ -12,7 +12,7 @@ from support.swapping import references, swap_out
 
 from sim.base.errors import KernelPanicError
 from sim.kernel import step as ops
-from sim.kernel.work import EINVAL, SEGV
+from sim.kernel.work import EINVAL
 from sim.machine.layout import (
     A_READ,
     A_WRITE,
@@ -24,6 +24,8 @@ from sim.machine.layout import (
     FORK_ON_DEMAND,
     KIND_FILE,
     NONE,
+    PTE_WRITE,
+    SWAP_IN_MEMORY,
 )
 from sim.machine.swap import get_swap_page, swap_duplicate, swap_free
 from sim.observe.smaps import smaps
@@ -60,15 +62,16 @@ def slots(kernel: Kernel) -> list[int]:
 
 def test_a_slot_is_free_with_its_last_reference() -> None:
     m = Kernel(memory_pages=200, swap_pages=2).arrays
-    first, second = get_swap_page(m), get_swap_page(m)
+    first, second = get_swap_page(m, NONE), get_swap_page(m, NONE)
     assert {first, second} == {1, 2}
-    assert get_swap_page(m) == NONE
+    assert get_swap_page(m, NONE) == NONE
+    swap_duplicate(m, first)
     swap_duplicate(m, first)
     swap_free(m, first)
-    assert get_swap_page(m) == NONE
+    assert get_swap_page(m, NONE) == NONE
     swap_free(m, first)
-    assert get_swap_page(m) == first
-    assert get_swap_page(m) == NONE
+    assert get_swap_page(m, NONE) == first
+    assert get_swap_page(m, NONE) == NONE
 
 
 def test_it_counts_in_no_resident_set() -> None:
@@ -110,9 +113,8 @@ def test_fork_shares_the_slots_of_a_private_file_mapping() -> None:
     assert kernel.call(row, ops.OP_MMAP, map_flags=READ_WRITE, **where) == DONE
     kernel.write(row, BASE, 8)
     kernel.read(row, BASE + 8, 8)
-    slot = swap_out(kernel.arrays, 0, kernel.pfn(row, BASE + 3))
+    swap_out(kernel.arrays, 0, kernel.pfn(row, BASE + 3))
     assert swap_out(kernel.arrays, 0, kernel.pfn(row, BASE + 9)) == NONE  # the cache's
-    swap_free(kernel.arrays, slot + 1)
     child = kernel.fork(row)
     assert slots(kernel) == [2]
     assert (swap_of(kernel, row), swap_of(kernel, child)) == (1, 1)
@@ -186,12 +188,30 @@ def test_collapsing_passes_it_over() -> None:
 
 @pytest.mark.parametrize("write", [0, 1])
 @pytest.mark.parametrize("fork", [FORK_COW, FORK_ON_DEMAND])
-def test_an_access_leaves_it_where_it_is(fork: int, write: int) -> None:
-    """Nothing reads it back yet; but it is not taken for a page that never was."""
-    kernel, row = with_pages_out(6, fork_kind=fork)
+def test_an_access_reads_it_back_for_one(fork: int, write: int) -> None:
+    """A child reads a shared page into the swap cache; a write by it copies that at once."""
+    kernel, row = with_pages_out(6, fork_kind=fork, swap_kind=SWAP_IN_MEMORY)
     child = kernel.fork(row)
-    assert kernel.access(child, BASE + 2, write) == SEGV
-    assert len(slots(kernel)) == 6
+    kernel.access(child, BASE + 2, write)
+    assert kernel.work["MAJOR_FAULT"] == 1
+    assert len(slots(kernel)) == 6  # the parent's entry refers to it still
+    assert (swap_of(kernel, row), swap_of(kernel, child)) == (6, 5)
+    assert kernel.entry(child, BASE + 2) & PTE_WRITE == (PTE_WRITE if write else 0)
+    kernel.access(row, BASE + 2, 1)
+    assert kernel.work.get("MAJOR_FAULT", 0) == 0  # from the swap cache
+    assert len(slots(kernel)) == 5
+    assert kernel.entry(row, BASE + 2) & PTE_WRITE
+
+
+def test_the_only_one_gets_it_back_writable_and_its_slot_is_free() -> None:
+    kernel, row = with_pages_out(6, swap_kind=SWAP_IN_MEMORY)
+    kernel.read(row, BASE + 2)
+    assert kernel.work["MAJOR_FAULT"] == 1
+    assert slots(kernel) == [1] * 5
+    before = kernel.entry(row, BASE + 2)
+    assert before & PTE_WRITE
+    kernel.write(row, BASE + 2)
+    assert not kernel.work.get("COW_REUSE")
 
 
 @pytest.mark.parametrize("fork", FORKS)
@@ -244,7 +264,7 @@ def _touches_what_is_out(scripted: Scripted, operation: Operation) -> bool:
     [
         (lambda m, space: swap_duplicate(m, 1), "not referred to by as many entries"),
         (lambda m, space: swap_free(m, 1), "not referred to by as many entries"),
-        (lambda m, space: get_swap_page(m), "not referred to by as many entries"),
+        (lambda m, space: get_swap_page(m, NONE), "not referred to by as many entries"),
         (lambda m, space: m.spaces.__getitem__(space).__setitem__("swapents", 5), "miscounted"),
     ],
 )

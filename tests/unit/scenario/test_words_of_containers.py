@@ -11,7 +11,7 @@ from sim.base.errors import ScenarioError
 from sim.scenario import load_scenario
 from sim.scenario.containers import _SYSTEMD, _flags
 from sim.scenario.resolve import RESULTS_VERSION, resolve, scenario_sha256
-from sim.scenario.sysctl import ONLY_SWAP, SIMULATED, TO_HOST
+from sim.scenario.sysctl import SIMULATED, TO_HOST
 
 TEXT = """\
 version: 1
@@ -27,6 +27,7 @@ PLAIN = {
     "memory_low": 0,
     "memory_min": 0,
     "swap_max": None,
+    "swappiness": None,
     "oom_group": False,
     "cpu_max": None,
     "cpu_weight": 100,
@@ -183,6 +184,7 @@ SYSCTL = [
     ("vm.nr_hugepages: 16", "nr_hugepages: 16"),
     ("vm.dirty_ratio: 40, vm.dirty_background_ratio: 5",
      "dirty_ratio: 40, dirty_background_ratio: 5"),
+    ("vm.swappiness: 1, vm.page-cluster: 0", "swappiness: 1, page_cluster: 0"),
     ("vm.dirty_ratio: 6", "dirty_ratio: 6, dirty_background_ratio: 3"),
     ("vm.swappiness: 1, vm.page-cluster: 0, vm.dirty_expire_centisecs: 3000", "thp: never"),
 ]  # fmt: skip
@@ -233,7 +235,7 @@ def test_the_page_names_every_word() -> None:
     page = (Path(__file__).parents[3] / "docs" / "containers.md").read_text(encoding="utf-8")
     flags = [action.option_strings[-1] for action in _flags()._actions]
     properties = [name for name, (key, _) in _SYSTEMD.items() if key]
-    for word in (*flags, *properties, *TO_HOST, *ONLY_SWAP, *SIMULATED):
+    for word in (*flags, *properties, *TO_HOST, *SIMULATED):
         assert word in page, word
 
 

@@ -1,0 +1,175 @@
+"""Anonymous pages that reclaim has come to: out of the tables, and out to the swap device.
+
+===============================  ================================================================
+a page at the inactive tail      so
+===============================  ================================================================
+is being read                    is kept
+is being written                 becomes active; written, it goes to the inactive tail
+is mapped by locked memory, was  becomes active
+used through several areas, or
+twice
+was used through one area        is kept, and marked: the next such use makes it active
+gets no slot                     becomes active
+has no copy on the device        is unmapped and written; a device in memory has it at once, another
+                                 later: it is kept for so long
+has one                          is unmapped and freed
+===============================  ================================================================
+
+A page keeps its slot, and so its copy, while it is in the swap cache.  Read in Linux 6.18
+`mm/vmscan.c` (`shrink_folio_list`, `pageout`, `__remove_mapping`), `mm/rmap.c`
+(`try_to_unmap_one`) and `mm/page_io.c`.
+"""
+
+from typing import Final
+
+from sim.base.jit import compiled, inlined
+from sim.kernel.files.requests import request_room, submit
+from sim.kernel.flush import flush_tlb_range
+from sim.kernel.pages import free_anon_page
+from sim.kernel.reclaim.workingset import workingset_eviction
+from sim.kernel.rmap import anon_referenced, next_mapper
+from sim.kernel.work import note
+from sim.machine.entries import set_pte, swp_entry_to_pte
+from sim.machine.groups import count_dirty
+from sim.machine.layout import (
+    F_ACTIVE,
+    F_DIRTY,
+    F_EXCLUSIVE,
+    F_LOCKED,
+    F_RECLAIM,
+    F_REFERENCED,
+    F_WRITEBACK,
+    NONE,
+    PTE_DIRTY,
+    SWAP_IN_MEMORY,
+    Arrays,
+)
+from sim.machine.swap import (
+    folio_alloc_swap,
+    folio_free_swap,
+    mem_cgroup_swap_full,
+    swap_duplicate,
+    swapped_out,
+)
+from sim.machine.work import SWAP_WRITE
+
+NR_REQUESTS: Final = 256
+"""Pages that may wait for the swap device: requests that Linux's block layer takes (`nr_requests`).
+"""
+FREED: Final = 0
+KEPT: Final = 1
+"""It stays in memory; its bits say which list it belongs on."""
+
+
+@compiled
+def activate(m: Arrays, pfn: int) -> int:
+    """Have a page go to the active list; its slot goes if few are left."""
+    if mem_cgroup_swap_full(m, int(m.frames[pfn].group)):
+        folio_free_swap(m, pfn)
+    m.frames[pfn].bits |= F_ACTIVE
+    return KEPT
+
+
+@compiled
+def is_in_use(m: Arrays, pfn: int, group: int) -> bool:
+    """Whether its use spares a page; it is old and unreferenced then, marked, or active."""
+    frame = m.frames[pfn]
+    used, locked = anon_referenced(m, pfn, group)
+    if locked:
+        frame.bits |= F_ACTIVE
+        return True
+    before = frame.bits & F_REFERENCED
+    frame.bits &= ~F_REFERENCED
+    if used == 0:
+        return False
+    frame.bits |= F_REFERENCED
+    if before != 0 or used > 1:
+        activate(m, pfn)
+    return True
+
+
+@compiled
+def unmap_anon(m: Arrays, pfn: int) -> None:
+    """Put the slot of a page in the place of all entries that map it.
+
+    Address spaces that share a leaf table lose it together: it is counted off them first.
+    """
+    frame = m.frames[pfn]
+    exclusive = 1 if frame.bits & F_EXCLUSIVE != 0 else 0
+    area, vpn, table, at = next_mapper(m, pfn, NONE)
+    while area != NONE:
+        s = m.spaces[int(m.areas[area].space)]
+        s.rss_anon -= 1
+        s.swapents += 1
+        flush_tlb_range(m, int(m.areas[area].space), vpn, vpn + 1)
+        area, vpn, table, at = next_mapper(m, pfn, area)
+    area, vpn, table, at = next_mapper(m, pfn, NONE)
+    while area != NONE:
+        if m.tables[table, at] & PTE_DIRTY != 0:
+            frame.bits |= F_DIRTY
+        set_pte(m, table, at, swp_entry_to_pte(int(frame.slot), exclusive))
+        swap_duplicate(m, int(frame.slot))
+        frame.maps -= 1
+        frame.refs -= 1
+        area, vpn, table, at = next_mapper(m, pfn, area)
+    frame.bits &= ~F_EXCLUSIVE
+    m.pool[0].released += 1
+
+
+@inlined
+def is_congested(m: Arrays) -> bool:
+    """Whether so much waits for the swap device that who gives it more has to wait as well."""
+    device = m.swap_area[0]
+    return bool(device.file != NONE and m.files[int(device.file)].writing >= NR_REQUESTS)
+
+
+@compiled
+def swap_writeout(m: Arrays, cpu: int, pfn: int) -> bool:
+    """Have a dirty page of the swap cache written; say whether that is done already.
+
+    It is not even begun while the device is congested.
+    """
+    frame = m.frames[pfn]
+    if is_congested(m) or not request_room(m, 1):
+        m.scans[cpu].congested = 1
+        return False
+    frame.bits &= ~F_DIRTY
+    group = int(frame.group)
+    m.lruvecs[group].pswpout += 1
+    m.scans[cpu].paged_out += 1
+    note(m, SWAP_WRITE, 1)
+    if m.swap_area[0].kind == SWAP_IN_MEMORY:
+        return True
+    frame.bits |= F_WRITEBACK | F_RECLAIM
+    count_dirty(m, group, 0, 1)
+    m.scans[cpu].written += 1
+    submit(m, int(m.swap_area[0].file), int(frame.slot), int(frame.slot) + 1, 1)
+    return False
+
+
+@compiled
+def shrink_anon(m: Arrays, cpu: int, pfn: int) -> int:
+    """Free an anonymous page that is on no list, if that may be: FREED or KEPT."""
+    frame = m.frames[pfn]
+    scan = m.scans[cpu]
+    if frame.bits & F_LOCKED != 0:
+        return KEPT
+    if frame.bits & F_WRITEBACK != 0:
+        frame.bits |= F_RECLAIM
+        return activate(m, pfn)
+    if frame.maps > 0 and is_in_use(m, pfn, int(scan.group)):
+        return KEPT
+    if frame.slot == 0 and not folio_alloc_swap(m, pfn):
+        return activate(m, pfn)
+    if frame.maps > 0:
+        unmap_anon(m, pfn)
+        if frame.maps > 0:
+            return activate(m, pfn)
+    if m.swap[int(frame.slot)].refs > 0:
+        if frame.bits & F_DIRTY != 0 and not swap_writeout(m, cpu, pfn):
+            return KEPT
+        swapped_out(m, pfn, workingset_eviction(m, pfn, int(scan.group)))
+    else:
+        folio_free_swap(m, pfn)
+    free_anon_page(m, cpu, pfn)
+    return FREED

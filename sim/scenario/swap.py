@@ -1,0 +1,85 @@
+"""The swap device of a host: what may be written of one, and what it means.
+
+A size alone is a device of the usual kind.  Latency, bandwidth and queue depth are those of the
+kind unless they are given; a device in memory (zram) has none, the CPU compresses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field
+
+from sim.base.units import MS, PAGE_BYTES, US
+from sim.scenario.quantities import ByteRate, Bytes, Closed, Duration, within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.scenario.document import Document
+
+_ASSUMED: Final[dict[str, dict[str, Any]]] = {
+    "nvme": {"latency": 80 * US, "bandwidth": 2e9, "queue_depth": 64},
+    "ssd": {"latency": 150 * US, "bandwidth": 500e6, "queue_depth": 32},
+    "disk": {"latency": 8 * MS, "bandwidth": 150e6, "queue_depth": 1},
+    "zram": {"latency": 0, "bandwidth": 1e15, "queue_depth": 1},
+}
+DEFAULT_DEVICE: Final = "ssd"
+
+
+class Swap(Closed):
+    """Where pages go that are in nobody's file, when memory runs short."""
+
+    size: Bytes = Field(description="how much there is", examples=["4 GiB"])
+    device: Literal["nvme", "ssd", "disk", "zram"] | None = Field(
+        default=None, description="what it is on; `zram` keeps pages in memory, compressed"
+    )
+    latency: Duration | None = Field(
+        default=None, description="from a request to its first byte, if no other is in its way"
+    )
+    bandwidth: Annotated[ByteRate, within(1, 1e15)] | None = Field(
+        default=None, description="bytes a second, of all requests together"
+    )
+    queue_depth: Annotated[int, within(1, 65_536)] | None = Field(
+        default=None, description="requests that it works on at a time"
+    )
+    source: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="where latency and bandwidth come from; `assumed: ...` if guessed"
+    )
+
+
+def _size_alone(value: object) -> object:
+    """Let ``swap: 4 GiB`` stand for ``swap: {size: 4 GiB}``."""
+    return value if isinstance(value, dict | Swap) else {"size": value}
+
+
+SwapSpace = Annotated[Swap, BeforeValidator(_size_alone)]
+
+
+def resolve_swap(host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a host's keys about swap come to, in base units; without swap only its size."""
+    given = host.get("swap", {})
+    size = given.get("size", 0) // PAGE_BYTES * PAGE_BYTES
+    if size == 0:
+        return {"swap": 0}
+    device = given.get("device", DEFAULT_DEVICE)
+    told = {key: given[key] for key in _ASSUMED[device] if key in given}
+    source = given.get("source", f"assumed: an ordinary {device} device")
+    return {
+        "swap": size,
+        "swap_device": {"device": device, **_ASSUMED[device], **told, "source": source},
+        "swappiness": host.get("swappiness", 60),
+        "page_cluster": host.get("page_cluster", 3),
+    }
+
+
+def check_swap(host: Mapping[str, Any], document: Document) -> None:
+    """Refuse what is not simulated beside swap, and what says nothing without it."""
+    if host["swap"] == 0:
+        return
+    if host["thp"] != "never" or host["thp_sizes"]:
+        message = (
+            "swapping out huge pages is not simulated; set `thp: never` and leave `thp_sizes` out, "
+            "or `swap: 0`"
+        )
+        raise document.error(("host", "swap"), message)

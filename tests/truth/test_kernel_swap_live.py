@@ -1,0 +1,32 @@
+"""The running kernel's reclaim of anonymous memory, page by page, with swap on a zram device."""
+
+import pytest
+from support.samples import sample
+
+from sim.host.pressure.conform import compare
+from sim.host.pressure.zram import swap_in_memory, why_not
+from sim.script.pressure import random_script
+
+pytestmark = [
+    pytest.mark.truth,
+    pytest.mark.kernel,
+    pytest.mark.skipif(bool(why_not()), reason=f"unchecked: {why_not()}"),
+]
+
+
+def test_random_scripts_keep_the_pages_that_are_predicted() -> None:
+    """As `cowpool conform --pressure --random N --seed 1 --kernel`."""
+    if sample(1, 2) == 1:
+        pytest.skip("unchecked: swap is the whole machine's, so that only --whole switches it on")
+    with swap_in_memory():
+        found = [
+            compare(f"script {index}", random_script(1, index), kernel=True)
+            for index in range(sample(6, 100))
+        ]
+    assert [one.line() for one in found if not one.holds] == []
+
+
+def test_another_script_would_not_be_as_predicted() -> None:
+    """Negative control: the counts of one script are not those of another."""
+    first, other = (compare("", random_script(1, index), kernel=False) for index in (0, 1))
+    assert first.predicted.counts != other.predicted.counts
