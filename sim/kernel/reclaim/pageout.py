@@ -125,14 +125,8 @@ def is_congested(m: Arrays) -> bool:
 
 @compiled
 def swap_writeout(m: Arrays, cpu: int, pfn: int) -> bool:
-    """Have a dirty page of the swap cache written; say whether that is done already.
-
-    It is not even begun while the device is congested.
-    """
+    """Have a dirty page of the swap cache written; say whether that is done already."""
     frame = m.frames[pfn]
-    if is_congested(m) or not request_room(m, 1):
-        m.scans[cpu].congested = 1
-        return False
     frame.bits &= ~F_DIRTY
     group = int(frame.group)
     m.lruvecs[group].pswpout += 1
@@ -158,6 +152,9 @@ def shrink_anon(m: Arrays, cpu: int, pfn: int) -> int:
         frame.bits |= F_RECLAIM
         return activate(m, pfn)
     if frame.maps > 0 and is_in_use(m, pfn, int(scan.group)):
+        return KEPT
+    if is_congested(m) or not request_room(m, 1):
+        scan.congested = 1  # who gives the device more would have to wait
         return KEPT
     if frame.slot == 0 and not folio_alloc_swap(m, pfn):
         return activate(m, pfn)

@@ -34,8 +34,22 @@ def machine_section(host: Mapping[str, Any]) -> Section:
             ("reclaim", f"{host['lru']} LRU; control groups {host['cgroup']}"),
             ("overcommit", _overcommit(host)),
             ("disk", _disk(host["disk"])),
+            *_swap(host),
         ),
     )
+
+
+def _swap(host: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what swap there is; nothing where there is none."""
+    if not host["swap"]:
+        return []
+    device = host["swap_device"]
+    speed = "the CPU compresses"
+    if device["device"] != "zram":
+        latency, rate = format_duration(device["latency"]), format_bytes(device["bandwidth"])
+        speed = f"{latency} and {rate}/s, {device['queue_depth']} requests at a time"
+    said = f"{format_bytes(host['swap'])} on {device['device']}, swappiness {host['swappiness']}: "
+    return [("swap", f"{said}{speed} ({device['source']})")]
 
 
 def _disk(disk: Mapping[str, Any]) -> str:
@@ -101,6 +115,7 @@ def _huge_pool(host: Mapping[str, Any]) -> list[tuple[str, str]]:
 def watermarks_section(host: Mapping[str, Any]) -> Section:
     """Return the watermarks, and what the per-CPU lists may hold."""
     marks = host_watermarks(host)
+    what = "drops clean pages of files" + (", or swaps others out" if host["swap"] else "")
     lists = "none: every page comes out of the zone"
     if host["percpu_batch"]:
         lists = (
@@ -113,7 +128,7 @@ def watermarks_section(host: Mapping[str, Any]) -> Section:
         "Watermarks and per-CPU lists",
         (
             ("min", pages_text(marks.min_pages)),
-            ("low", f"{pages_text(marks.low_pages)}: kswapd wakes, and drops clean pages of files"),
+            ("low", f"{pages_text(marks.low_pages)}: kswapd wakes, and {what}"),
             ("high", f"{pages_text(marks.high_pages)}: and sleep again"),
             ("per-CPU lists", lists),
         ),
