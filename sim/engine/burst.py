@@ -38,6 +38,7 @@ from sim.kernel.work import (
     note,
     reclaim_cost_ps,
 )
+from sim.machine.groups import settle_objects
 from sim.machine.layout import (
     FOREVER,
     NONE,
@@ -164,6 +165,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
         extra_ns = 0  # the access is still to come
     ns = (settle(m, task) + 500) // 1000 + extra_ns
     if clock.kind != NONE:
+        settle_objects(m, cpu)
         if o.fault_from_ns != NONE or clock.kind == BEGUN:
             observe_waited(m, task, start, start + ns)
         else:

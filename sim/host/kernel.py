@@ -208,6 +208,7 @@ class KernelRunner:
             capture_output=True,
             text=True,
             check=False,
+            env=None if group == "-" else {},  # what is in it is on the stack of a new image
         )
         if done.returncode:
             raise HostError(f"the driver failed: {done.stderr.strip() or done.returncode}")

@@ -63,8 +63,8 @@ from sim.kernel.reclaim.khugepaged import khugepaged_step
 from sim.kernel.reclaim.kswapd import kswapd_step
 from sim.kernel.stream import access_step
 from sim.kernel.work import DONE, LOCKED, UNDER_WAY
-from sim.machine.groups import act_for, settle_slab
-from sim.machine.layout import NONE, ROOT, Arrays
+from sim.machine.groups import act_for, settle_objects
+from sim.machine.layout import NONE, Arrays
 from sim.machine.rules.locks import R_ADVICE_LOCKS, R_UNMAP_SHARED
 
 STEPS: Mapping[Op[Any], Step] = {
@@ -219,9 +219,7 @@ def dispatch(m: Arrays, cpu: int, task: int) -> int:
         if status != DONE:
             return status
     status = take_step_of(m, cpu, task, op)
-    group = int(m.cpus[cpu].group)
-    if group != ROOT:
-        settle_slab(m, cpu, group)
+    settle_objects(m, cpu)
     return status
 
 
@@ -237,5 +235,7 @@ def step(m: Arrays, cpu: int, task: int) -> int:
     status = access_step(m, cpu, task) if is_access else call_step(m, cpu, task)
     if status <= DONE:
         m.operations[task].attempts = 0
+    if clock.kind != NONE:
+        settle_objects(m, cpu)
     tlb_finish_mmu(m)
     return status

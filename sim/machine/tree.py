@@ -11,7 +11,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
-from sim.machine.groups import count_slab, settle_slab
+from sim.machine.groups import count_slab, free_objects, object_pages
 from sim.machine.layout import NONE, ROOT, Arrays
 
 NODE_MASK: Final = 63
@@ -42,24 +42,30 @@ def tree_pages(m: Arrays, cpu: int, file: int, index: int, order: int) -> int:
 
     The root is never refused anything: 0.
     """
-    group = int(m.cpus[cpu].group)
-    if group == ROOT or m.files[file].pages == 1:
+    if m.cpus[cpu].group == ROOT:
         return 0
-    first = int(m.files[file].nodes)
+    return object_pages(m, cpu, tree_bytes(m, file, index, index + 1, order))
+
+
+@compiled
+def tree_bytes(m: Arrays, file: int, first: int, end: int, order: int) -> int:
+    """Return the bytes of the nodes that are made when all pages of [first, end) are there."""
+    row = int(m.files[file].nodes)
     size = int(m.files[file].pages)
     level = 0
     made = 0
+    last = end - 1
     while size > 1:
-        index >>= NODE_SHIFT
+        first >>= NODE_SHIFT
+        last >>= NODE_SHIFT
         size = (size + (1 << NODE_SHIFT) - 1) >> NODE_SHIFT
         if level > 0 or not is_high(m, file, order):
-            if m.nodes[first + index].entries != 0:
-                break
-            made += 1
-        first += size
+            for at in range(row + first, row + last + 1):
+                if m.nodes[at].entries == 0:
+                    made += 1
+        row += size
         level += 1
-    g = m.groups[group]
-    return max(0, int(-(-(g.slab + made * NODE_BYTES) // 4096) - g.slab_pages))
+    return made * NODE_BYTES
 
 
 @inlined
@@ -115,7 +121,7 @@ def make_entry(m: Arrays, cpu: int, file: int, index: int, old: int, order: int)
         leaf.entries = 0
         leaf.shadows = 0
         update_node(m, node_row(m, file, index, False))
-        free_node(m, cpu, int(leaf.group))
+        free_objects(m, cpu, int(leaf.group), NODE_BYTES)
         return
     if was_high and not high:
         split_shadow(m, file, first)
@@ -129,14 +135,6 @@ def make_entry(m: Arrays, cpu: int, file: int, index: int, old: int, order: int)
         count_entry(m, cpu, file, index, 1 if high else 0, 1)
     else:
         count_shadow(m, node_row(m, file, index, high), -1)
-
-
-@compiled
-def free_node(m: Arrays, cpu: int, group: int) -> None:
-    """Free a node that a group is charged for, which need not be the one that acts."""
-    count_slab(m, group, -NODE_BYTES)
-    if group != ROOT:
-        settle_slab(m, cpu, group)
 
 
 @compiled
@@ -228,6 +226,6 @@ def count_entry(m: Arrays, cpu: int, file: int, index: int, level: int, change: 
             node.file = file
             count_slab(m, int(node.group), NODE_BYTES)
         else:
-            free_node(m, cpu, int(node.group))
+            free_objects(m, cpu, int(node.group), NODE_BYTES)
         if size == 1:
             return

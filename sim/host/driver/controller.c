@@ -30,6 +30,7 @@
 #include "quiet.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -179,6 +180,9 @@ static void begin(void)
     controller = getpid();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     slots_fd = memfd_create("cowpool", 0);
+    image_fd = open("/proc/self/exe", O_RDONLY);
+    if (image_fd < 0)
+        die("/proc/self/exe");
     if (slots_fd < 0 || ftruncate(slots_fd, SLOTS_BYTES) < 0)
         die("memfd_create");
     slots = mmap(NULL, SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, slots_fd, 0);
@@ -256,7 +260,7 @@ static void fix_addresses(char **argv)
 int main(int argc, char **argv)
 {
     cpu_set_t cpus;
-    if (argc != 6 && argc != 9) {
+    if (argc != 6 && argc != 10) {
         fprintf(stderr, "usage: driver CPU DIRECTORY FORBID_HUGE TABLES GROUP < program\n");
         return 2;
     }
@@ -265,8 +269,10 @@ int main(int argc, char **argv)
     directory = argv[2];
     forbid_huge = atoi(argv[3]);
     print_tables = atoi(argv[4]);
-    if (argc == 9)
+    if (argc == 10) {
+        image_fd = atoi(argv[9]);
         resume(atoi(argv[6]), atoi(argv[7]), atoi(argv[8]));
+    }
     if (strcmp(argv[5], "-"))
         group = argv[5];
     CPU_ZERO(&cpus);

@@ -60,6 +60,7 @@ extern const char *directory;      /* where mapped files are made: a disk file s
 extern int forbid_huge;            /* THP is `always`: every region must refuse it                */
 extern pid_t controller;
 extern int slots_fd;               /* the shared mapping, for an image that exec brings in        */
+extern int image_fd;               /* that image: nothing need be looked up, and charged, for exec  */
 extern char **arguments;
 extern const char *group;          /* the folder of the script's control group, or NULL          */
 

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -117,8 +118,6 @@ static void warm_up(void)
         die("mprotect");
 }
 
-static char buffer[PAGE];
-
 /* A new file of `pages` pages, written page by page, fsynced and read: clean in the page cache. */
 static int new_file(long pages)
 {
@@ -128,14 +127,14 @@ static int new_file(long pages)
     if (fd < 0)
         return -1;
     unlink(name);
-    memset(buffer, 1, sizeof buffer);
+    memset(own_page, 1, PAGE);
     for (long page = 0; page < pages; page++)
-        if (pwrite(fd, buffer, PAGE, page * PAGE) != PAGE)
+        if (pwrite(fd, own_page, PAGE, page * PAGE) != PAGE)
             return -1;
     if (fsync(fd) < 0)
         return -1;
     for (long page = 0; page < pages; page++)
-        if (pread(fd, buffer, PAGE, page * PAGE) != PAGE)
+        if (pread(fd, own_page, PAGE, page * PAGE) != PAGE)
             return -1;
     return fd;
 }
@@ -205,8 +204,8 @@ static int on_range(const struct command *command, char *start, long bytes)
     case V_FILEREAD: case V_FILEWRITE:
         for (char *page = start; page < start + bytes && !failed; page += PAGE) {
             long at = page - region->start;
-            failed = command->verb == V_FILEREAD ? pread(region->fd, buffer, PAGE, at) != PAGE
-                                                 : pwrite(region->fd, buffer, PAGE, at) != PAGE;
+            failed = command->verb == V_FILEREAD ? pread(region->fd, own_page, PAGE, at) != PAGE
+                                                 : pwrite(region->fd, own_page, PAGE, at) != PAGE;
         }
         break;
     case V_FSYNC:
@@ -221,7 +220,7 @@ static int on_range(const struct command *command, char *start, long bytes)
         for (char *page = start; page < start + bytes && !failed; page += PAGE)
             failed = posix_fadvise(region->fd, page - region->start, PAGE, POSIX_FADV_WILLNEED);
         for (char *page = start; page < start + bytes && !failed; page += PAGE)
-            failed = pread(region->fd, buffer, PAGE, page - region->start) != PAGE;
+            failed = pread(region->fd, own_page, PAGE, page - region->start) != PAGE;
         break;
     case V_RANDOM: case V_SEQUENTIAL: case V_NORMAL:
         posix_fadvise(region->fd, 0, 0,
@@ -295,13 +294,14 @@ static int make_child(int child, int borrowing)
 /* Become a new image of this program; it answers, and has no region. */
 static int replace_image(void)
 {
-    char slot[16], fd[16], parent[16];
+    char slot[16], fd[16], parent[16], image[16];
     snprintf(slot, sizeof slot, "%d", (int)(self - slots));
     snprintf(fd, sizeof fd, "%d", slots_fd);
     snprintf(parent, sizeof parent, "%d", controller);
+    snprintf(image, sizeof image, "%d", image_fd);
     char *argv[] = {arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-                    arguments[5], slot, fd, parent, NULL};
-    execv("/proc/self/exe", argv);
+                    arguments[5], slot, fd, parent, image, NULL};
+    syscall(SYS_execveat, image_fd, "", argv, environ, AT_EMPTY_PATH);
     return errno;
 }
 

@@ -17,6 +17,7 @@ const char *directory;
 int forbid_huge;
 pid_t controller;
 int slots_fd;
+int image_fd;
 char **arguments;
 
 long room_for(long pages)

@@ -39,6 +39,7 @@ from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, not
 from sim.machine.areas import drop_area
 from sim.machine.cached import find_page, forget_shadows, has_page
 from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
+from sim.machine.groups import object_pages
 from sim.machine.layout import (
     A_RANDOM,
     A_SHARED,
@@ -53,6 +54,7 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_ACCESSED,
     PTE_WRITE,
+    ROOT,
     SLOTS_FILES,
     TABLE_MASK,
     TABLE_SHIFT,
@@ -62,6 +64,7 @@ from sim.machine.pool import secure
 from sim.machine.rules.files import R_FAULT_AROUND, R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
 from sim.machine.slots import give_row
 from sim.machine.tables import make_table, table_room, tables_missing
+from sim.machine.tree import tree_bytes
 from sim.machine.work import (
     CACHE_FILL,
     COW_COPY,
@@ -314,7 +317,10 @@ def fill_step(m: Arrays, cpu: int, task: int) -> int:
     f = m.files[file]
     end = min(int(o.at) + FILL_PAGES, int(f.pages))
     absent = absent_pages(m, file, int(o.at), end)
-    if not secure(m, cpu, task, absent):
+    nodes = 0
+    if m.cpus[cpu].group != ROOT:
+        nodes = object_pages(m, cpu, tree_bytes(m, file, int(o.at), end, 0))
+    if not secure(m, cpu, task, absent + nodes):
         return SHORT
     for index in range(int(o.at), end):
         if not has_page(m, file, index):

@@ -6,9 +6,11 @@ from sim.kernel.reclaim.workingset import workingset_refault
 from sim.machine.area_tree import find_area
 from sim.machine.cached import erase_page, find_page, find_shadow, first_page, store_page
 from sim.machine.entries import mk_pte, set_pte
+from sim.machine.groups import BUFFER_SLAB_BYTES, free_objects
 from sim.machine.layout import (
     A_RANDOM,
     A_SEQUENTIAL,
+    F_BUFFERS,
     F_DIRTY,
     F_FILE,
     F_LOCKED,
@@ -69,6 +71,8 @@ def uncache_page(m: Arrays, cpu: int, file: int, index: int, shadow: int) -> Non
         lruvec_release(m, cpu, pfn)
     if m.frames[pfn].bits & (F_DIRTY | F_WRITEBACK) != 0:
         cancel_dirty(m, pfn)
+    if m.frames[pfn].bits & F_BUFFERS != 0:
+        free_objects(m, cpu, int(m.frames[pfn].group), BUFFER_SLAB_BYTES)
     erase_page(m, cpu, file, index, shadow)
     give_back(m, cpu, pfn, int(f.kind))
     f.resident -= 1

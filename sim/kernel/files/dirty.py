@@ -9,8 +9,9 @@ device needs, where Linux estimates that from its bandwidth.
 """
 
 from sim.base.jit import compiled
-from sim.machine.groups import count_dirty, headroom
+from sim.machine.groups import BUFFER_SLAB_BYTES, count_dirty, count_slab, headroom
 from sim.machine.layout import (
+    F_BUFFERS,
     F_DIRTY,
     F_RECLAIM,
     F_WRITEBACK,
@@ -35,6 +36,9 @@ def set_page_dirty(m: Arrays, pfn: int) -> None:
     frame.bits |= F_DIRTY
     f = m.files[int(frame.mapping)]
     if f.kind == KIND_FILE:
+        if frame.bits & F_BUFFERS == 0:
+            frame.bits |= F_BUFFERS
+            count_slab(m, int(frame.group), BUFFER_SLAB_BYTES)
         f.dirty += 1
         count_dirty(m, int(m.frames[pfn].group), 1, 0)
         if m.groups[ROOT].dirty == 1:

@@ -18,18 +18,21 @@ from sim.kernel.files.requests import request_room, submit, window_room
 from sim.kernel.rmap import page_mkclean
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, THROTTLED, UNDER_WAY, note
 from sim.machine.cached import find_page, first_page, has_page
+from sim.machine.groups import BUFFER_SLAB_BYTES, object_pages
 from sim.machine.layout import (
     A_SHARED,
     F_AHEAD,
+    F_BUFFERS,
     F_DIRTY,
     F_LOCKED,
     KIND_FILE,
     NONE,
+    ROOT,
     Arrays,
 )
 from sim.machine.lru import folio_mark_accessed
 from sim.machine.pool import secure
-from sim.machine.tree import tree_pages
+from sim.machine.tree import tree_bytes, tree_pages
 from sim.machine.work import CACHE_FILL, MADVISE_CALL, PROTECT_PTE
 
 
@@ -123,6 +126,13 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
             break
     if must_wait_for_writes(m, int(m.cpus[cpu].group)):
         return THROTTLED
+    if m.cpus[cpu].group != ROOT:
+        objects = tree_bytes(m, file, first, end, 0)
+        for index in range(first, end):
+            pfn = find_page(m, file, index)
+            if pfn == NONE or m.frames[pfn].bits & F_BUFFERS == 0:
+                objects += BUFFER_SLAB_BYTES
+        absent += object_pages(m, cpu, objects)
     if not secure(m, cpu, task, absent):
         return SHORT
     for index in range(first, end):

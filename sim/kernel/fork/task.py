@@ -1,7 +1,7 @@
 """What a task has besides its address space: a kernel stack."""
 
 from sim.base.jit import compiled
-from sim.machine.groups import TASK_SLAB_BYTES, count_slab
+from sim.machine.groups import PROCESS_SLAB_BYTES, TASK_SLAB_BYTES, count_slab
 from sim.machine.layout import F_STACK, KIND_STACK, NONE, Arrays
 from sim.machine.pool import give_back, take
 
@@ -17,7 +17,10 @@ def take_stack(m: Arrays, cpu: int, task: int) -> None:
         frame.next = head
         head = pfn
     m.tasks[task].stack = head
-    count_slab(m, int(m.cpus[cpu].group), TASK_SLAB_BYTES)
+    p = m.processes[int(m.tasks[task].process)]
+    p.stacks += 1
+    of_process = PROCESS_SLAB_BYTES if p.stacks == 1 else 0
+    count_slab(m, int(m.cpus[cpu].group), TASK_SLAB_BYTES + of_process)
 
 
 @compiled
@@ -33,7 +36,10 @@ def drop_stack(m: Arrays, cpu: int, task: int) -> int:
         pfn = after
         freed += 1
     m.tasks[task].stack = NONE
-    count_slab(m, int(m.cpus[cpu].group), -TASK_SLAB_BYTES)
+    p = m.processes[int(m.tasks[task].process)]
+    p.stacks -= 1
+    of_process = PROCESS_SLAB_BYTES if p.stacks == 0 else 0
+    count_slab(m, int(m.cpus[cpu].group), -TASK_SLAB_BYTES - of_process)
     return freed
 
 

@@ -36,6 +36,8 @@ F_RECLAIM: Final = 1 << 23
 F_WRITEBACK: Final = 1 << 24
 """Of a page of a file: a device is writing it (`PG_writeback`)."""
 
+F_BUFFERS: Final = 1 << 26
+"""Of the page cache: it was written, and has a buffer head since (ext4)."""
 F_HUGETLB: Final = 1 << 25
 """Of a huge page of the pool (`PG_hugetlb`): its first frame counts for all of them."""
 

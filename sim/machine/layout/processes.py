@@ -9,6 +9,7 @@ PROCESS = np.dtype(
         (name, "i8")
         for name in (
             "tasks",  # that it has; 0: a free row
+            "stacks",  # tasks of it that have a kernel stack
             "group",  # control group that is charged for what its tasks take
             "nice",
             "oom_score_adj",
