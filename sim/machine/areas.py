@@ -3,12 +3,6 @@
 from sim.base.jit import compiled
 from sim.machine.area_tree import find_area as find_area
 from sim.machine.area_tree import find_gap, link_area, resized, unlink_area
-from sim.machine.groups import (
-    AREA_SLAB_BYTES,
-    SPACE_SLAB_BYTES,
-    anon_bytes,
-    count_slab,
-)
 from sim.machine.layout import (
     A_GROWSDOWN,
     A_SHARED,
@@ -25,6 +19,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.rules.areas import R_ALIGN_FILES, R_ALIGN_LARGE, R_ALIGN_WHOLE, R_MERGE_EITHER
+from sim.machine.slab import AREA_SLAB_BYTES, SPACE_SLAB_BYTES, anon_bytes, count_slab
 from sim.machine.slots import give_row, has_room, take_row
 from sim.machine.tables import free_table, new_table
 

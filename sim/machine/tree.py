@@ -11,8 +11,9 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
-from sim.machine.groups import count_slab, free_objects, object_pages
+from sim.machine.groups import free_objects
 from sim.machine.layout import NONE, ROOT, Arrays
+from sim.machine.slab import count_slab, object_pages
 
 NODE_MASK: Final = 63
 NODE_SHIFT: Final = 6

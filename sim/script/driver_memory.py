@@ -59,3 +59,5 @@ EXEC_BYTES: Final = 792
 """What an image takes of them besides an address space: its open file, and what exec takes anew."""
 FILE_BYTES: Final = 1_536
 """What a new file takes of kernel objects: inode, name, and the open file (ext4, Linux 6.18)."""
+SHARED_BYTES: Final = 1_160
+"""What shared anonymous memory takes of them."""

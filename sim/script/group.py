@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sim.base.errors import KernelPanicError, ScenarioError
 from sim.kernel import ops
 from sim.kernel.reclaim.memcg import NO_ROOM, ROOM, count_tries, make_room
-from sim.machine.groups import (
-    PROCESS_SLAB_BYTES,
-    TASK_SLAB_BYTES,
-    count_event,
-    count_slab,
-    move_process,
-    objects_bytes,
-)
+from sim.machine.groups import count_event, move_process
 from sim.machine.layout import (
     A_ACCOUNT,
     A_NORESERVE,
@@ -32,6 +25,7 @@ from sim.machine.layout import (
     EV_OOM_KILL,
     EVENTS,
     KIND_ANON,
+    KIND_FILE,
     KIND_SHMEM,
     KIND_STACK,
     KIND_TABLE,
@@ -41,9 +35,17 @@ from sim.machine.layout import (
 from sim.machine.layout.fields import File, FilePages
 from sim.machine.layout.fields import Mapping as Mapped
 from sim.machine.releases import NEWEST, release_name
+from sim.machine.slab import PROCESS_SLAB_BYTES, TASK_SLAB_BYTES, count_slab, objects_bytes
 from sim.observe.faults import FAULT_KINDS
 from sim.policy.oom import Candidate, badness_pages, choose_victim
-from sim.script.driver_memory import EXEC_BYTES, FILE_BYTES, OWN_AREAS, STACKS, OwnArea
+from sim.script.driver_memory import (
+    EXEC_BYTES,
+    FILE_BYTES,
+    OWN_AREAS,
+    SHARED_BYTES,
+    STACKS,
+    OwnArea,
+)
 from sim.script.grammar import FIRST_PROCESS, HUGETLB_VERBS, Verb
 from sim.script.operation import at_once, each_page
 from sim.script.predict import roomy_host
@@ -271,9 +273,12 @@ class _Grouped(Scripted):
             yield from self._make(process, area, A_NORESERVE if number % 2 else A_ACCOUNT)
         return ended
 
-    def _write_file(self, process: ScriptedProcess, file: int) -> Work:
+    def _make_file(self, process: ScriptedProcess, file: int) -> Work:
         """Make a file: written, brought to the disk and read, it stays until it is closed."""
         m = self.machine.arrays
+        if m.files[file].kind != KIND_FILE:
+            count_slab(m, self._group, SHARED_BYTES)
+            return "", 0, 0
         m.files[file].known = 1
         m.files[file].fills = 0
         count_slab(m, self._group, FILE_BYTES)

@@ -28,7 +28,6 @@ from sim.machine.layout import (
     FORK_ASYNC,
     HUGE_PAGES,
     KIND_ANON,
-    KIND_FILE,
     KIND_HUGETLB,
     NONE,
 )
@@ -212,8 +211,7 @@ class Scripted:
         file = NONE
         if kind != KIND_ANON:
             file = self.machine.new_file(kind, pages // HUGE_PAGES if hugetlb else pages)
-        if kind == KIND_FILE:
-            yield from self._write_file(process, file)
+            yield from self._make_file(process, file)
         bits = A_READ | A_WRITE | (A_SHARED if verb in SHARED else 0)
         if operation.mode == "noreserve":
             bits |= A_NORESERVE
@@ -248,7 +246,7 @@ class Scripted:
                 self.machine.drop_file(file)
         return ended
 
-    def _write_file(self, process: ScriptedProcess, file: int) -> Work:
+    def _make_file(self, process: ScriptedProcess, file: int) -> Work:
         """Write a new file, and read it: where memory is no matter, mapping it brings it in."""
         yield from ()
         return "", 0, 0

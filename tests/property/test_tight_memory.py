@@ -10,7 +10,8 @@ from support.tight_runs import Ran, run_tight, what_is_wrong
 from support.tight_scenarios import LIMITS, tight
 
 from sim.engine.task import Wait
-from sim.machine.groups import count_slab, page_counter_charge
+from sim.machine.groups import page_counter_charge
+from sim.machine.slab import count_slab
 
 WHOLE = 10_000
 PARTS = 20

@@ -12,8 +12,9 @@ from typing import Any
 from sim.engine.build import EngineSpec, Simulation
 from sim.engine.groups import GroupSpec
 from sim.engine.verbs.process import Process
-from sim.machine.groups import move_process, objects_bytes
+from sim.machine.groups import move_process
 from sim.machine.layout import EVENTS
+from sim.machine.slab import objects_bytes
 from sim.program.handles import Region
 from support.machines import flat_prices, machine
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from support.samples import sample
 
-from sim.host.claims import charging
+from sim.base.errors import ScenarioError
+from sim.host.claims import charging, scripts
 from sim.host.claims.charging import (
     LIMITS,
     PLENTY,
@@ -25,8 +26,9 @@ from sim.host.claims.charging import (
 from sim.host.claims.claim import Claim
 from sim.host.kernel import KernelRunner
 from sim.script import group as predicting
-from sim.script.grammar import FIRST_PROCESS
+from sim.script.grammar import FIRST_PROCESS, Verb
 from sim.script.group import GroupRun, predict_in_group
+from sim.script.validity import parse_script
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 
@@ -49,6 +51,7 @@ def kernel() -> KernelRunner:
         (charging.VICTIM, sample(5, SETS)),
         (charging.KERNEL_MEMORY, 4),
         (charging.STORM, 3),
+        (scripts.GROUP_SCRIPTS, sample(6, scripts.SCRIPTS)),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
@@ -85,6 +88,64 @@ def test_the_page_at_which_the_limit_kills(limit: int) -> None:
     assert mine.records[1].minflt == killed_at(limit)
     assert mine.peak_pages == limit
     assert mine.failcnt == FIRST_FAILCNT + limit % 64
+
+
+EVERYTHING = """
+P map A 8
+P write A 0 1
+P mapfile D 64
+P mapshfile F 64
+P shmap S 20
+P read D 0 1
+P write D 0 20
+P filewrite D 0 10
+P fsync D
+P write F 0 10
+P sync F 0 10
+P fork C
+C write D 0 40
+C filewrite F 0 64
+P willneed D 0 64
+C vfork V
+V mapfile J 100
+V write J 0 50
+V fork W
+V exec
+V mapfile K 64
+V write K 0 64
+C write A 0 4
+W write A 0 2
+"""
+
+
+def test_files_vfork_and_exec_are_charged_as_the_kernel_does(kernel: KernelRunner) -> None:
+    script = parse_script(EVERYTHING)
+    mine = scripts.predicted(script)
+    assert all(record.usage_sure for record in mine.records)
+    real = charging.run_until(script, PLENTY, lambda real: scripts.differences(mine, real) == 0)
+    assert scripts.differences(mine, real) == 0
+
+
+def test_a_file_without_buffer_heads_would_be_noticed(
+    kernel: KernelRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = parse_script("P mapfile D 512\nP map A 1\n")
+    real = charging.charges(kernel.run_in_group(script, PLENTY))
+    mine = charges(scripts.predicted(script))
+    bare = replace(script[0], verb=Verb.SHMAP)  # as many pages and nodes, which no disk has
+    without = charges(scripts.predicted([bare, script[1]]))
+    assert abs(mine[-1][1] - real[-1][1]) <= 1 < real[-1][1] - without[-1][1]
+
+
+def test_what_cannot_be_followed_is_refused_with_its_reason() -> None:
+    dirty = parse_script("P mapfile D 500\nP filewrite D 0 500\nP map A 600\nP write A 0 600\n")
+    with pytest.raises(ScenarioError, match="when dirty pages of files are written is not"):
+        predict_in_group(dirty, 700)
+    borrowed = parse_script("P map A 600\nP vfork C\nC write A 0 600\n")
+    with pytest.raises(ScenarioError, match=r"who dies while memory is borrowed \(vfork\) is not"):
+        predict_in_group(borrowed, 300)
+    with pytest.raises(ScenarioError, match="`maphugetlb` cannot be followed in a control group"):
+        predict_in_group(parse_script("P maphugetlb A 512\n"), PLENTY)
 
 
 # -- what a wrong claim would show -----------------------------------------------------------------

@@ -19,7 +19,8 @@ from sim.engine.groups import GroupSpec
 from sim.engine.verbs.process import Process
 from sim.kernel.reclaim import high
 from sim.kernel.reclaim.memcg import MAX_RECLAIM_RETRIES
-from sim.machine.groups import move_process, objects_bytes
+from sim.machine.groups import move_process
+from sim.machine.slab import objects_bytes
 
 HIGH_PAGES = 32 * 256
 TICK_NS = 4_000_000

@@ -8,6 +8,7 @@ from sim.base.errors import ScenarioError
 from sim.host.claims.charging import KERNEL_MEMORY, KILL, STORM, USAGE, VICTIM
 from sim.host.claims.files import FILEPAGE, TWICE, WRITER
 from sim.host.claims.hugetlb import HUGETLB
+from sim.host.claims.scripts import GROUP_SCRIPTS
 from sim.host.claims.threads import ARENAS
 from sim.host.conditions import group_conditions
 from sim.host.kernel import HostError
@@ -26,6 +27,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         VICTIM,
         KERNEL_MEMORY,
         STORM,
+        GROUP_SCRIPTS,
         TWICE,
         FILEPAGE,
         WRITER,

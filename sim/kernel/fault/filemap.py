@@ -39,7 +39,6 @@ from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, not
 from sim.machine.areas import drop_area
 from sim.machine.cached import find_page, forget_shadows, has_page
 from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
-from sim.machine.groups import object_pages
 from sim.machine.layout import (
     A_RANDOM,
     A_SHARED,
@@ -62,6 +61,7 @@ from sim.machine.layout import (
 )
 from sim.machine.pool import secure
 from sim.machine.rules.files import R_FAULT_AROUND, R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
+from sim.machine.slab import object_pages
 from sim.machine.slots import give_row
 from sim.machine.tables import make_table, table_room, tables_missing
 from sim.machine.tree import tree_bytes

@@ -6,7 +6,7 @@ from sim.kernel.reclaim.workingset import workingset_refault
 from sim.machine.area_tree import find_area
 from sim.machine.cached import erase_page, find_page, find_shadow, first_page, store_page
 from sim.machine.entries import mk_pte, set_pte
-from sim.machine.groups import BUFFER_SLAB_BYTES, free_objects
+from sim.machine.groups import free_objects
 from sim.machine.layout import (
     A_RANDOM,
     A_SEQUENTIAL,
@@ -24,6 +24,7 @@ from sim.machine.layout import (
 )
 from sim.machine.lru import folio_add_lru, folio_mark_accessed, lruvec_release
 from sim.machine.pool import give_back, take
+from sim.machine.slab import BUFFER_SLAB_BYTES
 
 
 @compiled

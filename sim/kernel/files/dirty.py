@@ -9,7 +9,7 @@ device needs, where Linux estimates that from its bandwidth.
 """
 
 from sim.base.jit import compiled
-from sim.machine.groups import BUFFER_SLAB_BYTES, count_dirty, count_slab, headroom
+from sim.machine.groups import count_dirty, headroom
 from sim.machine.layout import (
     F_BUFFERS,
     F_DIRTY,
@@ -25,6 +25,7 @@ from sim.machine.layout import (
 )
 from sim.machine.lru import folio_rotate_reclaimable, lru_pages, next_group
 from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
+from sim.machine.slab import BUFFER_SLAB_BYTES, count_slab
 
 
 @compiled

@@ -18,7 +18,6 @@ from sim.kernel.files.requests import request_room, submit, window_room
 from sim.kernel.rmap import page_mkclean
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, SHORT, THROTTLED, UNDER_WAY, note
 from sim.machine.cached import find_page, first_page, has_page
-from sim.machine.groups import BUFFER_SLAB_BYTES, object_pages
 from sim.machine.layout import (
     A_SHARED,
     F_AHEAD,
@@ -32,6 +31,7 @@ from sim.machine.layout import (
 )
 from sim.machine.lru import folio_mark_accessed
 from sim.machine.pool import secure
+from sim.machine.slab import BUFFER_SLAB_BYTES, object_pages
 from sim.machine.tree import tree_bytes, tree_pages
 from sim.machine.work import CACHE_FILL, MADVISE_CALL, PROTECT_PTE
 

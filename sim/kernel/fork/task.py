@@ -1,9 +1,9 @@
 """What a task has besides its address space: a kernel stack."""
 
 from sim.base.jit import compiled
-from sim.machine.groups import PROCESS_SLAB_BYTES, TASK_SLAB_BYTES, count_slab
 from sim.machine.layout import F_STACK, KIND_STACK, NONE, Arrays
 from sim.machine.pool import give_back, take
+from sim.machine.slab import PROCESS_SLAB_BYTES, TASK_SLAB_BYTES, count_slab
 
 
 @compiled

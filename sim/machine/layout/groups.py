@@ -44,7 +44,7 @@ GROUP = np.dtype(
             "dirty",  # pages of files that are dirty, of it and of groups in it
             "writeback",  # that a device is writing
             "oom_group",  # 1 if all of it is killed together
-            "slab",  # bytes of kernel objects: processes and areas (`sim.machine.groups`)
+            "slab",  # bytes of kernel objects: processes, areas, ... (`sim.machine.slab`)
             "slab_pages",  # whole pages charged for them
         )
     ]

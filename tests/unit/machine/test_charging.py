@@ -11,7 +11,6 @@ from sim.machine.groups import (
     charge_block,
     charge_to,
     count_event,
-    count_slab,
     drain_all_stock,
     is_within,
     margin,
@@ -30,6 +29,7 @@ from sim.machine.layout import (
     STOCK_PAGES,
 )
 from sim.machine.page_counter import page_counter_charge, page_counter_try_charge
+from sim.machine.slab import count_slab
 
 if TYPE_CHECKING:
     from sim.machine.machine import Machine
