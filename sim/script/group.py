@@ -229,13 +229,10 @@ class _Grouped(Scripted):
         return *OWN_AREAS, STACKS[self._stack_of[process.row]]
 
     def _write(self, process: ScriptedProcess, area: OwnArea, pages: range) -> Work:
-        ended: Ended = "", 0, 0
-        if pages:
-            at = area.start + pages.start
-            ended = yield from self._do(
-                process, ops.OP_ACCESS, each_page(at, len(pages), write=True)
-            )
-        return ended
+        if not pages:
+            return "", 0, 0
+        each = each_page(area.start + pages.start, len(pages), write=True)
+        return (yield from self._do(process, ops.OP_ACCESS, each))
 
     def _join(self, first: ScriptedProcess) -> None:
         """Put the first process into the group; what it has until then is not charged to that."""

@@ -99,9 +99,8 @@ class Scripted:
         self.watch: Watch | None = None
         self._born = 0
         self._next_vpn = FIRST_REGION_VPN
-        first = self._new_process()
-        self.processes[FIRST_PROCESS] = first
-        at_once(self._exec(first))
+        self.processes[FIRST_PROCESS] = self._new_process()
+        at_once(self._exec(self.processes[FIRST_PROCESS]))
 
     def perform(self, operation: Operation, *, timed: bool = False) -> OpRecord:
         """Carry out one operation where memory cannot run out, and say what it did."""
@@ -352,8 +351,7 @@ class Scripted:
 
     def _new_process(self) -> ScriptedProcess:
         row = self.machine.new_task()
-        draws = self.machine.arrays.draws[row]
-        draws[:, 0] = self._born
+        self.machine.arrays.draws[row][:, 0] = self._born
         self._born += 1
         return ScriptedProcess(row, self._born - 1)
 
