@@ -14,7 +14,6 @@ from support.group_questions import Asked
 from support.kernel import Kernel
 
 import sim.machine.spec as simulated
-from sim.host.claims.files import BUFFER_HEAD_BYTES
 from sim.kernel.overcommit import may_commit
 from sim.machine.rules import rules_of
 from sim.machine.rules.pressure import R_FULL_WALK
@@ -193,7 +192,6 @@ def numbers(lines: Iterable[str], key: str) -> list[int]:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_writer_of_twice_the_limit_keeps_as_much_as_in_that_kernel(release: str) -> None:
-    """Buffer heads of ext4 are not simulated: what they take of the limit is taken off."""
     mine = Asked(FOLDER / "writer.txt", release).said
     its = recorded("writer", release)
     for line in ("touch A 8192 alive", "write B 32768 alive", "alive A B"):
@@ -204,7 +202,7 @@ def test_a_writer_of_twice_the_limit_keeps_as_much_as_in_that_kernel(release: st
     assert numbers(mine, "a memory.peak ") == [64 * 2**20]
     (resident,) = numbers(mine, "resident /mnt/a ")
     for kept_there in numbers(its, "resident /mnt/a "):
-        assert resident / (1 + BUFFER_HEAD_BYTES / 4096) == pytest.approx(kept_there, rel=0.01)
+        assert resident == pytest.approx(kept_there, rel=0.01)
     for events in numbers(its, "a memory.events max "):
         assert numbers(mine, "a memory.events max ") == [pytest.approx(events, rel=0.06)]
 
