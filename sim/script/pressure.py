@@ -19,7 +19,7 @@ from sim.kernel import ops
 from sim.kernel.reclaim.memcg import NO_ROOM, ROOM, make_room
 from sim.kernel.work import DONE, GROW, MORE, SHORT
 from sim.machine.entries import pte_present
-from sim.machine.groups import move_process, objects_bytes
+from sim.machine.groups import move_process
 from sim.machine.layout import (
     A_ACCOUNT,
     A_READ,
@@ -30,6 +30,7 @@ from sim.machine.layout import (
     TABLE_MASK,
 )
 from sim.machine.layout.fields import Access, Exec, Mapping
+from sim.machine.slab import objects_bytes
 from sim.machine.spec import HostSpec
 from sim.machine.tables import find_table
 from sim.machine.work import MAJOR_FAULT
