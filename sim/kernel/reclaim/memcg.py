@@ -19,13 +19,22 @@ Between attempts in vain it sleeps where Linux does (`mm/vmscan.c`, `reclaim_thr
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.kernel.files.dirty import file_pages
+from sim.kernel.files.dirty import file_pages, pages_on_list
 from sim.kernel.reclaim.vmscan import shrink_group, wakeup_flusher
 from sim.machine.groups import count_event, drain_all_stock, margin
-from sim.machine.layout import EV_FAILCNT, EV_MAX, NONE, ROOT, Arrays
+from sim.machine.layout import (
+    EV_FAILCNT,
+    EV_MAX,
+    LRU_ACTIVE_ANON,
+    LRU_INACTIVE_ANON,
+    NONE,
+    ROOT,
+    Arrays,
+)
 from sim.machine.pool import KSWAPD_GIVES_UP
 from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
 from sim.machine.rules.pressure import R_RECLAIM_THROTTLE
+from sim.machine.swap import get_nr_swap_pages
 
 MAX_RECLAIM_RETRIES: Final = 16
 
@@ -105,10 +114,10 @@ def naps_jiffies(m: Arrays, cpu: int, over: int) -> int:
     """Return for how many jiffies a task sleeps whose attempt was in vain; NONE: until a write.
 
     A group of version 1 waits for the pages that a device writes (`shrink_folio_list`).  Else it is
-    a jiffy for each time that the lists were gone through, if more than half of the machine's
-    pages of files are dirty or being written (`skip_throttle_noprogress`); a group sleeps only if
-    all of its own are being written.  Before Linux 5.16 it was a tenth of a second, for the machine
-    alone (`congestion_wait` in `should_reclaim_retry`).
+    a jiffy for each time that the lists were gone through, if more than half of what reclaim can
+    take of the machine is dirty or being written (`skip_throttle_noprogress`); a group sleeps only
+    if all of its own are being written.  Before Linux 5.16 it was a tenth of a second, for the
+    machine alone (`congestion_wait` in `should_reclaim_retry`).
     """
     g = m.groups[over]
     if g.dirty > 0:
@@ -116,7 +125,11 @@ def naps_jiffies(m: Arrays, cpu: int, over: int) -> int:
     if over != ROOT and m.config[0].cgroup & V1_WRITEBACK_WAITS != 0:
         return NONE if g.dirty > 0 or g.writeback > 0 else 0
     root = m.groups[ROOT]
-    if 2 * (root.dirty + root.writeback) <= file_pages(m, ROOT):
+    reclaimable = file_pages(m, ROOT)
+    if get_nr_swap_pages(m) > 0:
+        reclaimable += pages_on_list(m, ROOT, LRU_INACTIVE_ANON)
+        reclaimable += pages_on_list(m, ROOT, LRU_ACTIVE_ANON)
+    if 2 * (root.dirty + root.writeback) <= reclaimable:
         return 0
     if m.config[0].rules & R_RECLAIM_THROTTLE == 0:
         return int(100_000_000 // m.clock[0].tick_ns) if over == ROOT else 0
