@@ -16,14 +16,22 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 COUNTS = {
     "forks", "vforks", "execs", "exits", "fork_failures", "minor_faults", "major_faults",
     "zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "spurious_faults",
-    "segfaults", "bus_errors", "oom_kills", "direct_reclaims", "pages_swapped_in",
+    "swap_maps", "segfaults", "bus_errors", "oom_kills", "direct_reclaims", "pages_swapped_in",
     "pages_swapped_out", "context_switches",
 }  # fmt: skip
 LATENCIES = {
     "fault_latency_ns", "fork_latency_ns", "vfork_latency_ns", "request_latency_ns",
     "runqueue_wait_ns",
 }  # fmt: skip
-KINDS = ("zero_fills", "zero_page_maps", "cow_copies", "cow_reuses", "file_maps", "spurious_faults")
+KINDS = (
+    "zero_fills",
+    "zero_page_maps",
+    "cow_copies",
+    "cow_reuses",
+    "file_maps",
+    "spurious_faults",
+    "swap_maps",
+)
 
 SMALL = """\
 version: 1

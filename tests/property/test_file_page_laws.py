@@ -43,7 +43,7 @@ def do_one_thing(reader: Reader, draw: random.Random, groups: list[int], maps: l
             reader.machine.process_of(reader.row).group = draw.choice(groups)
         case _:
             group = draw.choice([ROOT, *groups])
-            shrink_group(reader.arrays, draw.randrange(2), group, draw.randrange(1, 300))
+            shrink_group(reader.arrays, draw.randrange(2), group, draw.randrange(1, 300), 0)
             reader.advise(NORMAL)  # a step of its group, which settles what was freed
 
 
@@ -60,5 +60,5 @@ def test_every_page_is_where_it_belongs(seed: int, kernel: str) -> None:
         reader.machine.audit()
     reader.machine.process_of(reader.row).group = reader.group
     reader.exit(reader.row)
-    while shrink_group(reader.arrays, 0, ROOT, 32) > 0:
+    while shrink_group(reader.arrays, 0, ROOT, 32, 0) > 0:
         reader.machine.audit()

@@ -63,7 +63,7 @@ class Reader(Kernel):
     def shrink(self, pages: int = 32, group: int | None = None) -> int:
         """Reclaim from a group, its own if none is named; return how many pages that freed."""
         self.arrays.clock[0].lines = 0
-        reclaimed = shrink_group(self.arrays, 0, self.group if group is None else group, pages)
+        reclaimed = shrink_group(self.arrays, 0, self.group if group is None else group, pages, 0)
         self.machine.audit()
         return int(reclaimed)
 

@@ -119,7 +119,7 @@ def could_be_served(ran: Ran, waiting: list[Task]) -> Wrong:
         if task.wait is not None and task.wait.what == NOBODY_TO_KILL:
             continue  # Linux has panicked, whatever comes later
         if int(o.over) != ROOT or task is first_in_line(ran) or not machine.host.queueing:
-            reclaimed = shrink_group(m, 0, int(o.over), int(o.need))
+            reclaimed = shrink_group(m, 0, int(o.over), int(o.need), int(o.over_memsw))
             if reclaimed > 0:
                 yield f"{reclaimed} pages can be reclaimed for {task.name}"
 

@@ -42,6 +42,7 @@ def test_alone_in_a_full_group_a_process_is_killed_at_the_limit() -> None:
     assert pod["peak_bytes"] == pod["max_bytes"] == 64 * MIB
     assert pod["events"] == {
         "low": 0, "high": 0, "max": 35, "oom": 1, "oom_kill": 1, "oom_group_kill": 0, "failcnt": 36,
+        "swap_max": 0, "swap_fail": 0,
     }  # fmt: skip
     (kill,) = document["kills"]
     assert (kill["process"], kill["group"], kill["limit_of"]) == ("a", "pod", "pod")

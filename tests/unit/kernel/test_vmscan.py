@@ -9,8 +9,9 @@ from support.readers import Reader
 from sim.kernel import ops
 from sim.kernel.files import requests
 from sim.kernel.files.fadvise import DONTNEED, NORMAL
+from sim.kernel.reclaim.balance import inactive_is_low
 from sim.kernel.reclaim.memcg import ROOM, make_room
-from sim.kernel.reclaim.vmscan import inactive_is_low, shrink_group
+from sim.kernel.reclaim.vmscan import shrink_group
 from sim.kernel.reclaim.workingset import pack_shadow, unpack_shadow
 from sim.kernel.work import MORE
 from sim.machine.layout import (
@@ -324,7 +325,7 @@ def test_reclaim_for_a_group_leaves_others_alone() -> None:
     assert reader.vec(outer).pgsteal_direct > before[0]
     assert reader.vec(inner).pgsteal_direct > before[1]
     assert reader.vec(stranger).pgscan_direct == 0
-    while shrink_group(reader.arrays, 0, ROOT, 32) > 0:
+    while shrink_group(reader.arrays, 0, ROOT, 32, 0) > 0:
         pass
     assert reader.cached() == []
     reader.machine.audit()
@@ -334,7 +335,7 @@ def test_there_is_nothing_to_reclaim_without_pages_of_files() -> None:
     kernel = Kernel(memory_pages=512, cpus=1)
     row = kernel.process()
     kernel.write(row, kernel.mmap(row, 50), 50)
-    assert shrink_group(kernel.arrays, 0, ROOT, 32) == 0
+    assert shrink_group(kernel.arrays, 0, ROOT, 32, 0) == 0
 
 
 def test_large_folios_go_whole() -> None:

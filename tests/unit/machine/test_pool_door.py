@@ -8,7 +8,7 @@ from support.writes import Write, modules, writes
 DOOR = {
     *("machine/pool.py", "machine/buddy.py", "machine/groups.py", "machine/slab.py"),
     "machine/hugetlb.py",
-} | {"machine/page_counter.py"}
+} | {"machine/page_counter.py", "machine/swap.py"}
 BUILT = "machine/machine.py"
 """It sets up empty lists and groups, before anybody can take a frame."""
 
