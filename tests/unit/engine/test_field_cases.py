@@ -99,6 +99,25 @@ def test_f03_page_tables_grow_with_connections_and_huge_pages_cure_it(huge: bool
         assert 0 < over <= (CONNECTIONS + 1) * 6
 
 
+def test_f04_a_save_begins_to_swap_and_is_saved_all_the_same() -> None:
+    """A 24th of the host and the data: what is needed beyond memory goes to the swap device."""
+    smaller = ["host.memory=1365 MiB", "host.swap=683 MiB", "processes.redis.dataset=1 GiB"]
+    swapped = run("f04", *smaller)
+    roomy = run("f04", *smaller, "host.memory=4 GiB")
+    killed = run("f04", *smaller, "host.swap=0")
+    assert set(ended(swapped).values()) == set(ended(roomy).values()) == {"exit 0"}
+    assert killed["kills"], "without swap somebody is killed"
+    assert roomy["metrics"]["pages_swapped_out"] == 0
+    need = roomy["metrics"]["memory_need_bytes"]["total"]
+    held = swapped["metrics"]["memory_need_bytes"]["total"]
+    assert swapped["swap"]["peak_bytes"] >= need - held > 0
+    slow, fast = (run_["metrics"]["request_latency_ns"]["p99"] for run_ in (swapped, roomy))
+    assert slow > 10 * fast
+    (finding,) = (f for f in swapped["validity"] if f["code"] == "peak_is_room")
+    assert "swapped out" in finding["what"]
+    assert "on the swap device" in finding["what"]
+
+
 def test_f05_children_are_back_at_zero_and_one_of_them_is_killed() -> None:
     document = run("f05")
     endings = ended(document)
