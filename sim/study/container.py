@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from sim.base.errors import InsufficientDataError
 from sim.base.units import MIB, PAGE_BYTES, format_bytes, format_bytes_up
+from sim.machine.slab import BUFFER_SLAB_BYTES
+from sim.machine.tree import NODE_BYTES, NODE_SHIFT
 from sim.scenario.study import level_name
 from sim.stats.tolerance import UpperBound, upper_bound
 from sim.study.headline import Headline
@@ -164,13 +166,16 @@ def need_bytes(result: Mapping[str, Any], cpus: int) -> float:
     """Return the most that a container without a limit held and could not have dropped.
 
     The series are sampled: what was added in the step before the peak is added once more, for what
-    may have come between two samples.  Each CPU may hold a batch in stock.
+    may have come between two samples.  Each CPU may hold a batch in stock.  Kernel objects of page
+    cache go with it: buffer heads, and nodes of the files' trees.
     """
     series = result["series"]
     levels = [sum(pages) for pages in zip(*(series[name] for name in _NOT_DROPPED), strict=True)]
     at = max(range(len(levels)), key=levels.__getitem__)
     step = max(0, levels[at] - levels[at - 1]) if at else 0
-    slab = result["groups"][CONTAINER]["slab_bytes"]
+    group = result["groups"][CONTAINER]
+    of_cache = group["file_bytes"] // PAGE_BYTES * (BUFFER_SLAB_BYTES + (NODE_BYTES >> NODE_SHIFT))
+    slab = max(0, group["slab_bytes"] - of_cache)
     return float((levels[at] + step + STOCK_PAGES * cpus) * PAGE_BYTES + slab)
 
 

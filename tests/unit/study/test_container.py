@@ -90,7 +90,9 @@ def test_what_a_container_needs_is_what_cannot_be_dropped():
         "kernel_stacks_pages": [4, 4, 8, 4],
         "page_cache_pages": [0, 5000, 9000, 9000],
     }
-    result = {"series": series, "groups": {"container": {"slab_bytes": 100}}}
+    of_cache = 9000 * (112 + 592 // 64)  # buffer heads, and nodes of 64 pages
+    group = {"slab_bytes": of_cache + 100, "file_bytes": 9000 * PAGE_BYTES}
+    result = {"series": series, "groups": {"container": group}}
     peak, step = 300 + 10 + 3 + 8, 321 - 116
     assert need_bytes(result, cpus=2) == (peak + step + 2 * 64) * PAGE_BYTES + 100
 
