@@ -30,14 +30,14 @@ from sim.machine.layout import (
 from sim.machine.rules.cgroup import V1_MEMSW
 from sim.machine.slots import give_row, has_room, take_row
 
-_FIRST_HITS: Final = 4
-"""What is taken for the hits of a device that was not read from yet, as on Linux."""
+FIRST_HITS: Final = 4
+"""What is taken for the hits of a device, or an area, that was not read into yet (as on Linux)."""
 
 
 def swapon(m: Arrays, file: int, kind: int) -> None:
     """Make a file of no pages stand for the swap device, to those that read and write it."""
     device = m.swap_area[0]
-    device.file, device.kind, device.hits = file, kind, _FIRST_HITS
+    device.file, device.kind, device.hits = file, kind, FIRST_HITS
     m.files[file].bdev = SWAP_DEVICE
 
 

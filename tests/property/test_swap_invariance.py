@@ -87,3 +87,33 @@ def test_another_seed_is_another_run() -> None:
     resolved = resolve(scenario("ssd", *SETTINGS[0]))
     first, other = (json.dumps(simulate(resolved, seed=seed).to_json()) for seed in (1, 2))
     assert first != other
+
+
+def test_what_was_swapped_before_the_end_of_warm_up_is_not_told() -> None:
+    """All counts are from there on; what lies on the device then is the first peak."""
+    said = scenario("zram", *SETTINGS[0])
+    whole = simulate(resolve(said), seed=3).to_json()
+    half_ns = whole["simulated_ns"] // 2
+    said["run"] = {"horizon": "30 s", "warmup": f"{half_ns} ns"}
+    late = simulate(resolve(said), seed=3).to_json()
+    assert whole["swap"]["stolen_pages"] > late["swap"]["stolen_pages"]
+    assert late["swap"]["stolen_pages"] <= late["metrics"]["pages_stolen"]
+
+
+def test_a_large_cluster_reads_no_more_than_linux_does() -> None:
+    """By address at most 32 pages (`SWAP_RA_ORDER_CEILING`), whatever `vm.page-cluster` says."""
+    said = scenario("ssd", *SETTINGS[0])
+    runs = []
+    for cluster in (5, 10):
+        said["host"]["page_cluster"] = cluster
+        runs.append(simulate(resolve(said), seed=3).to_json()["metrics"])
+    assert runs[0] == runs[1]
+
+
+def test_the_largest_cluster_of_a_disk_is_read() -> None:
+    """1,024 slots at once: no more requests than there is room for."""
+    said = scenario("disk", *SETTINGS[0])
+    said["host"]["page_cluster"] = 10
+    found = simulate(resolve(said), seed=3).to_json()
+    assert found["ending"] in ("idle", "horizon")
+    assert found["metrics"]["pages_swapped_in"] > 0

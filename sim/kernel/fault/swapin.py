@@ -56,15 +56,21 @@ from sim.machine.layout import (
 )
 from sim.machine.lru import folio_add_lru, lru_add_drain
 from sim.machine.pool import secure, take
-from sim.machine.swap import folio_free_swap, mem_cgroup_swap_full, swap_free, swapped_in
+from sim.machine.swap import (
+    FIRST_HITS,
+    folio_free_swap,
+    mem_cgroup_swap_full,
+    swap_free,
+    swapped_in,
+)
 from sim.machine.tables import find_table
 from sim.machine.work import COW_COPY, MAJOR_FAULT, SWAP_MAP, SWAP_READ
 
 _HITS_BITS: Final = 6
 _MOST_HITS: Final = (1 << _HITS_BITS) - 1
-_FIRST_HITS: Final = 4
-"""What is taken for the hits of an area that has not been read into yet."""
 _ADDRESS_SHIFT: Final = 2 * _HITS_BITS
+_MOST_IN_MEMORY: Final = 5
+"""The largest power of 2 of pages read ahead by address (`SWAP_RA_ORDER_CEILING`)."""
 
 
 # -- how much is read ahead ------------------------------------------------------------------------
@@ -91,13 +97,13 @@ def swapin_nr_pages(before: int, page: int, hits: int, most: int, last: int) -> 
 @compiled
 def near_in_memory(m: Arrays, area: int, vpn: int) -> tuple[int, int]:
     """Return the pages [first, end) of an area to read for a fault at `vpn` (`swap_vma_ra_win`)."""
-    most = 1 << int(m.config[0].page_cluster)
+    most = 1 << min(int(m.config[0].page_cluster), _MOST_IN_MEMORY)
     if most == 1:
         return vpn, vpn + 1
     a = m.areas[area]
     known = int(a.swap_readahead)
     if known == 0:
-        known = _FIRST_HITS
+        known = FIRST_HITS
     before = known >> _ADDRESS_SHIFT
     last = known >> _HITS_BITS & _MOST_HITS
     pages = swapin_nr_pages(before, vpn, known & _MOST_HITS, most, last)
@@ -149,7 +155,7 @@ def note_hit(m: Arrays, area: int, vpn: int, slot: int) -> None:
     a = m.areas[area]
     known = int(a.swap_readahead)
     if known == 0:
-        known = _FIRST_HITS
+        known = FIRST_HITS
     hits = min((known & _MOST_HITS) + ahead, _MOST_HITS)
     window = known >> _HITS_BITS & _MOST_HITS
     a.swap_readahead = vpn << _ADDRESS_SHIFT | window << _HITS_BITS | hits
@@ -211,8 +217,9 @@ def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: 
     a = m.areas[area]
     space = int(a.space)
     on_device = m.swap_area[0].kind == SWAP_ROTATING
+    device = m.swap_area[0]
     known = int(a.swap_readahead)
-    hits = int(m.swap_area[0].hits)
+    hits, last_offset, last_pages = device.hits, device.last_offset, device.last_pages
     first, end = near_on_device(m, slot) if on_device else near_in_memory(m, area, vpn)
     wanted = 0
     for at in range(first, end):
@@ -221,7 +228,7 @@ def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: 
             wanted += 1
     if not secure(m, cpu, task, wanted):
         a.swap_readahead = known
-        m.swap_area[0].hits = hits
+        device.hits, device.last_offset, device.last_pages = hits, last_offset, last_pages
         return SHORT
     for at in range(first, end):
         near = at if on_device else slot_near(m, space, at)
@@ -237,25 +244,22 @@ def bring_back(m: Arrays, cpu: int, task: int, area: int, vpn: int, entry: int) 
     """See to it that the page of an entry that is swapped out can be mapped.
 
     DONE: it is in the swap cache, or can be read by the fault itself, for which a frame is secured.
-    MORE: the device has been asked for it, and the fault is to be made again; UNDER_WAY: it must
-    wait.  SHORT, GROW: nothing happened.
+    MORE: it has been read, or the device asked for it, and the fault is to be made again;
+    UNDER_WAY: it must wait.  SHORT, GROW: nothing happened.
     """
     o = m.operations[task]
     slot = swp_offset(entry)
     row = m.swap[slot]
-    at_once = m.swap_area[0].kind == SWAP_IN_MEMORY
     if row.pfn == 0:
-        if at_once and row.refs == 1:
+        if m.swap_area[0].kind == SWAP_IN_MEMORY and row.refs == 1:
             return DONE if secure(m, cpu, task, 1) else SHORT
-        if not request_room(m, 2 << int(m.config[0].page_cluster)):
+        if not request_room(m, 1 << int(m.config[0].page_cluster)):
             return GROW
         status = swapin_readahead(m, cpu, task, area, vpn, slot)
         if status != DONE:
             return status
         note(m, MAJOR_FAULT, 1)
         o.waits = 2
-        if at_once:
-            return DONE
         m.clock[0].kind = BEGUN
         return MORE
     if m.frames[int(row.pfn)].bits & F_LOCKED != 0:

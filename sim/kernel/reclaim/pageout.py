@@ -10,6 +10,8 @@ used through several areas, or
 twice
 was used through one area        is kept, and marked: the next such use makes it active
 gets no slot                     becomes active
+may have to be written, and the  is kept
+device has enough to do
 has no copy on the device        is unmapped and written; a device in memory has it at once, another
                                  later: it is kept for so long
 has one                          is unmapped and freed
@@ -153,7 +155,8 @@ def shrink_anon(m: Arrays, cpu: int, pfn: int) -> int:
         return activate(m, pfn)
     if frame.maps > 0 and is_in_use(m, pfn, int(scan.group)):
         return KEPT
-    if is_congested(m) or not request_room(m, 1):
+    to_write = frame.slot == 0 or frame.maps > 0 or frame.bits & F_DIRTY != 0
+    if to_write and (is_congested(m) or not request_room(m, 1)):
         scan.congested = 1  # who gives the device more would have to wait
         return KEPT
     if frame.slot == 0 and not folio_alloc_swap(m, pfn):

@@ -1,6 +1,7 @@
-"""Reclaim: what the page cache loses when a group, or the machine, runs short of memory.
+"""Reclaim: what is taken away when a group, or the machine, runs short of memory.
 
-Pages of files only: without swap Linux looks at no others (`SCAN_FILE`).
+How far which lists are looked at is in `sim.kernel.reclaim.balance`, what becomes of anonymous
+pages in `pageout`; here is the walk, and pages of files.
 
 ===============================  ================================================================
 a folio at the inactive tail     so
