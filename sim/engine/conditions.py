@@ -38,7 +38,7 @@ FROM_RECLAIM: Final = (
 CONDITIONS: Final = {
     "nearest_rules": "the kernel goes by the rules of another release",
     "not_exact": "figures that depend on reclaim are not exact",
-    "not_simulated": "a limit of a control group limits nothing here",
+    "not_simulated": "something that the scenario says changes nothing here",
 }
 """Codes of what is said of hosts and groups, and what each says."""
 
@@ -64,6 +64,10 @@ def host_conditions(host: Mapping[str, Any]) -> list[HostCondition]:
         what = f"{NOT_EXACT}: reclaim goes by the classic lists; what depends on it: {names}"
         remedy = "take these figures as rough, or turn MGLRU off (echo n > .../lru_gen/enabled)"
         found.append(HostCondition("not_exact", "host.lru", what, remedy))
+    if host["swap"] and host["swap_device"]["device"] == "zram":
+        what = "what zram takes of memory for the pages that it holds is not simulated"
+        remedy = "take it off host.memory: what is swapped out, divided by how well it compresses"
+        found.append(HostCondition("not_simulated", "host.swap", what, remedy))
     return found
 
 

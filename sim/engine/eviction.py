@@ -2,10 +2,10 @@
 
 Below its threshold it kills a pod as a whole, as Linux would not yet: one that uses more than it
 asked for before one that does not, then the lower priority, then the one furthest above its
-request.  Read in Kubernetes 1.31 `pkg/kubelet/eviction` (`eviction_manager.go` `synchronize`,
-`helpers.go` `rankMemoryPressure`); a pod's usage is its working set.  What is left
-(`memory.available`) is MemTotal less the working set of all: free memory and inactive pages of
-files, as the kubelet has it with version 2 of control groups.
+request.  From memory of Kubernetes 1.31, not checked: `pkg/kubelet/eviction`
+(`eviction_manager.go` `synchronize`, `helpers.go` `rankMemoryPressure`); a pod's usage
+is its working set.  What is left (`memory.available`) is MemTotal less the working set of all: free
+memory and inactive pages of files, as the kubelet has it with version 2 of control groups.
 """
 
 from __future__ import annotations

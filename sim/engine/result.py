@@ -67,7 +67,7 @@ class Measurement:
         self._since_ns = 0
         self._busy_ns = 0
         self._free_area = 0
-        self._stalls = 0
+        self._stalls = self._swapped = 0
         self._reclaim = ReclaimFigures(system.machine, system.pressure, system.throttle)
 
     def restart(self) -> None:
@@ -89,6 +89,8 @@ class Measurement:
         self._free_area = self._area_now()
         self._reclaim.restart(self._since_ns)
         self._stalls = int(m.pool[0].allocation_stalls)
+        m.groups[ROOT].swap_peak = m.groups[ROOT].swap
+        self._swapped = int(m.lruvecs["pgsteal_anon"].sum())
 
     def _busy_now(self) -> int:
         """Return CPU time used up to now; steps under way count up to now only."""
@@ -154,7 +156,7 @@ class Measurement:
             "swap": {
                 "used_bytes": int(root.swap) * PAGE_BYTES,
                 "peak_bytes": int(root.swap_peak) * PAGE_BYTES,
-                "stolen_pages": int(m.lruvecs["pgsteal_anon"].sum()),
+                "stolen_pages": int(m.lruvecs["pgsteal_anon"].sum()) - self._swapped,
                 **{name: getattr(device, name) for name in ("reads", "writes")},
             }
         }

@@ -147,8 +147,12 @@ def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
     swap = document.get("swap") or {"stolen_pages": 0, "peak_bytes": 0}
     dropped = metrics["pages_stolen"] - swap["stolen_pages"]
     did = [f"dropped {format_bytes(dropped * PAGE_BYTES)} of page cache"] if dropped else []
+    remedy = (
+        "take the figure without page cache as the least, or measure on a host with more memory"
+    )
     more = ""
     if swap["stolen_pages"]:
+        remedy = "measure what is needed on a host with more memory, where nothing is swapped out"
         did.append(f"swapped out {format_bytes(swap['stolen_pages'] * PAGE_BYTES)}")
         more = f", and up to {format_bytes(swap['peak_bytes'])} on the swap device"
     peak = format_bytes(need["memory_need_bytes.total"])
@@ -158,7 +162,7 @@ def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
         f"reclaim {' and '.join(did)}: the peak, {peak}, is what there was room for, "
         f"not what is needed; besides page cache it was {format_bytes(rest)}{more}",
         "metrics.memory_need_bytes",
-        "take the figure without page cache as the least, or measure on a host with more memory",
+        remedy,
     )
 
 

@@ -45,7 +45,7 @@ CODES: Final = {
     "evicted": "the kubelet ended a pod",
     "refused": "the kernel refused a call",
     "need_cut_off": "memory ran short, so that more would have been used",
-    "peak_is_room": "reclaim dropped page cache, so that the peak is no need",
+    "peak_is_room": "reclaim took what there was no room for, so that the peak is no need",
     "all_warmup": "the run ended before anything was measured",
     "nothing_happened": "what a program is there to do never took place",
     "unfinished": "the horizon cut off what was under way",

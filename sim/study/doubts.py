@@ -64,7 +64,13 @@ def ignorance_sentences(effects: Sequence[Effect], base: Base) -> list[str]:
 
 
 def page_cache_sentences(records: Sequence[Record]) -> list[str]:
-    """Return that peaks are what there was room for, where reclaim dropped page cache."""
+    """Return that peaks are what there was room for, where reclaim took anything."""
+    swapped = sum(bool(record.scalars.get("pages_swapped_out")) for record in records)
+    if swapped:
+        return [
+            f"In {swapped} of {len(records)} runs pages were swapped out: their peak is what there "
+            "was room for, and what is needed is more. Measure it with more memory, or `swap: 0`."
+        ]
     least = [besides_page_cache(record.scalars) for record in records]
     known = sorted(rest for rest in least if rest is not None)
     if not known:

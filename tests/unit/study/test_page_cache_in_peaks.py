@@ -29,3 +29,11 @@ def test_it_is_said_how_many_runs_and_what_their_peaks_were_without():
 def test_nothing_is_said_where_nothing_was_dropped():
     assert page_cache_sentences([record(0, 3 * GIB, GIB)]) == []
     assert besides_page_cache({"memory_need_bytes.total": GIB}) is None
+
+
+def test_a_peak_with_pages_on_the_swap_device_is_less_than_what_is_needed():
+    runs = [record(7, 3 * GIB, GIB), record(7, 3 * GIB, 0)]
+    runs[1].scalars["pages_swapped_out"] = 7
+    (told,) = page_cache_sentences(runs)
+    assert told.startswith("In 1 of 2 runs pages were swapped out: their peak is what there was")
+    assert "what is needed is more" in told
