@@ -13,6 +13,7 @@ from sim.host.pressure import conform
 from sim.host.pressure.conform import run_pressure_conform
 from sim.script.pressure import touch_pages
 
+BOTH = "2 scripts of seed 1, 2 of which swap"
 PLAIN = {"kernel": False, "random": 2, "seed": 1, "group": None, "as_json": False}
 
 
@@ -45,14 +46,14 @@ def with_more(touches, name):
 def test_without_a_kernel_it_only_predicts():
     status, out, _ = run()
     assert status == 0
-    assert out.splitlines()[-1] == "2 scripts of seed 1: predicted, unchecked"
+    assert out.splitlines()[-1] == f"{BOTH}: predicted, unchecked"
     assert out.splitlines()[0].startswith("script 0 of seed 1 limit=")
 
 
 def test_a_kernel_that_does_the_same(real):
     status, out, _ = run(kernel=True)
     assert status == 0
-    assert out.splitlines()[-1] == "2 scripts of seed 1: 2 equal, 2 at the first try"
+    assert out.splitlines()[-1] == f"{BOTH}: 2 equal, 2 at the first try"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_a_kernel_that_cannot_be_asked(monkeypatch):
     status, out, err = run(kernel=True)
     assert status == 3
     assert err == "unchecked: there is no zram\n"
-    assert out.splitlines()[-1] == "2 scripts of seed 1: predicted, unchecked"
+    assert out.splitlines()[-1] == f"{BOTH}: predicted, unchecked"
 
 
 def test_json():

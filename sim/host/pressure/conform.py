@@ -27,9 +27,10 @@ ALSO_OTHERS: Final = ("pgactivate", "pgdeactivate")
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A script, its prediction, and how far the closest run was from it; None: it was not run.
+    """A script, its prediction, and how far the closest of its `tries` was from it.
 
-    `pages` are in memory on one side only, over all maps; `counts` are the names that differ.
+    `pages` are in memory on one side only, over all maps, None where nothing could be compared;
+    `counts` are the names that differ.
     """
 
     name: str
@@ -44,6 +45,15 @@ class Compared:
         """Whether a run was exactly as predicted."""
         return self.pages == 0 and not self.counts
 
+    @property
+    def swaps(self) -> bool:
+        """Whether anything is to be swapped out: a script that fits says little."""
+        return any(counted["pswpout"] for counted in self.predicted.counts)
+
+    def distance(self) -> tuple[int, int]:
+        """Return how far the run was from what was predicted."""
+        return self.pages or 0, len(self.counts)
+
     def line(self) -> str:
         """Return it as it is printed."""
         total = {
@@ -54,11 +64,11 @@ class Compared:
         if self.predicted.killed is not None:
             told += f" killed at step {self.predicted.killed}"
         start = f"{self.name} limit={self.script.limit_pages} swappiness={self.script.swappiness}"
-        if self.pages is None:
+        if self.tries == 0:
             return f"{start} {told}"
         if self.holds:
             return f"{start} {told} equal, try {self.tries}"
-        if self.counts == ("killed",):
+        if self.pages is None:
             return f"{start} {told} DIFFERENT: killed elsewhere, or not at all"
         other = f", {' '.join(self.counts)}" if self.counts else ""
         return f"{start} {told} DIFFERENT: {self.pages} pages{other}"
@@ -105,12 +115,11 @@ def compare(name: str, script: PressureScript, *, kernel: bool) -> Compared:
     predicted = touch_pages(script.steps, limit_pages=limit, swappiness=swappiness)
     if not kernel:
         return Compared(name, script, predicted)
-    closest = None
+    closest = killed = None
     for number in range(1, TRIES + 1):
         real = touch_really(script.steps, limit_pages=limit, swappiness=swappiness)
         if predicted.killed != real.killed:
-            found = Compared(name, script, predicted, number, -1, ("killed",))
-            closest = closest or found
+            killed = Compared(name, script, predicted, number, None, ("killed",))
             continue
         pairs = zip(predicted.resident, real.resident, strict=True)
         pages = sum(int((mine != theirs).sum()) for mine, theirs in pairs)
@@ -121,12 +130,12 @@ def compare(name: str, script: PressureScript, *, kernel: bool) -> Compared:
             if mine[key] != theirs[key] and not (key in ALSO_OTHERS and mine[key] < theirs[key])
         }
         found = Compared(name, script, predicted, number, pages, tuple(sorted(counts)))
-        if closest is None or (pages, len(counts)) < (closest.pages, len(closest.counts)):
-            closest = found
         if found.holds:
             return found
-    assert closest is not None
-    return closest
+        closest = found if closest is None else min(closest, found, key=Compared.distance)
+    found_worst = closest or killed
+    assert found_worst is not None
+    return found_worst
 
 
 class _Session(Session):
@@ -153,17 +162,19 @@ class _Session(Session):
 
     def random(self, count: int, seed: int) -> int:
         """Draw, predict and check `count` scripts, a line each; return the status."""
-        held = first = 0
+        held = first = swapping = 0
         for index in range(count):
             script = random_script(seed, index)
             name = f"script {index} of seed {seed}"
             found = compare(name, script, kernel=self._usable)
             held += found.holds
+            swapping += found.swaps
             first += found.holds and found.tries == 1
             self._write(f"{found.line()}\n")
             self._keep(name, **found.to_json())
+        told = f"{count} scripts of seed {seed}, {swapping} of which swap"
         if not self._usable:
-            self._write(f"{count} scripts of seed {seed}: predicted, unchecked\n")
+            self._write(f"{told}: predicted, unchecked\n")
             return UNCHECKED if self._asked else DONE
-        self._write(f"{count} scripts of seed {seed}: {held} equal, {first} at the first try\n")
+        self._write(f"{told}: {held} equal, {first} at the first try\n")
         return DONE if held == count else DIFFERENT
