@@ -109,8 +109,8 @@ def _flags() -> _Flags:
 def said_by_docker(text: str, node: Node) -> Words:
     """Return what the flags of `docker run` (or podman's) set.
 
-    Raises `ValueError` for what Docker refuses, and for what is not simulated.  Source: Docker,
-    `daemon/daemon_unix.go` (`verifyPlatformContainerResources`).
+    Raises `ValueError` for what Docker refuses, and for what is not simulated.  From memory of
+    Docker, not checked: `daemon/daemon_unix.go` (`verifyPlatformContainerResources`).
     """
     words = shlex.split(text)
     while words and words[0] in ("docker", "podman", "run"):

@@ -21,11 +21,11 @@ from sim.cost.catalogue import FAULTS_WITH_STAGES, PER
 from sim.engine.validity import LONGEST_RUN_NS, Code
 from sim.machine.work import KINDS, NAMES
 from sim.policy.schedulers.protocol import SCHEDULERS
+from sim.scenario.devices import Device
 from sim.scenario.groups import Group
 from sim.scenario.prices import PRICE_SCHEMA, parse_price, parse_stages
 from sim.scenario.quantities import (
     KERNEL_SCHEMA,
-    ByteRate,
     Bytes,
     Closed,
     Cpus,
@@ -103,7 +103,7 @@ def _mode_alone(value: object) -> object:
     return {"mode": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-class Disk(Closed):
+class Disk(Device):
     """The device that files are on, and how the kernel reads from it."""
 
     read_ahead: Annotated[WholePages, size(0, GIB)] | None = Field(
@@ -111,18 +111,6 @@ class Disk(Closed):
     )
     largest_read: Annotated[WholePages, size(PAGE_BYTES, GIB)] | None = Field(
         default=None, description="what one request reads at most (max_sectors_kb)"
-    )
-    latency: Duration | None = Field(
-        default=None, description="from a request to its first byte, if no other is in its way"
-    )
-    bandwidth: Annotated[ByteRate, within(1, 1e15)] | None = Field(
-        default=None, description="bytes a second, of all requests together"
-    )
-    queue_depth: Annotated[int, within(1, 65_536)] | None = Field(
-        default=None, description="requests that it works on at a time"
-    )
-    source: Annotated[str, Field(min_length=1)] | None = Field(
-        default=None, description="where latency and bandwidth come from; `assumed: ...` if guessed"
     )
 
 

@@ -6,12 +6,13 @@ kind unless they are given; a device in memory (zram) has none, the CPU compress
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from sim.base.units import MS, PAGE_BYTES, US
-from sim.scenario.quantities import ByteRate, Bytes, Closed, Duration, within
+from sim.scenario.devices import Device
+from sim.scenario.quantities import Bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,25 +28,23 @@ _ASSUMED: Final[dict[str, dict[str, Any]]] = {
 DEFAULT_DEVICE: Final = "ssd"
 
 
-class Swap(Closed):
+class Swap(Device):
     """Where pages go that are in nobody's file, when memory runs short."""
 
     size: Bytes = Field(description="how much there is", examples=["4 GiB"])
     device: Literal["nvme", "ssd", "disk", "zram"] | None = Field(
         default=None, description="what it is on; `zram` keeps pages in memory, compressed"
     )
-    latency: Duration | None = Field(
-        default=None, description="from a request to its first byte, if no other is in its way"
-    )
-    bandwidth: Annotated[ByteRate, within(1, 1e15)] | None = Field(
-        default=None, description="bytes a second, of all requests together"
-    )
-    queue_depth: Annotated[int, within(1, 65_536)] | None = Field(
-        default=None, description="requests that it works on at a time"
-    )
-    source: Annotated[str, Field(min_length=1)] | None = Field(
-        default=None, description="where latency and bandwidth come from; `assumed: ...` if guessed"
-    )
+
+    @model_validator(mode="after")
+    def _memory_has_no_latency(self) -> Self:
+        given = [key for key in _ASSUMED["zram"] if getattr(self, key) is not None]
+        if self.device == "zram" and given:
+            raise ValueError(
+                f"zram is memory, the CPU compresses: it has no {given[0]}; take it out, and set "
+                "prices.swap_read and prices.swap_write"
+            )
+        return self
 
 
 def _size_alone(value: object) -> object:
@@ -74,7 +73,7 @@ def resolve_swap(host: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_swap(host: Mapping[str, Any], document: Document) -> None:
-    """Refuse what is not simulated beside swap, and what says nothing without it."""
+    """Refuse what is not simulated beside swap."""
     if host["swap"] == 0:
         return
     if host["thp"] != "never" or host["thp_sizes"]:

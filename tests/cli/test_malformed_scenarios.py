@@ -202,6 +202,10 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         host("swap: 1 GiB\n  thp: madvise"),
         "swapping out huge pages is not",
     ),
+    "zram with a latency": (
+        host("swap: {size: 1 GiB, device: zram, latency: 1 us}"),
+        "zram is memory, the CPU compresses: it has no latency",
+    ),
     "swap on tape": (host("swap: {size: 1 GiB, device: tape}"), "'nvme', 'ssd', 'disk' or 'zram'"),
     "a stack of half a page": (host("kernel_stack: 6 KiB"), "is not whole pages"),
     "an unknown overcommit": (host("overcommit: {mode: 3}"), "host.overcommit.mode: the number 3"),
