@@ -30,6 +30,7 @@ from sim.machine.layout import (
     TABLE_MASK,
 )
 from sim.machine.layout.fields import Access, Exec, Mapping
+from sim.machine.lru import lru_add_drain
 from sim.machine.slab import objects_bytes
 from sim.machine.spec import HostSpec
 from sim.machine.tables import find_table
@@ -130,6 +131,7 @@ class _Toucher:
         self._group = self.machine.new_group(max_pages=limit_pages)
         m = self.machine.arrays
         earlier_bytes = objects_bytes(m, int(m.tasks[self._task].space))
+        lru_add_drain(m, 0)  # so does the program, with MADV_COLD
         move_process(m, self._task, self._group, earlier_bytes)
         self._pages: dict[int, int] = {}
         self._before = self._totals()
