@@ -1,18 +1,17 @@
 """The areas of an address space in order of address: found, and gaps found, in logarithmic time.
 
-They are a list (`next`, `prev`) and a treap (Seidel and Aragon 1996): a binary search tree by
-address in which nobody lies above one of a higher priority, a hash of its slot.  Each also knows
-the widest gap right below any area of its subtree, as Linux did before 6.1 (`rb_subtree_gap`).
+They are a list (`next`, `prev`) and a balanced tree (`sim.machine.treap`).  Each also knows the
+widest gap right below any area of its subtree, as Linux did before 6.1 (`rb_subtree_gap`).
 """
 
 from sim.base.jit import compiled
 from sim.machine.layout import A_GROWSDOWN, NONE, Arrays
+from sim.machine.treap import link_leaf, renew_up, unlink_row
 
 STACK_GAP_PAGES = 256
 """`stack_guard_gap`: nothing may be mapped this close below a stack."""
 MMAP_MIN_VPN = 16
 """`vm.mmap_min_addr`: 64 KiB."""
-_MASK = 0xFFFFFFFF
 
 
 @compiled
@@ -28,14 +27,6 @@ def find_area(m: Arrays, space: int, vpn: int) -> int:
         else:
             area = int(a.right)
     return found
-
-
-@compiled
-def priority(slot: int) -> int:
-    """Return a number that depends on all bits of the slot's."""
-    mixed = slot * 2654435761 & _MASK
-    mixed = (mixed ^ (mixed >> 16)) * 73244475 & _MASK
-    return mixed ^ (mixed >> 16)
 
 
 @compiled
@@ -60,7 +51,7 @@ def gap_below(m: Arrays, area: int) -> int:
 
 @compiled
 def widest_gap(m: Arrays, area: int) -> int:
-    """Return the widest gap below an area of the subtree; those below the children are right."""
+    """Return the widest gap below an area of the subtree; those of the children are right."""
     a = m.areas[area]
     gap = gap_below(m, area)
     if a.left != NONE:
@@ -71,52 +62,16 @@ def widest_gap(m: Arrays, area: int) -> int:
 
 
 @compiled
-def gap_changed(m: Arrays, area: int) -> None:
-    """Have an area, and those above it in the tree, know their widest gap again."""
-    while area != NONE:
-        m.areas[area].gap = widest_gap(m, area)
-        area = int(m.areas[area].above)
+def renew_gap(m: Arrays, area: int) -> None:
+    """Have an area know the widest gap of its subtree again."""
+    m.areas[area].gap = widest_gap(m, area)
 
 
 @compiled
 def resized(m: Arrays, area: int) -> None:
     """Take note that an area begins or ends elsewhere now."""
-    gap_changed(m, area)
-    gap_changed(m, int(m.areas[area].next))
-
-
-@compiled
-def put_below(m: Arrays, above: int, old: int, new: int) -> None:
-    """Let `new`, which may be NONE, take the place of `old` below `above`, or as the root."""
-    if above == NONE:
-        m.spaces[int(m.areas[old].space)].root = new
-    elif m.areas[above].left == old:
-        m.areas[above].left = new
-    else:
-        m.areas[above].right = new
-    if new != NONE:
-        m.areas[new].above = above
-
-
-@compiled
-def rotate(m: Arrays, area: int) -> None:
-    """Let an area and the one above it change places, order kept."""
-    a = m.areas[area]
-    above = int(a.above)
-    b = m.areas[above]
-    put_below(m, int(b.above), above, area)
-    if b.left == area:
-        middle = int(a.right)
-        b.left = middle
-        a.right = above
-    else:
-        middle = int(a.left)
-        b.right = middle
-        a.left = above
-    if middle != NONE:
-        m.areas[middle].above = above
-    b.above = area
-    b.gap = widest_gap(m, above)
+    renew_up(m, m.areas, area, renew_gap)
+    renew_up(m, m.areas, int(m.areas[area].next), renew_gap)
 
 
 @compiled
@@ -124,8 +79,6 @@ def link_area(m: Arrays, slot: int) -> None:
     """Put an area, whose space and range are set, into the list and the tree."""
     a = m.areas[slot]
     s = m.spaces[int(a.space)]
-    a.left = NONE
-    a.right = NONE
     before = NONE
     after = NONE
     above = NONE
@@ -148,16 +101,8 @@ def link_area(m: Arrays, slot: int) -> None:
         s.last = slot
     else:
         m.areas[after].prev = slot
-    a.above = above
-    if above == NONE:
-        s.root = slot
-    elif above == before:
-        m.areas[above].right = slot
-    else:
-        m.areas[above].left = slot
-    while a.above != NONE and priority(int(a.above)) < priority(slot):
-        rotate(m, slot)
-    resized(m, slot)
+    link_leaf(m, m.areas, s, slot, above, above == after, renew_gap)
+    renew_up(m, m.areas, after, renew_gap)
 
 
 @compiled
@@ -165,12 +110,6 @@ def unlink_area(m: Arrays, slot: int) -> None:
     """Take an area off the list and out of the tree."""
     a = m.areas[slot]
     s = m.spaces[int(a.space)]
-    while a.left != NONE or a.right != NONE:
-        rises = int(a.left)
-        if rises == NONE or (a.right != NONE and priority(int(a.right)) > priority(rises)):
-            rises = int(a.right)
-        rotate(m, rises)
-    put_below(m, int(a.above), slot, NONE)
     before = int(a.prev)
     after = int(a.next)
     if before == NONE:
@@ -181,8 +120,8 @@ def unlink_area(m: Arrays, slot: int) -> None:
         s.last = before
     else:
         m.areas[after].prev = before
-    gap_changed(m, int(a.above))
-    gap_changed(m, after)
+    unlink_row(m, m.areas, s, slot, renew_gap)
+    renew_up(m, m.areas, after, renew_gap)
 
 
 @compiled

@@ -158,7 +158,7 @@ class Machine:
     def _set_up_cpus(self, leaves: int) -> None:
         m = self.arrays
         m.cpus.task = m.cpus.last = m.cpus.idle_from_ns = NONE
-        m.queues.head = m.queues.tail = NONE
+        m.queues.head = m.queues.tail = m.queues.root = NONE
         m.sched[0].leaves = leaves
         m.turns[:] = FOREVER
         root = 2 * FREE * leaves

@@ -43,6 +43,10 @@ ENTITY = np.dtype(
             "deadline",
             "lag",  # when it blocked
             "request",  # its deadline when it was picked
+            "left",  # eevdf: in the tree of those that wait (`sim.machine.treap`)
+            "right",
+            "above",
+            "min_vruntime",  # eevdf: the least of its subtree
         )
     ]
 )
@@ -62,6 +66,7 @@ QUEUE = np.dtype(
             "load",  # eevdf: weights of all that are runnable, the one that runs included
             "vruntime",  # eevdf: what theirs are counted from
             "weighted",  # eevdf: sum of each one's beyond that, times its weight
+            "root",  # eevdf: of the tree of those that wait
         )
     ]
 )

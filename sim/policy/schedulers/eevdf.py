@@ -18,14 +18,18 @@ moves to an idle CPU         keeps its lag
 ===========================  ===========================================================
 
 Left out: `DELAY_DEQUEUE`, slices of a task's own, groups.  Only an idle CPU balances: it
-takes over who has waited longest in the longest queue.  To choose is linear in how many wait in a
-queue (Linux keeps a tree), to balance in CPUs.
+takes over who has waited longest in the longest queue.
+
+Those that wait are in a tree by deadline, equals as they came, in which each knows the least
+virtual time of its subtree, as in Linux (`__pick_eevdf`): to choose is logarithmic in how many wait
+in a queue.  To balance is linear in CPUs.
 """
 
 from typing import Final
 
 from sim.base.jit import compiled
 from sim.machine.layout import NICE_0_WEIGHT, NONE, Arrays
+from sim.machine.treap import link_leaf, unlink_row
 
 QUEUE_PER_CPU: Final = True
 
@@ -50,9 +54,7 @@ def avg_vruntime(m: Arrays, queue: int) -> int:
 @compiled
 def is_eligible(m: Arrays, queue: int, task: int) -> bool:
     """Whether a task has had no more than its share (`entity_eligible`)."""
-    q = m.queues[queue]
-    e = m.entities[task]
-    return bool((e.vruntime - q.vruntime) * q.load <= q.weighted)
+    return bool(m.entities[task].vruntime <= avg_vruntime(m, queue))
 
 
 @compiled
@@ -77,13 +79,53 @@ def update_running(m: Arrays, queue: int) -> None:
 
 
 @compiled
+def renew_least(m: Arrays, task: int) -> None:
+    """Have a task that waits know the least virtual time of its subtree (`min_vruntime_update`)."""
+    e = m.entities[task]
+    e.min_vruntime = e.vruntime
+    if e.left != NONE:
+        e.min_vruntime = min(e.min_vruntime, m.entities[int(e.left)].min_vruntime)
+    if e.right != NONE:
+        e.min_vruntime = min(e.min_vruntime, m.entities[int(e.right)].min_vruntime)
+
+
+@compiled
+def begin_to_wait(m: Arrays, queue: int, task: int) -> None:
+    """Put a task into the tree, behind those whose deadline is not later (`__enqueue_entity`)."""
+    e = m.entities[task]
+    q = m.queues[queue]
+    above = NONE
+    left = False
+    below = int(q.root)
+    while below != NONE:
+        above = below
+        left = bool(e.deadline < m.entities[above].deadline)
+        below = int(m.entities[above].left) if left else int(m.entities[above].right)
+    link_leaf(m, m.entities, q, task, above, left, renew_least)
+
+
+@compiled
+def end_to_wait(m: Arrays, queue: int, task: int) -> None:
+    """Take a task out of the tree (`__dequeue_entity`)."""
+    unlink_row(m, m.entities, m.queues[queue], task, renew_least)
+
+
+@compiled
 def enqueue_task(m: Arrays, queue: int, task: int, why: int) -> int:
     """Account for a task that ran here, or place one that comes (`place_entity`)."""
-    e = m.entities[task]
-    if e.load > 0:
+    if m.entities[task].load > 0:
         update_curr(m, queue, task)
-        return 0
+    else:
+        place_entity(m, queue, task)
+    begin_to_wait(m, queue, task)
+    return 0
+
+
+@compiled
+def place_entity(m: Arrays, queue: int, task: int) -> None:
+    """Give a task that comes its virtual time and its deadline, and add it to the sums."""
     update_running(m, queue)
+    e = m.entities[task]
     q = m.queues[queue]
     e.load = e.weight
     e.used_ns = m.tasks[task].cpu_ns
@@ -93,7 +135,6 @@ def enqueue_task(m: Arrays, queue: int, task: int, why: int) -> int:
     e.deadline = e.vruntime + (request // 2 if e.used_ns == 0 else request)
     q.load += e.load
     q.weighted += (e.vruntime - q.vruntime) * e.load
-    return 0
 
 
 @compiled
@@ -101,6 +142,8 @@ def dequeue_task(m: Arrays, queue: int, task: int) -> int:
     """Take a task out of the sums, and keep its lag (`update_entity_lag`)."""
     e = m.entities[task]
     q = m.queues[queue]
+    if e.queue == queue:
+        end_to_wait(m, queue, task)
     update_running(m, queue)
     update_curr(m, queue, task)
     longest_ns = max(2 * int(m.sched[0].quantum_ns), int(m.clock[0].tick_ns))
@@ -115,21 +158,24 @@ def dequeue_task(m: Arrays, queue: int, task: int) -> int:
 @compiled
 def earliest(m: Arrays, queue: int) -> int:
     """Return who has the earliest deadline of those that wait and are eligible, or NONE."""
-    best = NONE
-    task = int(m.queues[queue].head)
+    now = avg_vruntime(m, queue)
+    task = int(m.queues[queue].root)
     while task != NONE:
-        sooner = best == NONE or m.entities[task].deadline < m.entities[best].deadline
-        if sooner and is_eligible(m, queue, task):
-            best = task
-        task = int(m.entities[task].next)
-    return best
+        e = m.entities[task]
+        if e.left != NONE and m.entities[int(e.left)].min_vruntime <= now:
+            task = int(e.left)
+        elif e.vruntime <= now:
+            break
+        else:
+            task = int(e.right)
+    return task
 
 
 @compiled
 def pick(m: Arrays, queue: int) -> int:
     """Return who runs next (`pick_eevdf`): of those in a queue somebody is always eligible."""
-    avg_vruntime(m, queue)
     best = earliest(m, queue)
+    end_to_wait(m, queue, best)
     m.entities[best].request = m.entities[best].deadline
     return best
 
