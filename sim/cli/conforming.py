@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sim.base.errors import ScenarioError
@@ -15,13 +14,6 @@ if TYPE_CHECKING:
 
     from sim.script.grammar import Operation
     from sim.script.record import OpRecord
-
-
-def _in_group(pages: int, release: str, script: Sequence[Operation]) -> list[OpRecord]:
-    """Predict a script whose processes are in a control group of so many pages."""
-    from sim.script.group import predict_in_group
-
-    return predict_in_group(script, pages, kernel=release).records
 
 
 def conform_scripts(
@@ -43,13 +35,15 @@ def conform_scripts(
 ) -> int:
     """Predict scripts at the prices of `costs`, compare if asked, and return the exit status."""
     from sim.cli.effort import plain_if_small
+    from sim.host.compare import EQUAL, IN_GROUP
     from sim.host.conditions import file_folder, free_huge_pages, read_ahead_pages
     from sim.host.conform import predicted_release, run_conform
     from sim.script.grammar import HUGETLB_VERBS
-    from sim.script.random import ALL_VERBS, CONTRACT_VERBS
+    from sim.script.random import ALL_VERBS, CONTRACT_VERBS, GROUP_VERBS
 
-    if group is not None and (spawn or random is not None or folio or hugetlb is not None):
-        raise ScenarioError("takes scripts alone, and no folios and huge pages", key="--group")
+    if group is not None and (spawn or folio or hugetlb is not None):
+        message = "knows no folios and huge pages; leave out --spawn, --folio and --hugetlb"
+        raise ScenarioError(message, key="--group")
     group_pages = None if group is None else asked_pages(group)
     prices = host_prices(costs) if time or costs is not None else None
     if spawn:
@@ -61,7 +55,7 @@ def conform_scripts(
         as_kernel = asked_release(as_kernel)
     folios = [_folio_pages(size) for size in folio]
     release = predicted_release(as_kernel, kernel)
-    verbs = ALL_VERBS if all_verbs else CONTRACT_VERBS
+    verbs = ALL_VERBS if all_verbs else CONTRACT_VERBS if group is None else GROUP_VERBS
     if hugetlb is not None:
         verbs |= HUGETLB_VERBS
     if kernel:
@@ -70,6 +64,11 @@ def conform_scripts(
     ahead = None if folder is None else read_ahead_pages(folder)
 
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
+        if group_pages is not None:
+            from sim.script.group import predict_in_group
+
+            ran = predict_in_group(script, group_pages, kernel=release, read_ahead_pages=ahead)
+            return ran.records
         from sim.script.predict import predict
 
         return predict(
@@ -88,7 +87,7 @@ def conform_scripts(
 
     return run_conform(
         scripts,
-        predictor=predictor if group_pages is None else partial(_in_group, group_pages, release),
+        predictor=predictor,
         prepare=plain_if_small,
         kernel=kernel,
         random=random,
@@ -101,6 +100,7 @@ def conform_scripts(
         as_json=as_json,
         large=large,
         group_pages=group_pages,
+        band=EQUAL if group is None else IN_GROUP,
     )
 
 

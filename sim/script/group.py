@@ -7,13 +7,13 @@ CPU has in stock for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import KernelPanicError, ScenarioError
 from sim.kernel import ops
 from sim.kernel.reclaim.memcg import NO_ROOM, ROOM, count_tries, make_room
-from sim.machine.groups import count_event, move_process
+from sim.machine.groups import count_event, move_process, secure_charge
 from sim.machine.layout import (
     A_ACCOUNT,
     A_NORESERVE,
@@ -49,7 +49,7 @@ from sim.script.driver_memory import (
 from sim.script.grammar import FIRST_PROCESS, HUGETLB_VERBS, Verb
 from sim.script.operation import at_once, each_page
 from sim.script.predict import roomy_host
-from sim.script.record import GONE, KILLED, OpRecord
+from sim.script.record import GONE, KILLED, GroupRun
 from sim.script.run import Scripted, births
 
 if TYPE_CHECKING:
@@ -80,22 +80,6 @@ FREEING: Final = frozenset(
     }
 )
 """What gives memory back; see `OpRecord.usage_sure`."""
-
-
-@dataclass(slots=True)
-class GroupRun:
-    """What a script did in a control group: as `sim.host.kernel.InGroup`, predicted.
-
-    `scores` are badness in pages of those who could be killed, by name, for each kill; `events`
-    those of `memory.events`, by name.
-    """
-
-    records: list[OpRecord] = field(default_factory=list)
-    kernel_pages: list[int] = field(default_factory=list)
-    scores: list[dict[str, int]] = field(default_factory=list)
-    events: dict[str, int] = field(default_factory=dict)
-    failcnt: int = 0
-    peak_pages: int = 0
 
 
 def predict_in_group(
@@ -196,6 +180,21 @@ class _Grouped(Scripted):
         process.cpu = 0
         self._stack_of[process.row] = 0
         return process
+
+    def _do(self, process: ScriptedProcess, op: ops.Op[ops.F], fields: ops.F) -> Work:
+        """Have a process carry out a kernel operation; one more page is held for a new area.
+
+        Linux 6.18 takes it while the call lasts (mmap, mprotect, mlock, brk), so an empty stock is
+        filled then; seen at every size, and not where an area grows.
+        """
+        m = self.machine.arrays
+        space = self.space(process)
+        had = int(m.spaces[space].n_areas)
+        ended = yield from super()._do(process, op, fields)
+        stays = self._group != ROOT and self.space(process) == space
+        if stays and m.spaces[space].n_areas > had and not fields.get("populate"):
+            secure_charge(m, process.cpu, process.row, 1)
+        return ended
 
     # -- the driver's own memory --------------------------------------------------------------
 

@@ -84,6 +84,16 @@ HUGETLB_WEIGHTS: Final = {Verb.MAPHUGETLB: 8, Verb.MAPSHHUGETLB: 5}
 CONTRACT_VERBS: Final = frozenset(tuple(WEIGHTS)[:14])
 """The verbs of the first set; `verbs` may keep to them."""
 ALL_VERBS: Final = frozenset(WEIGHTS)
+GROUP_VERBS: Final = frozenset(
+    {
+        *(Verb.MAP, Verb.SHMAP, Verb.MAPFILE, Verb.MAPSHFILE),
+        *(Verb.READ, Verb.WRITE, Verb.POPULATEREAD, Verb.POPULATEWRITE),
+        *(Verb.FORK, Verb.VFORK, Verb.EXEC),
+        *(Verb.FILEREAD, Verb.FILEWRITE, Verb.FSYNC, Verb.SYNC, Verb.WILLNEED),
+        *(Verb.RANDOM, Verb.SEQUENTIAL, Verb.NORMAL),
+    }
+)
+"""In a control group: verbs that free nothing, but for exec where no memory is borrowed."""
 SEGV_PERCENT: Final = 2
 """How many of a hundred accesses may go where they must not."""
 ANYWHERE_PERCENT: Final = 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.script.grammar import TOUCHING_VERBS, Operation
@@ -150,6 +150,22 @@ class OpRecord:
                 for f in self.figures
             ],
         }
+
+
+@dataclass(slots=True)
+class GroupRun:
+    """What a script did in a control group: as `sim.host.kernel.InGroup`, predicted.
+
+    `scores` are badness in pages of those who could be killed, by name, for each kill; `events`
+    those of `memory.events`, by name.
+    """
+
+    records: list[OpRecord] = field(default_factory=list)
+    kernel_pages: list[int] = field(default_factory=list)
+    scores: list[dict[str, int]] = field(default_factory=list)
+    events: dict[str, int] = field(default_factory=dict)
+    failcnt: int = 0
+    peak_pages: int = 0
 
 
 def format_records(records: Iterable[OpRecord]) -> str:

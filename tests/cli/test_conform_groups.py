@@ -3,20 +3,25 @@
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from sim.base.errors import ScenarioError
+from sim.host import conform as memory
 from sim.host.claims import command
+from sim.host.claims.charging import PLENTY
 from sim.host.claims.claim import Case, Claim
 from sim.host.claims.command import CLAIMS, list_claims, run_claims
+from sim.host.compare import EQUAL, IN_GROUP, Band
 from sim.host.filepage import conform
-from sim.host.filepage.compare import CLOSE_PAGES, Compared, holds
 from sim.host.filepage.conform import run_filepage_conform
 from sim.script.fewest import fewest
 from sim.script.filepage.grammar import parse_page_script
-from sim.script.filepage.predict import PageReads
 from sim.script.filepage.random import random_page_script
+from sim.script.group import predict_in_group
+from sim.script.random import GROUP_VERBS
+from sim.script.validity import parse_script
 
 SCRIPT = "file A 700  # pages\nread A 0 700\nmap\nbackwards A 0 300\n"
 
@@ -109,16 +114,90 @@ def test_random_scripts_need_a_seed():
 
 
 def test_nine_of_ten_must_be_exact_and_the_others_close():
-    exact = Compared("", 1, PageReads([], {}, 0, []))
-    near, far = (replace(exact, different=n) for n in (CLOSE_PAGES, CLOSE_PAGES + 1))
-    assert holds([exact] * 18 + [near] * 2)
-    assert not holds([exact] * 17 + [near] * 3)
-    assert not holds([exact] * 19 + [far])
+    band = Band(exact=0.9, close=2)
+    assert band.holds([0] * 18 + [2] * 2)
+    assert not band.holds([0] * 17 + [2] * 3)
+    assert not band.holds([0] * 19 + [3])
+    assert band.holds([0, 1])
+    assert not EQUAL.holds([0] * 99 + [1])
+
+
+# -- random scripts of memory operations in a group -----------------------------------------------
+
+
+class Kernel:
+    """In place of the kernel: as predicted, but that `wrong` says how often usage goes astray."""
+
+    def __init__(self, wrong):
+        self.wrong = wrong
+        self.asked = -1
+        self.script = None
+
+    def run_in_group(self, script, limit_pages):
+        if script != self.script:
+            self.script, self.asked = script, self.asked + 1
+        records = predict_in_group(script, limit_pages).records
+        figures = self.wrong.get(self.asked, self.wrong.get("all", 0))
+        return SimpleNamespace(
+            records=[
+                replace(record, usage=record.usage + 64 * min(figures, number))
+                for number, record in enumerate(records)
+            ]
+        )
+
+
+def random_in_group(monkeypatch, wrong, *, kernel=True, count=10, limit=PLENTY):
+    fake = Kernel(wrong)
+    monkeypatch.setattr(memory, "cannot_run", lambda: None)
+    monkeypatch.setattr(memory, "no_group", lambda: "")
+    monkeypatch.setattr(memory, "host_conditions", lambda _folios: [])
+    monkeypatch.setattr(memory, "KernelRunner", lambda: fake)
+    out, err = io.StringIO(), io.StringIO()
+    status = memory.run_conform(
+        [],
+        predictor=lambda script: predict_in_group(script, limit).records,
+        kernel=kernel,
+        random=count,
+        seed=5,
+        verbs=GROUP_VERBS,
+        group_pages=limit,
+        band=IN_GROUP,
+        out=out,
+        err=err,
+    )
+    return status, out.getvalue(), err.getvalue()
+
+
+def test_random_scripts_in_a_group_may_miss_a_figure_in_one_of_ten(monkeypatch):
+    status, out, err = random_in_group(monkeypatch, {3: 1})
+    assert status == 0
+    assert out.endswith("checked, 9 of 10 without a difference, at most 1 in the others\n")
+    assert "script 3 of seed 5: 1 differences\n" in err
+    assert random_in_group(monkeypatch, {})[1].endswith("checked, no difference\n")
+    status, out, _ = random_in_group(monkeypatch, {3: 1, 4: 1})
+    assert status == 1
+    assert "8 of 10 without a difference" in out
+
+
+def test_the_first_far_off_is_shrunk_and_can_be_repeated_in_its_group(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(memory, "shrink", lambda script, fails: script[:4] if fails(script) else [])
+    status, out, err = random_in_group(monkeypatch, {"all": 2})
+    assert status == 1
+    assert "repeat it with: cowpool conform conform-5-0.txt --group 4194304K --kernel\n" in out
+    assert "script 0 of seed 5 differs" in err
+    assert len(parse_script((tmp_path / "conform-5-0.txt").read_text())) == 4
+
+
+def test_what_a_full_group_does_to_dirty_pages_is_unchecked_and_said(monkeypatch):
+    status, out, err = random_in_group(monkeypatch, {}, limit=64)
+    assert status == 3
+    assert "unchecked: the group is full: " in err
+    assert "scripts unchecked" in out
+    assert random_in_group(monkeypatch, {}, kernel=False, limit=64)[0] == 0
 
 
 # -- claims ---------------------------------------------------------------------------------------
-
-
 def claim(*cases, why_not=""):
     return Claim(
         "mine", "what it says", "equal", 2, lambda: why_not, lambda _n, _seed, _ask: iter(cases)

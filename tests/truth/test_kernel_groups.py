@@ -5,6 +5,7 @@ In a control group (version 1) of the test's own, which is removed again.  What 
 """
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from support.samples import sample
@@ -27,7 +28,8 @@ from sim.host.claims.claim import Claim
 from sim.host.kernel import KernelRunner
 from sim.script import group as predicting
 from sim.script.grammar import FIRST_PROCESS, Verb
-from sim.script.group import GroupRun, predict_in_group
+from sim.script.group import predict_in_group
+from sim.script.record import GroupRun
 from sim.script.validity import parse_script
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
@@ -135,6 +137,33 @@ def test_a_file_without_buffer_heads_would_be_noticed(
     bare = replace(script[0], verb=Verb.SHMAP)  # as many pages and nodes, which no disk has
     without = charges(scripts.predicted([bare, script[1]]))
     assert abs(mine[-1][1] - real[-1][1]) <= 1 < real[-1][1] - without[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("P map A 16", 64),
+        ("P protect Z 0 1 r", 64),
+        ("P lock Z 0 3", 64),
+        ("P map B 16 behind Z", 0),
+        ("P read Z 0 1", 0),
+    ],
+)
+def test_a_new_area_takes_a_page_for_the_time_of_the_call(
+    kernel: KernelRunner, line: str, more: int
+) -> None:
+    """So an empty stock is filled, and one with a page in it is not."""
+    for pages, grown in ((59, 0), (60, more)):
+        script = parse_script(f"P map Z 200\nP write Z 0 {pages}\n{line}\n")
+        mine = predict_in_group(script, PLENTY)
+        assert [record.usage for record in mine.records] == [64, 64, 64 + grown]
+        told = charges(mine)
+        real = charging.run_until(script, PLENTY, partial(is_charged, told))
+        assert charges(real) == told
+
+
+def is_charged(told: list[tuple[int | None, int]], real: GroupRun) -> bool:
+    return charges(real) == told
 
 
 def test_what_cannot_be_followed_is_refused_with_its_reason() -> None:

@@ -53,3 +53,10 @@ def test_lines_begin_as_without_a_kernel_and_mark_what_differs():
     assert lines[0].endswith("! minflt=5  <- minflt")
     assert lines[1].endswith("! rss=5 anon=4 pdirty=4 sdirty=0 swap=0 thp=0  <- rss")
     assert all(" | " in line for line in Comparison(RECORD, RECORD).lines())
+
+
+def test_a_page_that_is_missed_once_is_one_difference():
+    ours = [replace(RECORD, usage=usage) for usage in (64, 64, 128, 192)]
+    theirs = [replace(RECORD, usage=usage) for usage in (64, 63, 127, 192)]
+    found = [comparison.differences for comparison in compare(ours, theirs)]
+    assert found == [[], ["usage"], [], ["usage"]]

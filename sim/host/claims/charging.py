@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sim.host.kernel import InGroup
-    from sim.script.group import GroupRun
+    from sim.script.record import GroupRun
 
 TRIES: Final = 10
 """Runs until a figure that depends on the stock of a CPU must be as predicted.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sim.base.units import PAGE_BYTES
 from sim.host.claims.claim import Case, Claim
 from sim.host.conditions import cannot_run, file_folder
-from sim.host.filepage.compare import CLOSE_PAGES, compare, holds
+from sim.host.filepage.compare import BAND, compare
 from sim.host.filepage.real import FileReader, why_not
 from sim.host.groups import group_pages, new_group
 from sim.host.kernel import HostError, compiled_program
@@ -73,12 +73,13 @@ def _random(cases: int, seed: int, ask: bool) -> Iterator[Case]:
             found = compare(reader, f"script {index}", script, limit)
             results.append(found)
             mine, real = found.resident
-            held = found.different <= CLOSE_PAGES
+            held = found.different <= BAND.close
             answer = f"{real}, {found.different} pages elsewhere" if ask else ""
             yield Case(f"script {index}, limit {limit}: resident", str(mine), answer, held)
     if ask:
         exact = sum(found.different == 0 for found in results)
-        yield Case("scripts that are exact", "nine of ten", f"{exact} of {cases}", holds(results))
+        held = BAND.holds([found.different for found in results])
+        yield Case("scripts that are exact", "nine of ten", f"{exact} of {cases}", held)
 
 
 def writer_predicted(limit: int) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sim.host.compare import Band
 from sim.host.conditions import file_folder, read_ahead_pages
 from sim.script.filepage.predict import read_pages
 
@@ -25,9 +26,8 @@ TRIES: Final = 5
 Every two seconds the kernel flushes the statistics that it reclaims by: a run in which it did
 differs from the next one.
 """
-CLOSE_PAGES: Final = 2
-EXACT_SHARE: Final = 0.9
-"""What is claimed of random scripts: so many are exact, and all are close."""
+BAND: Final = Band(exact=0.9, close=2)
+"""What is claimed of random scripts, in pages."""
 MOST_AHEAD: Final = 2048
 """Pages that are read ahead where the kernel does not say: 8 MiB, as virtual disks have it."""
 
@@ -139,10 +139,3 @@ def compare(
         if different == 0:
             break
     return best
-
-
-def holds(found: Sequence[Compared]) -> bool:
-    """Whether random scripts are as is claimed: few are not exact (one may be), none is far off."""
-    inexact = sum(script.different > 0 for script in found)
-    most = max(1, round((1 - EXACT_SHARE) * len(found)))
-    return inexact <= most and all(script.different <= CLOSE_PAGES for script in found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from sim.base.files import write_file
 from sim.base.units import PAGE_BYTES
 from sim.host.conditions import group_conditions
-from sim.host.filepage.compare import CLOSE_PAGES, compare, holds, ranges
+from sim.host.filepage.compare import BAND, compare, ranges
 from sim.host.filepage.real import FileReader, why_not
 from sim.host.kernel import HostError
 from sim.host.session import (
@@ -110,18 +110,18 @@ class _Session(Session):
             results.append(found)
             self._write(f"{found.line()}\n")
             self._keep(found.name, **found.to_json())
-            if found.different > CLOSE_PAGES and far is None:
+            if found.different > BAND.close and far is None:
                 far = index, script, limit
         if not self._usable:
             self._write(f"{count} scripts of seed {seed}: predicted, unchecked\n")
             return UNCHECKED if self._asked else DONE
         exact = sum(found.different == 0 for found in results)
-        close = sum(0 < found.different <= CLOSE_PAGES for found in results)
-        told = f"{count} scripts of seed {seed}: {exact} exact, {close} within {CLOSE_PAGES} pages"
+        close = sum(0 < found.different <= BAND.close for found in results)
+        told = f"{count} scripts of seed {seed}: {exact} exact, {close} within {BAND.close} pages"
         self._write(f"{told}, {count - exact - close} not\n")
         if far is not None:
             self._report_failure(*far, seed)
-        return DONE if holds(results) else DIFFERENT
+        return DONE if BAND.holds([found.different for found in results]) else DIFFERENT
 
     def _compare(self, name: str, script: PageScript, limit_pages: int) -> Compared:
         with ExitStack() as stack:
@@ -139,7 +139,7 @@ class _Session(Session):
 
         def fails(lines: list[Line]) -> bool:
             shorter = PageScript(script.files, tuple(lines))
-            return self._compare("", shorter, limit).different > CLOSE_PAGES
+            return self._compare("", shorter, limit).different > BAND.close
 
         lines = fewest(list(script.lines), fails, SHRINKING_RUNS)
         path = Path(f"filepage-{seed}-{index}.txt")
