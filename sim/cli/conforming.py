@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sim.base.errors import ScenarioError
-from sim.cli.conforming_groups import asked_pages
+from sim.cli.conforming_groups import pages_for_scripts, predict_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +42,8 @@ def conform_scripts(
     from sim.script.grammar import HUGETLB_VERBS
     from sim.script.random import ALL_VERBS, CONTRACT_VERBS, GROUP_VERBS
 
-    if group is not None and (spawn or folio or hugetlb is not None):
-        message = "knows no folios and huge pages; leave out --spawn, --folio and --hugetlb"
-        raise ScenarioError(message, key="--group")
-    group_pages = None if group is None else asked_pages(group)
+    without_group = spawn or bool(folio) or hugetlb is not None
+    group_pages = None if group is None else pages_for_scripts(group, without_group)
     prices = host_prices(costs) if time or costs is not None else None
     if spawn:
         if scripts or random is not None:
@@ -65,10 +64,7 @@ def conform_scripts(
 
     def predictor(script: Sequence[Operation]) -> list[OpRecord]:
         if group_pages is not None:
-            from sim.script.group import predict_in_group
-
-            ran = predict_in_group(script, group_pages, kernel=release, read_ahead_pages=ahead)
-            return ran.records
+            return predict_in(group_pages, script, release, ahead)
         from sim.script.predict import predict
 
         return predict(
@@ -80,11 +76,6 @@ def conform_scripts(
             hugetlb_pages=hugetlb,
         )
 
-    def possible_here(script: list[Operation]) -> list[Operation]:
-        from sim.script.predict import possible
-
-        return possible(script, hugetlb_pages=hugetlb or 0)
-
     return run_conform(
         scripts,
         predictor=predictor,
@@ -93,7 +84,7 @@ def conform_scripts(
         random=random,
         seed=seed,
         verbs=verbs,
-        possible=None if hugetlb is None else possible_here,
+        possible=None if hugetlb is None else partial(_possible, hugetlb),
         release=as_kernel,
         folios=folios,
         time=time,
@@ -102,6 +93,12 @@ def conform_scripts(
         group_pages=group_pages,
         band=EQUAL if group is None else IN_GROUP,
     )
+
+
+def _possible(hugetlb_pages: int, script: list[Operation]) -> list[Operation]:
+    from sim.script.predict import possible
+
+    return possible(script, hugetlb_pages=hugetlb_pages)
 
 
 def conform_malloc(

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sim.script.grammar import Operation
+    from sim.script.record import OpRecord
+
 
 def conform_filepage(
     scripts: Sequence[Path],
@@ -65,6 +68,26 @@ def conform_claims(
     if not names:
         return list_claims(as_json=as_json)
     return run_claims(names, kernel=kernel, cases=cases, seed=seed or 0, as_json=as_json)
+
+
+def pages_for_scripts(text: str, refused: bool) -> int:
+    """Return the size of the group for scripts of memory operations, in pages.
+
+    Raises `ScenarioError` if it is none, or where something else was asked for that is `refused`.
+    """
+    if refused:
+        message = "knows no folios and huge pages; leave out --spawn, --folio and --hugetlb"
+        raise ScenarioError(message, key="--group")
+    return asked_pages(text)
+
+
+def predict_in(
+    pages: int, script: Sequence[Operation], release: str, ahead: int | None
+) -> list[OpRecord]:
+    """Predict a script whose processes are in a control group of so many pages."""
+    from sim.script.group import predict_in_group
+
+    return predict_in_group(script, pages, kernel=release, read_ahead_pages=ahead).records
 
 
 def asked_pages(text: str) -> int:
