@@ -1,0 +1,218 @@
+"""Record search: the smallest of many sizes at which nearly all runs pass, whatever their law.
+
+Under common random numbers each replication has a *threshold*: the smallest size at which it
+passes.  Thresholds of n replications are independent and alike, so the largest of them bounds a
+share of all by an order statistic, without a word about their distribution: 299 bound 99 % of all
+at 95 % confidence (`sim.stats.tolerance.supported_content`).  To find the largest, most thresholds
+need not be known: replication r is run at the largest threshold so far; where it passes, it is no
+record and done with.  Only records are searched for, about ``log n`` of them.  However many sizes
+there are, that is one claim, not one a size, so no level is shared out among sizes.
+
+That a replication passes at all sizes above its threshold is taken for granted only until the end:
+then all replications run at the answer, and some at sizes above it.  One that fails there although
+it passed at a smaller size shows that more made it worse; then there is no smallest size, and no
+bound.
+"""
+
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+LARGEST_BLOCK: Final = 16
+"""Replications that are tried at a time: a fixed number, so that workers change nothing."""
+
+
+class Trial(NamedTuple):
+    """One run: a replication at a size, both numbered from 0; the last size is the easiest."""
+
+    replication: int
+    size: int
+
+
+Search = Generator[Sequence[Trial], Mapping[Trial, bool], "Found"]
+"""Asks for trials, is sent for each whether it passed, returns what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found; `passed` has every trial that was made.
+
+    `size` is None if not even the last one is enough.  `decided_by` are the replications seen to
+    fail one size below, or at the last; none if the first size is enough already.
+    """
+
+    size: int | None
+    decided_by: tuple[int, ...]
+    n_replications: int
+    passed: Mapping[Trial, bool]
+
+    @property
+    def failed_at_answer(self) -> list[Trial]:
+        """The trials that failed at the answer, or above it: more made it worse."""
+        if self.size is None:
+            return []
+        return sorted(t for t, ok in self.passed.items() if not ok and t.size >= self.size)
+
+    @property
+    def worse(self) -> list[tuple[Trial, Trial]]:
+        """A pair of trials for each replication that passed at a size and failed at a larger one.
+
+        Its smallest size that passed, and its largest that failed.
+        """
+        pairs = []
+        for replication in sorted({trial.replication for trial in self.passed}):
+            own = {t.size: ok for t, ok in self.passed.items() if t.replication == replication}
+            least = min((size for size, ok in own.items() if ok), default=None)
+            most = max((size for size, ok in own.items() if not ok), default=-1)
+            if least is not None and most > least:
+                pairs.append((Trial(replication, least), Trial(replication, most)))
+        return pairs
+
+    @property
+    def holds(self) -> bool:
+        """Whether `size` is an answer: all replications passed there, and none was worse above."""
+        return self.size is not None and not self.failed_at_answer and not self.worse
+
+
+def record_search(n_sizes: int, n_replications: int, n_probes: int = 0) -> Search:
+    """Return the search for the smallest size at which all replications pass.
+
+    Parameters
+    ----------
+    n_sizes
+        How many sizes there are, from the hardest, 0, to the easiest.
+    n_replications
+        How many replications; they are numbered from 0.
+    n_probes
+        So many trials of sizes above the answer are made besides, spread evenly over these.
+
+    >>> thresholds = [3, 7, 5, 7, 2]
+    >>> search, answers = record_search(256, 5), None
+    >>> try:
+    ...     while True:
+    ...         trials = search.send(answers)
+    ...         answers = {t: t.size >= thresholds[t.replication] for t in trials}
+    ... except StopIteration as end:
+    ...     found = end.value
+    >>> found.size, found.decided_by, found.holds
+    (7, (1,), True)
+    """
+    if n_sizes < 1 or n_replications < 1:
+        raise ValueError(f"needs a size and a replication, got {n_sizes} and {n_replications}")
+    passed: dict[Trial, bool] = {}
+    last, size = n_sizes - 1, 0
+    if (yield from _failing(passed, [0], last)):
+        return Found(None, (0,), n_replications, passed)
+    for block in _blocks(n_replications):
+        failing = yield from _failing(passed, block, size)
+        if failing:
+            above, decided_by = yield from _largest_threshold(passed, failing, size, last)
+            if above is None:
+                return Found(None, decided_by, n_replications, passed)
+            size = above
+    yield from _asked(passed, [Trial(r, size) for r in range(n_replications)])
+    yield from _asked(passed, _probes(size, last, n_replications, n_probes))
+    failed_below = [t.replication for t, ok in passed.items() if not ok and t.size == size - 1]
+    return Found(size, tuple(sorted(failed_below)), n_replications, passed)
+
+
+def threshold_search(n_sizes: int, start: int) -> Generator[int, bool, int | None]:
+    """Ask one replication for sizes, from `start` on, and return its threshold.
+
+    None if not even the last size is enough.  Steps double, then are halved.
+
+    >>> search = threshold_search(256, 100)
+    >>> size = next(search)
+    >>> try:
+    ...     while True:
+    ...         size = search.send(size >= 130)
+    ... except StopIteration as end:
+    ...     print(end.value)
+    130
+    """
+    step, low, high = 1, -1, n_sizes
+    ok = yield start
+    if ok:
+        high = start
+        while high > 0 and low < 0:
+            size = max(0, high - step)
+            if (yield size):
+                high, step = size, 2 * step
+            else:
+                low = size
+    else:
+        low = start
+        while low < n_sizes - 1 and high == n_sizes:
+            size = min(n_sizes - 1, low + step)
+            if (yield size):
+                high = size
+            else:
+                low, step = size, 2 * step
+    while high - low > 1 and high < n_sizes:
+        middle = (low + high) // 2
+        if (yield middle):
+            high = middle
+        else:
+            low = middle
+    return high if high < n_sizes else None
+
+
+def _largest_threshold(
+    passed: dict[Trial, bool], failing: Collection[int], low: int, last: int
+) -> Generator[Sequence[Trial], Mapping[Trial, bool], tuple[int | None, tuple[int, ...]]]:
+    """Return the largest threshold of replications that fail at `low`, and whose it is.
+
+    Steps double until all pass, then are halved; who passes on the way is out of the race.
+    Returns None, and who fails there, if that is the `last` size.
+    """
+    step, high = 1, last
+    while True:
+        high = min(low + step, last)
+        left = yield from _failing(passed, failing, high)
+        if not left:
+            break
+        if high == last:
+            return None, tuple(left)
+        failing, low, step = left, high, 2 * step
+    while high - low > 1:
+        middle = (low + high) // 2
+        left = yield from _failing(passed, failing, middle)
+        if left:
+            failing, low = left, middle
+        else:
+            high = middle
+    return high, tuple(failing)
+
+
+def _failing(
+    passed: dict[Trial, bool], replications: Collection[int], size: int
+) -> Generator[Sequence[Trial], Mapping[Trial, bool], list[int]]:
+    yield from _asked(passed, [Trial(r, size) for r in replications])
+    return [r for r in replications if not passed[Trial(r, size)]]
+
+
+def _asked(
+    passed: dict[Trial, bool], trials: Sequence[Trial]
+) -> Generator[Sequence[Trial], Mapping[Trial, bool], None]:
+    """Ask for those trials that were not made yet."""
+    new = [trial for trial in trials if trial not in passed]
+    if new:
+        answers = yield new
+        passed.update({trial: answers[trial] for trial in new})
+
+
+def _blocks(n_replications: int) -> Iterator[range]:
+    """Yield all replications in blocks that grow: early ones are often records."""
+    first, length = 0, 1
+    while first < n_replications:
+        yield range(first, min(first + length, n_replications))
+        first += length
+        length = min(max(first, 1), LARGEST_BLOCK)
+
+
+def _probes(size: int, last: int, n_replications: int, n_probes: int) -> list[Trial]:
+    """Return trials of sizes above `size`, spread evenly over these and over replications."""
+    if size == last:
+        return []
+    above = last - size
+    return [Trial(n % n_replications, size + 1 + (n * above) // n_probes) for n in range(n_probes)]

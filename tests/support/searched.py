@@ -1,0 +1,54 @@
+"""Truths that a record search is tried on, and the search carried out on them without runs."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sim.stats.record_search import Found, Trial, record_search, threshold_search
+
+N_SIZES = 256
+
+
+def searched(passes: Callable[[Trial], bool], n: int, n_probes: int = 0, n_sizes: int = N_SIZES):
+    """Return what the search finds where `passes` decides, and the trials that it made."""
+    search, answers, made = record_search(n_sizes, n, n_probes), None, []
+    try:
+        while True:
+            trials = search.send(answers)
+            made += trials
+            answers = {trial: passes(trial) for trial in trials}
+    except StopIteration as end:
+        found: Found = end.value
+        return found, made
+
+
+def threshold_found(passes: Callable[[int], bool], n_sizes: int, start: int):
+    """Return the threshold that is found from `start` on, and the sizes that were asked."""
+    search, asked = threshold_search(n_sizes, start), []
+    try:
+        size = next(search)
+        while True:
+            asked.append(size)
+            size = search.send(passes(size))
+    except StopIteration as end:
+        return end.value, asked
+
+
+def at_least(thresholds: np.ndarray) -> Callable[[Trial], bool]:
+    """Return that a replication passes at its threshold and above."""
+    return lambda trial: bool(trial.size >= thresholds[trial.replication])
+
+
+TRUTHS = {
+    "normal": lambda random, n: random.normal(120, 15, n),
+    "lognormal": lambda random, n: 40 * random.lognormal(0, 0.4, n),
+    "rare events": lambda random, n: 100 + 80 * (random.random(n) < 0.02),
+    "step": lambda random, n: np.full(n, 97.0),
+    "ramp": lambda random, n: random.uniform(20, 220, n),
+}
+"""Laws of thresholds, in sizes; what is beyond the last is cut down to it."""
+
+
+def thresholds_of(truth: str, random: np.random.Generator, n: int) -> np.ndarray:
+    """Return thresholds of `n` replications, each a size."""
+    return np.clip(np.ceil(TRUTHS[truth](random, n)), 0, N_SIZES - 1).astype(int)

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from support.searched import (
+    N_SIZES,
+    TRUTHS,
+    at_least,
+    searched,
+    threshold_found,
+    thresholds_of,
+)
+
+from sim.stats.record_search import Found, Trial, record_search
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_it_finds_the_largest_threshold_and_whose_it_is(truth):
+    for seed in range(20):
+        thresholds = thresholds_of(truth, np.random.default_rng(seed), 40)
+        found, _ = searched(at_least(thresholds), 40, n_probes=10)
+        assert found.size == thresholds.max()
+        assert found.holds
+        assert not found.failed_at_answer
+        assert all(thresholds[r] == thresholds.max() for r in found.decided_by)
+        assert bool(found.decided_by) == (found.size > 0)
+
+
+def test_all_replications_run_at_the_answer():
+    thresholds = thresholds_of("normal", np.random.default_rng(1), 60)
+    found, _ = searched(at_least(thresholds), 60)
+    at_answer = {t.replication for t in found.passed if t.size == found.size}
+    assert at_answer == set(range(60))
+
+
+def test_no_trial_is_made_twice():
+    _, made = searched(lambda t: t.size >= (7 * t.replication) % 60, 30, 9, n_sizes=64)
+    assert len(made) == len(set(made))
+
+
+def test_where_none_is_enough_it_says_who_fails_at_the_last_size():
+    found, made = searched(lambda trial: trial.replication != 5, 20)
+    assert (found.size, found.decided_by, found.holds) == (None, (5,), False)
+    first, made_at_once = searched(lambda trial: False, 20)
+    assert (first.size, len(made_at_once)) == (None, 1)
+    assert len(made) < 20
+
+
+def test_the_first_size_may_be_enough():
+    found, made = searched(lambda trial: True, 20)
+    assert (found.size, found.decided_by, found.holds) == (0, (), True)
+    assert len(made) == 21
+
+
+@pytest.mark.parametrize(("n_sizes", "n"), [(0, 1), (1, 0)])
+def test_without_sizes_or_replications_there_is_no_search(n_sizes, n):
+    with pytest.raises(ValueError, match="needs a size and a replication"):
+        next(record_search(n_sizes, n))
+
+
+def test_it_takes_few_runs():
+    """The search alone takes the replications and some tens; then half of them run once more."""
+    random = np.random.default_rng(2)
+    made = [
+        len(searched(at_least(thresholds_of("normal", random, 299)), 299)[1]) for _ in range(50)
+    ]
+    assert np.mean(made) < 299 + 150 + 100
+
+
+def bump(thresholds, low, high, worse):
+    """More makes it worse for the replications `worse` at sizes from `low` to `high`."""
+    plain = at_least(thresholds)
+
+    def passes(trial):
+        hit = trial.replication in worse and low <= trial.size < high
+        return plain(trial) and not hit
+
+    return passes
+
+
+def test_a_bump_at_the_answer_is_noticed_if_one_replication_meets_it():
+    for seed in range(50):
+        random = np.random.default_rng(seed)
+        thresholds = thresholds_of("normal", random, 100)
+        answer = thresholds.max()
+        worse = {int(random.integers(100))}
+        found, _ = searched(bump(thresholds, answer, answer + 1, worse), 100)
+        assert not (found.holds and found.size == answer)
+
+
+@pytest.mark.parametrize(("width", "share"), [(1.0, 0.05), (0.3, 0.2), (0.1, 0.5)])
+def test_a_bump_beyond_the_answer_is_noticed_as_often_as_its_width_and_height_say(width, share):
+    n, noticed, tries = 100, 0, 200
+    for seed in range(tries):
+        random = np.random.default_rng(seed)
+        thresholds = thresholds_of("normal", random, n)
+        above = N_SIZES - 1 - thresholds.max()
+        low = thresholds.max() + 1 + int(random.uniform(0, (1 - width) * above))
+        worse = set(np.flatnonzero(random.random(n) < share).tolist())
+        passes = bump(thresholds, low, low + round(width * above), worse)
+        found, _ = searched(passes, n, n_probes=n)
+        noticed += not found.holds or found.size >= low  # or the answer lies beyond the bump
+    foretold = 1 - (1 - width * share) ** n
+    assert noticed / tries >= foretold - 4 * np.sqrt(foretold * (1 - foretold) / tries) - 0.01
+
+
+def test_who_passes_below_and_fails_above_is_named():
+    passed = {Trial(0, 3): True, Trial(0, 5): False, Trial(1, 4): False, Trial(1, 5): True}
+    found = Found(5, (1,), 2, passed)
+    assert found.worse == [(Trial(0, 3), Trial(0, 5))]
+    assert found.failed_at_answer == [Trial(0, 5)]
+    assert not found.holds
+
+
+def test_a_threshold_is_found_from_wherever_it_is_looked_for():
+    for n_sizes in (1, 2, 3, 17):
+        for start in range(n_sizes):
+            for threshold in range(n_sizes + 1):
+                found, asked = threshold_found(lambda s, t=threshold: s >= t, n_sizes, start)
+                assert found == (threshold if threshold < n_sizes else None)
+                assert len(asked) == len(set(asked))
