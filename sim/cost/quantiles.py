@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, pairwise
 from operator import add, mul
 from statistics import NormalDist
@@ -100,6 +100,7 @@ def constant(ps: int) -> Table:
     return (ps,) * KNOTS
 
 
+@lru_cache(maxsize=256)  # a study resolves the same prices hundreds of times
 def lognormal(mean_ps: int, sd_ps: int, least_ps: int = 0) -> Table:
     """Return the table of a lognormal distribution of this mean and standard deviation.
 

@@ -111,7 +111,7 @@ class Store:
         try:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA synchronous = NORMAL")  # see `put_done`
             with self._transaction():
                 for statement in _SCHEMA.split(";"):
                     self._db.execute(statement)
@@ -169,12 +169,15 @@ class Store:
         return rows[0] if rows else None
 
     def put_done(self, key: str, body: bytes, wall_s: float) -> None:
-        """Keep the packed result of a finished run; on disk when this returns."""
+        """Keep the packed result of a finished run, however this process ends from here on.
+
+        A machine that loses power may lose the last runs, and no others: they are made again.
+        """
         self._rows("INSERT OR REPLACE INTO runs VALUES (?, 'done', NULL, ?, ?)", key, body, wall_s)
         self._intact.add(key)
 
     def put_failed(self, key: str, reason: str, wall_s: float) -> None:
-        """Keep why a run failed; on disk when this returns."""
+        """Keep why a run failed, as `put_done` keeps results."""
         self._rows(
             "INSERT OR REPLACE INTO runs VALUES (?, 'failed', ?, NULL, ?)", key, reason, wall_s
         )
