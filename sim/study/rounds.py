@@ -17,34 +17,25 @@ change what is run.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from sim.base.errors import InsufficientDataError, ScenarioError
 from sim.study import adaptive, container, tables
 from sim.study.analyse import needs_and_hosts
-from sim.study.base import run_key
-from sim.study.executor import Executor, Job
+from sim.study.carrier import Carrier, Order
+from sim.study.executor import Executor
 from sim.study.headline import Headline, figure_from, headline
 from sim.study.inputs import input_cells, reads_disk
 from sim.study.need import Need, kept_bytes
 from sim.study.plan import FRESH_FROM, Cell, Planner
 from sim.study.progress import Progress
 from sim.study.records import read_records
-from sim.study.store import Place, PlannedRun, Store, pack
+from sim.study.store import Store
 from sim.study.summary import values_of
 
 MOST_DOUBLINGS: Final = 3
 """A host on which a need is measured grows to 8 times what the study says, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A cell, and how many replications of it there shall be, numbered from `first` on."""
-
-    cell: Cell
-    replications: int
-    first: int = 0
 
 
 class Rounds:
@@ -58,12 +49,15 @@ class Rounds:
     ) -> None:
         self._store = store
         self._planner = planner
-        self._progress = progress
+        self._carrier = Carrier(store, planner, progress)
         self._planned = {cell.point: cell for cell in cells if cell.part == planner.main_part}
         self._main = dict(self._planned)
         self._check = [cell for cell in cells if cell.part == "check"]
-        self._warm = False
-        self.n_new = 0
+
+    @property
+    def n_new(self) -> int:
+        """How many runs were carried out."""
+        return self._carrier.n_new
 
     def carry_out(self, executor: Executor) -> None:
         """Run whatever is not in the store yet, round by round."""
@@ -96,9 +90,11 @@ class Rounds:
         if head in hosts and check.fresh:
             cell = self._planner.fresh_cell(head, hosts[head])
             orders.append(Order(cell, check.fresh, FRESH_FROM))
-        self._round("hosts near the answer", orders, executor)
+        self._carrier.carry_out("hosts near the answer", orders, executor)
         unsure = self._unsure_hosts(around, needs, check.margin)
-        self._round("hosts where chance decides", [Order(c, most) for c in unsure], executor)
+        self._carrier.carry_out(
+            "hosts where chance decides", [Order(c, most) for c in unsure], executor
+        )
 
     def _inputs(self, executor: Executor) -> None:
         """Run the answer's point with one input at a time at an end of its range."""
@@ -109,7 +105,9 @@ class Rounds:
         groups = tables.grouped(read_records(self._store)[0])
         reads = reads_disk(groups[self._planner.main_part, head, 0])
         cells = [cell for _, _, cell in input_cells(self._planner, head, reads_disk=reads)]
-        self._round("one input at a time", [Order(cell, often) for cell in cells], executor)
+        self._carrier.carry_out(
+            "one input at a time", [Order(cell, often) for cell in cells], executor
+        )
 
     def _container(self, executor: Executor) -> None:
         """Run the answer's point in containers: without a limit, with its own, with less."""
@@ -118,7 +116,7 @@ class Rounds:
             return
         roomy = container.container_cells(self._planner, told.point)
         orders = [Order(cell, asked.replications) for cell in roomy]
-        self._round("a container without a limit", orders, executor)
+        self._carrier.carry_out("a container without a limit", orders, executor)
         groups = tables.grouped(read_records(self._store)[0])
         try:
             limits = container.limits_of(self._store, self._planner, groups, told.point)
@@ -126,7 +124,7 @@ class Rounds:
             return
         cells = container.trial_cells(self._planner, told.point, limits)
         orders = [Order(cell, asked.tried, FRESH_FROM) for cell in cells]
-        self._round("containers with a limit, and with less", orders, executor)
+        self._carrier.carry_out("containers with a limit, and with less", orders, executor)
 
     def _known(self) -> tuple[dict[int, Need], dict[int, int], Headline]:
         """Return needs and hosts by point, and what the answer is about, as results are now."""
@@ -140,13 +138,15 @@ class Rounds:
     ) -> None:
         """Run points as often as told, and `others`; enlarge hosts on which memory ran out."""
         orders = [Order(self._main[point], n) for point, n in often.items()]
-        self._round(what, [*orders, *others], executor)
+        self._carrier.carry_out(what, [*orders, *others], executor)
         while larger := self._enlarged(often):
             orders = []
             for point, cell in larger.items():
                 orders += [Order(cell, often[point]), Order(self._outgrown(point), often[point])]
             self._main |= larger
-            self._round("points that ran out of memory, on larger hosts", orders, executor)
+            self._carrier.carry_out(
+                "points that ran out of memory, on larger hosts", orders, executor
+            )
 
     def _outgrown(self, point: int) -> Cell:
         """Return the cell of a point that needs a larger host; its runs keep a place of theirs."""
@@ -233,44 +233,3 @@ class Rounds:
                 margin=margin,
             )
         ]
-
-    def _round(self, what: str, orders: Sequence[Order], executor: Executor) -> None:
-        """Plan the runs of `orders` and carry out those that are not finished."""
-        seed = self._planner.study.seed
-        planned: list[PlannedRun] = []
-        jobs: dict[str, Job] = {}
-        done = self._store.done_keys()
-        for order in orders:
-            cell = order.cell
-            for replication in range(order.first, order.first + order.replications):
-                key = run_key(cell.scenario, seed, replication, self._planner.plugin_sha256)
-                place = Place(cell.part, cell.point, cell.host, replication)
-                planned.append(PlannedRun(place, key, cell.sha))
-                if key not in done:
-                    jobs[key] = Job(key, cell.scenario, seed, replication, cell.weight)
-        scenarios = {order.cell.sha: pack(order.cell.scenario) for order in orders}
-        self._store.add_to_plan(planned, scenarios)
-        heaviest_first = sorted(jobs.values(), key=lambda job: (-job.weight, job.key))
-        if not heaviest_first:
-            return
-        if not self._warm:
-            # One short run alone, so that what it compiles is there for all the others.
-            self._warm = True
-            self._progress.note("one short run first: on a new machine it compiles the simulator")
-            self._run([heaviest_first.pop()], executor)
-            if records := read_records(self._store)[0]:
-                self._planner.check_metrics(records[0].scalars)
-        if not heaviest_first:
-            return
-        self._progress.begin(what, len(heaviest_first), sum(job.weight for job in heaviest_first))
-        self._run(heaviest_first, executor)
-
-    def _run(self, jobs: Sequence[Job], executor: Executor) -> None:
-        weights = {job.key: job.weight for job in jobs}
-        for finished in executor.run(jobs):
-            if finished.body is not None:
-                self._store.put_done(finished.key, finished.body, finished.wall_s)
-            else:
-                self._store.put_failed(finished.key, finished.reason or "", finished.wall_s)
-            self.n_new += 1
-            self._progress.advance(weights[finished.key])
