@@ -1,4 +1,4 @@
-"""Files that ship with cowpool: host profiles, scenarios, studies, recorded programs, comparisons.
+"""Files that ship with cowpool: host profiles, scenarios, studies, programs, catalogues, and more.
 
 They lie in ``configs/`` at the root of a checkout, and in ``sim/_configs`` once installed.
 """
@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from sim.base.errors import ScenarioError
 
-Kind = Literal["hosts", "scenarios", "studies", "programs", "comparisons"]
+Kind = Literal["hosts", "scenarios", "studies", "programs", "comparisons", "catalogues"]
 
 _SUFFIXES: Final = {"programs": ".json"}
 """Of what is not written by hand."""

@@ -252,7 +252,7 @@ def study(
     """
     from sim.cli.limiting import limits_of
 
-    folder = None if out is None else _folder(out)
+    folder = None if out is None else folder_of(out)
     limits = limits_of(time_limit, memory_limit)
     from sim.report.page import write_report
     from sim.study.run import run_study
@@ -307,7 +307,7 @@ def _told(outcome: StudyOutcome, as_json: bool) -> int:
     return outcome.exit_status
 
 
-def _folder(text: str) -> Path:
+def folder_of(text: str) -> Path:
     """Return the folder that an option names: an empty one would be where we are."""
     from sim.base.errors import ScenarioError
 

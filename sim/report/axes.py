@@ -30,7 +30,7 @@ class _RoundIn(MaxNLocator):
 def quantity_axis(axis: Any, metric: str, *, n_ticks: int = 6) -> None:
     """Give an x- or y-axis of a metric's values round ticks in the metric's unit.
 
-    The unit is taken from the metric's name, as `sim.study.records.metric_text` does.
+    The unit is taken from the metric's name, as `sim.scenario.conditions.metric_text` does.
     """
     units, show = _units_of(metric)
     axis.set_major_locator(_RoundIn(units, n_ticks))

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sim.scenario.quantities import Closed
-
-KeyPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")]
+from sim.scenario.questions import KeyPath
 
 
 class Container(Closed):

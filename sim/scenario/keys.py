@@ -138,7 +138,8 @@ def _keys_of(kind: type[BaseModel], prefix: str) -> Iterator[Key]:
     """Yield the keys of a model; those of mappings in it with their path."""
     schema = kind.model_json_schema()
     definitions = schema.get("$defs", {})
-    for name, field in kind.model_fields.items():
+    for field_name, field in kind.model_fields.items():
+        name = field.alias or field_name
         said = schema["properties"][name]
         inner = _inner(said, definitions)
         apart = name in _APART.get(kind.__name__, ())

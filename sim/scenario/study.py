@@ -6,75 +6,32 @@ business.  A key path is written as on the command line: ``processes.redis.datas
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from sim.base.errors import ScenarioError
 from sim.base.resources import config_path
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.container import Container
-from sim.scenario.document import Document, Keys, WrittenNumber, read_document
+from sim.scenario.document import Document, Keys, read_document
 from sim.scenario.overrides import apply_settings, split_path
 from sim.scenario.profiles import names_a_file
 from sim.scenario.quantities import Closed
-
-KeyPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Times(Closed):
-    """A value that is a multiple of another one, such as memory three times the data set."""
-
-    times: KeyPath = Field(description="the key whose value is multiplied")
-    by: float = Field(gt=0, description="the factor")
-
-
-def as_times(value: object) -> Times | None:
-    """Return `value` as a multiple of another key, or None if it is a plain value.
-
-    Raises `ValueError` if it is meant as one and is not.
-    """
-    if isinstance(value, Times):
-        return value
-    if not isinstance(value, Mapping) or not value or not set(value) <= {"times", "by"}:
-        return None
-    try:
-        return Times.model_validate(dict(value))
-    except ValidationError:
-        raise ValueError("no multiple of a key; write `{times: key.path, by: 1.7}`") from None
-
-
-class Replications(Closed):
-    """How often each point is run: at least, and at most where it matters."""
-
-    least: int = Field(ge=1, le=100_000, description="at least so often")
-    most: int = Field(
-        ge=1, le=100_000, description="where chance matters, and at the point the answer is about"
-    )
-    precision: Fraction = Field(
-        default=0.05,
-        description="chance matters while the answer's half-width, or what its tolerance bound"
-        " adds, is more than this fraction of its mean",
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.most < self.least:
-            raise ValueError(f"most ({self.most}) must be at least least ({self.least})")
-        return self
+from sim.scenario.questions import (
+    Answer,
+    Check,
+    KeyPath,
+    LevelName,
+    Need,
+    Objectives,
+    Replications,
+    Search,
+    UncertainInput,
+)
 
 
 def _kind_of_replications(value: object) -> str:
@@ -103,24 +60,6 @@ class ZippedAxis(Closed):
         return len(next(iter(self.zip.values())))
 
 
-def level_name(value: object) -> str:
-    """Return a level as its axis names it: as it was written, with a blank before its unit.
-
-    >>> level_name(False), level_name(4), level_name("1GiB"), level_name("5000/s")
-    ('false', '4', '1 GiB', '5000/s')
-    """
-    if isinstance(value, bool):
-        return str(value).lower()
-    return re.sub(r"^([0-9][0-9.,_]*)([A-Za-z]+)$", r"\1 \2", str(value))
-
-
-def _level_name(value: object) -> object:
-    return level_name(value) if isinstance(value, bool | str | WrittenNumber) else value
-
-
-LevelName = Annotated[str | int | float, BeforeValidator(_level_name)]
-
-
 def _kind_of_axis(value: object) -> str:
     """Return the name of the type that an axis is read as."""
     if isinstance(value, ZippedAxis) or (isinstance(value, dict) and "zip" in value):
@@ -146,88 +85,6 @@ class _NoAxisError(ValueError):
         self.what = f"no axis of this study; {instead}"
 
 
-class Need(Closed):
-    """Memory needed is measured on a host so large that nothing runs short."""
-
-    set: dict[KeyPath, Any] = Field(description="what makes the host large")
-
-
-class Check(Closed):
-    """Hosts of chosen sizes on which the answer is tried."""
-
-    times: KeyPath = Field(description="the key whose multiples are tried as host.memory")
-    by: list[Annotated[float, Field(gt=0)]] = Field(min_length=1, description="the multiples")
-    around: list[Annotated[float, Field(gt=0)]] = Field(
-        default=[], description="multiples of the memory that a point turns out to need"
-    )
-    around_at: Literal["answer", "every point"] = Field(
-        default="every point", description="which points are tried around what they need"
-    )
-    margin: Fraction = Field(
-        default=0.03,
-        description="a host whose size is further from the need than this, and than the tolerance"
-        " bounds, is sure once `least` runs agree",
-    )
-    replications: Replications = Field(
-        default=Replications(least=3, most=10),
-        description="`most` on hosts where chance decides, `least` on those that are sure",
-    )
-    fresh: int = Field(
-        default=10,
-        ge=0,
-        le=10_000,
-        description="runs of the answer's point on a host of the size it names, with random"
-        " numbers that had no part in the answer: they can refute it",
-    )
-
-    @field_validator("by", "around")
-    @classmethod
-    def _ascending(cls, value: list[float]) -> list[float]:
-        if value != sorted(set(value)):
-            raise ValueError("write each multiple once, in ascending order")
-        return value
-
-
-class UncertainInput(Closed):
-    """How far from its value a key of the scenario may truly lie, and how its value is known."""
-
-    low: Any = Field(default=None, description="low end of the range")
-    likely: Any = Field(default=None, description="the value that all other runs take")
-    high: Any = Field(default=None, description="high end of the range")
-    instead: list[Any] = Field(default=[], description="for a choice: what else it may be")
-    source: str = Field(
-        default="",
-        description="where value and range come from: `measured: ...`, or `assumed: ...`",
-    )
-    measure: str = Field(default="", description="what to look at to learn the value")
-
-    @model_validator(mode="after")
-    def _range_or_choice(self) -> Self:
-        if self.instead and not (self.low is None and self.high is None):
-            raise ValueError("has a range and a choice; keep `low` and `high`, or `instead`")
-        return self
-
-
-class Answer(Closed):
-    """The figure that the study is after, and how sure it has to be."""
-
-    metric: str = Field(default="memory_need_bytes.total", description="a metric, dotted")
-    content: Fraction = Field(default=0.99, description="share of events the bound must cover")
-    confidence: Fraction = Field(default=0.95, description="how sure the answer has to be")
-    at: dict[str, LevelName] | None = Field(
-        default=None, description="the point that the sentence is about; default: the largest"
-    )
-    subject: str = Field(default="a host", description="who is told, as in `a Redis host`")
-    event: str = Field(default="runs", description="what the bound covers, as in `saves`")
-    normal_because: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=300,
-        description="the needs of a point are normally distributed, and why; without it, a bound"
-        " claims no more than so many runs support whatever the distribution",
-    )
-
-
 class StudyFile(Closed):
     """A study: `base` changed by `set`, once for every combination of `axes`."""
 
@@ -239,7 +96,7 @@ class StudyFile(Closed):
     base: str = Field(description="a scenario that ships with cowpool, or a path")
     set: dict[KeyPath, Any] = Field(default={}, description="changes that hold in every run")
     axes: dict[KeyPath, AxisForm] = Field(
-        min_length=1,
+        default={},
         description="key paths and their levels: a list; a mapping of names to values; or "
         "`{zip: {key: [...], key: [...]}}` for keys that change together. Every combination is a "
         "point",
@@ -275,6 +132,11 @@ class StudyFile(Closed):
         description="how often the answer's point is run with each input at each end of its range",
     )
     answer: Answer = Answer()
+    plan: Search | None = Field(default=None, description="what `cowpool plan` looks for")
+    objectives: Objectives = Objectives()
+    catalogue: str | None = Field(
+        default=None, description="a file of sizes that can be had, for `cowpool plan`"
+    )
     metrics: list[str] = Field(default=[], description="further metrics to tabulate and draw")
 
     @field_validator("axes")
@@ -287,6 +149,8 @@ class StudyFile(Closed):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if not self.axes and self.plan is None:
+            raise ValueError("axes needs at least one key, or the study a `plan`")
         if self.check is not None and self.need is None:
             raise ValueError("check needs `need`: the answer that it checks")
         for path, named in (
@@ -320,6 +184,8 @@ class Study:
                 return "axes", name
             if isinstance(axis, ZippedAxis) and key in axis.zip:
                 return "axes", name, "zip", key
+        if file.plan is not None and key == file.plan.key:
+            return ("plan", "in") if file.plan.between else ("plan",)
         if key in file.set:
             return "set", key
         if key in file.uncertain:

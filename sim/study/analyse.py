@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sim
 from sim.base.errors import InsufficientDataError
+from sim.scenario.questions import Replications
 from sim.scenario.resolve import RESULTS_VERSION
-from sim.scenario.study import Replications, StudyFile
 from sim.study import answer, bill, container, doubts, rests, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
@@ -36,6 +36,7 @@ from sim.study.store import Store
 from sim.study.summary import summary_of, values_of
 
 if TYPE_CHECKING:
+    from sim.scenario.study import StudyFile
     from sim.study.points import Axis, Part, Point
 
 FINDINGS_VERSION: Final = 1

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sim.base.units import format_bytes, format_bytes_up
-from sim.scenario.study import Answer
+from sim.scenario.conditions import metric_text
+from sim.scenario.questions import Answer
 from sim.stats.proportion import REFUTES_AT, format_percent
 from sim.stats.tolerance import GUARD_LEVEL
 from sim.study.need import Need
 from sim.study.points import Axis, Point
-from sim.study.records import metric_text
 from sim.study.summary import Summary, summary_text
 from sim.study.trials import Books, Verdict
 

@@ -14,7 +14,7 @@ from sim.base.errors import InsufficientDataError
 from sim.base.units import MIB, PAGE_BYTES, format_bytes, format_bytes_up
 from sim.machine.slab import BUFFER_SLAB_BYTES
 from sim.machine.tree import NODE_BYTES, NODE_SHIFT
-from sim.scenario.study import level_name
+from sim.scenario.questions import level_name
 from sim.stats.tolerance import UpperBound, upper_bound
 from sim.study.headline import Headline
 from sim.study.plan import CONTAINER, Cell, Planner, value_at

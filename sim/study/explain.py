@@ -8,7 +8,8 @@ from sim.base.units import S, format_bytes, format_duration
 from sim.program.plugin import Plugin
 from sim.scenario.explain import Section, explain_scenario
 from sim.scenario.explain.warnings import warnings_section
-from sim.scenario.study import Replications, load_study
+from sim.scenario.questions import Replications
+from sim.scenario.study import load_study
 from sim.stats.tolerance import supported_content, values_needed
 from sim.study.answer import place_text
 from sim.study.base import planner_of

@@ -17,7 +17,8 @@ from sim.program.declared import LeftOut, Uncertain, mark_of
 from sim.program.signature import Parameter, parameters_of
 from sim.scenario.hosts import DISK_UNCERTAIN, HOST_UNCERTAIN
 from sim.scenario.programs import show_value
-from sim.scenario.study import StudyFile, UncertainInput
+from sim.scenario.questions import UncertainInput
+from sim.scenario.study import StudyFile
 from sim.study.plan import Cell, Planner, value_at
 from sim.study.points import Axis
 from sim.study.records import Record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from sim.scenario.study import Replications
+from sim.scenario.questions import Replications
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

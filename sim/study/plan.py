@@ -4,7 +4,8 @@ A *point* is one combination of the axes' levels.  A *part* of a study runs ever
 certain kind of host: `runs` on the scenario's own, `need` on a large one, `check` on multiples of
 the data, `around` on multiples of the answer, `fresh` on the answer itself; `inputs` is one point
 with one input changed; `outgrown` are hosts that were to be large and on which memory ran out;
-`container` is one point in a container without a limit, `limit` and `less` in one with.  A
+`container` is one point in a container without a limit, `limit` and `less` in one with; `sizes` is
+one point at sizes of what a search is for, `moved sizes` besides with one input changed.  A
 *cell* is a point on one such host: the unit that is replicated.  Neither point nor part enters a
 seed: cells share their random numbers, all but those of `fresh`, whose replications are numbered
 from `FRESH_FROM` on.
@@ -24,7 +25,8 @@ from sim.engine.metrics import meant_metric
 from sim.scenario.complaints import suggestion
 from sim.scenario.effort import expected_work_s
 from sim.scenario.programs import known_programs
-from sim.scenario.study import Replications, Study, Times, as_times
+from sim.scenario.questions import Replications, Times, as_times
+from sim.scenario.study import Study
 from sim.stats.tolerance import values_needed
 from sim.study.limits import require_moderate_size
 from sim.study.points import MEMORY, Part, Point, axes_of, points_of
@@ -174,6 +176,10 @@ class Planner:
     def input_cell(self, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
         """Return a point's main cell with one input changed; `number` tells such cells apart."""
         return self._cell("inputs", self.points[point], number, {**self._main_sets(point), **sets})
+
+    def size_cell(self, part: Part, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
+        """Return a point's cell with `sets` changed, on no other host than these say."""
+        return self._cell(part, self.points[point], number, sets)
 
     def check_cells(self) -> list[Cell]:
         """Return one cell a point and multiple of the data; none without a `check`."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sim.base.text import shorten
-from sim.scenario.study import Study, ZippedAxis, level_name
+from sim.scenario.questions import level_name
+from sim.scenario.study import Study, ZippedAxis
 
 Part = Literal[
-    "runs", "need", "check", "around", "inputs", "fresh", "outgrown", "container", "limit", "less"
+    "runs", "need", "check", "around", "inputs", "fresh", "outgrown", "container", "limit", "less",
+    "sizes", "moved sizes",
 ]  # fmt: skip
 """On what kind of host points are run; see `sim.study.plan`."""
 

@@ -67,6 +67,7 @@ class ProgressBar:
             speed_estimate_period=60,
         )
         self._task: Any = None
+        self._what = ""
         self._done = self._total = 0
         self._work_done = self._work = 0.0
         self._began_s = self._said_s = time.monotonic()
@@ -96,8 +97,9 @@ class ProgressBar:
         if self._live and not beside:  # what it is about stands above the bar: no figure is cut
             self._say(what)
         self._task = self._bar.add_task(what if beside else "", total=work, runs=self._runs())
-        if not self._live:
+        if not self._live and what != self._what:  # a search has many rounds of few runs
             self._say(f"{what}: {n_runs} run{'s' if n_runs != 1 else ''}")
+        self._what = what
 
     def advance(self, work: float) -> None:
         """Note that one run is finished; before the first round nothing is shown of it."""

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sim.base.units import format_bytes, format_duration
 from sim.study.need import kept_bytes
 from sim.study.store import Place, Store
 
@@ -164,18 +163,3 @@ def flatten(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from flatten(value, f"{prefix}{name}.")
         elif value is None or isinstance(value, int | float):
             yield f"{prefix}{name}", None if value is None else float(value)
-
-
-def metric_text(name: str, value: float) -> str:
-    """Return a metric's value for people, its unit taken from its name.
-
-    >>> metric_text("fork_latency_ns.mean", 1.5e6), metric_text("oom_kills", 3.0)
-    ('1.5 ms', '3')
-    """
-    if "_ns" in name and not name.endswith(".count"):
-        return format_duration(value)
-    if "_bytes" in name:
-        return format_bytes(value)
-    if "fraction" in name or name.startswith("psi_"):
-        return f"{100 * value:.3g} %"
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"

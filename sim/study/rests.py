@@ -14,11 +14,12 @@ import pandas as pd
 
 from sim.base.errors import InsufficientDataError
 from sim.base.units import format_bytes_up
+from sim.scenario.conditions import metric_text
 from sim.study.headline import NEED, Figure
 from sim.study.inputs import PRICES, End, Input, input_cells, inputs_at, reads_disk
 from sim.study.need import smallest_host_bytes
 from sim.study.plan import Planner
-from sim.study.records import Record, metric_text
+from sim.study.records import Record
 from sim.study.tables import Groups
 
 NEED_METRIC: Final = f"{NEED}.total"

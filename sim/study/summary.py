@@ -4,10 +4,11 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from sim.base.errors import InsufficientDataError
+from sim.scenario.conditions import metric_text
 from sim.stats.estimate import mean_over_replications
 from sim.study.near_normal import has_interval
 from sim.study.percentiles import Distributions, percent_of, pooled_percentile
-from sim.study.records import Record, metric_text
+from sim.study.records import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,187 @@
+"""`cowpool plan`: from a study's file to the answer, in a folder of its own."""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.base.files import CannotWriteError, remove_unfinished, require_places, stage
+from sim.base.limits import Limits
+from sim.engine.room import machine_bytes, require_room
+from sim.program.plugin import Plugin
+from sim.scenario.questions import Search
+from sim.scenario.study import Study, load_study
+from sim.study.answer import place_text
+from sim.study.base import planner_of
+from sim.study.carrier import Carrier
+from sim.study.doubts import other_sentences
+from sim.study.executor import (
+    LokyExecutor,
+    RunFactory,
+    WithPlugin,
+    available_cpus,
+    simulate_once,
+)
+from sim.study.plan import Planner
+from sim.study.planned import Told, curve_rows, rows_of, tell_search, tell_trial
+from sim.study.planning import Plan, conditions_of
+from sim.study.progress import ProgressBar, Silent
+from sim.study.run import DEFAULT_OUT, STORE_NAME
+from sim.study.sizes import Size, Sizes, sizes_of
+from sim.study.store import Store
+
+FACTS_NAME: Final = "plan.json"
+
+Draw = Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], Path], object]
+"""Draws the capacity curve, from a plan's facts and the rows of the curve, into a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOutcome:
+    """What came of a plan: sentences, the answer first, facts, its folder, runs made this time."""
+
+    told: Told
+    out: Path
+    n_new: int
+
+    @property
+    def exit_status(self) -> int:
+        """0 if there is an answer, and it is yes; else 1."""
+        return 0 if self.told.answered else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON-able values."""
+        return {
+            **self.told.facts,
+            "sentences": list(self.told.sentences),
+            "out": str(self.out),
+            "runs_new": self.n_new,
+        }
+
+
+def run_plan(
+    path: str | Path,
+    out: Path | None = None,
+    *,
+    size: str | None = None,
+    jobs: int | None = None,
+    draw: Draw | None = None,
+    quiet: bool = False,
+    settings: Sequence[str] = (),
+    plugin: Plugin | None = None,
+    limits: Limits | None = None,
+    executors: RunFactory | None = None,
+) -> PlanOutcome:
+    """Find the size that the study in the file `path` plans for, or try one, `size`.
+
+    The other parameters are those of `sim.study.run.run_study`; `out` is ``out/NAME-plan`` where
+    it is not given, and `draw` draws the capacity curve.
+
+    Raises `ScenarioError` for a plan that cannot be carried out, and `PartlyDoneError` if a run
+    failed or the disk gives out: what was finished is kept, and the same command goes on.
+    """
+    study = load_study(path, settings)
+    planner, kept = planner_of(study, large=True, plugin=plugin)
+    conditions = conditions_of(study)
+    point = _point(study, planner)
+    sizes = sizes_of(study, planner, point) if size is None else _one(study, planner, point, size)
+    ends = [
+        planner.size_cell("sizes", point, 0, each.sets)
+        for each in (sizes.every[0], sizes.every[-1])
+    ]
+    require_room(max((cell.scenario for cell in ends), key=machine_bytes))
+    planner.check_uncertain()
+    folder = DEFAULT_OUT / f"{study.file.name}-plan" if out is None else out
+    require_places(folder, (FACTS_NAME,), ("tables", "figures"))
+    bar = nullcontext(Silent()) if quiet else ProgressBar()
+    where = place_text(planner.axes, planner.points[point])
+    asked, objectives = study.file.plan or Search(), study.file.objectives
+    level = {"share": objectives.share, "confidence": objectives.confidence}
+    command = shlex.join(
+        [*("cowpool", "plan", str(path)), *(w for s in settings for w in ("--set", s))]
+    )
+    try:
+        with Store(folder / STORE_NAME) as store, bar as progress:
+            store.start_plan({**kept, "command": command})
+            simulate = WithPlugin(plugin.path, plugin.content) if plugin else simulate_once
+            usual = partial(LokyExecutor, simulate=simulate, limits=limits)
+            executor = (executors or usual)(available_cpus() if jobs is None else jobs)
+            carrier = Carrier(store, planner, progress)
+            plan = Plan(store, planner, carrier, executor, point, sizes, conditions)
+            curve: list[dict[str, Any]] = []
+            try:
+                if size is None:
+                    found = plan.search(asked, **level)
+                    others = other_sentences(planner, point, None)
+                    told = tell_search(found, sizes, conditions, asked, objectives, where, others)
+                    curve = curve_rows(found, sizes, objectives.confidence)
+                    judged = found.judged
+                else:
+                    tried = plan.try_size(0, **level)
+                    told = tell_trial(tried, sizes, conditions, objectives, where)
+                    judged = tried.judged
+            finally:
+                executor.close()
+            rows = rows_of(judged, sizes)
+            _write(folder, {**told.facts, "sentences": list(told.sentences)}, rows, curve, draw)
+            return PlanOutcome(told, folder, carrier.n_new)
+    except CannotWriteError as error:
+        message = f"{error}; everything finished so far is kept, the same command goes on with it"
+        raise PartlyDoneError(message) from error
+
+
+def _point(study: Study, planner: Planner) -> int:
+    """Return the one point of a study that a plan is about."""
+    candidates = planner.candidates()
+    if len(candidates) > 1:
+        axes = " ".join(
+            f"--set answer.at.{axis.key}={axis.levels[-1].name.replace(' ', '')}"
+            for axis in planner.axes
+        )
+        message = f"leaves {len(candidates)} points; a plan is about one: {axes}"
+        raise study.error(message, *(("answer", "at") if study.file.answer.at else ("axes",)))
+    return candidates[0]
+
+
+def _one(study: Study, planner: Planner, point: int, size: str) -> Sizes:
+    """Return the one size that is to be tried: a value of the plan's key, or a catalogue's name."""
+    if study.file.catalogue is not None:
+        sizes = sizes_of(study, planner, point)
+        found = [each for each in sizes.every if each.name == size]
+        if not found:
+            names = ", ".join(each.name for each in sizes.every)
+            raise ScenarioError(f"the catalogue has no {size!r}; it has {names}", key="--size")
+        return Sizes(None, sizes.title, sizes.kind, True, tuple(found))
+    key = "host.memory" if study.file.plan is None else study.file.plan.key or "host.memory"
+    try:
+        planner.size_cell("sizes", point, 0, {key: size})
+    except ScenarioError as error:
+        raise ScenarioError(error.message, key="--size") from None
+    return Sizes(key, key, "written", True, (Size(size, {key: size}, 0.0),))
+
+
+def _write(
+    folder: Path,
+    facts: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    curve: Sequence[Mapping[str, Any]],
+    draw: Draw | None,
+) -> None:
+    remove_unfinished(folder)
+    with stage(folder, FACTS_NAME) as made:
+        (made / "tables").mkdir()
+        for name, table in (("trials", rows), ("curve", curve)):
+            if table:
+                text = pd.DataFrame(table).to_csv(index=False, lineterminator="\n")
+                (made / "tables" / f"{name}.csv").write_text(text, encoding="utf-8")
+        if draw is not None and curve:
+            draw(facts, curve, made / "figures")
+        text = json.dumps({**facts, "curve": list(curve)}, indent=1, sort_keys=True)
+        (made / FACTS_NAME).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,345 @@
+"""What a plan found, in words and as JSON-able values: every figure with its condition."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sim.scenario.conditions import Condition, metric_text
+from sim.scenario.questions import Objectives, Search
+from sim.stats.proportion import exact_limits
+from sim.stats.record_search import Trial
+from sim.stats.sequential import characteristic
+from sim.stats.tolerance import values_needed
+from sim.study.planning import Judged, Moved, Searched, Tried
+from sim.study.sizes import Sizes
+
+MOST_NAMED: Final = 4
+BUMP_NOTICED: Final = 0.95
+"""Chance with which a bump has to be noticed to be named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Sentences, the answer first; whether there is one; and facts for programs."""
+
+    sentences: tuple[str, ...]
+    answered: bool
+    facts: Mapping[str, Any]
+
+
+def tell_search(
+    found: Searched,
+    sizes: Sizes,
+    conditions: Sequence[Condition],
+    search: Search,
+    objectives: Objectives,
+    where: str,
+    others: Sequence[str] = (),
+) -> Told:
+    """Return what a search found.
+
+    `where` names the point of the study, empty if it has one; `others` are sentences on what no
+    answer of it has in it, such as the model's own error.
+    """
+    size = found.found.size
+    if size is None:
+        sentences = _none_is_enough(found, sizes)
+    elif not found.found.holds:
+        sentences = _more_was_worse(found, sizes)
+    else:
+        sentences = [
+            *_answer(found, sizes, search, objectives, where),
+            _neighbour(found, sizes),
+            _margins(found, size, conditions),
+            *_moved(found.moved, sizes, size),
+            _probed(found, sizes, size),
+            *others,
+            f"To set{_headroom(sizes, search)}: {sizes.to_set(size, search.headroom)}.",
+        ]
+    n_runs = len(found.judged)
+    moved = f", and those of {len(found.moved)} ends of inputs" if found.moved else ""
+    sentences.append(f"{n_runs:,} runs of {found.found.n_replications:,} replications{moved}.")
+    answered = size is not None and found.found.holds
+    facts = {
+        "kind": "search",
+        "answered": answered,
+        "where": where,
+        "key": sizes.key,
+        "title": sizes.title,
+        "direction": "minimise" if sizes.smallest else "maximise",
+        "objectives": [str(condition) for condition in conditions],
+        "share": objectives.share,
+        "supported_share": min(found.content, objectives.share),
+        "confidence": objectives.confidence,
+        "replications": found.found.n_replications,
+        "runs": n_runs,
+        "answer": _size_facts(sizes, size) if answered and size is not None else None,
+        "neighbour": _neighbour_facts(found, sizes) if answered else None,
+        "at_the_end_of_the_range": size == 0,
+        "worse": [
+            {"replication": low.replication, "passes_at": _name(sizes, low.size),
+             "fails_at": _name(sizes, high.size)}
+            for low, high in found.found.worse
+        ],
+        "moved": [
+            {"key": m.input.key, "label": m.input.label, "value": m.end.text,
+             "answer": None if m.size is None else _size_facts(sizes, m.size)}
+            for m in found.moved
+        ],
+        "to_set": sizes.to_set(size, search.headroom) if answered and size is not None else None,
+    }  # fmt: skip
+    return Told(tuple(filter(None, sentences)), answered, facts)
+
+
+def tell_trial(
+    tried: Tried, sizes: Sizes, conditions: Sequence[Condition], objectives: Objectives, where: str
+) -> Told:
+    """Return what the test of one size came to."""
+    name, risk = _said(sizes, tried.size), _percent(1 - objectives.share)
+    sure = _percent(objectives.confidence)
+    count = f"{tried.failures:,} of {tried.n:,} runs failed"
+    if tried.verdict == "enough":
+        first = f"{name} is enough: fewer than {risk} of runs fail, at {sure} confidence ({count})."
+    elif tried.verdict == "not enough":
+        first = f"{name} is not enough for {risk}: {count}{_why(tried.judged)}."
+    else:
+        first = f"Whether {name} is enough for {risk} cannot be told: {count}, and the test ends."
+    hoped = tried.test.hoped
+    at_worst = characteristic(tried.test, tried.test.refuted)
+    at_best = characteristic(tried.test, hoped)
+    operating = (
+        f"Where {risk} of runs fail, this test says enough in {_percent(at_worst.enough)} of cases"
+        f" (after {at_worst.runs:,.0f} runs on average); where {_percent(hoped)} do, in"
+        f" {_percent(at_best.enough)} ({at_best.runs:,.0f})."
+    )
+    facts = {
+        "kind": "one size",
+        "answered": tried.verdict != "cannot tell",
+        "where": where,
+        "verdict": tried.verdict,
+        "size": _size_facts(sizes, tried.size),
+        "objectives": [str(condition) for condition in conditions],
+        "share": objectives.share,
+        "confidence": objectives.confidence,
+        "runs": tried.n,
+        "failures": tried.failures,
+        "most_runs": tried.test.most,
+    }
+    return Told((first, operating), tried.verdict == "enough", facts)
+
+
+def rows_of(judged: Mapping[Trial, Judged], sizes: Sizes) -> list[dict[str, Any]]:
+    """Return a row for each run: size, replication, whether it passed, why not, its metrics."""
+    return [
+        {
+            "size": _name(sizes, trial.size),
+            "figure": sizes.every[trial.size].figure,
+            "replication": trial.replication,
+            "passed": result.passed,
+            "why": "; ".join(result.broken),
+            **result.values,
+        }
+        for trial, result in sorted(judged.items(), key=lambda item: (item[0].size, item[0]))
+    ]
+
+
+def curve_rows(found: Searched, sizes: Sizes, confidence: float) -> list[dict[str, Any]]:
+    """Return a row for each size of the capacity curve, with exact limits of the share."""
+    rows = []
+    for size, passed, n in found.curve:
+        limits = exact_limits(passed, n, confidence=confidence)
+        rows.append(
+            {
+                "size": _name(sizes, size),
+                "figure": sizes.every[size].figure,
+                "runs": n,
+                "passed": passed,
+                "low": limits.low,
+                "high": limits.high,
+            }
+        )
+    return sorted(rows, key=lambda row: float(row["figure"]))
+
+
+def _answer(
+    found: Searched, sizes: Sizes, search: Search, objectives: Objectives, where: str
+) -> list[str]:
+    size, n = found.found.size, found.found.n_replications
+    assert size is not None
+    which = "smallest" if sizes.smallest else "largest"
+    place = f" ({where})" if where else ""
+    if size == 0:
+        first = (
+            f"{_said(sizes, 0)}{place}, the {which} size tried, is enough already; the answer may"
+            f" lie beyond: widen the range."
+        )
+    else:
+        first = f"{_said(sizes, size)}{place} is the {which} size that is enough."
+    content = min(found.content, objectives.share)
+    sure = _percent(objectives.confidence)
+    claim = (
+        f"All {n:,} replications met the objectives there, so at least"
+        f" {_percent(content)} of runs do, at {sure} confidence, whatever their distribution."
+    )
+    if content < objectives.share:
+        wanted = values_needed(content=objectives.share, confidence=objectives.confidence)
+        claim += (
+            f" That is all that {n:,} support, a risk of {_percent(1 - content)}:"
+            f" {_percent(objectives.share)} takes {wanted:,}."
+        )
+    fineness = ""
+    if sizes.key is not None and size > 0:
+        fineness = f"Sizes tried are {_percent(search.resolution)} apart, whole numbers at least 1."
+        if sizes.kind != "number":
+            fineness = f"Sizes tried are {_percent(search.resolution)} apart."
+    return [first, claim, fineness]
+
+
+def _neighbour(found: Searched, sizes: Sizes) -> str:
+    facts = _neighbour_facts(found, sizes)
+    if facts is None:
+        return ""
+    who = ", ".join(str(number) for number in facts["failed"][:MOST_NAMED])
+    return (
+        f"One size {'smaller' if sizes.smallest else 'larger'}, {facts['name']}:"
+        f" {len(facts['failed'])} of {facts['runs']} runs tried there failed"
+        f" (replication {who}: {facts['why']})."
+    )
+
+
+def _neighbour_facts(found: Searched, sizes: Sizes) -> dict[str, Any] | None:
+    size = found.found.size
+    if not size:
+        return None
+    tried = {t: j for t, j in found.judged.items() if t.size == size - 1}
+    failed = [t for t in sorted(tried) if not tried[t].passed]
+    return {
+        **_size_facts(sizes, size - 1),
+        "runs": len(tried),
+        "failed": [t.replication for t in failed],
+        "why": "; ".join(tried[failed[0]].broken) if failed else "",
+    }
+
+
+def _margins(found: Searched, size: int, conditions: Sequence[Condition]) -> str:
+    """Return how near to their limits the metrics came at the answer."""
+    told = []
+    for condition in conditions:
+        values = [
+            value
+            for trial, result in found.judged.items()
+            if trial.size == size and (value := result.values[condition.metric]) is not None
+        ]
+        if values:
+            worst = max(values) if condition.is_upper else min(values)
+            which = "at most" if condition.is_upper else "at least"
+            shown = metric_text(condition.metric, worst)
+            told.append(f"{condition.metric} {which} {shown} (asked: {condition})")
+    return f"There, over all runs: {'; '.join(told)}." if told else ""
+
+
+def _moved(moved: Sequence[Moved], sizes: Sizes, size: int) -> list[str]:
+    """Return where the answer goes with each input, one at a time."""
+    if not moved:
+        return ["No input has a range, so how far the answer moves with them was not tried."]
+    far = [m for m in moved if m.size != size]
+    if not far:
+        return ["No input moves the answer by one size, at either end of its range."]
+    reached = [m.size for m in moved if m.size is not None] + [size]
+    ends = sorted((_figure(sizes, s), s) for s in reached)
+    low, high = _name(sizes, ends[0][1]), _name(sizes, ends[-1][1])
+    beyond = "or beyond the range, " if any(m.size is None for m in moved) else ""
+    by_distance = sorted(far, key=lambda m: -_distance(m, size, len(sizes.every)))
+    named = "; ".join(
+        f"{m.input.label} {m.end.text}: "
+        f"{'none tried is enough' if m.size is None else _name(sizes, m.size)}"
+        for m in by_distance[: 2 * MOST_NAMED]
+    )
+    first = by_distance[0].input
+    measure = f" Measure {first.label} first: {first.measure}." if first.measure else ""
+    return [
+        f"With one input at a time at an end of its range it is {low} to {high}, {beyond}by the"
+        f" one replication that decides ({named}).{measure}"
+    ]
+
+
+def _distance(moved: Moved, size: int, n_sizes: int) -> int:
+    return n_sizes if moved.size is None else abs(moved.size - size)
+
+
+def _probed(found: Searched, sizes: Sizes, size: int) -> str:
+    """Return what was seen beyond the answer, and which bump could have been missed."""
+    n = sum(trial.size > size for trial in found.judged)
+    if size == len(sizes.every) - 1 or not n:
+        return "Beyond it nothing was tried: that more does not make it worse is taken for granted."
+    share = 1 - (1 - BUMP_NOTICED) ** (1 / n)
+    return (
+        f"Beyond it {n:,} runs all passed: that more makes it worse in {_percent(share)} of them or"
+        f" more would have shown with {_percent(BUMP_NOTICED)} confidence."
+    )
+
+
+def _none_is_enough(found: Searched, sizes: Sizes) -> list[str]:
+    last = len(sizes.every) - 1
+    which = "largest" if sizes.smallest else "smallest"
+    failed = {t: j for t, j in found.judged.items() if t.size == last and not j.passed}
+    tried = sum(trial.size == last for trial in found.judged)
+    return [
+        f"Not even {_said(sizes, last)} is enough, the {which} size tried: {len(failed)} of"
+        f" {tried} runs failed there{_why(failed)}."
+    ]
+
+
+def _more_was_worse(found: Searched, sizes: Sizes) -> list[str]:
+    pairs = found.found.worse
+    shown = "; ".join(
+        f"replication {low.replication} passes at {_name(sizes, low.size)} and fails at"
+        f" {_name(sizes, high.size)} ({'; '.join(found.judged[high].broken)})"
+        for low, high in pairs[:MOST_NAMED]
+    )
+    more, less = ("more", "smallest") if sizes.smallest else ("less", "largest")
+    return [
+        f"There is no {less} size: {more} makes it worse for {len(pairs)} of"
+        f" {found.found.n_replications} replications, so a size that is enough says nothing of"
+        f" those beyond it.",
+        f"Seen: {shown}.",
+        "Whether one size is enough can be asked: `cowpool plan STUDY --size SIZE`.",
+    ]
+
+
+def _why(judged: Mapping[Trial, Judged]) -> str:
+    counts: dict[str, int] = {}
+    for result in judged.values():
+        for reason in result.broken:
+            counts[reason] = counts.get(reason, 0) + 1
+    most = sorted(counts.items(), key=lambda item: -item[1])[:MOST_NAMED]
+    return f" ({'; '.join(f'{reason}: {n}' for reason, n in most)})" if most else ""
+
+
+def _headroom(sizes: Sizes, search: Search) -> str:
+    if sizes.key is None or not search.headroom:
+        return ""
+    return f", with {_percent(search.headroom)} of headroom"
+
+
+def _said(sizes: Sizes, size: int) -> str:
+    name = _name(sizes, size)
+    if sizes.key is not None:
+        return f"{sizes.key} {name}"
+    return f"{name} ({sizes.to_set(size, 0)})"
+
+
+def _name(sizes: Sizes, size: int) -> str:
+    return sizes.every[size].name
+
+
+def _figure(sizes: Sizes, size: int) -> float:
+    return sizes.every[size].figure
+
+
+def _size_facts(sizes: Sizes, size: int) -> dict[str, Any]:
+    return {"name": _name(sizes, size), "figure": _figure(sizes, size), "number": size}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

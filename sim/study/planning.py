@@ -1,0 +1,286 @@
+"""Carrying out a plan: the smallest size, or the largest, at which the objectives are met.
+
+Runs go through the store as those of a study do: a plan that was stopped goes on where it was.
+Which runs are made depends on the study and on results alone.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.base.units import S
+from sim.scenario.conditions import Condition, condition_of, metric_text
+from sim.scenario.questions import Search
+from sim.scenario.study import Study
+from sim.stats.record_search import Found, Trial, record_search, threshold_search
+from sim.stats.sequential import SequentialTest, Verdict, sequential_test
+from sim.stats.tolerance import supported_content, values_needed
+from sim.study.base import run_key
+from sim.study.carrier import Carrier, Order
+from sim.study.executor import Executor
+from sim.study.inputs import End, Input, inputs_at
+from sim.study.plan import Cell, Planner
+from sim.study.records import errors_of, flatten
+from sim.study.sizes import Sizes
+from sim.study.store import Store
+
+if TYPE_CHECKING:
+    from sim.study.points import Part
+
+RUNS_A_REPLICATION: Final = 2
+"""About so many runs a search makes for each replication, probes and curve included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a run says to the objectives: why it fails, empty if it passes; metrics asked for."""
+
+    broken: tuple[str, ...]
+    values: Mapping[str, float | None]
+
+    @property
+    def passed(self) -> bool:
+        """Whether it meets all of them."""
+        return not self.broken
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where the answer goes with an input at an end of its range: a size, None beyond the last.
+
+    It is the threshold of one replication, the one that decides the answer.
+    """
+
+    input: Input
+    end: End
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a plan found; `curve` has for some sizes the runs that passed, and all of them.
+
+    The runs of the curve are those of the same replications at each size.
+    """
+
+    found: Found
+    judged: Mapping[Trial, Judged]
+    curve: tuple[tuple[int, int, int], ...]
+    moved: tuple[Moved, ...]
+    content: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What the test of one size came to, after `n` runs of which some `failures`."""
+
+    size: int
+    test: SequentialTest
+    verdict: Verdict
+    n: int
+    failures: int
+    judged: Mapping[Trial, Judged]
+
+
+def conditions_of(study: Study) -> tuple[Condition, ...]:
+    """Return the objectives of a study; raises `ScenarioError` for one that is none."""
+    conditions = []
+    for number, text in enumerate(study.file.objectives.each_run):
+        try:
+            conditions.append(condition_of(text))
+        except ValueError as error:
+            raise study.error(str(error), "objectives", "each_run", str(number)) from None
+    return tuple(conditions)
+
+
+def judge(result: Mapping[str, Any], conditions: Sequence[Condition]) -> Judged:
+    """Return what a run's result says to the objectives.
+
+    A run that is no answer meets none: whatever is wrong with it may hide what was asked.
+    """
+    metrics = dict(flatten(result["metrics"]))
+    broken = []
+    for condition in conditions:
+        value = metrics.get(condition.metric)
+        if value is None:
+            broken.append(f"{condition.metric} has no value")
+        elif not condition.holds(value):
+            broken.append(f"{condition.metric} is {metric_text(condition.metric, value)}")
+    broken += [str(error.get("what") or error["code"]) for error in errors_of(result)]
+    values = {condition.metric: metrics.get(condition.metric) for condition in conditions}
+    return Judged(tuple(dict.fromkeys(broken)), values)
+
+
+class Plan:
+    """Runs trials of one point of a study at chosen sizes, and judges them."""
+
+    def __init__(
+        self,
+        store: Store,
+        planner: Planner,
+        carrier: Carrier,
+        executor: Executor,
+        point: int,
+        sizes: Sizes,
+        conditions: Sequence[Condition],
+    ) -> None:
+        self._store = store
+        self._planner = planner
+        self._carrier = carrier
+        self._executor = executor
+        self._point = point
+        self._conditions = conditions
+        self._cells: dict[tuple[int, int], Cell] = {}
+        self.sizes = sizes
+
+    def search(self, search: Search, *, share: float, confidence: float) -> Searched:
+        """Find the size; see `sim.stats.record_search`."""
+        middle = self._cell(len(self.sizes.every) // 2)
+        n = replications_of(search, middle.weight, share=share, confidence=confidence)
+        judged: dict[Trial, Judged] = {}
+        many, few = min(search.probes, n), min(search.curve, n)
+        found = _driven(
+            record_search(len(self.sizes.every), n, many),
+            partial(self._passed, "looking for the size", judged),
+        )
+        curve: list[tuple[int, int, int]] = []
+        moved: tuple[Moved, ...] = ()
+        if found.holds:
+            curve = self._curve(found, few, judged)
+            moved = self._moved(found)
+        content = supported_content(n, confidence=confidence)
+        return Searched(found, judged, tuple(curve), moved, max(content, 0.0))
+
+    def try_size(self, size: int, *, share: float, confidence: float) -> Tried:
+        """Run one size until it is known whether it is enough, or that this cannot be told."""
+        test = sequential_test(share=share, confidence=confidence)
+        judged: dict[Trial, Judged] = {}
+        n = failures = 0
+        verdict = None
+        while verdict is None:
+            block = [Trial(r, size) for r in range(n, min(n + _A_LOOK, test.most))]
+            self._passed("is this size enough", judged, block)
+            for trial in block:
+                n, failures = n + 1, failures + (not judged[trial].passed)
+                verdict = test.verdict(n, failures)
+                if verdict is not None:
+                    break
+        return Tried(size, test, verdict, n, failures, judged)
+
+    def _curve(
+        self, found: Found, n: int, judged: dict[Trial, Judged]
+    ) -> list[tuple[int, int, int]]:
+        """Return how many of the first `n` replications pass at sizes about the answer."""
+        assert found.size is not None
+        rows, step, size = [(found.size, n, n)], 1, found.size
+        while n and size > 0:
+            size = max(0, found.size - step)
+            trials = [Trial(r, size) for r in range(n)]
+            passed = self._passed("the capacity curve", judged, trials)
+            rows.append((size, sum(passed.values()), n))
+            if not any(passed.values()):
+                break
+            step *= 2
+        return sorted(rows)
+
+    def _moved(self, found: Found) -> tuple[Moved, ...]:
+        """Return where the deciding replication's threshold goes with each uncertain input."""
+        assert found.size is not None
+        replication = found.decided_by[0] if found.decided_by else 0
+        ends = [
+            (each, end)
+            for each in inputs_at(self._planner, self._point, reads_disk=True)
+            for end in each.ends
+            if not each.asked and each.key != self.sizes.key and self._may_be(end)
+        ]
+        searches = [threshold_search(len(self.sizes.every), found.size) for _ in ends]
+        asked = {number: next(search) for number, search in enumerate(searches)}
+        thresholds: dict[int, int | None] = {}
+        while asked:  # in step, so that all workers have something to do
+            orders = [
+                Order(self._cell(size, number + 1, ends[number][1].sets), 1, replication)
+                for number, size in asked.items()
+            ]
+            self._carrier.carry_out("one input at a time", orders, self._executor)
+            answers = dict(zip(asked, orders, strict=True))
+            asked = {}
+            for number, order in answers.items():
+                try:
+                    asked[number] = searches[number].send(self._judged(order).passed)
+                except StopIteration as end:
+                    thresholds[number] = end.value
+        return tuple(Moved(*ends[n], thresholds[n]) for n in range(len(ends)))
+
+    def _may_be(self, end: End) -> bool:
+        """Return whether an input may have this value at all sizes."""
+        try:
+            for size in (self.sizes.every[0], self.sizes.every[-1]):
+                self._planner.size_cell("sizes", self._point, 0, {**end.sets, **size.sets})
+        except ScenarioError:
+            return False
+        return True
+
+    def _passed(
+        self, what: str, judged: dict[Trial, Judged], trials: Sequence[Trial]
+    ) -> dict[Trial, bool]:
+        """Make those `trials` that were not made yet; return for each whether it passed."""
+        new = [trial for trial in trials if trial not in judged]
+        orders = [Order(self._cell(trial.size), 1, trial.replication) for trial in new]
+        self._carrier.carry_out(what, orders, self._executor)
+        judged.update({t: self._judged(o) for t, o in zip(new, orders, strict=True)})
+        return {trial: judged[trial].passed for trial in trials}
+
+    def _judged(self, order: Order) -> Judged:
+        scenario = order.cell.scenario
+        planner = self._planner
+        key = run_key(scenario, planner.study.seed, order.first, planner.plugin_sha256)
+        result = self._store.result(key)
+        if result is None:
+            reason = (self._store.failure(key) or "no result").strip().splitlines()[-1]
+            size = self.sizes.every[order.cell.host % len(self.sizes.every)]
+            message = f"run {order.first} at {size.name} failed, so nothing can be said: {reason}"
+            raise PartlyDoneError(message)
+        return judge(result, self._conditions)
+
+    def _cell(self, size: int, moved: int = 0, sets: Mapping[str, Any] | None = None) -> Cell:
+        """Return the cell of a size, its inputs as they are or `moved` to the n-th end."""
+        if (moved, size) not in self._cells:
+            part: Part = "moved sizes" if moved else "sizes"
+            number = max(moved - 1, 0) * len(self.sizes.every) + size
+            own = {**(sets or {}), **self.sizes.every[size].sets}
+            cell = self._planner.size_cell(part, self._point, number, own)
+            self._cells[moved, size] = cell
+        return self._cells[moved, size]
+
+
+_A_LOOK: Final = 16
+"""Runs between two looks at the test of one size; what is beyond the end of it does not count."""
+
+
+def replications_of(search: Search, weight: float, *, share: float, confidence: float) -> int:
+    """Return of how many replications a plan is made: by its time, by its runs, by its objectives.
+
+    `weight` is how long a run takes, foretold in s.
+    """
+    n = search.runs or values_needed(content=share, confidence=confidence)
+    if search.time is None:
+        return n
+    affordable = search.time / S / (RUNS_A_REPLICATION * weight)
+    return max(1, min(n, int(affordable)))
+
+
+def _driven(
+    search: Generator[Sequence[Trial], Mapping[Trial, bool], Found],
+    passed: Callable[[Sequence[Trial]], dict[Trial, bool]],
+) -> Found:
+    """Answer what a search asks, and return what it finds."""
+    answers: Mapping[Trial, bool] | None = None
+    try:
+        while True:
+            trials = next(search) if answers is None else search.send(answers)
+            answers = passed(trials)
+    except StopIteration as end:
+        found: Found = end.value
+        return found

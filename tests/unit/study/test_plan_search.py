@@ -1,0 +1,198 @@
+import json
+
+import pandas as pd
+import pytest
+
+from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.study.executor import InlineExecutor
+from sim.study.plan_run import run_plan
+
+PLAN = """\
+version: 1
+name: small
+base: redis_bgsave
+set: {run.horizon: 60 s, processes.redis.dataset: 64 MiB, processes.redis.writes: 4000/s}
+plan: {minimise: host.memory, in: [72 MiB, 640 MiB]}
+objectives: {share: 0.9, confidence: 0.95, each_run: ["oom_kills = 0"]}
+seed: 7
+"""
+N_WANTED = 29
+
+
+@pytest.fixture
+def plan_file(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(PLAN)
+    return path
+
+
+def plan(path, simulate, **options):
+    return run_plan(
+        path,
+        path.parent / "out",
+        quiet=True,
+        executors=lambda n_workers: InlineExecutor(simulate),
+        **options,
+    )
+
+
+def test_the_answer_is_the_smallest_size_at_which_all_replications_pass(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate)
+    facts = outcome.told.facts
+    assert outcome.exit_status == 0
+    assert facts["replications"] == N_WANTED
+    trials = pd.read_csv(outcome.out / "tables" / "trials.csv")
+    at_answer = trials[trials["figure"] == facts["answer"]["figure"]]
+    assert len(at_answer) == N_WANTED
+    assert at_answer["passed"].all()
+    below = trials[trials["figure"] == facts["neighbour"]["figure"]]
+    assert not below["passed"].all()
+    assert facts["neighbour"]["failed"] == sorted(below[~below["passed"]]["replication"])
+
+
+def test_sentences_say_what_the_runs_support(plan_file, standin):
+    text = "\n".join(plan(plan_file, standin.simulate).told.sentences)
+    assert "is the smallest size that is enough" in text
+    assert f"All {N_WANTED} replications met the objectives" in text
+    assert "at least 90 % of runs do, at 95 % confidence" in text
+    assert "That is all that" not in text
+    assert "To set, with 10 % of headroom: host.memory: " in text
+
+
+def test_fewer_runs_support_less_and_say_so(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate, settings=["plan.runs=17"])
+    text = "\n".join(outcome.told.sentences)
+    assert "at least 83.8 % of runs do" in text
+    assert "a risk of 16.2 %: 90 % takes 29." in text
+    assert outcome.told.facts["supported_share"] == pytest.approx(0.838)
+
+
+def test_a_plan_goes_on_where_it_was_and_makes_no_run_twice(plan_file, standin):
+    first = plan(plan_file, standin.simulate)
+    again = plan(plan_file, standin.simulate)
+    assert first.n_new > N_WANTED
+    assert again.n_new == 0
+    assert again.told == first.told
+
+
+def test_not_even_the_largest(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate, settings=["plan.in=[72MiB, 80MiB]"])
+    assert outcome.exit_status == 1
+    assert outcome.told.sentences[0].startswith("Not even host.memory 80 MiB is enough")
+    assert "oom_kills is 1: 1" in outcome.told.sentences[0]
+    assert outcome.told.facts["answer"] is None
+
+
+def test_the_smallest_tried_may_be_enough_and_that_is_no_answer_to_the_question(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate, settings=["plan.in=[1GiB, 2GiB]"])
+    assert "is enough already; the answer may lie beyond" in outcome.told.sentences[0]
+    assert outcome.told.facts["at_the_end_of_the_range"]
+
+
+def test_more_that_makes_it_worse_leaves_no_answer(plan_file, standin):
+    def bumpy(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        if replication % 3 == 1 and scenario["host"]["memory"] > 200 << 20:
+            result["metrics"]["oom_kills"] = 1
+        return result
+
+    settings = ["plan.in=[72MiB, 640MiB]"]
+    outcome = plan(plan_file, bumpy, settings=settings)
+    assert outcome.exit_status == 1
+    assert outcome.told.sentences[0].startswith("There is no smallest size: more makes it worse")
+    assert {row["replication"] % 3 for row in outcome.told.facts["worse"]} == {1}
+
+
+def test_the_largest_load(plan_file, standin):
+    settings = [
+        "plan={maximise: processes.redis.writes, in: [100/s, 100000/s]}",
+        "host.memory=100MiB",
+    ]
+    text = PLAN.replace(", processes.redis.writes: 4000/s", "")
+    plan_file.write_text(text)
+    outcome = plan(plan_file, standin.simulate, settings=settings)
+    facts = outcome.told.facts
+    assert facts["direction"] == "maximise"
+    assert facts["neighbour"]["figure"] > facts["answer"]["figure"]
+    assert "One size larger" in "\n".join(outcome.told.sentences)
+    to_set = float(facts["to_set"].split(": ")[1].removesuffix("/s").replace(",", ""))
+    assert to_set < facts["answer"]["figure"]
+
+
+def test_inputs_move_the_answer_one_at_a_time(plan_file, standin):
+    moved = plan(plan_file, standin.simulate).told.facts["moved"]
+    by_value = {(m["key"], m["value"]): m["answer"]["figure"] for m in moved if m["answer"]}
+    answer = plan(plan_file, standin.simulate).told.facts["answer"]["figure"]
+    slow = by_value["processes.redis.save_speed", "100 MiB/s"]
+    fast = by_value["processes.redis.save_speed", "400 MiB/s"]
+    assert fast < answer < slow
+
+
+def test_a_run_that_fails_says_which_and_keeps_the_rest(plan_file, standin):
+    def breaks(scenario, *, seed, replication):
+        if replication == 2:
+            raise RuntimeError("no luck")
+        return standin.simulate(scenario, seed=seed, replication=replication)
+
+    with pytest.raises(PartlyDoneError, match="run 2 at .* failed, .*no luck"):
+        plan(plan_file, breaks)
+    assert plan(plan_file, standin.simulate).exit_status == 0
+
+
+def test_one_size_alone(plan_file, standin):
+    enough = plan(plan_file, standin.simulate, size="512MiB")
+    assert (enough.exit_status, enough.told.facts["verdict"]) == (0, "enough")
+    small = plan(plan_file, standin.simulate, size="80MiB")
+    assert (small.exit_status, small.told.facts["verdict"]) == (1, "not enough")
+
+
+def test_a_catalogue_has_the_smallest_that_is_enough(plan_file, standin):
+    (plan_file.parent / "sizes.yaml").write_text(
+        "version: 1\nname: shop\ndate: 2025-01\nsource: invented for a test\nsizes:\n"
+        "  large: {memory: 2 GiB, cpus: 4}\n  small: {memory: 80 MiB, cpus: 1}\n"
+        "  middle: {memory: 512 MiB, cpus: 2}\n"
+    )
+    text = PLAN.replace("plan: {minimise: host.memory, in: [72 MiB, 640 MiB]}", "plan: {}")
+    plan_file.write_text(text + "catalogue: ./sizes.yaml\n")
+    outcome = plan(plan_file, standin.simulate)
+    assert outcome.told.facts["answer"]["name"] == "middle"
+    assert "host.memory: 512 MiB, host.cpus: 2" in outcome.told.sentences[0]
+
+
+def test_facts_are_written(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate)
+    facts = json.loads((outcome.out / "plan.json").read_text())
+    assert facts["answer"] == outcome.told.facts["answer"]
+    shares = [row["passed"] / row["runs"] for row in facts["curve"]]
+    assert shares == sorted(shares)
+    assert all(row["low"] <= row["passed"] / row["runs"] <= row["high"] for row in facts["curve"])
+
+
+REFUSED = {
+    "plan={minimise: host.nope}": "host.nope is no number above 0",
+    "plan={minimise: host.kernel}": "host.kernel is no number above 0",
+    "plan={minimise: processes.redis.dataset}": "is set besides",
+    "plan={minimise: host.memory, maximise: host.cpus}": "keep one of them",
+    "plan={}": "names no key",
+    "plan.in=[2GiB, 1GiB]": "write the smaller value first",
+    "plan.in=[1GiB]": "at least 2",
+    "plan.resolution=0.0000001": "write a larger fraction",
+    "objectives.each_run=[oom_kill = 0]": "did you mean 'oom_kills'?",
+    "catalogue=nothing": "keep one of them",
+}
+
+
+@pytest.mark.parametrize("setting", REFUSED)
+def test_what_cannot_be_planned_is_refused(plan_file, standin, setting):
+    with pytest.raises(ScenarioError) as error:
+        plan(plan_file, standin.simulate, settings=[setting])
+    assert REFUSED[setting] in str(error.value)
+    assert not (plan_file.parent / "out").exists()
+
+
+def test_a_plan_is_about_one_point(plan_file, standin):
+    plan_file.write_text(PLAN + "axes: {processes.redis.value: [500 B, 1000 B]}\n")
+    with pytest.raises(ScenarioError, match="leaves 2 points"):
+        plan(plan_file, standin.simulate)
+    wanted = ["answer.at={processes.redis.value: 500 B}"]
+    assert plan(plan_file, standin.simulate, settings=wanted).exit_status == 0
