@@ -1,0 +1,183 @@
+"""The command `compare`: the same scenario under other settings, pair by pair."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sim.cli.commands import (
+    MOST_SEED,
+    JsonOption,
+    MemoryLimitOption,
+    PluginOption,
+    ScenarioArgument,
+    SetOption,
+    TimeLimitOption,
+    app,
+    load_if_named,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from sim.study.compare import Compared, Row
+
+
+@app.command()
+def compare(
+    scenario: ScenarioArgument,
+    others: Annotated[
+        list[str],
+        typer.Option(
+            "--vs",
+            metavar="KEY.PATH=VALUE",
+            help="What is different, several in quotes; may be repeated, each a comparison.",
+        ),
+    ],
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME", help="A metric to compare; may be repeated."),
+    ] = None,
+    settings: SetOption = None,
+    runs: Annotated[
+        int | None, typer.Option("--runs", min=1, help="At most so many pairs of runs.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=MOST_SEED, help="Seed of all random numbers; default: run.seed."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", min=1, help="How many runs at once; default: one per CPU."),
+    ] = None,
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
+    time_limit: TimeLimitOption = None,
+    memory_limit: MemoryLimitOption = None,
+) -> int:
+    """Run a scenario under other settings with the same random numbers, and compare.
+
+    Exit status 1 if a metric cannot be told apart yet, or if runs are no answers.
+    """
+    from sim.base.errors import ScenarioError
+    from sim.cli.limiting import limits_of
+    from sim.cli.running import is_study, known
+    from sim.engine.room import machine_bytes, require_room
+    from sim.scenario import load_scenario
+    from sim.study import compare as comparing
+    from sim.study.executor import LokyExecutor, WithPlugin, available_cpus, simulate_once
+    from sim.study.progress import ProgressBar
+
+    if is_study(scenario):
+        raise ScenarioError("is a study; name a scenario", scenario, 1)
+    loaded = load_if_named(plugin)
+    programs, schedulers = known(loaded)
+    given = settings or []
+    base = load_scenario(scenario, given, programs, schedulers)
+    chosen = int(base["run"]["seed"]) if seed is None else seed
+    variants = {"base": base}
+    for text in others:
+        own = load_scenario(scenario, [*given, *shlex.split(text)], programs, schedulers)
+        variants[text] = own
+    for each in variants.values():
+        each["run"]["seed"] = chosen
+    wanted = comparing.metrics_of(metrics or [])
+    require_room(max(variants.values(), key=machine_bytes))
+    simulate = WithPlugin(loaded.path, loaded.content) if loaded else simulate_once
+    limits = limits_of(time_limit, memory_limit)
+    executor = LokyExecutor(available_cpus() if jobs is None else jobs, simulate, limits=limits)
+    with ProgressBar() if sys.stderr.isatty() else nullcontext(_silent()) as progress:
+        try:
+            found = comparing.compare(variants, wanted, executor, progress, seed=chosen, most=runs)
+        finally:
+            executor.close()
+    if as_json:
+        print_json(_document(found))
+    else:
+        _show(found)
+    told = bool(found.rows) and all(row.verdict != "cannot tell" for row in found.rows)
+    return 0 if told and not found.unanswered else 1
+
+
+def _silent() -> Any:
+    from sim.study.progress import Silent
+
+    return Silent()
+
+
+def _show(found: Compared) -> None:
+    from sim.cli.show import Page
+    from sim.cli.tables import Table
+    from sim.scenario.conditions import metric_text
+
+    page = Page()
+    for name, reasons in found.unanswered.items():
+        page.sentence(f"{name}: no answer in some runs, which are left out: {'; '.join(reasons)}.")
+    table = Table(("metric", "base", "other", "change", "from", "to", "verdict"), left=(0, 6))
+    variant = ""
+    for row in found.rows:
+        if row.variant != variant:
+            variant = row.variant
+            table.rows.append((f"--vs {variant}", "", "", "", "", "", ""))
+        shown = (metric_text(row.metric, row.base), metric_text(row.metric, row.other))
+        table.rows.append((f"  {row.metric}", *shown, *_change(row), _verdict(row)))
+    if table.rows:
+        page.table(table.lines(page.width))
+    page.sentence("")
+    page.sentence(
+        f"Medians over {found.n:,} pairs of runs with the same random numbers; changes are medians"
+        " over pairs, with limits that hold together in "
+        f"{100 * found.confidence:g} % of comparisons, whatever the distribution."
+    )
+
+
+def _change(row: Row) -> tuple[str, str, str]:
+    from sim.scenario.conditions import metric_text
+
+    if row.identical:
+        return "none", "", ""
+    if row.limits is None:
+        return "?", "", ""
+    if row.is_ratio:
+        each = (row.limits.median, row.limits.low, row.limits.high)
+        return tuple(f"{x:.4g} x" for x in each)  # type: ignore[return-value]  # three
+    each = (row.limits.median, row.limits.low, row.limits.high)
+    signs = ("-" if x < 0 else "+" if x > 0 else "" for x in each)
+    texts = (metric_text(row.metric, abs(x)) for x in each)
+    return tuple(f"{s}{t}" for s, t in zip(signs, texts, strict=True))  # type: ignore[return-value]
+
+
+def _verdict(row: Row) -> str:
+    if row.verdict != "cannot tell":
+        return row.verdict
+    more = row.more_runs
+    return "cannot tell yet" + (f": some {more:,} pairs more" if more else "")
+
+
+def _document(found: Compared) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "pairs": found.n,
+        "confidence": found.confidence,
+        "unanswered": {name: list(reasons) for name, reasons in found.unanswered.items()},
+        "rows": [
+            {
+                "variant": row.variant,
+                "metric": row.metric,
+                "base": row.base,
+                "other": row.other,
+                "kind": "ratio" if row.is_ratio else "difference",
+                "median": None if row.limits is None else row.limits.median,
+                "low": None if row.limits is None else row.limits.low,
+                "high": None if row.limits is None else row.limits.high,
+                "verdict": row.verdict,
+                "pairs": row.n,
+                "gain_of_common_random_numbers": row.gain,
+                "more_pairs": row.more_runs,
+            }
+            for row in found.rows
+        ],
+    }

@@ -1,0 +1,219 @@
+"""Paired comparisons of a scenario with the same one, changed: what is more, less, the same.
+
+Replication r of each variant has the random numbers of replication r of the base, so that chance
+cancels as far as it can.  Runs are looked at after numbers of them that are fixed beforehand, until
+every metric of every variant is decided, or the last look is over.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median, variance
+from typing import Any, Final
+
+from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.engine.metrics import METRICS, meant_metric
+from sim.scenario.complaints import suggestion
+from sim.scenario.effort import expected_work_s
+from sim.scenario.resolve import RESULTS_VERSION, scenario_sha256
+from sim.stats.paired import MedianLimits, looks, median_limits
+from sim.study.executor import Executor, Job
+from sim.study.progress import Progress
+from sim.study.records import errors_of, flatten
+from sim.study.store import unpack
+
+N_LOOKS: Final = 4
+ERROR: Final = 0.05
+SAME_WITHIN: Final = 0.01
+"""A ratio within this distance of 1 is called the same."""
+
+USUAL: Final = (
+    "memory_need_bytes.total",
+    "minor_faults",
+    "major_faults",
+    "cow_copies",
+    "fork_latency_ns.mean",
+    "request_latency_ns.mean",
+    "request_latency_ns.p99",
+    "cpu_busy_fraction",
+)
+"""What is compared unless somebody says otherwise, where there is any of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric of one variant beside the base.
+
+    `limits` are of the median of what `is_ratio` says: ratios of a pair, or differences; None if
+    there are too few pairs.  `identical` tells that all pairs are.  `gain` is by how much common
+    random numbers shrank the variance of the difference; None if there is none.  `more_runs` is
+    about how many pairs it would take, where it cannot be told.
+    """
+
+    variant: str
+    metric: str
+    base: float
+    other: float
+    is_ratio: bool
+    limits: MedianLimits | None
+    identical: bool
+    gain: float | None
+    n: int
+
+    @property
+    def verdict(self) -> str:
+        """``more``, ``less``, ``same`` or ``cannot tell``."""
+        if self.limits is None:
+            return "same" if self.identical else "cannot tell"
+        neutral = 1.0 if self.is_ratio else 0.0
+        return self.limits.finding(neutral, SAME_WITHIN if self.is_ratio else 0.0)
+
+    @property
+    def more_runs(self) -> int | None:
+        """About how many pairs would tell, by the square root of their number."""
+        if self.verdict != "cannot tell" or self.limits is None:
+            return None
+        off = abs(self.limits.median - (1.0 if self.is_ratio else 0.0))
+        width = (self.limits.high - self.limits.low) / 2
+        if not off or not width:
+            return None
+        return max(0, round(self.n * (width / off) ** 2) - self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of a comparison: rows, and what stands in the way of runs, by variant."""
+
+    rows: tuple[Row, ...]
+    n: int
+    confidence: float
+    unanswered: Mapping[str, tuple[str, ...]]
+
+
+def metrics_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Return metrics to compare; raises `ScenarioError` for one that runs do not have."""
+    for name in names:
+        if name not in METRICS:
+            meant = meant_metric(name)
+            hint = f"did you mean {meant!r}?" if meant else suggestion(name, sorted(METRICS))
+            raise ScenarioError(f"runs have no metric {name!r}; {hint}", key="--metric")
+    return tuple(names) or USUAL
+
+
+def compare(
+    variants: Mapping[str, Mapping[str, Any]],
+    metrics: Sequence[str],
+    executor: Executor,
+    progress: Progress,
+    *,
+    seed: int,
+    most: int | None = None,
+) -> Compared:
+    """Run resolved scenarios, the base first, and compare the others with it.
+
+    `most` limits the pairs; there are no limits with fewer than the first look takes.  Raises
+    `PartlyDoneError` if a run fails.
+    """
+    base, *others = variants
+    family = max(1, len(metrics) * len(others))
+    error = ERROR / family
+    at = [n for n in looks(error, N_LOOKS) if most is None or n < most]
+    at += [] if most is None else [min(most, looks(error, N_LOOKS)[-1])]
+    results: dict[str, list[Mapping[str, Any]]] = {name: [] for name in variants}
+    rows: list[Row] = []
+    for n in at:
+        _run_up_to(n, variants, results, executor, progress, seed)
+        rows = [
+            row
+            for other in others
+            for metric in metrics
+            if (row := _row(metric, base, other, results, error / N_LOOKS)) is not None
+        ]
+        if rows and all(row.verdict != "cannot tell" for row in rows):
+            break
+    unanswered = {name: found for name, runs in results.items() if (found := _in_the_way(runs))}
+    return Compared(tuple(rows), len(results[base]), 1 - ERROR, unanswered)
+
+
+def _run_up_to(
+    n: int,
+    variants: Mapping[str, Mapping[str, Any]],
+    results: Mapping[str, list[Mapping[str, Any]]],
+    executor: Executor,
+    progress: Progress,
+    seed: int,
+) -> None:
+    jobs, whose = [], {}
+    for name, scenario in variants.items():
+        work = expected_work_s(scenario)
+        for replication in range(len(results[name]), n):
+            key = f"{scenario_sha256(scenario, seed, replication, RESULTS_VERSION)}/{name}"
+            jobs.append(Job(key, scenario, seed, replication, work))
+            whose[key] = name, replication
+    progress.begin("pairs of runs", len(jobs), sum(job.weight for job in jobs))
+    found: dict[tuple[str, int], Mapping[str, Any]] = {}
+    weights = {job.key: job.weight for job in jobs}
+    for finished in executor.run(sorted(jobs, key=lambda job: (-job.weight, job.key))):
+        if finished.body is None:
+            reason = (finished.reason or "no result").strip().splitlines()[-1]
+            name, replication = whose[finished.key]
+            raise PartlyDoneError(f"run {replication} of {name} failed: {reason}")
+        result = unpack(finished.body)
+        found[whose[finished.key]] = {
+            "metrics": dict(flatten(result["metrics"])),
+            "errors": errors_of(result),
+        }
+        progress.advance(weights[finished.key])
+    for name, runs in results.items():
+        runs += [found[name, replication] for replication in range(len(runs), n)]
+
+
+def _row(
+    metric: str,
+    base: str,
+    other: str,
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    error: float,
+) -> Row | None:
+    """Return the row of a metric; None if there is none of it, on either side."""
+    pairs = [
+        (a["metrics"].get(metric), b["metrics"].get(metric))
+        for a, b in zip(results[base], results[other], strict=True)
+        if not a["errors"] and not b["errors"]
+    ]
+    known = [(a, b) for a, b in pairs if a is not None and b is not None]
+    if not known or all(a == b == 0 for a, b in known):
+        return None
+    is_ratio = all(a > 0 and b > 0 for a, b in known)
+    changes = [b / a if is_ratio else b - a for a, b in known]
+    limits = None
+    if 2.0 ** (1 - len(known)) <= error:
+        limits = median_limits(changes, error=error)
+    return Row(
+        variant=other,
+        metric=metric,
+        base=median(a for a, _ in known),
+        other=median(b for _, b in known),
+        is_ratio=is_ratio,
+        limits=limits,
+        identical=all(a == b for a, b in known),
+        gain=_gain(known),
+        n=len(known),
+    )
+
+
+def _gain(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Return how many times larger the variance of the difference were without common numbers."""
+    if len(pairs) < 2:
+        return None
+    apart = variance(a for a, _ in pairs) + variance(b for _, b in pairs)
+    together = variance(b - a for a, b in pairs)
+    return apart / together if together else None
+
+
+def _in_the_way(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return why runs are no answer, a line a reason, with a count."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        for what in {str(error.get("what") or error["code"]) for error in run["errors"]}:
+            counts[what] = counts.get(what, 0) + 1
+    return tuple(f"{what} ({count} of {len(runs)} runs)" for what, count in sorted(counts.items()))
