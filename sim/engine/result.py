@@ -14,6 +14,7 @@ from sim.engine.reclaim_figures import ReclaimFigures
 from sim.engine.task import State, Task
 from sim.machine import work
 from sim.machine.layout import GROUP_SERIES, PEAK, ROOT, SAMPLE, SERIES_SOME, SWAP_DEVICE
+from sim.machine.swap import forget_swap_peak
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE, VFORK
 
@@ -89,7 +90,7 @@ class Measurement:
         self._free_area = self._area_now()
         self._reclaim.restart(self._since_ns)
         self._stalls = int(m.pool[0].allocation_stalls)
-        m.groups[ROOT].swap_peak = m.groups[ROOT].swap
+        forget_swap_peak(m)
         self._swapped = int(m.lruvecs["pgsteal_anon"].sum())
 
     def _busy_now(self) -> int:

@@ -83,6 +83,11 @@ def mem_cgroup_swap_full(m: Arrays, group: int) -> bool:
     return False
 
 
+def forget_swap_peak(m: Arrays) -> None:
+    """Let the most that was ever on the device be what is there now: the end of warm-up."""
+    m.groups[ROOT].swap_peak = m.groups[ROOT].swap
+
+
 @compiled
 def count_swap(m: Arrays, group: int, pages: int) -> None:
     """Charge a group, and those it is in, for slots; fewer than 0 are taken back."""
