@@ -152,7 +152,10 @@ def _run_up_to(
     progress.begin("pairs of runs", len(jobs), sum(job.weight for job in jobs))
     found: dict[tuple[str, int], Mapping[str, Any]] = {}
     weights = {job.key: job.weight for job in jobs}
-    for finished in executor.run(sorted(jobs, key=lambda job: (-job.weight, job.key))):
+    heaviest_first = sorted(jobs, key=lambda job: (-job.weight, job.key))
+    # One short run alone, so that what it compiles is there for all the others.
+    alone = [] if any(results.values()) else [heaviest_first.pop()]
+    for finished in (*executor.run(alone), *executor.run(heaviest_first)):
         if finished.body is None:
             reason = (finished.reason or "no result").strip().splitlines()[-1]
             name, replication = whose[finished.key]
