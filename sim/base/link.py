@@ -27,6 +27,7 @@ from numba.core.lowering import Lower
 from numba.core.registry import CPUDispatcher, cpu_target
 from numba.core.runtime import rtsys
 from numba.core.typed_passes import NativeLowering
+from numba.core.types.functions import BaseFunction
 from numba.core.typing.templates import make_concrete_template
 
 
@@ -203,6 +204,28 @@ def _few_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
+@contextmanager
+def _asked_once() -> Iterator[None]:
+    """Have Numba look but once for what an operator is, or a builtin, between the same types.
+
+    It tries all that are registered for it, of sets and strings too, until one serves; that was a
+    fifth of all lowering.
+    """
+    look, found = BaseFunction.get_call_type, dict[Any, Any]()
+
+    def get_call_type(self: Any, context: Any, args: Any, kws: Any) -> Any:
+        asked = self, tuple(args), tuple(kws.items())
+        if asked not in found:
+            found[asked] = look(self, context, args, kws)
+        return found[asked]
+
+    BaseFunction.get_call_type = get_call_type  # type: ignore[method-assign]  # for a while
+    try:
+        yield
+    finally:
+        BaseFunction.get_call_type = look  # type: ignore[method-assign]
+
+
 def _with_room(function: Callable[..., Any], *args: Any) -> Any:
     """Call `function` from a frame so large that Python gets room for all frames of its calls.
 
@@ -260,7 +283,7 @@ class Compiled(CPUDispatcher):
                     self._cache_hits[sig] += 1
                 else:
                     self._cache_misses[sig] += 1
-                    with _few_collections():
+                    with _few_collections(), _asked_once():
                         entry = _with_room(self._link, args)
                     assert is_whole(entry, args), self.py_func.__name__
                     if self._keep is not None and self._keep():

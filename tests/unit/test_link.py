@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numba
 import pytest
 from numba.core.compiler import DefaultPassBuilder
+from numba.core.types.functions import BaseFunction
 
 from sim.base.link import NEEDLESS, Compiled, Linked, Lowered, is_whole
 
@@ -64,6 +65,21 @@ def test_what_only_compiled_code_calls_is_lowered_alone_and_no_machine_code():
         assert isinstance(lowered.library, Lowered)
         (own,) = defined(lowered.library)
         assert name in own
+
+
+def test_what_an_operator_is_between_the_same_types_is_looked_up_once(monkeypatch):
+    asked = []
+    look = BaseFunction.get_call_type
+
+    def counted(self, context, args, kws):
+        asked.append((self, tuple(args), tuple(kws.items())))
+        return look(self, context, args, kws)
+
+    monkeypatch.setattr(BaseFunction, "get_call_type", counted)
+    *_, outermost = functions()
+    assert outermost(10) == expected(10)
+    assert len(asked) == len(set(asked)) > 3
+    assert BaseFunction.get_call_type is counted
 
 
 def test_an_entry_without_an_address_or_for_other_types_is_not_used():
