@@ -110,6 +110,7 @@ def insert_area(m: Arrays, space: int, start: int, end: int, offset: int, flags:
     a.vm_flags = flags
     a.kind = 0
     a.file = NONE
+    a.swap_readahead = 0
     link_area(m, slot)
     s = m.spaces[space]
     count_slab(m, int(s.group), AREA_SLAB_BYTES)
@@ -227,7 +228,7 @@ def leave_file(m: Arrays, slot: int) -> None:
 def split_area(m: Arrays, slot: int, vpn: int) -> int:
     """Cut an area at `vpn`, inside it; return the slot of the upper part.
 
-    Both parts keep anon_vma and flags; offsets go on where they were.
+    Both parts keep anon_vma, flags and what is known of reading ahead; offsets go on.
     """
     a = m.areas[slot]
     start = int(a.start)
@@ -237,6 +238,7 @@ def split_area(m: Arrays, slot: int, vpn: int) -> int:
     upper = insert_area(m, int(a.space), vpn, end, int(a.offset) + vpn - start, int(a.vm_flags))
     link_anon_vma(m, upper, int(a.anon_root), int(a.anon_vma), int(a.inherited))
     map_file(m, upper, int(a.kind), int(a.file))
+    m.areas[upper].swap_readahead = a.swap_readahead
     return upper
 
 

@@ -22,8 +22,10 @@ Read in Linux 6.12 `mm/memory.c` (`do_anonymous_page`, `do_wp_page`) and `mm/mma
 made again; only a stack stays extended.
 """
 
+from typing import Final
+
 from sim.base.jit import compiled, inlined
-from sim.kernel.fault.filemap import bring_in, file_fault, write_cached
+from sim.kernel.fault.filemap import bring_in, fault_served, file_fault, write_cached
 from sim.kernel.fault.folio import fill_folio, may_reuse
 from sim.kernel.fault.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.fault.mappers import drop_mapper
@@ -56,6 +58,8 @@ from sim.machine.layout import (
     A_GROWSDOWN,
     A_READ,
     A_WRITE,
+    F_ANON,
+    F_BATCHED,
     F_EXCLUSIVE,
     F_FILE,
     F_LARGE,
@@ -72,10 +76,14 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
+from sim.machine.lru import lru_add_drain
 from sim.machine.pool import secure
 from sim.machine.swap import folio_free_swap
 from sim.machine.tables import find_table, make_table, table_room, tables_missing
 from sim.machine.work import ACCESS, COW_COPY, COW_REUSE, TABLE_ALLOC, ZERO_FILL, ZERO_PAGE_MAP
+
+MOST_REFS_LOOKED_AT: Final = 2
+"""Of a page in a batch: one with more is copied at once (`wp_can_reuse_anon_folio`)."""
 
 
 @inlined
@@ -132,16 +140,20 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
         reuse = may_reuse(m, int(t.space), vpn, pfn)
     else:
         reuse = entry & PTE_ZERO == 0 and (old.bits & F_EXCLUSIVE != 0 or old.refs == 1)
+        in_batch = old.bits & (F_ANON | F_BATCHED | F_EXCLUSIVE) == F_ANON | F_BATCHED
+        if in_batch and old.refs <= MOST_REFS_LOOKED_AT:
+            lru_add_drain(m, cpu)  # the batch has a reference, too
         if old.slot != 0 and not reuse and old.maps == 1:  # the other reference is the swap cache's
             reuse = folio_free_swap(m, pfn)
     if reuse:
         old.bits |= F_EXCLUSIVE
         set_pte(m, leaf, at, entry | WRITTEN)
-        note_fault(m, COW_REUSE)
+        fault_served(m, task, COW_REUSE)
         return DONE
     if old.bits & F_FILE != 0:
         return write_cached(m, cpu, task, area, leaf, vpn)
     if not secure(m, cpu, task, 1):
+        m.operations[task].held = 0 if entry & PTE_ZERO != 0 else pfn
         return SHORT
     a = m.areas[area]
     new = fresh_page(m, cpu, anon_vma_prepare(m, area), int(a.offset + vpn - a.start))
@@ -161,7 +173,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     elif old.slot != 0:
         free_swap_cache(m, cpu, pfn)
     m.pool[0].released += 1
-    note_fault(m, COW_COPY)
+    fault_served(m, task, COW_COPY)
     return DONE
 
 

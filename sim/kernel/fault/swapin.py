@@ -139,6 +139,15 @@ def near_on_device(m: Arrays, slot: int) -> tuple[int, int]:
 
 
 @compiled
+def window_pages(m: Arrays, area: int) -> int:
+    """Return how many pages the last fault read, or would have if they had been there."""
+    if m.swap_area[0].kind == SWAP_ROTATING:
+        return int(m.swap_area[0].last_pages) if m.config[0].page_cluster > 0 else 1
+    known = int(m.areas[area].swap_readahead)
+    return known >> _HITS_BITS & _MOST_HITS if known != 0 else 1
+
+
+@compiled
 def len_of_device(m: Arrays) -> int:
     """Return the number behind that of the last slot."""
     return int(m.config[0].total_swap_pages) + 1
@@ -213,29 +222,35 @@ def slot_near(m: Arrays, space: int, vpn: int) -> int:
 
 @compiled
 def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: int) -> int:
-    """Read the page of a slot, and what lies near; DONE, or SHORT: nothing happened."""
-    a = m.areas[area]
-    space = int(a.space)
+    """Read the page of a slot, and what lies near, one after the other.
+
+    DONE; MORE: memory is short, and some were read; SHORT: none was, and nothing has changed but
+    that it is known which are to be read.  Each is charged by itself, so that reclaim may come to
+    those that were read before it.
+    """
+    o = m.operations[task]
+    space = int(m.areas[area].space)
     on_device = m.swap_area[0].kind == SWAP_ROTATING
-    device = m.swap_area[0]
-    known = int(a.swap_readahead)
-    hits, last_offset, last_pages = device.hits, device.last_offset, device.last_pages
-    first, end = near_on_device(m, slot) if on_device else near_in_memory(m, area, vpn)
-    wanted = 0
-    for at in range(first, end):
+    if o.ahead_slot != slot:
+        first, end = near_on_device(m, slot) if on_device else near_in_memory(m, area, vpn)
+        o.ahead_slot, o.ahead_at, o.ahead_end = slot, first, end
+    status = SHORT
+    while o.ahead_at < o.ahead_end:
+        at = int(o.ahead_at)
         near = at if on_device else slot_near(m, space, at)
         if near != 0 and m.swap[near].refs > 0 and m.swap[near].pfn == 0:
-            wanted += 1
-    if not secure(m, cpu, task, wanted):
-        a.swap_readahead = known
-        device.hits, device.last_offset, device.last_pages = hits, last_offset, last_pages
-        return SHORT
-    for at in range(first, end):
-        near = at if on_device else slot_near(m, space, at)
-        if near != 0 and m.swap[near].refs > 0 and m.swap[near].pfn == 0:
+            if not secure(m, cpu, task, 1):
+                return status
             read_swap_cache(m, cpu, near, 0 if near == slot else 1)
-    if end - first > 1:
+            status = MORE
+        o.ahead_at = at + 1
+    if window_pages(m, area) > 1:
         lru_add_drain(m, cpu)
+    if m.swap[slot].pfn == 0:  # it was reclaimed again while others were read
+        if not secure(m, cpu, task, 1):
+            return status
+        read_swap_cache(m, cpu, slot, 0)
+    o.ahead_slot = 0
     return DONE
 
 
@@ -250,17 +265,18 @@ def bring_back(m: Arrays, cpu: int, task: int, area: int, vpn: int, entry: int) 
     o = m.operations[task]
     slot = swp_offset(entry)
     row = m.swap[slot]
-    if row.pfn == 0:
-        if m.swap_area[0].kind == SWAP_IN_MEMORY and row.refs == 1:
+    if row.pfn == 0 or o.ahead_slot == slot:
+        if m.swap_area[0].kind == SWAP_IN_MEMORY and row.refs == 1 and o.ahead_slot != slot:
             return DONE if secure(m, cpu, task, 1) else SHORT
         if not request_room(m, 1 << int(m.config[0].page_cluster)):
             return GROW
         status = swapin_readahead(m, cpu, task, area, vpn, slot)
-        if status != DONE:
-            return status
-        note(m, MAJOR_FAULT, 1)
-        o.waits = 2
+        if status == SHORT:
+            return SHORT
         m.clock[0].kind = BEGUN
+        if status == DONE:
+            note(m, MAJOR_FAULT, 1)
+            o.waits = 2
         return MORE
     if m.frames[int(row.pfn)].bits & F_LOCKED != 0:
         if o.waits == 0:
@@ -303,7 +319,8 @@ def read_directly(m: Arrays, cpu: int, area: int, vpn: int, slot: int) -> int:
 def do_swap_page(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
     """Map the page of an entry that is swapped out, or a copy of it.
 
-    `bring_back` has seen to its page.  DONE; SHORT: nothing happened, there is no frame for a copy.
+    `bring_back` has seen to its page.  DONE; MORE: it is mapped, and is to be copied, for which
+    there is no frame yet.
     """
     at = vpn & TABLE_MASK
     entry = int(m.tables[leaf, at])
@@ -326,9 +343,8 @@ def do_swap_page(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int,
     frame = m.frames[pfn]
     exclusive = entry & PTE_SWP_EXCLUSIVE != 0
     alone = frame.maps == 0 and row.refs == 1 and frame.bits & F_WRITEBACK == 0
-    copies = write == 1 and not exclusive and not alone
-    if copies and not secure(m, cpu, task, 1):
-        return SHORT
+    is_shared = write == 1 and not exclusive and not alone
+    copies = is_shared and secure(m, cpu, task, 1)
     note_hit(m, area, vpn, slot)
     row.refs -= 1
     s.swapents -= 1
@@ -354,5 +370,9 @@ def do_swap_page(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int,
         frame.refs += 1
         set_pte(m, leaf, at, mk_pte(pfn, bits))
     count_resident(m, int(a.space), 1)
+    if is_shared and not copies:
+        m.clock[0].kind = BEGUN
+        m.operations[task].waits = max(1, int(m.operations[task].waits))
+        return MORE
     fault_served(m, task, kind)
     return DONE

@@ -128,6 +128,7 @@ def copy_area(m: Arrays, task: int) -> int:
     flags = int(a.vm_flags) & ~(A_LOCKED | A_RESV_OWNER | A_RESV_UNMAPPED)
     copy = insert_area(m, new, int(a.start), int(a.end), int(a.offset), flags)
     map_file(m, copy, int(a.kind), int(a.file))
+    m.areas[copy].swap_readahead = a.swap_readahead
     if needs_copy(m, int(o.area)):
         family = int(m.pool[0].next_anon_vma)
         link_anon_vma(m, copy, int(a.anon_root), family, int(a.inherited) + 1)

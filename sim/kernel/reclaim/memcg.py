@@ -52,10 +52,21 @@ def make_room(m: Arrays, cpu: int, task: int) -> int:
     Attempts that look at nothing take no time, and are made at once.
     """
     o = m.operations[task]
-    over = int(o.over)
+    m.scans[cpu].held = o.held
+    o.held = 0
     need = int(o.need)
-    if over == ROOT:
-        return reclaim_directly(m, cpu, task, need)
+    if o.over == ROOT:
+        room = reclaim_directly(m, cpu, task, need)
+    else:
+        room = reclaim_from_group(m, cpu, task, int(o.over), need)
+    m.scans[cpu].held = 0
+    return room
+
+
+@compiled
+def reclaim_from_group(m: Arrays, cpu: int, task: int, over: int, need: int) -> int:
+    """Reclaim from a group, for a task that met its limit: as `make_room`."""
+    o = m.operations[task]
     while True:
         count_event(m, over, EV_MAX, 1)
         reclaimed = shrink_group(m, cpu, over, need, int(o.over_memsw))

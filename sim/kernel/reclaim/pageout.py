@@ -10,6 +10,8 @@ used through several areas, or
 twice
 was used through one area        is kept, and marked: the next such use makes it active
 gets no slot                     becomes active
+is about to be copied by who     is unmapped, and kept in the swap cache
+reclaims
 may have to be written, and the  is kept
 device has enough to do
 has no copy on the device        is unmapped and written; a device in memory has it at once, another
@@ -165,6 +167,8 @@ def shrink_anon(m: Arrays, cpu: int, pfn: int) -> int:
         unmap_anon(m, pfn)
         if frame.maps > 0:
             return activate(m, pfn)
+    if pfn == scan.held:
+        return KEPT
     if m.swap[int(frame.slot)].refs > 0:
         if frame.bits & F_DIRTY != 0 and not swap_writeout(m, cpu, pfn):
             return KEPT

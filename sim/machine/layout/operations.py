@@ -39,6 +39,11 @@ OPERATION = np.dtype(
             "waits",  # for a page: 1 in a minor fault, 2 in a major one, 3 in one not yet counted
             "wait_file",  # the page of a file that is waited for
             "wait_index",  # NONE: all that is being written
+            # a fault on a page that is shared, or swapped out
+            "held",  # the frame that a refused step would copy: reclaim does not free it; 0: none
+            "ahead_slot",  # the slot that is read, while pages near it are; 0: none
+            "ahead_at",  # the next of these, by page or by slot
+            "ahead_end",
             # calls on a range of pages
             "owned",  # pages of the range behind which leaf tables may still be shared
             # read and write
