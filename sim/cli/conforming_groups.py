@@ -41,22 +41,14 @@ def conform_pressure(
     group: str | None,
     as_json: bool,
 ) -> int:
-    """Draw scripts that need swap, predict them, compare if asked; return the exit status."""
-    from sim.host.pressure.conform import run_pressure_conform
-    from sim.host.session import require_work
-
-    if scripts:
-        raise ScenarioError(
-            "takes random scripts only; write `--random N --seed S`", key="--pressure"
-        )
+    """Predict scripts that need swap, compare if asked, and return the exit status."""
     if group is not None:
         raise ScenarioError(
-            "each script of --pressure draws its own limit; leave it out", key="--group"
+            "each script of --pressure has its own limit; leave it out", key="--group"
         )
-    require_work([], random, seed)
-    assert random is not None
-    assert seed is not None
-    return run_pressure_conform(kernel=kernel, random=random, seed=seed, as_json=as_json)
+    from sim.host.pressure.conform import run_pressure_conform
+
+    return run_pressure_conform(scripts, kernel=kernel, random=random, seed=seed, as_json=as_json)
 
 
 def conform_claims(

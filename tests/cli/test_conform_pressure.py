@@ -9,17 +9,26 @@ import pytest
 
 from sim.base.errors import ScenarioError
 from sim.cli.conforming_groups import conform_pressure
-from sim.host.pressure import conform
+from sim.host.pressure import compare, conform
 from sim.host.pressure.conform import run_pressure_conform
-from sim.script.pressure import touch_pages
+from sim.script.pressure.grammar import load_pressure_script
+from sim.script.pressure.predict import touch_pages
 
-BOTH = "2 scripts of seed 1, 2 of which swap"
+BOTH = "2 scripts of seed 1, 2 of which swap, 1 with children"
 PLAIN = {"kernel": False, "random": 2, "seed": 1, "group": None, "as_json": False}
 
 
-def run(**options):
+SCRIPT = """limit 128
+P map A 150
+P write A 0-149  # more than there is room for
+P fork C
+C read A 149-140
+"""
+
+
+def run(*paths, random=2, seed=1, **options):
     out, err = io.StringIO(), io.StringIO()
-    status = run_pressure_conform(random=2, seed=1, out=out, err=err, **options)
+    status = run_pressure_conform(paths, random=random, seed=seed, out=out, err=err, **options)
     return status, out.getvalue(), err.getvalue()
 
 
@@ -28,19 +37,33 @@ def real(monkeypatch):
     """Let a kernel be asked that answers as predicted, but for what a test changes."""
     answers = {"change": lambda touches: touches}
 
-    def answer(steps, *, limit_pages, swappiness):
-        touches = touch_pages(steps, limit_pages=limit_pages, swappiness=swappiness)
-        return answers["change"](touches)
-
-    monkeypatch.setattr(conform, "touch_really", answer)
+    monkeypatch.setattr(compare, "touch_really", lambda s: answers["change"](touch_pages(s)))
     monkeypatch.setattr(conform, "why_not", str)
     monkeypatch.setattr(conform, "swap_in_memory", nullcontext)
     return answers
 
 
 def with_more(touches, name):
-    first, *rest = touches.counts
-    return replace(touches, counts=[{**first, name: first[name] + 1}, *rest])
+    first, *rest = touches.told
+    counts = {**first.counts, name: first.counts[name] + 1}
+    return replace(touches, told=[replace(first, counts=counts), *rest])
+
+
+def elsewhere(touches):
+    """Return what is told if each page in memory were in swap, and the other way round."""
+    told = [
+        replace(one, maps={key: (3 - pages) % 3 for key, pages in one.maps.items()})
+        for one in touches.told
+    ]
+    return replace(touches, told=told)
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "s.txt"
+    path.write_text(SCRIPT)
+    return path
 
 
 def test_without_a_kernel_it_only_predicts():
@@ -61,10 +84,12 @@ def test_a_kernel_that_does_the_same(real):
     [
         (lambda touches: with_more(touches, "pswpout"), "0 pages, pswpout"),
         (lambda touches: replace(touches, killed=5), "killed elsewhere, or not at all"),
-        (lambda touches: replace(touches, resident=[~t for t in touches.resident]), " pages"),
+        (elsewhere, " pages"),
     ],
 )
-def test_a_difference_is_told_and_is_status_1(real, change, told):
+def test_a_difference_is_told_and_is_status_1(real, change, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(conform, "SHRINKING_RUNS", 4)
     real["change"] = change
     status, out, _ = run(kernel=True)
     assert status == 1
@@ -92,10 +117,46 @@ def test_json():
     assert [one["different_pages"] for one in document["results"]] == [None, None]
 
 
+def test_a_script_is_told_line_by_line(script):
+    status, out, _ = run(script, random=None)
+    first, *lines = out.splitlines()
+    assert status == 0
+    assert "limit=128 swappiness=60 processes=2 " in first
+    assert [line.split(":")[0] for line in lines] == [
+        "  P map A 150",
+        "  P write A 0-149",
+        "  P fork C",
+        "  C read A 149-140",
+    ]
+    counted = {word.split("=")[0]: word.split("=")[1] for word in lines[1].split(": ")[1].split()}
+    in_memory, swapped = map(int, counted["P.A"].split("+"))
+    assert in_memory + swapped == 150
+    assert swapped == int(counted["pswpout"]) == int(counted["in_swap"]) > 0
+
+
+def test_what_differs_of_a_script_is_told_with_it(real, script):
+    real["change"] = lambda touches: with_more(touches, "pgscan_anon")
+    status, out, _ = run(script, random=None, kernel=True)
+    assert status == 1
+    assert "pgscan_anon=0!1" in out
+
+
+def test_the_first_that_differs_is_made_shorter_and_kept(real, script, monkeypatch):
+    monkeypatch.setattr(conform, "random_script", lambda *_: load_pressure_script(script))
+    real["change"] = lambda touches: with_more(touches, "pswpin")
+    status, out, _ = run(random=1, kernel=True)
+    assert status == 1
+    assert out.splitlines()[-1] == (
+        "repeat it with: cowpool conform --pressure pressure-1-0.txt --kernel"
+    )
+    shortest = load_pressure_script(script.parent / "pressure-1-0.txt")
+    assert [str(line) for line in shortest.lines] == ["P map A 150", "P write A 144-149"]
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"group": "4M"}, "draws its own limit"),
+        ({"group": "4M"}, "has its own limit"),
         ({"seed": None}, "random scripts need a seed"),
         ({"random": None}, "nothing to do"),
     ],
@@ -103,8 +164,3 @@ def test_json():
 def test_what_it_does_not_take(options, told):
     with pytest.raises(ScenarioError, match=told):
         conform_pressure([], **{**PLAIN, **options})
-
-
-def test_it_takes_no_scripts(tmp_path):
-    with pytest.raises(ScenarioError, match="takes random scripts only"):
-        conform_pressure([tmp_path / "s.txt"], **PLAIN)

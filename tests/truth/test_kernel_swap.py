@@ -7,7 +7,8 @@ program flushes its TLB before each access, see A55 in docs/model.md.
 
 import pytest
 
-from sim.script.pressure import MAP, PAUSE, READ, TELL, WRITE, touch_pages, word
+from sim.script.pressure.grammar import Line, PressureScript, Verb
+from sim.script.pressure.predict import IN_MEMORY, touch_pages
 
 pytestmark = pytest.mark.truth
 
@@ -19,29 +20,31 @@ RECORDED = {
 }
 
 
-def written_and_read(pages: int) -> list[int]:
+def written_and_read(limit: int, pages: int, swappiness: int = 60) -> PressureScript:
     """Return a script that maps a region, writes it in order, and reads it in order."""
-    written = [word(WRITE, 0, page) for page in range(pages)]
-    read = [word(READ, 0, page) for page in range(pages)]
-    told = [word(PAUSE), word(TELL)]
-    return [word(MAP, 0, pages), word(PAUSE), *written, *told, *read, *told]
+    every = tuple(range(pages))
+    lines = (
+        Line("P", Verb.MAP, "A", (pages,)),
+        Line("P", Verb.WRITE, "A", every),
+        Line("P", Verb.READ, "A", every),
+    )
+    return PressureScript(limit, swappiness, lines)
 
 
 @pytest.mark.parametrize(("limit", "pages"), RECORDED)
 def test_what_is_scanned_and_swapped(limit: int, pages: int) -> None:
-    found = touch_pages(written_and_read(pages), limit_pages=limit)
+    told = touch_pages(written_and_read(limit, pages)).told[1:]
     *rounds, stay = RECORDED[limit, pages]
-    counts = [tuple(counted[name] for name in IN_ORDER) for counted in found.counts[1:]]
-    assert counts == rounds
-    assert tuple(int(resident.sum()) for resident in found.resident) == stay
-    first = found.resident[0]
-    assert not first[: pages - stay[0]].any()  # the oldest are out
-    assert first[pages - stay[0] :].all()
+    assert [tuple(one.counts[name] for name in IN_ORDER) for one in told] == rounds
+    resident = [one.maps[0, 0] == IN_MEMORY for one in told]
+    assert tuple(int(pages.sum()) for pages in resident) == stay
+    assert not resident[0][: pages - stay[0]].any()  # the oldest are out
+    assert resident[0][pages - stay[0] :].all()
 
 
 @pytest.mark.parametrize("broken", [{"swappiness": 0}, {"swap_pages": 512}])
 def test_with_less_swap_it_would_be_killed(broken: dict[str, int]) -> None:
     """Negative control: where not enough may go out the group is full."""
-    pages = written_and_read(3000)
-    assert touch_pages(pages, limit_pages=2048).killed is None
-    assert touch_pages(pages, limit_pages=2048, **broken).killed is not None
+    assert touch_pages(written_and_read(2048, 3000)).killed is None
+    script = written_and_read(2048, 3000, broken.get("swappiness", 60))
+    assert touch_pages(script, swap_pages=broken.get("swap_pages", 1 << 19)).killed is not None

@@ -3,9 +3,9 @@
 import pytest
 from support.samples import sample
 
-from sim.host.pressure.conform import compare
+from sim.host.pressure.compare import compare
 from sim.host.pressure.zram import swap_in_memory, why_not
-from sim.script.pressure import random_script
+from sim.script.pressure.random import random_script
 
 pytestmark = [
     pytest.mark.truth,
@@ -29,4 +29,4 @@ def test_random_scripts_keep_the_pages_that_are_predicted() -> None:
 def test_another_script_would_not_be_as_predicted() -> None:
     """Negative control: the counts of one script are not those of another."""
     first, other = (compare("", random_script(1, index), kernel=False) for index in (0, 1))
-    assert first.predicted.counts != other.predicted.counts
+    assert first.predicted.told[1].counts != other.predicted.told[1].counts

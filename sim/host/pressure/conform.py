@@ -1,141 +1,55 @@
-"""`cowpool conform --pressure`: random scripts that need swap, predicted, and run for real."""
+"""`cowpool conform --pressure`: scripts that need swap, predicted, and run for real."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from sim.base.files import write_file
 from sim.host.conditions import group_conditions
-from sim.host.pressure.real import touch_really
+from sim.host.pressure.compare import compare
 from sim.host.pressure.zram import swap_in_memory, why_not
-from sim.host.session import DIFFERENT, DONE, UNCHECKED, Session
-from sim.script.pressure import random_script, touch_pages
+from sim.host.session import DIFFERENT, DONE, UNCHECKED, Session, require_work, worst
+from sim.script.pressure.grammar import load_pressure_script
+from sim.script.pressure.random import random_script
+from sim.script.pressure.shrink import shrink
 
 if TYPE_CHECKING:
-    from sim.script.pressure import PressureScript, Touches
+    from collections.abc import Sequence
 
-TRIES: Final = 3
-"""Runs of a script until one is as predicted.
+    from sim.script.pressure.grammar import PressureScript
 
-Every two seconds the kernel flushes the statistics that it reclaims by, and what it counts it
-counts for the whole machine: a run in which either happened differs from the next one.
-"""
-ALSO_OTHERS: Final = ("pgactivate", "pgdeactivate")
-"""What every program on the machine adds to, by using files: here more of it proves nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A script, its prediction, and how far the closest of its `tries` was from it.
-
-    `pages` are in memory on one side only, over all maps, None where nothing could be compared;
-    `counts` are the names that differ.
-    """
-
-    name: str
-    script: PressureScript
-    predicted: Touches
-    tries: int = 0
-    pages: int | None = None
-    counts: tuple[str, ...] = ()
-
-    @property
-    def holds(self) -> bool:
-        """Whether a run was exactly as predicted."""
-        return self.pages == 0 and not self.counts
-
-    @property
-    def swaps(self) -> bool:
-        """Whether anything is to be swapped out: a script that fits says little."""
-        return any(counted["pswpout"] for counted in self.predicted.counts)
-
-    def distance(self) -> tuple[int, int]:
-        """Return how far the run was from what was predicted."""
-        return self.pages or 0, len(self.counts)
-
-    def line(self) -> str:
-        """Return it as it is printed."""
-        total = {
-            name: sum(counted[name] for counted in self.predicted.counts)
-            for name in ("pswpout", "pswpin", "pgscan_anon", "major")
-        }
-        told = " ".join(f"{name}={n}" for name, n in total.items())
-        if self.predicted.killed is not None:
-            told += f" killed at step {self.predicted.killed}"
-        start = f"{self.name} limit={self.script.limit_pages} swappiness={self.script.swappiness}"
-        if self.tries == 0:
-            return f"{start} {told}"
-        if self.holds:
-            return f"{start} {told} equal, try {self.tries}"
-        if self.pages is None:
-            return f"{start} {told} DIFFERENT: killed elsewhere, or not at all"
-        other = f", {' '.join(self.counts)}" if self.counts else ""
-        return f"{start} {told} DIFFERENT: {self.pages} pages{other}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return {
-            "limit_pages": self.script.limit_pages,
-            "swappiness": self.script.swappiness,
-            "counts": self.predicted.counts,
-            "killed_at_step": self.predicted.killed,
-            "resident": [int(resident.sum()) for resident in self.predicted.resident],
-            "tries": self.tries,
-            "different_pages": self.pages,
-            "different_counts": list(self.counts),
-        }
+SHRINKING_RUNS: Final = 80
 
 
 def run_pressure_conform(
+    paths: Sequence[str | Path] = (),
     *,
     kernel: bool = False,
-    random: int,
-    seed: int,
+    random: int | None = None,
+    seed: int | None = None,
     as_json: bool = False,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> int:
-    """Draw scripts, predict them, compare if asked, and return the exit status.
+    """Predict scripts, compare if asked, and return the exit status.
 
-    The status is that of `sim.host.conform.run_conform`: 1 if any script differs in all its tries.
+    The parameters and the status are those of `sim.host.conform.run_conform`: 1 if any script
+    differs in all its tries.  Raises `ScenarioError` if a script cannot be read.
     """
+    require_work(paths, random, seed)
     session = _Session(as_json, out, err)
+    scripts = [(str(path), load_pressure_script(path)) for path in paths]
     with ExitStack() as stack:
         if kernel and session.find_kernel():
             stack.enter_context(swap_in_memory())
-        status = session.random(random, seed)
+        statuses = [session.script(name, script) for name, script in scripts]
+        if random is not None and seed is not None:
+            statuses.append(session.random(random, seed))
+    status = worst(statuses)
     session.finish(status)
     return status
-
-
-def compare(name: str, script: PressureScript, *, kernel: bool) -> Compared:
-    """Predict a script, and carry it out until a run is as predicted; swap is on."""
-    limit, swappiness = script.limit_pages, script.swappiness
-    predicted = touch_pages(script.steps, limit_pages=limit, swappiness=swappiness)
-    if not kernel:
-        return Compared(name, script, predicted)
-    closest = killed = None
-    for number in range(1, TRIES + 1):
-        real = touch_really(script.steps, limit_pages=limit, swappiness=swappiness)
-        if predicted.killed != real.killed:
-            killed = Compared(name, script, predicted, number, None, ("killed",))
-            continue
-        pairs = zip(predicted.resident, real.resident, strict=True)
-        pages = sum(int((mine != theirs).sum()) for mine, theirs in pairs)
-        counts = {
-            key
-            for mine, theirs in zip(predicted.counts, real.counts, strict=True)
-            for key in theirs
-            if mine[key] != theirs[key] and not (key in ALSO_OTHERS and mine[key] < theirs[key])
-        }
-        found = Compared(name, script, predicted, number, pages, tuple(sorted(counts)))
-        if found.holds:
-            return found
-        closest = found if closest is None else min(closest, found, key=Compared.distance)
-    found_worst = closest or killed
-    assert found_worst is not None
-    return found_worst
 
 
 class _Session(Session):
@@ -160,21 +74,50 @@ class _Session(Session):
         self._usable = True
         return True
 
+    def script(self, name: str, script: PressureScript) -> int:
+        """Predict one script, and check it if asked, a line for each of its; return its status."""
+        found = compare(name, script, kernel=self._usable)
+        self._write(f"{found.line()}\n")
+        for line in found.steps():
+            self._write(f"{line}\n")
+        self._keep(name, **found.to_json())
+        if not self._usable:
+            return UNCHECKED if self._asked else DONE
+        return DONE if found.holds else DIFFERENT
+
     def random(self, count: int, seed: int) -> int:
-        """Draw, predict and check `count` scripts, a line each; return the status."""
-        held = first = swapping = 0
+        """Draw, predict and check `count` scripts, a line each; return the status.
+
+        The first that differs is made shorter and kept.
+        """
+        held = first = swapping = forking = 0
+        wrong = None
         for index in range(count):
             script = random_script(seed, index)
             name = f"script {index} of seed {seed}"
             found = compare(name, script, kernel=self._usable)
             held += found.holds
             swapping += found.swaps
+            forking += found.swaps and len(script.processes) > 1
             first += found.holds and found.tries == 1
             self._write(f"{found.line()}\n")
             self._keep(name, **found.to_json())
-        told = f"{count} scripts of seed {seed}, {swapping} of which swap"
+            if self._usable and not found.holds and wrong is None:
+                wrong = index, script
+        told = f"{count} scripts of seed {seed}, {swapping} of which swap, {forking} with children"
         if not self._usable:
             self._write(f"{told}: predicted, unchecked\n")
             return UNCHECKED if self._asked else DONE
         self._write(f"{told}: {held} equal, {first} at the first try\n")
+        if wrong is not None:
+            self._report_failure(*wrong, seed)
         return DONE if held == count else DIFFERENT
+
+    def _report_failure(self, index: int, script: PressureScript, seed: int) -> None:
+        self._say(f"script {index} of seed {seed} differs; looking for its shortest form")
+        shortest = shrink(
+            script, lambda shorter: not compare("", shorter, kernel=True).holds, SHRINKING_RUNS
+        )
+        path = Path(f"pressure-{seed}-{index}.txt")
+        write_file(path, str(shortest))
+        self._write(f"repeat it with: cowpool conform --pressure {path} --kernel\n")

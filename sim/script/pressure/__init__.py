@@ -1,0 +1,1 @@
+"""Scripts of anonymous memory under a limit, with swap: which pages are in memory."""

@@ -1,0 +1,248 @@
+"""Scripts of anonymous memory under a limit on a simulated machine, as the kernel has it.
+
+A script is carried out by processes in a control group of its own, one after the other, on one CPU;
+nothing but their regions, and what fork makes, is charged to it.  What is asked is which pages are
+in memory now and then, and what was scanned and swapped meanwhile; the real side is
+`sim.host.pressure`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sim.base.errors import KernelPanicError
+from sim.engine.build import build_machine
+from sim.engine.direct import carry_out
+from sim.kernel import ops
+from sim.kernel.reclaim.memcg import NO_ROOM, ROOM, make_room
+from sim.kernel.work import DONE, GROW, MORE, SHORT
+from sim.machine.entries import is_swap_pte, pte_present
+from sim.machine.groups import move_process
+from sim.machine.layout import (
+    A_ACCOUNT,
+    A_READ,
+    A_SHARED,
+    A_WRITE,
+    KIND_ANON,
+    KIND_SHMEM,
+    KIND_STACK,
+    KIND_TABLE,
+    NONE,
+    SWAP_IN_MEMORY,
+    TABLE_MASK,
+)
+from sim.machine.layout.fields import Access, Child, Exec, Mapping, Range
+from sim.machine.lru import lru_add_drain
+from sim.machine.slab import objects_bytes
+from sim.machine.spec import HostSpec
+from sim.machine.tables import find_table
+from sim.machine.work import MAJOR_FAULT
+from sim.script.operation import at_once, run_operation
+from sim.script.pressure.grammar import FORK, MAP, READ, TELL, WRITE, parts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sim.script.pressure.grammar import PressureScript
+
+ARENA_VPN: Final = 0x1_0000_0000
+APART: Final = 1 << 18
+"""Pages from one region to the next."""
+OWN: Final = ((0x401, 1), (0x4_0000, 512 - 64), (0x4_0000 + 512 - 64, 64))
+"""What the program has besides: its code, what its processes talk through, and what it changes the
+rights to in order to flush the TLB (`sim/host/pressure/programs/toucher.c`): first page, pages."""
+COUNTED: Final = {
+    "pswpin": "pswpin",
+    "pswpout": "pswpout",
+    "pgscan_anon": "pgscan_direct",
+    "pgsteal_anon": "pgsteal_direct",
+    "pgactivate": "pgactivate",
+    "pgdeactivate": "pgdeactivate",
+}
+"""What is counted, by its name in ``/proc/vmstat``, and the column of `LRUVEC`."""
+AWAY, IN_MEMORY, SWAPPED = range(3)
+"""What a page is, in a map: not there, in memory, or swapped out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one step told: `maps` of all processes' regions, by numbers, and `counts`.
+
+    A map has AWAY, IN_MEMORY or SWAPPED for each page.  Counts are those since the last such step;
+    but ``kernel_pages`` is what the group is charged for of page tables, stacks and objects now,
+    and ``in_swap`` what it has on the device and not in memory.
+    """
+
+    maps: dict[tuple[int, int], NDArray[np.uint8]]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Touches:
+    """What became of a script: what its steps told.
+
+    `killed` is the number of the step at which a process was killed for want of memory, with which
+    the script ends; None if none was.
+    """
+
+    told: list[Told]
+    killed: int | None = None
+
+
+def touch_pages(
+    script: PressureScript,
+    *,
+    swap_pages: int = 1 << 19,
+    swap_kind: int = SWAP_IN_MEMORY,
+    kernel: str = "6.18",
+) -> Touches:
+    """Carry out a script on a simulated machine."""
+    host = HostSpec(
+        memory_pages=2 * script.limit_pages + 16384,
+        cpus=1,
+        kernel=kernel,
+        cgroup="v1",
+        swap_pages=swap_pages,
+        swap_kind=swap_kind,
+        swappiness=script.swappiness,
+        overcommit=1,
+    )
+    touchers = _Touchers(host, script.limit_pages)
+    killed = None
+    for number, step in enumerate(script.steps):
+        if not touchers.carry_out(*parts(step)):
+            killed = number
+            break
+    touchers.machine.audit()
+    touchers.machine.release()
+    return Touches(touchers.told, killed)
+
+
+class _Touchers:
+    """Processes with nothing but their regions, alone in a group."""
+
+    def __init__(self, host: HostSpec, limit_pages: int) -> None:
+        self.machine = build_machine(host)
+        self.told: list[Told] = []
+        m = self.machine.arrays
+        first = self.machine.new_task()
+        self._tasks = [first]
+        self._regions: list[dict[int, int]] = [{}]
+        bare = Exec(image=0, image_pages=0, stack_limit=64)
+        at_once(run_operation(self.machine, first, 0, ops.OP_EXEC, bare))
+        for start, pages in self._areas(first):
+            self._do(first, ops.OP_MUNMAP, Range(start=start, pages=pages))
+        for start, pages in OWN:
+            file = self.machine.new_file(KIND_SHMEM, pages, known=True)
+            self._map(first, start, pages, file)
+        self._begin(first)
+        self._group = self.machine.new_group(max_pages=limit_pages)
+        earlier_bytes = objects_bytes(m, int(m.tasks[first].space))
+        lru_add_drain(m, 0)  # so does the program, with MADV_COLD
+        move_process(m, first, self._group, earlier_bytes)
+        self._before = self._totals()
+
+    def carry_out(self, operation: int, process: int, region: int, pages: int) -> bool:
+        """Carry out a step; False if a process is killed for it."""
+        task = self._tasks[process]
+        start = ARENA_VPN + region * APART
+        if operation == MAP:
+            self._regions[process][region] = pages
+            return self._map(task, start, pages)
+        if operation in (READ, WRITE):
+            return self._touch(task, start + pages, write=operation == WRITE)
+        if operation == FORK:
+            child = self.machine.new_task()
+            self._tasks.append(child)
+            self._regions.append(dict(self._regions[process]))
+            return self._do(task, ops.OP_FORK, Child(child=child)) and self._begin(child)
+        assert operation == TELL
+        totals = self._totals()
+        counts = {name: totals[name] - self._before[name] for name in totals}
+        self._before = totals
+        maps = {
+            (number, at): self._in_memory(number, at, size)
+            for number, sizes in enumerate(self._regions)
+            for at, size in sizes.items()
+        }
+        self.told.append(Told(maps, {**counts, **self._levels()}))
+        return True
+
+    def _areas(self, task: int) -> list[tuple[int, int]]:
+        m = self.machine.arrays
+        area = int(m.spaces[int(m.tasks[task].space)].first)
+        found = []
+        while area != NONE:
+            a = m.areas[area]
+            found.append((int(a.start), int(a.end - a.start)))
+            area = int(a.next)
+        return found
+
+    def _map(self, task: int, start: int, pages: int, file: int = NONE) -> bool:
+        fields = Mapping(
+            start=start,
+            pages=pages,
+            map_flags=A_READ | A_WRITE | (A_ACCOUNT if file == NONE else A_SHARED),
+            map_kind=KIND_ANON if file == NONE else KIND_SHMEM,
+            file=file,
+            file_page=0,
+            populate=0,
+        )
+        return self._do(task, ops.OP_MMAP, fields)
+
+    def _begin(self, task: int) -> bool:
+        """Touch what a process touches of the program's own as it begins."""
+        return all(self._touch(task, start, write=False) for start, _ in OWN)
+
+    def _touch(self, task: int, page: int, *, write: bool) -> bool:
+        fields = Access(start=page, pages=1, accesses=1, write=int(write))
+        return self._do(task, ops.OP_ACCESS, fields)
+
+    def _do(self, task: int, operation: ops.Op[Any], fields: Any) -> bool:
+        m = self.machine.arrays
+        ops.begin(m, task, operation, fields)
+        while (status := carry_out(m, 0, task)[0]) != DONE:
+            if status == GROW:
+                self.machine.make_room()
+            elif status == SHORT:
+                room = make_room(m, 0, task)
+                if room == NO_ROOM:
+                    return False
+                assert room == ROOM, "nothing here is written to a device"
+            elif status != MORE:
+                raise KernelPanicError(f"a step ended with {status}", "of memory under a limit")
+        return True
+
+    def _in_memory(self, process: int, region: int, pages: int) -> NDArray[np.uint8]:
+        m = self.machine.arrays
+        space = int(m.tasks[self._tasks[process]].space)
+        start = ARENA_VPN + region * APART
+        found = np.full(pages, AWAY, dtype=np.uint8)
+        for page in range(pages):
+            leaf = find_table(m, space, start + page, 0)
+            if leaf != NONE:
+                entry = int(m.tables[leaf, (start + page) & TABLE_MASK])
+                if pte_present(entry):
+                    found[page] = IN_MEMORY
+                elif is_swap_pte(entry):
+                    found[page] = SWAPPED
+        return found
+
+    def _levels(self) -> dict[str, int]:
+        m = self.machine.arrays
+        kinds = m.charged[self._group]
+        g = m.groups[self._group]
+        return {
+            "kernel_pages": int(kinds[KIND_TABLE] + kinds[KIND_STACK] + g.slab_pages),
+            "in_swap": int(g.swap),
+        }
+
+    def _totals(self) -> dict[str, int]:
+        m = self.machine.arrays
+        v = m.lruvecs[self._group]
+        totals = {name: int(v[column]) for name, column in COUNTED.items()}
+        totals["major"] = sum(int(m.counts[task][MAJOR_FAULT]) for task in self._tasks)
+        return totals

@@ -1,0 +1,57 @@
+"""Random scripts of anonymous memory under a limit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from sim.script.grammar import FIRST_PROCESS
+from sim.script.pressure.grammar import Line, PressureScript, Verb
+
+MOST_CHILDREN: Final = 3
+
+
+def random_script(seed: int, index: int) -> PressureScript:
+    """Draw a script: 2 to 6 rounds over one to three regions, 1.1 to 2.2 times the limit in all.
+
+    A round writes or reads in order, backwards, at random, or a small set again and again.  In
+    every other script up to three processes are forked between rounds, by any that there is; who
+    does a round is drawn as well.
+    """
+    draw = np.random.default_rng((seed, index))
+    limit = int(draw.integers(1024, 4096))
+    total = int(limit * draw.uniform(1.1, 2.2))
+    names = "ABC"[: int(draw.integers(1, 4))]
+    size = total // len(names)
+    lines = [Line(FIRST_PROCESS, Verb.MAP, name, (size,)) for name in names]
+    births = int(draw.integers(1, MOST_CHILDREN + 1)) * int(draw.integers(2))
+    rounds = max(int(draw.integers(2, 7)), len(names) if births else 0) + births
+    processes = [FIRST_PROCESS]
+    for number in range(rounds):
+        name = names[int(draw.integers(len(names)))] if number >= len(names) else names[number]
+        verb = Verb.WRITE if number < len(names) else Verb(draw.choice([Verb.READ, Verb.WRITE]))
+        by = processes[int(draw.integers(len(processes)))]
+        lines.append(Line(by, verb, name, *_round(draw, size)))
+        if len(processes) <= births and number >= len(names) - 1:
+            child = f"C{len(processes)}"
+            lines.append(Line(processes[int(draw.integers(len(processes)))], Verb.FORK, child))
+            processes.append(child)
+    return PressureScript(limit, int(draw.integers(1, 201)), tuple(lines))
+
+
+def _round(draw: np.random.Generator, pages: int) -> tuple[tuple[int, ...], int]:
+    """Draw the pages that one round touches, in its order, and how often."""
+    kind = draw.integers(5)
+    order = np.arange(pages)
+    times = 1
+    if kind == 1:
+        order = order[::-1]
+    elif kind == 2:
+        order = draw.integers(0, pages, pages)
+    elif kind == 3:
+        order = draw.choice(pages, max(1, pages // 8), replace=False)
+        times = 8
+    elif kind == 4:
+        order = order[: int(draw.integers(1, pages + 1))]
+    return tuple(map(int, order)), times
