@@ -108,7 +108,8 @@ def judge(result: Mapping[str, Any], conditions: Sequence[Condition]) -> Judged:
             broken.append(f"{condition.metric} has no value")
         elif not condition.holds(value):
             broken.append(f"{condition.metric} is {metric_text(condition.metric, value)}")
-    broken += [str(error.get("what") or error["code"]) for error in errors_of(result)]
+    if not broken:  # else most of what is wrong besides comes of that
+        broken = [str(error.get("what") or error["code"]) for error in errors_of(result)]
     values = {condition.metric: metrics.get(condition.metric) for condition in conditions}
     return Judged(tuple(dict.fromkeys(broken)), values)
 

@@ -159,6 +159,17 @@ def test_a_catalogue_has_the_smallest_that_is_enough(plan_file, standin):
     assert "host.memory: 512 MiB, host.cpus: 2" in outcome.told.sentences[0]
 
 
+def test_a_run_that_is_no_answer_meets_no_objective(plan_file, standin):
+    def lost(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        finding = {"code": "unfinished", "severity": "error", "what": "a save has not ended"}
+        return {**result, "validity": [finding]}
+
+    outcome = plan(plan_file, lost)
+    assert outcome.exit_status == 1
+    assert "a save has not ended: 1" in outcome.told.sentences[0]
+
+
 def test_facts_are_written(plan_file, standin):
     outcome = plan(plan_file, standin.simulate)
     facts = json.loads((outcome.out / "plan.json").read_text())
