@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from sim.scenario.document import WrittenNumber
-from sim.scenario.quantities import Closed, Duration, within
+from sim.scenario.quantities import Closed, PositiveDuration, within
 
 KeyPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -178,7 +178,7 @@ class Search(Closed):
         description="replications; default: as many as the objectives take. Fewer support a"
         " smaller share, which is said",
     )
-    time: Duration | None = Field(
+    time: PositiveDuration | None = Field(
         default=None, description="so long the runs may take, as foretold; there are fewer then"
     )
     probes: int = Field(

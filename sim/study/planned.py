@@ -58,7 +58,8 @@ def tell_search(
         ]
     n_runs = len(found.judged)
     moved = f", and those of {len(found.moved)} ends of inputs" if found.moved else ""
-    sentences.append(f"{n_runs:,} runs of {found.found.n_replications:,} replications{moved}.")
+    n = found.found.n_replications
+    sentences.append(f"{n_runs:,} runs of {n:,} replication{'s' if n > 1 else ''}{moved}.")
     answered = size is not None and found.found.holds
     facts = {
         "kind": "search",
@@ -177,8 +178,9 @@ def _answer(
         first = f"{_said(sizes, size)}{place} is the {which} size that is enough."
     content = min(found.content, objectives.share)
     sure = _percent(objectives.confidence)
+    who = f"All {n:,} replications" if n > 1 else "The one replication"
     claim = (
-        f"All {n:,} replications met the objectives there, so at least"
+        f"{who} met the objectives there, so at least"
         f" {_percent(content)} of runs do, at {sure} confidence, whatever their distribution."
     )
     if content < objectives.share:
