@@ -36,6 +36,7 @@ FROM_RECLAIM: Final = (
 
 
 CONDITIONS: Final = {
+    "not_linux": "which page leaves memory is decided as in a textbook, not as by Linux",
     "nearest_rules": "the kernel goes by the rules of another release",
     "not_exact": "figures that depend on reclaim are not exact",
     "not_simulated": "something that the scenario says changes nothing here",
@@ -88,9 +89,23 @@ def group_conditions(groups: Mapping[str, Mapping[str, Any]]) -> list[HostCondit
     return found
 
 
+def policy_conditions(policy: Mapping[str, Any]) -> list[HostCondition]:
+    """Return what a resolved policy does that Linux does not, where nothing else would say so."""
+    replacement = policy.get("replacement", "linux")
+    if replacement == "linux":
+        return []
+    what = f"{replacement}, of all pages alike: a policy of textbooks, no Linux reclaims so"
+    remedy = "leave it out for what Linux would do"
+    return [HostCondition("not_linux", "policy.replacement", what, remedy)]
+
+
 def conditions_of(resolved: Mapping[str, Any]) -> list[HostCondition]:
-    """Return what is to be said of a resolved scenario: of its host, then of its groups."""
-    return [*host_conditions(resolved["host"]), *group_conditions(resolved.get("groups", {}))]
+    """Return what is to be said of a resolved scenario: of its host, policy and groups."""
+    return [
+        *host_conditions(resolved["host"]),
+        *policy_conditions(resolved.get("policy", {})),
+        *group_conditions(resolved.get("groups", {})),
+    ]
 
 
 def uses_mglru(host: Mapping[str, Any]) -> bool:

@@ -22,6 +22,11 @@ from sim.machine.layout import (
     FORK_EAGER,
     FORK_ON_DEMAND,
     HUGE_PAGES,
+    REPLACE_CLOCK,
+    REPLACE_FIFO,
+    REPLACE_LINUX,
+    REPLACE_LRU,
+    REPLACE_RANDOM,
     SWAP_IN_MEMORY,
     SWAP_NONE,
     SWAP_ROTATING,
@@ -43,6 +48,13 @@ FORK_KINDS: Final = {
     "eager": FORK_EAGER,
     "on_demand": FORK_ON_DEMAND,
     "async": FORK_ASYNC,
+}
+REPLACEMENTS: Final = {
+    "linux": REPLACE_LINUX,
+    "fifo": REPLACE_FIFO,
+    "clock": REPLACE_CLOCK,
+    "lru": REPLACE_LRU,
+    "random": REPLACE_RANDOM,
 }
 THP_MODES: Final = {"never": THP_NEVER, "madvise": THP_MADVISE, "always": THP_ALWAYS}
 
@@ -105,6 +117,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         swap_kind=SWAP_KINDS[host["swap_device"]["device"]] if host["swap"] else SWAP_NONE,
         swappiness=host.get("swappiness", 60),
         page_cluster=host.get("page_cluster", 3),
+        replacement=REPLACEMENTS[policy["replacement"]],
     )
 
 

@@ -33,6 +33,8 @@ from sim.machine.layout import (
     N_BATCHES,
     N_LRU,
     NONE,
+    REPLACE_LINUX,
+    REPLACE_LRU,
     ROOT,
     Arrays,
 )
@@ -92,14 +94,24 @@ def lruvec_add_folio(m: Arrays, pfn: int) -> None:
     """Put a folio at the head of the list it belongs on."""
     row = folio_lru_list(m, pfn)
     list_add(m, row, pfn, NONE, int(m.lrus[row].head))
+    if m.config[0].replacement != REPLACE_LINUX:
+        m.pool[0].uses += 1
+        m.ages[pfn] = m.pool[0].uses
 
 
 @compiled
 def folio_rotate_reclaimable(m: Arrays, pfn: int) -> None:
-    """Put a folio at the tail of its inactive list: reclaim waits for it (`lru_move_tail`)."""
+    """Put a folio at the tail of its inactive list: reclaim waits for it (`lru_move_tail`).
+
+    A textbook leaves one alone that is in use again.
+    """
     frame = m.frames[pfn]
     if frame.bits & F_LRU == 0:
         return
+    if m.config[0].replacement != REPLACE_LINUX:
+        if frame.maps > 0:
+            return
+        m.ages[pfn] = 0
     lruvec_del_folio(m, pfn)
     frame.bits &= ~F_ACTIVE
     row = folio_lru_list(m, pfn)
@@ -193,7 +205,11 @@ def in_batch(m: Arrays, cpu: int, which: int, pfn: int) -> bool:
 
 @inlined
 def folio_add_lru(m: Arrays, cpu: int, pfn: int) -> None:
-    """Have a folio that is new in the page cache put on its list."""
+    """Have a folio that is new put on its list; textbooks know of no batches."""
+    if m.config[0].replacement != REPLACE_LINUX:
+        flush_if_due(m, cpu)
+        lruvec_add_folio(m, pfn)
+        return
     batch_add(m, cpu, BATCH_ADD, pfn)
 
 
@@ -211,12 +227,32 @@ def folio_activate(m: Arrays, cpu: int, pfn: int) -> None:
 
 
 @compiled
+def renew(m: Arrays, pfn: int) -> None:
+    """Put a folio that is on a list behind all others of it."""
+    if m.frames[pfn].bits & F_LRU != 0:
+        lruvec_del_folio(m, pfn)
+        lruvec_add_folio(m, pfn)
+
+
+@compiled
+def note_use(m: Arrays, pfn: int) -> None:
+    """Take note, as a textbook does, that a folio was used: it has its mark, or is the youngest."""
+    frame = m.frames[pfn]
+    frame.bits |= F_REFERENCED
+    if m.config[0].replacement == REPLACE_LRU:
+        renew(m, pfn)
+
+
+@compiled
 def folio_mark_accessed(m: Arrays, cpu: int, pfn: int) -> None:
     """Take note that a folio was used: the second time since it came to its list activates it.
 
     One that still waits in a batch, of this CPU, comes to the active list at once.
     """
     frame = m.frames[pfn]
+    if m.config[0].replacement != REPLACE_LINUX:
+        note_use(m, pfn)
+        return
     if frame.bits & F_REFERENCED == 0:
         frame.bits |= F_REFERENCED
     elif frame.bits & F_ACTIVE == 0:

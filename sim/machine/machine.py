@@ -34,6 +34,7 @@ from sim.machine.layout import (
     NONE,
     PROCESS,
     RECEIPT_ROWS,
+    REPLACE_LINUX,
     ROOT,
     SLOTS_ANON_ROOTS,
     SLOTS_AREAS,
@@ -119,6 +120,7 @@ class Machine:
         rows |= {"queues": 1 + host.cpus, "sched": 1, "turns": 2 * N_TOURNAMENTS * leaves}
         rows |= {"stocks": N_STOCKS * host.cpus, "batches": N_BATCHES * host.cpus, "lrus": N_LRU}
         rows |= dict.fromkeys(("left", "scans", "psi_cpus"), host.cpus)
+        rows["ages"] = host.memory_pages if host.replacement != REPLACE_LINUX else 1
         rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1, "slots": N_SLOTS}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES, "samples": MOST_SAMPLES}

@@ -9,6 +9,7 @@ from sim.machine.layout import (
     HUGE_ORDER,
     HUGE_PAGES,
     N_STOCKS,
+    REPLACE_LINUX,
     SWAP_NONE,
     THP_ALWAYS,
     THP_MADVISE,
@@ -33,8 +34,8 @@ class HostSpec:
     file at most, and `largest_read_pages` in one request.  `cgroup` is the version of its control
     groups, "v1" or "v2".  `swap_pages` are slots of a swap device of `swap_kind`, one of
     `SWAP_IN_MEMORY` and its like; 2**`page_cluster` of them are read at once at most.  `swappiness`
-    is that of groups that say nothing else.  `nr_huge_pages`, of 2 MiB, are
-    in the pool of huge pages.
+    is that of groups that say nothing else.  `replacement` says which page leaves, `REPLACE_LINUX`
+    and its like.  `nr_huge_pages`, of 2 MiB, are in the pool of huge pages.
     """
 
     memory_pages: int
@@ -61,6 +62,7 @@ class HostSpec:
     swap_pages: int = 0
     swap_kind: int = SWAP_NONE
     swappiness: int = 60
+    replacement: int = REPLACE_LINUX
     page_cluster: int = 3
     dirty_ratio: int = 20
     dirty_background_ratio: int = 10
@@ -124,6 +126,7 @@ def configuration(host: HostSpec) -> dict[str, int]:
         "cgroup": cgroup_rules(host.cgroup),
         "total_swap_pages": host.swap_pages,
         "page_cluster": host.page_cluster,
+        "replacement": host.replacement,
         "queueing": int(host.queueing),
         "overcommit": host.overcommit,
         "commit_limit": host.commit_limit_pages,

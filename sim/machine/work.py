@@ -81,17 +81,21 @@ PAGE_STREAM: Final = 36
 """Draw number of the choice of pages."""
 HOT_STREAM: Final = 37
 """Draw number of the choice between hot pages and cold ones."""
+VICTIM_STREAM: Final = 48
+"""Draw number of the choice of who leaves memory, where that is by chance."""
 
 DRAW_PAGE: Final = N_LINES
 """Row of the choice of pages among a task's draws; the rows before it are kinds of work."""
 DRAW_HOT: Final = N_LINES + 1
-N_DRAWS: Final = N_LINES + 2
+DRAW_VICTIM: Final = N_LINES + 2
+N_DRAWS: Final = N_LINES + 3
 
 _STREAMS: Final = sorted(
     [
         *((kind.draw, kind) for kind in KINDS.values()),
         (PAGE_STREAM, DRAW_PAGE),
         (HOT_STREAM, DRAW_HOT),
+        (VICTIM_STREAM, DRAW_VICTIM),
     ]
 )
 counted_up_from("draw number", 0, (number for number, _ in _STREAMS))

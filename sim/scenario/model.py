@@ -254,7 +254,7 @@ class KubeletEviction(Closed):
 
 
 class Policy(Closed):
-    """Who decides: scheduling, what happens when memory is short, fork, zeroing."""
+    """Who decides: scheduling, what happens when memory is short, who leaves, fork, zeroing."""
 
     scheduler: Scheduler | None = None
     memory: Literal["oom", "wait"] | None = Field(
@@ -266,6 +266,11 @@ class Policy(Closed):
         default=None,
         description="the kubelet's eviction of pods: groups with `requests` or `limits`",
         examples=["{memory_available: 100Mi}"],
+    )
+    replacement: Literal["linux", "fifo", "clock", "lru", "random"] | None = Field(
+        default=None,
+        description="which page leaves when memory is short: as Linux chooses, or as the policy of "
+        "a textbook, of all pages alike; `lru` sees every use",
     )
     fork: Literal["cow", "eager", "on_demand", "async"] | None = Field(
         default=None,

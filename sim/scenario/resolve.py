@@ -229,6 +229,7 @@ def _policy(
         },
         "memory": own.get("memory", "oom"),
         "eviction": own.get("eviction"),
+        "replacement": own.get("replacement", "linux"),
         "fork": own.get("fork", "cow"),
         "zeroing": own.get("zeroing", "demand"),
     }

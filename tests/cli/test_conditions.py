@@ -37,6 +37,7 @@ SAID = [
     ("host.kernel=4.18.0-372.el8", "nearest_rules", BACKPORTS),
     ("host.kernel=4.15.0-20-generic", "nearest_rules", "the rest is 4.19's"),
     ("host.lru=mglru", "not_exact", MARK),
+    ("policy.replacement=clock", "not_linux", "a policy of textbooks"),
 ]
 
 
@@ -56,7 +57,7 @@ def test_it_is_a_note_of_the_run_and_in_its_provenance(small, capsys, setting, c
     assert document["answered"]
     assert document["provenance"]["conditions"] == [finding["what"]]
     shown = printed(capsys, "run", small, "--set", setting)
-    assert shown.startswith(f"note: {code}: host.")
+    assert shown.startswith(f"note: {code}: {setting.partition('=')[0]}")
     assert said in shown
 
 

@@ -21,7 +21,9 @@ def map_(name: str, size: str, **more: Any) -> dict[str, Any]:
     return {"mmap": {"name": name, "size": size, **more}}
 
 
-def scenario(device: str, swappiness: int, size: str, version: str) -> dict[str, Any]:
+def scenario(
+    device: str, swappiness: int, size: str, version: str, replacement: str = "linux"
+) -> dict[str, Any]:
     """Return parents and children, a group with limits and readers of files, short of memory."""
     some = {"uniform": 1500}
     child = [
@@ -56,6 +58,7 @@ def scenario(device: str, swappiness: int, size: str, version: str) -> dict[str,
     return {
         "version": 1,
         "host": host,
+        "policy": {"replacement": replacement},
         "groups": {"pod": {"memory_max": "6 MiB", "swap_max": "4 MiB"}},
         "processes": {
             "a": {"program": "steps", "steps": forks},
@@ -80,6 +83,19 @@ def test_any_length_of_burst_gives_the_same_run(
     found = json.loads(runs[0])
     assert found["metrics"]["pages_swapped_out"] > 0
     assert found["swap"]["peak_bytes"] <= resolved["host"]["swap"]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("replacement", ["fifo", "clock", "lru", "random"])
+def test_so_it_is_where_a_textbook_chooses(replacement: str, device: str) -> None:
+    """Pages of files and others, forks, a full swap device, groups and kswapd among it."""
+    resolved = resolve(scenario(device, *SETTINGS[0], replacement))
+    runs = [
+        json.dumps(simulate(resolved, seed=3, burst=burst, check=burst == 1).to_json())
+        for burst in (0, 1)
+    ]
+    assert runs[0] == runs[1]
+    assert json.loads(runs[0])["metrics"]["pages_swapped_out"] > 0
 
 
 def test_another_seed_is_another_run() -> None:

@@ -43,6 +43,7 @@ from sim.kernel.pages import (
     fresh_page,
     link_copy,
 )
+from sim.kernel.reclaim.textbook import page_used
 from sim.kernel.work import BEGUN, DONE, GROW, LOCKED, MORE, SEGV, SHORT, note, note_fault
 from sim.machine.area_tree import STACK_GAP_PAGES, find_area, resized
 from sim.machine.entries import (
@@ -72,6 +73,7 @@ from sim.machine.layout import (
     PTE_DIRTY,
     PTE_WRITE,
     PTE_ZERO,
+    REPLACE_LRU,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
@@ -272,6 +274,8 @@ def access_shared(
     else:
         set_access_flags(m, leaf, at, PTE_ACCESSED)
     note(m, ACCESS, 1)
+    if m.config[0].replacement == REPLACE_LRU:
+        page_used(m, space, vpn)
     return DONE
 
 
@@ -330,4 +334,6 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
         status = DONE
     if status == DONE:
         note(m, ACCESS, 1)
+        if m.config[0].replacement == REPLACE_LRU:
+            page_used(m, space, vpn)
     return status

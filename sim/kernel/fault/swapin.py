@@ -49,12 +49,13 @@ from sim.machine.layout import (
     PTE_DIRTY,
     PTE_SWP_EXCLUSIVE,
     PTE_WRITE,
+    REPLACE_LINUX,
     SWAP_IN_MEMORY,
     SWAP_ROTATING,
     TABLE_MASK,
     Arrays,
 )
-from sim.machine.lru import folio_add_lru, lru_add_drain
+from sim.machine.lru import folio_add_lru, lru_add_drain, renew
 from sim.machine.pool import secure, take
 from sim.machine.swap import (
     FIRST_HITS,
@@ -366,6 +367,8 @@ def do_swap_page(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int,
         if frame.maps == 0:
             frame.mapping = root
             frame.index = index
+            if m.config[0].replacement != REPLACE_LINUX:
+                renew(m, pfn)  # it had left, or was read ahead
         frame.maps += 1
         frame.refs += 1
         set_pte(m, leaf, at, mk_pte(pfn, bits))

@@ -20,7 +20,8 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.kernel.files.dirty import file_pages, pages_on_list
-from sim.kernel.reclaim.vmscan import shrink_group, wakeup_flusher
+from sim.kernel.reclaim.pageout import wakeup_flusher
+from sim.kernel.reclaim.vmscan import shrink_group
 from sim.machine.groups import count_event, drain_all_stock, margin
 from sim.machine.layout import (
     EV_FAILCNT,

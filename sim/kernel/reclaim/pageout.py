@@ -1,4 +1,4 @@
-"""Anonymous pages that reclaim has come to: out of the tables, and out to the swap device.
+"""Pages that leave: out of the tables, and anonymous ones out to the swap device.
 
 ===============================  ================================================================
 a page at the inactive tail      so
@@ -27,12 +27,15 @@ A page keeps its slot, and so its copy, while it is in the swap cache.  Read in 
 from typing import Final
 
 from sim.base.jit import compiled, inlined
+from sim.kernel.files.cache import uncache_page
+from sim.kernel.files.dirty import wake_flusher
 from sim.kernel.files.requests import request_room, submit
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import free_anon_page
 from sim.kernel.reclaim.workingset import workingset_eviction
-from sim.kernel.rmap import anon_referenced, next_mapper
+from sim.kernel.rmap import anon_referenced, next_mapper, try_to_unmap
 from sim.kernel.work import note
+from sim.machine.cached import find_page
 from sim.machine.entries import set_pte, swp_entry_to_pte
 from sim.machine.groups import count_dirty
 from sim.machine.layout import (
@@ -145,20 +148,23 @@ def swap_writeout(m: Arrays, cpu: int, pfn: int) -> bool:
     return False
 
 
+@inlined
+def must_wait_for_device(m: Arrays, pfn: int) -> bool:
+    """Whether an anonymous page may have to be written, and the device has enough to do."""
+    frame = m.frames[pfn]
+    to_write = frame.slot == 0 or frame.maps > 0 or frame.bits & F_DIRTY != 0
+    return bool(to_write and (is_congested(m) or not request_room(m, 1)))
+
+
 @compiled
-def shrink_anon(m: Arrays, cpu: int, pfn: int) -> int:
-    """Free an anonymous page that is on no list, if that may be: FREED or KEPT."""
+def pageout(m: Arrays, cpu: int, pfn: int) -> int:
+    """Free an anonymous page that is to leave, once its only copy is on the device: FREED or KEPT.
+
+    It is on no list.
+    """
     frame = m.frames[pfn]
     scan = m.scans[cpu]
-    if frame.bits & F_LOCKED != 0:
-        return KEPT
-    if frame.bits & F_WRITEBACK != 0:
-        frame.bits |= F_RECLAIM
-        return activate(m, pfn)
-    if frame.maps > 0 and is_in_use(m, pfn, int(scan.group)):
-        return KEPT
-    to_write = frame.slot == 0 or frame.maps > 0 or frame.bits & F_DIRTY != 0
-    if to_write and (is_congested(m) or not request_room(m, 1)):
+    if must_wait_for_device(m, pfn):
         scan.congested = 1  # who gives the device more would have to wait
         return KEPT
     if frame.slot == 0 and not folio_alloc_swap(m, pfn):
@@ -177,3 +183,79 @@ def shrink_anon(m: Arrays, cpu: int, pfn: int) -> int:
         folio_free_swap(m, pfn)
     free_anon_page(m, cpu, pfn)
     return FREED
+
+
+@compiled
+def shrink_anon(m: Arrays, cpu: int, pfn: int) -> int:
+    """Free an anonymous page that is on no list, if that may be: FREED or KEPT."""
+    frame = m.frames[pfn]
+    scan = m.scans[cpu]
+    if frame.bits & F_LOCKED != 0:
+        return KEPT
+    if frame.bits & F_WRITEBACK != 0:
+        frame.bits |= F_RECLAIM
+        return activate(m, pfn)
+    if frame.maps > 0 and is_in_use(m, pfn, int(scan.group)):
+        return KEPT
+    return pageout(m, cpu, pfn)
+
+
+# -- pages of files --------------------------------------------------------------------------------
+
+
+@compiled
+def drop_folio(m: Arrays, cpu: int, pfn: int) -> bool:
+    """Unmap a file's folio that is on no list, and free it; not if it is dirty: it is active then.
+
+    Somebody else writes it.
+    """
+    frame = m.frames[pfn]
+    file = int(frame.mapping)
+    first = int(frame.index)
+    pages = 1 << int(frame.order)
+    scan = m.scans[cpu]
+    for index in range(first, first + pages):
+        page = find_page(m, file, index)
+        if m.frames[page].maps > 0:
+            try_to_unmap(m, page)
+    if folio_bits(m, file, first, pages) & F_DIRTY != 0:
+        frame.bits |= F_RECLAIM | F_ACTIVE
+        return False
+    shadow = workingset_eviction(m, pfn, int(scan.group))
+    for index in range(first, first + pages):
+        uncache_page(m, cpu, file, index, shadow)
+    return True
+
+
+@compiled
+def folio_bits(m: Arrays, file: int, first: int, pages: int) -> int:
+    """Return the bits that any page of a folio has."""
+    bits = 0
+    for index in range(first, first + pages):
+        bits |= int(m.frames[find_page(m, file, index)].bits)
+    return bits
+
+
+@compiled
+def count_scanned(
+    m: Arrays, cpu: int, group: int, anon: bool, scanned: int, reclaimed: int
+) -> None:
+    """Count pages of a group that were looked at, and those of them that were freed."""
+    scan = m.scans[cpu]
+    v = m.lruvecs[group]
+    if anon:
+        v.pgsteal_anon += reclaimed
+    if scan.kswapd == 1:
+        v.pgscan_kswapd += scanned
+        v.pgsteal_kswapd += reclaimed
+    else:
+        v.pgscan_direct += scanned
+        v.pgsteal_direct += reclaimed
+    scan.scanned += scanned
+
+
+@compiled
+def wakeup_flusher(m: Arrays) -> None:
+    """Ask for dirty pages to be written: reclaim has found nothing else."""
+    m.pool[0].flusher_woken = 1
+    wake_flusher(m)

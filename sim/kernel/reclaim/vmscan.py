@@ -1,7 +1,7 @@
 """Reclaim: what is taken away when a group, or the machine, runs short of memory.
 
-How far which lists are looked at is in `sim.kernel.reclaim.balance`, what becomes of anonymous
-pages in `pageout`; here is the walk, and pages of files.
+How far which lists are looked at is in `sim.kernel.reclaim.balance`, what becomes of pages that are
+to leave in `pageout`; here is the walk, and who leaves.  Textbooks choose by `textbook`.
 
 ===============================  ================================================================
 a folio at the inactive tail     so
@@ -22,20 +22,25 @@ What is kept goes to the head of its list, in the order in which it was there.  
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.kernel.files.cache import uncache_page
-from sim.kernel.files.dirty import wake_flusher
 from sim.kernel.reclaim.balance import (
     anon_is_low,
     prepare_scan_control,
     scan_balance,
     scan_count,
 )
-from sim.kernel.reclaim.pageout import FREED, shrink_anon
+from sim.kernel.reclaim.pageout import (
+    FREED,
+    count_scanned,
+    drop_folio,
+    folio_bits,
+    shrink_anon,
+    wakeup_flusher,
+)
 from sim.kernel.reclaim.protection import is_spared
-from sim.kernel.reclaim.workingset import workingset_eviction
-from sim.kernel.rmap import anon_referenced, folio_referenced, try_to_unmap
+from sim.kernel.reclaim.textbook import shrink_textbook
+from sim.kernel.rmap import anon_referenced, folio_referenced
 from sim.kernel.work import note_reclaim
-from sim.machine.cached import find_page, reclaim_node
+from sim.machine.cached import reclaim_node
 from sim.machine.layout import (
     DEACTIVATE_ANON,
     DEACTIVATE_FILE,
@@ -51,6 +56,7 @@ from sim.machine.layout import (
     LRU_INACTIVE_ANON,
     LRU_INACTIVE_FILE,
     NONE,
+    REPLACE_LINUX,
     ROOT,
     SWAP_CLUSTER_MAX,
     Arrays,
@@ -81,6 +87,8 @@ FOLIOREF_ACTIVATE: Final = 2
 def shrink_group(m: Arrays, cpu: int, group: int, pages: int, no_swap: int) -> int:
     """Reclaim `pages` of a group and of those in it, or 32 if that is more; return how many.
 
+    A textbook's policy reclaims no more than `pages`.
+
     The task on `cpu` does it itself; for ROOT, of the whole machine.  What that costs is on the
     receipt (`try_to_free_mem_cgroup_pages`, `try_to_free_pages`).
     """
@@ -88,7 +96,8 @@ def shrink_group(m: Arrays, cpu: int, group: int, pages: int, no_swap: int) -> i
     scan.group = group
     scan.kswapd = 0
     scan.no_swap = no_swap
-    scan.wanted = max(pages, SWAP_CLUSTER_MAX)
+    classic = m.config[0].replacement == REPLACE_LINUX
+    scan.wanted = max(pages, SWAP_CLUSTER_MAX) if classic else pages
     scan.reclaimed = scan.scanned = scan.written = scan.congested = 0
     scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
     scan.low_reclaim = scan.low_skipped = 0
@@ -106,7 +115,7 @@ def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
     """
     scan = m.scans[cpu]
     while True:
-        scan.priority = DEF_PRIORITY
+        scan.priority = DEF_PRIORITY if m.config[0].replacement == REPLACE_LINUX else 0
         while scan.priority >= 0:
             shrink_node(m, cpu)
             if scan.reclaimed + scan.written >= scan.wanted or scan.congested == 1:
@@ -130,13 +139,6 @@ def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
             return
 
 
-@compiled
-def wakeup_flusher(m: Arrays) -> None:
-    """Ask for dirty pages to be written: reclaim has found nothing else."""
-    m.pool[0].flusher_woken = 1
-    wake_flusher(m)
-
-
 # -- groups ----------------------------------------------------------------------------------------
 
 
@@ -148,6 +150,9 @@ def shrink_node(m: Arrays, cpu: int) -> None:
     its turn; but in the background, when nothing was found, and before Linux 6.9, all are looked
     at.  Groups that are protected are passed over.
     """
+    if m.config[0].replacement != REPLACE_LINUX:
+        shrink_textbook(m, cpu)
+        return
     scan = m.scans[cpu]
     prepare_scan_control(m, cpu)
     top = int(scan.group)
@@ -299,16 +304,8 @@ def shrink_inactive_list(m: Arrays, cpu: int, group: int, lru: int, portion: int
     v.pgactivate += activated
     workingset_age_nonresident(m, group, activated)
     rotated = scanned - reclaimed
-    if lru == LRU_INACTIVE_ANON:
-        v.pgsteal_anon += reclaimed
     lru_note_cost(m, group, lru == LRU_INACTIVE_ANON, int(scan.paged_out), rotated)
-    if scan.kswapd == 1:
-        v.pgscan_kswapd += scanned
-        v.pgsteal_kswapd += reclaimed
-    else:
-        v.pgscan_direct += scanned
-        v.pgsteal_direct += reclaimed
-    scan.scanned += scanned
+    count_scanned(m, cpu, group, lru == LRU_INACTIVE_ANON, scanned, reclaimed)
     if scanned > 0 and scan.unqueued_dirty == scanned:
         wakeup_flusher(m)
     return reclaimed
@@ -335,26 +332,7 @@ def shrink_folio(m: Arrays, cpu: int, pfn: int) -> bool:
         if references == FOLIOREF_ACTIVATE:
             frame.bits |= F_ACTIVE
         return False
-    for index in range(first, first + pages):
-        page = find_page(m, file, index)
-        if m.frames[page].maps > 0:
-            try_to_unmap(m, page)
-    if folio_bits(m, file, first, pages) & F_DIRTY != 0:
-        frame.bits |= F_RECLAIM | F_ACTIVE
-        return False
-    shadow = workingset_eviction(m, pfn, int(scan.group))
-    for index in range(first, first + pages):
-        uncache_page(m, cpu, file, index, shadow)
-    return True
-
-
-@compiled
-def folio_bits(m: Arrays, file: int, first: int, pages: int) -> int:
-    """Return the bits that any page of a folio has."""
-    bits = 0
-    for index in range(first, first + pages):
-        bits |= int(m.frames[find_page(m, file, index)].bits)
-    return bits
+    return drop_folio(m, cpu, pfn)
 
 
 @compiled

@@ -10,7 +10,7 @@ Linux 6.18 `mm/workingset.c`.
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.machine.layout import F_ACTIVE, F_ANON, F_WORKINGSET, Arrays
+from sim.machine.layout import F_ACTIVE, F_ANON, F_WORKINGSET, REPLACE_LINUX, Arrays
 from sim.machine.lru import flush_if_due, lru_note_cost, workingset_age_nonresident
 from sim.machine.swap import mem_cgroup_get_nr_swap_pages
 
@@ -79,7 +79,7 @@ def workingset_refault(m: Arrays, cpu: int, pfn: int, shadow: int) -> None:
         v.workingset_refault += pages
         v.workingset_activate += pages if recent else 0
         v.workingset_restore += pages if restored else 0
-    if not recent:
+    if not recent or m.config[0].replacement != REPLACE_LINUX:
         return
     frame.bits |= F_ACTIVE
     workingset_age_nonresident(m, group, pages)

@@ -18,6 +18,7 @@ from sim.machine.layout import (
     N_BATCHES,
     N_LRU,
     NONE,
+    REPLACE_LINUX,
     ROOT,
     Arrays,
 )
@@ -37,6 +38,9 @@ def _audit_list(m: Arrays, group: int, lru: int, seen: NDArray[np.int8]) -> tupl
             return 35, pfn
         if folio_lru_list(m, pfn) != group * N_LRU + lru:
             return 35, pfn
+        aged = m.config[0].replacement != REPLACE_LINUX and before != NONE
+        if aged and m.ages[pfn] != 0 and m.ages[pfn] >= m.ages[before]:
+            return 34, pfn
         if (
             frame.prev != before
             or seen[pfn] != 0

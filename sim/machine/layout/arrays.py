@@ -56,6 +56,7 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "requests": (REQUEST, ()),
     "lrus": (LRU_LIST, ()),
     "lruvecs": (LRUVEC, ()),
+    "ages": (INT, ()),
     "batches": (INT, (BATCH_WORDS,)),
     "scans": (SCAN, ()),
     "images": (IMAGE, ()),
@@ -148,6 +149,8 @@ class Arrays:
     requests: Any
     lrus: Any
     lruvecs: Any
+    ages: NDArray[np.int64]
+    """When each frame came to its list: a row a frame, where a textbook chooses who leaves."""
     batches: NDArray[np.int64]
     """Folios on their way to a list, ``cpu * N_BATCHES + which``."""
     scans: Any

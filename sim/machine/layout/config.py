@@ -15,6 +15,14 @@ THP_NEVER: Final = 0
 THP_MADVISE: Final = 1
 THP_ALWAYS: Final = 2
 
+REPLACE_LINUX: Final = 0
+"""Reclaim goes by Linux's lists of pages."""
+REPLACE_FIFO: Final = 1
+REPLACE_CLOCK: Final = 2
+REPLACE_LRU: Final = 3
+REPLACE_RANDOM: Final = 4
+"""Textbooks: every page is on the inactive list of its group, and one leaves when one is needed."""
+
 CONFIG = np.dtype(
     [
         (name, "i8")
@@ -24,6 +32,7 @@ CONFIG = np.dtype(
             "stocks",  # groups that a CPU has a stock of, at most
             "ram",  # pages without the kernel's share: `totalram_pages`
             "total_swap_pages",  # slots of the swap device
+            "replacement",  # which page leaves: REPLACE_LINUX and its like
             "page_cluster",  # of pages read ahead from it at most, the power of 2
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does
             "cgroup",  # bits of `sim.machine.rules.cgroup`: what groups do as in version 1

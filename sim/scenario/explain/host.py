@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import GIB, PAGE_BYTES, S, format_bytes, format_duration
-from sim.engine.conditions import host_conditions
+from sim.engine.conditions import host_conditions, policy_conditions
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
 from sim.scenario.explain.section import Section
@@ -151,12 +151,21 @@ def policies_section(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Sect
         "on_demand": "leaf page tables are shared until changed, pages until written",
         "async": "the child copies the leaf page tables; pages are shared until written",
     }
+    leaves = {
+        "linux": f"as Linux chooses ({host['lru']} LRU)",
+        "fifo": "who came first (textbook)",
+        "clock": "who came first, unless used since the hand passed (textbook)",
+        "lru": "whose last use is longest ago, every use seen (textbook)",
+        "random": "anybody, by chance (textbook)",
+    }
     zeroing = {"demand": "at first touch", "eager": "when memory is mapped"}
     return Section(
         "Policies",
         (
             ("CPU", scheduling),
             ("short of memory", memory),
+            ("a page leaves", leaves[policy["replacement"]]),
+            *((each.where, each.what) for each in policy_conditions(policy)),
             ("fork", fork[policy["fork"]]),
             ("frames are taken", zeroing[policy["zeroing"]]),
         ),

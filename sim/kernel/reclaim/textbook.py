@@ -1,0 +1,220 @@
+"""Replacement as textbooks have it: a page leaves when a frame is needed, and a policy says which.
+
+=======  ===========================================================================================
+fifo     who has been in memory longest
+clock    that one, unless it has its mark: then it loses the mark and goes behind all others.  A use
+         sets the mark, the one that brings a page in as well
+lru      whose last use is longest ago.  Exact: every use is seen, which no system can afford
+random   anybody, by chance
+=======  ===========================================================================================
+
+Pages of files and anonymous ones are treated alike, and those of all groups for which is reclaimed:
+each group has its lists, and ages tell who is first.  Who cannot leave yet goes behind all others:
+locked memory, a page that a device reads or writes, a dirty page of a file until it is written.
+Limits, watermarks, protection and the swap device are Linux's; active lists, portions of 32 pages,
+refaults and swappiness mean nothing.  The policies themselves, for reference strings, are in
+`sim.policy.replacement`, and the same pages leave.
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.reclaim.pageout import (
+    FREED,
+    count_scanned,
+    drop_folio,
+    folio_bits,
+    must_wait_for_device,
+    pageout,
+    wakeup_flusher,
+)
+from sim.kernel.reclaim.protection import is_spared
+from sim.kernel.rmap import anon_referenced, folio_referenced
+from sim.machine.cached import first_page
+from sim.machine.draw import draw
+from sim.machine.entries import pte_present
+from sim.machine.groups import is_within
+from sim.machine.layout import (
+    F_ACTIVE,
+    F_ANON,
+    F_FILE,
+    F_LOCKED,
+    F_LRU,
+    F_RECLAIM,
+    F_REFERENCED,
+    F_WRITEBACK,
+    LRU_INACTIVE_ANON,
+    LRU_INACTIVE_FILE,
+    NONE,
+    PFN_SHIFT,
+    PTE_ZERO,
+    REPLACE_CLOCK,
+    REPLACE_RANDOM,
+    ROOT,
+    TABLE_MASK,
+    Arrays,
+)
+from sim.machine.lru import (
+    flush_if_due,
+    lru_pages,
+    lru_tail,
+    lruvec_add_folio,
+    lruvec_del_folio,
+    next_group,
+    note_use,
+)
+from sim.machine.swap import mem_cgroup_get_nr_swap_pages
+from sim.machine.tables import find_table
+from sim.machine.work import DRAW_VICTIM
+
+
+@compiled
+def page_used(m: Arrays, space: int, vpn: int) -> None:
+    """Take note that a program has used the page at `vpn`."""
+    leaf = find_table(m, space, vpn, 0)
+    entry = 0 if leaf == NONE else int(m.tables[leaf, vpn & TABLE_MASK])
+    if not pte_present(entry) or entry & PTE_ZERO != 0:
+        return
+    pfn = entry >> PFN_SHIFT
+    if m.frames[pfn].bits & F_FILE != 0:
+        pfn = first_page(m, pfn)
+    note_use(m, pfn)
+
+
+@compiled
+def shrink_textbook(m: Arrays, cpu: int) -> None:
+    """Let pages leave, one after the other, until as many are freed as this CPU's scan wants.
+
+    Each is looked at once, by CLOCK twice.
+    """
+    flush_if_due(m, cpu)
+    scan = m.scans[cpu]
+    policy = m.config[0].replacement
+    left = candidates(m, cpu)
+    if policy == REPLACE_CLOCK:
+        left *= 2
+    while left > 0 and scan.reclaimed + scan.written < scan.wanted and scan.congested == 0:
+        pfn = oldest(m, cpu)
+        if pfn == NONE:
+            return
+        if policy == REPLACE_RANDOM and m.ages[pfn] != 0:
+            pfn = anybody(m, cpu)
+        left -= 1 << int(m.frames[pfn].order)
+        look_at(m, cpu, pfn)
+
+
+# -- who -------------------------------------------------------------------------------------------
+
+
+@compiled
+def may_leave(m: Arrays, cpu: int, group: int, lru: int) -> bool:
+    """Whether pages of a list may leave at all: they can be swapped out, and are not protected."""
+    scan = m.scans[cpu]
+    if lru == LRU_INACTIVE_ANON and (
+        scan.no_swap == 1 or mem_cgroup_get_nr_swap_pages(m, group) <= 0
+    ):
+        return False
+    return not is_spared(m, cpu, group)
+
+
+@compiled
+def candidates(m: Arrays, cpu: int) -> int:
+    """Return how many pages may leave."""
+    pages = 0
+    top = int(m.scans[cpu].group)
+    group = next_group(m, top, NONE)
+    while group != NONE:
+        for lru in (LRU_INACTIVE_ANON, LRU_INACTIVE_FILE):
+            if lru_pages(m, group, lru) > 0 and may_leave(m, cpu, group, lru):
+                pages += lru_pages(m, group, lru)
+        group = next_group(m, top, group)
+    return pages
+
+
+@compiled
+def oldest(m: Arrays, cpu: int) -> int:
+    """Return the folio that came to its list first, of those that may leave, or NONE.
+
+    One that was chosen before, and has been written since, comes before all others: its age is 0.
+    """
+    found = NONE
+    top = int(m.scans[cpu].group)
+    group = next_group(m, top, NONE)
+    while group != NONE:
+        for lru in (LRU_INACTIVE_ANON, LRU_INACTIVE_FILE):
+            pfn = lru_tail(m, group, lru)
+            if (
+                pfn != NONE
+                and (found == NONE or m.ages[pfn] < m.ages[found])
+                and may_leave(m, cpu, group, lru)
+            ):
+                found = pfn
+        group = next_group(m, top, group)
+    return found
+
+
+@compiled
+def anybody(m: Arrays, cpu: int) -> int:
+    """Return a folio that may leave, each with the same chance: there is one.
+
+    Frames are drawn until one is.
+    """
+    task = int(m.cpus[cpu].task)
+    frames = int(m.zones[int(m.config[0].n_zones) - 1].end)
+    while True:
+        pfn = (draw(m, task, DRAW_VICTIM) * frames) >> 32
+        frame = m.frames[pfn]
+        if frame.bits & F_LRU == 0 or not is_within(m, int(frame.group), int(m.scans[cpu].group)):
+            continue
+        lru = LRU_INACTIVE_ANON if frame.bits & F_ANON != 0 else LRU_INACTIVE_FILE
+        if may_leave(m, cpu, int(frame.group), lru):
+            return pfn
+
+
+# -- what becomes of it ----------------------------------------------------------------------------
+
+
+@compiled
+def look_at(m: Arrays, cpu: int, pfn: int) -> None:
+    """Free a folio that was chosen, or put it behind all others.
+
+    Nothing happens if the swap device takes no more.
+    """
+    frame = m.frames[pfn]
+    anon = frame.bits & F_ANON != 0
+    if anon and must_wait_for_device(m, pfn):
+        m.scans[cpu].congested = 1
+        return
+    group = int(frame.group)
+    pages = 1 << int(frame.order)
+    lruvec_del_folio(m, pfn)
+    freed = False
+    if goes(m, pfn, anon):
+        freed = pageout(m, cpu, pfn) == FREED if anon else drop_folio(m, cpu, pfn)
+        if not freed and not anon:
+            wakeup_flusher(m)
+    if not freed:
+        frame.bits &= ~F_ACTIVE
+        lruvec_add_folio(m, pfn)
+    count_scanned(m, cpu, group, anon, pages, pages if freed else 0)
+    m.scans[cpu].reclaimed += pages if freed else 0
+
+
+@compiled
+def goes(m: Arrays, pfn: int, anon: bool) -> bool:
+    """Whether a folio that was chosen can leave, and is not spared by CLOCK; its mark is gone."""
+    frame = m.frames[pfn]
+    bits = int(frame.bits)
+    if not anon:
+        bits = folio_bits(m, int(frame.mapping), int(frame.index), 1 << int(frame.order))
+    if bits & (F_LOCKED | F_WRITEBACK) != 0:
+        if bits & F_WRITEBACK != 0:
+            frame.bits |= F_RECLAIM
+        return False
+    used = 0
+    locked = False
+    if not anon:
+        used, locked = folio_referenced(m, pfn, ROOT)
+    elif frame.maps > 0:
+        used, locked = anon_referenced(m, pfn, ROOT)
+    marked = used > 0 or frame.bits & F_REFERENCED != 0
+    frame.bits &= ~F_REFERENCED
+    return not locked and not (marked and m.config[0].replacement == REPLACE_CLOCK)
