@@ -145,11 +145,15 @@ class Devices:
         self._throttled.park(task, cpu, _WRITTEN)
 
     def await_room(self, task: Task, cpu: int) -> None:
-        """Block `task`, on `cpu`, which needs memory that dirty pages of files have."""
+        """Block `task`, on `cpu`, which needs memory that pages have which must be written first.
+
+        They are its group's; or others keep the swap device so busy that it takes no more.
+        """
         m = self._machine.arrays
         o = m.operations[task.row]
         o.naps = 0
-        if m.groups[int(o.over)].dirty > 0 or m.groups[int(o.over)].writeback > 0:
+        g, swap = m.groups[int(o.over)], int(m.swap_area[0].file)
+        if g.dirty > 0 or g.writeback > 0 or (swap != NONE and is_under_way(m, swap, NONE)):
             self._throttled.park(task, cpu, _WRITTEN, stalled=True)
 
     def nothing_to_write(self) -> None:

@@ -85,7 +85,7 @@ def test_any_length_of_burst_gives_the_same_run(
     assert found["swap"]["peak_bytes"] <= resolved["host"]["swap"]
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", ["zram", "ssd"])
 @pytest.mark.parametrize("replacement", ["fifo", "clock", "lru", "random"])
 def test_so_it_is_where_a_textbook_chooses(replacement: str, device: str) -> None:
     """Pages of files and others, forks, a full swap device, groups and kswapd among it."""
