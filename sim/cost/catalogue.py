@@ -68,6 +68,8 @@ PER: Final[Mapping[int, str]] = {
     work.SWAP_MAP: "fault on a page that is in the swap cache: mapped",
     work.SWAP_READ: "page that the CPU reads from a swap device in memory (zram): decompressed",
     work.SWAP_WRITE: "page given to the swap device; in memory (zram): compressed",
+    work.READY_FILL: "zero-fill fault on a frame that was zeroed before",
+    work.PAGE_ZERO: "frame zeroed apart from a fault",
 }
 """Per what each kind of work is paid.  All prices are times on the task's CPU."""
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, pages_for, parse_bytes
-from sim.cost.catalogue import price_array
+from sim.cost.catalogue import price_array, price_spec
 from sim.engine.build import KHUGEPAGED, EngineSpec, Simulation, build_machine
 from sim.engine.devices import DeviceSpec
 from sim.engine.eviction import Eviction, Pod
@@ -34,6 +34,9 @@ from sim.machine.layout import (
     THP_ALWAYS,
     THP_MADVISE,
     THP_NEVER,
+    ZERO_AT_FREE,
+    ZERO_IN_FAULTS,
+    ZERO_WHEN_IDLE,
 )
 from sim.machine.spec import HostSpec
 from sim.policy.schedulers import SCHEDULERS, Scheduler
@@ -77,6 +80,15 @@ def _device(resolved: Mapping[str, Any], name: str) -> DeviceSpec:
     )
 
 
+def _zeroing(said: Any, prices: Mapping[str, Any]) -> dict[str, int]:
+    """Return who zeroes frames, as a `HostSpec` has it."""
+    if isinstance(said, dict):
+        zero_ns = max(1, round(price_spec(prices["page_zero"]).mean_ns))
+        stock = said["idle"] // PAGE_BYTES
+        return {"zeroing": ZERO_WHEN_IDLE, "zero_stock_pages": stock, "zero_ns": zero_ns}
+    return {"zeroing": ZERO_AT_FREE if said == "at_free" else ZERO_IN_FAULTS}
+
+
 def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
     """Return the shape of the machine that a resolved scenario describes."""
     host, policy = resolved["host"], resolved["policy"]
@@ -104,6 +116,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         queueing=policy["memory"] == "wait",
         fork_kind=FORK_KINDS[policy["fork"]],
         eager_zero=policy["zeroing"] == "eager",
+        **_zeroing(policy["zeroing"], host["prices"]),
         thp=THP_MODES[host["thp"]],
         thp_sizes=tuple(
             (parse_bytes(size) // PAGE_BYTES, mode) for size, mode in host["thp_sizes"].items()

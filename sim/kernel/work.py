@@ -6,8 +6,8 @@ A line is a kind of work (`sim.machine.work`) and its units.
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.machine.layout import RECEIPT_LINES, Arrays
-from sim.machine.work import PAGE_STOLEN, RECLAIM_PAGE, SWAP_WRITE
+from sim.machine.layout import RECEIPT_LINES, ZERO_AT_FREE, Arrays
+from sim.machine.work import PAGE_STOLEN, PAGE_ZERO, RECLAIM_PAGE, SWAP_WRITE
 
 # --- how a step ended ---------------------------------------------------------------------
 MORE: Final = 0
@@ -84,10 +84,19 @@ def note(m: Arrays, line: int, units: int) -> None:
 
 
 @compiled
+def note_freed(m: Arrays, line: int, frames: int) -> None:
+    """Add frames given back, as `line`, to the receipt; with their zeroing, if that is now."""
+    note(m, line, frames)
+    if m.config[0].zeroing == ZERO_AT_FREE:
+        note(m, PAGE_ZERO, frames)
+
+
+@compiled
 def reclaim_cost_ps(m: Arrays) -> int:
     """Return what reclaim has cost so far."""
     spent = m.spent_ps[RECLAIM_PAGE, 1] + m.spent_ps[PAGE_STOLEN, 1]
-    return int(spent + m.spent_ps[SWAP_WRITE, 1])
+    spent += m.spent_ps[SWAP_WRITE, 1] + m.spent_ps[PAGE_ZERO, 1]
+    return int(spent)
 
 
 @compiled
@@ -98,7 +107,7 @@ def note_reclaim(m: Arrays, scanned: int, stolen: int) -> None:
         clock.reclaims = 1
         clock.reclaim_from_ps = reclaim_cost_ps(m)
     note(m, RECLAIM_PAGE, scanned)
-    note(m, PAGE_STOLEN, stolen)
+    note_freed(m, PAGE_STOLEN, stolen)
 
 
 @inlined

@@ -154,6 +154,7 @@ class Machine:
         m.groups[ROOT].parent, m.swap_area.file = NONE, NONE
         set_limits(m, ROOT, swappiness=self.host.swappiness)
         pool.n_groups = 1
+        pool.zeroed = self.host.zero_stock_pages
         new_lruvec(m, ROOT)
         m.clock[0].flush_ns = FLUSH_NS
 

@@ -14,6 +14,7 @@ from sim.machine.layout import (
     THP_ALWAYS,
     THP_MADVISE,
     THP_NEVER,
+    ZERO_IN_FAULTS,
 )
 from sim.machine.rules import rules_of
 from sim.machine.rules.cgroup import cgroup_rules
@@ -35,7 +36,9 @@ class HostSpec:
     groups, "v1" or "v2".  `swap_pages` are slots of a swap device of `swap_kind`, one of
     `SWAP_IN_MEMORY` and its like; 2**`page_cluster` of them are read at once at most.  `swappiness`
     is that of groups that say nothing else.  `replacement` says which page leaves, `REPLACE_LINUX`
-    and its like.  `nr_huge_pages`, of 2 MiB, are in the pool of huge pages.
+    and its like; `zeroing` who zeroes frames, `ZERO_IN_FAULTS` and its like, at most
+    `zero_stock_pages` ahead, `zero_ns` for each.  `nr_huge_pages`, of 2
+    MiB, are in the pool of huge pages.
     """
 
     memory_pages: int
@@ -53,6 +56,9 @@ class HostSpec:
     queueing: bool = False
     fork_kind: int = FORK_COW
     eager_zero: bool = False
+    zeroing: int = ZERO_IN_FAULTS
+    zero_stock_pages: int = 0
+    zero_ns: int = 1
     thp: int = THP_NEVER
     thp_sizes: tuple[tuple[int, str], ...] = ()
     kernel: str = "6.12"
@@ -133,6 +139,9 @@ def configuration(host: HostSpec) -> dict[str, int]:
         "stack_frames": host.stack_pages,
         "fork_kind": host.fork_kind,
         "eager_zero": int(host.eager_zero),
+        "zeroing": host.zeroing,
+        "zero_stock": host.zero_stock_pages,
+        "zero_ns": host.zero_ns,
         "thp": host.thp,
         "folios_always": always,
         "folios_advised": advised,

@@ -19,7 +19,7 @@ def _metric(kind: str) -> str:
 FAULT_KINDS: Final[dict[str, tuple[int, ...]]] = {
     work.NAMES[lines[0]]: lines
     for lines in (
-        (work.ZERO_FILL, work.HUGE_ZERO_FILL),
+        (work.ZERO_FILL, work.HUGE_ZERO_FILL, work.READY_FILL),
         (work.ZERO_PAGE_MAP,),
         (work.COW_COPY, work.HUGE_COPY),
         (work.COW_REUSE,),

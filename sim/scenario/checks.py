@@ -71,6 +71,18 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
     check_swap(host, document)
 
 
+def check_zeroing(policy: Mapping[str, Any], host: Mapping[str, Any], document: Document) -> None:
+    """Refuse zeroing apart from faults where there are large folios, of which it has no price."""
+    if policy["zeroing"] in ("demand", "eager"):
+        return
+    if host["thp"] != "never" or host["thp_sizes"] or host["nr_hugepages"]:
+        message = (
+            "zeroing of huge pages apart from faults is not simulated; set `thp: never` and leave "
+            "`thp_sizes` and `nr_hugepages` out, or write `demand`"
+        )
+        raise document.error(("policy", "zeroing"), message)
+
+
 def check_run(run: Mapping[str, Any], document: Document) -> None:
     """Refuse a run in which nothing is measured."""
     horizon = run["horizon"]

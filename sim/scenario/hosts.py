@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sim.scenario.document import Document
     from sim.scenario.model import Host
+from sim.scenario.prices import with_zeroing
 from sim.scenario.swap import resolve_swap
 
 HOST_UNCERTAIN: Final = {
@@ -54,7 +55,8 @@ def resolve_host(
         if key not in host:
             message = f"missing; the profile has no default, so add `{key}: ...`"
             raise document.error(("host", key), message)
-    prices, stages = host.get("prices", {}), host.get("stages", {})
+    stages = host.get("stages", {})
+    prices = with_zeroing(host.get("prices", {}), stages)
     missing = [key for key in KINDS if key not in prices]
     if missing:
         message = f"has no price for {', '.join(missing[:5])}; let it extend `{DEFAULT_PROFILE}`"

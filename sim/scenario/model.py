@@ -244,6 +244,14 @@ class Scheduler(Closed):
     )
 
 
+class IdleZeroing(Closed):
+    """Free frames zeroed ahead of time, by CPUs that have nothing else to do."""
+
+    idle: Annotated[WholePages, size(PAGE_BYTES, MOST_MEMORY_BYTES)] = Field(
+        description="how much is zeroed ahead at most", examples=["64 MiB"]
+    )
+
+
 class KubeletEviction(Closed):
     """When the kubelet evicts a pod; it looks every 10 s."""
 
@@ -277,8 +285,11 @@ class Policy(Closed):
         description="share pages until one is written (Linux); copy all at once; share page tables "
         "too until one is changed (on-demand-fork); let the child copy them (Async-fork)",
     )
-    zeroing: Literal["demand", "eager"] | None = Field(
-        default=None, description="frames at first touch, or all when memory is mapped"
+    zeroing: Literal["demand", "eager", "at_free"] | IdleZeroing | None = Field(
+        default=None,
+        description="frames at first touch, or all when memory is mapped, zeroed then; or at first "
+        "touch, and zeroed before: by who gave them back (init_on_free), or by idle CPUs",
+        examples=["{idle: 64 MiB}"],
     )
 
 

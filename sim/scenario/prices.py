@@ -133,6 +133,40 @@ def _time_ps(value: object) -> int:
     return parse_ps(value)
 
 
+def with_zeroing(
+    prices: Mapping[str, Any], stages: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
+    """Return prices with those of zeroing apart from a fault, if they do not say them.
+
+    They follow from `zero_fill` and the share of its time that is its stage `zero`.
+    """
+    found = dict(prices)
+    if "zero_fill" not in prices:
+        return found
+    fill = prices["zero_fill"]
+    share = stages.get("zero_fill", {}).get("zero", 0.0)
+    zero_ps = price_spec(fill).mean_ps * share
+    said = f"derived: {100 * share:g} % of zero_fill, its stage `zero`"
+    alone = {
+        "value_ps": round(zero_ps),
+        "low_ps": round(zero_ps / 2),
+        "high_ps": round(2 * zero_ps),
+    }
+    found.setdefault("page_zero", {**alone, "source": said})
+    source = "derived: zero_fill without its stage `zero`"
+    found.setdefault("ready_fill", {**_scaled(fill, 1 - share), "source": source})
+    return found
+
+
+def _scaled(price: Any, share: float) -> Any:
+    """Return a price in picoseconds with every time of it multiplied."""
+    if isinstance(price, Mapping):
+        return {key: _scaled(value, share) for key, value in price.items() if key != "source"}
+    if isinstance(price, list):
+        return [_scaled(value, share) for value in price]
+    return round(price * share)
+
+
 def parse_stages(raw: object) -> dict[str, float]:
     """Return the shares of a fault's stages, in the order in which they happen.
 

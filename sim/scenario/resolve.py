@@ -19,7 +19,14 @@ from sim.base.resources import config_path
 from sim.base.units import in_base_units
 from sim.policy.schedulers import SCHEDULERS as REGISTRY
 from sim.scenario import defaults
-from sim.scenario.checks import check_end, check_host, check_processes, check_run, check_scheduler
+from sim.scenario.checks import (
+    check_end,
+    check_host,
+    check_processes,
+    check_run,
+    check_scheduler,
+    check_zeroing,
+)
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.containers import Node
 from sim.scenario.document import Document, Place, read_document
@@ -185,6 +192,7 @@ def _resolve(
     check_end(processes, run, programs, document)
     policy = _policy(scenario.policy, default_policy, host)
     check_scheduler(policy, schedulers, document)
+    check_zeroing(policy, host, document)
     return {
         "version": VERSION,
         "resolved": True,

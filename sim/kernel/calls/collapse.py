@@ -31,7 +31,7 @@ from sim.kernel.fault.pmd import deposit_table
 from sim.kernel.flush import flush_pmd
 from sim.kernel.overcommit import refuse
 from sim.kernel.pages import count_resident, free_anon_page, link_copy
-from sim.kernel.work import BY_MEMORY, DONE, EINVAL, MORE, note
+from sim.kernel.work import BY_MEMORY, DONE, EINVAL, MORE, note, note_freed
 from sim.machine.entries import (
     is_swap_pte,
     maps_memory,
@@ -140,7 +140,7 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
     m.pool[0].released += 1
     note(m, COLLAPSE, 1)
     note(m, UNMAP_PTE, copied)
-    note(m, FRAME_FREE, freed)
+    note_freed(m, FRAME_FREE, freed)
 
 
 @compiled

@@ -24,7 +24,7 @@ from sim.kernel.fault.huge import maybe_shared_whole
 from sim.kernel.fault.pmd import huge_entry, split_huge
 from sim.kernel.flush import flush_pmd, flush_tlb_range
 from sim.kernel.pages import free_anon_page, zap_swap_pte
-from sim.kernel.work import DONE, EINVAL, MORE, note
+from sim.kernel.work import DONE, EINVAL, MORE, note, note_freed
 from sim.machine.areas import find_area
 from sim.machine.entries import (
     ZERO_PAGE,
@@ -259,4 +259,4 @@ def split_folio(m: Arrays, cpu: int, space: int, vpn: int, pfn: int) -> None:
         m.spaces[space].rss_anon -= 1
         free_anon_page(m, cpu, at)
         freed += 1
-    note(m, FRAME_FREE, freed)
+    note_freed(m, FRAME_FREE, freed)

@@ -15,7 +15,7 @@ from sim.kernel.fork.shared_tables import drop_shared_table, end_async_child
 from sim.kernel.hugetlb.areas import may_split
 from sim.kernel.hugetlb.pages import is_hugetlb, zap_hugetlb
 from sim.kernel.pages import free_anon_page, free_swap_cache, zap_swap_pte
-from sim.kernel.work import DONE, EINVAL, GROW, MORE, note
+from sim.kernel.work import DONE, EINVAL, GROW, MORE, note, note_freed
 from sim.machine.areas import area_room, find_area, split_area
 from sim.machine.entries import is_swap_pte, pte_none, ptep_get_and_clear
 from sim.machine.layout import (
@@ -102,7 +102,7 @@ def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
     if removed > 0:
         flush_tlb_range(m, space, start, end)
     note(m, UNMAP_PTE, removed)
-    note(m, FRAME_FREE, freed)
+    note_freed(m, FRAME_FREE, freed)
 
 
 @compiled
@@ -188,7 +188,7 @@ def remove_areas(m: Arrays, cpu: int, task: int, start: int, end: int) -> None:
     ceiling = ALL_PAGES if area == NONE else int(m.areas[area].start)
     note(m, UNMAP_AREA, dropped)
     if dropped > 0:
-        note(m, TABLE_FREE, free_tables(m, cpu, space, start, end, floor, ceiling))
+        note_freed(m, TABLE_FREE, free_tables(m, cpu, space, start, end, floor, ceiling))
 
 
 @inlined
@@ -205,7 +205,7 @@ def drop_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     if leaf != NONE:
         clear_entry(m, space, vpn, 0)
         free_table(m, cpu, space, leaf)
-        note(m, TABLE_FREE, 1)
+        note_freed(m, TABLE_FREE, 1)
 
 
 @compiled

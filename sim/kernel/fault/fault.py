@@ -45,6 +45,7 @@ from sim.kernel.pages import (
 )
 from sim.kernel.reclaim.textbook import page_used
 from sim.kernel.work import BEGUN, DONE, GROW, LOCKED, MORE, SEGV, SHORT, note, note_fault
+from sim.kernel.zeroing import zero_fill_kind
 from sim.machine.area_tree import STACK_GAP_PAGES, find_area, resized
 from sim.machine.entries import (
     WRITTEN,
@@ -82,7 +83,7 @@ from sim.machine.lru import lru_add_drain
 from sim.machine.pool import secure
 from sim.machine.swap import folio_free_swap
 from sim.machine.tables import find_table, make_table, table_room, tables_missing
-from sim.machine.work import ACCESS, COW_COPY, COW_REUSE, TABLE_ALLOC, ZERO_FILL, ZERO_PAGE_MAP
+from sim.machine.work import ACCESS, COW_COPY, COW_REUSE, TABLE_ALLOC, ZERO_PAGE_MAP
 
 MOST_REFS_LOOKED_AT: Final = 2
 """Of a page in a batch: one with more is copied at once (`wp_can_reuse_anon_folio`)."""
@@ -163,7 +164,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     flush_tlb_range(m, int(t.space), vpn, vpn + 1)
     if entry & PTE_ZERO != 0:
         count_resident(m, int(t.space), 1)
-        note_fault(m, ZERO_FILL)
+        note_fault(m, zero_fill_kind(m, cpu))
         return DONE
     old.refs -= 1
     old.maps -= 1
@@ -221,7 +222,7 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
     pfn = fresh_page(m, cpu, anon_vma_prepare(m, area), int(a.offset + vpn - a.start))
     set_pte(m, leaf, vpn & TABLE_MASK, mk_pte(pfn, WRITTEN))
     count_resident(m, space, 1)
-    note_fault(m, ZERO_FILL)
+    note_fault(m, zero_fill_kind(m, cpu))
     return DONE
 
 

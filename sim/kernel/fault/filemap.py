@@ -35,7 +35,19 @@ from sim.kernel.flush import flush_tlb_range
 from sim.kernel.hugetlb.areas import close_area
 from sim.kernel.hugetlb.pages import evict_hugetlb
 from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page
-from sim.kernel.work import BEGUN, DONE, GROW, MORE, SEGV, SHORT, UNDER_WAY, note, note_fault
+from sim.kernel.work import (
+    BEGUN,
+    DONE,
+    GROW,
+    MORE,
+    SEGV,
+    SHORT,
+    UNDER_WAY,
+    note,
+    note_fault,
+    note_freed,
+)
+from sim.kernel.zeroing import zero_fill_kind
 from sim.machine.areas import drop_area
 from sim.machine.cached import find_page, forget_shadows, has_page
 from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
@@ -74,7 +86,6 @@ from sim.machine.work import (
     MAJOR_FAULT,
     SPURIOUS,
     TABLE_ALLOC,
-    ZERO_FILL,
 )
 
 AROUND_PAGES = 16
@@ -253,12 +264,12 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         t.cached_leaf = leaf
         note(m, TABLE_ALLOC, missing)
     at = vpn & TABLE_MASK
-    kind = FILE_MAP
+    kind: int = FILE_MAP
     if copies:
         kind = COW_COPY
     if absent:
         cache_folio(m, cpu, file, index, 0, 0, False)
-        kind = ZERO_FILL
+        kind = zero_fill_kind(m, cpu)
     if copies:
         pfn = fresh_page(m, cpu, anon_vma_prepare(m, area), index)
         set_pte(m, leaf, at, mk_pte(pfn, WRITTEN))
@@ -364,7 +375,7 @@ def evict_step(m: Arrays, cpu: int, task: int) -> None:
                 freed += 1
         forget_shadows(m, cpu, file, int(f.at), end)
     f.at = end
-    note(m, FRAME_FREE, freed)
+    note_freed(m, FRAME_FREE, freed)
     if end == f.pages:
         m.pool[0].committed -= f.committed
         t.evict = f.next

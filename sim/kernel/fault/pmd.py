@@ -9,7 +9,7 @@ from sim.kernel.pages import (
     free_anon_page,
     unlink_copy,
 )
-from sim.kernel.work import GROW, MORE, SHORT, note
+from sim.kernel.work import GROW, MORE, SHORT, note, note_freed
 from sim.machine.entries import (
     mk_pte,
     pmd_populate,
@@ -146,7 +146,7 @@ def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     flush_pmd(m, space, vpn)
     free_table(m, cpu, space, withdraw_table(m, middle))
     note(m, UNMAP_PTE, 1)
-    note(m, TABLE_FREE, 1)
+    note_freed(m, TABLE_FREE, 1)
     if entry & PTE_ZERO != 0:
         return
     pfn = entry >> PFN_SHIFT
@@ -154,12 +154,12 @@ def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     m.spaces[space].rss_anon -= HUGE_PAGES
     if sole_mapping(m, pfn):
         free_block(m, cpu, pfn)
-        note(m, FRAME_FREE, 1)
+        note_freed(m, FRAME_FREE, 1)
         return
     freed = 0
     for at in range(pfn, pfn + HUGE_PAGES):
         freed += drop_page(m, cpu, at)
-    note(m, FRAME_FREE, freed)
+    note_freed(m, FRAME_FREE, freed)
     m.pool[0].released += 1
 
 

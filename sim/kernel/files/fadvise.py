@@ -10,7 +10,7 @@ from sim.kernel.files.cache import uncache_page
 from sim.kernel.files.fileio import file_call_is_sound
 from sim.kernel.files.readahead import force_read
 from sim.kernel.files.requests import window_room
-from sim.kernel.work import DONE, GROW, MORE, note
+from sim.kernel.work import DONE, GROW, MORE, note, note_freed
 from sim.machine.cached import find_page, forget_shadows
 from sim.machine.layout import F_DIRTY, F_LOCKED, NONE, Arrays
 from sim.machine.work import FRAME_FREE, MADVISE_CALL
@@ -92,6 +92,6 @@ def drop_step(m: Arrays, cpu: int, task: int) -> int:
         uncache_page(m, cpu, file, index, 0)
         freed += 1
     forget_shadows(m, cpu, file, first, end)
-    note(m, FRAME_FREE, freed)
+    note_freed(m, FRAME_FREE, freed)
     o.at += end - first
     return MORE if end < last else DONE

@@ -10,7 +10,7 @@ from sim.kernel.fork.shared_tables import end_async_parent
 from sim.kernel.fork.task import drop_stack, inherit, take_stack
 from sim.kernel.lock import release, tell
 from sim.kernel.ops import NO_LOCK
-from sim.kernel.work import DONE, MORE, SHORT, note
+from sim.kernel.work import DONE, MORE, SHORT, note, note_freed
 from sim.machine.areas import free_space
 from sim.machine.layout import NONE, VPN_BITS, Arrays
 from sim.machine.pool import drop_reserve, secure
@@ -48,7 +48,7 @@ def leave_space(m: Arrays, cpu: int, task: int, space: int) -> int:
     end_async_parent(m, space)
     if teardown_step(m, cpu, task, space) == MORE:
         return MORE
-    note(m, TABLE_FREE, free_tables(m, cpu, space, 0, ALL_PAGES, 0, ALL_PAGES))
+    note_freed(m, TABLE_FREE, free_tables(m, cpu, space, 0, ALL_PAGES, 0, ALL_PAGES))
     note(m, UNMAP_AREA, int(s.n_areas))
     while s.first != NONE:
         remove_vma(m, task, int(s.first))
@@ -93,5 +93,5 @@ def exit_step(m: Arrays, cpu: int, task: int) -> int:
         evict_step(m, cpu, task)
         if t.evict != NONE:
             return MORE
-    note(m, FRAME_FREE, drop_stack(m, cpu, task))
+    note_freed(m, FRAME_FREE, drop_stack(m, cpu, task))
     return DONE

@@ -8,7 +8,7 @@ Read in Linux 6.12 `mm/hugetlb.c` (`copy_hugetlb_page_range`, `hugetlb_change_pr
 from sim.base.jit import compiled, inlined
 from sim.kernel.flush import flush_pmd
 from sim.kernel.hugetlb.tables import huge_pmd_unshare
-from sim.kernel.work import GROW, MORE, SHORT, note
+from sim.kernel.work import GROW, MORE, SHORT, note, note_freed
 from sim.machine.entries import (
     maps_frame,
     mk_pte,
@@ -61,7 +61,7 @@ def zap_hugetlb(m: Arrays, space: int, vpn: int) -> None:
     flush_pmd(m, space, vpn)
     m.frames[pfn].maps -= 1
     if put_huge(m, pfn):
-        note(m, FRAME_FREE, 1)
+        note_freed(m, FRAME_FREE, 1)
 
 
 @compiled

@@ -15,6 +15,12 @@ THP_NEVER: Final = 0
 THP_MADVISE: Final = 1
 THP_ALWAYS: Final = 2
 
+ZERO_IN_FAULTS: Final = 0
+ZERO_AT_FREE: Final = 1
+"""Whoever gives a frame back zeroes it (`init_on_free`)."""
+ZERO_WHEN_IDLE: Final = 2
+"""Idle CPUs zero free frames, up to a stock; faults zero the rest."""
+
 REPLACE_LINUX: Final = 0
 """Reclaim goes by Linux's lists of pages."""
 REPLACE_FIFO: Final = 1
@@ -45,6 +51,9 @@ CONFIG = np.dtype(
             "stack_frames",  # frames of one kernel stack
             "fork_kind",
             "eager_zero",
+            "zeroing",  # who zeroes frames: ZERO_IN_FAULTS and its like
+            "zero_ns",  # what that takes a frame
+            "zero_stock",  # frames that idle CPUs zero ahead at most
             "thp",
             "folios_always",  # orders of folios for all anonymous memory, a bit each
             "folios_advised",  # and for memory with `A_HUGEPAGE`: these and more

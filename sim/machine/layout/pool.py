@@ -69,6 +69,8 @@ POOL = np.dtype(
             "flusher_woken",  # 1 once reclaim found nothing but dirty pages
             "requests",  # rows of `requests` that the device has not taken yet
             "room_requests",
+            "zeroed",  # free frames that idle CPUs have zeroed
+            "zeroed_from_ns",  # CPU time spent idle, of all CPUs, that has been used for it
             "uses",  # pages that came to a list so far, where a textbook chooses who leaves
             "next_anon_vma",  # no two areas have been given the same number
         )

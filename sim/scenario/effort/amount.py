@@ -89,7 +89,8 @@ def done(document: Mapping[str, Any]) -> Amount:
 
     metrics = document["metrics"]
     return Amount(
-        fills=units(work.ZERO_FILL, work.FOLIO_PAGE) + 512 * units(work.HUGE_ZERO_FILL),
+        fills=units(work.ZERO_FILL, work.READY_FILL, work.FOLIO_PAGE)
+        + 512 * units(work.HUGE_ZERO_FILL),
         copies=units(work.COW_COPY, work.FORK_EAGER_COPY) + 512 * units(work.HUGE_COPY),
         accesses=units(work.ACCESS),
         removed=units(work.UNMAP_PTE),

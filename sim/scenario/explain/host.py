@@ -158,7 +158,13 @@ def policies_section(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Sect
         "lru": "whose last use is longest ago, every use seen (textbook)",
         "random": "anybody, by chance (textbook)",
     }
-    zeroing = {"demand": "at first touch", "eager": "when memory is mapped"}
+    zeroing = policy["zeroing"]
+    taken = "when memory is mapped" if zeroing == "eager" else "at first touch"
+    zeroed = "then"
+    if zeroing == "at_free":
+        zeroed = "when they are given back, by who does that (init_on_free)"
+    elif isinstance(zeroing, dict):
+        zeroed = f"ahead by idle CPUs, up to {format_bytes(zeroing['idle'])}; the rest then"
     return Section(
         "Policies",
         (
@@ -167,7 +173,8 @@ def policies_section(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Sect
             ("a page leaves", leaves[policy["replacement"]]),
             *((each.where, each.what) for each in policy_conditions(policy)),
             ("fork", fork[policy["fork"]]),
-            ("frames are taken", zeroing[policy["zeroing"]]),
+            ("frames are taken", taken),
+            ("frames are zeroed", zeroed),
         ),
     )
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, S, parse_bytes
-from sim.cost.catalogue import PriceSpec, price_specs
+from sim.cost.catalogue import PriceSpec, price_spec, price_specs
+from sim.cost.quantiles import constant
 from sim.machine.rules import rules_of
 from sim.machine.rules.areas import R_ALIGN_LARGE, R_ALIGN_WHOLE
 from sim.machine.rules.huge import R_HUGE_SPLIT
@@ -135,11 +136,22 @@ def _folios(start: int, end: int, sizes: tuple[int, ...]) -> int:
     return blocks + rest
 
 
+def _prices(host: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, PriceSpec]:
+    """Return the prices by name, of what is done: where frames are zeroed at free, less of it."""
+    prices = {NAMES[kind]: spec for kind, spec in price_specs(host["prices"]).items()}
+    if policy["zeroing"] == "at_free":
+        prices["zero_fill"] = prices["ready_fill"]
+        both = host["prices"]["page_zero"]
+        zero_ps = round(price_spec(both).mean_ps + prices["frame_free"].mean_ps)
+        prices["frame_free"] = PriceSpec(constant(zero_ps), both["source"], 0, 2 * zero_ps)
+    return prices
+
+
 def setting_of(host: Mapping[str, Any], policy: Mapping[str, Any]) -> Setting:
     """Return the setting of a resolved scenario's host and policy."""
     sizes = [parse_bytes(size) for size, mode in host["thp_sizes"].items() if mode == "always"]
     return Setting(
-        prices={NAMES[kind]: spec for kind, spec in price_specs(host["prices"]).items()},
+        prices=_prices(host, policy),
         fork=policy["fork"],
         huge=host["thp"] == "always",
         folio_sizes=tuple(sorted((size // PAGE_BYTES for size in sizes), reverse=True)),
