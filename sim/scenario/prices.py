@@ -146,14 +146,14 @@ def with_zeroing(
     fill = prices["zero_fill"]
     share = stages.get("zero_fill", {}).get("zero", 0.0)
     zero_ps = price_spec(fill).mean_ps * share
-    said = f"derived: {100 * share:g} % of zero_fill, its stage `zero`"
+    said = f"assumed: {100 * share:g} % of zero_fill, its stage `zero`"
     alone = {
         "value_ps": round(zero_ps),
         "low_ps": round(zero_ps / 2),
         "high_ps": round(2 * zero_ps),
     }
     found.setdefault("page_zero", {**alone, "source": said})
-    source = "derived: zero_fill without its stage `zero`"
+    source = "assumed: zero_fill without its stage `zero`"
     found.setdefault("ready_fill", {**_scaled(fill, 1 - share), "source": source})
     return found
 

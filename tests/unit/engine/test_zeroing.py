@@ -115,7 +115,7 @@ def test_prices_follow_from_the_stage_unless_they_are_said():
     prices = resolve(said)["host"]["prices"]
     means = {name: price_spec(prices[name]).mean_ns for name in ("ready_fill", "page_zero")}
     assert means == {"ready_fill": 600, "page_zero": 400}
-    assert prices["page_zero"]["source"] == "derived: 40 % of zero_fill, its stage `zero`"
+    assert prices["page_zero"]["source"] == "assumed: 40 % of zero_fill, its stage `zero`"
     said["host"]["prices"] = {**FLAT, "page_zero": "123 ns"}
     assert price_spec(resolve(said)["host"]["prices"]["page_zero"]).mean_ns == 123
 

@@ -98,4 +98,5 @@ def test_the_textbook_machine_is_eager_and_waits():
         "fork": "eager",
         "zeroing": "eager",
         "eviction": None,
+        "replacement": "linux",
     }
