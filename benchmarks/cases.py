@@ -32,15 +32,20 @@ class Timed:
         return self.faults / self.seconds
 
 
-def system_of(memory_bytes: int, cpus: int, group_bytes: int | None = None) -> Simulation:
+def system_of(
+    memory_bytes: int, cpus: int, group_bytes: int | None = None, swap: str | None = None
+) -> Simulation:
     """Return a machine with the generic host's heavy-tailed prices, and nothing on it.
 
-    It has a control group with a limit of `group_bytes`, if that is said.
+    It has a control group with a limit of `group_bytes`, and swap on such a device, as large as its
+    memory, if that is said.
     """
     source = open_scenario("steps_demo")
     how = {"host.memory": f"{memory_bytes} B", "host.cpus": cpus, "run.horizon": "3600 s"}
     if group_bytes is not None:
         how[f"groups.{GROUP}.memory_max"] = f"{group_bytes} B"
+    if swap is not None:
+        how |= {"host.swap.size": f"{memory_bytes} B", "host.swap.device": swap}
     return build_simulation(source.resolved(how), seed=1)
 
 
@@ -194,6 +199,44 @@ def at_the_watermark(simulation: Simulation) -> Timed:
         yield from task.write(data)
         timed.seconds = process_time() - started
         timed.faults = task.faults("zero_fill")
+
+    play(simulation, program)
+    return timed
+
+
+def swapping(simulation: Simulation) -> Timed:
+    """Fill a quarter more than all memory: for each page beyond it another is swapped out."""
+    timed = Timed()
+    pages = int(simulation.machine.host.memory_pages) * 5 // 4
+
+    def program(task: Process) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(pages * PAGE_BYTES)
+        started = process_time()
+        yield from task.write(data)
+        timed.seconds = process_time() - started
+        timed.faults = task.faults("zero_fill")
+
+    play(simulation, program)
+    return timed
+
+
+def fill_with_swap(simulation: Simulation) -> Timed:
+    """Fill most of a machine, then write as much again as fits, at the watermark with zram.
+
+    What is timed is the second half alone: each frame has to be swapped out first.
+    """
+    timed = Timed()
+    pages = int(simulation.machine.host.memory_pages)
+
+    def program(task: Process) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(pages * PAGE_BYTES)
+        yield from task.write(data)
+        more = yield from task.mmap(pages * 3 // 4 * PAGE_BYTES)
+        before = task.faults("zero_fill")
+        started = process_time()
+        yield from task.write(more)
+        timed.seconds = process_time() - started
+        timed.faults = task.faults("zero_fill") - before
 
     play(simulation, program)
     return timed

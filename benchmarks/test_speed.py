@@ -109,11 +109,14 @@ def test_whole_operations(case: Callable[..., cases.Timed], what: str, benchmark
     ("case", "machine", "what"),
     [
         (cases.at_the_watermark, (4 * GIB, 2), "faults at the watermark, memory full of files"),
+        (cases.fill_with_swap, (2 * GIB, 2, None, "zram"), "faults at the watermark, with zram"),
+        (cases.fill_with_swap, (2 * GIB, 2, None, "ssd"), "faults at the watermark, with an SSD"),
+        (cases.swapping, (16 * GIB, 2, None, "ssd"), "20 GiB filled on 16 GiB with an SSD"),
         (cases.streaming, (8 * GIB, 2, 4 * GIB), "64 GiB of files streamed in a group of 4 GiB"),
     ],
 )
 def test_under_pressure(
-    case: Callable[..., cases.Timed], machine: tuple[int, ...], what: str, benchmark: Any
+    case: Callable[..., cases.Timed], machine: tuple[Any, ...], what: str, benchmark: Any
 ) -> None:
     """Measure what needs memory that has to be reclaimed first, in CPU time."""
     case(cases.system_of(*machine))
