@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Mark = Callable[[str, str], str]
 
-_WIDTH_OF_A_FILE: Final = 110
+_WIDTH_OF_A_FILE: Final = 80
 _MOST_PROCESSES: Final = 20
 _FAULTS: Final = (*FAULT_METRICS.values(), "major_faults", "segfaults", "bus_errors")
 _DELAYED_BY_FORKS: Final = ("request_latency_ns", "runqueue_wait_ns")
@@ -46,12 +47,14 @@ _ENDINGS: Final = {
 
 
 class Page:
-    """What is printed on stdout: a file gets lines of a fixed width, a terminal those it has."""
+    """What is printed on stdout: in lines as wide as a terminal, or as `COLUMNS` says; else 80."""
 
     def __init__(self, width: int | None = None) -> None:
-        self.at_terminal = sys.stdout.isatty()
         self._console = Console(file=sys.stdout, highlight=False)
-        self.width = width or (self._console.width if self.at_terminal else _WIDTH_OF_A_FILE)
+        asked = _width_asked()
+        terminal = self._console.width if sys.stdout.isatty() else None
+        self.width = width or asked or terminal or _WIDTH_OF_A_FILE
+        self._breaks_sentences = (asked or terminal) is not None
 
     def lines(self, lines: Iterable[str], style: str = "") -> None:
         """Print lines as they are."""
@@ -63,13 +66,20 @@ class Page:
         self.lines(paragraph(text, self.width), style)
 
     def sentence(self, text: str, style: str = "", indent: str = "") -> None:
-        """Print a sentence: to a file in one line, so that it can be searched for."""
+        """Print a sentence: in one line where nobody says how wide, so that it can be found."""
         whole = [f"{indent}{text}"]
-        self.lines(paragraph(text, self.width, indent) if self.at_terminal else whole, style)
+        broken = paragraph(text, self.width, indent)
+        self.lines(broken if self._breaks_sentences else whole, style)
 
     def table(self, lines: Sequence[str]) -> None:
         """Print the lines of a table below an empty one."""
         self.lines(["", *lines])
+
+
+def _width_asked() -> int | None:
+    """Return what `COLUMNS` says, if it is a number; rich heeds it on terminals only."""
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else None
 
 
 def show_sections(sections: Iterable[Section]) -> None:
