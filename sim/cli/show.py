@@ -47,14 +47,13 @@ _ENDINGS: Final = {
 
 
 class Page:
-    """What is printed on stdout: in lines as wide as a terminal, or as `COLUMNS` says; else 80."""
+    """What is printed on stdout, in lines as wide as its terminal or `COLUMNS` says; else 80."""
 
     def __init__(self, width: int | None = None) -> None:
         self._console = Console(file=sys.stdout, highlight=False)
-        asked = _width_asked()
-        terminal = self._console.width if sys.stdout.isatty() else None
-        self.width = width or asked or terminal or _WIDTH_OF_A_FILE
-        self._breaks_sentences = (asked or terminal) is not None
+        self.at_terminal = sys.stdout.isatty()
+        terminal = self._console.width if self.at_terminal else _WIDTH_OF_A_FILE
+        self.width = width or _width_asked() or terminal
 
     def lines(self, lines: Iterable[str], style: str = "") -> None:
         """Print lines as they are."""
@@ -66,10 +65,9 @@ class Page:
         self.lines(paragraph(text, self.width), style)
 
     def sentence(self, text: str, style: str = "", indent: str = "") -> None:
-        """Print a sentence: in one line where nobody says how wide, so that it can be found."""
+        """Print a sentence: to a file in one line, so that it can be searched for."""
         whole = [f"{indent}{text}"]
-        broken = paragraph(text, self.width, indent)
-        self.lines(broken if self._breaks_sentences else whole, style)
+        self.lines(paragraph(text, self.width, indent) if self.at_terminal else whole, style)
 
     def table(self, lines: Sequence[str]) -> None:
         """Print the lines of a table below an empty one."""
