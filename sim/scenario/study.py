@@ -131,6 +131,13 @@ class StudyFile(Closed):
         le=100_000,
         description="how often the answer's point is run with each input at each end of its range",
     )
+    sample: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="how often the answer's point is run with all its inputs drawn at random from"
+        " their ranges; shares of variance take some hundreds",
+    )
     answer: Answer = Answer()
     plan: Search | None = Field(default=None, description="what `cowpool plan` looks for")
     objectives: Objectives = Objectives()

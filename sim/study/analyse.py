@@ -13,7 +13,7 @@ import sim
 from sim.base.errors import InsufficientDataError
 from sim.scenario.questions import Replications
 from sim.scenario.resolve import RESULTS_VERSION
-from sim.study import answer, bill, container, doubts, rests, tables, trials
+from sim.study import answer, bill, container, doubts, rests, sampled, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.facts import axis_facts, conditions_of, exact_words, failure_facts, study_facts
@@ -93,6 +93,7 @@ class Rest:
     effects: Sequence[rests.Effect]
     latencies: list[dict[str, Any]]
     limits: Sequence[container.Limit]
+    sample: sampled.Sampled | None
 
 
 class _Analysis:
@@ -149,7 +150,8 @@ class _Analysis:
         base = None if head is None or told.kind != "answered" else self._base(head)
         effects = [] if base is None else rests.effects_of(self.planner, self.groups, base)
         limits = container.found(self.store, self.planner, self.groups, told)
-        rest = Rest(base, effects, self._latencies(told, effects), limits)
+        drawn = sampled.found(self.planner, self.groups, base)
+        rest = Rest(base, effects, self._latencies(told, effects), limits, drawn)
         frames["inputs"] = rests.effects_table(effects, base)
         facts: dict[str, Any] = {
             "findings_version": FINDINGS_VERSION,
@@ -169,6 +171,7 @@ class _Analysis:
                 "where": None if head is None else answer.place_text(self.axes, self.points[head]),
             },
             "inputs": [] if base is None else rests.effect_facts(effects, base),
+            "sampled": None if drawn is None else drawn.plain(),
             "latencies": [],
             "container": [limit.plain() for limit in rest.limits],
             "bill": [],
@@ -258,7 +261,8 @@ class _Analysis:
         if asks_for_need(self.planner):
             sentences[1:1] = doubts.page_cache_sentences(self.groups[self.part, head, 0])
         if base is not None:
-            sentences[1:1] = doubts.ignorance_sentences(effects, base)
+            drawn = sampled.sentences(rest.sample, base)
+            sentences[1:1] = doubts.ignorance_sentences(effects, base) + drawn
             sentences += doubts.other_sentences(self.planner, head, self.needs.get(head))
         sentences += container.sentences(rest.limits, self.planner)
         sentences += doubts.price_sentences(rest.latencies)
@@ -365,13 +369,9 @@ class _Analysis:
             return tables.paired_table({}, self.part, [], [], {}, [], confidence, {})
         baseline = {key: str(level) for key, level in self.study.baseline.items()}
         metrics = list(dict.fromkeys([self.study.answer.metric, *self.study.metrics]))
-        planned: dict[int, set[int]] = {}
-        for run in self.store.plan():
-            if run.place.part == self.part:
-                planned.setdefault(run.place.point, set()).add(run.place.replication)
         return tables.paired_table(
             *(self.groups, self.part, self.axes, self.points, baseline, metrics, confidence),
-            planned=planned,
+            planned=self.store.planned(self.part),
         )
 
     def _axis_facts(self) -> list[dict[str, Any]]:

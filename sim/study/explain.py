@@ -112,6 +112,9 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
         names = ", ".join(dict.fromkeys(each.label for each, _, _ in tried))
         lines.append(("one input at a time", f"{len(tried)} runs of the answer's point: {names}"))
         orders += [(cell, once) for _, _, cell in tried]
+    if study.sample:
+        lines.append(("all inputs drawn", f"{study.sample} runs of the answer's point"))
+        orders.append((heaviest, Replications(least=study.sample, most=study.sample)))
     if study.container is not None:
         boxed, cells = study.container, container_cells(planner, heaviest.point)
         in_all = boxed.replications + 2 * boxed.tried

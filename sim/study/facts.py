@@ -34,6 +34,7 @@ def study_facts(
                 "runs",
                 "need",
                 "inputs",
+                "sampled",
                 "check",
                 "around",
                 "fresh",

@@ -5,7 +5,8 @@ certain kind of host: `runs` on the scenario's own, `need` on a large one, `chec
 the data, `around` on multiples of the answer, `fresh` on the answer itself; `inputs` is one point
 with one input changed; `outgrown` are hosts that were to be large and on which memory ran out;
 `container` is one point in a container without a limit, `limit` and `less` in one with; `sizes` is
-one point at sizes of what a search is for, `moved sizes` besides with one input changed.  A
+one point at sizes of what a search is for, `moved sizes` besides with one input changed;
+`sampled` is one point with all its inputs drawn.  A
 *cell* is a point on one such host: the unit that is replicated.  Neither point nor part enters a
 seed: cells share their random numbers, all but those of `fresh`, whose replications are numbered
 from `FRESH_FROM` on.
@@ -176,6 +177,10 @@ class Planner:
     def input_cell(self, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
         """Return a point's main cell with one input changed; `number` tells such cells apart."""
         return self._cell("inputs", self.points[point], number, {**self._main_sets(point), **sets})
+
+    def sampled_cell(self, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
+        """Return a point's main cell with all its inputs drawn; `number` tells draws apart."""
+        return self._cell("sampled", self.points[point], number, {**self._main_sets(point), **sets})
 
     def size_cell(self, part: Part, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
         """Return a point's cell with `sets` changed, on no other host than these say."""

@@ -11,7 +11,7 @@ from sim.scenario.study import Study, ZippedAxis
 
 Part = Literal[
     "runs", "need", "check", "around", "inputs", "fresh", "outgrown", "container", "limit", "less",
-    "sizes", "moved sizes",
+    "sizes", "moved sizes", "sampled",
 ]  # fmt: skip
 """On what kind of host points are run; see `sim.study.plan`."""
 

@@ -5,7 +5,8 @@
    measured, that host is doubled and the point run again;
 2. points whose mean is still too uncertain, and the one that the answer is about, up to `most`
    times;
-3. the answer's point with each of its inputs at each end of its range, one at a time;
+3. the answer's point with each of its inputs at each end of its range, one at a time, and with all
+   of them drawn at random;
 4. hosts of the check where chance decides, and those around the answer's own need, up to `most`
    times; those around what other points need `least` times; and the answer itself, with random
    numbers that had no part in it; containers without a limit, with the one that these lead to, and
@@ -21,7 +22,7 @@ from dataclasses import replace
 from typing import Final
 
 from sim.base.errors import InsufficientDataError, ScenarioError
-from sim.study import adaptive, container, tables
+from sim.study import adaptive, container, sampled, tables
 from sim.study.analyse import needs_and_hosts
 from sim.study.carrier import Carrier, Order
 from sim.study.executor import Executor
@@ -70,6 +71,7 @@ class Rounds:
         if most:
             self._in_full(most, executor)
         self._inputs(executor)
+        self._sampled(executor)
         self._container(executor)
         if check is not None:
             self._try(executor)
@@ -108,6 +110,17 @@ class Rounds:
         self._carrier.carry_out(
             "one input at a time", [Order(cell, often) for cell in cells], executor
         )
+
+    def _sampled(self, executor: Executor) -> None:
+        """Run the answer's point with all its inputs drawn, each draw with luck of its own."""
+        told, n = self._known()[2], self._planner.study.sample
+        if told.point is None or told.kind != "answered" or not n:
+            return
+        groups = tables.grouped(read_records(self._store)[0])
+        reads = reads_disk(groups[self._planner.main_part, told.point, 0])
+        drawn = sampled.draws(self._planner, told.point, n, reads_disk=reads)
+        orders = [Order(cell, 1, FRESH_FROM + number) for number, (_, cell) in enumerate(drawn)]
+        self._carrier.carry_out("all inputs drawn", orders, executor)
 
     def _container(self, executor: Executor) -> None:
         """Run the answer's point in containers: without a limit, with its own, with less."""

@@ -264,6 +264,14 @@ class Store:
             for part, point, host, replication, key, scenario in rows
         ]
 
+    def planned(self, part: str) -> dict[int, set[int]]:
+        """Return the replications that are planned of a part, by point."""
+        found: dict[int, set[int]] = {}
+        for run in self.plan():
+            if run.place.part == part:
+                found.setdefault(run.place.point, set()).add(run.place.replication)
+        return found
+
     def scenario(self, sha: str) -> dict[str, Any]:
         """Return the resolved scenario with this SHA-256; it must have been planned."""
         row = self._row("SELECT body FROM scenarios WHERE sha = ?", sha)

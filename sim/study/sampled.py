@@ -1,0 +1,231 @@
+"""What ignorance leaves open: the answer's point with all uncertain inputs drawn at once.
+
+Plain random draws, each with random numbers of its own, so that shares of runs are probabilities:
+of what the study and its programs *state* about the inputs, nothing more.  A range with a likely
+value is a triangle over its ends, on a logarithmic scale where it is a speed or a rate; a choice
+takes each of its values alike; all prices are low, in the middle or high together.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from sim.base.errors import InsufficientDataError, ScenarioError
+from sim.base.rng import stream
+from sim.base.units import BaseFloat, BaseInt
+from sim.stats.shares import Shares, shares_of
+from sim.study.headline import NEED
+from sim.study.inputs import Input, inputs_at
+from sim.study.need import smallest_host_bytes
+from sim.study.plan import Cell, Planner, value_at
+from sim.study.rests import Base
+from sim.study.tables import Groups
+
+SPAN: Final = 0.9
+"""The range that is told holds this share of the draws, the rest half on each side."""
+MOST_NAMED: Final = 3
+WORTH_A_WORD: Final = 0.01
+TRIES: Final = 100
+"""So often a draw is made again that inputs forbid together, before that is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One draw: what it sets, and by input its place in its distribution, or its choice."""
+
+    sets: Mapping[str, Any]
+    places: Mapping[str, float]
+    choices: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What the draws say: ends of the range and the median, in the answer's unit.
+
+    `n_cut_off` of the `n` draws are known only to be larger than what was measured; they count as
+    larger than all others, and an end among them is None.
+    """
+
+    low: float | None
+    middle: float | None
+    high: float | None
+    n: int
+    n_cut_off: int
+    labels: Mapping[str, str]
+    shares: Shares | None
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON-able values."""
+        return asdict(self)
+
+
+def draws(planner: Planner, point: int, n: int, *, reads_disk: bool) -> list[tuple[Drawn, Cell]]:
+    """Return `n` draws of a point's inputs, each with the cell that it makes.
+
+    Raises `ScenarioError` where inputs forbid each other nearly always.
+    """
+    scenario = planner.main_cell(point).scenario
+    inputs = [i for i in inputs_at(planner, point, reads_disk=reads_disk) if not i.asked and i.ends]
+    ends = {each.key: _values(planner, point, each) for each in inputs}
+    found = []
+    for number in range(n):
+        random = stream(planner.study.seed, number, "uncertain inputs")
+        for attempt in range(TRIES):
+            drawn = _draw(inputs, ends, scenario, random)
+            try:
+                found.append((drawn, planner.sampled_cell(point, number, drawn.sets)))
+                break
+            except ScenarioError:
+                if attempt == TRIES - 1:
+                    raise
+    return found
+
+
+def _values(planner: Planner, point: int, each: Input) -> tuple[Any, ...]:
+    """Return the ends of an input in base units; those that cannot be here are left out."""
+    values = []
+    for end in each.ends:
+        try:
+            cell = planner.input_cell(point, 0, end.sets)
+        except ScenarioError:
+            continue
+        value = value_at(cell.scenario, each.key)
+        values.append(value if _is_number(value) else end.sets[each.key])
+    return tuple(values)
+
+
+def _draw(
+    inputs: Sequence[Input],
+    ends: Mapping[str, tuple[Any, ...]],
+    scenario: Mapping[str, Any],
+    random: np.random.Generator,
+) -> Drawn:
+    sets: dict[str, Any] = {}
+    places: dict[str, float] = {}
+    choices: dict[str, int] = {}
+    for each in inputs:
+        value, u = value_at(scenario, each.key), float(random.random())
+        options = (value, *ends[each.key])
+        if each.is_choice or not all(_is_number(v) for v in options):
+            choice = min(int(u * len(options)), len(options) - 1)
+            choices[each.key] = choice
+            if choice:
+                sets[each.key] = options[choice]
+            continue
+        low, high = min(options), max(options)
+        places[each.key] = u
+        number = triangular(u, low, value, high, log=is_logarithmic(each) and low > 0)
+        sets[each.key] = (
+            BaseInt(round(number)) if isinstance(value, int) else BaseFloat(float(number))
+        )
+    return Drawn(sets, places, choices)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_logarithmic(each: Input) -> bool:
+    """Return whether an input is drawn on a logarithmic scale: speeds and rates are."""
+    return "/" in each.text
+
+
+def triangular(u: float, low: float, mode: float, high: float, *, log: bool = False) -> float:
+    """Return the quantile `u` of a triangle over ``[low, high]`` with its top at `mode`.
+
+    >>> triangular(0.5, 0.0, 1.0, 2.0), triangular(0.5, 1.0, 10.0, 100.0, log=True)
+    (1.0, 10.0)
+    """
+    if log:
+        return math.exp(triangular(u, math.log(low), math.log(mode), math.log(high)))
+    if high == low:
+        return low
+    at_mode = (mode - low) / (high - low)
+    if u < at_mode:
+        return low + math.sqrt(u * (high - low) * (mode - low))
+    return high - math.sqrt((1 - u) * (high - low) * (high - mode))
+
+
+def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None:
+    """Return what the draws of the answer's point say; None without any."""
+    n = planner.study.sample
+    if base is None or not n:
+        return None
+    own = groups[planner.main_part, base.point, 0]
+    reads = any(record.scalars.get("major_faults") for record in own)
+    rows = []
+    for drawn, cell in draws(planner, base.point, n, reads_disk=reads):
+        records = groups.get(("sampled", base.point, cell.host), [])
+        told = [r for r in records if not r.in_the_way(of_need=base.metric.startswith(NEED))]
+        if told:
+            value = told[0].scalars.get(base.metric)
+            cut_off = told[0].cut_off and base.metric.startswith(NEED)
+            if value is not None or cut_off:
+                rows.append((drawn, math.inf if cut_off else float(value or 0.0)))
+    if not rows:
+        return None
+    values = sorted(value for _, value in rows)
+    centre = base.figure_of(own)
+    at = [_at(values, (1 - SPAN) / 2), _at(values, 0.5), _at(values, (1 + SPAN) / 2)]
+    low, middle, high = (_figure(planner, base, value, centre) for value in at)
+    known = [(drawn, value) for drawn, value in rows if math.isfinite(value)]
+    shares = None
+    if len(known) == len(rows):
+        try:
+            shares = shares_of(
+                {key: [d.places[key] for d, _ in known] for key in known[0][0].places},
+                [value for _, value in known],
+                choices={key: [d.choices[key] for d, _ in known] for key in known[0][0].choices},
+                seed=planner.study.seed % 2**32,
+            )
+        except InsufficientDataError:
+            shares = None
+    labels = {i.key: i.label for i in inputs_at(planner, base.point, reads_disk=reads)}
+    return Sampled(low, middle, high, len(rows), len(rows) - len(known), labels, shares)
+
+
+def _at(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, math.floor(share * len(ordered)))]
+
+
+def _figure(planner: Planner, base: Base, value: float, centre: float) -> float | None:
+    """Return a drawn value in the unit of the answer; a host if that is one."""
+    if not math.isfinite(value):
+        return None
+    if base.bound_bytes is None:
+        return value
+    on_host = partial(planner.on_host, base.point)
+    return smallest_host_bytes(base.bound_bytes + value - centre, on_host)
+
+
+def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
+    """Return what the draws say in words; nothing without any."""
+    if sampled is None or base is None:
+        return []
+    low = "?" if sampled.low is None else base.text(sampled.low)
+    high = "more than was measured" if sampled.high is None else base.text(sampled.high)
+    said = [
+        f"With all inputs drawn at random from their ranges ({sampled.n} runs; triangles, of speeds"
+        f" and rates on a log scale) it is {low} to {high} in {100 * SPAN:g} % of draws: what was"
+        " stated about the inputs, not a chance of the machine."
+    ]
+    if sampled.shares is None:
+        return [*said, "Too few draws, or some cut off: no input's share of that is told."]
+    worth = [s for s in sampled.shares.shares if s.share > max(WORTH_A_WORD, 2 * s.error)]
+    if not worth:
+        return [*said, "No input alone has a share of its variance that shows."]
+    named = ", ".join(
+        f"{sampled.labels[s.name]} {100 * s.share:.0f} ± {200 * s.error:.0f} %"
+        for s in worth[:MOST_NAMED]
+    )
+    first = worth[0]
+    return [
+        *said,
+        f"Shares of that variance: {named} (regression, R² {sampled.shares.r_squared:.2f});"
+        f" if {sampled.labels[first.name]} were known, the range would shrink by"
+        f" {100 * first.shrinks:.0f} % on average.",
+    ]

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+
+from sim.scenario.study import load_study
+from sim.stats.shares import shares_of
+from sim.study.base import planner_of
+from sim.study.executor import InlineExecutor
+from sim.study.run import run_study
+from sim.study.sampled import draws, triangular
+
+STUDY = """\
+version: 1
+name: small
+base: redis_bgsave
+set: {run.horizon: 60 s, processes.redis.writes: 4000/s}
+axes: {processes.redis.dataset: [64 MiB]}
+uncertain:
+  processes.redis.fragmentation: {low: 1.0, likely: 1.05, high: 1.2}
+  processes.redis.save_speed: {low: 100 MiB/s, likely: 200 MiB/s, high: 400 MiB/s}
+replications: 4
+seed: 7
+need: {set: {host.memory: {times: processes.redis.dataset, by: 8}}}
+sample: 200
+answer: {subject: a Redis host, event: saves, normal_because: the luck of the stand-in is normal}
+"""
+
+
+@pytest.fixture
+def sample_file(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def study(path, simulate, **options):
+    executors = lambda n_workers: InlineExecutor(simulate)  # noqa: E731
+    return run_study(path, path.parent / "out", quiet=True, executors=executors, **options)
+
+
+def facts_of(path):
+    import json
+
+    return json.loads((path.parent / "out" / "findings.json").read_text())
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_draws_follow_the_triangle(log):
+    u = (np.arange(20_000) + 0.5) / 20_000
+    values = np.array([triangular(x, 1.0, 4.0, 16.0, log=log) for x in u])
+    assert values.min() >= 1
+    assert values.max() <= 16
+    scale = np.log(values) if log else values
+    low, mode, high = np.log((1, 4, 16)) if log else (1, 4, 16)
+    assert scale.mean() == pytest.approx((low + mode + high) / 3, rel=1e-3)
+    below = (mode - low) / (high - low)
+    assert np.mean(scale < mode) == pytest.approx(below, abs=1e-3)
+
+
+def test_a_triangle_may_be_a_point():
+    assert triangular(0.3, 2.0, 2.0, 2.0) == 2.0
+
+
+def test_the_range_and_the_shares_are_told(sample_file, standin):
+    outcome = study(sample_file, standin.simulate)
+    text = "\n".join(outcome.sentences)
+    assert "With all inputs drawn at random from their ranges (200 runs;" in text
+    assert "in 90 % of draws: what was stated about the inputs, not a chance" in text
+    assert "Shares of that variance: " in text
+    told = facts_of(sample_file)
+    drawn = told["sampled"]
+    assert drawn["low"] <= drawn["middle"] <= drawn["high"]
+    assert drawn["low"] < told["answer"]["figure"] < drawn["high"]
+
+
+def test_shares_agree_with_those_of_many_more_runs(sample_file, standin):
+    study(sample_file, standin.simulate)
+    told = {s["name"]: s for s in facts_of(sample_file)["sampled"]["shares"]["shares"]}
+    planner, _ = planner_of(load_study(sample_file))
+    many = draws(planner, 0, 600, reads_disk=False)
+    needs = [
+        standin.simulate(cell.scenario, seed=1, replication=number)["metrics"]
+        for number, (_, cell) in enumerate(many)
+    ]
+    truth = shares_of(
+        {key: [d.places[key] for d, _ in many] for key in many[0][0].places},
+        [metrics["memory_need_bytes"]["total"] for metrics in needs],
+        choices={key: [d.choices[key] for d, _ in many] for key in many[0][0].choices},
+    )
+    for share in truth.shares:
+        own = told[share.name]
+        band = 3 * np.hypot(own["error"], share.error)
+        assert own["share"] == pytest.approx(share.share, abs=max(band, 0.01)), share.name
+    assert sum(share.share for share in truth.shares) <= 1.02
+
+
+def test_draws_are_the_same_whatever_else_is_asked(sample_file):
+    planner, _ = planner_of(load_study(sample_file))
+    few, many = (draws(planner, 0, n, reads_disk=False) for n in (3, 6))
+    assert [d for d, _ in few] == [d for d, _ in many[:3]]
+
+
+def test_without_a_sample_nothing_is_said(sample_file, standin):
+    outcome = study(sample_file, standin.simulate, settings=["sample=0"])
+    assert "drawn at random" not in "\n".join(outcome.sentences)
+    assert facts_of(sample_file)["sampled"] is None
+
+
+def test_too_few_draws_tell_a_range_and_no_shares(sample_file, standin):
+    outcome = study(sample_file, standin.simulate, settings=["sample=12"])
+    text = "\n".join(outcome.sentences)
+    assert "(12 runs;" in text
+    assert "no input's share of that is told" in text
