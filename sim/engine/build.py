@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from sim.engine.bell import Bell
 from sim.engine.clock import Clock
@@ -35,7 +35,7 @@ from sim.engine.table import TaskTable
 from sim.engine.throttle import Throttle
 from sim.engine.verbs.process import Process
 from sim.machine.groups import is_within
-from sim.machine.layout import FOREVER, N_QUANTILES, ROOT
+from sim.machine.layout import COLUMNS, FOREVER, N_QUANTILES, ROOT
 from sim.machine.machine import Machine
 from sim.machine.work import N_LINES
 from sim.policy.schedulers import SCHEDULERS, Scheduler
@@ -90,6 +90,8 @@ class EngineSpec:
 
 KHUGEPAGED: Final = (SCAN_SLEEP_NS, ALLOC_SLEEP_NS)
 """How long khugepaged sleeps in Linux."""
+MOST_UNCOLLECTED_BYTES: Final = 512 << 20
+"""Memory of machines after which the collector is asked for those of earlier runs."""
 
 
 def build_machine(host: HostSpec, prices: NDArray[np.int64] | None = None) -> Machine:
@@ -158,6 +160,9 @@ def group_scope(table: TaskTable, machine: Machine, group: int) -> Scope:
 class Simulation:
     """A machine, the engine that runs it, and what is measured of it."""
 
+    _uncollected_bytes: ClassVar[int] = 0
+    """Of the machines of all runs since the collector last went through everything."""
+
     def __init__(self, machine: Machine, spec: EngineSpec) -> None:
         sampling = machine.arrays.clock[0]
         sampling.sample_every_ns = spec.sample_every_ns or FOREVER
@@ -215,6 +220,7 @@ class Simulation:
         if self._khugepaged is not None:
             scan_ns, alloc_ns = self._khugepaged
             start_khugepaged(self.system, scan_sleep_ns=scan_ns, alloc_sleep_ns=alloc_ns)
+        self._collect_earlier()
         gc.freeze()  # else the collector goes through all that has been set up, again and again
         try:
             with blaming():
@@ -224,3 +230,15 @@ class Simulation:
         document = self._measurement.result()
         self.machine.audit()
         return document
+
+    def _collect_earlier(self) -> None:
+        """Free the machines of earlier runs once they are large.
+
+        What was frozen is old ever after: the collector hardly comes to it by itself, and a process
+        that carries out one run after the other would grow with each.
+        """
+        if Simulation._uncollected_bytes > MOST_UNCOLLECTED_BYTES:
+            gc.collect()
+            Simulation._uncollected_bytes = 0
+        m = self.machine.arrays
+        Simulation._uncollected_bytes += sum(getattr(m, name).nbytes for name in COLUMNS)
