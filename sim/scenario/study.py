@@ -76,13 +76,13 @@ AxisForm = Annotated[
 """Levels as a list, by name, or of several keys at once."""
 
 
-class _NoAxisError(ValueError):
-    """Something names an axis that the study does not have; `path` leads to it."""
+class _PlacedError(ValueError):
+    """Something is wrong with what `path` leads to."""
 
-    def __init__(self, path: tuple[str, ...], instead: str) -> None:
-        super().__init__(path, instead)
+    def __init__(self, path: tuple[str, ...], what: str) -> None:
+        super().__init__(path, what)
         self.path = path
-        self.what = f"no axis of this study; {instead}"
+        self.what = what
 
 
 class StudyFile(Closed):
@@ -157,7 +157,7 @@ class StudyFile(Closed):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.axes and self.plan is None:
-            raise ValueError("axes needs at least one key, or the study a `plan`")
+            raise _PlacedError(("axes",), "needs at least one key, or the study a `plan`")
         if self.check is not None and self.need is None:
             raise ValueError("check needs `need`: the answer that it checks")
         for path, named in (
@@ -167,7 +167,8 @@ class StudyFile(Closed):
         ):
             for key in named:
                 if key not in self.axes:
-                    raise _NoAxisError((*path, key), suggestion(key, list(self.axes)))
+                    instead = suggestion(key, list(self.axes))
+                    raise _PlacedError((*path, key), f"no axis of this study; {instead}")
         return self
 
 
