@@ -69,6 +69,7 @@ def next_mapper(m: Arrays, pfn: int, area: int) -> tuple[int, int, int, int]:
 
     The first one if `area` is NONE; all are NONE when there is no other.  `pfn` is a page of a
     file's or an anonymous one.  Address spaces that share a leaf table each have their turn.
+    Nobody maps a page of the swap cache that was read ahead.
     """
     frame = m.frames[pfn]
     in_file = frame.bits & F_FILE != 0
@@ -76,6 +77,8 @@ def next_mapper(m: Arrays, pfn: int, area: int) -> tuple[int, int, int, int]:
         area = int(m.areas[area].file_next if in_file else m.areas[area].anon_next)
     elif in_file:
         area = int(m.files[int(frame.mapping)].areas)
+    elif frame.maps == 0:
+        return NONE, NONE, NONE, NONE
     else:
         area = int(m.anon_roots[int(frame.mapping)].areas)
     while area != NONE:

@@ -12,6 +12,7 @@ from support.swapping import references, swap_out
 
 from sim.base.errors import KernelPanicError
 from sim.kernel import step as ops
+from sim.kernel.rmap import anon_referenced, next_mapper
 from sim.kernel.work import EINVAL
 from sim.machine.layout import (
     A_READ,
@@ -25,7 +26,9 @@ from sim.machine.layout import (
     KIND_FILE,
     NONE,
     PTE_WRITE,
+    ROOT,
     SWAP_IN_MEMORY,
+    SWAP_SOLID,
 )
 from sim.machine.swap import get_swap_page, swap_duplicate, swap_free
 from sim.observe.smaps import smaps
@@ -212,6 +215,18 @@ def test_the_only_one_gets_it_back_writable_and_its_slot_is_free() -> None:
     assert before & PTE_WRITE
     kernel.write(row, BASE + 2)
     assert not kernel.work.get("COW_REUSE")
+
+
+def test_what_was_read_ahead_is_in_no_area_until_it_is_asked_for() -> None:
+    """Reclaim that comes to such a page, on the active list as well, finds nobody who uses it."""
+    kernel, row = with_pages_out(swap_kind=SWAP_SOLID)
+    kernel.read(row, BASE + 8)
+    m = kernel.arrays
+    ahead = [int(pfn) for pfn in m.swap["pfn"] if pfn != 0 and m.frames[pfn].maps == 0]
+    assert len(ahead) > 0
+    for pfn in ahead:
+        assert tuple(next_mapper(m, pfn, NONE)) == (NONE,) * 4
+        assert tuple(anon_referenced(m, pfn, ROOT)) == (0, False)
 
 
 @pytest.mark.parametrize("fork", FORKS)
