@@ -173,17 +173,19 @@ class Plan:
     def _curve(
         self, found: Found, n: int, judged: dict[Trial, Judged]
     ) -> list[tuple[int, int, int]]:
-        """Return how many of the first `n` replications pass at sizes about the answer."""
+        """Return how many of the first `n` replications pass at sizes about the answer.
+
+        At the next size beyond it, and at sizes below it, farther and farther, until none passes.
+        """
         assert found.size is not None
-        rows, step, size = [(found.size, n, n)], 1, found.size
-        while n and size > 0:
-            size = max(0, found.size - step)
-            trials = [Trial(r, size) for r in range(n)]
-            passed = self._passed("the capacity curve", judged, trials)
+        beyond = [found.size + 1] if found.size + 1 < len(self.sizes.every) else []
+        below = [found.size - 2**power for power in range(found.size.bit_length())]
+        rows = []
+        for size in (*beyond, found.size, *below) if n else ():
+            passed = self._passed("the capacity curve", judged, [Trial(r, size) for r in range(n)])
             rows.append((size, sum(passed.values()), n))
             if not any(passed.values()):
                 break
-            step *= 2
         return sorted(rows)
 
     def _moved(self, found: Found) -> tuple[Moved, ...]:

@@ -22,14 +22,15 @@ def draw_capacity(
     answer = facts["answer"]
     asked = f"{100 * facts['share']:g} %"
     with canvas(3.4) as (picture, (axis,)):
-        axis.errorbar(figures, shares, yerr=[below, above], fmt="o-", color=BLUE, capsize=3)
+        axis.errorbar(figures, shares, yerr=[below, above], fmt="o", color=BLUE, capsize=3)
         axis.axhline(facts["share"], color=INK, linewidth=0.8, linestyle=":")
         axis.axvline(answer["figure"], color=INK, linewidth=1.2)
         axis.annotate(
             answer["name"],
             (answer["figure"], 0.5),
-            xytext=(5, 0),
+            xytext=(-5, 0),
             textcoords="offset points",
+            ha="right",
             color=INK,
         )
         axis.set_ylim(-0.03, 1.05)
