@@ -4,6 +4,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.machine.layout import NONE, Arrays
+from sim.machine.linked import list_add, list_del
 from sim.machine.turns import FREE, first_cpu
 from sim.observe.series import integrate, keep_up
 
@@ -47,13 +48,8 @@ def link(m: Arrays, task: int, row: int, now_ns: int) -> None:
         q.contended_ns = now_ns
         if row > 0 and m.queues[0].length > 0:
             q.contended_ns = m.queues[0].contended_ns
-        q.head = task
-    else:
-        m.entities[int(q.tail)].next = task
-    e.prev = q.tail
-    e.next = NONE
+    list_add(m.entities, q, task, int(q.tail), NONE)
     e.queue = row
-    q.tail = task
     q.length += 1
 
 
@@ -62,16 +58,7 @@ def unlink(m: Arrays, task: int) -> None:
     """Take a task out of its queue."""
     e = m.entities[task]
     q = m.queues[int(e.queue)]
-    before = int(e.prev)
-    behind = int(e.next)
-    if before != NONE:
-        m.entities[before].next = behind
-    else:
-        q.head = behind
-    if behind != NONE:
-        m.entities[behind].prev = before
-    else:
-        q.tail = before
+    list_del(m.entities, q, task)
     e.queue = NONE
     q.length -= 1
 

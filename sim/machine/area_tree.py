@@ -6,6 +6,7 @@ widest gap right below any area of its subtree, as Linux did before 6.1 (`rb_sub
 
 from sim.base.jit import compiled
 from sim.machine.layout import A_GROWSDOWN, NONE, Arrays
+from sim.machine.linked import list_add, list_del
 from sim.machine.treap import link_leaf, renew_up, unlink_row
 
 STACK_GAP_PAGES = 256
@@ -91,16 +92,7 @@ def link_area(m: Arrays, slot: int) -> None:
         else:
             after = area
             area = int(m.areas[area].left)
-    a.prev = before
-    a.next = after
-    if before == NONE:
-        s.first = slot
-    else:
-        m.areas[before].next = slot
-    if after == NONE:
-        s.last = slot
-    else:
-        m.areas[after].prev = slot
+    list_add(m.areas, s, slot, before, after)
     link_leaf(m, m.areas, s, slot, above, above == after, renew_gap)
     renew_up(m, m.areas, after, renew_gap)
 
@@ -110,18 +102,9 @@ def unlink_area(m: Arrays, slot: int) -> None:
     """Take an area off the list and out of the tree."""
     a = m.areas[slot]
     s = m.spaces[int(a.space)]
-    before = int(a.prev)
-    after = int(a.next)
-    if before == NONE:
-        s.first = after
-    else:
-        m.areas[before].next = after
-    if after == NONE:
-        s.last = before
-    else:
-        m.areas[after].prev = before
+    list_del(m.areas, s, slot)
     unlink_row(m, m.areas, s, slot, renew_gap)
-    renew_up(m, m.areas, after, renew_gap)
+    renew_up(m, m.areas, int(a.next), renew_gap)
 
 
 @compiled
@@ -159,7 +142,7 @@ def find_gap(m: Arrays, space: int, pages: int) -> int:
     s = m.spaces[space]
     lowest = max(int(s.brk), MMAP_MIN_VPN)
     top = int(s.mmap_top)
-    last_end = int(m.areas[int(s.last)].end) if s.last != NONE else 0
+    last_end = int(m.areas[int(s.tail)].end) if s.tail != NONE else 0
     if top - max(lowest, last_end) >= pages:
         return top - pages
     area = last_gap(m, int(s.root), pages)

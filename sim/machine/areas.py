@@ -35,8 +35,8 @@ def new_space(m: Arrays, cpu: int) -> int:
     """Return an empty address space with its top table; one frame must be secured."""
     slot = take_row(m.slots[SLOTS_SPACES], m.spaces)
     s = m.spaces[slot]
-    s.first = NONE
-    s.last = NONE
+    s.head = NONE
+    s.tail = NONE
     s.root = NONE
     s.n_areas = 0
     s.users = 1

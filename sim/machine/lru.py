@@ -38,6 +38,7 @@ from sim.machine.layout import (
     ROOT,
     Arrays,
 )
+from sim.machine.linked import list_add, list_del
 from sim.machine.rules.pressure import R_ROTATION_COST
 
 COST_OF_WRITE: Final = 32
@@ -71,20 +72,11 @@ def folio_lru_list(m: Arrays, pfn: int) -> int:
 
 
 @compiled
-def list_add(m: Arrays, row: int, pfn: int, before: int, after: int) -> None:
+def add_between(m: Arrays, row: int, pfn: int, before: int, after: int) -> None:
     """Put a folio between two that are neighbours on a list; NONE is beyond its end."""
     frame = m.frames[pfn]
     lru = m.lrus[row]
-    frame.prev = before
-    frame.next = after
-    if before == NONE:
-        lru.head = pfn
-    else:
-        m.frames[before].next = pfn
-    if after == NONE:
-        lru.tail = pfn
-    else:
-        m.frames[after].prev = pfn
+    list_add(m.frames, lru, pfn, before, after)
     lru.pages += 1 << int(frame.order)
     frame.bits |= F_LRU
 
@@ -93,7 +85,7 @@ def list_add(m: Arrays, row: int, pfn: int, before: int, after: int) -> None:
 def lruvec_add_folio(m: Arrays, pfn: int) -> None:
     """Put a folio at the head of the list it belongs on."""
     row = folio_lru_list(m, pfn)
-    list_add(m, row, pfn, NONE, int(m.lrus[row].head))
+    add_between(m, row, pfn, NONE, int(m.lrus[row].head))
     if m.config[0].replacement != REPLACE_LINUX:
         m.pool[0].uses += 1
         m.ages[pfn] = m.pool[0].uses
@@ -115,7 +107,7 @@ def folio_rotate_reclaimable(m: Arrays, pfn: int) -> None:
     lruvec_del_folio(m, pfn)
     frame.bits &= ~F_ACTIVE
     row = folio_lru_list(m, pfn)
-    list_add(m, row, pfn, int(m.lrus[row].tail), NONE)
+    add_between(m, row, pfn, int(m.lrus[row].tail), NONE)
 
 
 @compiled
@@ -123,16 +115,7 @@ def lruvec_del_folio(m: Arrays, pfn: int) -> None:
     """Take a folio off the list it is on."""
     frame = m.frames[pfn]
     lru = m.lrus[folio_lru_list(m, pfn)]
-    before = int(frame.prev)
-    after = int(frame.next)
-    if before == NONE:
-        lru.head = after
-    else:
-        m.frames[before].next = after
-    if after == NONE:
-        lru.tail = before
-    else:
-        m.frames[after].prev = before
+    list_del(m.frames, lru, pfn)
     lru.pages -= 1 << int(frame.order)
     frame.bits &= ~F_LRU
 

@@ -72,7 +72,7 @@ def object_pages(m: Arrays, cpu: int, size_bytes: int) -> int:
 def objects_bytes(m: Arrays, space: int) -> int:
     """Return the kernel objects of a process with one task, as its group counts them."""
     size_bytes = TASK_SLAB_BYTES + PROCESS_SLAB_BYTES + SPACE_SLAB_BYTES
-    area = int(m.spaces[space].first)
+    area = int(m.spaces[space].head)
     while area != NONE:
         size_bytes += AREA_SLAB_BYTES
         if m.areas[area].anon_root != NONE:

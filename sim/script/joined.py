@@ -25,7 +25,7 @@ def joined_regions(m: Arrays, space: int, regions: Mapping[str, Placed]) -> dict
     Sharing is passed on: if one area holds parts of A and B and another of B and C, all are joined.
     """
     groups = {name: {name} for name in regions}
-    area = int(m.spaces[space].first)
+    area = int(m.spaces[space].head)
     while area != NONE:
         a = m.areas[area]
         inside = [n for n, r in regions.items() if a.start < r.start + r.pages and a.end > r.start]

@@ -15,7 +15,7 @@ SPACE = 1
 
 
 def areas_in_order(m, space):
-    area = int(m.spaces[space].first)
+    area = int(m.spaces[space].head)
     while area != NONE:
         yield area
         area = int(m.areas[area].next)
@@ -47,7 +47,7 @@ def space():
     built = machine(memory_pages=4096)
     m = built.arrays
     s = m.spaces[SPACE]
-    s.first = s.last = s.root = s.heap = NONE
+    s.head = s.tail = s.root = s.heap = NONE
     s.mmap_top = WORLD - 300
     s.brk = 40
     return built, SPACE

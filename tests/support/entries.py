@@ -51,7 +51,7 @@ def _below(m: Any, table: int, level: int, first: int, allowed: bool) -> Iterato
 
 def area_of(m: Any, space: int, vpn: int) -> int:
     """Return the area that a page lies in, or NONE."""
-    area = int(m.spaces[space].first)
+    area = int(m.spaces[space].head)
     while area != NONE and int(m.areas[area].end) <= vpn:
         area = int(m.areas[area].next)
     return area if area != NONE and m.areas[area].start <= vpn else NONE

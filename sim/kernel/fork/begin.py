@@ -50,7 +50,7 @@ def fork_needs(m: Arrays, space: int) -> int:
     for level in range(3):
         span = 1 << (TABLE_SHIFT * (level + 1))
         last = NONE
-        area = int(m.spaces[space].first)
+        area = int(m.spaces[space].head)
         while area != NONE:
             a = m.areas[area]
             if a.vm_flags & A_DONTFORK == 0 and needs_copy(m, area):
@@ -76,7 +76,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
         return GROW
     if config.overcommit != 1:
         total = 0
-        area = int(s.first)
+        area = int(s.head)
         while area != NONE:
             pages = committed_by(m, area)
             if m.areas[area].vm_flags & A_DONTFORK == 0 and pages > 0:
@@ -109,7 +109,7 @@ def begin_fork(m: Arrays, cpu: int, task: int) -> int:
         end_async_child(m, space)  # a child forked before has all it is to have
         n.async_parent = space
         s.async_child = new
-    o.area = s.first
+    o.area = s.head
     o.child_area = NONE
     o.stage = 1
     note(m, FORK_BASE, 1)

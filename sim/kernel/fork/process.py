@@ -50,8 +50,8 @@ def leave_space(m: Arrays, cpu: int, task: int, space: int) -> int:
         return MORE
     note_freed(m, TABLE_FREE, free_tables(m, cpu, space, 0, ALL_PAGES, 0, ALL_PAGES))
     note(m, UNMAP_AREA, int(s.n_areas))
-    while s.first != NONE:
-        remove_vma(m, task, int(s.first))
+    while s.head != NONE:
+        remove_vma(m, task, int(s.head))
     free_space(m, cpu, space)
     return DONE
 

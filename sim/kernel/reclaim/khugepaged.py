@@ -80,7 +80,7 @@ def worth_it(m: Arrays, space: int, base: int, leaf: int) -> bool:
 @compiled
 def area_to_look_at(m: Arrays, space: int, vpn: int) -> int:
     """Return the first area that wants huge pages and has whole 2 MiB from `vpn` on, or NONE."""
-    area = int(m.spaces[space].first)
+    area = int(m.spaces[space].head)
     while area != NONE:
         a = m.areas[area]
         base = ((max(int(a.start), vpn) + TABLE_MASK) >> TABLE_SHIFT) << TABLE_SHIFT

@@ -222,7 +222,7 @@ def audit_reservations(m: Arrays, spaces: NDArray[np.int64], files: int) -> tupl
         if m.files[file].kind == KIND_HUGETLB:
             reserved += int(m.files[file].reserved)
     for i in range(len(spaces)):
-        area = int(m.spaces[spaces[i]].first)
+        area = int(m.spaces[spaces[i]].head)
         while area != NONE:
             a = m.areas[area]
             if a.vm_flags & A_RESV_OWNER != 0:

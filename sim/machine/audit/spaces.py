@@ -102,7 +102,7 @@ def _audit_leaf(
             continue
         page = vpn + i
         if area == NONE or page >= m.areas[area].end:
-            area = int(m.spaces[space].first)
+            area = int(m.spaces[space].head)
             while area != NONE and m.areas[area].end <= page:
                 area = int(m.areas[area].next)
         if area == NONE or page < m.areas[area].start:
@@ -179,7 +179,7 @@ def _audit_areas(m: Arrays, space: int, users: NDArray[np.int64]) -> tuple[int, 
     before = NONE
     pages = 0
     committed = 0
-    area = int(s.first)
+    area = int(s.head)
     while area != NONE:
         a = m.areas[area]
         if a.kind == KIND_HUGETLB and (a.start | a.end | a.offset) & TABLE_MASK != 0:

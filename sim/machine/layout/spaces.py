@@ -7,8 +7,8 @@ SPACE = np.dtype(
         (name, "i8")
         for name in (
             "top",  # table slot of level 3
-            "first",  # first area, in address order
-            "last",
+            "head",  # first area, in address order
+            "tail",  # and the last
             "root",  # of the tree of areas
             "n_areas",
             "users",  # tasks that share it (Linux mm_users)

@@ -173,7 +173,7 @@ class _Touchers:
 
     def _areas(self, task: int) -> list[tuple[int, int]]:
         m = self.machine.arrays
-        area = int(m.spaces[int(m.tasks[task].space)].first)
+        area = int(m.spaces[int(m.tasks[task].space)].head)
         found = []
         while area != NONE:
             a = m.areas[area]

@@ -285,7 +285,7 @@ def _cached(m: Arrays, space: Space, area: Area) -> Iterator[tuple[int, int]]:
 
 def _space(m: Arrays, slot: int, processes: tuple[str, ...]) -> Space:
     areas = []
-    row = int(m.spaces[slot].first)
+    row = int(m.spaces[slot].head)
     while row != NONE:
         areas.append(area_facts(m, row))
         row = int(m.areas[row].next)

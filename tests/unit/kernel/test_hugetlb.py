@@ -285,7 +285,7 @@ def test_areas_of_the_pool_are_never_joined_again() -> None:
     lines = ("P maphugetlb A 1536", "P protect A 512 1024 r", "P protect A 512 1024 rw")
     play = Play(3, *lines)
     start = play.start("P", "A")
-    slot = int(play.machine.arrays.spaces[play.space("P")].first)
+    slot = int(play.machine.arrays.spaces[play.space("P")].head)
     found = []
     while slot != NONE:
         a = play.machine.arrays.areas[slot]
