@@ -24,7 +24,9 @@ from hypothesis import HealthCheck, Phase, settings
 MOST_CPU_S = 40
 """CPU time that the history test may take on a kernel: a broken list may have no end."""
 
-BROKEN: dict[str, tuple[str, str, str]] = {
+Change = tuple[str, str, str]
+"""A file of `sim`, what is there once, and what stands there instead."""
+BROKEN: dict[str, Change] = {
     "nothing": ("kernel/fault/fault.py", "old.refs -= 1", "old.refs -= 1"),
     "fork leaves the parent's entries writable": (
         "kernel/fork/shared_tables.py",
@@ -69,7 +71,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
 }
 
 
-def put_in_place(change: tuple[str, str, str], folder: Path) -> None:
+def put_in_place(change: Change, folder: Path) -> None:
     """Let this process import a changed copy of `sim`."""
     source = Path(__file__).parents[2] / "sim"
     shutil.copytree(source, folder / "sim", ignore=shutil.ignore_patterns("__pycache__"))
@@ -115,7 +117,7 @@ def try_net(names: list[str]) -> None:
         assert line == held[name], f"{name} differs"
 
 
-def found_out(name: str, attempt: Callable[[], None]) -> str | None:
+def found_out(change: Change, attempt: Callable[[], None]) -> str | None:
     """Return what an attempt says of a broken kernel, None if it notices nothing."""
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -134,7 +136,7 @@ def found_out(name: str, attempt: Callable[[], None]) -> str | None:
             signal.signal(signal.SIGVTALRM, never_ends)
             signal.setitimer(signal.ITIMER_VIRTUAL, MOST_CPU_S)
             try:
-                put_in_place(BROKEN[name], Path(folder))
+                put_in_place(change, Path(folder))
                 attempt()
             except SystemExit as unusable:
                 said = f"unusable: {unusable}"
@@ -151,7 +153,8 @@ def found_out(name: str, attempt: Callable[[], None]) -> str | None:
 
 def found_out_by_any(name: str, attempts: list[Callable[[], None]]) -> str | None:
     """Return what the first attempt says that notices."""
-    return next((said for attempt in attempts if (said := found_out(name, attempt))), None)
+    change = BROKEN[name]
+    return next((said for attempt in attempts if (said := found_out(change, attempt))), None)
 
 
 if __name__ == "__main__":

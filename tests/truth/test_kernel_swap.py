@@ -5,7 +5,16 @@ Recorded on Linux 6.18 (version 1 of control groups, swappiness 60, addresses no
 program flushes its TLB before each access, see A55 in docs/model.md.
 """
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from support import broken_swap
+from support.pressure_answers import NAMES, predicted, recorded
+from support.samples import sample
 
 from sim.script.pressure.grammar import Line, PressureScript, Verb
 from sim.script.pressure.predict import IN_MEMORY, touch_pages
@@ -18,6 +27,30 @@ RECORDED = {
     (2048, 3000): ((0, 994, 3035, 994), (3000, 2975, 4992, 2975), (2006, 2031)),
     (16384, 24576): ((0, 8243, 24592, 8243), (24576, 24576, 57187, 24576), (16333, 16333)),
 }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scripts_by_hand_do_what_they_did(name: str) -> None:
+    """Every page of every process and every count, after each line: see `pressure_answers`."""
+    assert predicted(name) == recorded(name)
+
+
+@pytest.mark.slow
+def test_each_rule_that_is_broken_is_noticed() -> None:
+    """Negative control: a model with one rule of swap wrong, and one with none, a script each."""
+    tests = Path(__file__).parents[1]
+    names = list(broken_swap.BROKEN)[: sample(4, len(broken_swap.BROKEN))]
+    ran = subprocess.run(
+        [sys.executable, "-P", broken_swap.__file__, *names],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(tests)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(ran.stdout or "{}")
+    assert list(found) == names, ran.stderr
+    assert found.pop("nothing") is None
+    assert all(said and said.startswith("AssertionError") for said in found.values()), found
 
 
 def written_and_read(limit: int, pages: int, swappiness: int = 60) -> PressureScript:

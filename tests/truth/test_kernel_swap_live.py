@@ -1,6 +1,7 @@
 """The running kernel's reclaim of anonymous memory, page by page, with swap on a zram device."""
 
 import pytest
+from support.pressure_answers import NAMES, load
 from support.samples import sample
 
 from sim.host.pressure.compare import compare
@@ -23,6 +24,15 @@ def test_random_scripts_keep_the_pages_that_are_predicted() -> None:
             compare(f"script {index}", random_script(1, index), kernel=True)
             for index in range(sample(6, 100))
         ]
+    assert [one.line() for one in found if not one.holds] == []
+
+
+def test_scripts_by_hand_keep_the_pages_that_are_predicted() -> None:
+    """As `cowpool conform --pressure SCRIPT --kernel`; the same are recorded."""
+    if sample(1, 2) == 1:
+        pytest.skip("unchecked: swap is the whole machine's, so that only --whole switches it on")
+    with swap_in_memory():
+        found = [compare(name, load(name), kernel=True) for name in NAMES]
     assert [one.line() for one in found if not one.holds] == []
 
 

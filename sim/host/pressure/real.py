@@ -107,7 +107,10 @@ def _carry_out(
             if struct.unpack_from("q", shared, 0)[0] != 1:
                 time.sleep(LOOK_S)
                 continue
-            told.append(watch.look())
+            try:
+                told.append(watch.look())
+            except (FileNotFoundError, ProcessLookupError):  # one of them has just been killed
+                process.wait()
             struct.pack_into("q", shared, 0, 0)
     if process.returncode not in (0, KILLED):
         raise HostError(f"the program that touches pages ended with {process.returncode}")
