@@ -44,6 +44,7 @@ FOUND = {
     764: "a writer waited for writes when the flusher saw no more reason for any",
     899: "a child had what its parent had left when the child began to run",
     1329: "the queue did not hear of frames set aside for a fork that it had not needed",
+    4130: "an attempt that only brought a CPU's batch of pages to the lists was taken for the last",
 }
 """What scenarios of the list showed once, by number."""
 

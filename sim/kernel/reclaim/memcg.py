@@ -114,11 +114,22 @@ def reclaim_directly(m: Arrays, cpu: int, task: int, need: int) -> int:
         o.naps = NONE
         return ROOM
     o.attempts += 1
-    if m.scans[cpu].scanned == 0 or o.attempts > MAX_RECLAIM_RETRIES:
+    nothing_left = m.scans[cpu].scanned == 0 and reclaimable_pages(m) == 0
+    if nothing_left or o.attempts > MAX_RECLAIM_RETRIES:
         o.attempts = 0
         return NO_ROOM
     o.naps = naps_jiffies(m, cpu, ROOT)
     return ROOM
+
+
+@inlined
+def reclaimable_pages(m: Arrays) -> int:
+    """Return how many pages of the machine are on lists that reclaim looks at."""
+    pages = file_pages(m, ROOT)
+    if get_nr_swap_pages(m) > 0:
+        pages += pages_on_list(m, ROOT, LRU_INACTIVE_ANON)
+        pages += pages_on_list(m, ROOT, LRU_ACTIVE_ANON)
+    return int(pages)
 
 
 @compiled
@@ -137,11 +148,7 @@ def naps_jiffies(m: Arrays, cpu: int, over: int) -> int:
     if over != ROOT and m.config[0].cgroup & V1_WRITEBACK_WAITS != 0:
         return NONE if g.dirty > 0 or g.writeback > 0 else 0
     root = m.groups[ROOT]
-    reclaimable = file_pages(m, ROOT)
-    if get_nr_swap_pages(m) > 0:
-        reclaimable += pages_on_list(m, ROOT, LRU_INACTIVE_ANON)
-        reclaimable += pages_on_list(m, ROOT, LRU_ACTIVE_ANON)
-    if 2 * (root.dirty + root.writeback) <= reclaimable:
+    if 2 * (root.dirty + root.writeback) <= reclaimable_pages(m):
         return 0
     if m.config[0].rules & R_RECLAIM_THROTTLE == 0:
         return int(100_000_000 // m.clock[0].tick_ns) if over == ROOT else 0
