@@ -1,6 +1,7 @@
 """Small machines to run programs on, without a scenario."""
 
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from sim.cost.catalogue import price_array
 from sim.engine.build import EngineSpec, Simulation, build_machine
-from sim.engine.devices import DeviceSpec
+from sim.engine.devices import DISK, DeviceSpec
 from sim.engine.verbs.process import Process
 from sim.machine.layout import KIND_FILE, KIND_SHMEM, N_QUANTILES, ROOT
 from sim.machine.machine import Machine
@@ -58,10 +59,13 @@ def run(
     """Run programs on a small machine, audit it, and return the result document.
 
     `groups_of` are the control groups of programs; `how` is the rest of `EngineSpec`.  khugepaged
-    scans every `khugepaged_ns`, and waits six times as long for a block; 0: never.
+    scans every `khugepaged_ns`, and waits six times as long for a block; 0: never.  A swap device
+    is as fast as the disk.
     """
-    if disk is not None:
-        how["devices"] = (disk,)
+    if disk is not None or host.get("swap_pages"):
+        first = disk or DISK
+        second = (replace(first, name="the swap device"),) if host.get("swap_pages") else ()
+        how["devices"] = (first, *second)
     spec = EngineSpec(
         scheduler=SCHEDULERS[scheduler] if isinstance(scheduler, str) else scheduler,
         quantum_ns=quantum_ns,

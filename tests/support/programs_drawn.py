@@ -6,10 +6,44 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sim.engine.groups import GroupSpec
-from sim.machine.layout import FOREVER
+from sim.machine.layout import (
+    FOREVER,
+    REPLACE_CLOCK,
+    REPLACE_FIFO,
+    REPLACE_LINUX,
+    REPLACE_LRU,
+    REPLACE_RANDOM,
+    SWAP_IN_MEMORY,
+    SWAP_ROTATING,
+    SWAP_SOLID,
+    ZERO_AT_FREE,
+    ZERO_WHEN_IDLE,
+)
 from support.conservation import with_zones
 from support.machines import run
 from support.scripts import perform
+
+STOCK = {"zero_stock_pages": 20, "zero_ns": 300}
+swap = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries(
+        {
+            "swap_pages": st.sampled_from([3, 60, 400]),
+            "swap_kind": st.sampled_from([SWAP_IN_MEMORY, SWAP_SOLID, SWAP_ROTATING]),
+            "swappiness": st.sampled_from([0, 60, 60, 200]),
+            "page_cluster": st.sampled_from([0, 3]),
+        }
+    ),
+)
+"""A swap device, which is soon full, or none; beside one there are no huge pages."""
+
+
+def with_parts(host: dict[str, Any]) -> dict[str, Any]:
+    """Return a host whose parts have been drawn together, in one."""
+    host = with_zones(host)
+    swap, zeroing = host.pop("swap"), host.pop("zeroing")
+    return {**host, **swap, **zeroing, **({"thp": 0} if swap else {})}
+
 
 hosts = st.fixed_dictionaries(
     {
@@ -29,8 +63,15 @@ hosts = st.fixed_dictionaries(
         "read_ahead_pages": st.sampled_from([0, 4, 32, 32, 600]),
         "largest_read_pages": st.sampled_from([4, 320, 9000]),
         "dma_pages": st.sampled_from([0, 0, 30, 60]),
+        "swap": swap,
+        "zeroing": st.sampled_from(
+            [{}, {}, {"zeroing": ZERO_AT_FREE}, {"zeroing": ZERO_WHEN_IDLE, **STOCK}]
+        ),
+        "replacement": st.sampled_from(
+            [REPLACE_LINUX] * 4 + [REPLACE_FIFO, REPLACE_CLOCK, REPLACE_LRU, REPLACE_RANDOM]
+        ),
     }
-).map(with_zones)
+).map(with_parts)
 
 _group = st.fixed_dictionaries(
     {
