@@ -185,7 +185,7 @@ class Kernel:
         return [(int(a.start), int(a.end), int(a.vm_flags)) for a in self.area_rows(row)]
 
     def area_rows(self, row: int) -> Iterator[Any]:
-        slot = int(self.space(row).first)
+        slot = int(self.space(row).head)
         while slot != NONE:
             yield self.arrays.areas[slot]
             slot = int(self.arrays.areas[slot].next)
