@@ -346,14 +346,13 @@ def advance(
             continue
         before_ns = min(others_key(m, STEPS, cpu), stop_ns)
         reason, now, limit = run_on(m, cpu, before_ns, limit)
-        set_key(m, STEPS, cpu, int(m.cpus[cpu].next_ns))
-        if reason == REACHED:
+        if reason == SLICE_OVER and m.sched[0].policy != PLUGIN:
+            rotate(m, cpu, now)
             continue
+        set_key(m, STEPS, cpu, int(m.cpus[cpu].next_ns))
         if reason == GIVES_WAY:
             give_way(m, cpu, now)
-        elif reason == SLICE_OVER and m.sched[0].policy != PLUGIN:
-            rotate(m, cpu, now)
-        else:
+        elif reason != REACHED:
             if reason == FINISHED:
                 m.entities[int(m.cpus[cpu].task)].busy = 0
                 look_at(m, cpu)
