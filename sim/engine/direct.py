@@ -13,32 +13,24 @@ from sim.machine.work import MAJOR_FAULT
 
 
 @compiled
-def take_step(m: Arrays, cpu: int, task: int) -> tuple[int, int, int]:
-    """Do one step of a task's operation.
+def carry_out(m: Arrays, cpu: int, task: int, most: int) -> tuple[int, int, int]:
+    """Do steps of a task's operation until it is done or refused, at most so many.
 
-    Returns how it ended, the minor faults (0 or 1), and the time in ps; the receipt stays readable.
-    """
-    status = step(m, cpu, task)
-    if status > DONE:
-        return status, 0, 0
-    ps = settle(m, task)
-    kind = m.clock[0].kind
-    if m.pool[0].requests != 0:
-        arrive_at_once(m)
-    return status, 1 if kind >= 0 and kind != MAJOR_FAULT else 0, ps
-
-
-@compiled
-def carry_out(m: Arrays, cpu: int, task: int) -> tuple[int, int, int]:
-    """Do the steps of a task's operation until it is done or refused.
-
-    Returns how the last step ended, the minor faults, and the time in ps.
+    Returns how the last step ended, the minor faults, and the time in ps; the receipt of the last
+    step stays readable.
     """
     faults = 0
     ps = 0
     status = MORE
-    while status == MORE:
-        status, fault, more_ps = take_step(m, cpu, task)
-        faults += fault
-        ps += more_ps
+    while status == MORE and most > 0:
+        most -= 1
+        status = step(m, cpu, task)
+        if status > DONE:
+            break
+        ps += settle(m, task)
+        kind = m.clock[0].kind
+        if kind >= 0 and kind != MAJOR_FAULT:
+            faults += 1
+        if m.pool[0].requests != 0:
+            arrive_at_once(m)
     return status, faults, ps

@@ -14,6 +14,7 @@ from sim.engine.direct import carry_out
 from sim.kernel import stream, work
 from sim.kernel.ops import F, Op, begin
 from sim.kernel.work import DONE, EFAULT, EINVAL, ENOMEM, GROW, SEGV, SHORT
+from sim.machine.layout import FOREVER
 from sim.machine.layout.fields import Access
 from sim.machine.words import O_ERRNO, O_WORDS
 
@@ -54,7 +55,7 @@ def run_operation(
     faults = ps = 0
     while True:
         status, more_faults, more_ps = (
-            carry_out(machine.arrays, cpu, row) if carry is None else carry()
+            carry_out(machine.arrays, cpu, row, FOREVER) if carry is None else carry()
         )
         faults += more_faults
         ps += more_ps

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import ScenarioError
 from sim.engine.build import STACK_PAGES, build_machine
-from sim.engine.direct import take_step
+from sim.engine.direct import carry_out
 from sim.kernel import ops
 from sim.kernel.files import fadvise
 from sim.kernel.work import DONE, MORE, SEGV
@@ -367,7 +367,7 @@ class Scripted:
         status = MORE
         while status == MORE:
             watch.before(process)
-            status, fault, more_ps = take_step(m, process.cpu, process.row)
+            status, fault, more_ps = carry_out(m, process.cpu, process.row, 1)
             faults += fault
             ps += more_ps
             if status <= DONE:

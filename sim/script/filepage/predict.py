@@ -17,7 +17,7 @@ from sim.kernel.files.fadvise import RANDOM
 from sim.kernel.reclaim.memcg import ROOM, make_room
 from sim.kernel.work import DONE, GROW, SHORT
 from sim.machine.cached import has_page, resident_pages
-from sim.machine.layout import KIND_FILE
+from sim.machine.layout import FOREVER, KIND_FILE
 from sim.machine.layout.fields import Exec, FileAdvice, FilePages
 from sim.machine.spec import HostSpec
 from sim.script.filepage.grammar import FILE_SHIFT, MAP, PAGE_MASK
@@ -91,7 +91,7 @@ def read_pages(
             m.cpus[0].next_ns += COLD_READ_NS
         page = FilePages(file=file, file_page=index, pages=1)
         ops.begin(m, task, ops.OP_FILE_READ, page)
-        while (status := carry_out(m, 0, task)[0]) != DONE:
+        while (status := carry_out(m, 0, task, FOREVER)[0]) != DONE:
             if status == GROW:
                 machine.make_room()
                 continue

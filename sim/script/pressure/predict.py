@@ -26,6 +26,7 @@ from sim.machine.layout import (
     A_READ,
     A_SHARED,
     A_WRITE,
+    FOREVER,
     KIND_ANON,
     KIND_SHMEM,
     KIND_STACK,
@@ -210,7 +211,7 @@ class _Touchers:
     def _do(self, task: int, operation: ops.Op[Any], fields: Any) -> bool:
         m = self.machine.arrays
         ops.begin(m, task, operation, fields)
-        while (status := carry_out(m, 0, task)[0]) != DONE:
+        while (status := carry_out(m, 0, task, FOREVER)[0]) != DONE:
             if status == GROW:
                 self.machine.make_room()
             elif status == SHORT:
