@@ -8,8 +8,8 @@ from sim.base.units import S, format_bytes, format_duration
 from sim.program.plugin import Plugin
 from sim.scenario.explain import Section, explain_scenario
 from sim.scenario.explain.warnings import warnings_section
-from sim.scenario.questions import Replications
-from sim.scenario.study import load_study
+from sim.scenario.questions import Replications, Search
+from sim.scenario.study import Study, load_study
 from sim.stats.tolerance import supported_content, values_needed
 from sim.study.answer import place_text
 from sim.study.base import planner_of
@@ -17,6 +17,9 @@ from sim.study.container import container_cells, names_of
 from sim.study.executor import available_cpus
 from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
+from sim.study.plan_run import point_of_plan
+from sim.study.planning import RUNS_A_REPLICATION, conditions_of, replications_of
+from sim.study.sizes import sizes_of
 
 Line = tuple[str, str]
 
@@ -44,9 +47,11 @@ def explain_study(
     Every scenario of the study is resolved, so what cannot be is refused here already, with a
     `ScenarioError`.  `jobs` is how many runs go on at a time; default one per CPU.
     """
-    planner, _ = planner_of(load_study(path, settings), large=large, plugin=plugin)
+    source = load_study(path, settings)
+    planner, _ = planner_of(source, large=large, plugin=plugin)
     planner.check_uncertain()
     study = planner.study
+    n_jobs = available_cpus() if jobs is None else jobs
     question = [("question", study.question)] if study.question else []
     answer = study.answer.metric
     if study.need is not None:
@@ -59,13 +64,43 @@ def explain_study(
         for axis in planner.axes
     ]
     labels = [axis.label for axis in planner.axes]
+    if study.plan is not None or study.catalogue is not None:
+        return [
+            Section(f"Study {study.name}", (*question, ("base", study.base))),
+            Section("Plan", tuple(_plan(source, planner, n_jobs))),
+            *explain_scenario(planner.main_cells()[0].scenario, planner.programs),
+        ]
     return [
         *_warnings(planner),
         Section(f"Study {study.name}", (*question, ("base", study.base), ("answer", answer))),
         Section("Points", (*axes, ("points", f"{len(planner.points)}, every combination"))),
-        Section("Runs", tuple(_runs(planner, available_cpus() if jobs is None else jobs))),
+        Section("Runs", tuple(_runs(planner, n_jobs))),
         Section("The first point", tuple(zip(labels, planner.points[0].levels, strict=True))),
         *explain_scenario(planner.main_cells()[0].scenario, planner.programs),
+    ]
+
+
+def _plan(study: Study, planner: Planner, jobs: int) -> list[tuple[str, str]]:
+    """Return what `cowpool plan` would do with a study, `jobs` runs at a time, as labelled lines.
+
+    Raises `ScenarioError` as `run_plan` does.
+    """
+    point = point_of_plan(study, planner)
+    sizes = sizes_of(study, planner, point)
+    asked, objectives = study.file.plan or Search(), study.file.objectives
+    conditions = "; ".join(str(condition) for condition in conditions_of(study))
+    middle = planner.size_cell("sizes", point, 0, sizes.every[len(sizes.every) // 2].sets)
+    level = {"share": objectives.share, "confidence": objectives.confidence}
+    n = replications_of(asked, middle.weight, **level)
+    about = RUNS_A_REPLICATION * n
+    seconds = format_duration(round((START_S + about * (middle.weight + KEEP_S) / jobs) * S))
+    which = "smallest" if sizes.smallest else "largest"
+    share, sure = f"{100 * objectives.share:g} %", f"{100 * objectives.confidence:g} %"
+    ends = f"{sizes.every[0].name} to {sizes.every[-1].name}"
+    return [
+        ("looks for", f"the {which} {sizes.title} of {len(sizes.every)} sizes, {ends}"),
+        ("where", f"in {share} of runs, surely at {sure}: {conditions}"),
+        ("runs", f"some {about:,} for {n:,} replications, about {seconds} with {jobs} at a time"),
     ]
 
 

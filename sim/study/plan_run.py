@@ -90,7 +90,7 @@ def run_plan(
     study = load_study(path, settings)
     planner, kept = planner_of(study, large=True, plugin=plugin)
     conditions = conditions_of(study)
-    point = _point(study, planner)
+    point = point_of_plan(study, planner)
     sizes = sizes_of(study, planner, point) if size is None else _one(study, planner, point, size)
     ends = [
         planner.size_cell("sizes", point, 0, each.sets)
@@ -137,7 +137,7 @@ def run_plan(
         raise PartlyDoneError(message) from error
 
 
-def _point(study: Study, planner: Planner) -> int:
+def point_of_plan(study: Study, planner: Planner) -> int:
     """Return the one point of a study that a plan is about."""
     candidates = planner.candidates()
     if len(candidates) > 1:

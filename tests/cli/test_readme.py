@@ -129,8 +129,9 @@ def test_a_command_that_answers_a_question_is_taken(command, tmp_path, monkeypat
     """Explained instead of run, which would take minutes."""
     monkeypatch.chdir(tmp_path)
     _, name, *rest = command.split()
-    kinds = {"run": "scenarios", "study": "studies"}
+    kinds = {"run": "scenarios", "study": "studies", "plan": "studies", "compare": "scenarios"}
     if name in kinds:
+        rest = ["--set" if word == "--vs" else word for word in rest]
         name, rest = "explain", [f"{kinds[name]}/{rest[0]}", *rest[1:]]
     assert main([name, *rest]) == 0
     assert capsys.readouterr().err == ""
