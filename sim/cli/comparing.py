@@ -58,7 +58,7 @@ def compare(
     time_limit: TimeLimitOption = None,
     memory_limit: MemoryLimitOption = None,
 ) -> int:
-    """Run a scenario under other settings with the same random numbers, and compare.
+    """Compare a scenario with itself under other settings.
 
     Exit status 1 if a metric cannot be told apart yet, or if runs are no answers.
     """

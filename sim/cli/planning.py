@@ -70,7 +70,7 @@ def plan(
     time_limit: TimeLimitOption = None,
     memory_limit: MemoryLimitOption = None,
 ) -> int:
-    """Find the smallest machine, or the largest load, that meets a study's objectives.
+    """Find the smallest machine, or the largest load, that will do.
 
     What is looked for stands in the study (`plan`, `objectives`, `catalogue`; `cowpool keys study`)
     or in the options.  Every finished run is kept: the same command goes on with a plan.  Exit

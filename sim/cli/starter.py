@@ -110,7 +110,9 @@ def write_copy(name: str, start: str) -> list[Path]:
         study = config_path("studies", named).read_text(encoding="utf-8")
         named = _BASE.search(study)[1]  # type: ignore[index]  # every study has one
         study = _BASE.sub(f"base: {stem}.yaml", _NAME_LINE.sub(f"name: {stem}", study))
-        study = study.replace(f"cowpool study {start}", f"cowpool study {stem}_study.yaml")
+        for command in ("study", "plan"):
+            own = f"cowpool {command} {stem}_study.yaml"
+            study = study.replace(f"cowpool {command} {start}", own)
         texts[folder / f"{stem}_study.yaml"] = study
     scenario = config_path("scenarios", named).read_text(encoding="utf-8")
     scenario = _NAME_LINE.sub(f"name: {stem}", scenario)

@@ -18,6 +18,12 @@ SILBERSCHATZ = "7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1"
 BELADY = "1,2,3,4,1,2,5,1,2,3,4,5"
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Have what is printed to a file as wide as these tables are."""
+    monkeypatch.setenv("COLUMNS", "110")
+
+
 def walk(capsys, *arguments):
     status = main(["walk", *arguments])
     printed = capsys.readouterr()

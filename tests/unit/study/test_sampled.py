@@ -90,7 +90,8 @@ def test_shares_agree_with_those_of_many_more_runs(sample_file, standin):
         own = told[share.name]
         band = 3 * np.hypot(own["error"], share.error)
         assert own["share"] == pytest.approx(share.share, abs=max(band, 0.01)), share.name
-    assert sum(share.share for share in truth.shares) <= 1.02
+    chance = np.sqrt(sum(share.error**2 for share in truth.shares))
+    assert sum(share.share for share in truth.shares) <= 1 + 4 * chance
 
 
 def test_draws_are_the_same_whatever_else_is_asked(sample_file):
