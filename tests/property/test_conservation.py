@@ -18,7 +18,7 @@ TestConservation.settings = settings(max_examples=sample(100, 5_000), stateful_s
 
 @pytest.mark.slow
 def test_broken_kernels_are_found_out() -> None:
-    """Negative control: twelve kernels with one line wrong, and one with none."""
+    """Negative control: thirteen kernels with one line wrong, and one with none."""
     tests = Path(__file__).parents[1]
     ran = subprocess.run(
         [sys.executable, "-P", broken_kernels.__file__, "history", "12,40,80"],

@@ -21,8 +21,10 @@ from hypothesis.stateful import (
 from sim.kernel import ops
 from sim.kernel.files import fadvise
 from sim.kernel.work import MORE, SEGV
+from sim.machine.entries import is_swap_pte, swp_offset
 from sim.machine.groups import drain_all_stock
 from sim.machine.layout import (
+    F_ANON,
     F_FILE,
     KIND_ANON,
     KIND_FILE,
@@ -30,9 +32,13 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_PRESENT,
     PTE_ZERO,
+    REPLACE_LINUX,
+    REPLACE_LRU,
     ROOT,
+    SWAP_IN_MEMORY,
 )
 from support.kernel import DONE, READ_WRITE, SHORT, Kernel
+from support.swapping import page_out
 
 Words = tuple[int, int]
 ZEROES: Words = (0, 0)
@@ -47,22 +53,33 @@ def with_zones(host: dict[str, Any]) -> dict[str, Any]:
     return {**host, "zones": (("DMA", dma), ("Normal", pages - dma))} if dma else host
 
 
-hosts = st.fixed_dictionaries(
-    {
-        "memory_pages": st.sampled_from([90, 200, 600]),
-        "cpus": st.just(2),
-        "kernel_pages": st.integers(1, 9),
-        "min_free_pages": st.integers(0, 9),
-        "percpu_batch_pages": st.sampled_from([0, 1, 7]),
-        "percpu_high_pages": st.sampled_from([1, 20]),
-        "queueing": st.booleans(),
-        "fork_kind": st.sampled_from([0, 0, 1, 2, 3]),
-        "eager_zero": st.sampled_from([False, False, True]),
-        "overcommit": st.sampled_from([0, 1, 2]),
-        "commit_limit_pages": st.integers(150, 600),
-        "dma_pages": st.sampled_from([0, 0, 30, 60]),
-    }
-).map(with_zones)
+def with_swap(host: dict[str, Any]) -> dict[str, Any]:
+    """Return a host whose swap, if it has any, is in memory: no page waits for a device."""
+    return {**host, "swap_kind": SWAP_IN_MEMORY} if host["swap_pages"] else host
+
+
+hosts = (
+    st.fixed_dictionaries(
+        {
+            "memory_pages": st.sampled_from([90, 200, 600]),
+            "cpus": st.just(2),
+            "kernel_pages": st.integers(1, 9),
+            "min_free_pages": st.integers(0, 9),
+            "percpu_batch_pages": st.sampled_from([0, 1, 7]),
+            "percpu_high_pages": st.sampled_from([1, 20]),
+            "queueing": st.booleans(),
+            "fork_kind": st.sampled_from([0, 0, 1, 2, 3]),
+            "eager_zero": st.sampled_from([False, False, True]),
+            "overcommit": st.sampled_from([0, 1, 2]),
+            "commit_limit_pages": st.integers(150, 600),
+            "dma_pages": st.sampled_from([0, 0, 30, 60]),
+            "swap_pages": st.sampled_from([0, 5, 60, 400]),
+            "replacement": st.sampled_from([REPLACE_LINUX, REPLACE_LINUX, REPLACE_LRU]),
+        }
+    )
+    .map(with_zones)
+    .map(with_swap)
+)
 cpus = st.integers(0, 1)
 groups = st.integers(0, 2)
 pages = st.integers(1, 40)
@@ -113,6 +130,8 @@ class Conservation(RuleBasedStateMachine):
         self.rules_done = 0
         self.tokens = count(1)
         self.contents: dict[int, Words] = {}
+        self.swapped: dict[int, Words] = {}
+        """What lies in each slot of the swap device."""
         self.alive: list[Process] = []
 
     @initialize(host=hosts)
@@ -156,7 +175,7 @@ class Conservation(RuleBasedStateMachine):
         status = self.touch(process, vpn, 1, cpu)
         if status == DONE:
             pfn = self.kernel.pfn(process.row, vpn)
-            if pfn != before >> PFN_SHIFT:
+            if pfn != before >> PFN_SHIFT and not is_swap_pte(before):
                 assert (
                     self.kernel.arrays.frames[pfn].group
                     == self.kernel.machine.process_of(process.row).group
@@ -176,6 +195,26 @@ class Conservation(RuleBasedStateMachine):
                 break
             entry = self.kernel.entry(process.row, vpn)
             assert self.content(entry) == process.space.memory[vpn]
+
+    @some_are_ready
+    @precondition(lambda self: self.kernel.machine.host.swap_pages > 0)
+    @rule(who=whose, at=places, run=st.integers(1, 9), cpu=cpus)
+    def swap_out(self, who: int, at: int, run: int, cpu: int) -> None:
+        """Let pages go out to the swap device, whoever else has them; it may be full."""
+        process = self.ready(who)
+        m = self.kernel.arrays
+        start = self.page(process, at)
+        for vpn in range(start, start + run):
+            entry = self.kernel.entry(process.row, vpn)
+            pfn = entry >> PFN_SHIFT
+            if entry & PTE_PRESENT == 0 or entry & PTE_ZERO or not m.frames[pfn].bits & F_ANON:
+                continue
+            words = self.contents[pfn]
+            slots = {int(n) for n in m.swap["pfn"].nonzero()[0] if m.swap[n].pfn == pfn}
+            if page_out(m, cpu, pfn) and is_swap_pte(self.kernel.entry(process.row, vpn)):
+                slot = swp_offset(self.kernel.entry(process.row, vpn))
+                assert slots <= {slot}, "a page that has a slot keeps it"
+                self.swapped[slot] = words
 
     @some_are_ready
     @rule(who=whose, pages=pages, populate=st.integers(0, 1), cpu=cpus)
@@ -481,7 +520,11 @@ class Conservation(RuleBasedStateMachine):
     def touch(self, process: Process, vpn: int, write: int, cpu: int) -> int:
         """Make one access; return its status, having checked it against what is mapped."""
         mapped = set(self.mapped(process.row))
+        before = self.kernel.entry(process.row, vpn)
+        words = self.content(before)
         status = self.kernel.access(process.row, vpn, write, cpu=cpu)
+        if status == DONE and is_swap_pte(before):
+            self.contents[self.kernel.pfn(process.row, vpn)] = words
         grown = set(self.mapped(process.row)) - mapped
         if grown:
             assert vpn == min(grown)
@@ -513,6 +556,8 @@ class Conservation(RuleBasedStateMachine):
         return [vpn for start, end, _ in areas for vpn in range(start, end)]
 
     def content(self, entry: int) -> Words:
+        if is_swap_pte(entry):
+            return self.swapped[swp_offset(entry)]
         absent = entry & PTE_PRESENT == 0 or entry & PTE_ZERO != 0
         if not absent and self.kernel.arrays.frames[entry >> PFN_SHIFT].bits & F_FILE:
             return ZEROES  # private mappings never change it
@@ -546,10 +591,9 @@ class Conservation(RuleBasedStateMachine):
             if id(process.space) in changing:
                 continue
             assert set(self.mapped(process.row)) == set(memory)
-            seen = self.kernel.resident(process.row)
             for vpn, words in memory.items():
                 if vpn not in process.space.uncertain:
-                    assert self.content(seen.get(vpn, 0)) == words
+                    assert self.content(self.kernel.entry(process.row, vpn)) == words
 
     def teardown(self) -> None:
         if not hasattr(self, "kernel"):

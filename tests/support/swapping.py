@@ -4,9 +4,9 @@ from typing import Any
 
 from sim.base.jit import compiled
 from sim.kernel.pages import free_anon_page
-from sim.kernel.reclaim.pageout import unmap_anon
-from sim.machine.layout import F_ANON, NONE, Arrays
-from sim.machine.lru import lruvec_release
+from sim.kernel.reclaim.pageout import FREED, pageout, unmap_anon
+from sim.machine.layout import F_ACTIVE, F_ANON, NONE, ROOT, Arrays
+from sim.machine.lru import lruvec_add_folio, lruvec_release
 from sim.machine.swap import folio_alloc_swap, swapped_out
 
 
@@ -24,6 +24,18 @@ def swap_out(m: Arrays, cpu: int, pfn: int) -> int:
     swapped_out(m, pfn, 0)
     free_anon_page(m, cpu, pfn)
     return slot
+
+
+@compiled
+def page_out(m: Arrays, cpu: int, pfn: int) -> int:
+    """Let an anonymous page leave as reclaim does, used or not; say if it went."""
+    m.scans[cpu].group = ROOT
+    lruvec_release(m, cpu, pfn)
+    if pageout(m, cpu, pfn) == FREED:
+        return 1
+    m.frames[pfn].bits &= ~F_ACTIVE
+    lruvec_add_folio(m, pfn)
+    return 0
 
 
 def references(m: Any) -> dict[int, int]:
