@@ -45,7 +45,7 @@ from sim.scenario.programs import known_programs, resolve_process
 from sim.scenario.sysctl import with_sysctl
 
 VERSION: Final = 1
-RESULTS_VERSION: Final = 7
+RESULTS_VERSION: Final = 8
 """Part of what a run is known by: raised whenever the same run gives other results."""
 
 SCHEDULERS: Final = tuple(sorted(REGISTRY))
