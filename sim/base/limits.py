@@ -47,6 +47,19 @@ class Limits:
         return self.time_ns is not None or self.memory_bytes is not None
 
 
+def may_raise(frame: Any) -> bool:
+    """Return whether a signal's handler may raise where it found the interpreter, in `frame`.
+
+    LLVM calls Python back, which cannot pass an exception on to it: it is lost, and LLVM goes on
+    with half of what it asked for.  What that compiles may run for ever, or crash.
+    """
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == "llvmlite":
+            return False
+        frame = frame.f_back
+    return True
+
+
 @contextmanager
 def within(limits: Limits) -> Iterator[None]:
     """Raise `LimitReachedError` in the block as soon as a limit is reached.
@@ -68,7 +81,7 @@ def within(limits: Limits) -> Iterator[None]:
         if over:
             return
         reached = reached or _reached(limits, time.monotonic() - began_s)
-        if reached is not None:
+        if reached is not None and may_raise(frame):
             # Raised where Python cannot pass it on, as in a finaliser, it is lost: then once more.
             signal.setitimer(signal.ITIMER_REAL, AGAIN_EVERY_S, AGAIN_EVERY_S)
             raise LimitReachedError(reached)

@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from sim.base.limits import may_raise
+from sim.cli.stopping import Stopped, stopping_by_signals
 
 SCENARIO = """\
 version: 1
@@ -131,3 +135,50 @@ def test_a_study_that_is_ended_keeps_what_is_finished(tmp_path, name, whole_grou
     )
     assert again.returncode in (0, 1), again.stderr
     assert "Not finished: " in again.stdout
+
+
+class _EndsItself:
+    """Is ended by a signal where Python cannot pass an exception on: in its finaliser."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)  # the handler runs here
+
+
+def _end_within_llvm():
+    """Be ended while a frame of llvmlite is at work, and go on in it for a while."""
+    code = "os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0)\nwent_on.append(True)"
+    went_on = []
+    names = {"__name__": "llvmlite.binding", "os": os, "signal": signal, "time": time}
+    exec(code, {**names, "went_on": went_on})
+    assert went_on
+
+
+def _caught():
+    with suppress(BaseException):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+
+def _block(do):
+    with stopping_by_signals():
+        do()
+
+
+@pytest.mark.parametrize("end", [_EndsItself, _end_within_llvm], ids=["finaliser", "llvm"])
+def test_an_end_that_cannot_be_passed_on_comes_a_moment_later(end):
+    with pytest.raises(Stopped):
+        _block(lambda: (end(), time.sleep(60)))
+
+
+def test_an_end_that_somebody_caught_is_told_at_the_end_of_the_block():
+    with pytest.raises(Stopped):
+        _block(_caught)
+
+
+@pytest.mark.parametrize("name", ["llvmlite", "llvmlite.binding.executionengine"])
+def test_nothing_is_raised_into_llvm(name):
+    frames = []
+    exec("take()", {"__name__": name, "take": lambda: frames.append(sys._getframe())})
+    assert not may_raise(frames[0])
+    assert may_raise(sys._getframe())
