@@ -83,10 +83,8 @@ def stopping_by_signals() -> Iterator[None]:
         end(number, frame)
 
     told, sys.unraisablehook = sys.unraisablehook, lost
-    for number in changed:
-        signal.signal(number, stop)
-    if interruptible:
-        signal.signal(signal.SIGINT, interrupt)
+    ours = dict.fromkeys(changed, stop) | ({signal.SIGINT: interrupt} if interruptible else {})
+    before = {number: signal.signal(number, own) for number, own in ours.items()}
     try:
         yield
     except Exception as error:
@@ -101,10 +99,8 @@ def stopping_by_signals() -> Iterator[None]:
         if asked is not None and timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, alarm)
-        for number in changed:
-            signal.signal(number, signal.SIG_DFL)
-        if interruptible:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def what_is_kept(arguments: Sequence[str] | None) -> str:
