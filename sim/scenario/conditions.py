@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sim.base.text import shorten
 from sim.base.units import format_bytes, format_duration, parse_bytes, parse_duration
 from sim.engine.metrics import METRICS, meant_metric
 from sim.scenario.complaints import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 _HOLDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
@@ -62,6 +63,19 @@ def metric_text(metric: str, value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
 
 
+def no_such_metric(name: str, known: Collection[str] = METRICS) -> str | None:
+    """Return what is wrong with a metric's name, with what would be right; None if nothing is.
+
+    >>> no_such_metric("forks"), no_such_metric("fork_latency")
+    (None, "runs have no metric 'fork_latency'; did you mean 'fork_latency_ns.mean'?")
+    """
+    if name in known:
+        return None
+    meant = meant_metric(name)
+    hint = f"did you mean {meant!r}?" if meant else suggestion(name, sorted(known))
+    return f"runs have no metric {shorten(name)!r}; {hint}"
+
+
 def condition_of(text: str) -> Condition:
     """Return the condition that `text` states; raises `ValueError`, with what would be right.
 
@@ -74,10 +88,8 @@ def condition_of(text: str) -> Condition:
     if found is None:
         raise ValueError(f"{text!r} is no condition; {_EXAMPLE}")
     metric, comparison, limit = found.groups()
-    if metric not in METRICS:
-        meant = meant_metric(metric)
-        hint = f"did you mean {meant!r}?" if meant else suggestion(metric, sorted(METRICS))
-        raise ValueError(f"runs have no metric {metric!r}; {hint}")
+    if wrong := no_such_metric(metric):
+        raise ValueError(wrong)
     return Condition(metric, "=" if comparison == "==" else comparison, _limit(metric, limit))
 
 

@@ -11,8 +11,7 @@ from statistics import median, variance
 from typing import Any, Final
 
 from sim.base.errors import PartlyDoneError, ScenarioError
-from sim.engine.metrics import METRICS, meant_metric
-from sim.scenario.complaints import suggestion
+from sim.scenario.conditions import no_such_metric
 from sim.scenario.effort import expected_work_s
 from sim.scenario.resolve import RESULTS_VERSION, scenario_sha256
 from sim.stats.paired import MedianLimits, looks, median_limits
@@ -92,10 +91,8 @@ class Compared:
 def metrics_of(names: Sequence[str]) -> tuple[str, ...]:
     """Return metrics to compare; raises `ScenarioError` for one that runs do not have."""
     for name in names:
-        if name not in METRICS:
-            meant = meant_metric(name)
-            hint = f"did you mean {meant!r}?" if meant else suggestion(name, sorted(METRICS))
-            raise ScenarioError(f"runs have no metric {name!r}; {hint}", key="--metric")
+        if wrong := no_such_metric(name):
+            raise ScenarioError(wrong, key="--metric")
     return tuple(names) or USUAL
 
 

@@ -22,8 +22,8 @@ from typing import Any, Final, Protocol
 
 from sim.base.text import shorten
 from sim.base.units import PAGE_BYTES, BaseFloat, BaseInt
-from sim.engine.metrics import meant_metric
 from sim.scenario.complaints import suggestion
+from sim.scenario.conditions import no_such_metric
 from sim.scenario.effort import expected_work_s
 from sim.scenario.programs import known_programs
 from sim.scenario.questions import Replications, Times, as_times
@@ -268,10 +268,8 @@ class Planner:
         asked = [(("answer", "metric"), self.study.answer.metric)]
         asked += [(("metrics",), metric) for metric in self.study.metrics]
         for path, metric in asked:
-            if metric not in known:
-                meant = meant_metric(metric)
-                hint = f"did you mean {meant!r}?" if meant else suggestion(metric, sorted(known))
-                raise self._source.error(f"runs have no metric {shorten(metric)!r}; {hint}", *path)
+            if wrong := no_such_metric(metric, known):
+                raise self._source.error(wrong, *path)
 
     def check_uncertain(self) -> None:
         """Raise `ScenarioError` if an end of a range that the study gives cannot be."""
