@@ -50,6 +50,22 @@ FileArgument = Annotated[
         autocompletion=completing.either,
     ),
 ]
+StudyArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A YAML file, `-` for stdin, or the name of a study that ships.",
+        autocompletion=completing.studies,
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="How many runs at once; default: one per CPU."),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(min=0, max=MOST_SEED, help="Seed of all random numbers; default: run.seed."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -135,10 +151,7 @@ def init(
 def run(
     scenario: ScenarioArgument,
     settings: SetOption = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=MOST_SEED, help="Seed of all random numbers; default: run.seed."),
-    ] = None,
+    seed: SeedOption = None,
     replication: Annotated[
         int, typer.Option(min=0, max=MOST_REPLICATION, help="Which replication to run.")
     ] = 0,
@@ -215,22 +228,12 @@ def explain(
 
 @app.command()
 def study(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="STUDY",
-            help="A YAML file, `-` for stdin, or the name of a study that ships.",
-            autocompletion=completing.studies,
-        ),
-    ],
+    file: StudyArgument,
     out: Annotated[
         str | None,
         typer.Option("--out", metavar="DIR", help="Folder of store and report; default out/NAME."),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", min=1, help="How many runs at once; default: one per CPU."),
-    ] = None,
+    jobs: JobsOption = None,
     settings: SetOption = None,
     seed: Annotated[
         int | None,

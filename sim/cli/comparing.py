@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sim.cli.commands import (
-    MOST_SEED,
+    JobsOption,
     JsonOption,
     MemoryLimitOption,
     PluginOption,
     ScenarioArgument,
+    SeedOption,
     SetOption,
     TimeLimitOption,
     app,
@@ -45,14 +44,8 @@ def compare(
     runs: Annotated[
         int | None, typer.Option("--runs", min=1, help="At most so many pairs of runs.")
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=MOST_SEED, help="Seed of all random numbers; default: run.seed."),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", min=1, help="How many runs at once; default: one per CPU."),
-    ] = None,
+    seed: SeedOption = None,
+    jobs: JobsOption = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
     time_limit: TimeLimitOption = None,
@@ -68,7 +61,7 @@ def compare(
     from sim.engine.room import machine_bytes, require_room
     from sim.scenario import load_scenario
     from sim.study import compare as comparing
-    from sim.study.executor import LokyExecutor, WithPlugin, available_cpus, simulate_once
+    from sim.study.executor import executor_for
     from sim.study.progress import ProgressBar
 
     if is_study(scenario):
@@ -86,10 +79,8 @@ def compare(
         each["run"]["seed"] = chosen
     wanted = comparing.metrics_of(metrics or [])
     require_room(max(variants.values(), key=machine_bytes))
-    simulate = WithPlugin(loaded.path, loaded.content) if loaded else simulate_once
-    limits = limits_of(time_limit, memory_limit)
-    executor = LokyExecutor(available_cpus() if jobs is None else jobs, simulate, limits=limits)
-    with ProgressBar() if sys.stderr.isatty() else nullcontext(_silent()) as progress:
+    executor = executor_for(jobs, loaded, limits_of(time_limit, memory_limit))
+    with ProgressBar() as progress:
         try:
             found = comparing.compare(variants, wanted, executor, progress, seed=chosen, most=runs)
         finally:
@@ -102,35 +93,37 @@ def compare(
     return 0 if told and not found.unanswered else 1
 
 
-def _silent() -> Any:
-    from sim.study.progress import Silent
-
-    return Silent()
-
-
 def _show(found: Compared) -> None:
     from sim.cli.show import Page
     from sim.cli.tables import Table
     from sim.scenario.conditions import metric_text
+    from sim.study.compare import SAME_WITHIN
 
     page = Page()
     for name, reasons in found.unanswered.items():
         page.sentence(f"{name}: no answer in some runs, which are left out: {'; '.join(reasons)}.")
-    table = Table(("metric", "base", "other", "change", "from", "to", "verdict"), left=(0, 6))
-    variant = ""
-    for row in found.rows:
-        if row.variant != variant:
-            variant = row.variant
-            table.rows.append((f"--vs {variant}", "", "", "", "", "", ""))
-        shown = (metric_text(row.metric, row.base), metric_text(row.metric, row.other))
-        table.rows.append((f"  {row.metric}", *shown, *_change(row), _verdict(row)))
-    if table.rows:
+    if not found.rows:
+        page.sentence(f"Nothing can be compared: {found.n:,} pairs of runs have none of it.")
+        return
+    for variant in dict.fromkeys(row.variant for row in found.rows):
+        table = Table(("metric", "base", "other", "change", "verdict", "from", "to"), left=(0, 4))
+        for row in (row for row in found.rows if row.variant == variant):
+            shown = (metric_text(row.metric, row.base), metric_text(row.metric, row.other))
+            change, low, high = _change(row)
+            table.rows.append((row.metric, *shown, change, _verdict(row), low, high))
+        page.lines(["", f"--vs {variant}"])
         page.table(table.lines(page.width))
-    page.sentence("")
+    page.lines([""])
+    limits = f"There are no limits of fewer than {found.n_least:,} pairs."
+    if any(row.limits is not None for row in found.rows):
+        limits = (
+            f"The limits, from and to, hold together in {100 * found.confidence:g} % of"
+            " comparisons, whatever the distribution;"
+            f" the same: both within {100 * SAME_WITHIN:g} %."
+        )
     page.sentence(
         f"Medians over {found.n:,} pairs of runs with the same random numbers; changes are medians"
-        " over pairs, with limits that hold together in "
-        f"{100 * found.confidence:g} % of comparisons, whatever the distribution."
+        f" over pairs. {limits}"
     )
 
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from sim.cli import completing
 from sim.cli.commands import (
+    JobsOption,
     JsonOption,
     MemoryLimitOption,
     PluginOption,
     SetOption,
+    StudyArgument,
     TimeLimitOption,
     app,
     folder_of,
@@ -22,14 +23,7 @@ from sim.cli.commands import (
 
 @app.command()
 def plan(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="STUDY",
-            help="A YAML file, `-` for stdin, or the name of a study that ships.",
-            autocompletion=completing.studies,
-        ),
-    ],
+    file: StudyArgument,
     largest: Annotated[
         str | None,
         typer.Option("--largest", metavar="KEY", help="How large may this key be?"),
@@ -60,10 +54,7 @@ def plan(
         str | None,
         typer.Option("--out", metavar="DIR", help="Folder of results; default out/NAME-plan."),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", min=1, help="How many runs at once; default: one per CPU."),
-    ] = None,
+    jobs: JobsOption = None,
     settings: SetOption = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,

@@ -13,8 +13,7 @@ from typing import Any, Final
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.scenario.conditions import no_such_metric
 from sim.scenario.effort import expected_work_s
-from sim.scenario.resolve import RESULTS_VERSION, scenario_sha256
-from sim.stats.paired import MedianLimits, looks, median_limits
+from sim.stats.paired import MedianLimits, least_pairs, looks, median_limits
 from sim.study.executor import Executor, Job
 from sim.study.progress import Progress
 from sim.study.records import errors_of, flatten
@@ -62,7 +61,7 @@ class Row:
     def verdict(self) -> str:
         """``more``, ``less``, ``same`` or ``cannot tell``."""
         if self.limits is None:
-            return "same" if self.identical else "cannot tell"
+            return "cannot tell"
         neutral = 1.0 if self.is_ratio else 0.0
         return self.limits.finding(neutral, SAME_WITHIN if self.is_ratio else 0.0)
 
@@ -80,10 +79,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What came of a comparison: rows, and what stands in the way of runs, by variant."""
+    """What came of a comparison: rows, and what stands in the way of runs, by variant.
+
+    There are no limits of fewer than `n_least` pairs.
+    """
 
     rows: tuple[Row, ...]
     n: int
+    n_least: int
     confidence: float
     unanswered: Mapping[str, tuple[str, ...]]
 
@@ -114,7 +117,7 @@ def compare(
     family = max(1, len(metrics) * len(others))
     error = ERROR / family
     at = [n for n in looks(error, N_LOOKS) if most is None or n < most]
-    at += [] if most is None else [min(most, looks(error, N_LOOKS)[-1])]
+    at += [most] if most is not None and len(at) < N_LOOKS else []
     results: dict[str, list[Mapping[str, Any]]] = {name: [] for name in variants}
     rows: list[Row] = []
     for n in at:
@@ -128,7 +131,8 @@ def compare(
         if rows and all(row.verdict != "cannot tell" for row in rows):
             break
     unanswered = {name: found for name, runs in results.items() if (found := _in_the_way(runs))}
-    return Compared(tuple(rows), len(results[base]), 1 - ERROR, unanswered)
+    n_least = least_pairs(error / N_LOOKS)
+    return Compared(tuple(rows), len(results[base]), n_least, 1 - ERROR, unanswered)
 
 
 def _run_up_to(
@@ -143,7 +147,7 @@ def _run_up_to(
     for name, scenario in variants.items():
         work = expected_work_s(scenario)
         for replication in range(len(results[name]), n):
-            key = f"{scenario_sha256(scenario, seed, replication, RESULTS_VERSION)}/{name}"
+            key = f"{name}/{replication}"
             jobs.append(Job(key, scenario, seed, replication, work))
             whose[key] = name, replication
     progress.begin("pairs of runs", len(jobs), sum(job.weight for job in jobs))
@@ -185,9 +189,8 @@ def _row(
         return None
     is_ratio = all(a > 0 and b > 0 for a, b in known)
     changes = [b / a if is_ratio else b - a for a, b in known]
-    limits = None
-    if 2.0 ** (1 - len(known)) <= error:
-        limits = median_limits(changes, error=error)
+    enough = len(known) >= least_pairs(error)
+    limits = median_limits(changes, error=error) if enough else None
     return Row(
         variant=other,
         metric=metric,

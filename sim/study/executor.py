@@ -305,3 +305,20 @@ def available_cpus() -> int:
 
 RunFactory = Callable[[int], Executor]
 """Makes an executor for a number of workers."""
+
+
+def executor_for(
+    jobs: int | None,
+    plugin: Plugin | None = None,
+    limits: Limits | None = None,
+    executors: RunFactory | None = None,
+) -> Executor:
+    """Return what carries out runs, `jobs` at a time or one per CPU.
+
+    With what a `plugin` offers, each within `limits`; `executors` makes another kind.
+    """
+    n_jobs = available_cpus() if jobs is None else jobs
+    if executors is not None:
+        return executors(n_jobs)
+    simulate = WithPlugin(plugin.path, plugin.content) if plugin else simulate_once
+    return LokyExecutor(n_jobs, simulate, limits=limits)

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,18 +21,12 @@ from sim.study.answer import place_text
 from sim.study.base import planner_of
 from sim.study.carrier import Carrier
 from sim.study.doubts import other_sentences
-from sim.study.executor import (
-    LokyExecutor,
-    RunFactory,
-    WithPlugin,
-    available_cpus,
-    simulate_once,
-)
+from sim.study.executor import RunFactory, executor_for
 from sim.study.plan import Planner
 from sim.study.planned import Told, curve_rows, rows_of, tell_search, tell_trial
 from sim.study.planning import Plan, conditions_of
 from sim.study.progress import ProgressBar, Silent
-from sim.study.run import DEFAULT_OUT, STORE_NAME
+from sim.study.run import DEFAULT_OUT, STORE_NAME, command_of
 from sim.study.sizes import Size, Sizes, sizes_of
 from sim.study.store import Store
 
@@ -104,15 +97,12 @@ def run_plan(
     where = place_text(planner.axes, planner.points[point])
     asked, objectives = study.file.plan or Search(), study.file.objectives
     level = {"share": objectives.share, "confidence": objectives.confidence}
-    command = shlex.join(
-        [*("cowpool", "plan", str(path)), *(w for s in settings for w in ("--set", s))]
-    )
+    command = command_of("plan", path, settings, plugin)
+    command += f" --size {shlex.quote(size)}" if size is not None else ""
     try:
         with Store(folder / STORE_NAME) as store, bar as progress:
             store.start_plan({**kept, "command": command})
-            simulate = WithPlugin(plugin.path, plugin.content) if plugin else simulate_once
-            usual = partial(LokyExecutor, simulate=simulate, limits=limits)
-            executor = (executors or usual)(available_cpus() if jobs is None else jobs)
+            executor = executor_for(jobs, plugin, limits, executors)
             carrier = Carrier(store, planner, progress)
             plan = Plan(store, planner, carrier, executor, point, sizes, conditions)
             curve: list[dict[str, Any]] = []

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,13 +24,7 @@ from sim.program.plugin import Plugin
 from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
 from sim.study.base import planner_again, planner_of
-from sim.study.executor import (
-    LokyExecutor,
-    RunFactory,
-    WithPlugin,
-    available_cpus,
-    simulate_once,
-)
+from sim.study.executor import RunFactory, available_cpus, executor_for
 from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
 from sim.study.store import Store
@@ -133,17 +126,14 @@ def run_study(
     require_room(max((cell.scenario for cell in cells), key=machine_bytes))
     planner.check_uncertain()
     folder = DEFAULT_OUT / study.file.name if out is None else out
-    n_jobs = available_cpus() if jobs is None else jobs
     bar = nullcontext(Silent()) if quiet else ProgressBar()
-    command = _command(path, settings, plugin)
+    command = command_of("study", path, settings, plugin)
     _require_writable(folder)
     try:
         with Store(folder / STORE_NAME) as store, bar as progress:
             store.start_plan({**kept, "command": command})
             rounds = Rounds(store, planner, cells, progress)
-            simulate = WithPlugin(plugin.path, plugin.content) if plugin else simulate_once
-            usual = partial(LokyExecutor, simulate=simulate, limits=limits)
-            executor = (executors or usual)(n_jobs)
+            executor = executor_for(jobs, plugin, limits, executors)
             try:
                 rounds.carry_out(executor)
             finally:
@@ -156,9 +146,9 @@ def run_study(
         raise PartlyDoneError(message) from error
 
 
-def _command(path: str | Path, settings: Sequence[str], plugin: Plugin | None) -> str:
-    """Return what repeats a study."""
-    words = ["cowpool", "study", str(path)]
+def command_of(verb: str, path: str | Path, settings: Sequence[str], plugin: Plugin | None) -> str:
+    """Return what repeats a study, or a plan."""
+    words = ["cowpool", verb, str(path)]
     words += [word for setting in settings for word in ("--set", setting)]
     words += ["--plugin", plugin.path] if plugin else []
     return shlex.join(words)

@@ -48,8 +48,9 @@ def test_common_random_numbers_are_shown_to_help(standin):
 
 def test_without_enough_pairs_nothing_is_told(standin):
     found = compared(standin.simulate, "processes.redis.writes=40000/s", most=3)
-    assert found.n == 3
-    assert by_metric(found)["cow_copies"].verdict == "cannot tell"
+    assert found.n == 3 < found.n_least
+    assert {row.verdict for row in found.rows} == {"cannot tell"}  # the identical ones too
+    assert by_metric(found)["cpu_busy_fraction"].identical
 
 
 def test_it_looks_again_where_it_cannot_tell_and_says_how_many_more_it_takes(standin):
@@ -63,6 +64,12 @@ def test_it_looks_again_where_it_cannot_tell_and_says_how_many_more_it_takes(sta
     found = compared(noisy, "host.cpus=3", metrics=["cow_copies"])
     assert found.n == 64
     assert by_metric(found)["cow_copies"].verdict == "cannot tell"
+
+
+@pytest.mark.parametrize("most", [8, 9, 20, 64, 500])
+def test_there_are_no_more_looks_than_the_error_was_divided_among(standin, most):
+    found = compared(standin.simulate, "host.cpus=3", metrics=["forks"], most=most)
+    assert found.n == min(most, found.n_least)  # told at the first look
 
 
 def test_runs_that_are_no_answer_are_left_out_and_named(standin):
