@@ -48,7 +48,11 @@ def plan(
     ] = None,
     time: Annotated[
         str | None,
-        typer.Option("--time", metavar="TIME", help="So long the runs may take, as foretold."),
+        typer.Option(
+            "--time",
+            metavar="TIME",
+            help="So long all runs may take, one after the other, as foretold.",
+        ),
     ] = None,
     out: Annotated[
         str | None,
@@ -75,6 +79,9 @@ def plan(
 
     if largest is not None and smallest is not None:
         raise ScenarioError("--smallest says otherwise; keep one of them", key="--largest")
+    if size is not None and (runs is not None or time is not None):
+        message = "takes as many runs as it needs to tell; leave --runs and --time out"
+        raise ScenarioError(message, key="--size")
     wanted = list(settings or [])
     for option, key in (("maximise", largest), ("minimise", smallest)):
         wanted += [] if key is None else [f"plan={{{option}: {key}}}"]

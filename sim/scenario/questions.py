@@ -179,7 +179,9 @@ class Search(Closed):
         " smaller share, which is said",
     )
     time: PositiveDuration | None = Field(
-        default=None, description="so long the runs may take, as foretold; there are fewer then"
+        default=None,
+        description="so long all runs may take, one after the other, as foretold; those with inputs"
+        " at their ends come on top",
     )
     probes: int = Field(
         default=100,

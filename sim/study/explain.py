@@ -17,8 +17,8 @@ from sim.study.container import container_cells, names_of
 from sim.study.executor import available_cpus
 from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
-from sim.study.plan_run import point_of_plan
-from sim.study.planning import RUNS_A_REPLICATION, conditions_of, replications_of
+from sim.study.plan_run import point_of_plan, replications_for
+from sim.study.planning import conditions_of, runs_of
 from sim.study.sizes import sizes_of
 
 Line = tuple[str, str]
@@ -90,9 +90,8 @@ def _plan(study: Study, planner: Planner, jobs: int) -> list[tuple[str, str]]:
     asked, objectives = study.file.plan or Search(), study.file.objectives
     conditions = "; ".join(str(condition) for condition in conditions_of(study))
     middle = planner.size_cell("sizes", point, 0, sizes.every[len(sizes.every) // 2].sets)
-    level = {"share": objectives.share, "confidence": objectives.confidence}
-    n = replications_of(asked, middle.weight, **level)
-    about = RUNS_A_REPLICATION * n
+    n = replications_for(study, planner, point, sizes)
+    about = runs_of(n, asked, len(sizes.every))
     seconds = format_duration(round((START_S + about * (middle.weight + KEEP_S) / jobs) * S))
     which = "smallest" if sizes.smallest else "largest"
     share, sure = f"{100 * objectives.share:g} %", f"{100 * objectives.confidence:g} %"

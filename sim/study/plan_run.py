@@ -4,18 +4,20 @@ import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
+import sim
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.base.files import CannotWriteError, remove_unfinished, require_places, stage
 from sim.base.limits import Limits
 from sim.engine.room import machine_bytes, require_room
 from sim.program.plugin import Plugin
 from sim.scenario.questions import Search
+from sim.scenario.resolve import RESULTS_VERSION
 from sim.scenario.study import Study, load_study
 from sim.study.answer import place_text
 from sim.study.base import planner_of
@@ -24,7 +26,7 @@ from sim.study.doubts import other_sentences
 from sim.study.executor import RunFactory, executor_for
 from sim.study.plan import Planner
 from sim.study.planned import Told, curve_rows, rows_of, tell_search, tell_trial
-from sim.study.planning import Plan, conditions_of
+from sim.study.planning import Plan, conditions_of, replications_of
 from sim.study.progress import ProgressBar, Silent
 from sim.study.run import DEFAULT_OUT, STORE_NAME, command_of
 from sim.study.sizes import Size, Sizes, sizes_of
@@ -47,7 +49,7 @@ class PlanOutcome:
     @property
     def exit_status(self) -> int:
         """0 if there is an answer, and it is yes; else 1."""
-        return 0 if self.told.answered else 1
+        return 0 if self.told.will_do else 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON-able values."""
@@ -89,6 +91,7 @@ def run_plan(
         planner.size_cell("sizes", point, 0, each.sets)
         for each in (sizes.every[0], sizes.every[-1])
     ]
+    n = replications_for(study, planner, point, sizes)
     require_room(max((cell.scenario for cell in ends), key=machine_bytes))
     planner.check_uncertain()
     folder = DEFAULT_OUT / f"{study.file.name}-plan" if out is None else out
@@ -96,7 +99,6 @@ def run_plan(
     bar = nullcontext(Silent()) if quiet else ProgressBar()
     where = place_text(planner.axes, planner.points[point])
     asked, objectives = study.file.plan or Search(), study.file.objectives
-    level = {"share": objectives.share, "confidence": objectives.confidence}
     command = command_of("plan", path, settings, plugin)
     command += f" --size {shlex.quote(size)}" if size is not None else ""
     try:
@@ -108,23 +110,47 @@ def run_plan(
             curve: list[dict[str, Any]] = []
             try:
                 if size is None:
-                    found = plan.search(asked, **level)
+                    found = plan.search(asked, n, confidence=objectives.confidence)
                     others = other_sentences(planner, point, None)
                     told = tell_search(found, sizes, conditions, asked, objectives, where, others)
                     curve = curve_rows(found, sizes, objectives.confidence)
                     judged = found.judged
                 else:
-                    tried = plan.try_size(0, **level)
+                    tried = plan.try_size(
+                        0, share=objectives.share, confidence=objectives.confidence
+                    )
                     told = tell_trial(tried, sizes, conditions, objectives, where)
                     judged = tried.judged
             finally:
                 executor.close()
             rows = rows_of(judged, sizes)
-            _write(folder, {**told.facts, "sentences": list(told.sentences)}, rows, curve, draw)
+            provenance = {
+                "version": sim.__version__,
+                "results_version": RESULTS_VERSION,
+                "command": command,
+                "seed": study.file.seed,
+                "plugin_sha256": kept["plugin_sha256"],
+            }
+            facts = {**told.facts, "sentences": list(told.sentences), "provenance": provenance}
+            _write(folder, facts, rows, curve, draw)
             return PlanOutcome(told, folder, carrier.n_new)
     except CannotWriteError as error:
         message = f"{error}; everything finished so far is kept, the same command goes on with it"
         raise PartlyDoneError(message) from error
+
+
+def replications_for(study: Study, planner: Planner, point: int, sizes: Sizes) -> int:
+    """Return of how many replications a plan is made.
+
+    Raises `ScenarioError` if not even one fits into its time.
+    """
+    middle = planner.size_cell("sizes", point, 0, sizes.every[len(sizes.every) // 2].sets)
+    asked, objectives = study.file.plan or Search(), study.file.objectives
+    level = {"share": objectives.share, "confidence": objectives.confidence}
+    try:
+        return replications_of(asked, middle.weight, len(sizes.every), **level)
+    except ValueError as error:
+        raise study.error(str(error), "plan", "time") from None
 
 
 def point_of_plan(study: Study, planner: Planner) -> int:
@@ -148,7 +174,7 @@ def _one(study: Study, planner: Planner, point: int, size: str) -> Sizes:
         if not found:
             names = ", ".join(each.name for each in sizes.every)
             raise ScenarioError(f"the catalogue has no {size!r}; it has {names}", key="--size")
-        return Sizes(None, sizes.title, sizes.kind, True, tuple(found))
+        return replace(sizes, every=tuple(found))
     key = "host.memory" if study.file.plan is None else study.file.plan.key or "host.memory"
     try:
         planner.size_cell("sizes", point, 0, {key: size})

@@ -20,10 +20,10 @@ BUMP_NOTICED: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Sentences, the answer first; whether there is one; and facts for programs."""
+    """Sentences, the answer first; whether it is one to act on, a size that will do; and facts."""
 
     sentences: tuple[str, ...]
-    answered: bool
+    will_do: bool
     facts: Mapping[str, Any]
 
 
@@ -59,6 +59,8 @@ def tell_search(
     n_runs = len(found.judged)
     moved = f", and those of {len(found.moved)} ends of inputs" if found.moved else ""
     n = found.found.n_replications
+    if sizes.source:
+        sentences.append(f"Sizes of {sizes.title}: {sizes.source}.")
     sentences.append(f"{n_runs:,} runs of {n:,} replication{'s' if n > 1 else ''}{moved}.")
     answered = size is not None and found.found.holds
     facts = {
@@ -100,17 +102,25 @@ def tell_trial(
     sure = _percent(objectives.confidence)
     count = f"{tried.failures:,} of {tried.n:,} runs failed"
     if tried.verdict == "enough":
-        first = f"{name} is enough: fewer than {risk} of runs fail, at {sure} confidence ({count})."
+        first = (
+            f"{name} meets the objectives: fewer than {risk} of runs fail, at {sure} confidence"
+            f" ({count})."
+        )
     elif tried.verdict == "not enough":
-        first = f"{name} is not enough for {risk}: {count}{_why(tried.judged)}."
+        first = (
+            f"{name} does not meet the objectives at a risk of {risk}: {count}{_why(tried.judged)}."
+        )
     else:
-        first = f"Whether {name} is enough for {risk} cannot be told: {count}, and the test ends."
+        first = (
+            f"Whether {name} meets the objectives at a risk of {risk} cannot be told: {count},"
+            " and the test ends."
+        )
     hoped = tried.test.hoped
     at_worst = characteristic(tried.test, tried.test.refuted)
     at_best = characteristic(tried.test, hoped)
     operating = (
-        f"Where {risk} of runs fail, this test says enough in {_percent(at_worst.enough)} of cases"
-        f" (after {at_worst.runs:,.0f} runs on average); where {_percent(hoped)} do, in"
+        f"Where {risk} of runs fail, this test says that it does in {_percent(at_worst.enough)} of"
+        f" cases (after {at_worst.runs:,.0f} runs on average); where {_percent(hoped)} do, in"
         f" {_percent(at_best.enough)} ({at_best.runs:,.0f})."
     )
     facts = {
@@ -171,11 +181,11 @@ def _answer(
     place = f" ({where})" if where else ""
     if size == 0:
         first = (
-            f"{_said(sizes, 0)}{place}, the {which} size tried, is enough already; the answer may"
-            f" lie beyond: widen the range."
+            f"{_said(sizes, 0)}{place}, the {which} tried, will do already; the answer may lie"
+            " beyond: widen the range."
         )
     else:
-        first = f"{_said(sizes, size)}{place} is the {which} size that is enough."
+        first = f"{_said(sizes, size)}{place} is the {which} that will do."
     content = min(found.content, objectives.share)
     sure = _percent(objectives.confidence)
     who = f"All {n:,} replications" if n > 1 else "The one replication"
@@ -243,7 +253,7 @@ def _margins(found: Searched, size: int, conditions: Sequence[Condition]) -> str
 def _moved(moved: Sequence[Moved], sizes: Sizes, size: int) -> list[str]:
     """Return where the answer goes with each input, one at a time."""
     if not moved:
-        return ["No input has a range, so how far the answer moves with them was not tried."]
+        return ["How far the answer moves with its inputs was not tried."]
     far = [m for m in moved if m.size != size]
     if not far:
         return ["No input moves the answer by one size, at either end of its range."]
@@ -254,7 +264,7 @@ def _moved(moved: Sequence[Moved], sizes: Sizes, size: int) -> list[str]:
     by_distance = sorted(far, key=lambda m: -_distance(m, size, len(sizes.every)))
     named = "; ".join(
         f"{m.input.label} {m.end.text}: "
-        f"{'none tried is enough' if m.size is None else _name(sizes, m.size)}"
+        f"{'none tried will do' if m.size is None else _name(sizes, m.size)}"
         for m in by_distance[: 2 * MOST_NAMED]
     )
     first = by_distance[0].input
@@ -271,13 +281,14 @@ def _distance(moved: Moved, size: int, n_sizes: int) -> int:
 
 def _probed(found: Searched, sizes: Sizes, size: int) -> str:
     """Return what was seen beyond the answer, and which bump could have been missed."""
-    n = sum(trial.size > size for trial in found.judged)
+    n = found.probes
     if size == len(sizes.every) - 1 or not n:
         return "Beyond it nothing was tried: that more does not make it worse is taken for granted."
     share = 1 - (1 - BUMP_NOTICED) ** (1 / n)
     return (
-        f"Beyond it {n:,} runs all passed: that more makes it worse in {_percent(share)} of them or"
-        f" more would have shown with {_percent(BUMP_NOTICED)} confidence."
+        f"{n:,} runs spread over the sizes beyond it passed: that these make it worse in"
+        f" {_percent(share)} of runs or more would have shown with {_percent(BUMP_NOTICED)}"
+        " confidence."
     )
 
 
@@ -287,7 +298,7 @@ def _none_is_enough(found: Searched, sizes: Sizes) -> list[str]:
     failed = {t: j for t, j in found.judged.items() if t.size == last and not j.passed}
     tried = sum(trial.size == last for trial in found.judged)
     return [
-        f"Not even {_said(sizes, last)} is enough, the {which} size tried: {len(failed)} of"
+        f"Not even {_said(sizes, last)} will do, the {which} tried: {len(failed)} of"
         f" {tried} runs failed there{_why(failed)}."
     ]
 
@@ -302,10 +313,10 @@ def _more_was_worse(found: Searched, sizes: Sizes) -> list[str]:
     more, less = ("more", "smallest") if sizes.smallest else ("less", "largest")
     return [
         f"There is no {less} size: {more} makes it worse for {len(pairs)} of"
-        f" {found.found.n_replications} replications, so a size that is enough says nothing of"
-        f" those beyond it.",
+        f" {found.found.n_replications} replications, so a size that will do says nothing of those"
+        " beyond it.",
         f"Seen: {shown}.",
-        "Whether one size is enough can be asked: `cowpool plan STUDY --size SIZE`.",
+        "Whether one size will do can be asked: `cowpool plan STUDY --size SIZE`.",
     ]
 
 

@@ -4,13 +4,14 @@ Runs go through the store as those of a study do: a plan that was stopped goes o
 Which runs are made depends on the study and on results alone.
 """
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import PartlyDoneError, ScenarioError
-from sim.base.units import S
+from sim.base.units import S, format_duration
 from sim.scenario.conditions import Condition, condition_of, metric_text
 from sim.scenario.questions import Search
 from sim.scenario.study import Study
@@ -29,8 +30,8 @@ from sim.study.store import Store
 if TYPE_CHECKING:
     from sim.study.points import Part
 
-RUNS_A_REPLICATION: Final = 2
-"""About so many runs a search makes for each replication, probes and curve included."""
+CURVE_SIZES: Final = 4
+"""About at so many sizes the capacity curve has runs of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Moved:
 class Searched:
     """What a plan found; `curve` has for some sizes the runs that passed, and all of them.
 
-    The runs of the curve are those of the same replications at each size.
+    The runs of the curve are those of the same replications at each size; `probes` were spread
+    over the sizes beyond the answer; `content` is the share of all runs that is supported.
     """
 
     found: Found
@@ -70,6 +72,7 @@ class Searched:
     curve: tuple[tuple[int, int, int], ...]
     moved: tuple[Moved, ...]
     content: float
+    probes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,25 +137,25 @@ class Plan:
         self._point = point
         self._conditions = conditions
         self._cells: dict[tuple[int, int], Cell] = {}
+        self._reads_disk = False
         self.sizes = sizes
 
-    def search(self, search: Search, *, share: float, confidence: float) -> Searched:
-        """Find the size; see `sim.stats.record_search`."""
-        middle = self._cell(len(self.sizes.every) // 2)
-        n = replications_of(search, middle.weight, share=share, confidence=confidence)
+    def search(self, search: Search, n: int, *, confidence: float) -> Searched:
+        """Find the size with `n` replications; see `sim.stats.record_search`."""
+        n_sizes = len(self.sizes.every)
         judged: dict[Trial, Judged] = {}
-        many, few = min(search.probes, n), min(search.curve, n)
+        probes = min(search.probes, n)
         found = _driven(
-            record_search(len(self.sizes.every), n, many),
+            record_search(n_sizes, n, probes),
             partial(self._passed, "looking for the size", judged),
         )
         curve: list[tuple[int, int, int]] = []
-        moved: tuple[Moved, ...] = ()
         if found.holds:
-            curve = self._curve(found, few, judged)
-            moved = self._moved(found)
+            curve = self._curve(found, min(search.curve, n), judged)
+            found = replace(found, passed={t: j.passed for t, j in judged.items()})
+        moved = self._moved(found) if found.holds else ()
         content = supported_content(n, confidence=confidence)
-        return Searched(found, judged, tuple(curve), moved, max(content, 0.0))
+        return Searched(found, judged, tuple(curve), moved, content, probes)
 
     def try_size(self, size: int, *, share: float, confidence: float) -> Tried:
         """Run one size until it is known whether it is enough, or that this cannot be told."""
@@ -189,12 +192,16 @@ class Plan:
         return sorted(rows)
 
     def _moved(self, found: Found) -> tuple[Moved, ...]:
-        """Return where the deciding replication's threshold goes with each uncertain input."""
-        assert found.size is not None
-        replication = found.decided_by[0] if found.decided_by else 0
+        """Return where the deciding replication's threshold goes with each uncertain input.
+
+        Nothing where none decides: the first size is enough for all.
+        """
+        if found.size is None or not found.decided_by:
+            return ()
+        replication = found.decided_by[0]
         ends = [
             (each, end)
-            for each in inputs_at(self._planner, self._point, reads_disk=True)
+            for each in inputs_at(self._planner, self._point, reads_disk=self._reads_disk)
             for end in each.ends
             if not each.asked and each.key != self.sizes.key and self._may_be(end)
         ]
@@ -245,6 +252,7 @@ class Plan:
             size = self.sizes.every[order.cell.host % len(self.sizes.every)]
             message = f"run {order.first} at {size.name} failed, so nothing can be said: {reason}"
             raise PartlyDoneError(message)
+        self._reads_disk |= bool(result["metrics"].get("major_faults"))
         return judge(result, self._conditions)
 
     def _cell(self, size: int, moved: int = 0, sets: Mapping[str, Any] | None = None) -> Cell:
@@ -262,16 +270,33 @@ _A_LOOK: Final = 16
 """Runs between two looks at the test of one size; what is beyond the end of it does not count."""
 
 
-def replications_of(search: Search, weight: float, *, share: float, confidence: float) -> int:
+def runs_of(n: int, search: Search, n_sizes: int) -> int:
+    """Return about how many runs a search of `n` replications makes, its inputs not counted.
+
+    Half of the replications run again at the answer; thresholds are found by doubling and halving.
+    """
+    steps = 4 * math.ceil(math.log2(n_sizes + 1))
+    return n + n // 2 + steps + min(search.probes, n) + CURVE_SIZES * min(search.curve, n)
+
+
+def replications_of(
+    search: Search, weight: float, n_sizes: int, *, share: float, confidence: float
+) -> int:
     """Return of how many replications a plan is made: by its time, by its runs, by its objectives.
 
-    `weight` is how long a run takes, foretold in s.
+    `weight` is how long a run takes, foretold in s, all runs one after the other.  Raises
+    `ValueError` if not even one fits into the time.
     """
     n = search.runs or values_needed(content=share, confidence=confidence)
     if search.time is None:
         return n
-    affordable = search.time / S / (RUNS_A_REPLICATION * weight)
-    return max(1, min(n, int(affordable)))
+    affordable = search.time / S / weight
+    while n > 0 and runs_of(n, search, n_sizes) > affordable:
+        n -= 1
+    if n == 0:
+        least = format_duration(round(runs_of(1, search, n_sizes) * weight * S))
+        raise ValueError(f"is too short for one replication, which takes some {least}")
+    return n
 
 
 def _driven(

@@ -121,6 +121,8 @@ def run_study(
     then.  Raises `PartlyDoneError` if the disk gives out later: what was finished is kept.
     """
     study = load_study(path, settings)
+    if not study.file.axes:
+        raise study.error("is all it has, and no axes; use `cowpool plan`", "plan")
     planner, kept = planner_of(study, large=large, plugin=plugin)
     cells = [*planner.main_cells(), *planner.check_cells()]
     require_room(max((cell.scenario for cell in cells), key=machine_bytes))

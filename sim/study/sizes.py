@@ -52,6 +52,7 @@ class Sizes:
 
     `key` is the one that varies, None where a catalogue says which do; `kind` is what its values
     are (`KINDS`).  `smallest` tells that small ones are hard: the smallest is looked for.
+    `source` is where a catalogue has its sizes from.
     """
 
     key: str | None
@@ -59,6 +60,7 @@ class Sizes:
     kind: str
     smallest: bool
     every: tuple[Size, ...]
+    source: str = ""
 
     def to_set(self, number: int, headroom: float) -> str:
         """Return a line to set: a size with `headroom`, a share of it, added or taken away.
@@ -148,7 +150,9 @@ def _of_catalogue(study: Study, name: str) -> Sizes:
         )
         for each, offer in ordered
     )
-    return Sizes(None, f"{catalogue.name} ({catalogue.date})", "bytes", True, every)
+    return Sizes(
+        None, f"{catalogue.name} ({catalogue.date})", "bytes", True, every, catalogue.source
+    )
 
 
 def _between(kind: str, low: float, high: float, steps: int, *, whole: bool) -> list[Any]:

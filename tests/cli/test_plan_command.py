@@ -40,7 +40,7 @@ def tiny(tmp_path, monkeypatch):
 def test_a_plan_answers_draws_and_goes_on(tiny, capsys):
     assert main(["plan", "tiny.yaml", "--jobs", "1"]) == 0
     said = capsys.readouterr().out
-    assert "is the smallest size that is enough" in said
+    assert "is the smallest that will do" in said
     assert "All 4 replications met the objectives" in said
     assert "at least 50 % of runs do, at 90 % confidence" in said
     folder = tiny / "out" / "tiny-plan"
@@ -53,7 +53,9 @@ def test_a_plan_answers_draws_and_goes_on(tiny, capsys):
 
 def test_one_size_that_is_not_enough(tiny, capsys):
     assert main(["plan", "tiny.yaml", "--size", "4MiB", "--jobs", "1"]) == 1
-    assert "host.memory 4MiB is not enough for 50 %" in capsys.readouterr().out
+    assert (
+        "host.memory 4MiB does not meet the objectives at a risk of 50 %" in capsys.readouterr().out
+    )
 
 
 BAD = [
@@ -62,6 +64,7 @@ BAD = [
     (["--in", "16MiB", "4MiB"], "write the smaller value first"),
     (["--size", "much"], "--size"),
     (["--time", "0"], "too small"),
+    (["--size", "1GiB", "--runs", "3"], "leave --runs and --time out"),
 ]
 
 

@@ -6,6 +6,7 @@ import pytest
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.study.executor import InlineExecutor
 from sim.study.plan_run import run_plan
+from sim.study.run import run_study
 
 PLAN = """\
 version: 1
@@ -52,7 +53,7 @@ def test_the_answer_is_the_smallest_size_at_which_all_replications_pass(plan_fil
 
 def test_sentences_say_what_the_runs_support(plan_file, standin):
     text = "\n".join(plan(plan_file, standin.simulate).told.sentences)
-    assert "is the smallest size that is enough" in text
+    assert "is the smallest that will do" in text
     assert f"All {N_WANTED} replications met the objectives" in text
     assert "at least 90 % of runs do, at 95 % confidence" in text
     assert "That is all that" not in text
@@ -78,14 +79,14 @@ def test_a_plan_goes_on_where_it_was_and_makes_no_run_twice(plan_file, standin):
 def test_not_even_the_largest(plan_file, standin):
     outcome = plan(plan_file, standin.simulate, settings=["plan.in=[72MiB, 80MiB]"])
     assert outcome.exit_status == 1
-    assert outcome.told.sentences[0].startswith("Not even host.memory 80 MiB is enough")
+    assert outcome.told.sentences[0].startswith("Not even host.memory 80 MiB will do")
     assert "oom_kills is 1: 1" in outcome.told.sentences[0]
     assert outcome.told.facts["answer"] is None
 
 
 def test_the_smallest_tried_may_be_enough_and_that_is_no_answer_to_the_question(plan_file, standin):
     outcome = plan(plan_file, standin.simulate, settings=["plan.in=[1GiB, 2GiB]"])
-    assert "is enough already; the answer may lie beyond" in outcome.told.sentences[0]
+    assert "will do already; the answer may lie beyond" in outcome.told.sentences[0]
     assert outcome.told.facts["at_the_end_of_the_range"]
 
 
@@ -101,6 +102,49 @@ def test_more_that_makes_it_worse_leaves_no_answer(plan_file, standin):
     assert outcome.exit_status == 1
     assert outcome.told.sentences[0].startswith("There is no smallest size: more makes it worse")
     assert {row["replication"] % 3 for row in outcome.told.facts["worse"]} == {1}
+
+
+def test_a_run_of_the_curve_that_is_worse_beyond_the_answer_leaves_none_either(plan_file, standin):
+    """Probes are spread: none may fall on the size that makes it worse, which the curve tries."""
+    answer = plan(plan_file, standin.simulate).told.facts["answer"]["figure"]
+    (plan_file.parent / "again").mkdir()
+    again = plan_file.parent / "again" / "small.yaml"
+    again.write_text(PLAN)
+
+    def bumpy(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        if replication == 4 and answer < scenario["host"]["memory"] < answer * 1.015:
+            result["metrics"]["oom_kills"] = 1
+        return result
+
+    outcome = plan(again, bumpy)
+    assert outcome.exit_status == 1
+    assert [row["replication"] for row in outcome.told.facts["worse"]] == [4]
+
+
+def test_without_a_deciding_run_no_input_is_moved(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate, settings=["plan.in=[1GiB, 2GiB]"])
+    assert outcome.told.facts["moved"] == []
+    assert "How far the answer moves with its inputs was not tried." in outcome.told.sentences
+
+
+def test_the_time_limits_the_runs_and_too_little_is_refused(plan_file, standin):
+    few = plan(plan_file, standin.simulate, settings=["plan.time=2 s"]).told.facts
+    assert 1 <= few["replications"] < N_WANTED
+    with pytest.raises(ScenarioError, match="is too short for one replication, which takes some"):
+        plan(plan_file, standin.simulate, settings=["plan.time=1 ms"])
+
+
+def test_facts_say_what_they_come_from(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate, size="512MiB")
+    made = json.loads((outcome.out / "plan.json").read_text())["provenance"]
+    assert made["command"].endswith("small.yaml --size 512MiB")
+    assert made["seed"] == 7
+
+
+def test_a_plan_alone_is_no_study(plan_file):
+    with pytest.raises(ScenarioError, match="use `cowpool plan`"):
+        run_study(plan_file, plan_file.parent / "out", quiet=True)
 
 
 def test_the_largest_load(plan_file, standin):
@@ -157,6 +201,7 @@ def test_a_catalogue_has_the_smallest_that_is_enough(plan_file, standin):
     outcome = plan(plan_file, standin.simulate)
     assert outcome.told.facts["answer"]["name"] == "middle"
     assert "host.memory: 512 MiB, host.cpus: 2" in outcome.told.sentences[0]
+    assert "Sizes of shop (2025-01): invented for a test." in outcome.told.sentences
 
 
 def test_a_run_that_is_no_answer_meets_no_objective(plan_file, standin):
