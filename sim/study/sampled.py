@@ -9,7 +9,7 @@ takes each of its values alike; all prices are low, in the middle or high togeth
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from sim.base.rng import stream
 from sim.base.units import BaseFloat, BaseInt
 from sim.stats.shares import Shares, shares_of
 from sim.study.headline import NEED
-from sim.study.inputs import Input, inputs_at
+from sim.study.inputs import Input, inputs_at, reads_disk
 from sim.study.need import smallest_host_bytes
 from sim.study.plan import Cell, Planner, value_at
 from sim.study.rests import Base
@@ -47,7 +47,7 @@ class Sampled:
     """What the draws say: ends of the range and the median, in the answer's unit.
 
     `n_cut_off` of the `n` draws are known only to be larger than what was measured; they count as
-    larger than all others, and an end among them is None.
+    larger than all others, and an end among them is None.  `n_lost` more draws have no answer.
     """
 
     low: float | None
@@ -55,6 +55,7 @@ class Sampled:
     high: float | None
     n: int
     n_cut_off: int
+    n_lost: int
     labels: Mapping[str, str]
     shares: Shares | None
 
@@ -63,7 +64,10 @@ class Sampled:
         return asdict(self)
 
 
-def draws(planner: Planner, point: int, n: int, *, reads_disk: bool) -> list[tuple[Drawn, Cell]]:
+@lru_cache(maxsize=1)  # to be run, and to be told of
+def draws(
+    planner: Planner, point: int, n: int, *, reads_disk: bool
+) -> tuple[tuple[Drawn, Cell], ...]:
     """Return `n` draws of a point's inputs, each with the cell that it makes.
 
     Raises `ScenarioError` where inputs forbid each other nearly always.
@@ -82,7 +86,7 @@ def draws(planner: Planner, point: int, n: int, *, reads_disk: bool) -> list[tup
             except ScenarioError:
                 if attempt == TRIES - 1:
                     raise
-    return found
+    return tuple(found)
 
 
 def _values(planner: Planner, point: int, each: Input) -> tuple[Any, ...]:
@@ -156,7 +160,7 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
     if base is None or not n:
         return None
     own = groups[planner.main_part, base.point, 0]
-    reads = any(record.scalars.get("major_faults") for record in own)
+    reads = reads_disk(own)
     rows = []
     for drawn, cell in draws(planner, base.point, n, reads_disk=reads):
         records = groups.get(("sampled", base.point, cell.host), [])
@@ -185,7 +189,8 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
         except InsufficientDataError:
             shares = None
     labels = {i.key: i.label for i in inputs_at(planner, base.point, reads_disk=reads)}
-    return Sampled(low, middle, high, len(rows), len(rows) - len(known), labels, shares)
+    n_cut_off = len(rows) - len(known)
+    return Sampled(low, middle, high, len(rows), n_cut_off, n - len(rows), labels, shares)
 
 
 def _at(ordered: Sequence[float], share: float) -> float:
@@ -213,6 +218,9 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
         f" and rates on a log scale) it is {low} to {high} in {100 * SPAN:g} % of draws: what was"
         " stated about the inputs, not a chance of the machine."
     ]
+    if sampled.n_lost:
+        n = sampled.n + sampled.n_lost
+        said.append(f"{sampled.n_lost} of {n} draws have no answer and are left out of that.")
     if sampled.shares is None:
         return [*said, "Too few draws, or some cut off: no input's share of that is told."]
     worth = [s for s in sampled.shares.shares if s.share > max(WORTH_A_WORD, 2 * s.error)]

@@ -106,6 +106,19 @@ def test_without_a_sample_nothing_is_said(sample_file, standin):
     assert facts_of(sample_file)["sampled"] is None
 
 
+def test_draws_without_an_answer_are_counted(sample_file, standin):
+    def loses_some(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        if replication >= 1_000_000 and replication % 4 == 0:
+            finding = {"code": "crashed", "severity": "error", "what": "a program crashed"}
+            return {**result, "validity": [finding]}
+        return result
+
+    outcome = study(sample_file, loses_some, settings=["sample=40"])
+    text = "\n".join(outcome.sentences)
+    assert "10 of 40 draws have no answer and are left out of that." in text
+
+
 def test_too_few_draws_tell_a_range_and_no_shares(sample_file, standin):
     outcome = study(sample_file, standin.simulate, settings=["sample=12"])
     text = "\n".join(outcome.sentences)
