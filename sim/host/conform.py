@@ -333,7 +333,11 @@ def _found(differences: Sequence[int]) -> str:
 
     >>> _found([0, 0, 1])
     'checked, 2 of 3 without a difference, at most 1 in the others'
+    >>> _found([])
+    'none checked'
     """
+    if not differences:
+        return "none checked"
     if not any(differences):
         return "checked, no difference"
     told = f"{differences.count(0)} of {len(differences)} without a difference"

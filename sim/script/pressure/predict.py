@@ -58,7 +58,8 @@ rights to in order to flush the TLB (`sim/host/pressure/programs/toucher.c`): fi
 LESS_BYTES: Final = 312
 """Kernel objects that a child has less than one of the driver's (`sim.machine.slab`).
 
-Measured on Linux 6.18, 15 children with 1 to 8 regions, and a script by hand: 312 to 316 bytes.
+Fitted, its cause unknown: with 312 to 316 bytes kernel memory is that of Linux 6.18 for up to 15
+children with 1 to 8 regions, and for a script by hand.
 """
 COUNTED: Final = {
     "pswpin": "pswpin",
