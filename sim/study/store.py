@@ -8,10 +8,11 @@ the file alone while it does; results are compressed JSON.
 import json
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -86,47 +87,34 @@ class PlannedRun:
     scenario: str
 
 
-class Store:
-    """The results of a study's runs, on disk.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a run: why it failed, None if it did not, and the time that it took, in s."""
 
-    Use it as a context manager.  It is held alone: a second process that opens the same file is
-    refused at once, and the hold ends with the process, however that ends.
+    reason: str | None
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """When runs began to be made, by the clock of the machine, and what had been made before.
+
+    `wall_s` is the time that all runs took that were there then, all workers.
     """
 
-    def __init__(self, path: Path) -> None:
+    began_s: float
+    wall_s: float
+
+
+class Reader:
+    """What a store says, over a connection to its file: this never writes.
+
+    Use it as a context manager.  `sim.study.snapshot` opens one while somebody else writes.
+    """
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
-        self._intact: set[str] = set()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and not path.is_file():  # a pipe would have us wait for ever
-                raise ScenarioError("is no file; choose another folder with --out", str(path))
-            if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-                message = "may not be read and written; choose another folder with --out"
-                raise ScenarioError(message, str(path))
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=0.5)
-        except (OSError, sqlite3.OperationalError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            message = f"cannot be a folder of results ({why}); choose another with --out"
-            raise ScenarioError(message, str(path.parent)) from None
-        try:
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")  # see `put_done`
-            with self._transaction():
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-            self._check_version()
-        except ScenarioError:
-            self._db.close()
-            raise
-        except sqlite3.OperationalError as error:
-            self._db.close()
-            if "locked" in str(error):
-                raise self._busy() from error
-            raise ScenarioError(f"cannot be used as a store: {error}", str(path)) from error
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise ScenarioError("is not a cowpool store", str(path)) from error
+        self._db = db
 
     def __enter__(self) -> Self:
         return self
@@ -168,30 +156,20 @@ class Store:
         rows = self._rows(statement, *values)
         return rows[0] if rows else None
 
-    def put_done(self, key: str, body: bytes, wall_s: float) -> None:
-        """Keep the packed result of a finished run, however this process ends from here on.
+    def version(self) -> str | None:
+        """Return the version of the schema that the store was written with; None if none is."""
+        row = self._row("SELECT value FROM meta WHERE name = 'schema_version'")
+        return None if row is None else str(row[0])
 
-        A machine that loses power may lose the last runs, and no others: they are made again.
-        """
-        self._rows("INSERT OR REPLACE INTO runs VALUES (?, 'done', NULL, ?, ?)", key, body, wall_s)
-        self._intact.add(key)
-
-    def put_failed(self, key: str, reason: str, wall_s: float) -> None:
-        """Keep why a run failed, as `put_done` keeps results."""
-        self._rows(
-            "INSERT OR REPLACE INTO runs VALUES (?, 'failed', ?, NULL, ?)", key, reason, wall_s
-        )
-
-    def done_keys(self) -> set[str]:
-        """Return the keys of all finished runs, of this plan or an earlier one.
-
-        A run whose result is damaged is not finished: it is made again.
-        """
-        keys = {key for (key,) in self._rows("SELECT key FROM runs WHERE status = 'done'")}
-        for key in keys - self._intact:
-            if self.result(key) is not None:
-                self._intact.add(key)
-        return keys & self._intact
+    def require_version(self) -> None:
+        """Raise `ScenarioError` if the store is of a version that this cowpool cannot read."""
+        version = self.version()
+        if version != str(SCHEMA_VERSION):
+            raise ScenarioError(
+                f"was written by another version of cowpool (store schema {version}, not"
+                f" {SCHEMA_VERSION}); choose another folder with --out",
+                str(self.path),
+            )
 
     def result(self, key: str) -> dict[str, Any] | None:
         """Return the result of the finished run `key`; None when there is none, or no whole one."""
@@ -214,28 +192,10 @@ class Store:
         row = self._row("SELECT sum(wall_s) FROM runs WHERE key IN (SELECT key FROM plan)")
         return float((row and row[0]) or 0.0)
 
-    def start_plan(self, study: Mapping[str, Any]) -> None:
-        """Begin the plan of `study` afresh; results of earlier plans stay and are used again."""
-        with self._transaction():
-            self._db.execute("DELETE FROM plan")
-            self._put_meta("study", json.dumps(study))
-
-    def add_to_plan(self, runs: Iterable[PlannedRun], scenarios: Mapping[str, bytes]) -> None:
-        """Write down where `runs` stand, and the packed `scenarios` that they name."""
-        with self._transaction():
-            self._db.executemany(
-                "INSERT OR REPLACE INTO scenarios VALUES (?, ?)", list(scenarios.items())
-            )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        *(run.place.part, run.place.point, run.place.host, run.place.replication),
-                        *(run.key, run.scenario),
-                    )
-                    for run in runs
-                ],
-            )
+    def all_wall_s(self) -> float:
+        """Return the time that the runs of this and all earlier plans took, in s, all workers."""
+        row = self._row("SELECT sum(wall_s) FROM runs")
+        return float((row and row[0]) or 0.0)
 
     def study(self) -> dict[str, Any]:
         """Return the study that the current plan belongs to.
@@ -264,6 +224,26 @@ class Store:
             for part, point, host, replication, key, scenario in rows
         ]
 
+    def outcomes(self) -> dict[str, Outcome]:
+        """Return what became of the runs of the current plan by their keys, without results.
+
+        A run that was never finished is in it no more than one that was never begun.
+        """
+        rows = self._rows(
+            "SELECT key, reason, wall_s FROM runs WHERE key IN (SELECT key FROM plan)"
+        )
+        return {key: Outcome(reason, wall_s) for key, reason, wall_s in rows}
+
+    def session(self) -> Session | None:
+        """Return when the current plan was begun or gone on with; None if that is not known."""
+        row = self._row("SELECT value FROM meta WHERE name = 'session'")
+        if row is None:
+            return None
+        try:
+            return Session(**json.loads(row[0]))
+        except (ValueError, TypeError):
+            return None
+
     def planned(self, part: str) -> dict[int, set[int]]:
         """Return the replications that are planned of a part, by point."""
         found: dict[int, set[int]] = {}
@@ -287,15 +267,98 @@ class Store:
         message = f"a {what} in it is damaged; `cowpool study` writes it again"
         return ScenarioError(message, str(self.path))
 
-    def _check_version(self) -> None:
-        row = self._row("SELECT value FROM meta WHERE name = 'schema_version'")
-        if row is None:
-            self._put_meta("schema_version", str(SCHEMA_VERSION))
-        elif row[0] != str(SCHEMA_VERSION):
-            raise ScenarioError(
-                f"was written by another version of cowpool (store schema {row[0]}, not"
-                f" {SCHEMA_VERSION}); choose another folder with --out",
-                str(self.path),
+
+class Store(Reader):
+    """The results of a study's runs, on disk.
+
+    It is held alone: a second process that opens the same file is refused at once, and the hold
+    ends with the process, however that ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._intact: set[str] = set()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():  # a pipe would have us wait for ever
+                raise ScenarioError("is no file; choose another folder with --out", str(path))
+            if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+                message = "may not be read and written; choose another folder with --out"
+                raise ScenarioError(message, str(path))
+            super().__init__(path, sqlite3.connect(path, isolation_level=None, timeout=0.5))
+        except (OSError, sqlite3.OperationalError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            message = f"cannot be a folder of results ({why}); choose another with --out"
+            raise ScenarioError(message, str(path.parent)) from None
+        try:
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")  # see `put_done`
+            with self._transaction():
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+            if self.version() is None:
+                self._put_meta("schema_version", str(SCHEMA_VERSION))
+            self.require_version()
+        except ScenarioError:
+            self._db.close()
+            raise
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            if "locked" in str(error):
+                raise self._busy() from error
+            raise ScenarioError(f"cannot be used as a store: {error}", str(path)) from error
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise ScenarioError("is not a cowpool store", str(path)) from error
+
+    def put_done(self, key: str, body: bytes, wall_s: float) -> None:
+        """Keep the packed result of a finished run, however this process ends from here on.
+
+        A machine that loses power may lose the last runs, and no others: they are made again.
+        """
+        self._rows("INSERT OR REPLACE INTO runs VALUES (?, 'done', NULL, ?, ?)", key, body, wall_s)
+        self._intact.add(key)
+
+    def put_failed(self, key: str, reason: str, wall_s: float) -> None:
+        """Keep why a run failed, as `put_done` keeps results."""
+        self._rows(
+            "INSERT OR REPLACE INTO runs VALUES (?, 'failed', ?, NULL, ?)", key, reason, wall_s
+        )
+
+    def done_keys(self) -> set[str]:
+        """Return the keys of all finished runs, of this plan or an earlier one.
+
+        A run whose result is damaged is not finished: it is made again.
+        """
+        keys = {key for (key,) in self._rows("SELECT key FROM runs WHERE status = 'done'")}
+        for key in keys - self._intact:
+            if self.result(key) is not None:
+                self._intact.add(key)
+        return keys & self._intact
+
+    def start_plan(self, study: Mapping[str, Any]) -> None:
+        """Begin the plan of `study` afresh; results of earlier plans stay and are used again."""
+        with self._transaction():
+            self._db.execute("DELETE FROM plan")
+            self._put_meta("study", json.dumps(study))
+            session = Session(time.time(), self.all_wall_s())
+            self._put_meta("session", json.dumps(asdict(session)))
+
+    def add_to_plan(self, runs: Iterable[PlannedRun], scenarios: Mapping[str, bytes]) -> None:
+        """Write down where `runs` stand, and the packed `scenarios` that they name."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO scenarios VALUES (?, ?)", list(scenarios.items())
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        *(run.place.part, run.place.point, run.place.host, run.place.replication),
+                        *(run.key, run.scenario),
+                    )
+                    for run in runs
+                ],
             )
 
     def _put_meta(self, name: str, value: str) -> None:
