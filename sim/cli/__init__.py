@@ -36,7 +36,7 @@ BY_SIGNAL: Final = 128
 """Added to the number of the signal that ended a command; 2 is Ctrl-C."""
 
 RECORDS: Final = Path("/run/cowpool")
-"""Not empty while settings of the kernel are changed (`sim.host.settings`)."""
+"""Not empty while the kernel is changed (`sim.host.records`)."""
 
 NOT_OURS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOMEM})
 """What the operating system may refuse through no fault of cowpool's or of its input."""
@@ -100,10 +100,13 @@ def _put_back_settings() -> None:
     """Put back what a killed `conform` has left changed in this kernel: only root can."""
     if not any(RECORDS.glob("*")) or os.geteuid() != 0:
         return
+    from sim.host.pressure.swap import switch_off_what_was_left
     from sim.host.settings import put_back_what_was_left
 
     for name in put_back_what_was_left():
         _say(f"cowpool: put back {name}, which one that was killed had changed", DONE)
+    for name in switch_off_what_was_left():
+        _say(f"cowpool: switched off {name}, to which one that was killed had swapped", DONE)
 
 
 def _carried_out(arguments: Sequence[str] | None) -> int:

@@ -39,7 +39,7 @@ def real(monkeypatch):
 
     monkeypatch.setattr(compare, "touch_really", lambda s: answers["change"](touch_pages(s)))
     monkeypatch.setattr(conform, "why_not", str)
-    monkeypatch.setattr(conform, "swap_in_memory", nullcontext)
+    monkeypatch.setattr(conform, "swap_on", nullcontext)
     return answers
 
 

@@ -60,10 +60,10 @@ def _ranges(are: NDArray[np.bool_]) -> str:
 def main() -> int:
     """Ask the running kernel; say whether it told the same in three runs."""
     from sim.host.pressure.real import touch_really
-    from sim.host.pressure.zram import swap_in_memory
+    from sim.host.pressure.swap import swap_on
 
     steady = True
-    with swap_in_memory():
+    with swap_on():
         for name in NAMES:
             script = load(name)
             told = {answer(script, touch_really(script)) for _ in range(3)}

@@ -5,7 +5,7 @@ from support.pressure_answers import NAMES, load
 from support.samples import sample
 
 from sim.host.pressure.compare import compare
-from sim.host.pressure.zram import swap_in_memory, why_not
+from sim.host.pressure.swap import swap_on, why_not
 from sim.script.pressure.random import random_script
 
 pytestmark = [
@@ -19,7 +19,7 @@ def test_random_scripts_keep_the_pages_that_are_predicted() -> None:
     """As `cowpool conform --pressure --random N --seed 1 --kernel`."""
     if sample(1, 2) == 1:
         pytest.skip("unchecked: swap is the whole machine's, so that only --whole switches it on")
-    with swap_in_memory():
+    with swap_on():
         found = [
             compare(f"script {index}", random_script(1, index), kernel=True)
             for index in range(sample(6, 100))
@@ -31,7 +31,7 @@ def test_scripts_by_hand_keep_the_pages_that_are_predicted() -> None:
     """As `cowpool conform --pressure SCRIPT --kernel`; the same are recorded."""
     if sample(1, 2) == 1:
         pytest.skip("unchecked: swap is the whole machine's, so that only --whole switches it on")
-    with swap_in_memory():
+    with swap_on():
         found = [compare(name, load(name), kernel=True) for name in NAMES]
     assert [one.line() for one in found if not one.holds] == []
 

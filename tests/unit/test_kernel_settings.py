@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sim.host import settings
+from sim.host import records, settings
 from sim.host.kernel import HostError
 from sim.host.settings import changed_settings, put_back_what_was_left
 
@@ -21,10 +21,10 @@ CHANGE = """
 import sys, time
 from pathlib import Path
 from sim.cli.stopping import stopping_by_signals
-from sim.host import settings
+from sim.host import records, settings
 
 folder = Path(sys.argv[1])
-settings.RECORDS, settings.ROOTS = folder / "run", (folder / "sys",)
+records.RECORDS, settings.ROOTS = folder / "run", (folder / "sys",)
 with stopping_by_signals():
     with settings.changed_settings({folder / "sys" / "enabled": "always"}):
         print("changed", flush=True)
@@ -37,7 +37,7 @@ def kernel(tmp_path, monkeypatch):
     """Return a folder that stands for a kernel with one setting."""
     (tmp_path / "sys").mkdir()
     (tmp_path / "sys" / "enabled").write_text("madvise\n")
-    monkeypatch.setattr(settings, "RECORDS", tmp_path / "run")
+    monkeypatch.setattr(records, "RECORDS", tmp_path / "run")
     monkeypatch.setattr(settings, "ROOTS", (tmp_path / "sys",))
     return tmp_path
 
@@ -206,7 +206,7 @@ def test_a_process_that_took_the_number_of_the_dead_is_not_taken_for_it(kernel):
 
 
 def test_a_process_is_known_by_when_it_began():
-    began = settings._began(os.getpid())
+    began = records._began(os.getpid())
     assert began is not None
     assert 0 < int(began) / os.sysconf("SC_CLK_TCK") < time.clock_gettime(time.CLOCK_BOOTTIME) + 1
-    assert settings._began(2**22 - 1) is None
+    assert records._began(2**22 - 1) is None

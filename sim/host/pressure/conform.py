@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from sim.base.files import write_file
 from sim.host.conditions import group_conditions
 from sim.host.pressure.compare import compare
-from sim.host.pressure.zram import swap_in_memory, why_not
+from sim.host.pressure.swap import swap_on, why_not
 from sim.host.session import DIFFERENT, DONE, UNCHECKED, Session, require_work, worst
 from sim.script.pressure.grammar import load_pressure_script
 from sim.script.pressure.random import random_script
@@ -43,7 +43,7 @@ def run_pressure_conform(
     scripts = [(str(path), load_pressure_script(path)) for path in paths]
     with ExitStack() as stack:
         if kernel and session.find_kernel():
-            stack.enter_context(swap_in_memory())
+            stack.enter_context(swap_on())
         statuses = [session.script(name, script) for name, script in scripts]
         if random is not None and seed is not None:
             statuses.append(session.random(random, seed))
