@@ -9,6 +9,7 @@ from sim.host.claims.charging import KERNEL_MEMORY, KILL, STORM, USAGE, VICTIM
 from sim.host.claims.files import FILEPAGE, TWICE, WRITER
 from sim.host.claims.hugetlb import HUGETLB
 from sim.host.claims.scripts import GROUP_SCRIPTS
+from sim.host.claims.swap import SWAP_FILE, SWAP_LOOP
 from sim.host.claims.threads import ARENAS
 from sim.host.conditions import group_conditions
 from sim.host.kernel import HostError
@@ -33,6 +34,8 @@ CLAIMS: Final[dict[str, Claim]] = {
         WRITER,
         ARENAS,
         HUGETLB,
+        SWAP_FILE,
+        SWAP_LOOP,
     )
 }
 """Every claim, in the order in which they are listed."""
