@@ -19,7 +19,13 @@ import typer
 from sim.base.errors import InsufficientDataError, PartlyDoneError, ScenarioError
 from sim.base.limits import LimitReachedError
 from sim.base.text import printable, shorten_middle
-from sim.cli import comparing, planning, reference, script_commands  # noqa: F401  # their commands
+from sim.cli import (  # noqa: F401  # their commands
+    comparing,
+    planning,
+    reference,
+    results,
+    script_commands,
+)
 from sim.cli.commands import app
 from sim.cli.stopping import Stopped, stopping_by_signals, what_is_kept
 

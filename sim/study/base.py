@@ -19,7 +19,8 @@ from sim.scenario.resolve import (
     open_scenario,
     scenario_sha256,
 )
-from sim.scenario.study import Study, parsed_study
+from sim.scenario.study import Study
+from sim.study.kept import study_again
 from sim.study.plan import Planner
 
 
@@ -68,7 +69,7 @@ def planner_again(kept: Mapping[str, Any], plugin: Plugin | None = None) -> Plan
     needed = kept.get("plugin_sha256")
     if needed != _digest(plugin):
         raise ScenarioError(_other_plugin(kept, plugin), key="--plugin")
-    study = parsed_study(Document.from_json(kept["study"], kept["file"]), Path())
+    study = study_again(kept)
     document = Document.from_json(kept["base"], kept["base_file"])
     if document.data.get("resolved") is True:
         document.data = in_base_units(document.data)

@@ -43,13 +43,18 @@ def _load_standin():
 _STANDIN = _load_standin()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def standin():
     return _STANDIN
 
 
+@pytest.fixture(scope="session")
+def study_text():
+    return STUDY
+
+
 @pytest.fixture
-def study_file(tmp_path):
+def study_file(tmp_path, study_text):
     path = tmp_path / "small.yaml"
-    path.write_text(STUDY)
+    path.write_text(study_text)
     return path

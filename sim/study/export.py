@@ -1,0 +1,283 @@
+"""A study's results as tables for other programs: one row a point, and one a replication.
+
+Every planned run is a row: those that failed, were cut off, or were never made as well.  A key of
+the scenario in which runs differ is a column, whatever made them differ, in base units.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from sim.base.files import require_places, stage
+from sim.scenario.keys import parts
+from sim.study.kept import KeptPoints, kept_points
+from sim.study.records import cut_off, errors_of, flatten, ran_out
+from sim.study.store import Outcome, PlannedRun, Reader
+
+RUNS: Final = "runs"
+POINTS: Final = "points"
+_SUFFIXES: Final = {"a size": "_bytes", "a duration": "_ns", "a rate": "_per_s",
+                    "a speed": "_bytes_per_s"}  # fmt: skip
+"""What ends the name of a column, by what its key takes."""
+_PRICES: Final = "host.prices."
+_SAID: Final = re.compile(r"host\.(published|machine)\b|.*\.(source|low_ps|high_ps)$")
+"""Keys that say something of a host, and do nothing in a run."""
+_RAISED_IN: Final = re.compile(r'^  File "(.*)", line (\d+), in (.*)$', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: files, and how many rows each table has."""
+
+    files: tuple[Path, ...]
+    n_points: int
+    n_runs: int
+
+
+def export(store: Reader, folder: Path, formats: Sequence[str], programs: Any = None) -> Exported:
+    """Write the tables of a store's current plan into `folder`, in `formats`: csv, parquet.
+
+    `programs` are those that scenarios may name, for the units of their keys.  Parquet needs
+    pyarrow.  Raises `ScenarioError` where nothing was planned, `CannotWriteError` for the folder.
+    """
+    runs, points = frames(store, programs)
+    tables = {RUNS: runs, POINTS: points}
+    names = [f"{table}.{kind}" for table in tables for kind in formats]
+    require_places(folder, tuple(names), ())
+    folder.mkdir(parents=True, exist_ok=True)
+    with stage(folder, names[-1]) as made:
+        for table, frame in tables.items():
+            if "csv" in formats:
+                frame.to_csv(made / f"{table}.csv", index=False, lineterminator="\n")
+            if "parquet" in formats:
+                frame.to_parquet(made / f"{table}.parquet", engine="pyarrow", index=False)
+    return Exported(tuple(folder / name for name in names), len(points), len(runs))
+
+
+def frames(store: Reader, programs: Any = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the table of runs, and that of points, each in order of place."""
+    known = kept_points(store.study())
+    plan, outcomes = store.plan(), store.outcomes()
+    settings = _settings(store, plan, known, programs)
+    rows = [_row(store, run, outcomes.get(run.key), known, settings) for run in plan]
+    return _frame(rows), _frame(_points(rows, _columns(settings)))
+
+
+def _row(
+    store: Reader,
+    run: PlannedRun,
+    outcome: Outcome | None,
+    known: KeptPoints,
+    settings: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what is known of one planned run."""
+    result = None if outcome is None else store.result(run.key)
+    failed = outcome is not None and outcome.reason is not None
+    place = run.place
+    row: dict[str, Any] = {
+        **{"part": place.part, "point": place.point, "point_name": known.names.get(place.point)},
+        **{"host": place.host, "replication": place.replication},
+        **settings[run.scenario],
+        "status": "failed" if failed else "not made" if result is None else "done",
+        **{"answered": None, "cut_off": None, "ran_out": None, "validity": None, "notes": None},
+        **{"ending": None, "reason": None, "raised_in": None},
+        "wall_s": None if outcome is None else outcome.wall_s,
+        **{"seed": known.study.seed, "run": run.key, "scenario": run.scenario},
+    }
+    if failed and outcome is not None and outcome.reason is not None:
+        row |= {"reason": last_line(outcome.reason), "raised_in": raised_in(outcome.reason)}
+    elif result is not None:
+        errors = errors_of(result)
+        others = [f for f in result.get("validity", ()) if f.get("severity") != "error"]
+        row |= {
+            "answered": not errors,
+            "cut_off": cut_off(result),
+            "ran_out": ran_out(result),
+            "validity": _codes(errors),
+            "notes": _codes(others),
+            "ending": result["ending"],
+            **{f"{_METRIC}{name}": value for name, value in flatten(result["metrics"])},
+        }
+    return row
+
+
+_METRIC: Final = "\0"
+"""Begins the names of metrics in rows, until they are columns: a key might be called so too."""
+
+
+def last_line(reason: str) -> str:
+    """Return why a run failed in one line: the error, of a traceback."""
+    return (reason.strip().splitlines() or ["no reason is known"])[-1]
+
+
+def raised_in(reason: str) -> str | None:
+    """Return where an error was raised that has a traceback: ``FILE:LINE FUNCTION``."""
+    found = _RAISED_IN.findall(reason)
+    return "{}:{} {}".format(*found[-1]) if found else None
+
+
+def _codes(findings: Sequence[Mapping[str, Any]]) -> str:
+    return ";".join(dict.fromkeys(str(finding["code"]) for finding in findings))
+
+
+def _points(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a row a cell; metrics over the runs that answer, and how many these are."""
+    found = []
+    leading = ("part", "point", "point_name", "host", *columns)
+    for _, group in groupby(rows, key=lambda row: (row["part"], row["point"], row["host"])):
+        runs = list(group)
+        answered = [run for run in runs if run["answered"]]
+        row = {
+            **{name: runs[0].get(name) for name in leading},
+            "planned": len(runs),
+            "done": sum(run["status"] == "done" for run in runs),
+            "failed": sum(run["status"] == "failed" for run in runs),
+            "answered": len(answered),
+            "cut_off": sum(bool(run["cut_off"]) for run in runs),
+            "ran_out": sum(bool(run["ran_out"]) for run in runs),
+            "validity": ";".join(dict.fromkeys(
+                code for run in runs for code in (run["validity"] or "").split(";") if code
+            )),
+            "reasons": "; ".join(dict.fromkeys(run["reason"] for run in runs if run["reason"])),
+            "scenario": runs[0]["scenario"],
+        }  # fmt: skip
+        for name in dict.fromkeys(name for run in answered for name in run if name[0] == _METRIC):
+            values = [value for run in answered if (value := run.get(name)) is not None]
+            row |= {
+                f"{name}_mean": sum(values) / len(values) if values else None,
+                f"{name}_min": min(values, default=None),
+                f"{name}_max": max(values, default=None),
+                f"{name}_n": len(values),
+            }
+        found.append(row)
+    return found
+
+
+def _columns(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return list(next(iter(settings.values()), {}))
+
+
+def _settings(
+    store: Reader, plan: Sequence[PlannedRun], known: KeptPoints, programs: Any
+) -> dict[str, dict[str, Any]]:
+    """Return, for each scenario, the keys in which scenarios differ, by names with units."""
+    shas = list(dict.fromkeys(run.scenario for run in plan))
+    if not shas:
+        return {}
+    first = store.scenario(shas[0])
+    differing = {sha: dict(differences(first, store.scenario(sha))) for sha in shas[1:]}
+    asked = dict.fromkeys(key for point in known.points.values() for key in point.sets)
+    keys = [key for key in asked if leaf_at(first, key) is not None]
+    found = {key for each in differing.values() for key in each if not _SAID.match(key)}
+    others = found - set(keys)
+    keys += sorted(others)
+    named = column_names(keys, first, programs)
+    return {
+        sha: {named[k]: differing.get(sha, {}).get(k, leaf_at(first, k)) for k in keys}
+        for sha in shas
+    }
+
+
+def differences(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves in which `other` differs from `one`, by dotted path, as `other` has them.
+
+    >>> dict(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}, "d": [1]}))
+    {'a.c': None, 'd': '[1]'}
+    """
+    if one == other:
+        return
+    before, after = _inside(one), _inside(other)
+    was, is_now = (
+        None if inside is not None else _leaf(value)
+        for inside, value in ((before, one), (after, other))
+    )
+    if path and was != is_now:
+        yield path, is_now
+    for key in dict.fromkeys((*(before or ()), *(after or ()))):
+        inner = f"{path}.{key}" if path else str(key)
+        yield from differences((before or {}).get(key), (after or {}).get(key), inner)
+
+
+def leaf_at(scenario: Any, path: str) -> Any:
+    """Return the leaf at a dotted path; None if there is none, or more below it."""
+    value = scenario
+    for step in path.split("."):
+        inside = _inside(value)
+        if inside is None or step not in inside:
+            return None
+        value = inside[step]
+    return None if _inside(value) is not None else _leaf(value)
+
+
+def _inside(value: Any) -> Mapping[str, Any] | None:
+    """Return what is in a mapping, or in a list of such, by its name; None for a leaf."""
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        return {str(number): item for number, item in enumerate(value)}
+    return None
+
+
+def _leaf(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def column_names(
+    keys: Sequence[str], scenario: Mapping[str, Any], programs: Any = None
+) -> dict[str, str]:
+    """Return what the columns of keys are called: the key with its unit, as metrics have theirs."""
+    reference = {
+        f"{name}.{key.name}": key.takes
+        for name, part in parts(programs).items()
+        for key in part.keys
+    }
+    processes = scenario.get("processes", {})
+    return {key: f"{key}{_suffix(key, processes, reference)}" for key in keys}
+
+
+def _suffix(key: str, processes: Mapping[str, Any], reference: Mapping[str, str]) -> str:
+    first, *rest = re.sub(r"\.\d+(?=\.|$)", "[]", key).split(".")
+    looked_up = [".".join((first, *rest))]
+    if first in ("processes", "groups") and len(rest) > 1:
+        inner = ".".join(rest[1:])
+        program = str(processes.get(rest[0], {}).get("program", rest[0]))
+        looked_up = [f"group.{inner}"] if first == "groups" else [
+            f"{program}.{inner}", f"process.{inner}"
+        ]  # fmt: skip
+    takes = next((reference[name] for name in looked_up if name in reference), "")
+    return next((end for words, end in _SUFFIXES.items() if re.match(rf"{words}\b", takes)), "")
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as a table, each column of one type, gaps where it has none.
+
+    Metrics come behind what a run is, in the order in which runs have them, and prices last.
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    ordered = sorted(names, key=lambda name: (name.startswith(_PRICES), name[0] == _METRIC))
+    return pd.DataFrame(
+        {name.removeprefix(_METRIC): _column([row.get(name) for row in rows]) for name in ordered}
+    )
+
+
+_KINDS: Final[tuple[tuple[type | tuple[type, ...], Any], ...]] = (
+    (bool, "boolean"),
+    (int, "Int64"),
+    ((int, float), "Float64"),
+)
+
+
+def _column(values: list[Any]) -> Any:
+    there = [value for value in values if value is not None]
+    for kind, dtype in _KINDS if there else ():
+        whole = kind is bool or not any(isinstance(value, bool) for value in there)
+        if whole and all(isinstance(value, kind) for value in there):
+            return pd.array(values, dtype=dtype)
+    texts = [None if v is None else v if isinstance(v, str) else json.dumps(v) for v in values]
+    return pd.array(texts, dtype="string")
