@@ -90,3 +90,22 @@ def _store_in(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
         raise ScenarioError("holds no study; run `cowpool study` first", str(folder))
     return folder / name
+
+
+@app.command()
+def status(folder: FolderArgument, as_json: JsonOption = False) -> int:
+    """Say how far a study is: done, failed, left, how long that takes, and who runs it now.
+
+    It only looks: from another terminal while the study runs, and after it was stopped.
+    """
+    from sim.study.run import STORE_NAME
+    from sim.study.status import status_of
+
+    found = status_of(_store_in(folder, STORE_NAME))
+    if as_json:
+        print_json({"schema_version": SCHEMA_VERSION, **found.plain()})
+    else:
+        from sim.cli.progress import show_status
+
+        show_status(found)
+    return 0

@@ -22,6 +22,7 @@ from sim.scenario.resolve import (
 from sim.scenario.study import Study
 from sim.study.kept import study_again
 from sim.study.plan import Planner
+from sim.study.store import Reader
 
 
 def planner_of(
@@ -136,6 +137,18 @@ class _Resolver:
             if key == name or key.startswith(f"{name}.") or name.startswith(f"{key}."):
                 return self._study.place_of(name)
         return None
+
+
+def require_same_results(store: Reader, planner: Planner) -> None:
+    """Raise `ScenarioError` if the runs of a store are none that this cowpool would make."""
+    for run in store.plan()[:1]:
+        scenario, replication = store.scenario(run.scenario), run.place.replication
+        if run_key(scenario, planner.study.seed, replication, planner.plugin_sha256) != run.key:
+            message = (
+                "has runs of another version of results than this cowpool makes"
+                f" ({RESULTS_VERSION}); `cowpool study` makes them anew"
+            )
+            raise ScenarioError(message, str(store.path))
 
 
 def run_key(

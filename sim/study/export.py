@@ -17,6 +17,7 @@ import pandas as pd
 from sim.base.files import require_places, stage
 from sim.scenario.keys import parts
 from sim.study.kept import KeptPoints, kept_points
+from sim.study.reasons import last_line, raised_in
 from sim.study.records import cut_off, errors_of, flatten, ran_out
 from sim.study.store import Outcome, PlannedRun, Reader
 
@@ -28,7 +29,6 @@ _SUFFIXES: Final = {"a size": "_bytes", "a duration": "_ns", "a rate": "_per_s",
 _PRICES: Final = "host.prices."
 _SAID: Final = re.compile(r"host\.(published|machine)\b|.*\.(source|low_ps|high_ps)$")
 """Keys that say something of a host, and do nothing in a run."""
-_RAISED_IN: Final = re.compile(r'^  File "(.*)", line (\d+), in (.*)$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +109,6 @@ def _row(
 
 _METRIC: Final = "\0"
 """Begins the names of metrics in rows, until they are columns: a key might be called so too."""
-
-
-def last_line(reason: str) -> str:
-    """Return why a run failed in one line: the error, of a traceback."""
-    return (reason.strip().splitlines() or ["no reason is known"])[-1]
-
-
-def raised_in(reason: str) -> str | None:
-    """Return where an error was raised that has a traceback: ``FILE:LINE FUNCTION``."""
-    found = _RAISED_IN.findall(reason)
-    return "{}:{} {}".format(*found[-1]) if found else None
 
 
 def _codes(findings: Sequence[Mapping[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from sim.scenario.study import StudyFile
 from sim.study import answer
 from sim.study.plan import value_at
 from sim.study.points import Axis, Part, Point
+from sim.study.reasons import last_line, raised_in
 from sim.study.records import Failure, Record
 from sim.study.store import Store
 
@@ -92,5 +93,6 @@ def failure_facts(
         "where": answer.place_text(axes, points[place.point]),
         "host": place.host,
         "replication": place.replication,
-        "reason": failure.reason.strip().splitlines()[-1],
+        "reason": last_line(failure.reason),
+        "raised_in": raised_in(failure.reason),
     }

@@ -23,7 +23,7 @@ from sim.engine.room import machine_bytes, require_room
 from sim.program.plugin import Plugin
 from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
-from sim.study.base import planner_again, planner_of
+from sim.study.base import planner_again, planner_of, require_same_results
 from sim.study.executor import RunFactory, available_cpus, executor_for
 from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
@@ -161,7 +161,8 @@ def report_again(
 ) -> StudyOutcome:
     """Write the report of the study in the folder `out` again, from its store.
 
-    Raises `ScenarioError` if there is none, or if it was carried out with another plug-in.
+    Raises `ScenarioError` if there is none, or if it was carried out with another plug-in or by a
+    cowpool whose results are of another version.
     """
     path = out / STORE_NAME
     if not path.exists():
@@ -169,7 +170,9 @@ def report_again(
     _require_writable(out)
     with Store(path) as store:
         kept = store.study()
-        findings = analyse(store, planner_again(kept, plugin), kept["command"])
+        planner = planner_again(kept, plugin)
+        require_same_results(store, planner)
+        findings = analyse(store, planner, kept["command"])
         return _written(findings, out, report, n_new=0, wall_s=store.wall_s(), again=True)
 
 

@@ -96,14 +96,19 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """When runs began to be made, by the clock of the machine, and what had been made before.
+class Ended:
+    """How many runs of this and all earlier plans have ended, and the time they took, in s."""
 
-    `wall_s` is the time that all runs took that were there then, all workers.
-    """
+    runs: int
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """When runs began to be made, in s by the clock of the machine, and what had been before."""
 
     began_s: float
-    wall_s: float
+    before: Ended
 
 
 class Reader:
@@ -192,10 +197,10 @@ class Reader:
         row = self._row("SELECT sum(wall_s) FROM runs WHERE key IN (SELECT key FROM plan)")
         return float((row and row[0]) or 0.0)
 
-    def all_wall_s(self) -> float:
-        """Return the time that the runs of this and all earlier plans took, in s, all workers."""
-        row = self._row("SELECT sum(wall_s) FROM runs")
-        return float((row and row[0]) or 0.0)
+    def ended(self) -> Ended:
+        """Return how many runs of this and all earlier plans have ended, done or failed."""
+        row = self._row("SELECT count(*), total(wall_s) FROM runs")
+        return Ended(*row) if row else Ended(0, 0.0)
 
     def study(self) -> dict[str, Any]:
         """Return the study that the current plan belongs to.
@@ -240,8 +245,9 @@ class Reader:
         if row is None:
             return None
         try:
-            return Session(**json.loads(row[0]))
-        except (ValueError, TypeError):
+            kept = json.loads(row[0])
+            return Session(kept["began_s"], Ended(**kept["before"]))
+        except (ValueError, TypeError, KeyError):
             return None
 
     def planned(self, part: str) -> dict[int, set[int]]:
@@ -341,7 +347,7 @@ class Store(Reader):
         with self._transaction():
             self._db.execute("DELETE FROM plan")
             self._put_meta("study", json.dumps(study))
-            session = Session(time.time(), self.all_wall_s())
+            session = Session(time.time(), self.ended())
             self._put_meta("session", json.dumps(asdict(session)))
 
     def add_to_plan(self, runs: Iterable[PlannedRun], scenarios: Mapping[str, bytes]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from sim.study import export as exporting
 from sim.study.executor import InlineExecutor
+from sim.study.reasons import last_line, raised_in
 from sim.study.run import run_study
 from sim.study.snapshot import snapshot
 from sim.study.store import Place, PlannedRun, Store
@@ -183,5 +184,5 @@ def test_columns_of_keys_have_units_as_metrics_have_them():
 
 
 def test_a_reason_without_a_traceback_has_no_place():
-    assert exporting.raised_in("its worker process died") is None
-    assert exporting.last_line("") == "no reason is known"
+    assert raised_in("its worker process died") is None
+    assert last_line("") == "no reason is known"

@@ -9,7 +9,7 @@ import pytest
 from sim.base.errors import ScenarioError
 from sim.study import snapshot as reading
 from sim.study.snapshot import holder, snapshot
-from sim.study.store import Store
+from sim.study.store import Ended, Store
 
 WRITER = """
 import os, sys
@@ -58,8 +58,8 @@ def told(path):
             "4": "no luck",
         }
         assert [store.result(str(n)) for n in range(4)] == [{"n": n} for n in range(4)]
-        assert store.all_wall_s() == 2.25
-        assert store.session().wall_s == 0
+        assert store.ended() == Ended(5, 2.25)
+        assert store.session().before == Ended(0, 0)
         return store.study()
 
 
