@@ -18,6 +18,7 @@ from sim.cli.sparkline import lines_over_time
 from sim.cli.tables import Table, beside, labelled, paragraph
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
+from sim.engine.long_run import long_run_words
 from sim.engine.metrics import EVENTS, LATENCIES
 from sim.machine.parts import PARTS
 from sim.observe.faults import FAULT_METRICS
@@ -111,7 +112,7 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
     page.table(beside(*_counts(metrics, mark), page.width))
     times, notes = _latencies(metrics)
     page.table(times.lines(page.width))
-    for note in (*notes, *_price_ranges(document)):
+    for note in (*notes, *_in_the_long_run(document), *_price_ranges(document)):
         page.say(note)
     memory = _memory(metrics, document.get("host") or {}, mark, cut_off=cut_off)
     page.table(beside(*memory, page.width))
@@ -128,6 +129,11 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         for line in lines_of_kills(document["kills"]):
             page.say(line)
     page.table(_processes(document["processes"]).lines(page.width))
+
+
+def _in_the_long_run(document: Mapping[str, Any]) -> list[str]:
+    words = long_run_words(document)
+    return [f"mean of requests in the long run: {words}"] if words else []
 
 
 def _price_ranges(document: Mapping[str, Any]) -> list[str]:

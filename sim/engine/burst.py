@@ -51,7 +51,7 @@ from sim.machine.layout import (
 )
 from sim.machine.native import arrays_at
 from sim.machine.turns import STEPS, first_cpu, others_key, set_key
-from sim.observe.histogram import REQUEST, observe
+from sim.observe.histogram import observe, observe_request
 from sim.observe.pressure import record_reclaim
 from sim.observe.series import follow_peaks, integrate, keep_up
 from sim.policy.schedulers import PLUGIN
@@ -180,7 +180,7 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
         return status
     if o.op == OP_ACCESS and o.arrivals != 0 and o.touched == 0 and o.at % o.per_request == 0:
         if t.over_high == 0:
-            observe(m, REQUEST, start + ns - arrived)
+            observe_request(m, start + ns - arrived)
         else:
             o.unanswered_ns = arrived
     follow_peaks(m)
@@ -242,7 +242,7 @@ def pays(m: Arrays, cpu: int, task: int) -> int:
         return SLEEPS
     spend_on_reclaim(m, cpu, task)
     if t.over_high == 0 and o.unanswered_ns != NONE:
-        observe(m, REQUEST, int(m.cpus[cpu].next_ns - o.unanswered_ns))
+        observe_request(m, int(m.cpus[cpu].next_ns - o.unanswered_ns))
         o.unanswered_ns = NONE
     return MORE
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.machine.layout import FIRST_BATCH
 from sim.observe.histogram import SUM_LIMIT
 from sim.stats.quantile import merge, percentiles
 
@@ -82,6 +84,20 @@ def forget_latencies(m: Arrays) -> None:
     m.histograms[:] = 0
     for field in ("sum_low", "sum_high", "largest"):
         m.latencies[field] = 0
+    m.batching["batches"] = m.batching["requests"] = 0
+    m.batching["each"] = FIRST_BATCH
+
+
+def request_batches(m: Arrays) -> dict[str, Any]:
+    """Return how many successive requests make a batch, and what each batch took together, in ns.
+
+    What has come after the last whole batch is left out.  A batch that took 2**61 ns or more, 73
+    years, would be told modulo that.
+    """
+    batching = m.batching[0]
+    ends = [0, *m.request_sums[: int(batching.batches)].tolist()]
+    sums = [(end - start) % SUM_LIMIT for start, end in pairwise(ends)]
+    return {"each": int(batching.each), "sums_ns": sums}
 
 
 def _is_last(n: int, percent: float) -> bool:

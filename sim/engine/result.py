@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.burst import note_peak
-from sim.engine.latency import forget_latencies, latencies
+from sim.engine.latency import forget_latencies, latencies, request_batches
 from sim.engine.metrics import LIVES, SHORTAGE
 from sim.engine.queues import bring_up_to
 from sim.engine.reclaim_figures import ReclaimFigures
@@ -133,6 +133,7 @@ class Measurement:
                 for t_ns, kind, name in system.figures.marks
             ],
             "distributions": self._distributions(),
+            "request_batches": request_batches(system.machine.arrays),
             "littles_law_residual": system.cpus.little_residual(system.clock.end_ns),
             "disk": {
                 name: getattr(system.devices[0], name)

@@ -19,9 +19,11 @@ from sim.machine.layout import (
     ENTITY,
     F_RESERVED,
     FILE,
+    FIRST_BATCH,
     FOREVER,
     HUGE_PAGES,
     KIND_SWAP,
+    MOST_BATCHES,
     MOST_SAMPLES,
     N_BATCHES,
     N_LATENCIES,
@@ -124,6 +126,7 @@ class Machine:
         rows |= {"requests": _FIRST_REQUESTS, "swap": host.swap_pages + 1, "slots": N_SLOTS}
         rows |= {"receipt": RECEIPT_ROWS, "prices": N_LINES, "spent_ps": N_LINES}
         rows |= {"histograms": N_LATENCIES, "latencies": N_LATENCIES, "samples": MOST_SAMPLES}
+        rows |= {"batching": 1, "request_sums": MOST_BATCHES}
         self.arrays = Arrays(rows)
         self.arrays.prices[:] = prices
         self.images = ImageStore(self.arrays)
@@ -145,6 +148,7 @@ class Machine:
         for name, value in configuration(self.host).items():
             m.config[0][name] = value
         pool.head = pool.huge_head = NONE
+        m.batching[0].each = FIRST_BATCH
         m.slots.free = m.slots.used = 1  # row 0 is nothing's: 0 says so in entries and links
         m.slots[SLOTS_FILES].free = m.slots[SLOTS_FILES].used = 0
         m.clock[0].tick_ns = 1_000_000_000 // self.host.hz

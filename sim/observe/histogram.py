@@ -6,8 +6,8 @@ The layout of buckets is that of `sim.stats.quantile`.  A sum is kept in two wor
 
 from typing import Final
 
-from sim.base.jit import inlined
-from sim.machine.layout import Arrays
+from sim.base.jit import compiled, inlined
+from sim.machine.layout import MOST_BATCHES, Arrays
 from sim.machine.native import fls64
 from sim.machine.work import N_LINES
 
@@ -40,3 +40,27 @@ def observe(m: Arrays, latency: int, value_ns: int) -> None:
         low &= SUM_LIMIT - 1
     exact.sum_low = low
     exact.largest = max(exact.largest, value_ns)
+
+
+@inlined
+def observe_request(m: Arrays, value_ns: int) -> None:
+    """Count the latency of a request, and the request towards its batch."""
+    observe(m, REQUEST, value_ns)
+    batching = m.batching[0]
+    batching.requests += 1
+    if batching.requests == batching.each:
+        end_batch(m)
+
+
+@compiled
+def end_batch(m: Arrays) -> None:
+    """Note what all requests so far took together; when batches are many, join them in pairs."""
+    batching = m.batching[0]
+    batching.requests = 0
+    m.request_sums[batching.batches] = m.latencies[REQUEST].sum_low
+    batching.batches += 1
+    if batching.batches == MOST_BATCHES:
+        for pair in range(MOST_BATCHES // 2):
+            m.request_sums[pair] = m.request_sums[2 * pair + 1]
+        batching.batches = MOST_BATCHES // 2
+        batching.each *= 2

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sim.base.cache import CHECKED
 from sim.machine.layout.areas import ANON_ROOT, AREA
 from sim.machine.layout.clock import (
+    BATCHING,
     CLOCK,
     GROUP_SERIES,
     LATENCY,
@@ -97,6 +98,8 @@ COLUMNS: Final[dict[str, tuple[np.dtype[Any], tuple[int, ...]]]] = {
     "spent_ps": (INT, (2,)),
     "histograms": (INT, (N_BUCKETS,)),
     "latencies": (LATENCY, ()),
+    "batching": (BATCHING, ()),
+    "request_sums": (INT, ()),
 }
 """Every array of a machine: what its elements are, and its shape behind the first axis."""
 
@@ -211,6 +214,9 @@ class Arrays:
     """(latencies, buckets)."""
     latencies: Any
     """What is exact of the same values: their sum and the largest."""
+    batching: Any
+    request_sums: NDArray[np.int64]
+    """``sum_low`` of request latencies at the end of each batch (`sim.observe.histogram`)."""
 
     def __init__(self, rows: Mapping[str, int]) -> None:
         """Allocate `rows[name]` zero rows of every array."""

@@ -91,6 +91,20 @@ LATENCY = np.dtype(
     ]
 )
 
+BATCHING = np.dtype(
+    [
+        ("batches", "i8"),  # how many are whole
+        ("requests", "i8"),  # in the one under way
+        ("each", "i8"),  # that make a batch
+    ]
+)
+"""Batches of successive requests, all of one size."""
+FIRST_BATCH: Final = 5
+"""Requests in a batch as long as they are few."""
+MOST_BATCHES: Final = 800
+"""So many are never reached: they are joined in pairs.  Half of them is what is asked for by the
+rule of Law and Carson (`sim.stats.batch_means`)."""
+
 MOST_SAMPLES: Final = 1000
 """Most rows of a time series; an even number."""
 RECEIPT_LINES: Final = 16
