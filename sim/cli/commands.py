@@ -62,6 +62,20 @@ JobsOption = Annotated[
     int | None,
     typer.Option("--jobs", min=1, help="How many runs at once; default: one per CPU."),
 ]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="MODULE:FUNCTION",
+        help="Have runs carried out by what this returns, a concurrent.futures executor.",
+    ),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="ADDRESS", help="Have runs carried out by Dask, tcp://HOST:PORT."
+    ),
+]
 SeedOption = Annotated[
     int | None,
     typer.Option(min=0, max=MOST_SEED, help="Seed of all random numbers; default: run.seed."),
@@ -234,6 +248,8 @@ def study(
         typer.Option("--out", metavar="DIR", help="Folder of store and report; default out/NAME."),
     ] = None,
     jobs: JobsOption = None,
+    executor: ExecutorOption = None,
+    cluster: ClusterOption = None,
     settings: SetOption = None,
     seed: Annotated[
         int | None,
@@ -258,18 +274,22 @@ def study(
     folder = None if out is None else folder_of(out)
     limits = limits_of(time_limit, memory_limit)
     from sim.report.page import write_report
+    from sim.study.named_pool import named_executors
     from sim.study.run import run_study
 
-    outcome = run_study(
-        file,
-        folder,
-        jobs=jobs,
-        report=write_report,
-        settings=[*(settings or []), *([] if seed is None else [f"seed={seed}"])],
-        plugin=load_if_named(plugin),
-        limits=limits,
-        large=large,
-    )
+    loaded = load_if_named(plugin)
+    with named_executors(executor, cluster, jobs, loaded, limits) as executors:
+        outcome = run_study(
+            file,
+            folder,
+            jobs=jobs,
+            report=write_report,
+            settings=[*(settings or []), *([] if seed is None else [f"seed={seed}"])],
+            plugin=loaded,
+            limits=limits,
+            large=large,
+            executors=executors,
+        )
     return _told(outcome, as_json)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sim.cli.commands import (
+    ClusterOption,
+    ExecutorOption,
     JobsOption,
     JsonOption,
     MemoryLimitOption,
@@ -46,6 +49,8 @@ def compare(
     ] = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
+    executor: ExecutorOption = None,
+    cluster: ClusterOption = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
     time_limit: TimeLimitOption = None,
@@ -62,6 +67,7 @@ def compare(
     from sim.scenario import load_scenario
     from sim.study import compare as comparing
     from sim.study.executor import executor_for
+    from sim.study.named_pool import named_executors
     from sim.study.progress import ProgressBar
 
     if is_study(scenario):
@@ -79,12 +85,13 @@ def compare(
         each["run"]["seed"] = chosen
     wanted = comparing.metrics_of(metrics or [])
     require_room(max(variants.values(), key=machine_bytes))
-    executor = executor_for(jobs, loaded, limits_of(time_limit, memory_limit))
-    with ProgressBar() as progress:
-        try:
-            found = comparing.compare(variants, wanted, executor, progress, seed=chosen, most=runs)
-        finally:
-            executor.close()
+    limits = limits_of(time_limit, memory_limit)
+    with (
+        named_executors(executor, cluster, jobs, loaded, limits) as executors,
+        closing(executor_for(jobs, loaded, limits, executors)) as carries,
+        ProgressBar() as progress,
+    ):
+        found = comparing.compare(variants, wanted, carries, progress, seed=chosen, most=runs)
     if as_json:
         print_json(_document(found))
     else:

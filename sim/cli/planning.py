@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from sim.cli.commands import (
+    ClusterOption,
+    ExecutorOption,
     JobsOption,
     JsonOption,
     MemoryLimitOption,
@@ -59,6 +61,8 @@ def plan(
         typer.Option("--out", metavar="DIR", help="Folder of results; default out/NAME-plan."),
     ] = None,
     jobs: JobsOption = None,
+    executor: ExecutorOption = None,
+    cluster: ClusterOption = None,
     settings: SetOption = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
@@ -75,6 +79,7 @@ def plan(
     from sim.cli.limiting import limits_of
     from sim.cli.show import Page
     from sim.report.figures.capacity import draw_capacity
+    from sim.study.named_pool import named_executors
     from sim.study.plan_run import run_plan
 
     if largest is not None and smallest is not None:
@@ -88,16 +93,19 @@ def plan(
     wanted += [] if between is None else [f"plan.in=[{between[0]}, {between[1]}]"]
     wanted += [] if runs is None else [f"plan.runs={runs}"]
     wanted += [] if time is None else [f"plan.time={time}"]
-    outcome = run_plan(
-        file,
-        None if out is None else folder_of(out),
-        size=size,
-        jobs=jobs,
-        draw=draw_capacity,
-        settings=wanted,
-        plugin=load_if_named(plugin),
-        limits=limits_of(time_limit, memory_limit),
-    )
+    loaded, limits = load_if_named(plugin), limits_of(time_limit, memory_limit)
+    with named_executors(executor, cluster, jobs, loaded, limits) as executors:
+        outcome = run_plan(
+            file,
+            None if out is None else folder_of(out),
+            size=size,
+            jobs=jobs,
+            draw=draw_capacity,
+            settings=wanted,
+            plugin=loaded,
+            limits=limits,
+            executors=executors,
+        )
     if as_json:
         print_json(outcome.to_json())
         return outcome.exit_status

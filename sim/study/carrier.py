@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sim.study.base import run_key
-from sim.study.executor import Executor, Job
+from sim.study.executor import Executor
+from sim.study.job import Job
 from sim.study.plan import Cell, Planner
 from sim.study.progress import Progress
 from sim.study.records import read_records

@@ -14,7 +14,8 @@ from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.scenario.conditions import no_such_metric
 from sim.scenario.effort import expected_work_s
 from sim.stats.paired import MedianLimits, least_pairs, looks, median_limits
-from sim.study.executor import Executor, Job
+from sim.study.executor import Executor
+from sim.study.job import Job
 from sim.study.progress import Progress
 from sim.study.records import errors_of, flatten
 from sim.study.store import unpack

@@ -27,6 +27,7 @@ from sim.study.executor import RunFactory, executor_for
 from sim.study.plan import Planner
 from sim.study.planned import Told, curve_rows, rows_of, tell_search, tell_trial
 from sim.study.planning import Plan, conditions_of, replications_of
+from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent
 from sim.study.run import DEFAULT_OUT, STORE_NAME, command_of
 from sim.study.sizes import Size, Sizes, sizes_of
@@ -134,7 +135,7 @@ def run_plan(
             facts = {**told.facts, "sentences": list(told.sentences), "provenance": provenance}
             _write(folder, facts, rows, curve, draw)
             return PlanOutcome(told, folder, carrier.n_new)
-    except CannotWriteError as error:
+    except (CannotWriteError, PoolGoneError) as error:
         message = f"{error}; everything finished so far is kept, the same command goes on with it"
         raise PartlyDoneError(message) from error
 

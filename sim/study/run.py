@@ -25,6 +25,7 @@ from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
 from sim.study.base import planner_again, planner_of, require_same_results
 from sim.study.executor import RunFactory, available_cpus, executor_for
+from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
 from sim.study.store import Store
@@ -143,7 +144,7 @@ def run_study(
             progress.note("writing the report")
             findings = analyse(store, planner, command)
             return _written(findings, folder, report, n_new=rounds.n_new, wall_s=store.wall_s())
-    except CannotWriteError as error:
+    except (CannotWriteError, PoolGoneError) as error:
         message = f"{error}; everything finished so far is kept, the same command goes on with it"
         raise PartlyDoneError(message) from error
 

@@ -80,7 +80,7 @@ def varying(rows):
 def make():
     """Carry out the runs of all pools and store them."""
     from sim.scenario.resolve import open_scenario
-    from sim.study.executor import simulate_once
+    from sim.study.job import simulate_once
     from sim.study.records import flatten
 
     stored = {}

@@ -11,7 +11,9 @@ import pytest
 from support.patience import wait_until
 
 from sim.base.errors import PartlyDoneError, ScenarioError
-from sim.study.executor import Finished, InlineExecutor, Job, LokyExecutor, work
+from sim.study.executor import InlineExecutor
+from sim.study.job import Finished, Job, work
+from sim.study.local_pool import LokyExecutor
 from sim.study.run import report_again, run_study
 from sim.study.store import Store
 
@@ -148,7 +150,8 @@ def test_a_worker_that_dies_once_costs_nothing(tmp_path):
 
 ORPHANS = """
 import os, sys, time
-from sim.study.executor import Job, LokyExecutor
+from sim.study.job import Job
+from sim.study.local_pool import LokyExecutor
 
 def tell(scenario, *, seed, replication):
     return {"pid": os.getpid()}
@@ -156,7 +159,7 @@ def tell(scenario, *, seed, replication):
 executor = LokyExecutor(2, tell)
 for done in executor.run([Job(str(n), {}, 1, n, 1.0) for n in range(4)]):
     print(done.key, flush=True)
-print("workers", *executor._pool._processes, flush=True)
+print("workers", *executor._pool.pool._processes, flush=True)
 time.sleep(60)
 """
 

@@ -14,7 +14,8 @@ from sim.scenario import load_scenario
 from sim.scenario.document import Document, parse_document
 from sim.scenario.study import load_study
 from sim.study.base import planner_again, planner_of, run_key
-from sim.study.executor import InlineExecutor, WithPlugin
+from sim.study.executor import InlineExecutor
+from sim.study.job import WithPlugin
 from sim.study.points import label_of
 from sim.study.records import flatten
 from sim.study.run import report_again, run_study

@@ -1,0 +1,79 @@
+"""Worker processes of this machine, by loky: they may die without taking the study along."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import resource_tracker
+from typing import Any, Final
+
+from sim.base.limits import Limits
+from sim.study.child import end_with
+from sim.study.job import Simulate, simulate_once
+from sim.study.pool import PoolExecutor
+
+_IDLE_WORKER_S: Final = 60
+
+
+class LokyExecutor(PoolExecutor):
+    """Carries out jobs in `n_workers` processes of this machine."""
+
+    def __init__(
+        self, n_workers: int, simulate: Simulate = simulate_once, *, limits: Limits | None = None
+    ) -> None:
+        if n_workers < 1:
+            raise ValueError(f"n_workers must be >= 1, got {n_workers}")
+        super().__init__(partial(_LokyPool, n_workers), simulate, limits=limits)
+
+
+class _LokyPool:
+    """A pool of loky's that Ctrl-C does not reach, and that ends at once."""
+
+    def __init__(self, n_workers: int) -> None:
+        from loky.process_executor import ProcessPoolExecutor
+
+        self._max_workers = n_workers
+        with _interrupts_held():
+            self.pool = ProcessPoolExecutor(
+                n_workers,
+                timeout=_IDLE_WORKER_S,
+                initializer=_ready_worker,
+                initargs=(os.getpid(),),
+            )
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Have a worker call `function`."""
+        with _interrupts_held():
+            future: Future[Any] = self.pool.submit(function, *arguments)
+        return future
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Stop the workers at once; runs in flight are dropped."""
+        self.pool.shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGHUP, which go to all processes of a terminal.
+
+    Processes that start meanwhile are deaf to them from the very beginning, whoever cleans up
+    behind the workers included.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        resource_tracker.ensure_running()  # which lets Ctrl-C in again when it has to start
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ready_worker(parent_pid: int) -> None:
+    """Leave Ctrl-C to the main process, which keeps what is finished, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with(parent_pid)

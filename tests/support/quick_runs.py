@@ -1,0 +1,54 @@
+"""Runs that take a millisecond, by name: for workers that are sent no functions, only names."""
+
+import importlib.util
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+_PATH = Path(__file__).parent.parent / "unit/study/standin.py"
+_SPEC = importlib.util.spec_from_file_location("standin_by_name", _PATH)
+_STANDIN = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_STANDIN)
+
+
+def simulate(scenario, *, seed, replication):
+    return _STANDIN.simulate(scenario, seed=seed, replication=replication)
+
+
+def where(scenario, *, seed, replication):
+    """Return where this is carried out: the process, and whether it is in its main thread."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    return {"pid": os.getpid(), "parent": os.getppid(), "main": in_main_thread}
+
+
+def dies(scenario, *, seed, replication):
+    if replication == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"replication": replication}
+
+
+def spins(scenario, *, seed, replication):
+    """Take for ever, and 64 MiB more each time round, in replication 1."""
+    held = []
+    while replication == 1:
+        if scenario["grows"]:
+            held.append(bytes(range(256)) * (1 << 18))
+    return {"replication": replication}
+
+
+def prints(scenario, *, seed, replication):
+    sys.stdout.write("this is no answer\n")
+    sys.stdout.flush()
+    return {"replication": replication}
+
+
+def works(scenario, *, seed, replication):
+    """Keep a CPU busy for a time that the scenario says, in s of CPU."""
+    import time
+
+    began_s = time.process_time()
+    while time.process_time() - began_s < scenario["cpu_s"]:
+        pass
+    return {"replication": replication}

@@ -1,0 +1,142 @@
+"""Whatever carries out the runs, the store is the same, row for row; and limits hold."""
+
+import multiprocessing
+import os
+import sqlite3
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+
+import pytest
+from support import quick_runs
+from support.clusters import dask_cluster
+
+from sim.base.errors import ScenarioError
+from sim.base.limits import Limits
+from sim.study.child import DIED
+from sim.study.executor import InlineExecutor
+from sim.study.job import Job
+from sim.study.local_pool import LokyExecutor
+from sim.study.named_pool import _DaskPool
+from sim.study.pool import PoolExecutor
+from sim.study.run import run_study
+
+TABLES = {
+    "runs": "key, status, reason, body",  # and how long it took
+    "plan": "*",
+    "scenarios": "*",
+    "meta": "*",
+}
+
+
+def rows_of(out):
+    """Return all rows of the store in `out`, but for how long runs took."""
+    with sqlite3.connect(out / "runs.sqlite") as db:
+        rows = {
+            name: sorted(db.execute(f"SELECT {what} FROM {name}")) for name, what in TABLES.items()
+        }
+    db.close()
+    return rows
+
+
+def processes():
+    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with dask_cluster(2, tmp_path_factory.mktemp("cluster")) as address:
+        yield address
+
+
+@pytest.fixture(params=["loky", "threads", "processes", "dask"])
+def pool_executor(request):
+    """Return what makes an executor of a kind, with what does a run, and limits."""
+    if request.param == "loky":
+        return partial(LokyExecutor, 2)
+    if request.param == "dask":
+        return partial(PoolExecutor, partial(_DaskPool, request.getfixturevalue("cluster")))
+    pools = {"threads": partial(ThreadPoolExecutor, 2), "processes": processes}
+    return partial(PoolExecutor, pools[request.param])
+
+
+def carried_out(executor, jobs):
+    try:
+        return {finished.key: finished for finished in executor.run(jobs)}
+    finally:
+        executor.close()
+
+
+def jobs_of(n, **scenario):
+    return [Job(str(number), scenario, 1, number, 1.0) for number in range(n)]
+
+
+@pytest.fixture
+def reference(study_file, tmp_path):
+    """Return the rows of a study that was carried out here, a run after the other."""
+    out = tmp_path / "reference"
+    inline = InlineExecutor(quick_runs.simulate)
+    run_study(study_file, out, quiet=True, executors=lambda n: inline)
+    return rows_of(out)
+
+
+def test_the_pool_does_not_show(study_file, tmp_path, pool_executor, reference):
+    out = tmp_path / "out"
+    executor = pool_executor(quick_runs.simulate)
+    run_study(study_file, out, quiet=True, executors=lambda n: executor)
+    assert rows_of(out) == reference
+    assert [path.name for path in out.iterdir() if "sqlite" in path.name] == ["runs.sqlite"]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 4])
+def test_the_number_of_workers_does_not_show(study_file, tmp_path, reference, n_workers):
+    out = tmp_path / "out"
+    executor = LokyExecutor(n_workers, quick_runs.simulate)
+    run_study(study_file, out, quiet=True, executors=lambda n: executor)
+    assert rows_of(out) == reference
+
+
+def test_a_run_has_the_main_thread_of_a_process_that_is_not_this_one(pool_executor):
+    found = carried_out(pool_executor(quick_runs.where), jobs_of(4))
+    results = [unpacked(finished) for finished in found.values()]
+    assert all(result["main"] and result["pid"] != os.getpid() for result in results)
+    assert len({result["pid"] for result in results}) <= 2
+
+
+def unpacked(finished):
+    from sim.study.store import unpack
+
+    return unpack(finished.body)
+
+
+def test_a_run_that_kills_its_worker_has_failed_and_no_other_has(pool_executor):
+    found = carried_out(pool_executor(quick_runs.dies), jobs_of(6))
+    assert sorted(found) == [str(n) for n in range(6)]
+    assert [key for key, finished in found.items() if finished.body is None] == ["2"]
+    assert found["2"].reason == DIED
+
+
+@pytest.mark.parametrize(
+    ("limits", "grows", "reason"),
+    [
+        (Limits(time_ns=2_000_000_000), False, "the time limit of 2 s is over"),
+        (Limits(memory_bytes=1 << 30), True, "over the memory limit of 1 GiB"),
+    ],
+)
+def test_limits_hold(pool_executor, limits, grows, reason):
+    executor = pool_executor(quick_runs.spins, limits=limits)
+    found = carried_out(executor, jobs_of(3, grows=grows))
+    assert [key for key, finished in found.items() if finished.body is None] == ["1"]
+    assert reason in found["1"].reason
+
+
+def test_what_a_run_prints_is_no_answer(pool_executor):
+    found = carried_out(pool_executor(quick_runs.prints), jobs_of(3))
+    assert {unpacked(finished)["replication"] for finished in found.values()} == {0, 1, 2}
+
+
+def test_workers_of_another_release_are_refused(monkeypatch):
+    monkeypatch.setattr("sim.study.pool.RELEASE", "0.1 (results version 1)")
+    executor = PoolExecutor(partial(ThreadPoolExecutor, 1))
+    with pytest.raises(ScenarioError, match="a worker has cowpool .*, and this is 0.1 "):
+        executor.open()
+    executor.close()
