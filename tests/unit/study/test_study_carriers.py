@@ -20,20 +20,18 @@ from sim.study.named_pool import _DaskPool
 from sim.study.pool import PoolExecutor
 from sim.study.run import run_study
 
-TABLES = {
-    "runs": "key, status, reason, body",  # and how long it took
-    "plan": "*",
-    "scenarios": "*",
-    "meta": "*",
+ROWS = {
+    "runs": "SELECT key, status, reason, body FROM runs",  # and how long it took
+    "plan": "SELECT * FROM plan",
+    "scenarios": "SELECT * FROM scenarios",
+    "meta": "SELECT * FROM meta WHERE name != 'session'",  # when it was begun
 }
 
 
 def rows_of(out):
-    """Return all rows of the store in `out`, but for how long runs took."""
+    """Return all rows of the store in `out`, but for when and how long."""
     with sqlite3.connect(out / "runs.sqlite") as db:
-        rows = {
-            name: sorted(db.execute(f"SELECT {what} FROM {name}")) for name, what in TABLES.items()
-        }
+        rows = {name: sorted(db.execute(query)) for name, query in ROWS.items()}
     db.close()
     return rows
 
