@@ -11,7 +11,7 @@ from sim.base.errors import ScenarioError
 from sim.cli.conforming_groups import conform_pressure
 from sim.host.pressure import compare, conform
 from sim.host.pressure.conform import run_pressure_conform
-from sim.script.pressure.grammar import load_pressure_script
+from sim.script.pressure.grammar import load_pressure_script, parse_pressure_script
 from sim.script.pressure.predict import touch_pages
 
 BOTH = "2 scripts of seed 1, 2 of which swap, 1 with children"
@@ -95,6 +95,45 @@ def test_a_difference_is_told_and_is_status_1(real, change, told, tmp_path, monk
     assert status == 1
     assert "DIFFERENT: " in out
     assert told in out
+
+
+@pytest.mark.parametrize(("bystander", "status"), [(True, 0), (False, 1)])
+def test_a_bystander_may_die_later(real, bystander, status, tmp_path, monkeypatch):
+    """The one whose step it is dies at once; another when it is given the CPU."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(conform, "SHRINKING_RUNS", 1)
+    predict = compare.touch_pages
+    killed = lambda script: replace(predict(script), killed=5, bystander=bystander)  # noqa: E731
+    monkeypatch.setattr(compare, "touch_pages", killed)
+    real["change"] = lambda touches: replace(touches, killed=9)
+    assert run(random=1, kernel=True)[0] == status
+
+
+@pytest.mark.parametrize("at", [None, 4])
+def test_a_bystander_may_not_die_before_or_live(real, at, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(conform, "SHRINKING_RUNS", 1)
+    predict = compare.touch_pages
+    killed = lambda script: replace(predict(script), killed=5, bystander=True)  # noqa: E731
+    monkeypatch.setattr(compare, "touch_pages", killed)
+    real["change"] = lambda touches: replace(touches, killed=at)
+    assert run(random=1, kernel=True)[0] == 1
+
+
+def test_who_stands_by_is_killed_if_it_is_larger():
+    """Two processes; the first has more than the second, in whose step memory runs out."""
+    lines = (
+        "limit 350\nP map A 100\nP write A 0-99\nP fork C\nP map B 200\nP write B 0-199\n"
+        "C write A 0-99\n"
+    )
+    touches = touch_pages(parse_pressure_script(lines), swap_pages=8)
+    assert touches.killed is not None
+    assert touches.bystander
+    alone = touch_pages(
+        parse_pressure_script("limit 300\nP map A 400\nP write A 0-399\n"), swap_pages=8
+    )
+    assert alone.killed is not None
+    assert not alone.bystander
 
 
 def test_what_others_activate_proves_nothing(real):

@@ -41,6 +41,7 @@ from sim.machine.slab import count_slab, objects_bytes
 from sim.machine.spec import HostSpec
 from sim.machine.tables import find_table
 from sim.machine.work import MAJOR_FAULT
+from sim.policy.oom import Candidate, choose_victim
 from sim.script.operation import at_once, run_operation
 from sim.script.pressure.grammar import FORK, MAP, READ, TELL, WRITE, parts
 
@@ -92,11 +93,12 @@ class Touches:
     """What became of a script: what its steps told.
 
     `killed` is the number of the step at which a process was killed for want of memory, with which
-    the script ends; None if none was.
+    the script ends; None if none was.  `bystander` says that it was not the one whose step it was.
     """
 
     told: list[Told]
     killed: int | None = None
+    bystander: bool = False
 
 
 def touch_pages(
@@ -118,14 +120,15 @@ def touch_pages(
         overcommit=1,
     )
     touchers = _Touchers(host, script.limit_pages)
-    killed = None
+    killed, bystander = None, False
     for number, step in enumerate(script.steps):
+        _, process, *_ = parts(step)
         if not touchers.carry_out(*parts(step)):
-            killed = number
+            killed, bystander = number, touchers.victim() != process
             break
     touchers.machine.audit()
     touchers.machine.release()
-    return Touches(touchers.told, killed)
+    return Touches(touchers.told, killed, bystander)
 
 
 class _Touchers:
@@ -178,6 +181,21 @@ class _Touchers:
         }
         self.told.append(Told(maps, {**counts, **self._levels()}))
         return True
+
+    def victim(self) -> int | None:
+        """Return the number of the process that is killed for want of memory now."""
+        spaces = self.machine.arrays.spaces[self.machine.arrays.tasks["space"][self._tasks]]
+        candidates = [
+            Candidate(
+                number,
+                int(s.rss_anon + s.rss_file + s.rss_shmem),
+                int(s.swapents),
+                int(s.tables),
+                0,
+            )
+            for number, s in enumerate(spaces)
+        ]
+        return choose_victim(candidates, self.machine.host.ram_pages)
 
     def _areas(self, task: int) -> list[tuple[int, int]]:
         m = self.machine.arrays
