@@ -1,7 +1,6 @@
 """The page: figures, tables and words in order, as one file that needs no network."""
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +10,23 @@ from typing import Any, Final
 from markupsafe import Markup, escape
 
 from sim.base.units import format_bytes, format_duration
-from sim.machine.parts import PARTS
 from sim.machine.releases import followed_release, release_name
-from sim.report.figures.bill import COLOURS, draw_bill, draw_bills
+from sim.report.figures.bill import COLOURS, draw_bill
+from sim.report.figures.design import (
+    draw_compared,
+    draw_effects,
+    draw_hosts,
+    draw_ran_out,
+    draw_results,
+)
 from sim.report.figures.forks import draw_forks
 from sim.report.figures.free_pages import draw_free_pages
 from sim.report.figures.inputs import draw_inputs
 from sim.report.figures.latency import draw_latencies, draw_stages
-from sim.report.figures.maps import draw_need, draw_oom
-from sim.report.figures.metrics import draw_metric, draw_paired
+from sim.report.grids import Grid, effects_grid, need_grid, oom_grid, points_grid
 from sim.report.style import FAINT, Drawing
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-_NEED_PARTS: Final = ("cow_copies", "page_tables")
-"""Parts of the need that the table of points has beside the whole."""
 _LKML: Final = re.compile(r"\bLKML ([0-9][\w.-]*[\w])")
 
 
@@ -35,19 +37,8 @@ class Section:
     id: str
     title: str
     drawings: tuple[Drawing, ...]
-    table: "Grid | None" = None
+    table: Grid | None = None
     words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A table of texts; a column's class says how it is set (`k` a name, `n` a number)."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    classes: tuple[str, ...]
-    file: str
-    title: str = ""
 
 
 def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], page: Path) -> None:
@@ -203,8 +194,11 @@ def _sections(
     shown = list(study["metrics"])
     if need.empty:
         shown = list(dict.fromkeys([study["metric"], *shown]))
-    metrics = [draw_metric(tables["points"], metric, axes, folder) for metric in shown]
-    paired = [draw_paired(tables["paired"], m, axes, folder) for m in (study["metric"], *shown)]
+    over = (axes, study["design"], folder)
+    asked = tuple(dict.fromkeys((study["metric"], *shown)))
+    metrics = [draw_results(tables["points"], metric, *over) for metric in shown]
+    paired = [draw_compared(tables["paired"], metric, *over) for metric in asked]
+    effects = [draw_effects(tables["effects"], metric, folder) for metric in asked]
     about = f"At the point of the answer: {answer['where']}."
     point = -1 if answer["point"] is None else answer["point"]
     inside = _some(
@@ -216,19 +210,20 @@ def _sections(
         ]
     )
     sections = [
-        Section("metrics", "Results", _some(metrics), _points_grid(tables["points"], axes, shown)),
-        Section("paired", "Against the baseline", _some(dict.fromkeys(paired))),
+        Section("metrics", "Results", _some(metrics), points_grid(tables["points"], axes, shown)),
+        Section("effects", "Effects", _some(effects), effects_grid(tables["effects"])),
+        Section("paired", "Against the baseline", _some(paired)),
         Section(
             "need",
             "Memory at every point",
-            _some([draw_need(need, axes, answer["bound"], folder), draw_bills(need, axes, folder)]),
-            _need_grid(need, tables["fork"], axes),
+            _some(draw_hosts(need, axes, answer["bound"], *over[1:])),
+            need_grid(need, tables["fork"], axes),
         ),
         Section(
             "oom",
             "How often memory ran out",
-            _some(draw_oom(oom, need, axes, folder)),
-            _oom_grid(oom, axes),
+            _some(draw_ran_out(oom, need, *over)),
+            oom_grid(oom, axes),
             _oom_words(oom),
         ),
         Section("inside", "Inside a run", inside, _published_grid(facts["published"]), about),
@@ -238,78 +233,6 @@ def _sections(
 
 def _some(drawings: Any) -> tuple[Drawing, ...]:
     return tuple(drawing for drawing in drawings if drawing is not None)
-
-
-def _points_grid(
-    table: Any, axes: Sequence[Mapping[str, Any]], metrics: Sequence[str]
-) -> Grid | None:
-    if table.empty or not metrics:
-        return None
-    keys = [axis["key"] for axis in axes]
-    own = table[table["metric"].isin(list(metrics))]
-    wide = own.pivot_table(index=keys, columns="metric", values="text", aggfunc="first", sort=False)
-    shown = [metric for metric in metrics if metric in wide.columns]
-    rows = []
-    for levels, texts in wide.iterrows():
-        names = levels if isinstance(levels, tuple) else (levels,)
-        rows.append((*map(str, names), *(str(texts[metric]) for metric in shown)))
-    columns = (*(axis["label"] for axis in axes), *shown)
-    return Grid(columns, tuple(rows), _classes(len(axes), len(columns)), "points.csv")
-
-
-def _need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:
-    if table.empty:
-        return None
-    forks = {} if fork.empty else {row["point"]: row for _, row in fork.iterrows()}
-    rows = []
-    for _, row in table.iterrows():
-        times = row["times_data"]
-        stall = forks.get(row["point"])
-        rows.append(
-            (
-                *(str(row[axis["key"]]) for axis in axes),
-                format_bytes(row["host_bytes"]),
-                "" if times is None or math.isnan(times) else f"{times:.2f}",
-                format_bytes(row["bound_bytes"]),
-                format_bytes(row["mean_bytes"]),
-                *(format_bytes(row[f"{part}_bytes"]) for part in _NEED_PARTS),
-                "" if stall is None else _range(stall["low_ns"], stall["high_ns"]),
-                str(row["n"]),
-            )
-        )
-    columns = (
-        *(axis["label"] for axis in axes),
-        "host",
-        "× data",
-        "of it for processes",
-        "mean of the peaks",
-        *(PARTS[part] for part in _NEED_PARTS),
-        "fork",
-        "runs",
-    )
-    return Grid(columns, tuple(rows), _classes(len(axes), len(columns)), "need.csv")
-
-
-def _range(low_ns: float, high_ns: float) -> str:
-    low, high = format_duration(low_ns), format_duration(high_ns)
-    return low if low == high else f"{low} to {high}"
-
-
-def _oom_grid(table: Any, axes: Sequence[Mapping[str, Any]]) -> Grid | None:
-    if table.empty:
-        return None
-    words = {"check": "× data", "around": "× answer"}
-    rows = [
-        (
-            *(str(row[axis["key"]]) for axis in axes),
-            f"{row['factor']:g} {words[row['part']]}",
-            format_bytes(row["host_memory_bytes"]),
-            row["text"],
-        )
-        for _, row in table.sort_values(["point", "host_memory_bytes"]).iterrows()
-    ]
-    columns = (*(axis["label"] for axis in axes), "host", "memory", "runs in which it ran out")
-    return Grid(columns, tuple(rows), _classes(len(axes), len(columns), 1), "oom.csv")
 
 
 def _oom_words(table: Any) -> str:
@@ -377,7 +300,3 @@ def _scenario_text(scenario: Mapping[str, Any] | None) -> str:
         return ""
     host = {key: value for key, value in scenario["host"].items() if key != "prices"}
     return json.dumps({**scenario, "host": host}, indent=2, ensure_ascii=False)
-
-
-def _classes(n_names: int, n_columns: int, n_words: int = 0) -> tuple[str, ...]:
-    return ("k",) * n_names + ("n",) * (n_columns - n_names - n_words) + ("k",) * n_words

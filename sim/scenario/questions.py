@@ -6,7 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sim.scenario.document import WrittenNumber
 from sim.scenario.quantities import Closed, PositiveDuration, within
@@ -137,14 +145,28 @@ class UncertainInput(Closed):
         return self
 
 
+def _kind_of_point(value: object) -> str:
+    """Return the name of the type that the point of an answer is read as."""
+    return "dict" if isinstance(value, dict) else "str"
+
+
+PointForm = Annotated[
+    Annotated[dict[str, LevelName], Tag("dict")] | Annotated[str, Tag("str")],
+    Discriminator(_kind_of_point),
+]
+"""A point by levels of its axes, or by its name."""
+
+
 class Answer(Closed):
     """The figure that the study is after, and how sure it has to be."""
 
     metric: str = Field(default="memory_need_bytes.total", description="a metric, dotted")
     content: Fraction = Field(default=0.99, description="share of events the bound must cover")
     confidence: Fraction = Field(default=0.95, description="how sure the answer has to be")
-    at: dict[str, LevelName] | None = Field(
-        default=None, description="the point that the sentence is about; default: the largest"
+    at: PointForm | None = Field(
+        default=None,
+        description="the point that the sentence is about, by its levels or its name; default: the"
+        " largest",
     )
     subject: str = Field(default="a host", description="who is told, as in `a Redis host`")
     event: str = Field(default="runs", description="what the bound covers, as in `saves`")
@@ -155,6 +177,11 @@ class Answer(Closed):
         description="the needs of a point are normally distributed, and why; without it, a bound"
         " claims no more than so many runs support whatever the distribution",
     )
+
+    @property
+    def levels(self) -> Mapping[str, str | int | float]:
+        """The levels of axes that the point is named by; none if it has its own name."""
+        return self.at if isinstance(self.at, dict) else {}
 
 
 class Search(Closed):

@@ -16,7 +16,9 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from sim.base.errors import ScenarioError
 from sim.base.resources import config_path
 from sim.scenario.complaints import checked, suggestion
+from sim.scenario.constraints import constraint_of
 from sim.scenario.container import Container
+from sim.scenario.designs import Design, DesignForm, RangeAxis, with_points_of_file
 from sim.scenario.document import Document, Keys, read_document
 from sim.scenario.overrides import apply_settings, split_path
 from sim.scenario.profiles import names_a_file
@@ -64,16 +66,19 @@ def _kind_of_axis(value: object) -> str:
     """Return the name of the type that an axis is read as."""
     if isinstance(value, ZippedAxis) or (isinstance(value, dict) and "zip" in value):
         return "ZippedAxis"
+    if isinstance(value, RangeAxis) or (isinstance(value, dict) and "range" in value):
+        return "RangeAxis"
     return "dict" if isinstance(value, dict) else "list"
 
 
 AxisForm = Annotated[
     Annotated[list[Any], Tag("list")]
     | Annotated[ZippedAxis, Tag("ZippedAxis")]
+    | Annotated[RangeAxis, Tag("RangeAxis")]
     | Annotated[dict[str, Any], Tag("dict")],
     Discriminator(_kind_of_axis),
 ]
-"""Levels as a list, by name, or of several keys at once."""
+"""Levels as a list, by name, or of several keys at once; or a range."""
 
 
 class _PlacedError(ValueError):
@@ -86,7 +91,7 @@ class _PlacedError(ValueError):
 
 
 class StudyFile(Closed):
-    """A study: `base` changed by `set`, once for every combination of `axes`."""
+    """A study: `base` changed by `set`, once at every point that `design` makes of `axes`."""
 
     version: Literal[1] = Field(description="of the format; every file begins so")
     name: str = Field(
@@ -97,9 +102,20 @@ class StudyFile(Closed):
     set: dict[KeyPath, Any] = Field(default={}, description="changes that hold in every run")
     axes: dict[KeyPath, AxisForm] = Field(
         default={},
-        description="key paths and their levels: a list; a mapping of names to values; or "
-        "`{zip: {key: [...], key: [...]}}` for keys that change together. Every combination is a "
-        "point",
+        description="key paths and their levels: a list; a mapping of names to values; "
+        "`{range: [low, high], scale: log, levels: 5}`; or `{zip: {key: [...], key: [...]}}` for "
+        "keys that change together. `design` says which combinations are points",
+    )
+    design: DesignForm = Field(
+        default="grid",
+        description="which combinations of levels are points: `grid`, all; `zip`, the first of "
+        "each axis, the second of each, ...; `one at a time`, the baseline (or all first levels) "
+        "and each other level with all else as there; `factorial`, all of two levels; or a mapping",
+    )
+    where: list[str] = Field(
+        default=[],
+        description="what holds at every point, such as `host.swap <= 2 * host.memory`; "
+        "points where it does not are left out",
     )
     labels: dict[KeyPath, str] = Field(default={}, description="axis: words for people")
     replications: (
@@ -150,26 +166,55 @@ class StudyFile(Closed):
     @classmethod
     def _levels(cls, axes: dict[str, Any]) -> dict[str, Any]:
         for key, axis in axes.items():
-            if not isinstance(axis, ZippedAxis) and not axis:
+            if isinstance(axis, dict | list) and not axis:
                 raise ValueError(f"{key} needs at least one level")
         return axes
 
+    @field_validator("where")
+    @classmethod
+    def _constraints(cls, where: list[str]) -> list[str]:
+        for text in where:
+            constraint_of(text)
+        return where
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not self.axes and self.plan is None:
+        varied = self.varied
+        if not varied and self.plan is None:
             raise _PlacedError(("axes",), "needs at least one key, or the study a `plan`")
+        if self.axes and self.listed is not None:
+            raise _PlacedError(("axes",), "the design has points of its own; keep one of them")
         if self.check is not None and self.need is None:
             raise ValueError("check needs `need`: the answer that it checks")
         for path, named in (
             (("labels",), self.labels),
             (("baseline",), self.baseline or {}),
-            (("answer", "at"), self.answer.at or {}),
+            (("answer", "at"), self.answer.levels),
         ):
             for key in named:
-                if key not in self.axes:
-                    instead = suggestion(key, list(self.axes))
+                if key not in varied:
+                    instead = suggestion(key, varied)
                     raise _PlacedError((*path, key), f"no axis of this study; {instead}")
         return self
+
+    @property
+    def listed(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """The points that are written themselves, by name or number; None if there are axes."""
+        return self.design.listed() if isinstance(self.design, Design) else None
+
+    @property
+    def varied(self) -> list[str]:
+        """The axes: those that are written, or the keys of points that are."""
+        if self.listed is None:
+            return list(self.axes)
+        return list(dict.fromkeys(key for sets in self.listed.values() for key in sets))
+
+    @property
+    def fills(self) -> bool:
+        """Whether the design spreads points over ranges, instead of taking levels of them."""
+        return isinstance(self.design, Design) and bool(
+            self.design.latin_hypercube or self.design.sobol
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +225,24 @@ class Study:
     document: Document
     folder: Path
 
-    def error(self, message: str, *path: str) -> ScenarioError:
+    def error(self, message: str, *path: str | int) -> ScenarioError:
         """Return the error that says `message` about the value at `path`."""
         return self.document.error(path, message)
 
-    def place_of(self, key: str) -> tuple[str, ...] | None:
-        """Return where the study sets the scenario's `key`; None if it does not."""
+    def point_place(self, name: str) -> str | int:
+        """Return where a point that is written itself stands among them."""
+        design = self.file.design
+        return int(name) if isinstance(design, Design) and isinstance(design.points, list) else name
+
+    def place_of(self, key: str, value: object = None) -> Keys | None:
+        """Return where the study sets the scenario's `key`; None if it does not.
+
+        Of several points that set it, that is the first which sets it to `value`.
+        """
         file = self.file
+        for name, sets in (file.listed or {}).items():
+            if key in sets and sets[key] == value:
+                return "design", "points", self.point_place(name), key
         for name, axis in file.axes.items():
             if name == key and not isinstance(axis, ZippedAxis):
                 return "axes", name
@@ -267,4 +323,5 @@ def parsed_study(document: Document, folder: Path) -> Study:
     """Return a study from its document; `folder` is what its base's path is relative to."""
     if "processes" in document.data and "base" not in document.data:
         raise document.error((), "is a scenario; run it with `cowpool run`")
+    document = with_points_of_file(document, folder)
     return Study(checked(StudyFile, document), document, folder)

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import sim
 from sim.base.errors import InsufficientDataError
 from sim.scenario.questions import Replications
-from sim.scenario.resolve import RESULTS_VERSION
 from sim.study import answer, bill, container, doubts, rests, sampled, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
-from sim.study.facts import axis_facts, conditions_of, exact_words, failure_facts, study_facts
+from sim.study.effects import design_sentences, effects_table
+from sim.study.facts import axis_facts, exact_words, failure_facts, provenance_facts, study_facts
 from sim.study.headline import (
     Headline,
     asks_for_need,
@@ -135,11 +134,14 @@ class _Analysis:
             "need": tables.need_table(self.needs, self.hosts, self.data, self.axes, self.points),
             "oom": trials.oom_table(
                 *(self.groups, self.axes, self.points, self._factors(), confidence),
-                looks=self._looks_at_hosts(),
+                looks=self.planner.looks_at_hosts,
             ),
             "fork": tables.fork_table(self.groups, self.part, self.axes, self.points),
             "stages": tables.stages_table(self.groups, self.part, self.axes, self.points),
             "paired": self._paired(confidence),
+            "effects": effects_table(
+                self.groups, self.part, self.planner.design, self._metrics(), confidence
+            ),
         }
 
     def findings(self) -> Findings:
@@ -153,9 +155,10 @@ class _Analysis:
         drawn = sampled.found(self.planner, self.groups, base)
         rest = Rest(base, effects, self._latencies(told, effects), limits, drawn)
         frames["inputs"] = rests.effects_table(effects, base)
+        scenarios = map(self._scenario_at, range(len(self.points)))
         facts: dict[str, Any] = {
             "findings_version": FINDINGS_VERSION,
-            "study": study_facts(self.study, self.part, self._axis_facts(), self.records),
+            "study": study_facts(self.planner, self.part, self._axis_facts(), self.records),
             "answer": {
                 "sentence": "",
                 "more": [],
@@ -181,7 +184,13 @@ class _Analysis:
             "published": [],
             "prices": [],
             "scenario": None,
-            "provenance": self._provenance(head),
+            "provenance": provenance_facts(self.planner, head, scenarios)
+            | {
+                "command": self.command,
+                "runs_done": len(self.records),
+                "runs_failed": len(self.failures),
+                "runs_missing": self.n_missing,
+            },
             "failures": [failure_facts(f, self.axes, self.points) for f in self.failures],
         }
         if told.kind == "no answer":
@@ -189,6 +198,13 @@ class _Analysis:
             facts["answer"] |= {"sentence": sentences[0], "more": sentences[1:]}
         if head is not None and self.groups.get((self.part, head, 0)):
             self._tell_about(told, head, facts, rest)
+        self._tell_of_points(head, facts, frames)
+        return Findings(facts, frames)
+
+    def _tell_of_points(
+        self, head: int | None, facts: dict[str, Any], frames: dict[str, Any]
+    ) -> None:
+        """Say what concerns all points: those without an answer, the design, what is not exact."""
         without = unanswered(self.groups, self.planner, self.hosts)
         frames["unanswered"] = tables.unanswered_table(without, self.axes, self.points)
         others = {
@@ -199,9 +215,10 @@ class _Analysis:
         if head is not None:
             said = answer.unanswered_sentences(others, len(self.points))
             facts["answer"]["more"] = [*said, *facts["answer"]["more"]]
+        metric, design = self.study.answer.metric, self.planner.design
+        facts["answer"]["more"] += design_sentences(design, frames["effects"], metric)
         taken = [answer.sentence(text) for text in facts["provenance"]["conditions"]]
         facts["answer"]["more"] = [*taken, *facts["answer"]["more"]]
-        return Findings(facts, frames)
 
     def _tell_about(self, told: Headline, head: int, facts: dict[str, Any], rest: Rest) -> None:
         """Fill in what concerns the point that the answer is about."""
@@ -326,12 +343,6 @@ class _Analysis:
             )
         return {"asked": asked.precision, "reached": reached}
 
-    def _looks_at_hosts(self) -> int:
-        check = self.study.check
-        if check is None or check.replications.least == check.replications.most:
-            return 1
-        return 2
-
     def _base(self, head: int) -> rests.Base | None:
         """Return the answer that inputs move; None if there is no figure."""
         if head in self.needs:
@@ -365,14 +376,18 @@ class _Analysis:
         return {} if check is None else {"check": list(check.by), "around": list(check.around)}
 
     def _paired(self, confidence: float) -> Any:
-        if not self.study.baseline:
+        baseline = self.planner.baseline
+        if not baseline:
             return tables.paired_table({}, self.part, [], [], {}, [], confidence, {})
-        baseline = {key: str(level) for key, level in self.study.baseline.items()}
-        metrics = list(dict.fromkeys([self.study.answer.metric, *self.study.metrics]))
         return tables.paired_table(
-            *(self.groups, self.part, self.axes, self.points, baseline, metrics, confidence),
+            *(self.groups, self.part, self.axes, self.points, baseline, self._metrics()),
+            confidence,
             planned=self.store.planned(self.part),
         )
+
+    def _metrics(self) -> list[str]:
+        """Return the metrics that the study asks for, the answer's first."""
+        return list(dict.fromkeys([self.study.answer.metric, *self.study.metrics]))
 
     def _axis_facts(self) -> list[dict[str, Any]]:
         return [
@@ -383,17 +398,3 @@ class _Analysis:
         """Return the resolved scenario of a point's runs; None if it has none."""
         records = self.groups.get((self.part, point, 0))
         return self.store.scenario(records[0].scenario) if records else None
-
-    def _provenance(self, head: int | None) -> dict[str, Any]:
-        return {
-            "software": "cowpool",
-            "version": sim.__version__,
-            "results_version": RESULTS_VERSION,
-            "command": self.command,
-            "conditions": conditions_of(map(self._scenario_at, range(len(self.points)))),
-            "run_command": None if head is None else self.planner.run_command(head),
-            "seed": self.study.seed,
-            "runs_done": len(self.records),
-            "runs_failed": len(self.failures),
-            "runs_missing": self.n_missing,
-        }

@@ -24,7 +24,9 @@ def bound_words(asked: Answer) -> str:
 
 def place_text(axes: Sequence[Axis], point: Point) -> str:
     """Return where a point stands, in words: ``data set 16 GiB, writes 20000/s``."""
-    return ", ".join(f"{axis.label} {name}" for axis, name in zip(axes, point.levels, strict=True))
+    levels = zip(axes, point.levels, strict=True)
+    words = ", ".join(f"{axis.label} {name}" for axis, name in levels)
+    return f"{point.name}: {words}" if point.name else words
 
 
 def need_sentences(

@@ -9,7 +9,7 @@ from sim.base.resources import config_path
 from sim.base.units import in_base_units
 from sim.engine.metrics import METRICS
 from sim.program.plugin import Plugin
-from sim.scenario.document import Document
+from sim.scenario.document import Document, Keys
 from sim.scenario.profiles import is_path
 from sim.scenario.programs import known_programs
 from sim.scenario.resolve import (
@@ -131,11 +131,11 @@ class _Resolver:
                 raise
             raise self._study.error(f"{error.key}: {error.message}", *place) from None
 
-    def _place(self, key: str, overrides: Mapping[str, Any]) -> tuple[str, ...] | None:
+    def _place(self, key: str, overrides: Mapping[str, Any]) -> Keys | None:
         """Return where the study sets `key`, or what it is part of; None if it does not."""
         for name in sorted(overrides, key=len, reverse=True):
             if key == name or key.startswith(f"{name}.") or name.startswith(f"{key}."):
-                return self._study.place_of(name)
+                return self._study.place_of(name, overrides[name])
         return None
 
 

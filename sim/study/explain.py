@@ -19,12 +19,15 @@ from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
 from sim.study.plan_run import point_of_plan, replications_for
 from sim.study.planning import conditions_of, runs_of
+from sim.study.points import Axis
 from sim.study.sizes import sizes_of
 
 Line = tuple[str, str]
 
 MOST_WARNINGS: Final = 8
 """Most warnings about points of a study."""
+MOST_LEVELS: Final = 12
+"""An axis of more levels is told by its ends."""
 KEEP_S: Final = 0.05
 """Time of a worker to hand over the result of a run, which is stored."""
 START_S: Final = 9.0
@@ -56,14 +59,10 @@ def explain_study(
     answer = study.answer.metric
     if study.need is not None:
         answer = f"{answer}, as a bound for {_bounded(planner)}"
-    axes = [
-        (
-            axis.label,
-            f"{_levels(len(axis.levels))}: {', '.join(level.name for level in axis.levels)}",
-        )
-        for axis in planner.axes
-    ]
+    axes = [(axis.label, _axis_words(axis)) for axis in planner.axes]
     labels = [axis.label for axis in planner.axes]
+    name = planner.points[0].name
+    named = [("name", name)] if name else []
     if study.plan is not None or study.catalogue is not None:
         return [
             Section(f"Study {study.name}", (*question, ("base", study.base))),
@@ -73,9 +72,9 @@ def explain_study(
     return [
         *_warnings(planner),
         Section(f"Study {study.name}", (*question, ("base", study.base), ("answer", answer))),
-        Section("Points", (*axes, ("points", f"{len(planner.points)}, every combination"))),
+        Section("Points", (*axes, ("points", f"{len(planner.points)}, {planner.design.words}"))),
         Section("Runs", tuple(_runs(planner, n_jobs))),
-        Section("The first point", tuple(zip(labels, planner.points[0].levels, strict=True))),
+        Section("The first point", (*named, *zip(labels, planner.points[0].levels, strict=True))),
         *explain_scenario(planner.main_cells()[0].scenario, planner.programs),
     ]
 
@@ -187,6 +186,16 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
         )
     )
     return lines
+
+
+def _axis_words(axis: Axis) -> str:
+    names = [level.name for level in axis.levels]
+    scale = ""
+    if axis.range is not None:
+        scale = f", {'logarithmic' if axis.range.log else 'linear'} scale"
+    if len(names) > MOST_LEVELS:
+        return f"{_levels(len(names))}: {names[0]} to {names[-1]}{scale}"
+    return f"{_levels(len(names))}: {', '.join(names)}{scale}"
 
 
 def _levels(n: int) -> str:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import sim
 from sim.engine import conditions
 from sim.engine.conditions import exactness
-from sim.scenario.study import StudyFile
+from sim.scenario.resolve import RESULTS_VERSION
 from sim.study import answer
-from sim.study.plan import value_at
+from sim.study.plan import Planner, value_at
 from sim.study.points import Axis, Part, Point
 from sim.study.reasons import last_line, raised_in
 from sim.study.records import Failure, Record
@@ -15,18 +16,25 @@ from sim.study.store import Store
 
 
 def study_facts(
-    study: StudyFile, part: Part, axes: Sequence[Mapping[str, Any]], records: Sequence[Record]
+    planner: Planner, part: Part, axes: Sequence[Mapping[str, Any]], records: Sequence[Record]
 ) -> dict[str, Any]:
     """Return what a study asks, and how many runs each of its parts has."""
+    study, design = planner.study, planner.design
     return {
         "name": study.name,
         "question": study.question,
         "base": study.base,
         "part": part,
         "axes": list(axes),
+        "design": {
+            "kind": design.kind,
+            "words": design.words,
+            "points": [point.title for point in design.points],
+            "left_out": design.left_out,
+        },
         "metric": study.answer.metric,
         "metrics": list(study.metrics),
-        "baseline": study.baseline,
+        "baseline": dict(planner.baseline) or None,
         "seed": study.seed,
         "file": study.model_dump(mode="json", exclude_defaults=True),
         "runs": {
@@ -46,6 +54,20 @@ def study_facts(
             )
             if any(r.place.part == part for r in records)
         },
+    }
+
+
+def provenance_facts(
+    planner: Planner, head: int | None, scenarios: Iterable[Mapping[str, Any] | None]
+) -> dict[str, Any]:
+    """Return by what a study was carried out; `scenarios` are those of its points."""
+    return {
+        "software": "cowpool",
+        "version": sim.__version__,
+        "results_version": RESULTS_VERSION,
+        "conditions": conditions_of(scenarios),
+        "run_command": None if head is None else planner.run_command(head),
+        "seed": planner.study.seed,
     }
 
 
@@ -73,14 +95,17 @@ def axis_facts(
     """
     levels = []
     for level in axis.levels:
-        point = next(p.index for p in points if p.levels[n] == level.name)
+        point = next((p.index for p in points if p.levels[n] == level.name), None)
+        if point is None:
+            continue  # no point of the design is there
         scenario = scenario_at(point)
         value = None
         if scenario is not None and len(level.sets) == 1:
             value = value_at(scenario, next(iter(level.sets)))
         number = value if isinstance(value, int | float) else None
         levels.append({"name": level.name, "value": number})
-    return {"key": axis.key, "label": axis.label, "levels": levels}
+    log = axis.range is not None and axis.range.log
+    return {"key": axis.key, "label": axis.label, "levels": levels, "log": log}
 
 
 def failure_facts(

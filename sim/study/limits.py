@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from sim.scenario.questions import Replications
@@ -20,18 +19,18 @@ _OWN_INPUTS: Final = 10
 """About as many inputs are uncertain by what the programs say themselves."""
 
 
-def require_moderate_size(study: Study, axes: Sequence[Axis]) -> None:
+def require_moderate_size(study: Study, axes: Sequence[Axis], points: int) -> None:
     """Raise `ScenarioError` if a study has more points or runs than most people would want."""
-    levels = [len(axis.levels) for axis in axes]
-    points = math.prod(levels)
     if points > MOST_POINTS:
+        levels = [len(axis.levels) for axis in axes]
         product = " times ".join(map(str, levels[:10])) + (" …" if len(levels) > 10 else "")
         message = f"{product} levels make {_many(points)} points; {_remedy(MOST_POINTS, 'points')}"
         raise study.error(message, "axes")
     runs = most_runs(study, points)
     if runs > MOST_RUNS:
         message = f"{points:,} points make up to {_many(runs)} runs; {_remedy(MOST_RUNS, 'runs')}"
-        raise study.error(message, "replications" if study.file.replications else "axes")
+        where = "axes" if study.file.axes else "design"
+        raise study.error(message, "replications" if study.file.replications else where)
 
 
 def most_runs(study: Study, points: int) -> int:

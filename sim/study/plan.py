@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -29,8 +29,10 @@ from sim.scenario.programs import known_programs
 from sim.scenario.questions import Replications, Times, as_times
 from sim.scenario.study import Study
 from sim.stats.tolerance import values_needed
+from sim.study.design import made, n_points
 from sim.study.limits import require_moderate_size
-from sim.study.points import MEMORY, Part, Point, axes_of, points_of
+from sim.study.points import MEMORY, Axis, Part, Point, axes_of, first_sets
+from sim.study.where import allowed
 
 FRESH_FROM: Final = 1_000_000
 """The first replication of the runs that try an answer: no study makes so many to find it."""
@@ -92,16 +94,20 @@ class Planner:
         self.written = written or {}
         self.programs = known_programs() if programs is None else programs
         self.plugin_sha256 = plugin_sha256
-        self.axes = axes_of(study)
         self._source = study
-        for name, levels in (("baseline", self.study.baseline), ("answer", self.study.answer.at)):
-            self._check_levels(levels or {}, name)
-        if not large:
-            require_moderate_size(study, self.axes)
-        self.points = points_of(self.axes)
         self._resolve = resolve
         self._plain: dict[str, dict[str, Any]] = {}
         self._enlarged: dict[int, int] = {}
+        axes = axes_of(study, self._value_of)
+        if not large:
+            require_moderate_size(study, axes, n_points(study, axes))
+        if not self.study.fills:  # where others are compared with it, it has to be there first
+            self._check_levels(axes, self.study.baseline or {}, "baseline")
+        self.design = allowed(study, made(study, axes), lambda point: self._scenario(point, {}))
+        self.axes, self.points = self.design.axes, self.design.points
+        self._check_levels(self.axes, self.study.baseline or {}, "baseline")
+        self._check_levels(self.axes, self.study.answer.levels, "answer")
+        self._check_name(self.study.answer.at)
 
     @property
     def main_part(self) -> Part:
@@ -116,6 +122,12 @@ class Planner:
         times = None if self.study.need is None else as_times(self.study.need.set.get(MEMORY))
         return None if times is None else times.times
 
+    @property
+    def baseline(self) -> Mapping[str, str]:
+        """The levels of the point that others are compared with; none if nobody says."""
+        asked = {key: str(level) for key, level in (self.study.baseline or {}).items()}
+        return {**self.design.base, **asked}
+
     def looks(self, point: int) -> int:
         """Return at how many moments results decide whether a point is run again; 1 is the end.
 
@@ -124,6 +136,12 @@ class Planner:
         given = self.study.replications
         adaptive = isinstance(given, Replications) and given.most > given.least
         return 2 if adaptive and self.candidates() != [point] else 1
+
+    @property
+    def looks_at_hosts(self) -> int:
+        """At how many moments results decide whether a host of the check is run again."""
+        check = self.study.check
+        return 1 if check is None or check.replications.least == check.replications.most else 2
 
     def replications(self, cell: Cell) -> Replications:
         """Return how often a cell of the main part is run: a function of the plan alone."""
@@ -140,11 +158,12 @@ class Planner:
 
     def candidates(self) -> list[int]:
         """Return the points that the answer may be about: those that `answer.at` leaves."""
-        wanted = self.study.answer.at or {}
+        at, wanted = self.study.answer.at, self.study.answer.levels
         return [
             point.index
             for point in self.points
-            if all(
+            if (not isinstance(at, str) or point.title == at)
+            and all(
                 str(wanted.get(axis.key, level)) == level
                 for axis, level in zip(self.axes, point.levels, strict=True)
             )
@@ -278,8 +297,19 @@ class Planner:
                 if end is not None:
                     self.input_cell(0, 0, {key: end})
 
-    def _check_levels(self, levels: Mapping[str, Any], where: str) -> None:
-        known = {axis.key: [level.name for level in axis.levels] for axis in self.axes}
+    def _value_of(self, key: str, written: Any) -> Any:
+        """Return what a key is, in base units, where it is written so, all else as first."""
+        first = Point(0, (), first_sets(self._source))
+        return value_at(self._scenario(first, {key: written}), key)
+
+    def _check_name(self, name: object) -> None:
+        """Raise `ScenarioError` if the answer is about a point that there is not."""
+        if isinstance(name, str) and all(name != point.title for point in self.points):
+            instead = suggestion(name, [point.title for point in self.points])
+            raise self._source.error(f"no point is called so; {instead}", "answer", "at")
+
+    def _check_levels(self, axes: Sequence[Axis], levels: Mapping[str, Any], where: str) -> None:
+        known = {axis.key: [level.name for level in axis.levels] for axis in axes}
         for key, level in levels.items():
             if str(level) not in known[key]:
                 instead = suggestion(str(level), known[key])

@@ -162,6 +162,8 @@ def point_of_plan(study: Study, planner: Planner) -> int:
             f"--set answer.at.{axis.key}={axis.levels[-1].name.replace(' ', '')}"
             for axis in planner.axes
         )
+        if planner.points[0].name:
+            axes = f"--set answer.at={shlex.quote(planner.points[-1].name)}"
         message = f"leaves {len(candidates)} points; a plan is about one: {axes}"
         raise study.error(message, *(("answer", "at") if study.file.answer.at else ("axes",)))
     return candidates[0]

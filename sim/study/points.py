@@ -1,4 +1,4 @@
-"""The axes of a study and its points: one for each combination of the axes' levels."""
+"""The axes of a study and its points; which combinations of levels those are, is its design's."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sim.base.text import shorten
+from sim.scenario.designs import RangeAxis
 from sim.scenario.questions import level_name
 from sim.scenario.study import Study, ZippedAxis
+from sim.study.ranges import Level, Range, ValueOf, range_of
 
 Part = Literal[
     "runs", "need", "check", "around", "inputs", "fresh", "outgrown", "container", "limit", "less",
@@ -20,35 +22,43 @@ MEMORY: Final = "host.memory"
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """One setting of an axis, by its name."""
-
-    name: str
-    sets: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Axis:
-    """One thing that varies; `label` is what people call it."""
+    """One thing that varies; `label` is what people call it.
+
+    A range has no levels of its own where the design chooses them.
+    """
 
     key: str
     label: str
     levels: tuple[Level, ...]
+    range: Range | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the scenario that it sets."""
+        return tuple(self.levels[0].sets) if self.levels else (self.key,)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One combination of levels, one name an axis."""
+    """One combination of levels, one name an axis; `name` is its own, if it has one."""
 
     index: int
     levels: tuple[str, ...]
     sets: Mapping[str, Any]
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called: by its own name, or by its levels."""
+        return self.name or " · ".join(self.levels)
 
 
-def axes_of(study: Study) -> list[Axis]:
+def axes_of(study: Study, value_of: ValueOf | None = None) -> list[Axis]:
     """Return the study's axes in the order of the file.
 
-    Raises `ScenarioError` when two levels of an axis have the same name, or a key is set twice.
+    `value_of` tells what the ends of a range are.  Raises `ScenarioError` when two levels of an
+    axis have the same name, a key is set twice, or a range is none.
     """
     axes = []
     file = study.file
@@ -59,20 +69,60 @@ def axes_of(study: Study) -> list[Axis]:
         raise study.error(message, "uncertain", twice)
     other += likely
     other += [] if file.check is None else [MEMORY]
-    for key, axis in file.axes.items():
-        levels = tuple(_levels(key, axis))
-        names = [level.name for level in levels]
+    forms = forms_of(study)
+    for key, form in forms.items():
+        axis = _axis(study, key, form, value_of, forms)
+        names = [level.name for level in axis.levels]
         if len(set(names)) < len(names):
-            raise study.error("two levels have the same name; name them apart", *_at(key))
+            raise study.error("two levels have the same name; name them apart", *_at(study, key))
         for name in filter(_is_formula, names):
             message = f"the level {shorten(name)!r} would be a formula in a spreadsheet; rename it"
-            raise study.error(message, *_at(key))
-        for twice in (name for name in levels[0].sets if name in other):
+            raise study.error(message, *_at(study, key))
+        for twice in (name for name in axis.keys if name in other):
             message = f"{twice} is an axis and set besides; keep one of them"
-            raise study.error(message, *_at(key))
-        other += levels[0].sets
-        axes.append(Axis(key, file.labels.get(key) or label_of(key, file.axes), levels))
+            raise study.error(message, *_at(study, key))
+        other += axis.keys
+        axes.append(axis)
     return axes
+
+
+def forms_of(study: Study) -> dict[str, Any]:
+    """Return the axes as written; those of points that are written themselves, as lists."""
+    listed = study.file.listed
+    if listed is None:
+        return dict(study.file.axes)
+    return {
+        key: list({level_name(s[key]): s[key] for s in listed.values() if key in s}.values())
+        for key in study.file.varied
+    }
+
+
+def first_sets(study: Study) -> dict[str, Any]:
+    """Return what the first level of every axis sets, as written; of a range, its low end."""
+    sets: dict[str, Any] = {}
+    for key, form in forms_of(study).items():
+        if isinstance(form, RangeAxis):
+            sets[key] = form.range[0]
+        else:
+            sets |= next(_levels(key, form)).sets
+    return sets
+
+
+def _axis(
+    study: Study, key: str, form: Any, value_of: ValueOf | None, others: Iterable[str]
+) -> Axis:
+    label = study.file.labels.get(key) or label_of(key, others)
+    if not isinstance(form, RangeAxis) or value_of is None:
+        return Axis(key, label, tuple(_levels(key, form)))
+    span = range_of(study, key, form, value_of)
+    if form.levels is None and study.file.fills:
+        return Axis(key, label, (), span)
+    n = form.levels or 2
+    levels = span.levels(n)
+    if len(levels) < n:
+        message = f"the range has no {n} whole numbers so spread; write fewer levels"
+        raise study.error(message, "axes", key, "levels")
+    return Axis(key, label, tuple(levels), span)
 
 
 def label_of(key: str, others: Iterable[str] = ()) -> str:
@@ -98,8 +148,8 @@ def _is_formula(name: str) -> bool:
     return name.startswith(("=", "@", "\t")) or (name[:1] in "+-" and not name[1:2].isdigit())
 
 
-def _at(key: str) -> tuple[str, str]:
-    return "axes", key
+def _at(study: Study, key: str) -> tuple[str, str]:
+    return ("axes", key) if study.file.axes else ("design", "points")
 
 
 def _levels(key: str, axis: Any) -> Iterator[Level]:
@@ -118,10 +168,13 @@ def _levels(key: str, axis: Any) -> Iterator[Level]:
 
 def points_of(axes: Sequence[Axis]) -> list[Point]:
     """Return every combination of levels; the last axis varies fastest."""
-    points = []
-    for index, levels in enumerate(itertools.product(*(axis.levels for axis in axes))):
-        sets: dict[str, Any] = {}
-        for level in levels:
-            sets |= level.sets
-        points.append(Point(index, tuple(level.name for level in levels), sets))
-    return points
+    every = itertools.product(*(axis.levels for axis in axes))
+    return [point_of(index, levels) for index, levels in enumerate(every)]
+
+
+def point_of(index: int, levels: Sequence[Level], name: str = "") -> Point:
+    """Return the point at a level of each axis."""
+    sets: dict[str, Any] = {}
+    for level in levels:
+        sets |= level.sets
+    return Point(index, tuple(level.name for level in levels), sets, name)

@@ -122,7 +122,7 @@ def run_study(
     then.  Raises `PartlyDoneError` if the disk gives out later: what was finished is kept.
     """
     study = load_study(path, settings)
-    if not study.file.axes:
+    if not study.file.varied:
         raise study.error("is all it has, and no axes; use `cowpool plan`", "plan")
     planner, kept = planner_of(study, large=large, plugin=plugin)
     cells = [*planner.main_cells(), *planner.check_cells()]

@@ -4,31 +4,19 @@ They are in order from the hardest, at which least is to be hoped for, to the ea
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sim.base.errors import ScenarioError
 from sim.base.text import shorten
-from sim.base.units import (
-    KIB,
-    MIB,
-    PAGE_BYTES,
-    BaseFloat,
-    BaseInt,
-    format_bytes,
-    format_duration,
-    format_rate,
-    parse_bytes,
-    parse_duration,
-    parse_rate,
-)
+from sim.base.units import KIB, MIB, PAGE_BYTES, BaseFloat, BaseInt
 from sim.scenario.catalogue import read_catalogue
-from sim.scenario.quantities import parse_byte_rate
 from sim.scenario.questions import Search
 from sim.scenario.study import Study
 from sim.study.plan import Planner, value_at
 from sim.study.points import MEMORY
+from sim.study.written import KINDS, kind_of
 
 USUAL_FACTOR: Final = 8
 """Without a range, a key is tried from an eighth of its value to eight times as much."""
@@ -127,7 +115,7 @@ def _range(
         ends.append(end)
     if ends[0] >= ends[1]:
         raise study.error("ends before it begins; write the smaller value first", "plan", "in")
-    return ends[0], ends[1], _kind(search.between[1])
+    return ends[0], ends[1], kind_of(search.between[1])
 
 
 def _is_positive(value: Any) -> bool:
@@ -171,26 +159,6 @@ def _rounded(kind: str, value: float) -> int:
         return round(value)
     unit = next((u for u in (MIB, MIB // 8) if value >= FINENESS * u), PAGE_BYTES)
     return math.ceil(value / unit) * unit
-
-
-KINDS: Final[Mapping[str, tuple[Callable[[object], float], Callable[[float], str]]]] = {
-    "bytes": (parse_bytes, format_bytes),
-    "bytes/s": (parse_byte_rate, lambda value: f"{format_bytes(value)}/s"),
-    "ns": (parse_duration, format_duration),
-    "rate": (parse_rate, format_rate),
-}
-"""What a value may be: how it is read, and how it is written; anything else is a ``number``."""
-
-
-def _kind(written: object) -> str:
-    """Return what a value is that was written so; a bare number is just that."""
-    for kind, (parse, _) in KINDS.items() if isinstance(written, str) else ():
-        try:
-            parse(written)
-        except ValueError:
-            continue
-        return kind
-    return "number"
 
 
 def _kind_of(value: float) -> str:

@@ -116,8 +116,8 @@ def paired_table(
     """Return differences from the baseline, replication by replication.
 
     `baseline` names levels of some axes; each point is compared with the one that has these
-    levels and is otherwise like it.  `planned` are the replications of each point, `lost` how many
-    that both were to have make no pair, because a run failed or has no value.
+    levels and is otherwise like it, if there is one.  `planned` are the replications of each
+    point, `lost` how many that both were to have make no pair: a run failed, or has no value.
     """
     by_levels = {point.levels: point for point in points}
     rows = []
@@ -125,8 +125,8 @@ def paired_table(
         levels = tuple(
             baseline.get(axis.key, level) for axis, level in zip(axes, point.levels, strict=True)
         )
-        base = by_levels[levels]
-        if base.index == point.index:
+        base = by_levels.get(levels)
+        if base is None or base.index == point.index:
             continue
         treated = groups.get((part, point.index, 0), [])
         control = groups.get((part, base.index, 0), [])
@@ -310,5 +310,6 @@ def fork_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Sequenc
 
 
 def levels_of(axes: Sequence[Axis], point: Point) -> dict[str, str]:
-    """Return the levels of a point by the keys of their axes."""
-    return {axis.key: name for axis, name in zip(axes, point.levels, strict=True)}
+    """Return the levels of a point by the keys of their axes, its name first if it has one."""
+    named = {"name": point.name} if point.name else {}
+    return named | {axis.key: name for axis, name in zip(axes, point.levels, strict=True)}

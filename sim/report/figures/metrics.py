@@ -36,7 +36,7 @@ def draw_metric(
             axis.errorbar(
                 np.asarray(x, dtype=float) + shift,
                 rows["mean"],
-                yerr=_bars(rows, "mean"),
+                yerr=bars(rows, "mean"),
                 color=PALETTE[n % len(PALETTE)],
                 linestyle=DASHES[n % len(DASHES)] if numeric else "none",
                 marker=MARKERS[n % len(MARKERS)],
@@ -49,7 +49,7 @@ def draw_metric(
         axis.set_xticks(numbers if numeric else range(len(names)), names)
         axis.minorticks_off()
         quantity_axis(axis.yaxis, metric)
-        axis.set_ylim(bottom=min(0.0, float((own["mean"] - _bars(own, "mean")[0]).min())))
+        axis.set_ylim(bottom=min(0.0, float((own["mean"] - bars(own, "mean")[0]).min())))
         axis.set_xlabel(first["label"])
         axis.set_title(metric_words(metric))
         if others:
@@ -58,9 +58,9 @@ def draw_metric(
         return drawn(
             figure,
             folder,
-            f"metric_{metric.replace('.', '_')}",
+            f"metric_{file_word(metric)}",
             title=metric_words(metric),
-            caption=f"{metric}: mean over replications and {_bar_words(own)}"
+            caption=f"{metric}: mean over replications and {bar_words(own)}"
             + (f"; the first {MOST_SERIES} lines." if len(series) > MOST_SERIES else "."),
             alt=f"{metric} over {first['label']}: "
             + "; ".join(
@@ -80,12 +80,30 @@ def draw_paired(
         return None
     keys = [axis["key"] for axis in axes]
     names = [" · ".join(str(row[key]) for key in keys) for _, row in own.iterrows()]
+    words = (
+        f"{metric_words(metric)}: difference from the baseline",
+        f"{metric_words(metric)} against the baseline",
+        "Paired differences over common random numbers: each run is compared with the "
+        f"baseline's run with the same random numbers. Mean and {bar_words(own)}.",
+    )
+    return draw_differences(own, names, metric, words, folder, f"paired_{file_word(metric)}")
+
+
+def draw_differences(
+    own: Any,
+    names: Sequence[str],
+    metric: str,
+    words: tuple[str, str, str],
+    folder: Path,
+    file: str,
+) -> Drawing:
+    """Draw the differences in a table, by `names`; `words` are heading, title and caption."""
     with canvas(1.0 + 0.3 * len(own)) as (figure, (axis,)):
         axis.axvline(0, color=INK, linewidth=1)
         axis.errorbar(
             own["difference"],
             range(len(own)),
-            xerr=_bars(own, "difference"),
+            xerr=bars(own, "difference"),
             linestyle="none",
             marker="o",
             color=PALETTE[0],
@@ -94,19 +112,23 @@ def draw_paired(
         axis.set_yticks(range(len(own)), names)
         axis.set_ylim(len(own) - 0.5, -0.5)
         quantity_axis(axis.xaxis, metric, n_ticks=5)
-        axis.set_title(f"{metric_words(metric)}: difference from the baseline")
+        axis.set_title(words[0])
         return drawn(
             figure,
             folder,
-            f"paired_{metric.replace('.', '_')}",
-            title=f"{metric_words(metric)} against the baseline",
-            caption="Paired differences over common random numbers: each run is compared with the "
-            f"baseline's run with the same random numbers. Mean and {_bar_words(own)}.",
+            file,
+            title=words[1],
+            caption=words[2],
             alt="; ".join(f"{n}: {t}" for n, t in zip(names, own["text"], strict=True)),
         )
 
 
-def _bars(table: Any, mean: str) -> Any:
+def file_word(metric: str) -> str:
+    """Return a metric's name as part of a file's."""
+    return metric.replace(".", "_")
+
+
+def bars(table: Any, mean: str) -> Any:
     """Return the error bars, shape ``(2, rows)``: confidence intervals if all rows have one.
 
     Else they reach from the smallest to the largest value of a run.
@@ -117,7 +139,8 @@ def _bars(table: Any, mean: str) -> Any:
     return np.maximum(0.0, np.array(to_ends, dtype=float))
 
 
-def _bar_words(table: Any) -> str:
+def bar_words(table: Any) -> str:
+    """Return what the error bars of a table are."""
     if table["half_width"].notna().all():
         return f"{100 * float(table['confidence'].iloc[0]):g} % confidence interval"
     return "the range of the runs, from the smallest to the largest"
