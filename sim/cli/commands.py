@@ -16,11 +16,11 @@ from sim.cli import completing
 if TYPE_CHECKING:
     from sim.program.plugin import Plugin
     from sim.study.run import StudyOutcome
+    from sim.study.sharded import ShardOutcome
 
 SCHEMA_VERSION: Final = 1
 """Version of the JSON that `run` prints: raised when a field changes its meaning or goes."""
 
-FAILURES_SHOWN: Final = 10
 MOST_SEED: Final = 2**64 - 1
 MOST_REPLICATION: Final = 2**32 - 1
 
@@ -242,7 +242,14 @@ def explain(
 
 @app.command()
 def study(
-    file: StudyArgument,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STUDY",
+            help="A YAML file, `-` for stdin, or a study that ships; with --merge, folders.",
+            autocompletion=completing.studies,
+        ),
+    ],
     out: Annotated[
         str | None,
         typer.Option("--out", metavar="DIR", help="Folder of store and report; default out/NAME."),
@@ -250,6 +257,13 @@ def study(
     jobs: JobsOption = None,
     executor: ExecutorOption = None,
     cluster: ClusterOption = None,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="K/N", help="Make only the runs of one shard of N."),
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Put the shards in these folders together.")
+    ] = False,
     settings: SetOption = None,
     seed: Annotated[
         int | None,
@@ -269,27 +283,17 @@ def study(
     an axis that is set has that level alone.  Every finished run is kept: the same command
     resumes the study.  Exit status 1 if the question was not answered, 3 if some runs failed.
     """
+    from sim.cli import studying
     from sim.cli.limiting import limits_of
+    from sim.study.named_pool import named_executors
 
     folder = None if out is None else folder_of(out)
     limits = limits_of(time_limit, memory_limit)
-    from sim.report.page import write_report
-    from sim.study.named_pool import named_executors
-    from sim.study.run import run_study
-
+    given = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
+    wanted = studying.wanted(files, shard, merge=merge, settings=given, large=large)
     loaded = load_if_named(plugin)
     with named_executors(executor, cluster, jobs, loaded, limits) as executors:
-        outcome = run_study(
-            file,
-            folder,
-            jobs=jobs,
-            report=write_report,
-            settings=[*(settings or []), *([] if seed is None else [f"seed={seed}"])],
-            plugin=loaded,
-            limits=limits,
-            large=large,
-            executors=executors,
-        )
+        outcome = wanted(folder, jobs=jobs, plugin=loaded, limits=limits, executors=executors)
     return _told(outcome, as_json)
 
 
@@ -309,24 +313,15 @@ def report(
     return _told(report_again(folder, report=write_report, plugin=loaded), as_json)
 
 
-def _told(outcome: StudyOutcome, as_json: bool) -> int:
-    """Print what came of a study and return the exit status."""
-    for failure in outcome.failures[:FAILURES_SHOWN]:
-        sys.stderr.write(printable(f"failed: {failure}\n"))
-    if outcome.n_failed > FAILURES_SHOWN:
-        more = outcome.n_failed - FAILURES_SHOWN
-        sys.stderr.write(f"failed: {more:,} more; the report has them all\n")
+def _told(outcome: StudyOutcome | ShardOutcome, as_json: bool) -> int:
+    """Print what came of a study, or of a shard, and return the exit status."""
+    from sim.cli import studying
+
+    studying.tell_failures(outcome)
     if as_json:
         print_json(outcome.to_json())
-        return outcome.exit_status
-    from sim.cli.show import Page
-
-    page = Page()
-    for sentence in outcome.sentences:
-        page.sentence(sentence)
-    runs = f"{outcome.n_done:,} runs, {outcome.n_new:,} of them new, {outcome.n_failed:,} failed"
-    page.sentence(runs)
-    page.lines([f"report: {outcome.report}"])
+    else:
+        studying.tell(outcome)
     return outcome.exit_status
 
 

@@ -9,6 +9,7 @@ from sim.study.job import Job
 from sim.study.plan import Cell, Planner
 from sim.study.progress import Progress
 from sim.study.records import read_records
+from sim.study.shard import Share
 from sim.study.store import Place, PlannedRun, Store, pack
 
 
@@ -20,11 +21,22 @@ class Order:
     replications: int
     first: int = 0
 
+    def places(self) -> list[Place]:
+        """Return where its runs stand."""
+        cell, numbers = self.cell, range(self.first, self.first + self.replications)
+        return [Place(cell.part, cell.point, cell.host, number) for number in numbers]
+
 
 class Carrier:
-    """Plans runs in `store`, whose only writer it is, and carries them out."""
+    """Plans runs in `store`, whose only writer it is, and carries them out.
 
-    def __init__(self, store: Store, planner: Planner, progress: Progress) -> None:
+    With a `share`, only those of them that are in it.
+    """
+
+    def __init__(
+        self, store: Store, planner: Planner, progress: Progress, share: Share | None = None
+    ) -> None:
+        self._share = share
         self._store = store
         self._planner = planner
         self._progress = progress
@@ -39,12 +51,13 @@ class Carrier:
         done = self._store.done_keys()
         for order in orders:
             cell = order.cell
-            for replication in range(order.first, order.first + order.replications):
-                key = run_key(cell.scenario, seed, replication, self._planner.plugin_sha256)
-                place = Place(cell.part, cell.point, cell.host, replication)
+            for place in order.places():
+                if self._share is not None and not self._share.has(place):
+                    continue
+                key = run_key(cell.scenario, seed, place.replication, self._planner.plugin_sha256)
                 planned.append(PlannedRun(place, key, cell.sha))
                 if key not in done:
-                    jobs[key] = Job(key, cell.scenario, seed, replication, cell.weight)
+                    jobs[key] = Job(key, cell.scenario, seed, place.replication, cell.weight)
         scenarios = {order.cell.sha: order.cell.scenario for order in orders}
         self._store.add_to_plan(planned, {sha: pack(each) for sha, each in scenarios.items()})
         heaviest_first = sorted(jobs.values(), key=lambda job: (-job.weight, job.key))

@@ -32,6 +32,7 @@ from sim.study.need import Need, kept_bytes
 from sim.study.plan import FRESH_FROM, Cell, Planner
 from sim.study.progress import Progress
 from sim.study.records import read_records
+from sim.study.shard import Shard, Share
 from sim.study.store import Store
 from sim.study.summary import values_of
 
@@ -42,18 +43,27 @@ MOST_DOUBLINGS: Final = 3
 class Rounds:
     """Carries out the rounds of a study whose plan `store` has begun; nobody else writes to it.
 
-    `cells` are those of every point on its main host and on every host of the check.
+    `cells` are those of every point on its main host and on every host of the check.  A `shard`
+    ends with the second round: what comes then rests on the results of all points.
     """
 
     def __init__(
-        self, store: Store, planner: Planner, cells: Sequence[Cell], progress: Progress
+        self,
+        store: Store,
+        planner: Planner,
+        cells: Sequence[Cell],
+        progress: Progress,
+        shard: Shard | None = None,
     ) -> None:
         self._store = store
         self._planner = planner
-        self._carrier = Carrier(store, planner, progress)
         self._planned = {cell.point: cell for cell in cells if cell.part == planner.main_part}
         self._main = dict(self._planned)
         self._check = [cell for cell in cells if cell.part == "check"]
+        self._often = {p: planner.replications(cell) for p, cell in self._planned.items()}
+        self._in_shard = shard is not None
+        share = None if shard is None else self._share_of(shard)
+        self._carrier = Carrier(store, planner, progress, share)
 
     @property
     def n_new(self) -> int:
@@ -62,19 +72,30 @@ class Rounds:
 
     def carry_out(self, executor: Executor) -> None:
         """Run whatever is not in the store yet, round by round."""
-        check = self._planner.study.check
-        often = {p: self._planner.replications(cell) for p, cell in self._planned.items()}
-        least = {point: replications.least for point, replications in often.items()}
-        first = [] if check is None else [Order(c, check.replications.least) for c in self._check]
-        self._main_round("every point", least, first, executor)
-        most = {p: r.most for p, r in often.items() if r.most > r.least}
+        least = {point: replications.least for point, replications in self._often.items()}
+        self._main_round("every point", least, self._check_orders(), executor)
+        most = {p: r.most for p, r in self._often.items() if r.most > r.least}
         if most:
             self._in_full(most, executor)
+        if self._in_shard:
+            return
         self._inputs(executor)
         self._sampled(executor)
         self._container(executor)
-        if check is not None:
+        if self._planner.study.check is not None:
             self._try(executor)
+
+    def _check_orders(self) -> list[Order]:
+        check = self._planner.study.check
+        return [] if check is None else [Order(c, check.replications.least) for c in self._check]
+
+    def _share_of(self, shard: Shard) -> Share:
+        """Return which runs are a shard's: of points whose number of runs is open, whole points."""
+        orders = [Order(cell, self._often[p].least) for p, cell in self._planned.items()]
+        orders += self._check_orders()
+        weights = {place: order.cell.weight for order in orders for place in order.places()}
+        open_points = any(each.most > each.least for each in self._often.values())
+        return Share(shard, weights, whole_points=open_points)
 
     def _try(self, executor: Executor) -> None:
         """Run the hosts where chance decides, those around the answer, and the answer itself."""
@@ -196,6 +217,9 @@ class Rounds:
         More runs move bounds, and so perhaps the answer to another point: then that one too.
         """
         chosen = set(self._unsure_points(most))
+        if self._in_shard:
+            self._main_round("uncertain points", {p: most[p] for p in chosen}, [], executor)
+            return
         head = self._known()[2].point
         while True:
             if head is not None and head in most:
@@ -208,13 +232,12 @@ class Rounds:
 
     def _unsure_points(self, points: Mapping[int, int]) -> list[int]:
         records, _ = read_records(self._store)
-        often = {point: self._planner.replications(self._planned[point]) for point in points}
         if self._planner.main_part == "need":
             needs, _ = needs_and_hosts(records, self._planner)
             return [
                 point
                 for point in points
-                if not adaptive.need_is_sure(needs.get(point), often[point].precision)
+                if not adaptive.need_is_sure(needs.get(point), self._often[point].precision)
             ]
         groups = tables.grouped(records)
         answer = self._planner.study.answer
@@ -224,7 +247,7 @@ class Rounds:
             values = values_of(groups.get((part, point, 0), []), answer.metric)
             sure = values is not None and adaptive.mean_is_sure(
                 values,
-                precision=often[point].precision,
+                precision=self._often[point].precision,
                 confidence=answer.confidence,
                 looks=self._planner.looks(point),
             )

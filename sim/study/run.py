@@ -9,11 +9,11 @@ import json
 import platform
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.base.files import CannotWriteError, remove_unfinished, require_places, stage
@@ -24,10 +24,12 @@ from sim.program.plugin import Plugin
 from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
 from sim.study.base import planner_again, planner_of, require_same_results
-from sim.study.executor import RunFactory, available_cpus, executor_for
+from sim.study.executor import Executor, RunFactory, available_cpus, executor_for
+from sim.study.plan import Planner
 from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
+from sim.study.shard import Shard
 from sim.study.store import Store
 
 EXIT_DONE: Final = 0
@@ -121,32 +123,92 @@ def run_study(
     Raises `ScenarioError` for a study that cannot be carried out; nothing has run or been written
     then.  Raises `PartlyDoneError` if the disk gives out later: what was finished is kept.
     """
+    study = prepare_study(path, settings, plugin, large=large)
+    folder = DEFAULT_OUT / study.planner.study.name if out is None else out
+    executor = executor_for(jobs, plugin, limits, executors)
+    return carry_out(study, folder, executor, written_by(study, folder, report), quiet=quiet)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A study's planner, and what its store keeps of it: nothing has run or been written yet."""
+
+    planner: Planner
+    kept: Mapping[str, Any]
+
+
+def prepare_study(
+    path: str | Path, settings: Sequence[str], plugin: Plugin | None, *, large: bool
+) -> Prepared:
+    """Read the study in the file `path`; raises `ScenarioError` if it cannot be carried out."""
     study = load_study(path, settings)
     if not study.file.varied:
         raise study.error("is all it has, and no axes; use `cowpool plan`", "plan")
     planner, kept = planner_of(study, large=large, plugin=plugin)
-    cells = [*planner.main_cells(), *planner.check_cells()]
-    require_room(max((cell.scenario for cell in cells), key=machine_bytes))
     planner.check_uncertain()
-    folder = DEFAULT_OUT / study.file.name if out is None else out
+    return Prepared(planner, {**kept, "command": command_of("study", path, settings, plugin)})
+
+
+Ended = TypeVar("Ended")
+
+
+def carry_out(
+    study: Prepared,
+    folder: Path,
+    executor: Executor,
+    ended: Callable[[Store, int], Ended],
+    *,
+    quiet: bool,
+    shard: Shard | None = None,
+) -> Ended:
+    """Carry out a study, or a `shard` of it, or go on with it, into the store in `folder`.
+
+    Return what `ended` makes of the store and the number of runs that were carried out.  Closes
+    the executor.  Raises what `run_study` raises.
+    """
+    planner = study.planner
     bar = nullcontext(Silent()) if quiet else ProgressBar()
-    command = command_of("study", path, settings, plugin)
-    _require_writable(folder)
-    try:
-        with Store(folder / STORE_NAME) as store, bar as progress:
-            store.start_plan({**kept, "command": command})
-            rounds = Rounds(store, planner, cells, progress)
-            executor = executor_for(jobs, plugin, limits, executors)
-            try:
+    with closing(executor):
+        cells = [*planner.main_cells(), *planner.check_cells()]
+        require_room(max((cell.scenario for cell in cells), key=machine_bytes))
+        _require_writable(folder)
+        try:
+            with Store(folder / STORE_NAME) as store, bar as progress:
+                if shard is not None:
+                    _require_no_other(store, study.kept["shard"], folder)
+                store.start_plan(study.kept)
+                rounds = Rounds(store, planner, cells, progress, shard)
                 rounds.carry_out(executor)
-            finally:
-                executor.close()
-            progress.note("writing the report")
-            findings = analyse(store, planner, command)
-            return _written(findings, folder, report, n_new=rounds.n_new, wall_s=store.wall_s())
-    except (CannotWriteError, PoolGoneError) as error:
-        message = f"{error}; everything finished so far is kept, the same command goes on with it"
-        raise PartlyDoneError(message) from error
+                executor.close()  # its workers' memory is free for the report
+                if shard is None:
+                    progress.note("writing the report")
+                return ended(store, rounds.n_new)
+        except (CannotWriteError, PoolGoneError) as error:
+            message = f"{error}; everything finished so far is kept, the same command goes on"
+            raise PartlyDoneError(message) from error
+
+
+def written_by(
+    study: Prepared, folder: Path, report: Report | None
+) -> Callable[[Store, int], StudyOutcome]:
+    """Return what writes tables, findings and report of a study that has been carried out."""
+
+    def written(store: Store, n_new: int) -> StudyOutcome:
+        findings = analyse(store, study.planner, study.kept["command"])
+        return _written(findings, folder, report, n_new=n_new, wall_s=store.wall_s())
+
+    return written
+
+
+def _require_no_other(store: Store, shard: Mapping[str, Any], folder: Path) -> None:
+    """Raise `ScenarioError` if a folder holds a study, or a shard, that is not this one."""
+    if store.session() is None:
+        return
+    given = store.study().get("shard")
+    if given != shard:
+        other = "a whole study" if given is None else str(Shard(**given))
+        message = f"holds {other}; give each shard a folder of its own with --out"
+        raise ScenarioError(message, str(folder))
 
 
 def command_of(verb: str, path: str | Path, settings: Sequence[str], plugin: Plugin | None) -> str:

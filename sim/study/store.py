@@ -187,6 +187,16 @@ class Reader:
             return None
         return result if isinstance(result, dict) else None
 
+    def finished(self, key: str) -> tuple[bytes, None, float] | None:
+        """Return the row of the finished run `key`: packed result, no reason, and time in s.
+
+        None when there is none, or no whole one.
+        """
+        if self.result(key) is None:
+            return None
+        row = self._row("SELECT body, reason, wall_s FROM runs WHERE key = ?", key)
+        return None if row is None else (row[0], row[1], row[2])
+
     def failure(self, key: str) -> str | None:
         """Return why the run `key` failed; None when it did not."""
         row = self._row("SELECT reason FROM runs WHERE key = ?", key)

@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import sqlite3
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 
 import pytest
 from support import quick_runs
 from support.clusters import dask_cluster
+from support.stores import rows_of
 
 from sim.base.errors import ScenarioError
 from sim.base.limits import Limits
@@ -19,21 +19,6 @@ from sim.study.local_pool import LokyExecutor
 from sim.study.named_pool import _DaskPool
 from sim.study.pool import PoolExecutor
 from sim.study.run import run_study
-
-ROWS = {
-    "runs": "SELECT key, status, reason, body FROM runs",  # and how long it took
-    "plan": "SELECT * FROM plan",
-    "scenarios": "SELECT * FROM scenarios",
-    "meta": "SELECT * FROM meta WHERE name != 'session'",  # when it was begun
-}
-
-
-def rows_of(out):
-    """Return all rows of the store in `out`, but for when and how long."""
-    with sqlite3.connect(out / "runs.sqlite") as db:
-        rows = {name: sorted(db.execute(query)) for name, query in ROWS.items()}
-    db.close()
-    return rows
 
 
 def processes():
