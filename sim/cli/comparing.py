@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing
+from math import isinf
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -103,19 +104,23 @@ def compare(
 def _show(found: Compared) -> None:
     from sim.cli.show import Page
     from sim.cli.tables import Table
-    from sim.scenario.conditions import metric_text
     from sim.study.compare import SAME_WITHIN
+    from sim.study.first_kill import ABOUT_KILLS
 
     page = Page()
+    about_kills = sorted({row.metric for row in found.rows} & ABOUT_KILLS)
+    but = f" of all but {' and '.join(about_kills)}" if about_kills else ""
     for name, reasons in found.unanswered.items():
-        page.sentence(f"{name}: no answer in some runs, which are left out: {'; '.join(reasons)}.")
+        page.sentence(
+            f"{name}: no answer in some runs, which are left out{but}: {'; '.join(reasons)}."
+        )
     if not found.rows:
         page.sentence(f"Nothing can be compared: {found.n:,} pairs of runs have none of it.")
         return
     for variant in dict.fromkeys(row.variant for row in found.rows):
         table = Table(("metric", "base", "other", "change", "verdict", "from", "to"), left=(0, 4))
         for row in (row for row in found.rows if row.variant == variant):
-            shown = (metric_text(row.metric, row.base), metric_text(row.metric, row.other))
+            shown = (_middle(row, row.base), _middle(row, row.other))
             change, low, high = _change(row)
             table.rows.append((row.metric, *shown, change, _verdict(row), low, high))
         page.lines(["", f"--vs {variant}"])
@@ -134,6 +139,13 @@ def _show(found: Compared) -> None:
     )
 
 
+def _middle(row: Row, value: float | None) -> str:
+    """Return a median; of times that too many runs have cut off, that none is known."""
+    from sim.scenario.conditions import metric_text
+
+    return "not seen" if value is None or isinf(value) else metric_text(row.metric, value)
+
+
 def _change(row: Row) -> tuple[str, str, str]:
     from sim.scenario.conditions import metric_text
 
@@ -141,20 +153,28 @@ def _change(row: Row) -> tuple[str, str, str]:
         return "none", "", ""
     if row.limits is None:
         return "?", "", ""
-    if row.is_ratio:
-        each = (row.limits.median, row.limits.low, row.limits.high)
-        return tuple(f"{x:.4g} x" for x in each)  # type: ignore[return-value]  # three
-    each = (row.limits.median, row.limits.low, row.limits.high)
-    signs = ("-" if x < 0 else "+" if x > 0 else "" for x in each)
-    texts = (metric_text(row.metric, abs(x)) for x in each)
-    return tuple(f"{s}{t}" for s, t in zip(signs, texts, strict=True))  # type: ignore[return-value]
+
+    def text(x: float | None) -> str:
+        if x is None or isinf(x):
+            return "?"
+        if row.is_ratio:
+            return f"{x:.4g} x"
+        return f"{'-' if x < 0 else '+' if x > 0 else ''}{metric_text(row.metric, abs(x))}"
+
+    return text(row.limits.median), text(row.limits.low), text(row.limits.high)
 
 
 def _verdict(row: Row) -> str:
     if row.verdict != "cannot tell":
         return row.verdict
     more = row.more_runs
+    if row.n_cut_off:
+        return f"cannot tell: no kill in {row.n_cut_off} of {row.n} pairs"
     return "cannot tell yet" + (f": some {more:,} pairs more" if more else "")
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or isinf(value) else value
 
 
 def _document(found: Compared) -> dict[str, Any]:
@@ -167,14 +187,15 @@ def _document(found: Compared) -> dict[str, Any]:
             {
                 "variant": row.variant,
                 "metric": row.metric,
-                "base": row.base,
-                "other": row.other,
+                "base": _finite(row.base),
+                "other": _finite(row.other),
                 "kind": "ratio" if row.is_ratio else "difference",
                 "median": None if row.limits is None else row.limits.median,
-                "low": None if row.limits is None else row.limits.low,
-                "high": None if row.limits is None else row.limits.high,
+                "low": None if row.limits is None else _finite(row.limits.low),
+                "high": None if row.limits is None else _finite(row.limits.high),
                 "verdict": row.verdict,
                 "pairs": row.n,
+                "pairs_cut_off": row.n_cut_off,
                 "gain_of_common_random_numbers": row.gain,
                 "more_pairs": row.more_runs,
             }

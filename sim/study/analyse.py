@@ -16,6 +16,7 @@ from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.effects import design_sentences, effects_table
 from sim.study.facts import axis_facts, exact_words, failure_facts, provenance_facts, study_facts
+from sim.study.first_kill import FIRST_KILL, first_kill
 from sim.study.headline import (
     Headline,
     asks_for_need,
@@ -249,11 +250,7 @@ class _Analysis:
         facts["scenario"] = resolved
 
     def _sentences(
-        self,
-        told: Headline,
-        head: int,
-        rest: Rest,
-        judged: trials.Verdict | None,
+        self, told: Headline, head: int, rest: Rest, judged: trials.Verdict | None
     ) -> list[str]:
         where = answer.place_text(self.axes, self.points[head])
         base, effects = rest.base, rest.effects
@@ -300,8 +297,9 @@ class _Analysis:
     def _metric_sentence(self, head: int, where: str) -> str:
         metric, confidence = self.study.answer.metric, self.study.answer.confidence
         records = self.groups[self.part, head, 0]
-        latencies = distributions_of(self.store, records)
-        summary = summary_of(records, metric, confidence, latencies)
+        if metric == FIRST_KILL:
+            return f"{metric} ({where}): {first_kill(records, confidence).text}."
+        summary = summary_of(records, metric, confidence, distributions_of(self.store, records))
         if summary is None:
             return f"{metric} ({where}) has no value that could be stated; see the runs."
         return answer.metric_sentence(metric, where, summary, confidence)
@@ -390,9 +388,8 @@ class _Analysis:
         return list(dict.fromkeys([self.study.answer.metric, *self.study.metrics]))
 
     def _axis_facts(self) -> list[dict[str, Any]]:
-        return [
-            axis_facts(n, axis, self.points, self._scenario_at) for n, axis in enumerate(self.axes)
-        ]
+        at = self._scenario_at
+        return [axis_facts(n, axis, self.points, at) for n, axis in enumerate(self.axes)]
 
     def _scenario_at(self, point: int) -> Mapping[str, Any] | None:
         """Return the resolved scenario of a point's runs; None if it has none."""

@@ -7,19 +7,28 @@ every metric of every variant is decided, or the last look is over.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median, variance
+from math import inf
+from statistics import variance
 from typing import Any, Final
 
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.scenario.conditions import no_such_metric
 from sim.scenario.effort import expected_work_s
-from sim.stats.paired import MedianLimits, least_pairs, looks, median_limits
+from sim.stats.paired import (
+    MedianLimits,
+    least_pairs,
+    looks,
+    median_between,
+    median_limits_between,
+)
 from sim.study.executor import Executor
+from sim.study.first_kill import ABOUT_KILLS, Span, less, span_of, times
 from sim.study.job import Job
 from sim.study.progress import Progress
-from sim.study.records import errors_of, flatten
+from sim.study.records import CUT_OFF_CODES, errors_of, flatten
 from sim.study.store import unpack
 
+NOTHING: Final = Span(0, 0)
 N_LOOKS: Final = 4
 ERROR: Final = 0.05
 SAME_WITHIN: Final = 0.01
@@ -45,18 +54,20 @@ class Row:
     `limits` are of the median of what `is_ratio` says: ratios of a pair, or differences; None if
     there are too few pairs.  `identical` tells that all pairs are.  `gain` is by how much common
     random numbers shrank the variance of the difference; None if there is none.  `more_runs` is
-    about how many pairs it would take, where it cannot be told.
+    about how many pairs it would take, where it cannot be told.  `n_cut_off` is of how many pairs a
+    run ended before it could tell; `base` and `other` are None where that leaves them open.
     """
 
     variant: str
     metric: str
-    base: float
-    other: float
+    base: float | None
+    other: float | None
     is_ratio: bool
     limits: MedianLimits | None
     identical: bool
     gain: float | None
     n: int
+    n_cut_off: int = 0
 
     @property
     def verdict(self) -> str:
@@ -70,6 +81,8 @@ class Row:
     def more_runs(self) -> int | None:
         """About how many pairs would tell, by the square root of their number."""
         if self.verdict != "cannot tell" or self.limits is None:
+            return None
+        if self.limits.median is None:
             return None
         off = abs(self.limits.median - (1.0 if self.is_ratio else 0.0))
         width = (self.limits.high - self.limits.low) / 2
@@ -131,7 +144,9 @@ def compare(
         ]
         if rows and all(row.verdict != "cannot tell" for row in rows):
             break
-    unanswered = {name: found for name, runs in results.items() if (found := _in_the_way(runs))}
+    unanswered = {
+        name: found for name, runs in results.items() if (found := _in_the_way(runs, metrics))
+    }
     n_least = least_pairs(error / N_LOOKS)
     return Compared(tuple(rows), len(results[base]), n_least, 1 - ERROR, unanswered)
 
@@ -166,6 +181,7 @@ def _run_up_to(
         found[whose[finished.key]] = {
             "metrics": dict(flatten(result["metrics"])),
             "errors": errors_of(result),
+            "ended_ns": result["simulated_ns"],
         }
         progress.advance(weights[finished.key])
     for name, runs in results.items():
@@ -181,28 +197,37 @@ def _row(
 ) -> Row | None:
     """Return the row of a metric; None if there is none of it, on either side."""
     pairs = [
-        (a["metrics"].get(metric), b["metrics"].get(metric))
+        (first, second)
         for a, b in zip(results[base], results[other], strict=True)
-        if not a["errors"] and not b["errors"]
+        if (first := _span(metric, a)) is not None and (second := _span(metric, b)) is not None
     ]
-    known = [(a, b) for a, b in pairs if a is not None and b is not None]
-    if not known or all(a == b == 0 for a, b in known):
+    if not pairs or all(a == b == NOTHING or a.high == b.high == inf for a, b in pairs):
         return None
-    is_ratio = all(a > 0 and b > 0 for a, b in known)
-    changes = [b / a if is_ratio else b - a for a, b in known]
-    enough = len(known) >= least_pairs(error)
-    limits = median_limits(changes, error=error) if enough else None
+    is_ratio = all(a.low > 0 and b.low > 0 for a, b in pairs)
+    changes = [times(b, a) if is_ratio else less(b, a) for a, b in pairs]
+    lows, highs = [change.low for change in changes], [change.high for change in changes]
+    enough = len(pairs) >= least_pairs(error)
+    exact = [(a.low, b.low) for a, b in pairs if a.high < inf and b.high < inf]
     return Row(
         variant=other,
         metric=metric,
-        base=median(a for a, _ in known),
-        other=median(b for _, b in known),
+        base=median_between(*zip(*(a for a, _ in pairs), strict=True)),
+        other=median_between(*zip(*(b for _, b in pairs), strict=True)),
         is_ratio=is_ratio,
-        limits=limits,
-        identical=all(a == b for a, b in known),
-        gain=_gain(known),
-        n=len(known),
+        limits=median_limits_between(lows, highs, error=error) if enough else None,
+        identical=all(a == b and a.high < inf for a, b in pairs),
+        gain=_gain(exact) if len(exact) == len(pairs) else None,
+        n=len(pairs),
+        n_cut_off=len(pairs) - len(exact),
     )
+
+
+def _span(metric: str, run: Mapping[str, Any]) -> Span | None:
+    """Return what a run says of a metric; None if it is no answer to that."""
+    explained = CUT_OFF_CODES if metric in ABOUT_KILLS else ()
+    if any(error["code"] not in explained for error in run["errors"]):
+        return None
+    return span_of(metric, run["metrics"].get(metric), run["ended_ns"])
 
 
 def _gain(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -214,10 +239,12 @@ def _gain(pairs: Sequence[tuple[float, float]]) -> float | None:
     return apart / together if together else None
 
 
-def _in_the_way(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return why runs are no answer, a line a reason, with a count."""
+def _in_the_way(runs: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return why runs are no answer to some of `metrics`, a line a reason, with a count."""
+    explained = CUT_OFF_CODES if ABOUT_KILLS.issuperset(metrics) else ()
     counts: dict[str, int] = {}
     for run in runs:
-        for what in {str(error.get("what") or error["code"]) for error in run["errors"]}:
+        errors = [error for error in run["errors"] if error["code"] not in explained]
+        for what in {str(error.get("what") or error["code"]) for error in errors}:
             counts[what] = counts.get(what, 0) + 1
     return tuple(f"{what} ({count} of {len(runs)} runs)" for what, count in sorted(counts.items()))

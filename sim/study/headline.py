@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sim.base.errors import InsufficientDataError
+from sim.study.first_kill import ABOUT_KILLS, FIRST_KILL, median_first_kill
 from sim.study.percentiles import distributions_of, percent_of, pooled_percentile
 from sim.study.plan import Planner
 from sim.study.records import Record
@@ -41,9 +42,14 @@ Figure = Callable[[Sequence[Record]], float]
 
 
 def figure_from(store: Store, metric: str) -> Figure:
-    """Return what tells a metric's figure: a percentile of all values, or the mean over runs."""
+    """Return what tells a metric's figure: a percentile of all values, or the mean over runs.
+
+    The time to the first kill has a median.
+    """
 
     def figure(records: Sequence[Record]) -> float:
+        if metric == FIRST_KILL:
+            return median_first_kill(records)
         if percent_of(metric) is not None:
             return pooled_percentile(distributions_of(store, records), records, metric)
         mean = mean_of(records, metric)
@@ -71,7 +77,7 @@ def headline(
         reason = f"{len(missing)} of {len(candidates)} points have no finished run"
         return Headline("no answer", None, (reason,))
     for point in candidates:
-        reasons = reasons_of(runs[point], of_need=asks_for_need(planner))
+        reasons = _reasons(runs[point], planner)
         if reasons:
             return Headline("no answer", point, reasons)
     cut = [point for point in candidates if _is_cut_off(point, runs[point], planner, hosts_bytes)]
@@ -98,7 +104,7 @@ def unanswered(
     found = {}
     for point in range(len(planner.points)):
         runs = groups.get((planner.main_part, point, 0), [])
-        reasons = reasons_of(runs, of_need=asks_for_need(planner))
+        reasons = _reasons(runs, planner)
         if not runs:
             reasons = ("no run of it is finished",)
         elif not reasons and _is_cut_off(point, runs, planner, hosts_bytes):
@@ -114,7 +120,14 @@ def asks_for_need(planner: Planner) -> bool:
     return planner.study.need is not None or planner.study.answer.metric.startswith(NEED)
 
 
-def reasons_of(records: Sequence[Record], *, of_need: bool) -> tuple[str, ...]:
+def _reasons(records: Sequence[Record], planner: Planner) -> tuple[str, ...]:
+    of_kills = planner.study.need is None and planner.study.answer.metric in ABOUT_KILLS
+    return reasons_of(records, of_need=asks_for_need(planner), of_kills=of_kills)
+
+
+def reasons_of(
+    records: Sequence[Record], *, of_need: bool, of_kills: bool = False
+) -> tuple[str, ...]:
     """Return why runs of a point are no answer, one line a code and place, with a count.
 
     Whatever else was wrong in these runs is told as well: it is often the cause.
@@ -122,7 +135,7 @@ def reasons_of(records: Sequence[Record], *, of_need: bool) -> tuple[str, ...]:
     wording: dict[tuple[str, str], str] = {}
     counts: dict[tuple[str, str], int] = {}
     for record in records:
-        if not record.in_the_way(of_need=of_need):
+        if not record.in_the_way(of_need=of_need, of_kills=of_kills):
             continue
         own = {(str(e["code"]), str(e.get("where") or "")): e for e in record.errors}
         for place, error in own.items():

@@ -20,7 +20,7 @@ class Record:
     whether memory ran out: a kill, or a refusal.  `cut_off` tells that its need is known only to be
     larger than what was measured: somebody was killed, refused, or waited for memory.  `errors`
     are the findings that make it no answer, as ``{code, what, where, ...}``.  `programs` are those
-    of its scenario.
+    of its scenario, `ended_ns` is how much time was simulated.
     """
 
     place: Place
@@ -36,20 +36,22 @@ class Record:
     cut_off: bool = False
     errors: tuple[Mapping[str, Any], ...] = ()
     programs: frozenset[str] = frozenset()
+    ended_ns: int = 0
 
     @property
     def answered(self) -> bool:
         """Whether nothing stands in the way of its figures."""
         return not self.errors
 
-    def in_the_way(self, *, of_need: bool) -> list[Mapping[str, Any]]:
+    def in_the_way(self, *, of_need: bool, of_kills: bool = False) -> list[Mapping[str, Any]]:
         """Return the errors besides those that a cut-off need explains.
 
         Where the need is what is asked for (`of_need`), a run that was cut off says at least that
-        it is larger; any other figure such a run has lost if somebody was killed or refused.
+        it is larger; any other figure such a run has lost if somebody was killed or refused, but
+        for what is about kills (`of_kills`).
         """
         explained = {"need_cut_off"}
-        if of_need and self.cut_off:
+        if of_kills or (of_need and self.cut_off):
             explained = set(CUT_OFF_CODES)
         return [error for error in self.errors if error["code"] not in explained]
 
@@ -97,6 +99,7 @@ def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
                 cut_off=cut_off(result),
                 errors=errors_of(result),
                 programs=programs,
+                ended_ns=int(result["simulated_ns"]),
             )
         )
     return records, failures

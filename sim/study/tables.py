@@ -14,6 +14,7 @@ from sim.base.errors import InsufficientDataError
 from sim.machine.parts import PARTS
 from sim.stats.enough import BULK
 from sim.stats.estimate import paired
+from sim.study.first_kill import FIRST_KILL, first_kill, paired_first_kill
 from sim.study.need import Need, need_of
 from sim.study.percentiles import Distributions, percent_of
 from sim.study.points import Axis, Part, Point
@@ -84,6 +85,9 @@ def points_table(
         latencies = distributions(records)
         for metric in records[0].scalars if records else ():
             summary = summary_of(records, metric, confidence, latencies)
+            text = text_of(metric, summary, records)
+            if metric == FIRST_KILL:
+                text = first_kill(records, confidence).text
             rows.append(
                 {
                     **levels_of(axes, point),
@@ -92,7 +96,7 @@ def points_table(
                     "confidence": confidence,
                     "n": len(records),
                     "not_answered": n_not_answered(records),
-                    "text": text_of(metric, summary, records) + exact(metric, records),
+                    "text": text + exact(metric, records),
                 }
             )
     return pd.DataFrame(rows)
@@ -130,34 +134,49 @@ def paired_table(
             continue
         treated = groups.get((part, point.index, 0), [])
         control = groups.get((part, base.index, 0), [])
+        n_planned = len(planned.get(point.index, set()) & planned.get(base.index, set()))
         for metric in metrics:
-            if (percent_of(metric) or 0) > BULK:
-                continue  # no run by itself has values enough
-            pairs = paired(by_replication(treated, metric), by_replication(control, metric))
-            if not len(pairs):
+            columns = _difference(metric, treated, control, confidence)
+            if columns is None:
                 continue
-            programs = programs_of([*treated, *control])
-            summary = summarised(metric, [float(d) for d in pairs], confidence, programs)
-            n_planned = len(planned.get(point.index, set()) & planned.get(base.index, set()))
-            n_lost = n_planned - summary.n
+            n_lost = n_planned - columns["n"]
             lost = f" [{n_lost} of {n_planned} pairs lost]" if n_lost else ""
             rows.append(
                 {
                     **levels_of(axes, point),
                     "baseline": " · ".join(levels),
                     "metric": metric,
-                    "difference": summary.mean,
-                    "half_width": summary.half_width,
-                    "low": summary.low,
-                    "high": summary.high,
+                    **{name: columns[name] for name in ("difference", "half_width", "low", "high")},
                     "confidence": confidence,
-                    "n": summary.n,
+                    "n": columns["n"],
                     "lost": n_lost,
                     "not_answered": n_not_answered([*treated, *control]),
-                    "text": text_of(metric, summary, [*treated, *control]) + lost,
+                    "text": columns["text"] + lost,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _difference(
+    metric: str, treated: Sequence[Record], control: Sequence[Record], confidence: float
+) -> Mapping[str, Any] | None:
+    """Return what is known of a metric's difference; None if no pair says anything of it.
+
+    `low` and `high` are the smallest and the largest; of the time to the first kill the limits of
+    its median.
+    """
+    if (percent_of(metric) or 0) > BULK or not treated or not control:
+        return None  # of such a percentile no run by itself has values enough
+    if metric == FIRST_KILL:
+        return paired_first_kill(treated, control, confidence)
+    pairs = paired(by_replication(treated, metric), by_replication(control, metric))
+    if not len(pairs):
+        return None
+    programs = programs_of([*treated, *control])
+    summary = summarised(metric, [float(d) for d in pairs], confidence, programs)
+    text = text_of(metric, summary, [*treated, *control])
+    columns = {"difference": summary.mean, "n": summary.n, "text": text}
+    return {**columns, "half_width": summary.half_width, "low": summary.low, "high": summary.high}
 
 
 def by_replication(records: Sequence[Record], metric: str) -> dict[int, float]:
