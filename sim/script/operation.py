@@ -10,10 +10,10 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final
 
 from sim.base.errors import Errno, KernelPanicError
-from sim.engine.direct import carry_out
+from sim.engine.direct import carry_out, flush_at_once
 from sim.kernel import stream, work
 from sim.kernel.ops import F, Op, begin
-from sim.kernel.work import DONE, EFAULT, EINVAL, ENOMEM, GROW, SEGV, SHORT
+from sim.kernel.work import DONE, EFAULT, EINVAL, ENOMEM, GROW, SEGV, SHORT, THROTTLED
 from sim.machine.layout import FOREVER
 from sim.machine.layout.fields import Access
 from sim.machine.words import O_ERRNO, O_WORDS
@@ -61,6 +61,9 @@ def run_operation(
         ps += more_ps
         if status == GROW:
             machine.make_room()
+        elif status == THROTTLED:
+            while flush_at_once(machine.arrays) == GROW:
+                machine.make_room()
         elif status == SHORT:
             yield
         elif status == SEGV:

@@ -1,11 +1,12 @@
 """What is told is what the machine did; and what happens where its memory runs out."""
 
 import pytest
+from support.samples import sample
 
 from sim.machine import work
 from sim.script.grammar import Verb
 from sim.script.predict import predict
-from sim.script.random import random_script, script_generator
+from sim.script.random import ALL_VERBS, random_script, script_generator
 from sim.script.validity import parse_script
 from sim.walk.tell.story import KILLED, NOT_DONE, WAIT, WAITS, MachineChoice, tell
 
@@ -39,6 +40,30 @@ def test_frames_taken_and_returned_add_up(policy, frames):
         assert free == chapter.free == chapter.after.free
         used = sum(frame.use != "free" for frame in chapter.after.frames)
         assert used + chapter.free == frames
+
+
+@pytest.mark.parametrize("policy", ["oom", WAIT])
+def test_any_script_can_be_told_of_a_small_machine(policy):
+    """Whatever stops an operation there: memory, a limit, too many dirty pages of files."""
+    short = 0
+    for index in range(sample(60, 3_000)):
+        rng = script_generator(12, index)
+        frames = 24 + 4 * (index % 20)
+        script = random_script(rng, verbs=ALL_VERBS)
+        story = tell(script, MachineChoice(frames, policy))
+        free = story.free
+        for chapter in story.chapters:
+            effects = [chapter.effects, *(kill.effects for kill in chapter.kills)]
+            free += sum(sum(e.returned.values()) - sum(e.taken.values()) for e in effects)
+            assert free == chapter.free == chapter.after.free, (index, str(chapter.operation))
+        short += any(c.ending in (KILLED, WAITS, NOT_DONE) or c.kills for c in story.chapters)
+    assert short > 10
+
+
+def test_who_writes_too_much_waits_until_it_is_written():
+    script = "P mapshfile B 16\nP write B 4 14\nP filewrite B 8 14\nP filewrite B 0 16\n"
+    story = tell(parse_script(script), MachineChoice(64))
+    assert endings(story) == []
 
 
 def test_the_killer_takes_the_largest_and_later_lines_for_it_are_not_done():
