@@ -326,27 +326,31 @@ def advance(
     """
     m = arrays_at(address)
     m.sched[0].event = event
-    now = now_ns
+    now = before_ns = now_ns
+    rotated = False  # only the CPU that ran last has changed: the others' next steps are known
     while True:
         if to_look_at(m) != NONE:
             cpu = hand_out(m, now)
             if cpu != NONE:
                 return PICK, cpu, now
-        cpu = first_cpu(m, STEPS)
-        due_ns = first_due_ns(m)
-        stop_ns = min(until_ns, due_ns)
-        if cpu == NONE or m.cpus[cpu].next_ns >= stop_ns:
-            if due_ns >= until_ns:
-                return (IDLE if cpu == NONE else REACHED), NONE, until_ns
-            if m.sched[0].policy == PLUGIN:
-                return ARRIVED, NONE, due_ns
-            now = due_ns
-            while first_due_ns(m) == now:
-                wake(m, int(m.timers[0]), now)
-            continue
-        before_ns = min(others_key(m, STEPS, cpu), stop_ns)
+            rotated = False
+        if not rotated:
+            cpu = first_cpu(m, STEPS)
+            due_ns = first_due_ns(m)
+            stop_ns = min(until_ns, due_ns)
+            if cpu == NONE or m.cpus[cpu].next_ns >= stop_ns:
+                if due_ns >= until_ns:
+                    return (IDLE if cpu == NONE else REACHED), NONE, until_ns
+                if m.sched[0].policy == PLUGIN:
+                    return ARRIVED, NONE, due_ns
+                now = due_ns
+                while first_due_ns(m) == now:
+                    wake(m, int(m.timers[0]), now)
+                continue
+            before_ns = min(others_key(m, STEPS, cpu), stop_ns)
         reason, now, limit = run_on(m, cpu, before_ns, limit)
-        if reason == SLICE_OVER and m.sched[0].policy != PLUGIN:
+        rotated = reason == SLICE_OVER and m.sched[0].policy != PLUGIN
+        if rotated:
             rotate(m, cpu, now)
             continue
         set_key(m, STEPS, cpu, int(m.cpus[cpu].next_ns))
