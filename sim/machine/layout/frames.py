@@ -47,16 +47,17 @@ HUGE_PAGES: Final = 512
 
 FRAME = np.dtype(
     [
-        ("index", "i8"),  # Linux page offset: with `mapping` the reverse map
+        # First what every fault, fork and exit asks, 16 bytes that lie in one cache line.
         ("refs", "i4"),  # references: mappings, and one for the page cache
         ("maps", "i4"),  # page-table entries that map it
-        ("next", "i4"),  # links of the list it is on: of free frames, or of pages by their use
-        ("prev", "i4"),
+        ("bits", "i4"),
+        ("slot", "i4"),  # of the swap device that has a copy of it, 0 for none
         ("copy_next", "i4"),  # ring of frames that are versions of one page: COW copies
         ("copy_prev", "i4"),
         ("mapping", "i4"),  # anon_vma root; of a page in the page cache, its file
-        ("bits", "i4"),
-        ("slot", "i4"),  # of the swap device that has a copy of it, 0 for none
+        ("next", "i4"),  # links of the list it is on: of free frames, or of pages by their use
+        ("index", "i8"),  # Linux page offset: with `mapping` the reverse map
+        ("prev", "i4"),
         ("group", "i2"),  # control group that is charged
         ("order", "i1"),
         ("zone", "i1"),
