@@ -37,6 +37,7 @@ from sim.engine.verbs.process import Process
 from sim.machine.groups import is_within
 from sim.machine.layout import COLUMNS, FOREVER, N_QUANTILES, ROOT
 from sim.machine.machine import Machine
+from sim.machine.words import PROCESS_GROUP
 from sim.machine.work import N_LINES
 from sim.policy.schedulers import SCHEDULERS, Scheduler
 from sim.program.blame import blaming
@@ -152,7 +153,7 @@ def group_scope(table: TaskTable, machine: Machine, group: int) -> Scope:
     m = machine.arrays
 
     def has(task: Task) -> bool:
-        return is_within(m, int(machine.process_of(task.row).group), group)
+        return is_within(m, machine.attribute(task.row, PROCESS_GROUP), group)
 
     return Scope(table, int(m.groups[group].limit), has, group)
 

@@ -49,12 +49,13 @@ class Figures:
     def _faults_so_far(self, task: Task) -> Counter[str]:
         """Count the faults of a task since its birth, major ones among them."""
         counts = self._machine.arrays.counts[task.row].tolist()
-        found = {kind: sum(counts[n] for n in lines) for kind, lines in FAULT_KINDS.items()}
+        found = {kind: sum(map(counts.__getitem__, kinds)) for kind, kinds in FAULT_KINDS.items()}
         return Counter({**found, "major": counts[work.MAJOR_FAULT]})
 
     def _measured_faults(self, task: Task) -> Counter[str]:
         """Count the faults of a task since the end of warm-up."""
-        return self._faults_so_far(task) - task.faults_before
+        found = self._faults_so_far(task)
+        return found - task.faults_before if task.faults_before else found
 
     def restart(self) -> None:
         """Forget all counts, and count the faults of all processes from now on."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES
 from sim.machine.layout import NONE, ROOT
+from sim.machine.words import PROCESS_GROUP, PROCESS_OOM_SCORE_ADJ
 
 if TYPE_CHECKING:
     from sim.engine.clock import Clock
@@ -69,13 +70,13 @@ class KillLog:
         )
 
     def _who(self, victim: Task) -> dict[str, Any]:
-        p = self._machine.process_of(victim.row)
+        attribute = self._machine.attribute
         return {
             "t_ns": self._clock.now_ns,
             "process": victim.leader.name,
             "pid": int(victim.leader.pid),
-            "group": self._names.of_row(int(p.group)),
-            "oom_score_adj": int(p.oom_score_adj),
+            "group": self._names.of_row(attribute(victim.row, PROCESS_GROUP)),
+            "oom_score_adj": attribute(victim.row, PROCESS_OOM_SCORE_ADJ),
         }
 
     def _held(self, victim: Task) -> dict[str, int]:

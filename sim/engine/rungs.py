@@ -19,6 +19,7 @@ from sim.machine.layout import (
     ROOT,
 )
 from sim.machine.rules.cgroup import V1_NO_OOM_GROUP
+from sim.machine.words import PROCESS_GROUP, PROCESS_OOM_SCORE_ADJ
 from sim.machine.work import OOM_KILL
 from sim.policy.oom import NEVER, Candidate, badness_pages, choose_victim
 
@@ -66,7 +67,7 @@ class Kill(Rung):
         if pid is None:
             self._give_up(task, cpu)
             return True
-        burst.charge(m, cpu, task.row, OOM_KILL)
+        burst.charge(m, cpu, task.row, int(OOM_KILL))  # a plain one, which Numba knows at once
         victim = self._table.by_pid[pid]
         together = self._killed_together(victim)
         self._log.note(victim, scope, task, badness_pages(candidates[pid], scope.pages), together)
@@ -115,7 +116,7 @@ class Kill(Rung):
         m = self._machine.arrays
         if m.config[0].cgroup & V1_NO_OOM_GROUP:
             return None
-        group = int(self._machine.process_of(victim.row).group)
+        group = self._machine.attribute(victim.row, PROCESS_GROUP)
         found = None
         while group != NONE:
             if m.groups[group].oom_group:
@@ -132,18 +133,19 @@ class Kill(Rung):
         """
         m = self._machine.arrays
         count_event(m, group, EV_OOM_GROUP_KILL, 1)
-        count_event(m, int(self._machine.process_of(victim.row).group), EV_OOM_KILL, 1)
+        attribute = self._machine.attribute
+        count_event(m, attribute(victim.row, PROCESS_GROUP), EV_OOM_KILL, 1)
         for process in list(self._table.processes()):
-            p = self._machine.process_of(process.row)
-            if process.killed is None and is_within(m, int(p.group), group):
-                if p.oom_score_adj == NEVER:
+            of = attribute(process.row, PROCESS_GROUP)
+            if process.killed is None and is_within(m, of, group):
+                if attribute(process.row, PROCESS_OOM_SCORE_ADJ) == NEVER:
                     continue
                 self._log.note(process, self._scope, asked, None, group)
                 self._kill(process)
 
     def _kill(self, victim: Task) -> None:
         """Kill all who use the victim's memory; what they are building is dying with them."""
-        group = int(self._machine.process_of(victim.row).group)
+        group = self._machine.attribute(victim.row, PROCESS_GROUP)
         count_event(self._machine.arrays, group, EV_OOM_KILL, 1)
         for sharer in self._table.sharers(victim):
             building = sharer.building
@@ -166,7 +168,7 @@ class Kill(Rung):
                 resident[n],
                 swapped[n],
                 tables[n],
-                int(self._machine.process_of(task.row).oom_score_adj),
+                self._machine.attribute(task.row, PROCESS_OOM_SCORE_ADJ),
                 task.vfork_done is not None,
             )
             for n, task in enumerate(tasks)

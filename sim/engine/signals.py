@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.engine.task import Signal
 from sim.kernel import ops
+from sim.machine.words import O_OP, O_WORDS, T_KILLED, T_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +65,9 @@ class Signals:
             return
         self._evidence.cut_off(task)
         task.killed = signal
-        m = self._machine.arrays
-        m.tasks[task.row].killed = 1
-        m.operations[task.row].op = ops.OP_NONE
+        words = self._machine.arrays.words
+        words.tasks[task.row * T_WORDS + T_KILLED] = 1
+        words.operations[task.row * O_WORDS + O_OP] = ops.OP_NONE
         self._cpus.cancel(task)
         for hear in self.heard:
             hear(task)

@@ -12,7 +12,7 @@ from sim.base.units import Pid
 from sim.engine.runqueue import leave
 from sim.engine.task import State, Task, ThreadGroup
 from sim.machine.layout import NONE
-from sim.machine.words import T_CPU_NS, T_SPACE, T_WORDS
+from sim.machine.words import T_CPU_NS, T_PIN, T_SPACE, T_WORDS
 from sim.machine.work import DRAW_ROWS, N_DRAWS
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class TaskTable:
         row = self._machine.new_task()
         task = self._new(row, name, origin, pin, source, parent=parent, daemon=daemon)
         task.group = ThreadGroup(task)
-        self._machine.process_of(task.row).oom_score_adj = oom_score_adj
+        if oom_score_adj != 0:
+            self._machine.process_of(task.row).oom_score_adj = oom_score_adj
         if nice != 0:
             self._machine.set_nice(task.row, nice)
         if cap_sys_admin:
@@ -96,11 +97,12 @@ class TaskTable:
             source=source,
             **more,
         )
-        self.by_row[task.row] = task
-        self._machine.arrays.tasks[task.row].pin = NONE if pin is None else pin
+        self.by_row[row] = task
+        if pin is not None:
+            self._machine.arrays.words.tasks[row * T_WORDS + T_PIN] = pin
         words = key_words(self._seed, self._replication, name, 2 * N_DRAWS)
         pairs = np.array(words, np.int64).reshape(N_DRAWS, 2)
-        self._machine.arrays.draws[task.row][_DRAW_ROWS, :2] = pairs
+        self._machine.arrays.draws[row, _DRAW_ROWS, :2] = pairs
         return task
 
     def rng(self, task: Task, purpose: str) -> np.random.Generator:
@@ -159,10 +161,7 @@ class TaskTable:
 
     def memory_of(self, tasks: Sequence[Task]) -> tuple[list[int], list[int], list[int]]:
         """Return tasks' resident pages, swapped-out and page-table pages, a value each."""
-        m = self._machine.arrays
-        spaces = np.asarray(m.tasks)["space"][[task.row for task in tasks]]
-        s = np.asarray(m.spaces)[np.maximum(spaces, 0)]
-        there = spaces != NONE
-        resident = (s["rss_anon"] + s["rss_file"] + s["rss_shmem"]) * there
-        swapped, tables = (s[name] * there for name in ("swapents", "tables"))
-        return resident.tolist(), swapped.tolist(), tables.tolist()
+        rows = [max(self.space_of(task), 0) for task in tasks]  # 0 is nobody's, and nothing in it
+        s = np.asarray(self._machine.arrays.spaces)[rows]
+        resident = s["rss_anon"] + s["rss_file"] + s["rss_shmem"]
+        return resident.tolist(), s["swapents"].tolist(), s["tables"].tolist()

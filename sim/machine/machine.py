@@ -257,6 +257,11 @@ class Machine:
         """Return the attributes of the process that a task is of, to read and to write."""
         return self.arrays.processes[self.arrays.words.tasks[task * T_WORDS + T_PROCESS]]
 
+    def attribute(self, task: int, column: int) -> int:
+        """Return one of those, by its column (`sim.machine.words`)."""
+        words = self.arrays.words
+        return words.processes[words.tasks[task * T_WORDS + T_PROCESS] * PROCESS_WORDS + column]
+
     def set_nice(self, task: int, nice: int) -> None:
         """Give a process, all its tasks and their children another weight; `nice`: -20 to 19."""
         m = self.arrays

@@ -21,12 +21,16 @@ _C, _E, _P, _K, _S, _T = map(columns, (CPU, ENTITY, POOL, CLOCK, SCHED, TASK))
 T_WORDS: Final = len(_T)
 T_CPU: Final = _T["cpu"]
 T_CPU_NS: Final = _T["cpu_ns"]
+T_KILLED: Final = _T["killed"]
+T_PIN: Final = _T["pin"]
 T_PROCESS: Final = _T["process"]
 T_SPACE: Final = _T["space"]
 T_STATE: Final = _T["state"]
 
 _PROCESS: Final = columns(PROCESS)
 PROCESS_WORDS: Final = len(_PROCESS)
+PROCESS_GROUP: Final = _PROCESS["group"]
+PROCESS_OOM_SCORE_ADJ: Final = _PROCESS["oom_score_adj"]
 PROCESS_TASKS: Final = _PROCESS["tasks"]
 
 O_WORDS: Final = len(O_COLUMNS)
