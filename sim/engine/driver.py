@@ -98,6 +98,7 @@ class Driver:
         """Run to the horizon, or until nothing is left to do."""
         clock, cpus, horizon_ns = self._clock, self._cpus, self._horizon_ns
         words, address = self._machine.arrays.words, self._machine.arrays.address
+        advance, now_ns = burst.advance, clock.now_ns
         while True:
             if cpus.declined:
                 cpus.ask_again()
@@ -106,9 +107,9 @@ class Driver:
                 until_ns = horizon_ns
             else:
                 until_ns = upcoming_ns
-            reason, cpu, now_ns = burst.PICK, NONE, clock.now_ns
+            reason, cpu = burst.PICK, NONE
             while reason == burst.PICK:
-                reason, cpu, now_ns = burst.advance(
+                reason, cpu, now_ns = advance(
                     address, now_ns, until_ns, self._burst_steps, clock.numbered()
                 )
                 if reason <= burst.IDLE and until_ns >= horizon_ns:
@@ -136,9 +137,10 @@ class Driver:
                 self._locks.look_again()
             elif reason in self._handlers:
                 self._handlers[reason](cpus.task_on(cpu), cpu)
-            if words.pool[P_PENDING] & PENDING_LOCKS:
+            pending = words.pool[P_PENDING]
+            if pending & PENDING_LOCKS:
                 self._locks.attend()
-            if words.pool[P_PENDING] & (PENDING_KSWAPD | PENDING_FLUSHER):
+            if pending & (PENDING_KSWAPD | PENDING_FLUSHER):
                 self._wake_daemons()
             if reason == burst.FINISHED and task.done is not None:
                 clock.trigger(task.done)

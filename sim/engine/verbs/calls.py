@@ -37,6 +37,8 @@ ERRNO: Final = {
     EINVAL: Errno.EINVAL,
 }
 
+LEAST: Final = -MOST
+
 
 class Calls:
     """How one task calls the kernel, and waits."""
@@ -65,8 +67,8 @@ class Calls:
         """Have the burst carry out one operation; return its result or raise `Refused`."""
         given: Any = fields
         for name, value in given.items():
-            if type(value) is not int or not -MOST <= value <= MOST:
-                given[name] = whole(call, name, value, -MOST)
+            if type(value) is not int or not LEAST <= value <= MOST:
+                given[name] = whole(call, name, value, LEAST)
         return self.carry_out(call, op, given, [])
 
     def carry_out(self, call: str, op: Op[F], fields: F, segments: list[int]) -> Verb:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import Errno, Refused
 from sim.base.text import shown
-from sim.base.units import Vpn, pages_for
+from sim.base.units import pages_for
 from sim.engine.streams import stream
 from sim.kernel import ops
 from sim.kernel.calls import populate
@@ -109,7 +109,7 @@ class Memory:
             if row != NONE:
                 self._machine.drop_file(row)
             raise
-        return Region(Vpn(start), pages)
+        return Region(start, pages)
 
     def mprotect(
         self,
@@ -181,14 +181,14 @@ class Memory:
             may_move=1,
         )
         start = yield from self._calls.do("mremap", ops.OP_MREMAP, fields)
-        return Region(Vpn(start), pages)
+        return Region(start, pages)
 
     def sbrk(self, delta_bytes: int) -> Verb:
         """Move the program break and return what the heap grew by (no pages if it shrank)."""
         pages = pages_for(abs(delta_bytes))
         more: Pages = {"pages": pages if delta_bytes >= 0 else -pages}
         start = yield from self._calls.do("brk", ops.OP_BRK, more)
-        return Region(Vpn(start), pages if delta_bytes >= 0 else 0)
+        return Region(start, pages if delta_bytes >= 0 else 0)
 
     def read(self, region: Region, **how: Any) -> Verb:
         """Read pages of `region`; see `sim.program.api.Process.read`."""
