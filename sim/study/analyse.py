@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import InsufficientDataError
 from sim.scenario.questions import Replications
-from sim.study import answer, bill, container, doubts, rests, sampled, tables, trials
+from sim.study import answer, bill, container, corner, doubts, rests, sampled, tables, trials
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.effects import design_sentences, effects_table
@@ -94,6 +94,7 @@ class Rest:
     latencies: list[dict[str, Any]]
     limits: Sequence[container.Limit]
     sample: sampled.Sampled | None
+    corner: corner.Corner | None
 
 
 class _Analysis:
@@ -154,7 +155,8 @@ class _Analysis:
         effects = [] if base is None else rests.effects_of(self.planner, self.groups, base)
         limits = container.found(self.store, self.planner, self.groups, told)
         drawn = sampled.found(self.planner, self.groups, base)
-        rest = Rest(base, effects, self._latencies(told, effects), limits, drawn)
+        worst = corner.found(self.planner, self.groups, base, effects)
+        rest = Rest(base, effects, self._latencies(told, effects), limits, drawn, worst)
         frames["inputs"] = rests.effects_table(effects, base)
         scenarios = map(self._scenario_at, range(len(self.points)))
         facts: dict[str, Any] = {
@@ -176,6 +178,7 @@ class _Analysis:
             },
             "inputs": [] if base is None else rests.effect_facts(effects, base),
             "sampled": None if drawn is None else drawn.plain(),
+            "corner": None if worst is None else worst.plain(),
             "latencies": [],
             "container": [limit.plain() for limit in rest.limits],
             "bill": [],
@@ -275,8 +278,8 @@ class _Analysis:
         if asks_for_need(self.planner):
             sentences[1:1] = doubts.page_cache_sentences(self.groups[self.part, head, 0])
         if base is not None:
-            drawn = sampled.sentences(rest.sample, base)
-            sentences[1:1] = doubts.ignorance_sentences(effects, base) + drawn
+            together = sampled.sentences(rest.sample, base) + corner.sentences(rest.corner, base)
+            sentences[1:1] = doubts.ignorance_sentences(effects, base) + together
             sentences += doubts.other_sentences(self.planner, head, self.needs.get(head))
         sentences += container.sentences(rest.limits, self.planner)
         sentences += doubts.price_sentences(rest.latencies)
@@ -342,19 +345,7 @@ class _Analysis:
         return {"asked": asked.precision, "reached": reached}
 
     def _base(self, head: int) -> rests.Base | None:
-        """Return the answer that inputs move; None if there is no figure."""
-        if head in self.needs:
-            bound, host = self.needs[head].bound.bound, float(self.hosts[head])
-            of_need = figure_from(self.store, rests.NEED_METRIC)
-            return rests.Base(head, host, rests.NEED_METRIC, bound, of_need)
-        if self.study.need is not None:
-            return None
-        figure_of = figure_from(self.store, self.study.answer.metric)
-        try:
-            figure = figure_of(self.groups[self.part, head, 0])
-        except InsufficientDataError:
-            return None
-        return rests.Base(head, figure, self.study.answer.metric, None, figure_of)
+        return rests.base_of(self.planner, self.store, self.groups, self.needs, self.hosts, head)
 
     def _data_bytes(self) -> dict[int, int]:
         """Return each point's data set: the key whose multiples the study's hosts are."""

@@ -144,7 +144,8 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
         tried = input_cells(planner, heaviest.point, reads_disk=False)
         names = ", ".join(dict.fromkeys(each.label for each, _, _ in tried))
         lines.append(("one input at a time", f"{len(tried)} runs of the answer's point: {names}"))
-        orders += [(cell, once) for _, _, cell in tried]
+        lines.append(("all at their worst ends", f"{_times([once])}, the answer's point"))
+        orders += [(cell, once) for _, _, cell in tried] + [(heaviest, once)]
     if study.sample:
         lines.append(("all inputs drawn", f"{study.sample} runs of the answer's point"))
         orders.append((heaviest, Replications(least=study.sample, most=study.sample)))

@@ -43,6 +43,7 @@ def study_facts(
                 "runs",
                 "need",
                 "inputs",
+                "corner",
                 "sampled",
                 "check",
                 "around",

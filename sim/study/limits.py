@@ -40,7 +40,7 @@ def most_runs(study: Study, points: int) -> int:
     each = given.most if isinstance(given, Replications) else given or 1
     boxed = file.container
     tried = 0 if boxed is None else len(*boxed.of.values()) * (boxed.replications + 2 * boxed.tried)
-    ends = file.sample + tried + 2 * (len(file.uncertain) + _OWN_INPUTS) * file.one_at_a_time
+    ends = file.sample + tried + (2 * (len(file.uncertain) + _OWN_INPUTS) + 1) * file.one_at_a_time
     if file.check is None:
         return points * each + ends
     check, most = file.check, file.check.replications.most

@@ -6,7 +6,7 @@ the data, `around` on multiples of the answer, `fresh` on the answer itself; `in
 with one input changed; `outgrown` are hosts that were to be large and on which memory ran out;
 `container` is one point in a container without a limit, `limit` and `less` in one with; `sizes` is
 one point at sizes of what a search is for, `moved sizes` besides with one input changed;
-`sampled` is one point with all its inputs drawn.  A
+`sampled` is one point with all its inputs drawn, `corner` with all of them at their worst ends.  A
 *cell* is a point on one such host: the unit that is replicated.  Neither point nor part enters a
 seed: cells share their random numbers, all but those of `fresh`, whose replications are numbered
 from `FRESH_FROM` on.
@@ -200,6 +200,10 @@ class Planner:
     def sampled_cell(self, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
         """Return a point's main cell with all its inputs drawn; `number` tells draws apart."""
         return self._cell("sampled", self.points[point], number, {**self._main_sets(point), **sets})
+
+    def corner_cell(self, point: int, sets: Mapping[str, Any]) -> Cell:
+        """Return a point's main cell with all inputs at their worst ends at once."""
+        return self._cell("corner", self.points[point], 0, {**self._main_sets(point), **sets})
 
     def size_cell(self, part: Part, point: int, number: int, sets: Mapping[str, Any]) -> Cell:
         """Return a point's cell with `sets` changed, on no other host than these say."""

@@ -15,11 +15,12 @@ import pandas as pd
 from sim.base.errors import InsufficientDataError
 from sim.base.units import format_bytes_up
 from sim.scenario.conditions import metric_text
-from sim.study.headline import NEED, Figure
+from sim.study.headline import NEED, Figure, figure_from
 from sim.study.inputs import PRICES, End, Input, input_cells, inputs_at, reads_disk
-from sim.study.need import smallest_host_bytes
+from sim.study.need import Need, smallest_host_bytes
 from sim.study.plan import Planner
 from sim.study.records import Record
+from sim.study.store import Store
 from sim.study.tables import Groups
 
 NEED_METRIC: Final = f"{NEED}.total"
@@ -74,6 +75,29 @@ class Base:
         return metric_text(self.metric, figure)
 
 
+def base_of(
+    planner: Planner,
+    store: Store,
+    groups: Groups,
+    needs: Mapping[int, Need],
+    hosts_bytes: Mapping[int, int],
+    point: int,
+) -> Base | None:
+    """Return the answer that inputs move; None if there is no figure."""
+    if point in needs:
+        bound, host = needs[point].bound.bound, float(hosts_bytes[point])
+        return Base(point, host, NEED_METRIC, bound, figure_from(store, NEED_METRIC))
+    if planner.study.need is not None:
+        return None
+    metric = planner.study.answer.metric
+    figure_of = figure_from(store, metric)
+    try:
+        figure = figure_of(groups[planner.main_part, point, 0])
+    except InsufficientDataError:
+        return None
+    return Base(point, figure, metric, None, figure_of)
+
+
 def effects_of(planner: Planner, groups: Groups, base: Base) -> list[Effect]:
     """Return every input of the answer; those that move it most come first."""
     own = groups[planner.main_part, base.point, 0]
@@ -81,15 +105,16 @@ def effects_of(planner: Planner, groups: Groups, base: Base) -> list[Effect]:
     moved: dict[str, list[Moved]] = {}
     for number, (each, end, _) in enumerate(input_cells(planner, base.point, reads_disk=reads)):
         records = groups.get(("inputs", base.point, number), [])
-        moved.setdefault(each.key, []).append(_moved(planner, base, end, own, records))
+        moved.setdefault(each.key, []).append(moved_to(planner, base, end, own, records))
     inputs = inputs_at(planner, base.point, reads_disk=reads)
     effects = [Effect(each, tuple(moved.get(each.key, ()))) for each in inputs]
     return sorted(effects, key=lambda effect: -effect.swing(base.figure))
 
 
-def _moved(
+def moved_to(
     planner: Planner, base: Base, end: End, own: Sequence[Record], records: Sequence[Record]
 ) -> Moved:
+    """Return the answer at an end: `own` are the runs it was made from, `records` those there."""
     told = [r for r in records if not r.in_the_way(of_need=base.metric.startswith(NEED))]
     numbers = {record.place.replication for record in own}
     changed = [record for record in told if record.place.replication in numbers]

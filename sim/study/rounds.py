@@ -5,8 +5,8 @@
    measured, that host is doubled and the point run again;
 2. points whose mean is still too uncertain, and the one that the answer is about, up to `most`
    times;
-3. the answer's point with each of its inputs at each end of its range, one at a time, and with all
-   of them drawn at random;
+3. the answer's point with each of its inputs at each end of its range, one at a time, then with all
+   of them at their worst ends, and drawn at random;
 4. hosts of the check where chance decides, and those around the answer's own need, up to `most`
    times; those around what other points need `least` times; and the answer itself, with random
    numbers that had no part in it; containers without a limit, with the one that these lead to, and
@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Final
 
 from sim.base.errors import InsufficientDataError, ScenarioError
-from sim.study import adaptive, container, sampled, tables
+from sim.study import adaptive, container, corner, rests, sampled, tables
 from sim.study.analyse import needs_and_hosts
 from sim.study.carrier import Carrier, Order
 from sim.study.executor import Executor
@@ -80,6 +80,7 @@ class Rounds:
         if self._in_shard:
             return
         self._inputs(executor)
+        self._corner(executor)
         self._sampled(executor)
         self._container(executor)
         if self._planner.study.check is not None:
@@ -131,6 +132,23 @@ class Rounds:
         self._carrier.carry_out(
             "one input at a time", [Order(cell, often) for cell in cells], executor
         )
+
+    def _corner(self, executor: Executor) -> None:
+        """Run the answer's point with all inputs at the ends that raise the answer, at once."""
+        (needs, hosts, told), often = self._known(), self._planner.study.one_at_a_time
+        if told.point is None or told.kind != "answered" or not often:
+            return
+        groups = tables.grouped(read_records(self._store)[0])
+        base = rests.base_of(self._planner, self._store, groups, needs, hosts, told.point)
+        if base is None:
+            return
+        ends = corner.worst_ends(rests.effects_of(self._planner, groups, base), base)
+        try:
+            cell = corner.corner_cell(self._planner, told.point, ends)
+        except ScenarioError:
+            return
+        if ends:
+            self._carrier.carry_out("all inputs at their worst", [Order(cell, often)], executor)
 
     def _sampled(self, executor: Executor) -> None:
         """Run the answer's point with all its inputs drawn, each draw with luck of its own."""

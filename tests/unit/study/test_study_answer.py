@@ -185,11 +185,13 @@ def test_the_answer_in_words(facts):
     assert more[1] == (
         "Measure first: rdb_last_bgsave_time_sec of INFO persistence (save speed decides most)."
     )
-    assert more[2] == "Processes may use 435 MiB of it; the rest is the kernel's."
-    assert more[4].startswith(
+    assert more[2].startswith("With all inputs at their worst ends at once it is ")
+    assert "(save speed 100 MiB/s, fragmentation 1.2" in more[2]
+    assert more[3] == "Processes may use 435 MiB of it; the rest is the kernel's."
+    assert more[5].startswith(
         "A real redis had 2 to 6 % more pages copied during a save than the model (value 1,000 B):"
     )
-    assert more[5].startswith("Not given, so taken as 0: client buffers, replica buffers, ")
+    assert more[6].startswith("Not given, so taken as 0: client buffers, replica buffers, ")
     fork = next(line for line in more if line.startswith("The fork stalls its caller for "))
     assert re.fullmatch(r".* for [\d.]+ ms to [\d.]+ ms, 3.\d+ ms with the middle prices.", fork)
     assert more[-2] == (
