@@ -306,11 +306,11 @@ def report(
     as_json: JsonOption = False,
 ) -> int:
     """Rewrite the report of a study from its stored runs."""
-    from sim.report.page import write_report
+    from sim.cli.studying import drawn_report
     from sim.study.run import report_again
 
     loaded = load_if_named(plugin)
-    return _told(report_again(folder, report=write_report, plugin=loaded), as_json)
+    return _told(report_again(folder, report=drawn_report, plugin=loaded), as_json)
 
 
 def _told(outcome: StudyOutcome | ShardOutcome, as_json: bool) -> int:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from sim.base.errors import ScenarioError
 from sim.base.text import printable
 from sim.cli.show import Page
-from sim.report.page import write_report
 from sim.study.run import StudyOutcome, run_study
 from sim.study.shard import Shard
 from sim.study.sharded import ShardOutcome, merge_shards, run_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
 FAILURES_SHOWN: Final = 10
 
@@ -38,13 +38,20 @@ def wanted(
             option = "--shard" if shard is not None else "--set"
             message = "shards have their study with them; leave it out, or leave --merge out"
             raise ScenarioError(message, key=option)
-        return partial(merge_shards, [Path(name) for name in files], report=write_report)
+        return partial(merge_shards, [Path(name) for name in files], report=drawn_report)
     if len(files) > 1:
         message = f"is more than one study with {files[0]}; --merge puts the shards of one together"
         raise ScenarioError(message, files[1])
     if shard is None:
-        return partial(run_study, files[0], settings=settings, large=large, report=write_report)
+        return partial(run_study, files[0], settings=settings, large=large, report=drawn_report)
     return partial(run_shard, files[0], Shard.parsed(shard), settings=settings, large=large)
+
+
+def drawn_report(facts: Mapping[str, Any], tables: Mapping[str, Any], page: Path) -> None:
+    """Write a report; what draws is imported when the runs are done, so that they start at once."""
+    from sim.report.page import write_report
+
+    write_report(facts, tables, page)
 
 
 def tell_failures(outcome: StudyOutcome | ShardOutcome) -> None:

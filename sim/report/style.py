@@ -103,7 +103,7 @@ def drawn(
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
-        figure.set_layout_engine("none")  # else both files lay it out again
+        figure.set_layout_engine(None)  # else both files lay it out again, and draw it twice
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "cowpool"})
     svg = text.getvalue()

@@ -19,7 +19,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 MOST_SOBOL_AXES: Final = 21_201
 """Dimensions that SciPy has direction numbers for."""
@@ -29,11 +28,15 @@ WORST_RESOLUTION: Final = 3
 
 def latin_hypercube(n: int, axes: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Return `n` points in the unit cube, shape ``(n, axes)``, one in each n-th of each axis."""
+    from scipy.stats import qmc
+
     return qmc.LatinHypercube(axes, rng=random).random(n)
 
 
 def sobol(n: int, axes: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Return the first `n` points, a power of 2, of a scrambled Sobol' sequence, ``(n, axes)``."""
+    from scipy.stats import qmc
+
     return qmc.Sobol(axes, rng=random).random_base2(n.bit_length() - 1)
 
 

@@ -30,6 +30,7 @@ from sim.study.latencies import latencies_of
 from sim.study.need import Need, smallest_host_bytes
 from sim.study.percentiles import distributions_of
 from sim.study.plan import Planner, value_at
+from sim.study.points import place_text
 from sim.study.prices import price_list
 from sim.study.records import Record, read_records
 from sim.study.store import Store
@@ -174,7 +175,7 @@ class _Analysis:
                 "metric": None if base is None else base.metric,
                 "text": None if base is None else base.text(base.figure),
                 "bound": answer.bound_words(self.study.answer),
-                "where": None if head is None else answer.place_text(self.axes, self.points[head]),
+                "where": None if head is None else place_text(self.axes, self.points[head]),
             },
             "inputs": [] if base is None else rests.effect_facts(effects, base),
             "sampled": None if drawn is None else drawn.plain(),
@@ -212,7 +213,7 @@ class _Analysis:
         without = unanswered(self.groups, self.planner, self.hosts)
         frames["unanswered"] = tables.unanswered_table(without, self.axes, self.points)
         others = {
-            answer.place_text(self.axes, self.points[point]): reasons
+            place_text(self.axes, self.points[point]): reasons
             for point, reasons in without.items()
             if point != head
         }
@@ -255,7 +256,7 @@ class _Analysis:
     def _sentences(
         self, told: Headline, head: int, rest: Rest, judged: trials.Verdict | None
     ) -> list[str]:
-        where = answer.place_text(self.axes, self.points[head])
+        where = place_text(self.axes, self.points[head])
         base, effects = rest.base, rest.effects
         words = {
             "subject": self.study.answer.subject,

@@ -12,7 +12,6 @@ from sim.scenario.questions import Answer
 from sim.stats.proportion import REFUTES_AT, format_percent
 from sim.stats.tolerance import GUARD_LEVEL
 from sim.study.need import Need
-from sim.study.points import Axis, Point
 from sim.study.summary import Summary, summary_text
 from sim.study.trials import Books, Verdict
 
@@ -20,13 +19,6 @@ from sim.study.trials import Books, Verdict
 def bound_words(asked: Answer) -> str:
     """Return what the bound covers: ``99 % of saves at 95 % confidence``."""
     return f"{100 * asked.content:g} % of {asked.event} at {100 * asked.confidence:g} % confidence"
-
-
-def place_text(axes: Sequence[Axis], point: Point) -> str:
-    """Return where a point stands, in words: ``data set 16 GiB, writes 20000/s``."""
-    levels = zip(axes, point.levels, strict=True)
-    words = ", ".join(f"{axis.label} {name}" for axis, name in levels)
-    return f"{point.name}: {words}" if point.name else words
 
 
 def need_sentences(

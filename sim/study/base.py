@@ -20,7 +20,7 @@ from sim.scenario.resolve import (
     scenario_sha256,
 )
 from sim.scenario.study import Study
-from sim.study.kept import study_again
+from sim.study.kept import points_kept, study_again
 from sim.study.plan import Planner
 from sim.study.store import Reader
 
@@ -59,7 +59,7 @@ def planner_of(
     }
     planner = _planner(study, source, plugin, large=large)
     planner.check_metrics(METRICS)
-    return planner, kept
+    return planner, {**kept, **points_kept(planner.axes, planner.points)}
 
 
 def planner_again(kept: Mapping[str, Any], plugin: Plugin | None = None) -> Planner:

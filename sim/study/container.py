@@ -12,8 +12,6 @@ from typing import Any, Final
 
 from sim.base.errors import InsufficientDataError
 from sim.base.units import MIB, PAGE_BYTES, format_bytes, format_bytes_up
-from sim.machine.slab import BUFFER_SLAB_BYTES
-from sim.machine.tree import NODE_BYTES, NODE_SHIFT
 from sim.scenario.questions import level_name
 from sim.stats.tolerance import UpperBound, upper_bound
 from sim.study.headline import Headline
@@ -169,6 +167,9 @@ def need_bytes(result: Mapping[str, Any], cpus: int) -> float:
     may have come between two samples.  Each CPU may hold a batch in stock.  Kernel objects of page
     cache go with it: buffer heads, and nodes of the files' trees.
     """
+    from sim.machine.slab import BUFFER_SLAB_BYTES
+    from sim.machine.tree import NODE_BYTES, NODE_SHIFT
+
     series = result["series"]
     levels = [sum(pages) for pages in zip(*(series[name] for name in _NOT_DROPPED), strict=True)]
     at = max(range(len(levels)), key=levels.__getitem__)

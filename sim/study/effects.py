@@ -8,19 +8,20 @@ Points that fill ranges evenly are no random sample: means over them are told, a
 variance over the ranges as stated; no share of them is a probability.
 """
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 from operator import xor
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
 from sim.base.errors import InsufficientDataError
 from sim.scenario.conditions import metric_text
 from sim.stats.enough import BULK
 from sim.stats.shares import Shares, shares_of
 from sim.study.design import FILLING, Made
+from sim.study.frames import frame_of
 from sim.study.headline import NEED
 from sim.study.percentiles import percent_of
 from sim.study.records import Record
@@ -47,7 +48,7 @@ def effects_table(
             rows += _effects(runs, design, metric, confidence)
         if design.kind in FILLING:
             rows += _shares(runs, design, metric)
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def _is_whole(runs: Sequence[Sequence[Record]], metric: str) -> bool:
@@ -184,7 +185,7 @@ def _filled_sentences(own: Any, metric: str, *, left_out: bool) -> list[str]:
     first = own.iloc[0]
     mean, low, high = (metric_text(metric, first[name]) for name in _ENDS)
     said = [f"Over the points {metric} is {mean} on average, {low} to {high}."]
-    if pd.isna(first["share"]):
+    if first["share"] is None or math.isnan(first["share"]):
         why = "as points are left out" if left_out else "they are too few"
         return [*said, f"No shares of its variance are told, {why}."]
     named = ", ".join(

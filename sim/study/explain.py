@@ -11,7 +11,6 @@ from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.questions import Replications, Search
 from sim.scenario.study import Study, load_study
 from sim.stats.tolerance import supported_content, values_needed
-from sim.study.answer import place_text
 from sim.study.base import planner_of
 from sim.study.container import container_cells, names_of
 from sim.study.executor import available_cpus
@@ -19,7 +18,7 @@ from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
 from sim.study.plan_run import point_of_plan, replications_for
 from sim.study.planning import conditions_of, runs_of
-from sim.study.points import Axis
+from sim.study.points import Axis, place_text
 from sim.study.sizes import sizes_of
 
 Line = tuple[str, str]

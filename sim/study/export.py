@@ -161,8 +161,7 @@ def _settings(
         return {}
     first = store.scenario(shas[0])
     differing = {sha: dict(differences(first, store.scenario(sha))) for sha in shas[1:]}
-    asked = dict.fromkeys(key for point in known.points.values() for key in point.sets)
-    keys = [key for key in asked if leaf_at(first, key) is not None]
+    keys = [key for key in known.keys if leaf_at(first, key) is not None]
     found = {key for each in differing.values() for key in each if not _SAID.match(key)}
     others = found - set(keys)
     keys += sorted(others)

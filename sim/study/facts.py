@@ -7,9 +7,8 @@ import sim
 from sim.engine import conditions
 from sim.engine.conditions import exactness
 from sim.scenario.resolve import RESULTS_VERSION
-from sim.study import answer
 from sim.study.plan import Planner, value_at
-from sim.study.points import Axis, Part, Point
+from sim.study.points import Axis, Part, Point, place_text
 from sim.study.reasons import last_line, raised_in
 from sim.study.records import Failure, Record
 from sim.study.store import Store
@@ -116,7 +115,7 @@ def failure_facts(
     place = failure.place
     return {
         "part": place.part,
-        "where": answer.place_text(axes, points[place.point]),
+        "where": place_text(axes, points[place.point]),
         "host": place.host,
         "replication": place.replication,
         "reason": last_line(failure.reason),

@@ -1,23 +1,30 @@
-"""What a store keeps of its study, read again: the study itself, and what its points are called."""
+"""What a store keeps of its study: the study itself, and what its points are called and set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.scenario.document import Document
 from sim.scenario.study import Study, StudyFile, parsed_study
-from sim.study.answer import place_text
-from sim.study.points import Point, axes_of, points_of
+from sim.study.points import Axis, Point, place_text
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPoints:
-    """A kept study, its points by their numbers, and what each is called."""
+    """A kept study, what each of its points is called, and the keys that points set."""
 
     study: StudyFile
-    points: Mapping[int, Point]
     names: Mapping[int, str]
+    keys: Sequence[str]
+
+
+def points_kept(axes: Sequence[Axis], points: Sequence[Point]) -> dict[str, Any]:
+    """Return what a store keeps of points, for whoever has neither the base nor a plug-in."""
+    return {
+        "point_names": {str(point.index): place_text(axes, point) for point in points},
+        "point_keys": list(dict.fromkeys(key for point in points for key in point.sets)),
+    }
 
 
 def study_again(kept: Mapping[str, Any]) -> Study:
@@ -29,9 +36,9 @@ def study_again(kept: Mapping[str, Any]) -> Study:
 
 
 def kept_points(kept: Mapping[str, Any]) -> KeptPoints:
-    """Return the points of the study that a store has kept; neither base nor plug-in is needed."""
-    study = study_again(kept)
-    axes = axes_of(study)
-    points = {point.index: point for point in points_of(axes)}
-    names = {number: place_text(axes, point) for number, point in points.items()}
-    return KeptPoints(study.file, points, names)
+    """Return what is known of the points of the study that a store has kept.
+
+    A store that was written before it kept them has numbers only.
+    """
+    names = {int(number): name for number, name in kept.get("point_names", {}).items()}
+    return KeptPoints(study_again(kept).file, names, kept.get("point_keys", ()))

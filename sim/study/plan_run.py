@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import pandas as pd
-
 import sim
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.base.files import CannotWriteError, remove_unfinished, require_places, stage
@@ -19,14 +17,15 @@ from sim.program.plugin import Plugin
 from sim.scenario.questions import Search
 from sim.scenario.resolve import RESULTS_VERSION
 from sim.scenario.study import Study, load_study
-from sim.study.answer import place_text
 from sim.study.base import planner_of
 from sim.study.carrier import Carrier
 from sim.study.doubts import other_sentences
 from sim.study.executor import RunFactory, executor_for
+from sim.study.frames import frame_of
 from sim.study.plan import Planner
 from sim.study.planned import Told, curve_rows, rows_of, tell_search, tell_trial
 from sim.study.planning import Plan, conditions_of, replications_of
+from sim.study.points import place_text
 from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent
 from sim.study.run import DEFAULT_OUT, STORE_NAME, command_of
@@ -198,7 +197,7 @@ def _write(
         (made / "tables").mkdir()
         for name, table in (("trials", rows), ("curve", curve)):
             if table:
-                text = pd.DataFrame(table).to_csv(index=False, lineterminator="\n")
+                text = frame_of(table).to_csv(index=False, lineterminator="\n")
                 (made / "tables" / f"{name}.csv").write_text(text, encoding="utf-8")
         if draw is not None and curve:
             draw(facts, curve, made / "figures")

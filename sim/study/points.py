@@ -178,3 +178,10 @@ def point_of(index: int, levels: Sequence[Level], name: str = "") -> Point:
     for level in levels:
         sets |= level.sets
     return Point(index, tuple(level.name for level in levels), sets, name)
+
+
+def place_text(axes: Sequence[Axis], point: Point) -> str:
+    """Return where a point stands, in words: ``data set 16 GiB, writes 20000/s``."""
+    levels = zip(axes, point.levels, strict=True)
+    words = ", ".join(f"{axis.label} {name}" for axis, name in levels)
+    return f"{point.name}: {words}" if point.name else words

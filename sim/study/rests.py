@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-import pandas as pd
-
 from sim.base.errors import InsufficientDataError
 from sim.base.units import format_bytes_up
 from sim.scenario.conditions import metric_text
+from sim.study.frames import frame_of
 from sim.study.headline import NEED, Figure, figure_from
 from sim.study.inputs import PRICES, End, Input, input_cells, inputs_at, reads_disk
 from sim.study.need import Need, smallest_host_bytes
@@ -206,7 +205,7 @@ def effects_table(effects: Sequence[Effect], base: Base | None) -> Any:
             }
             for moved in effect.moved
         ]
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def price_runs(effects: Sequence[Effect]) -> Mapping[str, tuple[Record, ...]]:

@@ -8,13 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-import pandas as pd
-
 from sim.base.errors import InsufficientDataError
 from sim.machine.parts import PARTS
 from sim.stats.enough import BULK
 from sim.stats.estimate import paired
 from sim.study.first_kill import FIRST_KILL, first_kill, paired_first_kill
+from sim.study.frames import frame_of
 from sim.study.need import Need, need_of
 from sim.study.percentiles import Distributions, percent_of
 from sim.study.points import Axis, Part, Point
@@ -59,7 +58,7 @@ def runs_table(records: Sequence[Record], axes: Sequence[Axis], points: Sequence
         }
         for record in sorted(records, key=lambda r: r.place)
     ]
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def points_table(
@@ -99,7 +98,7 @@ def points_table(
                     "text": text + exact(metric, records),
                 }
             )
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def _summary_columns(summary: Summary | None) -> dict[str, float | None]:
@@ -154,7 +153,7 @@ def paired_table(
                     "text": columns["text"] + lost,
                 }
             )
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def _difference(
@@ -261,7 +260,7 @@ def need_table(
                 "times_data": hosts_bytes[index] / data if data else None,
             }
         )
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def unanswered_table(
@@ -273,7 +272,7 @@ def unanswered_table(
         for point, own in sorted(reasons.items())
         for reason in own
     ]
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def stages_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Sequence[Point]) -> Any:
@@ -296,7 +295,7 @@ def stages_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Seque
                     "not_answered": n_not_answered(groups.get((part, point.index, 0), [])),
                 }
             )
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def fork_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Sequence[Point]) -> Any:
@@ -325,7 +324,7 @@ def fork_table(groups: Groups, part: Part, axes: Sequence[Axis], points: Sequenc
                 "not_answered": n_not_answered(records),
             }
         )
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def levels_of(axes: Sequence[Axis], point: Point) -> dict[str, str]:

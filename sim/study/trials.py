@@ -16,10 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import pandas as pd
-
 from sim.stats.proportion import POWER, exact_limits, refuting_count, share_noticed
 from sim.stats.tolerance import UpperBound
+from sim.study.frames import frame_of
 from sim.study.points import Axis, Point
 from sim.study.records import Record
 from sim.study.tables import Groups, levels_of
@@ -68,7 +67,7 @@ def oom_table(
                 "text": text,
             }
         )
-    return pd.DataFrame(rows)
+    return frame_of(rows)
 
 
 def outgrown(groups: Groups, point: int) -> list[tuple[int, int, int]]:

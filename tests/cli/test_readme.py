@@ -11,9 +11,10 @@ import pytest
 from sim.cli import main
 from sim.engine.run import simulate
 from sim.scenario.study import load_study
-from sim.study.answer import need_sentences, place_text
+from sim.study.answer import need_sentences
 from sim.study.base import planner_of
 from sim.study.need import need_of, smallest_host_bytes
+from sim.study.points import place_text
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """`cowpool export` and `cowpool status`, as typed; and what the page about them shows."""
 
 import csv
+import itertools
 import json
 import re
 from pathlib import Path
@@ -38,7 +39,16 @@ def out(tmp_path):
     """A store of which every third replication failed, and the last ones were never made."""
     out = tmp_path / "out"
     with Store(out / "runs.sqlite") as store:
-        store.start_plan({"study": STUDY, "file": "kept.yaml", "command": "cowpool study kept"})
+        axes = STUDY["axes"].values()
+        levels = enumerate(itertools.product(*axes))
+        kept = {
+            "study": STUDY,
+            "file": "kept.yaml",
+            "command": "cowpool study kept",
+            "point_names": {str(n): f"dataset {a}, writes {b}" for n, (a, b) in levels},
+            "point_keys": list(STUDY["axes"]),
+        }
+        store.start_plan(kept)
         for point in range(N_POINTS):
             redis = {
                 "program": "redis",

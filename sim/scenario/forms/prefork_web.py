@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any, Final
 
-from scipy import stats
+from scipy import special
 
 from sim.base.units import PAGE_BYTES, S, format_duration, pages_for
 from sim.scenario.forms.figures import (
@@ -236,7 +236,7 @@ def _share_that_collects(web: Web, requests: float) -> float:
         return float(requests >= every)
     if web.arguments["arrivals"] == "fixed":
         return 0.5 if abs(requests - every) <= 1 else float(requests >= every)
-    return float(stats.poisson.sf(every - 1, requests))
+    return float(special.pdtrc(every - 1, requests))
 
 
 def _eroded_copies(document: Document, name: str, web: Web) -> float:
