@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.study.records import Record
 from sim.study.store import Store
@@ -108,13 +109,24 @@ def pooled_distribution(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[flo
     A run tells percentiles (`p` in per cent, `ns`) of `n` times.  The pooled function, `share` at
     `ns`, is the mean of the runs' functions, each with its weight `n`.
     """
-    grid = np.unique(np.concatenate([np.asarray(run["ns"], dtype=np.float64) for run in runs]))
+    grid = grid_of(runs)
     share = np.zeros(len(grid))
     for run in runs:
-        times = np.asarray(run["ns"], dtype=np.float64)
-        reached = np.asarray(run["p"], dtype=np.float64) / 100
-        # Where several percentiles are one time, the largest of them is reached there.
-        last = np.append(np.flatnonzero(np.diff(times)), len(times) - 1)
-        share += run["n"] * np.interp(grid, times[last], reached[last], left=0.0)
+        share += run["n"] * shares_at(grid, run)
     share /= sum(run["n"] for run in runs)
     return {"share": [float(x) for x in share], "ns": [float(x) for x in grid]}
+
+
+def grid_of(runs: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """Return every time, in ns, that some run's distribution names, ascending."""
+    return np.unique(np.concatenate([np.asarray(run["ns"], dtype=np.float64) for run in runs]))
+
+
+def shares_at(grid: NDArray[np.float64], run: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Return a run's distribution function at the times `grid`."""
+    times = np.asarray(run["ns"], dtype=np.float64)
+    reached = np.asarray(run["p"], dtype=np.float64) / 100
+    # Where several percentiles are one time, the largest of them is reached there.
+    last = np.append(np.flatnonzero(np.diff(times)), len(times) - 1)
+    shares: NDArray[np.float64] = np.interp(grid, times[last], reached[last], left=0.0)
+    return shares

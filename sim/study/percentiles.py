@@ -3,7 +3,8 @@
 The mean over runs of each run's p999 is no percentile of anything: it was 45 % above that of the
 requests themselves.  So a percentile is that of the pooled distribution, and it is stated only if
 enough independent values lie behind it.  Beyond p99 these are forks, not requests: the slowest
-requests of a run are those that one fork has delayed, however many they are.
+requests of a run are those that one fork has delayed, however many they are.  Limits
+come from a bootstrap over runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from sim.base.errors import InsufficientDataError
+from sim.base.rng import stream
 from sim.stats.enough import BULK, enough_for, independent_values, percentile_needs
-from sim.study.curves import pooled_distribution
+from sim.stats.tails import LEAST_BEYOND, clustered_limits
+from sim.study.curves import grid_of, pooled_distribution, shares_at
 from sim.study.records import Record
 from sim.study.store import Store
 
@@ -64,18 +67,47 @@ def pooled_percentile(
         raise InsufficientDataError(
             f"{metric} needs {percentile_needs(percent):,} {unit}, {len(records)} runs have {n:,}"
         )
-    tables = [
-        table
-        for run in distributions
-        for kind, table in run.items()
-        if _is_about(kind, latency) and table.get("n")
-    ]
+    tables = [table for run in _tables(distributions, latency) for table in run]
     if not tables:
         raise InsufficientDataError(f"{metric} has no value")
     pooled = pooled_distribution(tables)
     shares = np.asarray(pooled["share"])
     at = int(np.searchsorted(shares, percent / 100 * (1 - 1e-12)))
     return pooled["ns"][min(at, len(shares) - 1)]
+
+
+def percentile_limits(
+    distributions: Distributions, metric: str, confidence: float
+) -> tuple[float, float]:
+    """Return limits, in ns, of a percentile of all values: a bootstrap over runs.
+
+    Raises `InsufficientDataError` where fewer than 20 runs reach beyond it.
+    """
+    percent, latency = percent_of(metric), metric.rpartition(".")[0]
+    if percent is None:
+        raise ValueError(f"{metric} is no percentile")
+    runs = [tables for tables in _tables(distributions, latency) if tables]
+    if len(runs) < LEAST_BEYOND:
+        raise InsufficientDataError(f"{len(runs)} runs have values, limits take {LEAST_BEYOND}")
+    grid = grid_of([table for tables in runs for table in tables])
+    counts = np.array([float(sum(table["n"] for table in tables)) for tables in runs])
+    at_most = [sum(table["n"] * shares_at(grid, table) for table in tables) for tables in runs]
+    return clustered_limits(
+        np.array(at_most) / counts[:, None],
+        counts,
+        grid,
+        percent / 100,
+        confidence=confidence,
+        generator=stream(0, 0, "bootstrap", metric),
+    )
+
+
+def _tables(distributions: Distributions, latency: str) -> list[list[Mapping[str, Any]]]:
+    """Return what each run says of a latency: one table, of faults one a kind."""
+    return [
+        [table for kind, table in run.items() if _is_about(kind, latency) and table.get("n")]
+        for run in distributions
+    ]
 
 
 def _independent(records: Sequence[Record], latency: str, percent: float) -> tuple[str, int]:

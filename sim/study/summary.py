@@ -7,7 +7,12 @@ from sim.base.errors import InsufficientDataError
 from sim.scenario.conditions import metric_text
 from sim.stats.estimate import mean_over_replications
 from sim.study.near_normal import has_interval
-from sim.study.percentiles import Distributions, percent_of, pooled_percentile
+from sim.study.percentiles import (
+    Distributions,
+    percent_of,
+    percentile_limits,
+    pooled_percentile,
+)
 from sim.study.records import Record
 
 
@@ -15,7 +20,8 @@ from sim.study.records import Record
 class Summary:
     """A metric over the runs of a cell: its mean, the smallest and the largest value.
 
-    `half_width` is that of the mean's confidence interval, None where none would hold.
+    `half_width` is that of the mean's confidence interval, None where none would hold; `limits` are
+    those of a percentile of all values, None where too few runs reach beyond it.
     """
 
     mean: float
@@ -23,6 +29,7 @@ class Summary:
     high: float
     n: int
     half_width: float | None = None
+    limits: tuple[float, float] | None = None
 
 
 def summary_of(
@@ -39,9 +46,13 @@ def summary_of(
     if percent_of(metric) is None:
         return summary
     try:
-        return replace(summary, mean=pooled_percentile(distributions, records, metric))
+        summary = replace(summary, mean=pooled_percentile(distributions, records, metric))
     except InsufficientDataError:
         return None
+    try:
+        return replace(summary, limits=percentile_limits(distributions, metric, confidence))
+    except InsufficientDataError:
+        return summary
 
 
 def programs_of(records: Sequence[Record]) -> frozenset[str]:
@@ -92,6 +103,9 @@ def summary_text(metric: str, summary: Summary) -> str:
         return f"{mean} ± {metric_text(metric, summary.half_width)}"
     if summary.low == summary.high:
         return mean
+    if summary.limits is not None:
+        low, high = (metric_text(metric, limit) for limit in summary.limits)
+        return f"{mean} ({low} to {high}, by a bootstrap over {summary.n} runs)"
     low, high = metric_text(metric, summary.low), metric_text(metric, summary.high)
     return f"{mean} ({low} to {high} in {summary.n} runs)"
 

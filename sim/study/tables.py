@@ -103,7 +103,9 @@ def points_table(
 
 def _summary_columns(summary: Summary | None) -> dict[str, float | None]:
     names = ("mean", "half_width", "low", "high")
-    return {name: None if summary is None else getattr(summary, name) for name in names}
+    low, high = (None, None) if summary is None or summary.limits is None else summary.limits
+    columns = {name: None if summary is None else getattr(summary, name) for name in names}
+    return {**columns, "limit_low": low, "limit_high": high}
 
 
 def paired_table(

@@ -1,13 +1,16 @@
 """Percentiles in studies: of all values of all runs, or refused."""
 
+import re
+
 import numpy as np
 import pytest
 
 from sim.base.errors import InsufficientDataError
 from sim.stats.quantile import histogram, percentiles
-from sim.study.percentiles import percent_of, pooled_percentile
+from sim.study.percentiles import percent_of, percentile_limits, pooled_percentile
 from sim.study.records import Record
 from sim.study.store import Place
+from sim.study.summary import summary_of, summary_text
 
 P = [*np.arange(0.1, 100, 0.1), 99.99, 100]
 
@@ -86,3 +89,32 @@ def test_other_percentiles_take_5_values_beyond_them(name, needed):
     assert pooled([run(np.arange(needed))], f"request_latency_ns.{name}") > 0
     with pytest.raises(InsufficientDataError, match=f"needs {needed} values, 1 runs have"):
         pooled([run(np.arange(needed - 1))], f"request_latency_ns.{name}")
+
+
+def test_limits_are_those_of_runs_not_of_requests():
+    luck = np.random.default_rng(7)
+    runs = [run((1e5 * luck.lognormal(0, 0.5) * luck.exponential(size=500)).astype(int) + 1)
+            for _ in range(40)]  # fmt: skip
+    _, distributions = zip(*runs, strict=True)
+    low, high = percentile_limits(distributions, "request_latency_ns.p90", 0.95)
+    middle = pooled(runs, "request_latency_ns.p90")
+    assert 0.6 * middle < low < 0.95 * middle < 1.05 * middle < high < 1.6 * middle
+    with pytest.raises(InsufficientDataError, match="19 runs have values, limits take 20"):
+        percentile_limits(distributions[:19], "request_latency_ns.p90", 0.95)
+
+
+def test_a_summary_has_the_limits_where_there_are_any():
+    luck = np.random.default_rng(7)
+    runs = [run((1e5 * luck.lognormal(0, 0.5) * luck.exponential(size=500)).astype(int) + 1)
+            for _ in range(40)]  # fmt: skip
+    records, distributions = zip(*runs, strict=True)
+    for record, at in zip(records, range(40), strict=True):
+        record.scalars["request_latency_ns.p90"] = 2e5 + at
+    found = summary_of(records, "request_latency_ns.p90", 0.95, distributions)
+    assert found.limits == percentile_limits(distributions, "request_latency_ns.p90", 0.95)
+    assert re.fullmatch(
+        r"\d+ us \(\d+ us to \d+ us, by a bootstrap over 40 runs\)",
+        summary_text("request_latency_ns.p90", found),
+    )
+    few = summary_of(records[:10], "request_latency_ns.p90", 0.95, distributions[:10])
+    assert few.limits is None
