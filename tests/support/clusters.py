@@ -26,7 +26,10 @@ if __name__ == "__main__":
 
 @contextmanager
 def dask_cluster(n_workers, folder):
-    """Yield the address of a scheduler; the cluster ends with the block, or with this process."""
+    """Yield the address of a scheduler, and its process.
+
+    The cluster ends with the block, or with this process.
+    """
     pytest.importorskip("distributed", reason="dask.distributed is not installed")
     script = folder / "cluster.py"
     script.write_text(_CLUSTER)
@@ -39,6 +42,6 @@ def dask_cluster(n_workers, folder):
         text=True,
     ) as process:
         try:
-            yield process.stdout.readline().strip()
+            yield process.stdout.readline().strip(), process
         finally:
             process.stdin.close()

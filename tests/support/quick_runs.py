@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 _PATH = Path(__file__).parent.parent / "unit/study/standin.py"
@@ -15,6 +16,14 @@ _SPEC.loader.exec_module(_STANDIN)
 
 def simulate(scenario, *, seed, replication):
     return _STANDIN.simulate(scenario, seed=seed, replication=replication)
+
+
+def logged(log, scenario, *, seed, replication):
+    """Write down who carries out this run, a line a run, before it is carried out."""
+    with Path(log).open("a") as file:
+        file.write(f"{os.getpid()} {os.getppid()}\n")
+    time.sleep(0.005)
+    return simulate(scenario, seed=seed, replication=replication)
 
 
 def where(scenario, *, seed, replication):
@@ -46,8 +55,6 @@ def prints(scenario, *, seed, replication):
 
 def works(scenario, *, seed, replication):
     """Keep a CPU busy for a time that the scenario says, in s of CPU."""
-    import time
-
     began_s = time.process_time()
     while time.process_time() - began_s < scenario["cpu_s"]:
         pass

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -10,15 +11,20 @@ from support import quick_runs
 from support.clusters import dask_cluster
 from support.stores import rows_of
 
-from sim.base.errors import ScenarioError
+from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.base.limits import Limits
+from sim.scenario import load_scenario
 from sim.study.child import DIED
+from sim.study.compare import USUAL, compare
 from sim.study.executor import InlineExecutor
 from sim.study.job import Job
 from sim.study.local_pool import LokyExecutor
 from sim.study.named_pool import _DaskPool
+from sim.study.plan_run import run_plan
 from sim.study.pool import PoolExecutor
+from sim.study.progress import Silent
 from sim.study.run import run_study
+from sim.study.store import Store, unpack
 
 
 def processes():
@@ -27,7 +33,7 @@ def processes():
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with dask_cluster(2, tmp_path_factory.mktemp("cluster")) as address:
+    with dask_cluster(2, tmp_path_factory.mktemp("cluster")) as (address, _):
         yield address
 
 
@@ -86,8 +92,6 @@ def test_a_run_has_the_main_thread_of_a_process_that_is_not_this_one(pool_execut
 
 
 def unpacked(finished):
-    from sim.study.store import unpack
-
     return unpack(finished.body)
 
 
@@ -123,3 +127,56 @@ def test_workers_of_another_release_are_refused(monkeypatch):
     with pytest.raises(ScenarioError, match="a worker has cowpool .*, and this is 0.1 "):
         executor.open()
     executor.close()
+
+
+def test_a_cluster_that_goes_away_ends_the_study_and_what_is_finished_is_kept(study_file, tmp_path):
+    out = tmp_path / "out"
+    with dask_cluster(1, tmp_path) as (address, process):
+        import dask
+
+        class KillsTheCluster(PoolExecutor):
+            def run(self, jobs):
+                for n, finished in enumerate(super().run(jobs)):
+                    yield finished
+                    if n == 3:
+                        process.kill()
+
+        executor = KillsTheCluster(partial(_DaskPool, address), quick_runs.simulate)
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+            pytest.raises(PartlyDoneError, match="everything finished so far is kept"),
+        ):
+            run_study(study_file, out, quiet=True, executors=lambda n: executor)
+    with Store(out / "runs.sqlite") as store:
+        assert len(store.done_keys()) >= 4
+
+
+PLAN = """\
+version: 1
+name: small
+base: redis_bgsave
+set: {run.horizon: 60 s, processes.redis.dataset: 64 MiB, processes.redis.writes: 4000/s}
+plan: {minimise: host.memory, in: [72 MiB, 640 MiB], runs: 9}
+objectives: {each_run: ["oom_kills = 0"]}
+seed: 7
+"""
+
+
+@pytest.mark.parametrize("pool_executor", ["loky", "dask"], indirect=True)
+def test_plans_and_comparisons_are_the_same_too(pool_executor, tmp_path):
+    (tmp_path / "small.yaml").write_text(PLAN)
+    variants = {
+        name: load_scenario("redis_bgsave", [f"processes.redis.dataset={size}"])
+        for name, size in {"base": "64 MiB", "other": "96 MiB"}.items()
+    }
+    plans, tables = [], []
+    for n, make in enumerate((InlineExecutor, pool_executor)):
+        out = tmp_path / f"out-{n}"
+        executors = partial(lambda make, n_workers: make(quick_runs.simulate), make)
+        run_plan(tmp_path / "small.yaml", out, quiet=True, executors=executors)
+        plans.append((rows_of(out), (out / "plan.json").read_bytes()))
+        with closing(make(quick_runs.simulate)) as executor:
+            tables.append(compare(variants, USUAL, executor, Silent(), seed=3, most=8))
+    assert plans[0] == plans[1]
+    assert tables[0] == tables[1]
+    assert tables[0].rows

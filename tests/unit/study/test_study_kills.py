@@ -1,0 +1,113 @@
+"""SIGKILL of whoever makes a study, at any moment: no finished run is lost, and none is wrong."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, suppress
+
+import pytest
+from support import quick_runs
+from support.clusters import TESTS, dask_cluster
+from support.patience import wait_until
+from support.samples import sample
+from support.stores import rows_of
+
+from sim.study.executor import InlineExecutor
+from sim.study.run import run_study
+
+KILLS = {"loky 2": sample(2, 7), "dask": sample(2, 6), "shards": sample(1, 6), "loky 4": 6}
+"""How many there are in a study: 5 in all, or 100."""
+MOST_RUNS_BETWEEN = 12
+
+
+def kept(out):
+    """Return the runs that a store holds, times included: one made again has another."""
+    path = out / "runs.sqlite"
+    if not path.exists():
+        return set()
+    with closing(sqlite3.connect(path)) as db, suppress(sqlite3.OperationalError):
+        return set(db.execute("SELECT key, body, wall_s FROM runs WHERE status = 'done'"))
+    return set()  # killed before there was a table
+
+
+class Killer:
+    """Carries out commands until they are done, killing them or their workers on the way."""
+
+    def __init__(self, luck, folder, kills):
+        self.luck, self.log, self.left = luck, folder / "log", kills
+        self.log.touch()
+
+    def carry_out(self, study, out, *how):
+        before = set()
+        while True:
+            left = self.left
+            process = self._begun(study, out, *how)
+            self._kill_on_the_way(process, in_cluster=how[0] == "dask")
+            status = process.wait()
+            assert before <= kept(out)  # nothing is lost, and nothing made again
+            before = kept(out)
+            if status == 0:
+                return
+            # Killed; or a run died twice, and has failed: the same command makes it again.
+            assert self.left < left
+            assert status in (1, 3, -signal.SIGKILL)
+
+    def _begun(self, study, out, *how):
+        command = [sys.executable, "-m", "support.killed_study", study, out, self.log, *how]
+        paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
+
+    def _kill_on_the_way(self, process, in_cluster):
+        begun = len(self._workers())
+        while self.left:
+            until = len(self._workers()) + self.luck.randint(1, MOST_RUNS_BETWEEN)
+            wait_until(lambda n=until: len(self._workers()) >= n or process.poll() is not None)
+            if process.poll() is not None:
+                return
+            pid, parent = self._workers()[begun:][-1]
+            if self.luck.random() < 0.5:
+                self.left -= 1
+                process.kill()
+                return
+            if in_cluster:  # the worker, or the child in which it makes its runs
+                pid = self.luck.choice([pid, parent])
+            elif parent != process.pid:  # an orphan, which is about to end
+                continue
+            self.left -= 1
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _workers(self):
+        """Return who began each run, process and parent."""
+        whole_lines = self.log.read_text().rpartition("\n")[0].splitlines()
+        return [tuple(map(int, line.split())) for line in whole_lines]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with dask_cluster(2, tmp_path_factory.mktemp("cluster")) as (address, _):
+        yield address
+
+
+@pytest.mark.slow
+@pytest.mark.stress
+@pytest.mark.parametrize("turn", range(sample(1, 4)))
+@pytest.mark.parametrize("how", list(KILLS)[: sample(3, 4)])
+def test_kills_lose_nothing(study_file, tmp_path, request, how, turn):
+    inline = InlineExecutor(quick_runs.simulate)
+    run_study(study_file, tmp_path / "whole", quiet=True, executors=lambda n: inline)
+    killer = Killer(random.Random(f"{how}/{turn}"), tmp_path, KILLS[how])
+    out = tmp_path / "out"
+    if how == "shards":
+        folders = [tmp_path / f"{number}-of-2" for number in (1, 2)]
+        for number, folder in enumerate(folders, 1):
+            killer.carry_out(study_file, folder, "shard", f"{number}/2")
+        killer.carry_out(study_file, out, "merge", *folders)
+    else:
+        address = [request.getfixturevalue("cluster")] if how == "dask" else []
+        killer.carry_out(study_file, out, how, *address)
+    assert killer.left == 0
+    assert rows_of(out) == rows_of(tmp_path / "whole")
