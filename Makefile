@@ -11,8 +11,9 @@ PARALLEL := -p xdist.plugin -n auto --maxprocesses 4
 # Tests that must have held against the running kernel, or `make truth` has proved too little.
 HELD := 150
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# The lock files are complete, so there is nothing to resolve; bytecode is written on first import.
-INSTALL := $(PIP) install --quiet --no-deps --no-compile
+# The lock files are complete, so there is nothing to resolve; bytecode is written on first import,
+# or now, where Python may not write it then: or every start would compile pandas and SciPy anew.
+INSTALL := $(PIP) install --quiet --no-deps $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 
