@@ -5,11 +5,12 @@ two facts: the errors that stand in the way, and whether its memory need was cut
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from sim.study.need import kept_bytes
-from sim.study.store import Place, Store
+from sim.study.store import Place, PlannedRun, Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,21 @@ class Failure:
     reason: str
 
 
-def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
+def read_records(store: Reader) -> tuple[list[Record], list[Failure]]:
     """Return the runs of the current plan in order of place: the finished and the failed.
 
     A run that was never started is in neither.
     """
     records, failures = [], []
+    known = _KNOWN.setdefault(store, {})
     hosts: dict[str, tuple[int, int, frozenset[str]]] = {}
     for run in store.plan():
+        record = known.get(run.key)
+        if record is not None:
+            records.append(
+                record if record.place == run.place else replace(record, place=run.place)
+            )
+            continue
         result = store.result(run.key)
         if result is None:
             reason = store.failure(run.key)
@@ -83,26 +91,38 @@ def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
             scenario = store.scenario(run.scenario)
             memory = int(scenario["host"]["memory"])
             hosts[run.scenario] = (memory, memory - kept_bytes(scenario), _programs(scenario))
-        memory_bytes, usable_bytes, programs = hosts[run.scenario]
-        records.append(
-            Record(
-                place=run.place,
-                key=run.key,
-                scenario=run.scenario,
-                memory_bytes=memory_bytes,
-                usable_bytes=usable_bytes,
-                scalars=dict(flatten(result["metrics"])),
-                stages_ns=result.get("stages", {}),
-                resident_bytes=_resident_at_fork_bytes(result),
-                ran_out=ran_out(result),
-                ending=result["ending"],
-                cut_off=cut_off(result),
-                errors=errors_of(result),
-                programs=programs,
-                ended_ns=int(result["simulated_ns"]),
-            )
-        )
+        known[run.key] = _record(run, result, *hosts[run.scenario])
+        records.append(known[run.key])
     return records, failures
+
+
+_KNOWN: Final[WeakKeyDictionary[Reader, dict[str, Record]]] = WeakKeyDictionary()
+"""Records that were read of a store, by keys, which stand for what is in them: rounds ask again."""
+
+
+def _record(
+    run: PlannedRun,
+    result: Mapping[str, Any],
+    memory_bytes: int,
+    usable_bytes: int,
+    programs: frozenset[str],
+) -> Record:
+    return Record(
+        place=run.place,
+        key=run.key,
+        scenario=run.scenario,
+        memory_bytes=memory_bytes,
+        usable_bytes=usable_bytes,
+        scalars=dict(flatten(result["metrics"])),
+        stages_ns=result.get("stages", {}),
+        resident_bytes=_resident_at_fork_bytes(result),
+        ran_out=ran_out(result),
+        ending=result["ending"],
+        cut_off=cut_off(result),
+        errors=errors_of(result),
+        programs=programs,
+        ended_ns=int(result["simulated_ns"]),
+    )
 
 
 def _programs(scenario: Mapping[str, Any]) -> frozenset[str]:
