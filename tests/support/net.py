@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 NET = ROOT / "tests" / "golden" / "net.txt"
 PLUGIN = ROOT / "tests" / "golden" / "net_plugin.py"
 
-DRAWN = 260
+DRAWN = 280
 GROUPS = 20
 GROUP_SCRIPTS = 25
 

@@ -93,6 +93,8 @@ KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
 
 FIRST_DRAWS = 200
 """Scenarios drawn before there was what follows; they stay as they are."""
+SWAP_DRAWS = 260
+"""From this one on machines have little memory, and swap."""
 LATER_KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
     **KEYS,
     "redis": {
@@ -116,7 +118,7 @@ def drawn(number: int) -> dict[str, Any]:
     """Return scenario `number` of the drawn ones, as it would be written in a file."""
     dice = Dice(f"cowpool net {number}")
     kind = KINDS[number % len(KINDS)]
-    roomy = dice.chance(0.6)
+    roomy = dice.chance(0.6) and number < SWAP_DRAWS
     document = {
         "version": 1,
         "name": f"drawn_{number:03}",
@@ -124,6 +126,9 @@ def drawn(number: int) -> dict[str, Any]:
         "policy": policy(dice, plug_in=kind == "does"),
         "run": run(dice),
     }
+    if number >= SWAP_DRAWS:
+        document["host"] |= swap(dice)
+        document["host"].pop("thp_sizes", None)
     document["processes"] = processes(
         dice, kind, document["host"]["cpus"], later=number >= FIRST_DRAWS
     )
@@ -180,6 +185,20 @@ def host(dice: Dice, roomy: bool) -> dict[str, Any]:
             "queue_depth": dice.one((1, 2, 32)),
         }
     return said
+
+
+def swap(dice: Dice) -> dict[str, Any]:
+    """Return what a host says of swap; beside it nothing is on huge pages."""
+    return {
+        "thp": "never",
+        "khugepaged": False,
+        "swap": {
+            "size": dice.one(("2 MiB", "64 MiB")),
+            "device": dice.one(("nvme", "ssd", "disk", "zram", "zram")),
+        },
+        "swappiness": dice.one((1, 60, 100, 200)),
+        "page_cluster": dice.one((0, 3, 3)),
+    }
 
 
 def bytes_of(size: str) -> int:
