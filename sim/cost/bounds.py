@@ -83,11 +83,16 @@ def prices_at(prices: Mapping[str, Mapping[str, Any]], end: End) -> dict[str, di
 
 
 def price_at(price: Mapping[str, Any], end: End) -> dict[str, Any]:
-    """Return a resolved price with its mean at one end of its range, its shape as it was.
+    """Return a resolved price with its mean at one end of its range, its shape as it was."""
+    said = f"{end} end of the range of: {price['source']}"
+    return price_with_mean(price, int(price[f"{end}_ps"]), said)
 
-    A distribution is scaled as a whole.
+
+def price_with_mean(price: Mapping[str, Any], wanted_ps: int, source: str) -> dict[str, Any]:
+    """Return a resolved price with another mean, its shape as it was, and `source` said of it.
+
+    A distribution is scaled as a whole; bounds that the mean is beyond are moved to it.
     """
-    wanted_ps = int(price[f"{end}_ps"])
     mean_ps = price_spec(price).mean_ps
     factor = wanted_ps / mean_ps if mean_ps else 0.0
     if "value_ps" in price or not mean_ps:
@@ -98,7 +103,7 @@ def price_at(price: Mapping[str, Any], end: End) -> dict[str, Any]:
         shape["lognormal"]["mean_ps"] = wanted_ps
     else:
         shape = {"quantiles_ps": [round(ps * factor) for ps in price["quantiles_ps"]]}
-    moved = {**shape, "source": f"{end} end of the range of: {price['source']}"}
+    moved = {**shape, "source": source}
     middle_ps = price_spec({**moved, "low_ps": 0, "high_ps": 10**18}).mean_ps
     return {
         **moved,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from sim.base.errors import ScenarioError
-from sim.base.files import read_at_most
 from sim.base.text import shorten
-from sim.scenario.document import MAX_BYTES, Document, Place, parse_value
+from sim.scenario.csv_files import Csv, read_csv, value_of_cell
+from sim.scenario.document import Document, Place
 from sim.scenario.quantities import Closed
 from sim.scenario.questions import KeyPath
 
@@ -123,15 +121,7 @@ def with_points_of_file(document: Document, folder: Path) -> Document:
     if set(design) != {"file"}:
         return document
     name = str(design["file"])
-    try:
-        text = read_at_most(folder / name, MAX_BYTES + 1).decode("utf-8-sig")
-    except FileNotFoundError:
-        message = f"there is no file {shorten(name)!r} here; check the path"
-        raise document.error(("design", "file"), message) from None
-    except (OSError, ValueError) as error:
-        message = f"{shorten(name)!r} cannot be read ({error}); write a CSV file in UTF-8"
-        raise document.error(("design", "file"), message) from None
-    points, lines = _points_of(text, name)
+    points, lines = _points_of(read_csv(document, ("design", "file"), folder), name)
     places = dict(document.places)
     for key, line in lines.items():
         places["design", "points", key] = Place(name, line)
@@ -139,44 +129,16 @@ def with_points_of_file(document: Document, folder: Path) -> Document:
     return Document(data, document.file, places)
 
 
-def _points_of(text: str, name: str) -> tuple[Any, dict[str | int, int]]:
+def _points_of(csv: Csv, name: str) -> tuple[Any, dict[str | int, int]]:
     """Return the points of a CSV file as `Design.points` has them, and the line of each."""
-    if len(text) > MAX_BYTES:
-        raise ScenarioError("larger than 1 MiB; write fewer points", name, 1)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     named: dict[str, dict[str, Any]] = {}
     lines: dict[str | int, int] = {}
-    try:
-        header = [word.strip() for word in next(reader, [])]
-        if not header or len(set(header)) < len(header) or not all(header):
-            message = "the first line names no keys, or one twice; write a key path a column"
-            raise ScenarioError(message, name, 1)
-        for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            line = reader.line_num
-            if len(row) != len(header):
-                message = f"has {len(row)} values for {len(header)} columns; write one for each"
-                raise ScenarioError(message, name, line)
-            cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
-            own = cells.pop(NAME, str(len(named)))
-            if not own or own in named:
-                message = f"{shorten(own)!r} names two points, or none; name them apart"
-                raise ScenarioError(message, name, line, NAME)
-            named[own] = {key: _cell(key, cell, name, line) for key, cell in cells.items()}
-            lines[own if NAME in header else int(own)] = line
-    except csv.Error as error:
-        message = f"is no CSV ({error}); mind the quotes"
-        raise ScenarioError(message, name, reader.line_num) from None
-    if not named:
-        raise ScenarioError("has no points; write one a line below the keys", name, 1)
-    return (named if NAME in header else list(named.values())), lines
-
-
-def _cell(key: str, cell: str, name: str, line: int) -> Any:
-    if not cell:
-        raise ScenarioError("has no value; write one, or `null` for the default", name, line, key)
-    try:
-        return parse_value(cell, name, line)[0]
-    except ScenarioError:
-        return cell
+    has_names = NAME in csv.header
+    for line, cells in csv.rows:
+        own = cells.pop(NAME, str(len(named)))
+        if not own or own in named:
+            message = f"{shorten(own)!r} names two points, or none; name them apart"
+            raise ScenarioError(message, name, line, NAME)
+        named[own] = {key: value_of_cell(key, cell, name, line) for key, cell in cells.items()}
+        lines[own if has_names else int(own)] = line
+    return (named if has_names else list(named.values())), lines

@@ -131,7 +131,34 @@ class UncertainInput(Closed):
     low: Any = Field(default=None, description="low end of the range")
     likely: Any = Field(default=None, description="the value that all other runs take")
     high: Any = Field(default=None, description="high end of the range")
+    scale: Literal["linear", "log"] | None = Field(
+        default=None,
+        description="on which scale a range is drawn; default: `log` for rates and speeds, else"
+        " `linear`",
+    )
     instead: list[Any] = Field(default=[], description="for a choice: what else it may be")
+    distribution: dict[str, dict[str, Any]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="a continuous distribution of `scipy.stats` with its parameters: "
+        "`{lognorm: {s: 0.3, scale: 200 MiB/s}}`; `low` and `high` cut it",
+    )
+    data: list[Any] | None = Field(
+        default=None,
+        min_length=1,
+        description="values that were measured: drawn as they are, or from a distribution that is"
+        " fitted to them (`fit`)",
+    )
+    file: str | None = Field(
+        default=None,
+        description="a CSV file that has them: its only column, or `column`; beside `data`, where"
+        " those are from",
+    )
+    column: str | None = Field(default=None, description="which column of the file")
+    fit: str | None = Field(
+        default=None, description="the distribution of `scipy.stats` that is fitted to the data"
+    )
     source: str = Field(
         default="",
         description="where value and range come from: `measured: ...`, or `assumed: ...`",
@@ -142,7 +169,17 @@ class UncertainInput(Closed):
     def _range_or_choice(self) -> Self:
         if self.instead and not (self.low is None and self.high is None):
             raise ValueError("has a range and a choice; keep `low` and `high`, or `instead`")
+        measured = self.data is not None or self.file is not None
+        if (self.distribution is not None) + measured + bool(self.instead) > 1:
+            raise ValueError("has two of `distribution`, data and `instead`; keep one of them")
+        if self.fit is not None and not measured:
+            raise ValueError("has nothing to fit to; add `data: [...]`, or `file: x.csv`")
         return self
+
+    @property
+    def has_law(self) -> bool:
+        """Whether it is a distribution, or data."""
+        return self.distribution is not None or self.data is not None
 
 
 def _kind_of_point(value: object) -> str:

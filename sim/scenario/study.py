@@ -18,6 +18,7 @@ from sim.base.resources import config_path
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.constraints import constraint_of
 from sim.scenario.container import Container
+from sim.scenario.csv_files import with_data_of_files
 from sim.scenario.designs import Design, DesignForm, RangeAxis, with_points_of_file
 from sim.scenario.document import Document, Keys, read_document
 from sim.scenario.overrides import apply_settings, split_path
@@ -139,7 +140,10 @@ class StudyFile(Closed):
     check: Check | None = None
     uncertain: dict[KeyPath, UncertainInput] = Field(
         default={},
-        description="what is not known for sure; over what the programs themselves say",
+        description="what is not known for sure, over what the programs themselves say: a key, or "
+        "a price (`host.prices.cow_copy`), and `{low: 1, likely: 2, high: 4, scale: log}`, "
+        "`{instead: [...]}` for a choice, `{distribution: {lognorm: {s: 0.3, scale: 200 MiB/s}}}`, "
+        "or `{file: x.csv, column: speed, fit: lognorm}`; with `source`, and `measure`",
     )
     one_at_a_time: int = Field(
         default=1,
@@ -323,5 +327,5 @@ def parsed_study(document: Document, folder: Path) -> Study:
     """Return a study from its document; `folder` is what its base's path is relative to."""
     if "processes" in document.data and "base" not in document.data:
         raise document.error((), "is a scenario; run it with `cowpool run`")
-    document = with_points_of_file(document, folder)
+    document = with_data_of_files(with_points_of_file(document, folder), folder)
     return Study(checked(StudyFile, document), document, folder)

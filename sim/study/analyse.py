@@ -29,8 +29,8 @@ from sim.study.inputs import omissions_of
 from sim.study.latencies import latencies_of
 from sim.study.need import Need, smallest_host_bytes
 from sim.study.percentiles import distributions_of
-from sim.study.plan import Planner, value_at
-from sim.study.points import place_text
+from sim.study.plan import Planner
+from sim.study.points import place_text, value_at
 from sim.study.prices import price_list
 from sim.study.records import Record, read_records
 from sim.study.store import Store

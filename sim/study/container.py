@@ -15,8 +15,8 @@ from sim.base.units import MIB, PAGE_BYTES, format_bytes, format_bytes_up
 from sim.scenario.questions import level_name
 from sim.stats.tolerance import UpperBound, upper_bound
 from sim.study.headline import Headline
-from sim.study.plan import CONTAINER, Cell, Planner, value_at
-from sim.study.points import Part
+from sim.study.plan import CONTAINER, Cell, Planner
+from sim.study.points import Part, value_at
 from sim.study.records import Record
 from sim.study.store import Store
 from sim.study.tables import Groups

@@ -7,8 +7,8 @@ import sim
 from sim.engine import conditions
 from sim.engine.conditions import exactness
 from sim.scenario.resolve import RESULTS_VERSION
-from sim.study.plan import Planner, value_at
-from sim.study.points import Axis, Part, Point, place_text
+from sim.study.plan import Planner
+from sim.study.points import Axis, Part, Point, place_text, value_at
 from sim.study.reasons import last_line, raised_in
 from sim.study.records import Failure, Record
 from sim.study.store import Store

@@ -19,14 +19,21 @@ from sim.scenario.hosts import DISK_UNCERTAIN, HOST_UNCERTAIN
 from sim.scenario.programs import show_value
 from sim.scenario.questions import UncertainInput
 from sim.scenario.study import StudyFile
-from sim.study.plan import Cell, Planner, value_at
-from sim.study.points import Axis
+from sim.stats.laws import Law
+from sim.study.plan import Cell, Planner
+from sim.study.points import Axis, value_at
 from sim.study.records import Record
+from sim.study.stated import (
+    PRICES,
+    SPAN,
+    is_price,
+    law_of,
+    mean_ps,
+    number_of,
+    stated_value,
+)
 
 Evidence = Literal["given", "measured", "assumed"]
-
-PRICES: Final = "host.prices"
-"""The key of all prices together: low and high at once."""
 
 HOST_SHOWN: Final = ("kernel", "cpus", "thp")
 """Keys of the host that are shown as inputs although nothing is said of how sure they are."""
@@ -53,8 +60,10 @@ class Input:
     """One input of an answer.
 
     `ends` are what is tried instead of its value: low and high of a number in this order, each
-    other choice; empty where nobody says how far off it may be.  `asked` tells whether it is an
-    axis of the study: then its value is the question's, not the answer's to doubt.
+    other choice; empty where nobody says how far off it may be.  `law` is its distribution, where
+    one is stated, `ends` then hold 90 % of it; else it is a triangle, of its logarithm with `log`.
+    `asked` tells whether it is an axis of the study: then its value is the question's, not the
+    answer's to doubt.
     """
 
     key: str
@@ -66,6 +75,8 @@ class Input:
     asked: bool
     is_choice: bool
     ends: tuple[End, ...]
+    log: bool = False
+    law: Law | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,8 @@ def inputs_of(
     for key in study.uncertain:
         if key not in known:
             value = value_at(scenario, key)
-            found.append(_input(key, value, None, study, axes, default=None, show=str))
+            show = _price_text if is_price(key) else str
+            found.append(_input(key, value, None, study, axes, default=None, show=show))
     return found
 
 
@@ -230,21 +242,43 @@ def _input(
     own, axis = study.uncertain.get(key), _axis(key, axes)
     said = mark.says if mark is not None else ""
     label = said or key.rsplit(".", 1)[-1].replace("_", " ")
+    law = None if own is None else law_of(key, own)
+    text = show(value)
+    log = is_price(key) or "/" in text
+    if own is not None and own.scale is not None:
+        log = own.scale == "log"
     if axis is not None and axis.key == key:
         label = axis.label
     evidence, source = _evidence(value, own, mark, asked=axis is not None, default=default)
+    if law is not None:
+        said_source = own.source if own is not None else ""
+        evidence = evidence if said_source else "measured" if own and own.data else "given"
+        source = f"{said_source}; {law.words}" if said_source else law.words
     measure = own.measure if own is not None and own.measure else mark.measure if mark else ""
     return Input(
         key,
         label,
-        show(value),
+        text,
         evidence,
         source,
         measure,
         asked=axis is not None,
-        is_choice=_is_choice(own, mark),
-        ends=_ends(key, value, own, mark, show),
+        is_choice=law is None and _is_choice(own, mark),
+        ends=_ends(key, value, own, mark, show) if law is None else _span(key, value, law, show),
+        log=log,
+        law=law,
     )
+
+
+def _span(key: str, value: Any, law: Law, show: Callable[[Any], str]) -> tuple[End, ...]:
+    """Return the ends between which 90 % of a distribution lie."""
+    numbers = [law.quantile((1 - SPAN) / 2), law.quantile((1 + SPAN) / 2)]
+    ends = [stated_value(key, number, value) for number in dict.fromkeys(numbers)]
+    return tuple(End(show(end), {key: end}) for end in ends)
+
+
+def _price_text(price: Any) -> str:
+    return format_duration(mean_ps(price) / 1000)
 
 
 def _axis(key: str, axes: Sequence[Axis]) -> Axis | None:
@@ -285,6 +319,9 @@ def _ends(
     """
     if own is not None:
         given = own.instead or [end for end in (own.low, own.high) if end is not None]
+        if is_price(key):
+            ends = [(end, stated_value(key, number_of(key, end), value)) for end in given]
+            return tuple(End(str(end), {key: price}) for end, price in ends)
         if given or own.source:
             return tuple(End(str(end), {key: end}) for end in given)
     if mark is None:
@@ -293,9 +330,11 @@ def _ends(
 
 
 def _of_prices(prices: Mapping[str, Mapping[str, Any]], study: StudyFile) -> Input:
+    stated = {key for key in prices if f"{PRICES}.{key}" in study.uncertain}
+    others = {key: price for key, price in prices.items() if key not in stated}
     n_assumed = sum(str(price["source"]).startswith("assumed") for price in prices.values())
     ends = tuple(
-        End(f"all {end}", {PRICES: prices_at(prices, end)})
+        End(f"all {end}", {PRICES: {**prices, **prices_at(others, end)}})
         for end in ("low", "high")
         if PRICES not in study.uncertain
     )

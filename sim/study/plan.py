@@ -20,18 +20,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from sim.base.errors import ScenarioError
 from sim.base.text import shorten
 from sim.base.units import PAGE_BYTES, BaseFloat, BaseInt
 from sim.scenario.complaints import suggestion
 from sim.scenario.conditions import no_such_metric
 from sim.scenario.effort import expected_work_s
 from sim.scenario.programs import known_programs
-from sim.scenario.questions import Replications, Times, as_times
+from sim.scenario.questions import Replications, Times, UncertainInput, as_times
 from sim.scenario.study import Study
 from sim.stats.tolerance import values_needed
 from sim.study.design import made, n_points
 from sim.study.limits import require_moderate_size
-from sim.study.points import MEMORY, Axis, Part, Point, axes_of, first_sets
+from sim.study.points import MEMORY, Axis, Part, Point, axes_of, first_sets, value_at
+from sim.study.stated import is_price, likely_value, with_units
 from sim.study.where import allowed
 
 FRESH_FROM: Final = 1_000_000
@@ -98,6 +100,7 @@ class Planner:
         self._resolve = resolve
         self._plain: dict[str, dict[str, Any]] = {}
         self._enlarged: dict[int, int] = {}
+        self._likely: dict[str, Any] | None = None
         axes = axes_of(study, self._value_of)
         if not large:
             require_moderate_size(study, axes, n_points(study, axes))
@@ -278,12 +281,19 @@ class Planner:
 
     def _common_sets(self) -> Mapping[str, Any]:
         """Return what holds in every run: what the study sets, and what it thinks likely."""
-        likely = {
-            key: given.likely
-            for key, given in self.study.uncertain.items()
-            if given.likely is not None
-        }
-        return {**self.study.set, **likely}
+        if self._likely is None:
+            self._likely = {
+                key: value
+                for key, given in self.study.uncertain.items()
+                if (value := self._likely_value(key, given)) is not None
+            }
+        return {**self.study.set, **self._likely}
+
+    def _likely_value(self, key: str, given: UncertainInput) -> Any:
+        try:
+            return likely_value(key, given, lambda: self._resolved(first_sets(self._source)))
+        except ValueError as error:
+            raise self._source.error(str(error), "uncertain", key) from None
 
     def check_metrics(self, known: Collection[str]) -> None:
         """Raise `ScenarioError` if the study asks for a metric that runs do not have."""
@@ -297,9 +307,20 @@ class Planner:
     def check_uncertain(self) -> None:
         """Raise `ScenarioError` if an end of a range that the study gives cannot be."""
         for key, given in self.study.uncertain.items():
+            self._check_units(key, given)
+            if given.has_law or is_price(key):
+                continue  # what cannot be drawn is drawn again
             for end in (given.low, given.high, *given.instead):
                 if end is not None:
                     self.input_cell(0, 0, {key: end})
+
+    def _check_units(self, key: str, given: UncertainInput) -> None:
+        for path, value in with_units(key, given):
+            try:
+                self.input_cell(0, 0, {key: value})
+            except ScenarioError as error:
+                if "has no unit" in error.message:
+                    raise self._source.error(error.message, "uncertain", key, *path) from None
 
     def _value_of(self, key: str, written: Any) -> Any:
         """Return what a key is, in base units, where it is written so, all else as first."""
@@ -328,8 +349,11 @@ class Planner:
         )
 
     def _scenario(self, point: Point, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """Resolve a point: plain values first, then those that are multiples of others."""
-        sets = {"run.seed": self.study.seed, **self._common_sets(), **point.sets, **extra}
+        return self._resolved({**self._common_sets(), **point.sets, **extra})
+
+    def _resolved(self, sets: Mapping[str, Any]) -> dict[str, Any]:
+        """Resolve the base changed: plain values first, then those that are multiples of others."""
+        sets = {"run.seed": self.study.seed, **self.study.set, **sets}
         derived = {key: times for key, value in sets.items() if (times := self._times(key, value))}
         plain = {key: value for key, value in sets.items() if key not in derived}
         if not derived:
@@ -356,20 +380,6 @@ class Planner:
         if key == MEMORY:
             return _whole_pages(product)
         return BaseInt(round(product)) if isinstance(value, int) else BaseFloat(product)
-
-
-def value_at(scenario: Mapping[str, Any], key_path: str) -> Any:
-    """Return the value that a dotted key path leads to; None if it leads nowhere.
-
-    >>> value_at({"host": {"cpus": 2}}, "host.cpus")
-    2
-    """
-    value: Any = scenario
-    for step in key_path.split("."):
-        if not isinstance(value, Mapping) or step not in value:
-            return None
-        value = value[step]
-    return value
 
 
 def _whole_pages(size_bytes: float) -> BaseInt:

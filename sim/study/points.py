@@ -185,3 +185,17 @@ def place_text(axes: Sequence[Axis], point: Point) -> str:
     levels = zip(axes, point.levels, strict=True)
     words = ", ".join(f"{axis.label} {name}" for axis, name in levels)
     return f"{point.name}: {words}" if point.name else words
+
+
+def value_at(scenario: Mapping[str, Any], key_path: str) -> Any:
+    """Return the value that a dotted key path leads to; None if it leads nowhere.
+
+    >>> value_at({"host": {"cpus": 2}}, "host.cpus")
+    2
+    """
+    value: Any = scenario
+    for step in key_path.split("."):
+        if not isinstance(value, Mapping) or step not in value:
+            return None
+        value = value[step]
+    return value

@@ -15,10 +15,11 @@ from sim.base.units import format_bytes_up
 from sim.scenario.conditions import metric_text
 from sim.study.frames import frame_of
 from sim.study.headline import NEED, Figure, figure_from
-from sim.study.inputs import PRICES, End, Input, input_cells, inputs_at, reads_disk
+from sim.study.inputs import End, Input, input_cells, inputs_at, reads_disk
 from sim.study.need import Need, smallest_host_bytes
 from sim.study.plan import Planner
 from sim.study.records import Record
+from sim.study.stated import PRICES
 from sim.study.store import Store
 from sim.study.tables import Groups
 

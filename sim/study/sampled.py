@@ -3,7 +3,8 @@
 Plain random draws, each with random numbers of its own, so that shares of runs are probabilities:
 of what the study and its programs *state* about the inputs, nothing more.  A range with a likely
 value is a triangle over its ends, on a logarithmic scale where it is a speed or a rate; a choice
-takes each of its values alike; all prices are low, in the middle or high together.
+takes each of its values alike; prices from one source move together.  What the study states as a
+distribution or as data is drawn from that.
 """
 
 import math
@@ -16,17 +17,19 @@ import numpy as np
 
 from sim.base.errors import InsufficientDataError, ScenarioError
 from sim.base.rng import stream
-from sim.base.units import BaseFloat, BaseInt
+from sim.stats.laws import inner_ranks, triangular
 from sim.stats.shares import Shares, shares_of
 from sim.study.headline import NEED
 from sim.study.inputs import Input, inputs_at, reads_disk
 from sim.study.need import smallest_host_bytes
-from sim.study.plan import Cell, Planner, value_at
+from sim.study.plan import Cell, Planner
+from sim.study.points import value_at
 from sim.study.rests import Base
+from sim.study.stated import PRICES, SPAN, is_price, mean_ps, source_of, stated_value
 from sim.study.tables import Groups
 
-SPAN: Final = 0.9
-"""The range that is told holds this share of the draws, the rest half on each side."""
+CONFIDENCE: Final = 0.95
+"""How sure it is that the range that is told holds its share of all draws."""
 MOST_NAMED: Final = 3
 WORTH_A_WORD: Final = 0.01
 TRIES: Final = 100
@@ -46,6 +49,8 @@ class Drawn:
 class Sampled:
     """What the draws say: ends of the range and the median, in the answer's unit.
 
+    The range holds at least a share `content` of all draws, at `confidence`, whatever their
+    distribution: a tolerance interval by order statistics.
     `n_cut_off` of the `n` draws are known only to be larger than what was measured; they count as
     larger than all others, and an end among them is None.  `n_lost` more draws have no answer.
     """
@@ -53,10 +58,14 @@ class Sampled:
     low: float | None
     middle: float | None
     high: float | None
+    content: float
+    confidence: float
     n: int
     n_cut_off: int
     n_lost: int
     labels: Mapping[str, str]
+    measures: Mapping[str, str]
+    laws: Mapping[str, str]
     shares: Shares | None
 
     def plain(self) -> dict[str, Any]:
@@ -112,7 +121,15 @@ def _draw(
     places: dict[str, float] = {}
     choices: dict[str, int] = {}
     for each in inputs:
+        if each.key == PRICES:
+            _draw_prices(scenario, [i.key for i in inputs], random, sets, places)
+            continue
         value, u = value_at(scenario, each.key), float(random.random())
+        if each.law is not None or is_price(each.key):
+            places[each.key] = u
+            number = each.law.quantile(u) if each.law else _of_price(each, value, u)
+            _put(sets, each.key, stated_value(each.key, number, value))
+            continue
         options = (value, *ends[each.key])
         if each.is_choice or not all(_is_number(v) for v in options):
             choice = min(int(u * len(options)), len(options) - 1)
@@ -122,36 +139,51 @@ def _draw(
             continue
         low, high = min(options), max(options)
         places[each.key] = u
-        number = triangular(u, low, value, high, log=is_logarithmic(each) and low > 0)
-        sets[each.key] = (
-            BaseInt(round(number)) if isinstance(value, int) else BaseFloat(float(number))
-        )
+        number = triangular(u, low, value, high, log=each.log and low > 0)
+        sets[each.key] = stated_value(each.key, number, value)
     return Drawn(sets, places, choices)
+
+
+def _draw_prices(
+    scenario: Mapping[str, Any],
+    stated: Sequence[str],
+    random: np.random.Generator,
+    sets: dict[str, Any],
+    places: dict[str, float],
+) -> None:
+    """Draw prices that nothing is `stated` of; those from one source move together."""
+    prices = value_at(scenario, PRICES)
+    own = {name: price for name, price in prices.items() if f"{PRICES}.{name}" not in stated}
+    by_source = {source: float(random.random()) for source in sorted(map(source_of, own.values()))}
+    for name, price in own.items():
+        source = source_of(price)
+        u = places[f"{PRICES} ({source})"] = by_source[source]
+        ends = [float(price["low_ps"]), float(price["high_ps"])]
+        number = _triangle_of(mean_ps(price), ends, u, log=True)
+        own[name] = stated_value(f"{PRICES}.{name}", number, price, "drawn from its range")
+    sets[PRICES] = {**prices, **own}
+
+
+def _of_price(each: Input, price: Mapping[str, Any], u: float) -> float:
+    ends = [mean_ps(end.sets[each.key]) for end in each.ends]
+    return _triangle_of(mean_ps(price), ends, u, log=each.log)
+
+
+def _triangle_of(mode: float, ends: Sequence[float], u: float, *, log: bool) -> float:
+    low, high = min(mode, *ends), max(mode, *ends)
+    return triangular(u, low, mode, high, log=log and low > 0)
+
+
+def _put(sets: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key; a price among all prices, if those are set."""
+    if is_price(key) and PRICES in sets:
+        sets[PRICES] = {**sets[PRICES], key.removeprefix(f"{PRICES}."): value}
+    else:
+        sets[key] = value
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_logarithmic(each: Input) -> bool:
-    """Return whether an input is drawn on a logarithmic scale: speeds and rates are."""
-    return "/" in each.text
-
-
-def triangular(u: float, low: float, mode: float, high: float, *, log: bool = False) -> float:
-    """Return the quantile `u` of a triangle over ``[low, high]`` with its top at `mode`.
-
-    >>> triangular(0.5, 0.0, 1.0, 2.0), round(triangular(0.5, 1.0, 10.0, 100.0, log=True), 6)
-    (1.0, 10.0)
-    """
-    if log:
-        return math.exp(triangular(u, math.log(low), math.log(mode), math.log(high)))
-    if high == low:
-        return low
-    at_mode = (mode - low) / (high - low)
-    if u < at_mode:
-        return low + math.sqrt(u * (high - low) * (mode - low))
-    return high - math.sqrt((1 - u) * (high - low) * (high - mode))
 
 
 def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None:
@@ -174,7 +206,8 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
         return None
     values = sorted(value for _, value in rows)
     centre = base.figure_of(own)
-    at = [_at(values, (1 - SPAN) / 2), _at(values, 0.5), _at(values, (1 + SPAN) / 2)]
+    out, content = inner_ranks(len(values), content=SPAN, confidence=CONFIDENCE)
+    at = [values[out], values[len(values) // 2], values[-1 - out]]
     low, middle, high = (_figure(planner, base, value, centre) for value in at)
     known = [(drawn, value) for drawn, value in rows if math.isfinite(value)]
     shares = None
@@ -188,13 +221,23 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
             )
         except InsufficientDataError:
             shares = None
-    labels = {i.key: i.label for i in inputs_at(planner, base.point, reads_disk=reads)}
-    n_cut_off = len(rows) - len(known)
-    return Sampled(low, middle, high, len(rows), n_cut_off, n - len(rows), labels, shares)
-
-
-def _at(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, math.floor(share * len(ordered)))]
+    inputs = inputs_at(planner, base.point, reads_disk=reads)
+    of_prices = [key for key in rows[0][0].places if key.startswith(f"{PRICES} (")]
+    return Sampled(
+        low=low,
+        middle=middle,
+        high=high,
+        content=content,
+        confidence=CONFIDENCE,
+        n=len(rows),
+        n_cut_off=len(rows) - len(known),
+        n_lost=n - len(rows),
+        labels={i.key: i.label for i in inputs}
+        | {key: f"prices {key.removeprefix(PRICES).strip()}" for key in of_prices},
+        measures={i.key: i.measure for i in inputs if i.measure},
+        laws={i.label: i.law.words for i in inputs if i.law is not None},
+        shares=shares,
+    )
 
 
 def _figure(planner: Planner, base: Base, value: float, centre: float) -> float | None:
@@ -213,10 +256,13 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
         return []
     low = "?" if sampled.low is None else base.text(sampled.low)
     high = "more than was measured" if sampled.high is None else base.text(sampled.high)
+    laws = "".join(f"; {label}: {words}" for label, words in sampled.laws.items())
+    share = f"{100 * sampled.content:.3g} %"
     said = [
         f"With all inputs drawn at random from their ranges ({sampled.n} runs; triangles, of speeds"
-        f" and rates on a log scale) it is {low} to {high} in {100 * SPAN:g} % of draws: what was"
-        " stated about the inputs, not a chance of the machine."
+        f" and rates on a log scale{laws}) it is {low} to {high} in {share} of"
+        " draws: what was stated about the inputs, not a chance of the machine"
+        f" ({100 * sampled.confidence:g} % confidence)."
     ]
     if sampled.n_lost:
         n = sampled.n + sampled.n_lost
@@ -231,9 +277,10 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
         for s in worth[:MOST_NAMED]
     )
     first = worth[0]
+    how = sampled.measures.get(first.name)
     return [
         *said,
         f"Shares of that variance: {named} (regression, R² {sampled.shares.r_squared:.2f});"
         f" if {sampled.labels[first.name]} were known, the range would shrink by"
-        f" {100 * first.shrinks:.0f} % on average.",
+        f" {100 * first.shrinks:.0f} % on average" + (f": measure {how} first." if how else "."),
     ]

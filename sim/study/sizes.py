@@ -14,8 +14,8 @@ from sim.base.units import KIB, MIB, PAGE_BYTES, BaseFloat, BaseInt
 from sim.scenario.catalogue import read_catalogue
 from sim.scenario.questions import Search
 from sim.scenario.study import Study
-from sim.study.plan import Planner, value_at
-from sim.study.points import MEMORY
+from sim.study.plan import Planner
+from sim.study.points import MEMORY, value_at
 from sim.study.written import KINDS, kind_of
 
 USUAL_FACTOR: Final = 8

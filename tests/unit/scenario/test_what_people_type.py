@@ -10,7 +10,7 @@ from sim.base.errors import ScenarioError
 from sim.base.units import GIB, MIB, S
 from sim.scenario import load_scenario, resolve
 from sim.scenario.document import WrittenNumber, parse_value
-from sim.study.plan import value_at
+from sim.study.points import value_at
 
 SCENARIO = """\
 version: 1

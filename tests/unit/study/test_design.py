@@ -13,7 +13,7 @@ from sim.scenario.document import parse_document
 from sim.scenario.study import load_study, parsed_study
 from sim.study.base import planner_of
 from sim.study.executor import InlineExecutor
-from sim.study.plan import value_at
+from sim.study.points import value_at
 from sim.study.run import report_again, run_study
 from sim.study.store import Store
 
@@ -289,10 +289,13 @@ set: {processes.redis.dataset: 512 MiB}
             "design: {file: twice.csv}\n",
             "twice.csv:3: name: 'a' names two points, or none; name them",
         ),
-        ("design: {file: empty.csv}\n", "empty.csv:1: the first line names no keys, or one twice"),
+        (
+            "design: {file: empty.csv}\n",
+            "empty.csv:1: the first line names no columns, or one twice",
+        ),
         (
             "design: {file: head.csv}\n",
-            "head.csv:1: has no points; write one a line below the keys",
+            "head.csv:1: has nothing below its first line; write a row a line",
         ),
     ],
 )

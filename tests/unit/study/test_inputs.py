@@ -8,7 +8,8 @@ from sim.program.signature import parameters_of
 from sim.scenario.programs import known_programs
 from sim.scenario.study import load_study
 from sim.study.base import planner_of
-from sim.study.inputs import PRICES, input_cells, inputs_at
+from sim.study.inputs import input_cells, inputs_at
+from sim.study.stated import PRICES
 
 
 def planned(study_file, text=""):

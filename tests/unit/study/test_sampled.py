@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from sim.scenario.study import load_study
+from sim.stats.laws import triangular
 from sim.stats.shares import shares_of
 from sim.study.base import planner_of
 from sim.study.executor import InlineExecutor
 from sim.study.run import run_study
-from sim.study.sampled import draws, triangular
+from sim.study.sampled import draws
 
 STUDY = """\
 version: 1
