@@ -1,6 +1,6 @@
 """What carrying out a study adds to its runs, and what two workers reach.
 
-    python benchmarks/carrying.py            # a few minutes; --cluster tcp://... for Dask's workers
+    python benchmarks/carrying.py       # a few minutes; --cluster tcp://... for two workers of Dask
 
 What a study adds to a run is the slope between a study of few and one of many short runs, reading,
 estimating and writing tables included, less the time that the runs themselves took in their worker.
@@ -56,16 +56,16 @@ for replication in range(first, first + n):
 
 
 def study_s(folder: Path, kind: dict, n: int, jobs: int | None, cluster: str | None) -> tuple:
-    """Return how long a study of `n` runs took, and how long its runs did, in s."""
+    """Return how long a study of `n` runs took, its own CPU time, and how long its runs, in s."""
     study = folder / "study.yaml"
     study.write_text(STUDY.format(n=n, **kind))
     out = folder / f"out-{time.monotonic_ns()}"
     with named_executors(None, cluster, None, None, None) as executors:
-        began_s = time.perf_counter()
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
         run_study(study, out, jobs=jobs, quiet=True, executors=executors)
-        took_s = time.perf_counter() - began_s
+        took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
     with Store(out / "runs.sqlite") as store:
-        return took_s, store.wall_s()
+        return took_s, cpu_s, store.wall_s()
 
 
 def loops_s(folder: Path, kind: dict, n: int) -> float:
@@ -93,14 +93,14 @@ def loops_s(folder: Path, kind: dict, n: int) -> float:
     return took_s
 
 
-def added_ms(folder: Path, cluster: str | None, few: int, many: int) -> float:
-    """Return what a study adds to each of its runs, in ms."""
+def added_ms(folder: Path, cluster: str | None, few: int, many: int) -> tuple[float, float]:
+    """Return what a study adds to each of its runs, and its process's CPU time a run, in ms."""
     study_s(folder, SHORT, few, 1, cluster)  # compiles, and starts
-    few_s, few_runs_s = study_s(folder, SHORT, few, 1, cluster)
-    many_s, many_runs_s = study_s(folder, SHORT, many, 1, cluster)
+    few_s, few_cpu_s, few_runs_s = study_s(folder, SHORT, few, 1, cluster)
+    many_s, many_cpu_s, many_runs_s = study_s(folder, SHORT, many, 1, cluster)
     n_workers = 2 if cluster else 1
-    runs_s = (many_runs_s - few_runs_s) / n_workers
-    return 1000 * (many_s - few_s - runs_s) / (many - few)
+    added_s = many_s - few_s - (many_runs_s - few_runs_s) / n_workers
+    return 1000 * added_s / (many - few), 1000 * (many_cpu_s - few_cpu_s) / (many - few)
 
 
 def main() -> None:
@@ -111,12 +111,12 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        added = added_ms(folder, given.cluster, 100, 500)
-        print(f"a study adds {added:.1f} ms to each run")
+        added, cpu = added_ms(folder, given.cluster, 100, 500)
+        print(f"a study adds {added:.1f} ms to each run, {cpu:.1f} ms of CPU in its own process")
         shares = []
         for _ in range(given.pairs):
-            many_s, _ = study_s(folder, LONG, given.runs + 2, 2, given.cluster)
-            few_s, _ = study_s(folder, LONG, 2, 2, given.cluster)
+            many_s, *_ = study_s(folder, LONG, given.runs + 2, 2, given.cluster)
+            few_s, *_ = study_s(folder, LONG, 2, 2, given.cluster)
             plain_s = loops_s(folder, LONG, given.runs)
             shares.append(plain_s / (many_s - few_s))
             print(

@@ -123,7 +123,7 @@ class PoolExecutor:
         return []
 
     def _alone(self, job: Job) -> Finished:
-        """Do again a run that was lost, while no other is under way."""
+        """Do again a run that was lost; where the pool broke, while no other is under way."""
         future = self._submit(job)
         finished = future if isinstance(future, _Lost) else _outcome(future)
         if isinstance(finished, Finished):

@@ -224,8 +224,8 @@ def report_again(
 ) -> StudyOutcome:
     """Write the report of the study in the folder `out` again, from its store.
 
-    Raises `ScenarioError` if there is none, or if it was carried out with another plug-in or by a
-    cowpool whose results are of another version.
+    Raises `ScenarioError` if there is none, if it is one shard, or if it was carried out with
+    another plug-in or by a cowpool whose results are of another version.
     """
     path = out / STORE_NAME
     if not path.exists():
@@ -233,6 +233,9 @@ def report_again(
     _require_writable(out)
     with Store(path) as store:
         kept = store.study()
+        if "shard" in kept:
+            message = f"holds {Shard(**kept['shard'])}; `cowpool study --merge` reports on all"
+            raise ScenarioError(message, str(out))
         planner = planner_again(kept, plugin)
         require_same_results(store, planner)
         findings = analyse(store, planner, kept["command"])

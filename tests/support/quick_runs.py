@@ -38,24 +38,18 @@ def dies(scenario, *, seed, replication):
     return {"replication": replication}
 
 
-def spins(scenario, *, seed, replication):
-    """Take for ever, and 64 MiB more each time round, in replication 1."""
+def takes(scenario, *, seed, replication):
+    """Take time without end, or 64 MiB more each time round, or nothing."""
     held = []
-    while replication == 1:
-        if scenario["grows"]:
+    while scenario["takes"] in ("time", "memory"):
+        if scenario["takes"] == "memory":
             held.append(bytes(range(256)) * (1 << 18))
-    return {"replication": replication}
+        else:
+            time.sleep(0.01)
+    return {}
 
 
 def prints(scenario, *, seed, replication):
     sys.stdout.write("this is no answer\n")
     sys.stdout.flush()
-    return {"replication": replication}
-
-
-def works(scenario, *, seed, replication):
-    """Keep a CPU busy for a time that the scenario says, in s of CPU."""
-    began_s = time.process_time()
-    while time.process_time() - began_s < scenario["cpu_s"]:
-        pass
     return {"replication": replication}

@@ -12,7 +12,7 @@ from support.stores import rows_of
 
 from sim.base.errors import ScenarioError
 from sim.study.executor import InlineExecutor
-from sim.study.run import run_study
+from sim.study.run import report_again, run_study
 from sim.study.shard import Shard
 from sim.study.sharded import merge_shards, run_shard
 from sim.study.store import Store
@@ -192,6 +192,11 @@ def test_a_folder_has_one_shard(three, study_file, tmp_path):
         run_shard(study_file, Shard(2, 3), out, quiet=True, executors=inline())
     with pytest.raises(ScenarioError, match="is the folder of a shard; name another one"):
         merged(three, three[1])
+
+
+def test_a_shard_alone_has_no_report(three):
+    with pytest.raises(ScenarioError, match=r"holds shard 2 of 3; `cowpool study --merge` reports"):
+        report_again(three[1])
 
 
 def test_folders_of_shards_are_only_read(three, tmp_path):
