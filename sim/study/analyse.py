@@ -133,6 +133,7 @@ class _Analysis:
                 *(self.groups, self.part, self.axes, self.points, confidence),
                 distributions=partial(distributions_of, self.store),
                 exact=partial(exact_words, self.store),
+                named=self._metrics(),
             ),
             "need": tables.need_table(self.needs, self.hosts, self.data, self.axes, self.points),
             "oom": trials.oom_table(

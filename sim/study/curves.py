@@ -109,12 +109,19 @@ def pooled_distribution(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[flo
     A run tells percentiles (`p` in per cent, `ns`) of `n` times.  The pooled function, `share` at
     `ns`, is the mean of the runs' functions, each with its weight `n`.
     """
+    share, grid = pooled_shares(runs)
+    return {"share": share.tolist(), "ns": grid.tolist()}
+
+
+def pooled_shares(
+    runs: Sequence[Mapping[str, Any]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the same as two arrays, the shares and the times."""
     grid = grid_of(runs)
     share = np.zeros(len(grid))
     for run in runs:
         share += run["n"] * shares_at(grid, run)
-    share /= sum(run["n"] for run in runs)
-    return {"share": [float(x) for x in share], "ns": [float(x) for x in grid]}
+    return share / sum(run["n"] for run in runs), grid
 
 
 def grid_of(runs: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:

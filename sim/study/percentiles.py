@@ -8,15 +8,18 @@ come from a bootstrap over runs.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.base.errors import InsufficientDataError
 from sim.base.rng import stream
 from sim.stats.enough import BULK, enough_for, independent_values, percentile_needs
 from sim.stats.tails import LEAST_BEYOND, clustered_limits
-from sim.study.curves import grid_of, pooled_distribution, shares_at
+from sim.study.curves import grid_of, pooled_shares, shares_at
 from sim.study.records import Record
 from sim.study.store import Store
 
@@ -43,13 +46,18 @@ def percent_of(metric: str) -> float | None:
     return PERCENTS.get(name) if latency.endswith("_ns") else None
 
 
-Distributions = Sequence[Mapping[str, Mapping[str, Any]]]
-"""What each run of a cell says of its latencies, by kind."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Distributions:
+    """What each run of a cell says of its latencies, by kind; itself only, to be a key."""
+
+    runs: Sequence[Mapping[str, Mapping[str, Any]]]
 
 
 def distributions_of(store: Store, records: Sequence[Record]) -> Distributions:
     """Return what the runs `records` say of their latencies."""
-    return [(store.result(record.key) or {}).get("distributions", {}) for record in records]
+    return Distributions(
+        [(store.result(record.key) or {}).get("distributions", {}) for record in records]
+    )
 
 
 def pooled_percentile(
@@ -67,13 +75,21 @@ def pooled_percentile(
         raise InsufficientDataError(
             f"{metric} needs {percentile_needs(percent):,} {unit}, {len(records)} runs have {n:,}"
         )
-    tables = [table for run in _tables(distributions, latency) for table in run]
-    if not tables:
+    pooled = _pooled(distributions, latency)
+    if pooled is None:
         raise InsufficientDataError(f"{metric} has no value")
-    pooled = pooled_distribution(tables)
-    shares = np.asarray(pooled["share"])
+    shares, times = pooled
     at = int(np.searchsorted(shares, percent / 100 * (1 - 1e-12)))
-    return pooled["ns"][min(at, len(shares) - 1)]
+    return float(times[min(at, len(shares) - 1)])
+
+
+@lru_cache(maxsize=4)  # four percentiles are asked of each
+def _pooled(
+    distributions: Distributions, latency: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the distribution function of all values, shares and times; None without a value."""
+    tables = [table for run in _tables(distributions, latency) for table in run]
+    return pooled_shares(tables) if tables else None
 
 
 def percentile_limits(
@@ -106,7 +122,7 @@ def _tables(distributions: Distributions, latency: str) -> list[list[Mapping[str
     """Return what each run says of a latency: one table, of faults one a kind."""
     return [
         [table for kind, table in run.items() if _is_about(kind, latency) and table.get("n")]
-        for run in distributions
+        for run in distributions.runs
     ]
 
 

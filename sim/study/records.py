@@ -182,7 +182,7 @@ def flatten(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
     {'forks': 2.0, 'fork_latency_ns.p99': None}
     """
     for name, value in metrics.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):  # faster than Mapping, and there are hundreds a run
             yield from flatten(value, f"{prefix}{name}.")
         elif value is None or isinstance(value, int | float):
             yield f"{prefix}{name}", None if value is None else float(value)

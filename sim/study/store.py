@@ -120,6 +120,7 @@ class Reader:
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self._db = db
+        self._last: tuple[str, dict[str, Any]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -269,7 +270,9 @@ class Reader:
         return found
 
     def scenario(self, sha: str) -> dict[str, Any]:
-        """Return the resolved scenario with this SHA-256; it must have been planned."""
+        """Return the resolved scenario with this SHA-256, to be read only; it has been planned."""
+        if self._last is not None and self._last[0] == sha:  # many questions about one point
+            return self._last[1]
         row = self._row("SELECT body FROM scenarios WHERE sha = ?", sha)
         try:
             scenario = None if row is None else unpack(row[0])
@@ -277,6 +280,7 @@ class Reader:
             scenario = None
         if not isinstance(scenario, dict):
             raise self._damaged("scenario")
+        self._last = sha, scenario
         return scenario
 
     def _damaged(self, what: str) -> ScenarioError:

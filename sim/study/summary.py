@@ -33,11 +33,17 @@ class Summary:
 
 
 def summary_of(
-    records: Sequence[Record], metric: str, confidence: float, distributions: Distributions
+    records: Sequence[Record],
+    metric: str,
+    confidence: float,
+    distributions: Distributions,
+    *,
+    limited: bool = True,
 ) -> Summary | None:
     """Return a metric over the runs of a cell; None where some run lacks it.
 
-    The `mean` of a percentile is the percentile of all values; None where they are too few.
+    The `mean` of a percentile is the percentile of all values; None where they are too few.  It has
+    limits if it is to be `limited`: a bootstrap takes some milliseconds.
     """
     values = values_of(records, metric)
     if values is None:
@@ -49,6 +55,8 @@ def summary_of(
         summary = replace(summary, mean=pooled_percentile(distributions, records, metric))
     except InsufficientDataError:
         return None
+    if not limited:
+        return summary
     try:
         return replace(summary, limits=percentile_limits(distributions, metric, confidence))
     except InsufficientDataError:
@@ -115,6 +123,6 @@ def text_of(metric: str, summary: Summary | None, records: Sequence[Record]) -> 
     told = [] if summary is None else [summary_text(metric, summary)]
     if summary is None and percent_of(metric) is not None and values_of(records, metric):
         told = ["too few values"]
-    if n_not_answered(records):
-        told.append(f"[{n_not_answered(records)} of {len(records)} runs not answered]")
+    if lost := n_not_answered(records):
+        told.append(f"[{lost} of {len(records)} runs not answered]")
     return " ".join(told)

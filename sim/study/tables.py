@@ -5,7 +5,7 @@ which the runs came in.  What cannot be estimated is left empty, never guessed.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any
 
 from sim.base.errors import InsufficientDataError
@@ -69,6 +69,7 @@ def points_table(
     confidence: float,
     distributions: Callable[[Sequence[Record]], Distributions],
     exact: Callable[[str, Sequence[Record]], str],
+    named: Collection[str],
 ) -> Any:
     """Return one row a point and metric: mean and range over replications.
 
@@ -77,13 +78,15 @@ def points_table(
     deadlock, gives no mean.  A percentile is that of all values of all runs, as far as they are
     enough (`sim.study.percentiles`); `distributions` reads them.  `not_answered` is how many of the
     runs are no answer; `exact` says of a metric of some runs that it is not exact, or nothing.
+    Percentiles that are `named` have limits.
     """
     rows = []
     for point in points:
         records = groups.get((part, point.index, 0), [])
-        latencies = distributions(records)
+        latencies, lost = distributions(records), n_not_answered(records)
         for metric in records[0].scalars if records else ():
-            summary = summary_of(records, metric, confidence, latencies)
+            limited = metric in named
+            summary = summary_of(records, metric, confidence, latencies, limited=limited)
             text = text_of(metric, summary, records)
             if metric == FIRST_KILL:
                 text = first_kill(records, confidence).text
@@ -94,7 +97,7 @@ def points_table(
                     **_summary_columns(summary),
                     "confidence": confidence,
                     "n": len(records),
-                    "not_answered": n_not_answered(records),
+                    "not_answered": lost,
                     "text": text + exact(metric, records),
                 }
             )

@@ -1,13 +1,19 @@
 """Percentiles in studies: of all values of all runs, or refused."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sim.base.errors import InsufficientDataError
 from sim.stats.quantile import histogram, percentiles
-from sim.study.percentiles import percent_of, percentile_limits, pooled_percentile
+from sim.study.percentiles import (
+    Distributions,
+    percent_of,
+    percentile_limits,
+    pooled_percentile,
+)
 from sim.study.records import Record
 from sim.study.store import Place
 from sim.study.summary import summary_of, summary_text
@@ -35,7 +41,7 @@ def run(values, *, forks=0):
 
 def pooled(runs, metric):
     records, distributions = zip(*runs, strict=True)
-    return pooled_percentile(distributions, records, metric)
+    return pooled_percentile(Distributions(distributions), records, metric)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +102,11 @@ def test_limits_are_those_of_runs_not_of_requests():
     runs = [run((1e5 * luck.lognormal(0, 0.5) * luck.exponential(size=500)).astype(int) + 1)
             for _ in range(40)]  # fmt: skip
     _, distributions = zip(*runs, strict=True)
-    low, high = percentile_limits(distributions, "request_latency_ns.p90", 0.95)
+    low, high = percentile_limits(Distributions(distributions), "request_latency_ns.p90", 0.95)
     middle = pooled(runs, "request_latency_ns.p90")
     assert 0.6 * middle < low < 0.95 * middle < 1.05 * middle < high < 1.6 * middle
     with pytest.raises(InsufficientDataError, match="19 runs have values, limits take 20"):
-        percentile_limits(distributions[:19], "request_latency_ns.p90", 0.95)
+        percentile_limits(Distributions(distributions[:19]), "request_latency_ns.p90", 0.95)
 
 
 def test_a_summary_has_the_limits_where_there_are_any():
@@ -110,11 +116,27 @@ def test_a_summary_has_the_limits_where_there_are_any():
     records, distributions = zip(*runs, strict=True)
     for record, at in zip(records, range(40), strict=True):
         record.scalars["request_latency_ns.p90"] = 2e5 + at
-    found = summary_of(records, "request_latency_ns.p90", 0.95, distributions)
-    assert found.limits == percentile_limits(distributions, "request_latency_ns.p90", 0.95)
+    found = summary_of(records, "request_latency_ns.p90", 0.95, Distributions(distributions))
+    assert found.limits == percentile_limits(
+        Distributions(distributions), "request_latency_ns.p90", 0.95
+    )
     assert re.fullmatch(
         r"\d+ us \(\d+ us to \d+ us, by a bootstrap over 40 runs\)",
         summary_text("request_latency_ns.p90", found),
     )
-    few = summary_of(records[:10], "request_latency_ns.p90", 0.95, distributions[:10])
+    few = summary_of(
+        records[:10], "request_latency_ns.p90", 0.95, Distributions(distributions[:10])
+    )
     assert few.limits is None
+
+
+def test_limits_are_worked_out_only_where_they_are_wanted():
+    runs = [run(np.arange(1, 501) * (n + 100)) for n in range(30)]
+    records, distributions = zip(*runs, strict=True)
+    for n, record in enumerate(records):
+        record.scalars["request_latency_ns.p90"] = 450.0 * (n + 1)
+    told = Distributions(distributions)
+    whole = summary_of(records, "request_latency_ns.p90", 0.95, told)
+    short = summary_of(records, "request_latency_ns.p90", 0.95, told, limited=False)
+    assert whole.limits is not None
+    assert short == replace(whole, limits=None)
