@@ -11,15 +11,23 @@ N_SIZES = 256
 
 def searched(passes: Callable[[Trial], bool], n: int, n_probes: int = 0, n_sizes: int = N_SIZES):
     """Return what the search finds where `passes` decides, and the trials that it made."""
-    search, answers, made = record_search(n_sizes, n, n_probes), None, []
+    found, asked = asked_for(passes, n, n_probes, n_sizes)
+    return found, [trial for trials in asked for trial in trials]
+
+
+def asked_for(passes: Callable[[Trial], bool], n: int, n_probes: int = 0, n_sizes: int = N_SIZES):
+    """Return what the search finds, and the trials as it asked for them, a list a time.
+
+    The last is that of all replications at the answer, but for those that ran there already.
+    """
+    search, answers, asked = record_search(n_sizes, n, n_probes), None, []
     try:
         while True:
-            trials = search.send(answers)
-            made += trials
-            answers = {trial: passes(trial) for trial in trials}
+            asked.append(search.send(answers))
+            answers = {trial: passes(trial) for trial in asked[-1]}
     except StopIteration as end:
         found: Found = end.value
-        return found, made
+        return found, asked
 
 
 def threshold_found(passes: Callable[[int], bool], n_sizes: int, start: int):

@@ -13,7 +13,9 @@ from support.samples import sample
 from support.searched import N_SIZES, TRUTHS, at_least, searched, thresholds_of
 
 SHARE, CONFIDENCE, N_WANTED = 0.99, 0.95, 299
-N_PLANS = sample(100, 1000)
+N_PLANS = sample(100, 500)
+MOST_FAILED = {100: 13, 500: 41}
+"""Plans whose answer may hold in a smaller share: more have a chance of a thousandth."""
 
 LAWS = {
     "normal": stats.norm(120, 15).cdf,
@@ -40,7 +42,8 @@ def failures(truth: str, n_replications: int, n_plans: int) -> int:
 
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_the_answer_holds_as_often_as_it_says(truth):
-    most = stats.binom.isf(1e-3, N_PLANS, 1 - CONFIDENCE)
+    most = MOST_FAILED[N_PLANS]
+    assert most == stats.binom.isf(1e-3, N_PLANS, 1 - CONFIDENCE)
     assert failures(truth, N_WANTED, N_PLANS) <= most
 
 

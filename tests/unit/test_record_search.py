@@ -3,6 +3,7 @@ import pytest
 from support.searched import (
     N_SIZES,
     TRUTHS,
+    asked_for,
     at_least,
     searched,
     threshold_found,
@@ -56,13 +57,18 @@ def test_without_sizes_or_replications_there_is_no_search(n_sizes, n):
         next(record_search(n_sizes, n))
 
 
-def test_it_takes_few_runs():
-    """The search alone takes the replications and some tens; then half of them run once more."""
-    random = np.random.default_rng(2)
-    made = [
-        len(searched(at_least(thresholds_of("normal", random, 299)), 299)[1]) for _ in range(50)
-    ]
-    assert np.mean(made) < 299 + 150 + 100
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_it_takes_few_runs(truth):
+    """Of 256 sizes the answer is found in about 350 runs; then half of them run there once more."""
+    found_in, made = [], []
+    for seed in range(50):
+        thresholds = thresholds_of(truth, np.random.default_rng(seed), 299)
+        _, asked = asked_for(at_least(thresholds), 299)
+        found_in.append(sum(len(trials) for trials in asked[:-1]))
+        made.append(sum(len(trials) for trials in asked))
+    assert np.mean(found_in) < 360
+    assert max(found_in) < 400
+    assert np.mean(made) < 299 + 150 + 60
 
 
 def bump(thresholds, low, high, worse):

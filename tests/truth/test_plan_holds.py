@@ -1,0 +1,85 @@
+"""The whole chain of a plan, on a small cousin of `redis_host`: does its answer hold in fresh runs?
+
+A Redis of 4 MiB, whose host may be as small as it can, to a page: chance decides about 40 pages.
+The plan's answer is run with random numbers that had no part in it; so is the size below, which is
+to fail more often than was asked, or to be one of which that cannot be told.
+"""
+
+from types import SimpleNamespace
+
+import pytest
+from scipy import stats
+from support.samples import sample
+
+from sim.engine.run import simulate
+from sim.scenario import load_scenario
+from sim.stats.proportion import exact_limits
+from sim.stats.tolerance import values_needed
+from sim.study.executor import InlineExecutor
+from sim.study.plan_run import run_plan
+from sim.study.planning import condition_of, judge
+
+pytestmark = [pytest.mark.truth, pytest.mark.stress]
+
+WHOLE = sample(1, 2) == 2
+SHARE, FRESH = (0.99, 1_000) if WHOLE else (0.8, 30)
+FIRST_FRESH = 1_000_000
+OBJECTIVE = "oom_kills = 0"
+SETTINGS = {
+    "run.horizon": "60 s",
+    "host.overcommit.mode": "1",
+    "processes.redis.dataset": "4 MiB",
+    "processes.redis.writes": "4000/s",
+}
+STUDY = f"""\
+version: 1
+name: cousin
+base: redis_bgsave
+set: {{{", ".join(f"{key}: {value}" for key, value in SETTINGS.items())}}}
+plan: {{minimise: host.memory, in: [4 MiB, 6 MiB], resolution: 0.0005, probes: {FRESH // 10}}}
+objectives: {{share: {SHARE}, confidence: 0.95, each_run: ["{OBJECTIVE}"]}}
+seed: 20250701
+"""
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """Return the plan's facts, and how many fresh runs fail at its answer and at the size below."""
+    folder = tmp_path_factory.mktemp("plan")
+    file = folder / "cousin.yaml"
+    file.write_text(STUDY, encoding="utf-8")
+    told = run_plan(file, folder / "out", quiet=True, executors=lambda _: InlineExecutor()).told
+    facts = told.facts
+    sizes = [facts[name]["figure"] for name in ("answer", "neighbour")]
+    at_answer, below = (failures(round(size)) for size in sizes)
+    return SimpleNamespace(told=told, facts=facts, at_answer=at_answer, below=below)
+
+
+def failures(memory):
+    """Return how many of the fresh runs on a host of so many bytes do not meet the objective."""
+    sets = [f"{key}={value}" for key, value in SETTINGS.items()]
+    scenario = load_scenario("redis_bgsave", [*sets, f"host.memory={memory} B"])
+    conditions = [condition_of(OBJECTIVE)]
+    runs = (simulate(scenario, seed=20250701, replication=FIRST_FRESH + r) for r in range(FRESH))
+    return sum(not judge(run.document, conditions).passed for run in runs)
+
+
+def test_the_answer_fails_in_no_more_fresh_runs_than_it_may(planned):
+    assert planned.facts["replications"] == values_needed(content=SHARE, confidence=0.95)
+    most = int(stats.binom.isf(0.015, FRESH, 1 - SHARE))
+    assert most == 17 or not WHOLE
+    assert planned.at_answer <= most
+
+
+def test_the_size_below_fails_more_often_or_cannot_be_told(planned):
+    """It failed in a replication of the plan; fresh runs refute it, or do not speak for it."""
+    assert planned.facts["neighbour"]["failed"]
+    limits = exact_limits(planned.below, FRESH)
+    refuted, proved = limits.low > 1 - SHARE, limits.high <= 1 - SHARE
+    assert refuted or not proved
+
+
+def test_a_size_far_below_would_be_noticed(planned):
+    """Negative control: a hundredth less than the answer."""
+    most = int(stats.binom.isf(0.015, FRESH, 1 - SHARE))
+    assert failures(round(planned.facts["answer"]["figure"] * 0.985)) > most
