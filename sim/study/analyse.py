@@ -35,6 +35,7 @@ from sim.study.prices import price_list
 from sim.study.records import Record, read_records
 from sim.study.store import Store
 from sim.study.summary import summary_of, values_of
+from sim.study.uncertainties import uncertainty_rows
 
 if TYPE_CHECKING:
     from sim.scenario.study import StudyFile
@@ -158,6 +159,7 @@ class _Analysis:
         limits = container.found(self.store, self.planner, self.groups, told)
         drawn = sampled.found(self.planner, self.groups, base)
         worst = corner.found(self.planner, self.groups, base, effects)
+        needed = None if head is None else self.needs.get(head)
         rest = Rest(base, effects, self._latencies(told, effects), limits, drawn, worst)
         frames["inputs"] = rests.effects_table(effects, base)
         scenarios = map(self._scenario_at, range(len(self.points)))
@@ -181,6 +183,7 @@ class _Analysis:
             "inputs": [] if base is None else rests.effect_facts(effects, base),
             "sampled": None if drawn is None else drawn.plain(),
             "corner": None if worst is None else worst.plain(),
+            "uncertainty": uncertainty_rows(self.planner, base, needed, effects, drawn, worst),
             "latencies": [],
             "container": [limit.plain() for limit in rest.limits],
             "bill": [],

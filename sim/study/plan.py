@@ -306,6 +306,7 @@ class Planner:
 
     def check_uncertain(self) -> None:
         """Raise `ScenarioError` if an end of a range that the study gives cannot be."""
+        self._common_sets()
         for key, given in self.study.uncertain.items():
             self._check_units(key, given)
             if given.has_law or is_price(key):

@@ -65,6 +65,8 @@ def _within(value: float, low: float | None, high: float | None) -> bool:
 
 def number_of(key: str, written: Any) -> float:
     """Return a value of an input in base units; raises `ValueError` if it is no number."""
+    if is_price(key) and isinstance(written, int | float) and written:
+        raise ValueError(f"{written} has no unit; write e.g. `{written} ns`")
     value = parse_ps(written) if is_price(key) else quantity_of(written)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{written!r} is no number; write e.g. `5` or `200 MiB/s`")
@@ -92,6 +94,9 @@ def likely_value(key: str, given: UncertainInput, scenario: Callable[[], Mapping
         return given.likely
     if is_price(key) and value_at(scenario(), key) is None:
         raise ValueError("there is no such price; `cowpool keys prices` has them")
+    for end in (given.low, given.high) if is_price(key) else ():
+        if end is not None:
+            number_of(key, end)
     if given.likely is None and law is None:
         return None
     number = number_of(key, given.likely) if law is None else law.quantile(0.5)

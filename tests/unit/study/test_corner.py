@@ -86,3 +86,26 @@ def test_without_inputs_that_were_tried_there_is_none(tmp_path, standin):
     outcome, facts = carried_out(tmp_path, standin.simulate, text="one_at_a_time: 0\n")
     assert facts["corner"] is None
     assert "worst ends" not in "\n".join(outcome.sentences)
+
+
+def test_the_three_uncertainties_stand_side_by_side_and_are_never_one(tmp_path, standin):
+    from sim.report.page import write_report
+
+    path = tmp_path / "small.yaml"
+    path.write_text(STUDY.replace("BY", "8") + "sample: 60\n")
+    executors = lambda n_workers: InlineExecutor(standin.simulate)  # noqa: E731
+    outcome = run_study(
+        path, tmp_path / "out", quiet=True, executors=executors, report=write_report
+    )
+    facts = json.loads((tmp_path / "out" / "findings.json").read_text())
+    rows = facts["uncertainty"]
+    assert [row["kind"] for row in rows] == ["chance", "inputs", "inputs", "inputs", "model"]
+    assert "% of saves, at 95 % confidence" in rows[0]["text"]
+    drawn = facts["sampled"]
+    assert drawn["low"] < drawn["high"] <= facts["corner"]["figure"]
+    assert "in 90 % of what was stated" in rows[2]["of"]
+    assert rows[4]["text"].startswith("A real redis had 2 to 6 % more pages copied")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Three uncertainties, none of which is added to another" in page
+    chances = [s for s in outcome.sentences if "% of simulated saves" in s]
+    assert not any("draws" in s or "worst" in s or "real redis" in s for s in chances)
