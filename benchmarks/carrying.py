@@ -113,16 +113,18 @@ def main() -> None:
         folder = Path(name)
         added, cpu = added_ms(folder, given.cluster, 100, 500)
         print(f"a study adds {added:.1f} ms to each run, {cpu:.1f} ms of CPU in its own process")
-        shares = []
+        shares, busy = [], []
         for _ in range(given.pairs):
-            many_s, *_ = study_s(folder, LONG, given.runs + 2, 2, given.cluster)
-            few_s, *_ = study_s(folder, LONG, 2, 2, given.cluster)
+            many_s, _, many_runs_s = study_s(folder, LONG, given.runs + 2, 2, given.cluster)
+            few_s, _, few_runs_s = study_s(folder, LONG, 2, 2, given.cluster)
             plain_s = loops_s(folder, LONG, given.runs)
             shares.append(plain_s / (many_s - few_s))
+            busy.append((many_runs_s - few_runs_s) / (2 * (many_s - few_s)))
             print(
                 f"two workers {many_s - few_s:.2f} s, two loops {plain_s:.2f} s, {given.runs} runs"
             )
         print(f"two workers reach {100 * median(shares):.0f} % of two loops (median of pairs)")
+        print(f"and are at a run {100 * median(busy):.0f} % of the time")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,15 @@ def carry_out(simulate: Simulate, job: Job, release: str) -> Finished:
         if finished is not None:
             return finished
         _OF_THIS_THREAD.child = None
+        if child.dropped:
+            break
     return Finished(job.key, None, DIED, 0.0)
+
+
+def drop_children() -> None:
+    """End the children of all threads of this process, whatever they are at."""
+    for child in list(_CHILDREN):
+        child.drop()
 
 
 def require_release(release: str) -> None:
@@ -83,7 +91,14 @@ class _Child:
             env={**os.environ, "PYTHONPATH": paths},
             start_new_session=True,
         )
-        self.end = weakref.finalize(self, _end, self._process)
+        self.dropped = False
+        self._end = weakref.finalize(self, _end, self._process)
+        _CHILDREN.add(self)
+
+    def drop(self) -> None:
+        """Have it die of what it is at, and not be missed."""
+        self.dropped = True
+        self._process.kill()
 
     def work(self, simulate: Simulate, job: Job) -> Finished | None:
         """Return what became of `job`; None if the child died of it, which then has ended."""
@@ -95,9 +110,12 @@ class _Child:
             tell.flush()
             finished: Finished = pickle.load(told)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
-            self.end()
+            self._end()
             return None
         return finished
+
+
+_CHILDREN: Final[weakref.WeakSet[_Child]] = weakref.WeakSet()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

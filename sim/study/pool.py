@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.base.limits import Limits
-from sim.study.child import DIED, RELEASE, carry_out, require_release
+from sim.study.child import DIED, RELEASE, carry_out, drop_children, require_release
 from sim.study.job import Finished, Job, Limited, Simulate, simulate_once
 
 RUNS_IN_FLIGHT_PER_WORKER: Final = 2
@@ -110,6 +110,7 @@ class PoolExecutor:
         if self._pool is not None:
             self._pool.shutdown(wait=False)
             self._pool = None
+            drop_children()
 
     def _fill(self, waiting: deque[Job], ended: SimpleQueue[Future[Finished]]) -> list[Job]:
         """Hand in as many jobs as shall be under way; return the one at which the pool broke."""

@@ -113,6 +113,16 @@ def test_limits_hold(pool_executor):
     assert reasons["memory"].endswith("over the memory limit of 1 GiB")
 
 
+def test_what_is_closed_ends_at_once(pool_executor):
+    """Whoever has begun a run that takes for ever is not waited for."""
+    executor = pool_executor(quick_runs.takes)
+    jobs = [Job(f"{name}{n}", {"takes": name}, 1, n, 1.0) for n, name in enumerate(TAKES)]
+    runs = executor.run(jobs)
+    assert next(runs).key == "nothing0"
+    executor.close()
+    runs.close()
+
+
 def test_what_a_run_prints_is_no_answer(pool_executor):
     found = carried_out(pool_executor(quick_runs.prints), jobs_of(3))
     assert {unpacked(finished)["replication"] for finished in found.values()} == {0, 1, 2}
@@ -148,6 +158,7 @@ def test_a_cluster_that_goes_away_ends_the_study_and_what_is_finished_is_kept(st
         assert len(store.done_keys()) >= 4
 
 
+TAKES = ("nothing", "time", "time")
 PLAN = """\
 version: 1
 name: small
