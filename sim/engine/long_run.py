@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sim.stats.batch_means import LongRun
 
 LEAST_REQUESTS: Final = FIRST_BATCH * MOST_BATCHES // 2
+WARM_UP: Final = "all of it looks like warm-up"
 _WARM_FROM: Final = 0.1
 """From this share on a cut by MSER-5 is worth a word; a steady run is cut by a few hundredths."""
 
@@ -41,7 +42,7 @@ def long_run_words(document: Mapping[str, Any]) -> str:
     each = document["request_batches"]["each"]
     cut = found.n_cut or 0
     if found.verdict == "warming up":
-        return f"all of it looks like warm-up: MSER-5 would cut {cut / found.n_batches:.0%} of it"
+        return f"{WARM_UP}: MSER-5 would cut {cut / found.n_batches:.0%} of it"
     warm = f"; the first {cut * each:,} requests look like warm-up (MSER-5; run.warmup)"
     warm = warm if cut >= _WARM_FROM * found.n_batches else ""
     if found.low is None or found.high is None:

@@ -6,6 +6,7 @@ from typing import Any
 import sim
 from sim.engine import conditions
 from sim.engine.conditions import exactness
+from sim.engine.long_run import WARM_UP
 from sim.scenario.resolve import RESULTS_VERSION
 from sim.study.plan import Planner
 from sim.study.points import Axis, Part, Point, place_text, value_at
@@ -78,9 +79,19 @@ def conditions_of(scenarios: Iterable[Mapping[str, Any] | None]) -> list[str]:
 
 
 def exact_words(store: Store, metric: str, records: Sequence[Record]) -> str:
-    """Return what is to be said behind a figure of some runs of one point; mostly nothing."""
+    """Return what is to be said behind a figure of some runs of one point; mostly nothing.
+
+    Of the mean latency of requests how many runs are all warm-up, and of a single one what it says
+    of the long run.
+    """
     said = exactness(metric, store.scenario(records[0].scenario)["host"])
-    return f" ({said})" if said else ""
+    exact = f" ({said})" if said else ""
+    if metric != "request_latency_ns.mean":
+        return exact
+    if len(records) == 1 and records[0].long_run:
+        return f"{exact} [in the long run: {records[0].long_run}]"
+    n_warm = sum(record.long_run.startswith(WARM_UP) for record in records)
+    return f"{exact} [{WARM_UP} in {n_warm} of {len(records)} runs]" if n_warm else exact
 
 
 def axis_facts(

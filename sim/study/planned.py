@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sim.scenario.conditions import Condition, metric_text
 from sim.scenario.questions import Objectives, Search
-from sim.stats.proportion import exact_limits
+from sim.stats.proportion import exact_limits, format_percent
 from sim.stats.record_search import Trial
 from sim.stats.sequential import characteristic
 from sim.stats.tolerance import values_needed
@@ -49,7 +49,7 @@ def tell_search(
     else:
         sentences = [
             *_answer(found, sizes, search, objectives, where),
-            _neighbour(found, sizes),
+            _neighbour(found, sizes, objectives),
             _margins(found, size, conditions),
             *_moved(found.moved, sizes, size),
             _probed(found, sizes, size),
@@ -77,7 +77,7 @@ def tell_search(
         "replications": found.found.n_replications,
         "runs": n_runs,
         "answer": _size_facts(sizes, size) if answered and size is not None else None,
-        "neighbour": _neighbour_facts(found, sizes) if answered else None,
+        "neighbour": _neighbour_facts(found, sizes, objectives) if answered else None,
         "at_the_end_of_the_range": size == 0,
         "worse": [
             {"replication": low.replication, "passes_at": _name(sizes, low.size),
@@ -207,28 +207,40 @@ def _answer(
     return [first, claim, fineness]
 
 
-def _neighbour(found: Searched, sizes: Sizes) -> str:
-    facts = _neighbour_facts(found, sizes)
+def _neighbour(found: Searched, sizes: Sizes, objectives: Objectives) -> str:
+    facts = _neighbour_facts(found, sizes, objectives)
     if facts is None:
         return ""
+    share = format_percent(1 - objectives.share)
+    verdict = f"whether more than {share} of all would, cannot be told"
+    if facts["verdict"] == "not enough":
+        verdict = f"more than {share} of all would, at {100 * objectives.confidence:g} % confidence"
     who = ", ".join(str(number) for number in facts["failed"][:MOST_NAMED])
     return (
         f"One size {'smaller' if sizes.smallest else 'larger'}, {facts['name']}:"
         f" {len(facts['failed'])} of {facts['runs']} runs tried there failed"
-        f" (replication {who}: {facts['why']})."
+        f" (replication {who}: {facts['why']}); {verdict}."
     )
 
 
-def _neighbour_facts(found: Searched, sizes: Sizes) -> dict[str, Any] | None:
+def _neighbour_facts(
+    found: Searched, sizes: Sizes, objectives: Objectives
+) -> dict[str, Any] | None:
+    """Return what is known of one size less, and whether that refutes it.
+
+    A replication that was not tried there counts as one that passes.
+    """
     size = found.found.size
     if not size:
         return None
     tried = {t: j for t, j in found.judged.items() if t.size == size - 1}
     failed = [t for t in sorted(tried) if not tried[t].passed]
+    limits = exact_limits(len(failed), found.found.n_replications, confidence=objectives.confidence)
     return {
         **_size_facts(sizes, size - 1),
         "runs": len(tried),
         "failed": [t.replication for t in failed],
+        "verdict": "not enough" if limits.low > 1 - objectives.share else "cannot tell",
         "why": "; ".join(tried[failed[0]].broken) if failed else "",
     }
 

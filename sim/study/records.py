@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from sim.engine.long_run import long_run_words
 from sim.study.need import kept_bytes
 from sim.study.store import Place, PlannedRun, Reader
 
@@ -21,7 +22,8 @@ class Record:
     whether memory ran out: a kill, or a refusal.  `cut_off` tells that its need is known only to be
     larger than what was measured: somebody was killed, refused, or waited for memory.  `errors`
     are the findings that make it no answer, as ``{code, what, where, ...}``.  `programs` are those
-    of its scenario, `ended_ns` is how much time was simulated.
+    of its scenario, `ended_ns` is how much time was simulated, `long_run` what the run by
+    itself says of the mean latency of requests in the long run.
     """
 
     place: Place
@@ -38,6 +40,7 @@ class Record:
     errors: tuple[Mapping[str, Any], ...] = ()
     programs: frozenset[str] = frozenset()
     ended_ns: int = 0
+    long_run: str = ""
 
     @property
     def answered(self) -> bool:
@@ -122,6 +125,7 @@ def _record(
         errors=errors_of(result),
         programs=programs,
         ended_ns=int(result["simulated_ns"]),
+        long_run=long_run_words(result),
     )
 
 

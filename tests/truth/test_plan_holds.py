@@ -2,7 +2,7 @@
 
 A Redis of 4 MiB, whose host may be as small as it can, to a page: chance decides about 40 pages.
 The plan's answer is run with random numbers that had no part in it; so is the size below, which is
-to fail more often than was asked, or to be one of which that cannot be told.
+to fail more often than was asked, or to be one of which the plan says that it cannot tell.
 """
 
 from types import SimpleNamespace
@@ -72,14 +72,14 @@ def test_the_answer_fails_in_no_more_fresh_runs_than_it_may(planned):
 
 
 def test_the_size_below_fails_more_often_or_cannot_be_told(planned):
-    """It failed in a replication of the plan; fresh runs refute it, or do not speak for it."""
-    assert planned.facts["neighbour"]["failed"]
-    limits = exact_limits(planned.below, FRESH)
-    refuted, proved = limits.low > 1 - SHARE, limits.high <= 1 - SHARE
-    assert refuted or not proved
+    below = planned.facts["neighbour"]
+    assert below["failed"]
+    told = below["verdict"] == "not enough"
+    assert told or "cannot be told" in " ".join(planned.told.sentences)
+    assert not told or exact_limits(planned.below, FRESH).high > 1 - SHARE
 
 
 def test_a_size_far_below_would_be_noticed(planned):
-    """Negative control: a hundredth less than the answer."""
+    """Negative control: three hundredths less than the answer, as much as chance moves needs."""
     most = int(stats.binom.isf(0.015, FRESH, 1 - SHARE))
-    assert failures(round(planned.facts["answer"]["figure"] * 0.985)) > most
+    assert failures(round(planned.facts["answer"]["figure"] * 0.97)) > most

@@ -51,6 +51,27 @@ def test_the_answer_is_the_smallest_size_at_which_all_replications_pass(plan_fil
     assert facts["neighbour"]["failed"] == sorted(below[~below["passed"]]["replication"])
 
 
+def test_of_one_size_less_it_says_whether_it_is_refuted(plan_file, standin):
+    """Where chance decides a few pages, one size less fails in all runs, or in one."""
+    coarse = plan(plan_file, standin.simulate, settings=["plan.curve=29"]).told
+    assert coarse.facts["neighbour"]["verdict"] == "not enough"
+    assert "more than 10.0 % of all would, at 95 % confidence" in " ".join(coarse.sentences)
+
+    def one_in_29(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        bad = replication == 11 and scenario["host"]["memory"] < 300 << 20
+        return {**result, "validity": [], "metrics": {**result["metrics"], "oom_kills": int(bad)}}
+
+    other = run_plan(
+        plan_file,
+        plan_file.parent / "other",
+        quiet=True,
+        executors=lambda n_workers: InlineExecutor(one_in_29),
+    ).told
+    assert other.facts["neighbour"]["verdict"] == "cannot tell"
+    assert "whether more than 10.0 % of all would, cannot be told" in " ".join(other.sentences)
+
+
 def test_sentences_say_what_the_runs_support(plan_file, standin):
     text = "\n".join(plan(plan_file, standin.simulate).told.sentences)
     assert "is the smallest that will do" in text
