@@ -68,6 +68,7 @@ class ProgressBar:
         )
         self._task: Any = None
         self._what = ""
+        self._rounds = 0
         self._done = self._total = 0
         self._work_done = self._work = 0.0
         self._began_s = self._said_s = time.monotonic()
@@ -85,19 +86,28 @@ class ProgressBar:
         self._bar.stop()
 
     def begin(self, what: str, n_runs: int, work: float) -> None:
-        """Begin a round; the bar starts over."""
+        """Begin a round; the bar starts over, or goes on if the round is about the same."""
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._done, self._total = 0, n_runs
-        self._work_done, self._work = 0.0, work
-        self._began_s = self._said_s = time.monotonic()
+        if what == self._what:  # a search has many rounds of few runs
+            self._rounds += 1
+            self._total += n_runs
+            self._work += work
+        else:
+            self._rounds = 1
+            self._done, self._total = 0, n_runs
+            self._work_done, self._work = 0.0, work
+            self._began_s = self._said_s = time.monotonic()
         room = self._console.width - _FIGURES - len(f"{n_runs} of {n_runs} runs")
         beside = len(what) + _LEAST_BAR < room
         self._column.bar_width = max(_LEAST_BAR, min(_BAR, room - len(what) * beside))
-        if self._live and not beside:  # what it is about stands above the bar: no figure is cut
+        if (
+            self._live and not beside and what != self._what
+        ):  # what it is about stands above the bar: no figure is cut
             self._say(what)
-        self._task = self._bar.add_task(what if beside else "", total=work, runs=self._runs())
-        if not self._live and what != self._what:  # a search has many rounds of few runs
+        self._task = self._bar.add_task(what if beside else "", total=self._work, runs=self._runs())
+        self._bar.update(self._task, completed=self._work_done)
+        if not self._live and self._rounds == 1:
             self._say(f"{what}: {n_runs} run{'s' if n_runs != 1 else ''}")
         self._what = what
 
@@ -112,7 +122,8 @@ class ProgressBar:
         if not self._live and now_s - self._said_s >= LINE_EVERY_S:
             self._said_s = now_s
             left_s = (now_s - self._began_s) * (self._work / self._work_done - 1)
-            self._say(f"{self._runs()}, about {left_s:.0f} s left")
+            planned = " that are planned so far" if self._rounds > 1 else ""
+            self._say(f"{self._runs()}{planned}, about {left_s:.0f} s left")
 
     def note(self, what: str) -> None:
         """Say what the study is busy with."""
