@@ -12,7 +12,7 @@ import re
 import numpy as np
 import pytest
 from scipy import special, stats
-from support import pools
+from support import covering_own, pools
 from support.covering import (
     RATIOS,
     TRUTHS,
@@ -222,6 +222,29 @@ class TestTolerance:
     def test_normal_theory_is_an_assumption(self, truth):
         """Negative control: where the values are others, it does not hold."""
         assert not holds(normal_hits(truth, R, 10))
+
+
+class TestOwn:
+    """On runs of cowpool's own, and over the looks of a comparison, without an assumption."""
+
+    @pytest.mark.parametrize("name", covering_own.OWN)
+    @pytest.mark.parametrize("n", [1, 3, 10, 30])
+    def test_what_n_runs_support_holds(self, name, n):
+        assert holds(covering_own.supported_hits(name, R, n))
+
+    @pytest.mark.parametrize("name", covering_own.OWN)
+    @pytest.mark.parametrize("n", covering_own.MEDIAN_NS)
+    def test_limits_of_a_median_hold(self, name, n):
+        assert holds(covering_own.median_hits(name, R, n))
+
+    @pytest.mark.parametrize("truth", TRUTHS)
+    def test_limits_hold_at_all_looks_together(self, truth):
+        assert holds(covering_own.look_hits(truth, sample(5_000, 100_000)))
+
+    @pytest.mark.parametrize("name", ["its longest fault", "mean fork of a web server"])
+    def test_the_test_can_fail(self, name):
+        """Negative control: Student's interval, which is for normal values."""
+        assert not holds(covering_own.mean_hits(name, R, 10))
 
 
 class TestTwoLooks:
