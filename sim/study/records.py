@@ -179,6 +179,9 @@ def _resident_at_fork_bytes(result: Mapping[str, Any]) -> int:
     return max((int(p.get("peak_rss_bytes", 0)) for p in forked or processes), default=0)
 
 
+_NUMBERS: Final = (int, float)
+
+
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | None]]:
     """Yield every number in nested metrics under its dotted name.
 
@@ -188,5 +191,5 @@ def flatten(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
     for name, value in metrics.items():
         if isinstance(value, dict):  # faster than Mapping, and there are hundreds a run
             yield from flatten(value, f"{prefix}{name}.")
-        elif value is None or isinstance(value, int | float):
+        elif value is None or isinstance(value, _NUMBERS):
             yield f"{prefix}{name}", None if value is None else float(value)

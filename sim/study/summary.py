@@ -97,7 +97,7 @@ def mean_of(records: Sequence[Record], metric: str) -> float | None:
 
 def n_not_answered(records: Sequence[Record]) -> int:
     """Return how many runs are no answer."""
-    return sum(not record.answered for record in records)
+    return sum(1 for record in records if record.errors)
 
 
 def summary_text(metric: str, summary: Summary) -> str:
