@@ -75,6 +75,7 @@ def run_document(
         resolved["run"]["burst"] = burst
     # Compiled code is loaded only once the scenario is known to be good.
     from sim.engine.conditions import conditions_of
+    from sim.engine.long_run import long_run_facts
     from sim.engine.run import simulate
     from sim.policy.schedulers import SCHEDULERS
 
@@ -105,4 +106,6 @@ def run_document(
     }
     if digest is not None:
         provenance["plugin_sha256"] = digest
-    return {"provenance": provenance, **result.to_json()}
+    document = result.to_json()
+    document["request_batches"] |= {"long_run": long_run_facts(document)}
+    return {"provenance": provenance, **document}

@@ -49,3 +49,18 @@ def long_run_words(document: Mapping[str, Any]) -> str:
         return f"correlated: {found.correlation:.2f} between batches of {each:,} requests{warm}"
     low, high = format_duration(round(found.low)), format_duration(round(found.high))
     return f"{low} to {high} (batch means, about 95 %){warm}"
+
+
+def long_run_facts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same as JSON-able values: times in ns, `requests_cut` by MSER-5."""
+    found = request_long_run(document)
+    if found is None:
+        return {"verdict": "insufficient"}
+    return {
+        "verdict": found.verdict,
+        "mean_ns": found.mean,
+        "low_ns": found.low,
+        "high_ns": found.high,
+        "requests_cut": (found.n_cut or 0) * document["request_batches"]["each"],
+        "correlation": found.correlation,
+    }

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sim.engine.long_run import LEAST_REQUESTS, long_run_words
+from sim.engine.long_run import LEAST_REQUESTS, long_run_facts, long_run_words
 
 
 def document(sums, each=10):
@@ -42,3 +42,13 @@ def test_without_requests_or_of_an_older_version_nothing_is_told():
     del old["request_batches"]
     assert long_run_words(old) == ""
     assert LEAST_REQUESTS == 2000
+
+
+def test_the_same_as_values():
+    facts = long_run_facts(document(steady()))
+    assert facts["verdict"] == "told"
+    assert 9.8e6 < facts["low_ns"] < facts["mean_ns"] < facts["high_ns"] < 10.2e6
+    warm = long_run_facts(document(np.linspace(5e8, 1e8, 500)))
+    assert (warm["verdict"], warm["low_ns"]) == ("warming up", None)
+    assert warm["requests_cut"] > 2500
+    assert long_run_facts(document(steady(20))) == {"verdict": "insufficient"}
