@@ -100,9 +100,11 @@ def record_search(n_sizes: int, n_replications: int, n_probes: int = 0) -> Searc
     if n_sizes < 1 or n_replications < 1:
         raise ValueError(f"needs a size and a replication, got {n_sizes} and {n_replications}")
     passed: dict[Trial, bool] = {}
-    last, size = n_sizes - 1, 0
+    last = n_sizes - 1
     if (yield from _failing(passed, [0], last)):
         return Found(None, (0,), n_replications, passed)
+    # Halved, not doubled from the hardest size: runs that fail badly are the dearest.
+    size, _ = yield from _halved(passed, [0], -1, last)
     for block in _blocks(n_replications):
         failing = yield from _failing(passed, block, size)
         if failing:
@@ -174,6 +176,13 @@ def _largest_threshold(
         if high == last:
             return None, tuple(left)
         failing, low, step = left, high, 2 * step
+    return (yield from _halved(passed, failing, low, high))
+
+
+def _halved(
+    passed: dict[Trial, bool], failing: Collection[int], low: int, high: int
+) -> Generator[Sequence[Trial], Mapping[Trial, bool], tuple[int, tuple[int, ...]]]:
+    """Return the same between `low`, at which they fail, and `high`, at which all of them pass."""
     while high - low > 1:
         middle = (low + high) // 2
         left = yield from _failing(passed, failing, middle)

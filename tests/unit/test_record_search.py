@@ -12,6 +12,9 @@ from support.searched import (
 
 from sim.stats.record_search import Found, Trial, record_search
 
+HALVINGS = 8
+"""It takes to find one threshold among 256 sizes."""
+
 
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_it_finds_the_largest_threshold_and_whose_it_is(truth):
@@ -42,13 +45,13 @@ def test_where_none_is_enough_it_says_who_fails_at_the_last_size():
     assert (found.size, found.decided_by, found.holds) == (None, (5,), False)
     first, made_at_once = searched(lambda trial: False, 20)
     assert (first.size, len(made_at_once)) == (None, 1)
-    assert len(made) < 20
+    assert len(made) < 20 + HALVINGS
 
 
 def test_the_first_size_may_be_enough():
     found, made = searched(lambda trial: True, 20)
     assert (found.size, found.decided_by, found.holds) == (0, (), True)
-    assert len(made) == 21
+    assert len(made) == 20 + HALVINGS
 
 
 @pytest.mark.parametrize(("n_sizes", "n"), [(0, 1), (1, 0)])
@@ -69,6 +72,14 @@ def test_it_takes_few_runs(truth):
     assert np.mean(found_in) < 360
     assert max(found_in) < 400
     assert np.mean(made) < 299 + 150 + 60
+
+
+@pytest.mark.parametrize("threshold", [1, 97, 200, 255])
+def test_the_hardest_sizes_are_left_alone(threshold):
+    """A run that fails badly is dear: the first replication halves its way, and from there on."""
+    _, made = searched(at_least(np.full(20, threshold)), 20)
+    assert sum(trial.size < threshold for trial in made) <= HALVINGS
+    assert sum(trial.size < threshold / 4 for trial in made) <= 2
 
 
 def bump(thresholds, low, high, worse):
