@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from sim.base.errors import ScenarioError
 from sim.base.resources import config_path
@@ -72,11 +79,17 @@ def _kind_of_axis(value: object) -> str:
     return "dict" if isinstance(value, dict) else "list"
 
 
+_NAMED_LEVELS: Final[dict[str, Any]] = {
+    "type": "object",
+    "not": {"anyOf": [{"required": ["zip"]}, {"required": ["range"]}]},
+}
+"""Names and values, unlike the other mappings that an axis may be."""
+
 AxisForm = Annotated[
     Annotated[list[Any], Tag("list")]
     | Annotated[ZippedAxis, Tag("ZippedAxis")]
     | Annotated[RangeAxis, Tag("RangeAxis")]
-    | Annotated[dict[str, Any], Tag("dict")],
+    | Annotated[dict[str, Any], Tag("dict"), WithJsonSchema(_NAMED_LEVELS)],
     Discriminator(_kind_of_axis),
 ]
 """Levels as a list, by name, or of several keys at once; or a range."""

@@ -7,6 +7,7 @@ import sim
 from sim.engine import conditions
 from sim.engine.conditions import exactness
 from sim.engine.long_run import WARM_UP
+from sim.scenario.questions import level_name
 from sim.scenario.resolve import RESULTS_VERSION
 from sim.study.plan import Planner
 from sim.study.points import Axis, Part, Point, place_text, value_at
@@ -115,8 +116,17 @@ def axis_facts(
             value = value_at(scenario, next(iter(level.sets)))
         number = value if isinstance(value, int | float) else None
         levels.append({"name": level.name, "value": number})
-    log = axis.range is not None and axis.range.log
-    return {"key": axis.key, "label": axis.label, "levels": levels, "log": log}
+    span = axis.range
+    ends = (
+        []
+        if span is None
+        else [
+            {"name": level_name(name), "value": value}
+            for name, value in zip(span.ends, (span.low, span.high), strict=True)
+        ]
+    )
+    log = span is not None and span.log
+    return {"key": axis.key, "label": axis.label, "levels": levels, "log": log, "ends": ends}
 
 
 def failure_facts(

@@ -1,6 +1,7 @@
 """Points that are no grid: scatters over the axes they fill, dots by name, effects of axes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ def title_axis(design: Mapping[str, Any]) -> dict[str, Any]:
         "label": "point",
         "levels": [{"name": name, "value": None} for name in names],
         "log": False,
+        "ends": [],
     }
 
 
@@ -135,9 +137,8 @@ def _scatter(panel: Any, own: Any, facts: Mapping[str, Any]) -> None:
         return
     if facts["log"]:
         panel.set_xscale("log")
-    ends = sorted(values, key=lambda name: values[name])
-    ends = [ends[0], ends[-1]] if len(ends) > 1 else ends
-    panel.set_xticks([values[name] for name in ends], ends)
+    ends = facts["ends"] or [{"name": name, "value": values[name]} for name in names]
+    panel.set_xticks([end["value"] for end in ends], [end["name"] for end in ends])
     panel.minorticks_off()
 
 
@@ -208,8 +209,12 @@ def draw_ran_out(
     """Draw how often memory ran out, over axes or point by point."""
     if design["kind"] == "grid":
         return draw_oom(oom, need, axes, folder)
-    own = shown_points(titled(oom, axes), design)
-    return draw_oom(own, need, [title_axis(design)], folder)
+    own, n = shown_points(titled(oom, axes), design), len(design["points"])
+    drawings = draw_oom(own, need, [title_axis(design)], folder)
+    if n <= MOST_POINTS:
+        return drawings
+    more = f" The first {MOST_POINTS} of {n:,} points; the table has all."
+    return [replace(drawing, caption=drawing.caption + more) for drawing in drawings]
 
 
 def draw_compared(

@@ -74,3 +74,30 @@ def test_programs_of_a_plugin_are_in_it():
 
     definitions = json_schema("scenario", {"mine": mine})["$defs"]
     assert "nap" in definitions["program_mine"]["properties"]
+
+
+STUDY = {"version": 1, "name": "s", "base": "b", "seed": 1, "axes": {"host.cpus": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    ("more", "good"),
+    [
+        ({"axes": {"host.cpus": {"range": [1, 4], "scale": "log", "levels": 3}}}, True),
+        ({"axes": {"host.cpus": {"few": 1, "many": 64}}}, True),
+        ({"axes": {"machine": {"zip": {"host.cpus": [1, 2]}}}}, True),
+        ({"axes": {"host.cpus": {"range": [1]}}}, False),
+        ({"axes": {"host.cpus": {"range": [1, 4], "level": 3}}}, False),
+        ({"design": "one at a time"}, True),
+        ({"design": {"sobol": 8}}, True),
+        ({"design": {"points": {"a": {"host.cpus": 1}}}}, True),
+        ({"design": "gird"}, False),
+        ({"design": {"sobl": 8}}, False),
+        ({"where": ["swap <= memory"]}, True),
+        ({"where": "swap <= memory"}, False),
+        ({"uncertain": {"host.cpus": {"distribution": {"norm": {"loc": 1}}, "low": 1}}}, True),
+        ({"uncertain": {"host.cpus": {"distribution": "norm"}}}, False),
+        ({"answer": {"at": "small"}}, True),
+    ],
+)
+def test_designs_and_uncertain_inputs_are_in_it(more, good):
+    assert BOTH.is_valid({**STUDY, **more}) is good
