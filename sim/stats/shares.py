@@ -5,7 +5,9 @@ shrink, on average, if this input alone were known (Sobol' 1993; Saltelli et al.
 Analysis, 2008, 4.5).  It is found by a regression on Legendre polynomials of each input's place in
 its own distribution, which are orthogonal there; choices are columns of their own.  What chance
 adds to squared coefficients is taken off.  The regression has no products of inputs, so what they
-do together is in no share, and shares of independent inputs sum to 1 at most, but for chance.
+do together is in no share.  Inputs are known to be independent and uniform in their places, so the
+variance is taken for the sum of their parts and of what is left, not for that of the sample, in
+which inputs are a little correlated by chance: shares sum to 1 at most.
 """
 
 from collections.abc import Mapping, Sequence
@@ -90,13 +92,13 @@ def shares_of(
     if np.ptp(y) == 0:
         names = [*given, *chosen]
         return Shares(tuple(Share(name, 0.0, 0.0) for name in names), 1.0, best[1], len(y))
-    point, r_squared = _shares(columns, owner, y)
+    point, r_squared = _shares(columns, owner, y, len(given))
     random = np.random.default_rng(seed)
     drawn = []
     for _ in range(N_BOOTSTRAP):
         rows = random.integers(len(y), size=len(y))
         if np.ptp(y[rows]) > 0:
-            drawn.append(_shares(columns[rows], owner, y[rows])[0])
+            drawn.append(_shares(columns[rows], owner, y[rows], len(given))[0])
     errors = np.std(np.array(drawn), axis=0, ddof=1)
     names = [*given, *chosen]
     found = [Share(n, float(s), float(e)) for n, s, e in zip(names, point, errors, strict=True)]
@@ -122,7 +124,10 @@ def _design(
 
 
 def _shares(
-    columns: NDArray[np.float64], owner: NDArray[np.int64], y: NDArray[np.float64]
+    columns: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    y: NDArray[np.float64],
+    n_places: int,
 ) -> tuple[NDArray[np.float64], float]:
     """Return each input's share, and the adjusted R squared.
 
@@ -133,16 +138,22 @@ def _shares(
     rest = y - columns @ coefficients
     noise = float(rest @ rest) / (n - p)
     covariance = noise * np.linalg.pinv(columns.T @ columns)
-    total = float(np.var(y, ddof=1))
-    shares = []
+    parts = []
     for number in range(int(owner.max()) + 1):
         own = owner == number
-        centred = columns[:, own] - columns[:, own].mean(axis=0)
-        within = centred.T @ centred / (n - 1)
+        within = _within(columns[:, own], is_choice=number >= n_places)
         part = coefficients[own] @ within @ coefficients[own]
         by_chance = float(np.trace(within @ covariance[np.ix_(own, own)]))
-        shares.append((float(part) - by_chance) / total)
-    return np.array(shares), 1 - noise / total
+        parts.append(float(part) - by_chance)
+    total = max(sum(parts), 0.0) + noise
+    return np.array(parts) / total, 1 - noise / total
+
+
+def _within(columns: NDArray[np.float64], *, is_choice: bool) -> NDArray[np.float64]:
+    """Return the covariance of an input's columns: of Legendre polynomials, or of a choice."""
+    if is_choice:
+        return np.atleast_2d(np.cov(columns, rowvar=False))
+    return np.diag([1 / (2 * degree + 1) for degree in range(1, columns.shape[1] + 1)])
 
 
 def _left_out_error(columns: NDArray[np.float64], y: NDArray[np.float64]) -> float:

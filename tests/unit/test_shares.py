@@ -74,3 +74,16 @@ def test_too_few_runs_tell_no_shares():
 def test_an_answer_that_never_moves():
     found = shares_of({"a": np.random.default_rng(1).random(50)}, np.full(50, 3.0))
     assert [share.share for share in found.shares] == [0.0]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_shares_sum_to_one_at_most_however_inputs_are_correlated_by_chance(seed):
+    """In the sample, parts of the variance do not sum to the variance; shares of it do."""
+    random = np.random.default_rng(seed)
+    u = random.random((60, 2))
+    y = 2 * u[:, 0] + u[:, 1]
+    found = shares_of({"a": u[:, 0], "b": u[:, 1]}, y, seed=seed)
+    assert sum(share.share for share in found.shares) <= 1 + 1e-9
+    assert by_name(found)["a"].share == pytest.approx(0.8, abs=0.02)
+    parts = (4 * np.var(u[:, 0]) + np.var(u[:, 1])) / np.var(y)
+    assert abs(parts - 1) > 1e-3  # negative control: the inputs are correlated in the sample
