@@ -133,6 +133,10 @@ def _show(found: Compared) -> None:
             " comparisons, whatever the distribution;"
             f" the same: both within {100 * SAME_WITHIN:g} %."
         )
+    if any(row.n_cut_off for row in found.rows):
+        limits += (
+            " A run without a kill counts as longer than it was watched."
+        )
     page.sentence(
         f"Medians over {found.n:,} pairs of runs with the same random numbers; changes are medians"
         f" over pairs. {limits}"

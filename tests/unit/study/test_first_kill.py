@@ -1,5 +1,7 @@
 """The time to the first kill: runs without one count as longer than they were watched."""
 
+import json
+import re
 from dataclasses import replace
 from math import inf
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from sim.base.errors import InsufficientDataError
+from sim.cli.comparing import _document, _show
 from sim.scenario import load_scenario
 from sim.study.compare import compare
 from sim.study.executor import InlineExecutor
@@ -125,6 +128,20 @@ def test_a_comparison_takes_runs_with_kills_and_runs_without():
     assert (row.limits.low, row.limits.high) == (pytest.approx(60 / 16), inf)
     assert row.n_cut_off == row.n == found.n
     assert not found.unanswered
+
+
+def test_it_is_shown_and_is_json_without_infinities(capsys):
+    found = compared(lambda cpus, r: (10 + r % 7) * S if cpus == 2 else None)
+    _show(found)
+    shown = capsys.readouterr().out
+    assert re.search(r"first_oom_ns +1[\d.]+ s +not seen +\? +more +3\.75 x +\?", shown)
+    assert "A run without a kill counts as longer than it was watched" in shown
+    (row,) = json.loads(json.dumps(_document(found), allow_nan=False))["rows"]
+    assert (row["other"], row["median"], row["high"]) == (None, None, None)
+    assert row["low"] == pytest.approx(3.75)
+    assert row["pairs_cut_off"] == row["pairs"]
+    _show(compared(lambda cpus, r: S * (1 + cpus) if r % 10 == 0 else None))
+    assert re.search(r"cannot tell: no kill in \d+ of \d+ pairs", capsys.readouterr().out)
 
 
 def test_a_comparison_cannot_tell_what_was_cut_off_on_both_sides():
