@@ -134,9 +134,7 @@ def _show(found: Compared) -> None:
             f" the same: both within {100 * SAME_WITHIN:g} %."
         )
     if any(row.n_cut_off for row in found.rows):
-        limits += (
-            " A run without a kill counts as longer than it was watched."
-        )
+        limits += " A run without a kill counts as longer than it was watched."
     page.sentence(
         f"Medians over {found.n:,} pairs of runs with the same random numbers; changes are medians"
         f" over pairs. {limits}"
