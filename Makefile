@@ -4,8 +4,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STUDY := redis_bgsave
-# Plug-ins of other packages that happen to be installed are none of the tests' business.
-PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest
+# Plug-ins of other packages that happen to be installed are none of the tests' business; tests have
+# a process a core, in which more threads of linear algebra only wait for each other.
+PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+	$(BIN)/python -m pytest
 # A process a core, four at most; which tests share one is said in tests/conftest.py.
 PARALLEL := -p xdist.plugin -n auto --maxprocesses 4
 # Tests that must have held against the running kernel, or `make truth` has proved too little.

@@ -48,19 +48,20 @@ def export(
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Write a study's results as tables, CSV and Parquet: a row a run, and a row a point.
+    """Write a study's results as tables, CSV and Parquet.
 
-    Runs that failed, that were cut off, or that were never made are rows as well; `status` and
-    `validity` say so.
+    A row a run, and a row a point.  Runs that failed, that were cut off, or that were never made
+    are rows as well; `status` and `validity` say so.
     """
     from sim.cli.running import known
     from sim.study.export import export as write
     from sim.study.run import STORE_NAME
     from sim.study.snapshot import snapshot
 
+    kept = _store_in(folder, STORE_NAME)
     formats = _formats(only)
     programs, _ = known(load_if_named(plugin))
-    with snapshot(_store_in(folder, STORE_NAME)) as store:
+    with snapshot(kept) as store:
         done = write(store, folder / EXPORT_FOLDER if to is None else to, formats, programs)
     if as_json:
         files = [str(file) for file in done.files]
@@ -94,9 +95,10 @@ def _store_in(folder: Path, name: str) -> Path:
 
 @app.command()
 def status(folder: FolderArgument, as_json: JsonOption = False) -> int:
-    """Say how far a study is: done, failed, left, how long that takes, and who runs it now.
+    """Say how far a study is, and who runs it now.
 
-    It only looks: from another terminal while the study runs, and after it was stopped.
+    What is done, has failed, is left, and how long that takes.  It only looks: from another
+    terminal while the study runs, and after it was stopped.
     """
     from sim.study.run import STORE_NAME
     from sim.study.status import status_of

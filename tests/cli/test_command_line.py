@@ -248,7 +248,7 @@ def test_an_explanation_as_json(capsys):
         ("cowpool run x --set host.k", {"host.kernel=", "host.kernel_reserve=", "host.khugepaged=",
                                         "host.kernel_stack="}),
         ("cowpool run x --plugin pl", {"plug.py"}),
-        ("cowpool ex", {"explain"}),
+        ("cowpool ex", {"explain", "export"}),
     ],
 )  # fmt: skip
 def test_tab_completes(words, offered, here):
