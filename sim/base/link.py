@@ -51,7 +51,8 @@ class Linked(JITCodeLibrary):
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = "internal"  # nobody else calls it
-        super()._optimize_final_module()
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)  # without those that Numba runs ahead, for arrays
 
     def functions(self, prefix: str, *, declared: bool) -> list[str]:
         """Return the names that begin so of functions that others call, or that others define."""

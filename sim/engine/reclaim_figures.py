@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.jit import plain
 from sim.base.units import PAGE_BYTES
 from sim.kernel.files.dirty import pages_on_list
 from sim.machine.layout import LRU_ACTIVE_FILE, LRU_INACTIVE_FILE, NONE, ROOT
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from sim.engine.pressure import Pressure
     from sim.engine.throttle import Throttle
     from sim.machine.machine import Machine
+
+_next_group = plain(next_group)
 
 _COUNTED: Final = {
     "pages_scanned": ("pgscan_direct", "pgscan_kswapd"),
@@ -95,11 +98,11 @@ class ReclaimFigures:
         some_ns, full_ns = self._pressure.so_far_ns(group)
         found = {"some_ns": some_ns, "full_ns": full_ns}
         found |= dict.fromkeys((*_COUNTED, *_SLEPT), 0)
-        inner = next_group(m, group, NONE)
+        inner = _next_group(m, group, NONE)
         while inner != NONE:
             for name, fields in _COUNTED.items():
                 found[name] += sum(int(m.lruvecs[inner][field]) for field in fields)
             for name, n in zip(_SLEPT, self._throttle.slept(inner), strict=True):
                 found[name] += n
-            inner = next_group(m, group, inner)
+            inner = _next_group(m, group, inner)
         return found

@@ -159,7 +159,7 @@ class Machine:
         set_limits(m, ROOT, swappiness=self.host.swappiness)
         pool.n_groups = 1
         pool.zeroed = self.host.zero_stock_pages
-        new_lruvec(m, ROOT)
+        plain(new_lruvec)(m, ROOT)
         m.clock[0].flush_ns = FLUSH_NS
 
     def _set_up_cpus(self, leaves: int) -> None:
@@ -203,7 +203,7 @@ class Machine:
         )
         reserves = commit_reserves(int(m.pool[0].free))
         m.config[0].admin_reserve, m.config[0].user_reserve = reserves
-        if set_aside(m, host.nr_huge_pages) < host.nr_huge_pages:
+        if host.nr_huge_pages > 0 and set_aside(m, host.nr_huge_pages) < host.nr_huge_pages:
             raise KernelPanicError(
                 "the huge pages do not fit into the zones", f"{host.nr_huge_pages} of 2 MiB"
             )
