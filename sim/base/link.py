@@ -51,7 +51,11 @@ class Linked(JITCodeLibrary):
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = "internal"  # nobody else calls it
-        passes, builder = self._codegen._module_pass_manager()
+        managers = self._codegen._module_pass_manager()
+        if not isinstance(managers, tuple):  # before Numba 0.62, with LLVM's old pass manager
+            super()._optimize_final_module()
+            return
+        passes, builder = managers
         passes.run(self._final_module, builder)  # without those that Numba runs ahead, for arrays
 
     def functions(self, prefix: str, *, declared: bool) -> list[str]:
