@@ -109,7 +109,7 @@ def test_who_holds_a_store_is_known_without_a_lock(path, writer):
 
 
 GROWING = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 from sim.study.store import Place, PlannedRun, Store, pack
 body = os.urandom(3000)
@@ -121,6 +121,7 @@ with Store(Path(sys.argv[1])) as store:
         store.add_to_plan([run], {"s": pack({})})
         if n == 0:
             print("written", flush=True)
+        time.sleep(0.002)  # faster than any study, and slower than a copy
 """
 
 

@@ -114,8 +114,11 @@ def test_limits_hold(pool_executor):
 
 
 def test_what_is_closed_ends_at_once(pool_executor):
-    """Whoever has begun a run that takes for ever is not waited for."""
-    executor = pool_executor(quick_runs.takes)
+    """Whoever has begun a run that takes for ever is not waited for.
+
+    It has a limit all the same: workers of a cluster go on with it, and have other tests to serve.
+    """
+    executor = pool_executor(quick_runs.takes, limits=Limits(time_ns=5_000_000_000))
     jobs = [Job(f"{name}{n}", {"takes": name}, 1, n, 1.0) for n, name in enumerate(TAKES)]
     runs = executor.run(jobs)
     assert next(runs).key == "nothing0"
