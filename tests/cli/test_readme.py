@@ -13,6 +13,8 @@ from sim.engine.run import simulate
 from sim.scenario.study import load_study
 from sim.study.answer import need_sentences
 from sim.study.base import planner_of
+from sim.study.doubts import omission_sentences
+from sim.study.inputs import omissions_of
 from sim.study.need import need_of, smallest_host_bytes
 from sim.study.points import place_text
 
@@ -116,6 +118,8 @@ def test_the_studys_answer_is_what_its_runs_say():
     where = place_text(planner.axes, point)
     sentence, *_ = need_sentences(need, host_bytes, {}, data_bytes, where, words)
     assert sentence in " ".join(PAGE.split())
+    (left_out,) = omission_sentences(omissions_of(scenario, planner.programs))
+    assert left_out in " ".join(PAGE.split())
 
 
 QUESTIONS = [
