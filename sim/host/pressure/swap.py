@@ -52,7 +52,7 @@ def why_not(medium: Medium = Medium.ZRAM) -> str:
         return f"swap is on already: {', '.join(swaps())}"
     needed = ["mkswap", "swapon", *(["losetup"] if medium is Medium.LOOP else [])]
     if missing := [name for name in needed if shutil.which(name) is None]:
-        return f"{' and '.join(missing)} are not installed"
+        return f"not installed: {', '.join(missing)}"
     if medium is not Medium.ZRAM:
         return "" if file_folder() else "there is no folder on a disk for a swap file"
     if not (CONTROL / "hot_add").exists():
