@@ -46,8 +46,11 @@ from sim.script.operation import at_once, run_operation
 from sim.script.pressure.grammar import FORK, MAP, READ, TELL, WRITE, parts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from sim.machine.layout import Arrays
     from sim.script.pressure.grammar import PressureScript
 
 ARENA_VPN: Final = 0x1_0000_0000
@@ -267,8 +270,12 @@ class _Touchers:
         }
 
     def _totals(self) -> dict[str, int]:
-        m = self.machine.arrays
-        v = m.lruvecs[self._group]
-        totals = {name: int(v[column]) for name, column in COUNTED.items()}
-        totals["major"] = sum(int(m.counts[task][MAJOR_FAULT]) for task in self._tasks)
-        return totals
+        return totals_of(self.machine.arrays, self._group, self._tasks)
+
+
+def totals_of(m: Arrays, group: int, tasks: Sequence[int]) -> dict[str, int]:
+    """Return what was counted of a group since the start, and the major faults of tasks."""
+    lruvec = m.lruvecs[group]
+    totals = {name: int(lruvec[column]) for name, column in COUNTED.items()}
+    totals["major"] = sum(int(m.counts[task][MAJOR_FAULT]) for task in tasks)
+    return totals

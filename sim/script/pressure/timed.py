@@ -15,10 +15,9 @@ from sim.engine.run import build_simulation
 from sim.machine.groups import move_process
 from sim.machine.lru import lru_add_drain
 from sim.machine.slab import objects_bytes
-from sim.machine.work import MAJOR_FAULT
 from sim.scenario.resolve import resolve
 from sim.script.pressure.grammar import Verb
-from sim.script.pressure.predict import COUNTED
+from sim.script.pressure.predict import totals_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -36,7 +35,7 @@ BESIDE: Final = 16384
 def count_timed(
     script: PressureScript, *, swap_pages: int, rotates: bool, kernel: str = "6.18"
 ) -> list[dict[str, int]]:
-    """Return what each line of a script counted: `COUNTED`, and pages ``in_swap``.
+    """Return what each line of a script counted: as `totals_of` does, and pages ``in_swap``.
 
     Where a process is killed they end with the line before.  The script has one process; ``major``
     are its major faults.
@@ -121,8 +120,4 @@ class _Watch:
         self._before = totals
 
     def _totals(self) -> dict[str, int]:
-        m = self._machine.arrays
-        lruvec = m.lruvecs[self._group]
-        totals = {name: int(lruvec[column]) for name, column in COUNTED.items()}
-        totals["major"] = int(m.counts[self._task][MAJOR_FAULT])
-        return totals
+        return totals_of(self._machine.arrays, self._group, [self._task])
