@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from sim.study.base import run_key
 from sim.study.executor import Executor
 from sim.study.job import Job
+from sim.study.packed import pack
 from sim.study.plan import Cell, Planner
 from sim.study.progress import Progress
 from sim.study.records import read_records
 from sim.study.shard import Share
-from sim.study.store import Place, PlannedRun, Store, pack
+from sim.study.store import Place, PlannedRun, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from sim.stats.paired import (
 from sim.study.executor import Executor
 from sim.study.first_kill import ABOUT_KILLS, Span, less, span_of, times
 from sim.study.job import Job
+from sim.study.packed import unpack
 from sim.study.progress import Progress
 from sim.study.records import CUT_OFF_CODES, errors_of, flatten
-from sim.study.store import unpack
 
 NOTHING: Final = Span(0, 0)
 N_LOOKS: Final = 4

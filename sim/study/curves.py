@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.study.records import Record
+from sim.study.records import Record, read_distributions
 from sim.study.store import Store
 
 MOST_SAMPLES: Final = 600
@@ -96,8 +96,7 @@ def pooled_distributions(store: Store, keys: Sequence[str]) -> dict[str, dict[st
     """Return each latency's distribution function, pooled over the runs `keys`."""
     by_kind: dict[str, list[Mapping[str, Any]]] = {}
     for key in keys:
-        result = store.result(key) or {}
-        for kind, table in result.get("distributions", {}).items():
+        for kind, table in read_distributions(store, key).items():
             if table.get("n"):
                 by_kind.setdefault(kind, []).append(table)
     return {kind: pooled_distribution(curves) for kind, curves in sorted(by_kind.items())}

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sim.base.errors import ScenarioError
 from sim.base.limits import LimitReachedError, Limits, within
 from sim.program.plugin import Plugin, load_plugin
-from sim.study.store import pack
+from sim.study.packed import pack
 
 
 @dataclass(frozen=True, slots=True)

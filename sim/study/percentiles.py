@@ -20,7 +20,7 @@ from sim.base.rng import stream
 from sim.stats.enough import BULK, enough_for, independent_values, percentile_needs
 from sim.stats.tails import LEAST_BEYOND, clustered_limits
 from sim.study.curves import grid_of, pooled_shares, shares_at
-from sim.study.records import Record
+from sim.study.records import Record, read_distributions
 from sim.study.store import Store
 
 PERCENTS: Final[Mapping[str, float]] = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9}
@@ -55,9 +55,7 @@ class Distributions:
 
 def distributions_of(store: Store, records: Sequence[Record]) -> Distributions:
     """Return what the runs `records` say of their latencies."""
-    return Distributions(
-        [(store.result(record.key) or {}).get("distributions", {}) for record in records]
-    )
+    return Distributions([read_distributions(store, record.key) for record in records])
 
 
 def pooled_percentile(

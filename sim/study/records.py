@@ -2,16 +2,19 @@
 
 A run says in its `validity` whether it answered what it was made for; here that is cut down to
 two facts: the errors that stand in the way, and whether its memory need was cut off.
+
+What is read of every run is kept beside its result once it has been read (`GISTS`): ten thousand
+results with their time series take longer to read than all that is done with them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from sim.engine.long_run import long_run_words
 from sim.study.need import kept_bytes
-from sim.study.store import Place, PlannedRun, Reader
+from sim.study.store import Place, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,64 +72,94 @@ class Failure:
     reason: str
 
 
-def read_records(store: Reader) -> tuple[list[Record], list[Failure]]:
+def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
     """Return the runs of the current plan in order of place: the finished and the failed.
 
     A run that was never started is in neither.
     """
     records, failures = [], []
     known = _KNOWN.setdefault(store, {})
-    hosts: dict[str, tuple[int, int, frozenset[str]]] = {}
+    hosts: dict[str, Mapping[str, Any]] = {}
+    new: list[tuple[str, str, Any]] = []
     for run in store.plan():
-        record = known.get(run.key)
-        if record is not None:
-            records.append(
-                record if record.place == run.place else replace(record, place=run.place)
+        if run.key not in known:
+            told = store.gist(run.key, RECORD)
+            if told is None:
+                result = store.result(run.key)
+                if result is None:
+                    reason = store.failure(run.key)
+                    if reason is not None:
+                        failures.append(Failure(run.place, run.key, reason))
+                    continue
+                told = _told(result)
+                new += [(run.key, kind, made(result)) for kind, made in GISTS.items()]
+            if run.scenario not in hosts:
+                hosts[run.scenario] = _host(store.scenario(run.scenario))
+            errors = tuple(told["errors"])
+            known[run.key] = Record(
+                run.place,
+                run.key,
+                run.scenario,
+                **hosts[run.scenario],
+                **{**told, "errors": errors},
             )
-            continue
-        result = store.result(run.key)
-        if result is None:
-            reason = store.failure(run.key)
-            if reason is not None:
-                failures.append(Failure(run.place, run.key, reason))
-            continue
-        if run.scenario not in hosts:
-            scenario = store.scenario(run.scenario)
-            memory = int(scenario["host"]["memory"])
-            hosts[run.scenario] = (memory, memory - kept_bytes(scenario), _programs(scenario))
-        known[run.key] = _record(run, result, *hosts[run.scenario])
-        records.append(known[run.key])
+        record = known[run.key]
+        records.append(record if record.place == run.place else replace(record, place=run.place))
+    if new:
+        store.put_gists(new)
     return records, failures
 
 
-_KNOWN: Final[WeakKeyDictionary[Reader, dict[str, Record]]] = WeakKeyDictionary()
+_KNOWN: Final[WeakKeyDictionary[Store, dict[str, Record]]] = WeakKeyDictionary()
 """Records that were read of a store, by keys, which stand for what is in them: rounds ask again."""
 
 
-def _record(
-    run: PlannedRun,
-    result: Mapping[str, Any],
-    memory_bytes: int,
-    usable_bytes: int,
-    programs: frozenset[str],
-) -> Record:
-    return Record(
-        place=run.place,
-        key=run.key,
-        scenario=run.scenario,
-        memory_bytes=memory_bytes,
-        usable_bytes=usable_bytes,
-        scalars=dict(flatten(result["metrics"])),
-        stages_ns=result.get("stages", {}),
-        resident_bytes=_resident_at_fork_bytes(result),
-        ran_out=ran_out(result),
-        ending=result["ending"],
-        cut_off=cut_off(result),
-        errors=errors_of(result),
-        programs=programs,
-        ended_ns=int(result["simulated_ns"]),
-        long_run=long_run_words(result),
+def read_distributions(store: Store, key: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return the distributions of latencies of the run `key`, by kind; none if it has no result."""
+    found = store.gist(key, DISTRIBUTIONS)
+    kept: Mapping[str, Mapping[str, Any]] = (
+        _distributions(store.result(key) or {}) if found is None else found
     )
+    return kept
+
+
+def _told(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a record has of its run's result, as plain values."""
+    return {
+        "scalars": dict(sorted(flatten(result["metrics"]))),
+        "stages_ns": result.get("stages", {}),
+        "resident_bytes": _resident_at_fork_bytes(result),
+        "ran_out": ran_out(result),
+        "ending": result["ending"],
+        "cut_off": cut_off(result),
+        "errors": errors_of(result),
+        "ended_ns": int(result["simulated_ns"]),
+        "long_run": long_run_words(result),
+    }
+
+
+def _distributions(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = result.get("distributions", {})
+    return found
+
+
+RECORD: Final = "record 1"
+DISTRIBUTIONS: Final = "distributions 1"
+GISTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    RECORD: _told,
+    DISTRIBUTIONS: _distributions,
+}
+"""What is kept of each result, by name: a new number where the same result makes another."""
+
+
+def _host(scenario: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a record has of its run's scenario."""
+    memory_bytes = int(scenario["host"]["memory"])
+    return {
+        "memory_bytes": memory_bytes,
+        "usable_bytes": memory_bytes - kept_bytes(scenario),
+        "programs": _programs(scenario),
+    }
 
 
 def _programs(scenario: Mapping[str, Any]) -> frozenset[str]:

@@ -11,7 +11,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 
 from sim.base.errors import ScenarioError
 from sim.base.files import CannotWriteError
+from sim.study.packed import pack, whole
 
 SCHEMA_VERSION: Final = 1
 
@@ -41,31 +42,14 @@ CREATE TABLE IF NOT EXISTS plan (
     scenario TEXT NOT NULL REFERENCES scenarios (sha),
     PRIMARY KEY (part, point, host, replication)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS gists (
+    key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    made_of INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (key, kind)
+) STRICT;
 """
-
-
-def pack(value: Any) -> bytes:
-    """Return `value` as compressed JSON, the same bytes for the same value.
-
-    Raises `ValueError` for NaN and infinities: they are no results.
-
-    >>> unpack(pack({"b": 1, "a": [2]}))
-    {'a': [2], 'b': 1}
-    """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return zlib.compress(text.encode(), 6)
-
-
-def unpack(body: bytes) -> Any:
-    """Return the value that `pack` was given; raise `DamagedError` for anything else."""
-    try:
-        return json.loads(zlib.decompress(body))
-    except (zlib.error, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise DamagedError(str(error)) from None
-
-
-class DamagedError(ValueError):
-    """Bytes that are not what was put into the store."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -180,12 +164,7 @@ class Reader:
     def result(self, key: str) -> dict[str, Any] | None:
         """Return the result of the finished run `key`; None when there is none, or no whole one."""
         row = self._row("SELECT body FROM runs WHERE key = ?", key)
-        if row is None or row[0] is None:
-            return None
-        try:
-            result = unpack(row[0])
-        except DamagedError:
-            return None
+        result = None if row is None else whole(row[0])
         return result if isinstance(result, dict) else None
 
     def finished(self, key: str) -> tuple[bytes, None, float] | None:
@@ -193,10 +172,8 @@ class Reader:
 
         None when there is none, or no whole one.
         """
-        if self.result(key) is None:
-            return None
         row = self._row("SELECT body, reason, wall_s FROM runs WHERE key = ?", key)
-        return None if row is None else (row[0], row[1], row[2])
+        return None if row is None or self.result(key) is None else (row[0], row[1], row[2])
 
     def failure(self, key: str) -> str | None:
         """Return why the run `key` failed; None when it did not."""
@@ -221,10 +198,9 @@ class Reader:
         row = self._row("SELECT value FROM meta WHERE name = 'study'")
         if row is None:
             raise ScenarioError("holds no study; run `cowpool study` first", str(self.path))
-        try:
+        study = None
+        with suppress(ValueError):
             study = json.loads(row[0])
-        except ValueError:
-            study = None
         if not isinstance(study, dict):
             raise self._damaged("study")
         return study
@@ -274,10 +250,7 @@ class Reader:
         if self._last is not None and self._last[0] == sha:  # many questions about one point
             return self._last[1]
         row = self._row("SELECT body FROM scenarios WHERE sha = ?", sha)
-        try:
-            scenario = None if row is None else unpack(row[0])
-        except DamagedError:
-            scenario = None
+        scenario = None if row is None else whole(row[0])
         if not isinstance(scenario, dict):
             raise self._damaged("scenario")
         self._last = sha, scenario
@@ -310,6 +283,7 @@ class Store(Reader):
             message = f"cannot be a folder of results ({why}); choose another with --out"
             raise ScenarioError(message, str(path.parent)) from None
         try:
+            self._db.create_function("crc32", 1, zlib.crc32, deterministic=True)
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")  # see `put_done`
@@ -338,6 +312,27 @@ class Store(Reader):
         """
         self._rows("INSERT OR REPLACE INTO runs VALUES (?, 'done', NULL, ?, ?)", key, body, wall_s)
         self._intact.add(key)
+
+    def put_gists(self, gists: Iterable[tuple[str, str, Any]]) -> None:
+        """Keep parts of results beside them: the key of each one's run, of what kind it is, and it.
+
+        They are of the results that are there now, and count for no others.
+        """
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO gists SELECT key, ?, crc32(body), ? FROM runs"
+                " WHERE key = ? AND body NOT NULL",
+                [(kind, pack(part), key) for key, kind, part in gists],
+            )
+
+    def gist(self, key: str, kind: str) -> Any | None:
+        """Return what was kept of a run's result; None if nothing is, or of another result."""
+        row = self._row(
+            "SELECT gists.body FROM gists JOIN runs USING (key)"
+            " WHERE key = ? AND kind = ? AND made_of = crc32(runs.body)",
+            *(key, kind),
+        )
+        return None if row is None else whole(row[0])
 
     def put_failed(self, key: str, reason: str, wall_s: float) -> None:
         """Keep why a run failed, as `put_done` keeps results."""

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sim.cli import main, results
+from sim.study.packed import pack
 from sim.study.plan import scenario_digest
-from sim.study.store import Place, PlannedRun, Store, pack
+from sim.study.store import Place, PlannedRun, Store
 
 PAGE = (Path(__file__).parents[2] / "docs/results.md").read_text(encoding="utf-8")
 N_POINTS = 30

@@ -14,7 +14,8 @@ from sim.study.store import Ended, Store
 WRITER = """
 import os, sys
 from pathlib import Path
-from sim.study.store import Place, PlannedRun, Store, pack
+from sim.study.packed import pack
+from sim.study.store import Place, PlannedRun, Store
 store = Store(Path(sys.argv[1]))
 store.start_plan({"file": "x"})
 runs = [PlannedRun(Place("need", 0, 0, n), str(n), "s") for n in range(6)]
@@ -111,7 +112,8 @@ def test_who_holds_a_store_is_known_without_a_lock(path, writer):
 GROWING = """
 import os, sys, time
 from pathlib import Path
-from sim.study.store import Place, PlannedRun, Store, pack
+from sim.study.packed import pack
+from sim.study.store import Place, PlannedRun, Store
 body = os.urandom(3000)
 with Store(Path(sys.argv[1])) as store:
     store.start_plan({"file": "x"})

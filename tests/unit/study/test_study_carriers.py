@@ -20,11 +20,12 @@ from sim.study.executor import InlineExecutor
 from sim.study.job import Job
 from sim.study.local_pool import LokyExecutor
 from sim.study.named_pool import _DaskPool
+from sim.study.packed import unpack
 from sim.study.plan_run import run_plan
 from sim.study.pool import PoolExecutor
 from sim.study.progress import Silent
 from sim.study.run import run_study
-from sim.study.store import Store, unpack
+from sim.study.store import Store
 
 
 def processes():

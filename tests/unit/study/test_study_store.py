@@ -10,7 +10,8 @@ import pytest
 
 from sim.base.errors import ScenarioError
 from sim.base.files import CannotWriteError
-from sim.study.store import Place, PlannedRun, Store, pack, unpack
+from sim.study.packed import pack, unpack
+from sim.study.store import Place, PlannedRun, Store
 
 
 @pytest.fixture
@@ -91,7 +92,8 @@ def test_every_finished_run_survives_a_kill(path):
     code = f"""
 import os, signal
 from pathlib import Path
-from sim.study.store import Store, pack
+from sim.study.packed import pack
+from sim.study.store import Store
 store = Store(Path({str(path)!r}))
 for n in range(10):
     store.put_done(str(n), pack({{"n": n}}), 0.0)
