@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sim.base.units import pages_for
 from sim.machine.images import SegmentRow
-from sim.machine.layout import A_ACCOUNT, A_READ, A_WRITE, NONE
+from sim.machine.layout import A_ACCOUNT, A_EXEC, A_READ, A_WRITE, NONE
 from sim.program.presets import program_image
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def install(machine: Machine, image: ProgramImage, file_named: Callable[[str, in
         return SegmentRow(
             start,
             start + segment.pages,
-            A_READ | (A_WRITE | A_ACCOUNT if segment.writable else 0),
+            A_READ
+            | (A_WRITE | A_ACCOUNT if segment.writable else 0)
+            | (A_EXEC if segment.text else 0),
             file_named(segment.file, sizes[segment.file]) if segment.file else NONE,
             segment.offset,
             segment.clears,

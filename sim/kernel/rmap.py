@@ -23,6 +23,7 @@ from sim.machine.entries import (
 )
 from sim.machine.groups import is_within
 from sim.machine.layout import (
+    A_EXEC,
     A_LOCKED,
     A_SHARED,
     F_FILE,
@@ -110,8 +111,8 @@ def page_mkclean(m: Arrays, pfn: int) -> int:
 
 
 @compiled
-def folio_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool]:
-    """Return through how many areas a file's folio was used, and whether one of them is locked.
+def folio_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool, bool]:
+    """Return through how many areas a file's folio was used, whether one is locked, one used text.
 
     Its entries are old then.  Only address spaces of `group`, and of groups in it, are asked.  No
     processor need forget anything: it may set the bit late (x86 `ptep_clear_flush_young`).
@@ -120,7 +121,7 @@ def folio_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool]:
     file = int(frame.mapping)
     first = int(frame.index)
     used = 0
-    locked = False
+    locked = text = False
     area = int(m.files[file].areas)
     while area != NONE:
         a = m.areas[area]
@@ -139,9 +140,11 @@ def folio_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool]:
                 elif m.tables[table, at] & PTE_ACCESSED != 0:
                     young = True
                     set_pte(m, table, at, pte_mkold(int(m.tables[table, at])))
-            used += 1 if young else 0
+            if young:
+                used += 1
+                text = text or a.vm_flags & A_EXEC != 0
         area = int(a.file_next)
-    return used, locked
+    return used, locked, text
 
 
 @compiled

@@ -21,6 +21,7 @@ _PROGRAM_HEADER: Final = struct.Struct("<IIQQQQQQ")
 _ET_EXEC: Final = 2
 _PT_LOAD: Final = 1
 _PT_INTERP: Final = 3
+_PF_X: Final = 1
 _PF_W: Final = 2
 
 
@@ -44,8 +45,7 @@ def read_elf(path: Path) -> ProgramImage:
     end = 0
     for kind, flags, offset, address, _, in_file, in_memory, _ in headers:
         if kind == _PT_LOAD:
-            writable = bool(flags & _PF_W)
-            segments += _loaded(str(path), writable, offset, address, in_file, in_memory)
+            segments += _loaded(str(path), flags, offset, address, in_file, in_memory)
             end = max(end, address + in_memory)
     return ProgramImage(
         segments=tuple(segments),
@@ -63,17 +63,18 @@ def entry_vpn(path: Path) -> int:
 
 
 def _loaded(
-    file: str, writable: bool, offset: int, address: int, in_file: int, in_memory: int
+    file: str, flags: int, offset: int, address: int, in_file: int, in_memory: int
 ) -> list[Segment]:
     """Return the areas of one PT_LOAD header: what is in the file, and bss behind it."""
     first = address // PAGE_BYTES
     mapped = -(-(address + in_file) // PAGE_BYTES) if in_file else first
     end = -(-(address + in_memory) // PAGE_BYTES)
+    writable, text = bool(flags & _PF_W), bool(flags & _PF_X)
     segments = []
     if mapped > first:
         clears = in_memory > in_file and (address + in_file) % PAGE_BYTES != 0 and writable
         at = offset // PAGE_BYTES
-        segments.append(Segment(first, mapped - first, writable, file, at, clears))
+        segments.append(Segment(first, mapped - first, writable, file, at, clears, text))
     if end > mapped:
         segments.append(Segment(mapped, end - mapped, True))
     return segments

@@ -20,7 +20,7 @@ class Segment:
     """Pages [start_vpn, start_vpn + pages) of a new program.
 
     `file` is mapped privately from its page `offset` on; "" is anonymous memory (bss).  `clears`:
-    exec zeroes the rest of the last page, because bss begins in it.
+    exec zeroes the rest of the last page, because bss begins in it.  `text` may be executed.
     """
 
     start_vpn: int
@@ -29,6 +29,7 @@ class Segment:
     file: str = ""
     offset: int = 0
     clears: bool = False
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

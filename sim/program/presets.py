@@ -21,13 +21,9 @@ if TYPE_CHECKING:
     from sim.program.api import Image
 
 VERSION: Final = 1
-_KINDS: Final = {
-    "r": (False, False),
-    "rx": (False, False),
-    "rw": (True, False),
-    "rwz": (True, True),
-}
-"""Kinds of segments in a recording: whether it is writable, and whether exec zeroes its end."""
+_KINDS: Final = frozenset({"r", "rx", "rw", "rwz"})
+"""Kinds of segments in a recording: by the letters, is it writable, executable, zeroed at its end.
+"""
 
 
 def preset_names() -> tuple[str, ...]:
@@ -64,8 +60,10 @@ def read_recording(said: Mapping[str, Any]) -> ProgramImage:
 
 
 def _segment(start: str, pages: str, kind: str, file: str = "", offset: str = "0") -> Segment:
-    writable, clears = _KINDS[kind]
-    return Segment(int(start, 16), int(pages), writable, file, int(offset), clears)
+    if kind not in _KINDS:
+        raise ValueError(f"a segment of kind {kind!r}")
+    writable, clears, text = (letter in kind for letter in "wzx")
+    return Segment(int(start, 16), int(pages), writable, file, int(offset), clears, text)
 
 
 @lru_cache(maxsize=64)
@@ -82,7 +80,7 @@ def described_image(image: Image) -> ProgramImage:
     file = image.file or f"a program of {image.text_bytes} + {image.data_bytes} bytes"
     data_vpn = TEXT_VPN + text
     parts = (
-        Segment(TEXT_VPN, text, False, file),
+        Segment(TEXT_VPN, text, False, file, text=True),
         Segment(data_vpn, data, True, file, text, clears),
         Segment(data_vpn + data, end - data, True),
     )

@@ -121,7 +121,7 @@ def some_touches(image: ProgramImage) -> tuple[Touch, ...]:
 NOMINAL_PARENT: Final = ProgramImage(
     segments=(
         Segment(0x400, 1, False, "spawner"),
-        Segment(0x401, 1, False, "spawner", 1),
+        Segment(0x401, 1, False, "spawner", 1, text=True),
         Segment(OWN_STACK_VPN, 1, True, "spawner", 2),
     ),
     files=(("spawner", 3),),
@@ -133,7 +133,7 @@ NOMINAL_PARENT: Final = ProgramImage(
 
 _NOMINAL_SEGMENTS: Final = (
     Segment(0x400, 1, False, "spawned"),
-    Segment(0x401, 41, False, "spawned", 1),
+    Segment(0x401, 41, False, "spawned", 1, text=True),
     Segment(0x42A, 40, False, "spawned", 42),
     Segment(0x452, 41, True, "spawned", 82, clears=True),
     Segment(0x47B, 40, True),

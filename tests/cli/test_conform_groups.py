@@ -18,7 +18,7 @@ from sim.host.filepage import conform
 from sim.host.filepage.conform import run_filepage_conform
 from sim.script.fewest import fewest
 from sim.script.filepage.grammar import parse_page_script
-from sim.script.filepage.random import random_page_script
+from sim.script.filepage.random import random_mapped_script, random_page_script
 from sim.script.group import predict_in_group
 from sim.script.random import GROUP_VERBS
 from sim.script.validity import parse_script
@@ -48,8 +48,9 @@ def test_a_script_is_read_and_written_the_same():
     steps = script.steps.tolist()
     assert steps == [*range(700), -1, *range(299, -1, -1), -1]
     assert parse_page_script(str(script)).steps.tolist() == steps
-    drawn, _ = random_page_script(1, 0)
-    assert parse_page_script(str(drawn)).steps.tolist() == drawn.steps.tolist()
+    for draw in (random_page_script, random_mapped_script):
+        drawn, _ = draw(1, 0)
+        assert parse_page_script(str(drawn)).steps.tolist() == drawn.steps.tolist()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from sim.host.claims.files import FILEPAGE, LARGE, read_twice
+from sim.host.claims.files import FILEPAGE, LARGE, MAPPED, read_twice
 from sim.host.filepage.conform import run_filepage_conform
 from sim.host.filepage.real import why_not
 
@@ -37,6 +37,11 @@ def test_a_file_of_twice_the_limit_read_twice(random: bool, resident: int, stole
 
 def test_random_reads_leave_the_pages_that_are_predicted() -> None:
     found = list(FILEPAGE.check(SCRIPTS, 1, True))
+    assert [case for case in found if not case.held] == []
+
+
+def test_text_of_programs_stays_as_long_as_is_predicted() -> None:
+    found = list(MAPPED.check(SCRIPTS, 1, True))
     assert [case for case in found if not case.held] == []
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from sim.base.errors import ScenarioError
 from sim.host.claims.charging import KERNEL_MEMORY, KILL, STORM, USAGE, VICTIM
-from sim.host.claims.files import FILEPAGE, TWICE, WRITER
+from sim.host.claims.files import FILEPAGE, MAPPED, TWICE, WRITER
 from sim.host.claims.hugetlb import HUGETLB
 from sim.host.claims.scripts import GROUP_SCRIPTS
 from sim.host.claims.swap import SWAP_FILE, SWAP_LOOP
@@ -31,6 +31,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         GROUP_SCRIPTS,
         TWICE,
         FILEPAGE,
+        MAPPED,
         WRITER,
         ARENAS,
         HUGETLB,

@@ -18,6 +18,7 @@ from sim.machine.areas import area_room, merge_area, split_area
 from sim.machine.entries import pte_mkwrite, pte_present, pte_wrprotect, set_pmd, set_pte
 from sim.machine.layout import (
     A_ACCOUNT,
+    A_EXEC,
     A_HUGEPAGE,
     A_LOCKED,
     A_NORESERVE,
@@ -69,7 +70,7 @@ def change_flags(m: Arrays, area: int, start: int, end: int, bits: int) -> int:
 def protected_bits(m: Arrays, area: int, access: int) -> int:
     """Return the flags an area has after mprotect to `access`."""
     a = m.areas[area]
-    bits = int(a.vm_flags) & ~(A_READ | A_WRITE) | access
+    bits = int(a.vm_flags) & ~(A_READ | A_WRITE | A_EXEC) | access
     if bits == a.vm_flags:
         return bits
     if a.kind == KIND_HUGETLB:

@@ -212,7 +212,7 @@ def goes(m: Arrays, pfn: int, anon: bool) -> bool:
     used = 0
     locked = False
     if not anon:
-        used, locked = folio_referenced(m, pfn, ROOT)
+        used, locked, _ = folio_referenced(m, pfn, ROOT)
     elif frame.maps > 0:
         used, locked = anon_referenced(m, pfn, ROOT)
     marked = used > 0 or frame.bits & F_REFERENCED != 0

@@ -9,13 +9,14 @@ a folio at the inactive tail     so
 is under way from the device     is kept
 is mapped by locked memory       becomes active
 used through several areas, or   becomes active
-used twice
+used twice, or text of programs
 used through one area            is kept, and marked: the next such use makes it active
 is dirty                         is unmapped, marked, and becomes active: somebody else writes it
 else                             is unmapped and dropped, whether read() has used it or not
 ===============================  ================================================================
 
-What is kept goes to the head of its list, in the order in which it was there.  Read in Linux 6.18
+What is kept goes to the head of its list, in the order in which it was there.  From the active list
+all go to the inactive one, used or not, but text that was used.  Read in Linux 6.18
 `mm/vmscan.c`, whose names these are; `sim.machine.lru` has the lists.
 """
 
@@ -341,7 +342,7 @@ def folio_check_references(m: Arrays, pfn: int, group: int) -> int:
 
     A page is mapped by being used, so one use says nothing: it is spared once.
     """
-    used, locked = folio_referenced(m, pfn, group)
+    used, locked, text = folio_referenced(m, pfn, group)
     if locked:
         return FOLIOREF_ACTIVATE
     frame = m.frames[pfn]
@@ -350,29 +351,37 @@ def folio_check_references(m: Arrays, pfn: int, group: int) -> int:
     if used == 0:
         return FOLIOREF_RECLAIM
     frame.bits |= F_REFERENCED
-    return FOLIOREF_ACTIVATE if before != 0 or used > 1 else FOLIOREF_KEEP
+    return FOLIOREF_ACTIVATE if before != 0 or used > 1 or text else FOLIOREF_KEEP
 
 
 @compiled
 def shrink_active_list(m: Arrays, cpu: int, group: int, lru: int, portion: int) -> None:
-    """Make `portion` pages at the tail of a group's active list inactive, used or not."""
+    """Make `portion` pages at the tail of a group's active list inactive, used or not.
+
+    But text that was used since the last look stays, at the head of the list.
+    """
     lru_add_drain(m, cpu)
     scan = m.scans[cpu]
     v = m.lruvecs[group]
     left = lru_pages(m, group, lru)
-    scanned = 0
+    scanned = rotated = 0
     while scanned < portion and left > 0:
         pfn = lru_tail(m, group, lru)
         frame = m.frames[pfn]
         pages = 1 << int(frame.order)
         scanned += pages
         left -= pages
+        text = False
         if lru == LRU_ACTIVE_ANON:
             anon_referenced(m, pfn, int(scan.group))
         else:
-            folio_referenced(m, pfn, int(scan.group))
+            _, _, text = folio_referenced(m, pfn, int(scan.group))
         lruvec_del_folio(m, pfn)
-        frame.bits = (frame.bits & ~F_ACTIVE) | F_WORKINGSET
+        if text:
+            rotated += pages
+        else:
+            frame.bits = (frame.bits & ~F_ACTIVE) | F_WORKINGSET
         lruvec_add_folio(m, pfn)
     v.pgrefill += scanned
-    v.pgdeactivate += scanned
+    v.pgdeactivate += scanned - rotated
+    lru_note_cost(m, group, lru == LRU_ACTIVE_ANON, 0, rotated)

@@ -24,6 +24,8 @@ A_RESV_OWNER: Final = 1 << 18
 """Private, of the pool of huge pages: pages are reserved for it (`HPAGE_RESV_OWNER`)."""
 A_RESV_UNMAPPED: Final = 1 << 19
 """A huge page was taken from it for the owner: its faults will fail (`HPAGE_RESV_UNMAPPED`)."""
+A_EXEC: Final = 1 << 20
+"""Text (`VM_EXEC`): reclaim keeps its pages for longer."""
 
 KIND_ANON: Final = 0
 KIND_FILE: Final = 1

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 MAP: Final = -1
 """A step that asks which pages of the files are in the page cache."""
 FILE_SHIFT: Final = 32
-"""A step that reads is ``file << FILE_SHIFT | page``."""
+"""A step on a page is ``how << HOW_SHIFT | file << FILE_SHIFT | page``."""
+HOW_SHIFT: Final = 40
 PAGE_MASK: Final = (1 << FILE_SHIFT) - 1
+FILE_MASK: Final = (1 << HOW_SHIFT - FILE_SHIFT) - 1
 MOST_FILES: Final = 16
 MOST_PAGES: Final = 1 << 18
 """Of a file: 1 GiB."""
@@ -39,7 +41,13 @@ class Verb(StrEnum):
     FILE = "file"
     READ = "read"
     BACKWARDS = "backwards"
+    USE = "use"
+    EXECUTE = "execute"
     MAP = "map"
+
+
+HOW: Final = {Verb.READ: 0, Verb.BACKWARDS: 0, Verb.USE: 1, Verb.EXECUTE: 2}
+"""How a verb comes to a page: by `read()`, or through the mapping of that number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,8 @@ class PageScript:
                 parts.append(np.array([MAP]))
                 continue
             pages = np.arange(line.first, line.end) | numbers[line.file] << FILE_SHIFT
-            parts.append(pages if line.verb is Verb.READ else pages[::-1])
+            pages |= HOW[line.verb] << HOW_SHIFT
+            parts.append(pages[::-1] if line.verb is Verb.BACKWARDS else pages)
         steps = np.concatenate(parts)
         return steps if steps.size and steps[-1] == MAP else np.append(steps, MAP)
 

@@ -11,10 +11,11 @@ from sim.kernel.files import requests
 from sim.kernel.files.fadvise import DONTNEED, NORMAL
 from sim.kernel.reclaim.balance import inactive_is_low
 from sim.kernel.reclaim.memcg import ROOM, make_room
-from sim.kernel.reclaim.vmscan import shrink_group
+from sim.kernel.reclaim.vmscan import shrink_active_list, shrink_group
 from sim.kernel.reclaim.workingset import pack_shadow, unpack_shadow
 from sim.kernel.work import MORE
 from sim.machine.layout import (
+    A_EXEC,
     A_LOCKED,
     A_RANDOM,
     A_READ,
@@ -124,6 +125,37 @@ def test_a_page_is_mapped_by_its_first_use_and_active_at_the_second() -> None:
         reader.shrink(1)
     assert 0 in reader.on(LRU_ACTIVE_FILE)
     assert vpn + 5 not in reader.resident(reader.row)
+
+
+def used_once(flags: int) -> Reader:
+    """Return the reader of a file whose first pages were read, and used once through a mapping."""
+    reader = Reader()
+    reader.pread(*range(62))
+    reader.drain()
+    reader.read(reader.row, reader.map_file(bits=A_READ | A_SHARED | flags))
+    for page in range(16):
+        reader.frame(page).bits &= ~F_REFERENCED
+    reader.shrink(1)
+    return reader
+
+
+def test_text_is_active_at_its_first_use() -> None:
+    assert 0 in used_once(A_EXEC).on(LRU_ACTIVE_FILE)
+    assert 0 in used_once(0).on(LRU_INACTIVE_FILE)
+
+
+@pytest.mark.parametrize("flags", [A_EXEC, 0])
+def test_text_that_was_used_again_stays_active(flags: int) -> None:
+    reader = Reader()
+    reader.pread(*range(62), *range(62))
+    reader.drain()
+    reader.read(reader.row, reader.map_file(bits=A_READ | A_SHARED | flags))
+    cost = int(reader.vec().file_cost)
+    shrink_active_list(reader.arrays, 0, reader.group, LRU_ACTIVE_FILE, 32)
+    reader.machine.audit()
+    assert set(range(16)) <= set(reader.on(LRU_ACTIVE_FILE if flags else LRU_INACTIVE_FILE))
+    assert reader.vec().pgdeactivate == (16 if flags else 32)
+    assert (reader.vec().file_cost > cost) == bool(flags)
 
 
 def test_two_who_use_a_page_make_it_active_at_once() -> None:
