@@ -46,6 +46,7 @@ def study_facts(
                 "inputs",
                 "corner",
                 "sampled",
+                "too small",
                 "check",
                 "around",
                 "fresh",

@@ -6,10 +6,10 @@ the data, `around` on multiples of the answer, `fresh` on the answer itself; `in
 with one input changed; `outgrown` are hosts that were to be large and on which memory ran out;
 `container` is one point in a container without a limit, `limit` and `less` in one with; `sizes` is
 one point at sizes of what a search is for, `moved sizes` besides with one input changed;
-`sampled` is one point with all its inputs drawn, `corner` with all of them at their worst ends.  A
-*cell* is a point on one such host: the unit that is replicated.  Neither point nor part enters a
-seed: cells share their random numbers, all but those of `fresh`, whose replications are numbered
-from `FRESH_FROM` on.
+`sampled` is one point with all its inputs drawn, `corner` with all of them at their worst ends;
+`too small` are hosts on which memory ran out with inputs changed.  A *cell* is a point on one such
+host: the unit that is replicated.  Neither point nor part enters a seed: cells share their random
+numbers, all but those of `fresh`, whose replications are numbered from `FRESH_FROM` on.
 """
 
 import hashlib
@@ -58,11 +58,15 @@ class Resolve(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A point on a host: one resolved scenario, to be replicated."""
+    """A point on a host: one resolved scenario, to be replicated.
+
+    `sets` is what it changes of its point, and `scenario` what comes of that.
+    """
 
     part: Part
     point: int
     host: int
+    sets: Mapping[str, Any]
     scenario: Mapping[str, Any]
     sha: str
     weight: float
@@ -266,6 +270,14 @@ class Planner:
         self._enlarged[point] = cell.memory_bytes
         return cell
 
+    def larger(self, cell: Cell) -> Cell:
+        """Return a cell on a host twice as large, in the same place.
+
+        Raises `ScenarioError` if there can be no such host.
+        """
+        sets = {**cell.sets, MEMORY: _whole_pages(2 * cell.memory_bytes)}
+        return self._cell(cell.part, self.points[cell.point], cell.host, sets)
+
     def on_host(
         self, point: int, memory_bytes: int, sets: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
@@ -345,9 +357,8 @@ class Planner:
 
     def _cell(self, part: Part, point: Point, host: int, extra: Mapping[str, Any]) -> Cell:
         scenario = self._scenario(point, extra)
-        return Cell(
-            part, point.index, host, scenario, scenario_digest(scenario), expected_work_s(scenario)
-        )
+        sha, weight = scenario_digest(scenario), expected_work_s(scenario)
+        return Cell(part, point.index, host, extra, scenario, sha, weight)
 
     def _scenario(self, point: Point, extra: Mapping[str, Any]) -> dict[str, Any]:
         return self._resolved({**self._common_sets(), **point.sets, **extra})

@@ -13,7 +13,7 @@ from sim.study.ranges import Level, Range, ValueOf, range_of
 
 Part = Literal[
     "runs", "need", "check", "around", "inputs", "fresh", "outgrown", "container", "limit", "less",
-    "sizes", "moved sizes", "sampled", "corner",
+    "sizes", "moved sizes", "sampled", "corner", "too small",
 ]  # fmt: skip
 """On what kind of host points are run; see `sim.study.plan`."""
 

@@ -6,7 +6,7 @@
 2. points whose mean is still too uncertain, and the one that the answer is about, up to `most`
    times;
 3. the answer's point with each of its inputs at each end of its range, one at a time, then with all
-   of them at their worst ends, and drawn at random;
+   of them at their worst ends, and drawn at random; on larger hosts where memory runs out;
 4. hosts of the check where chance decides, and those around the answer's own need, up to `most`
    times; those around what other points need `least` times; and the answer itself, with random
    numbers that had no part in it; containers without a limit, with the one that these lead to, and
@@ -18,6 +18,7 @@ change what is run.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -31,7 +32,7 @@ from sim.study.inputs import input_cells, reads_disk
 from sim.study.need import Need, kept_bytes
 from sim.study.plan import FRESH_FROM, Cell, Planner
 from sim.study.progress import Progress
-from sim.study.records import read_records
+from sim.study.records import Record, read_records
 from sim.study.shard import Shard, Share
 from sim.study.store import Store
 from sim.study.summary import values_of
@@ -64,6 +65,7 @@ class Rounds:
         self._in_shard = shard is not None
         share = None if shard is None else self._share_of(shard)
         self._carrier = Carrier(store, planner, progress, share)
+        self._n_too_small = 0
 
     @property
     def n_new(self) -> int:
@@ -129,9 +131,7 @@ class Rounds:
         groups = tables.grouped(read_records(self._store)[0])
         reads = reads_disk(groups[self._planner.main_part, head, 0])
         cells = [cell for _, _, cell in input_cells(self._planner, head, reads_disk=reads)]
-        self._carrier.carry_out(
-            "one input at a time", [Order(cell, often) for cell in cells], executor
-        )
+        self._carry_out_changed("one input at a time", [Order(c, often) for c in cells], executor)
 
     def _corner(self, executor: Executor) -> None:
         """Run the answer's point with all inputs at the ends that raise the answer, at once."""
@@ -148,7 +148,7 @@ class Rounds:
         except ScenarioError:
             return
         if ends:
-            self._carrier.carry_out("all inputs at their worst", [Order(cell, often)], executor)
+            self._carry_out_changed("all inputs at their worst", [Order(cell, often)], executor)
 
     def _sampled(self, executor: Executor) -> None:
         """Run the answer's point with all its inputs drawn, each draw with luck of its own."""
@@ -159,7 +159,46 @@ class Rounds:
         reads = reads_disk(groups[self._planner.main_part, told.point, 0])
         drawn = sampled.draws(self._planner, told.point, n, reads_disk=reads)
         orders = [Order(cell, 1, FRESH_FROM + number) for number, (_, cell) in enumerate(drawn)]
-        self._carrier.carry_out("all inputs drawn", orders, executor)
+        self._carry_out_changed("all inputs drawn", orders, executor)
+
+    def _carry_out_changed(self, what: str, orders: Sequence[Order], executor: Executor) -> None:
+        """Run cells with inputs changed; where memory ran out, again on larger hosts.
+
+        What they need is asked, not what happens on a host: runs on the last one have the place.
+        """
+        self._carrier.carry_out(what, orders, executor)
+        while short := self._that_ran_out(orders):
+            orders = [replace(order, cell=larger) for order, larger in short]
+            left = []
+            for order, _ in short:
+                cell = replace(order.cell, part="too small", host=self._n_too_small)
+                left.append(replace(order, cell=cell))
+                self._n_too_small += 1
+            self._carrier.carry_out(f"{what}, on larger hosts", [*orders, *left], executor)
+
+    def _that_ran_out(self, orders: Sequence[Order]) -> list[tuple[Order, Cell]]:
+        """Return the orders whose needs were cut off, each with its cell on a larger host."""
+        groups = tables.grouped(read_records(self._store)[0])
+        short = []
+        for order in orders:
+            cell = order.cell
+            if self._ran_out(groups.get((cell.part, cell.point, cell.host), []), cell):
+                with suppress(ScenarioError):
+                    short.append((order, self._planner.larger(cell)))
+        return short
+
+    def _ran_out(self, records: Sequence[Record], cell: Cell) -> bool:
+        """Return whether a need was cut off that a host twice as large, if allowed, may show.
+
+        A cell at which the work did not even begin stays as it is: that host is a mistake.
+        """
+        most = self._planned[cell.point].memory_bytes << MOST_DOUBLINGS
+        return (
+            self._planner.study.need is not None
+            and 2 * cell.memory_bytes <= most
+            and any(record.cut_off for record in records)
+            and not any(record.in_the_way(of_need=True) for record in records)
+        )
 
     def _container(self, executor: Executor) -> None:
         """Run the answer's point in containers: without a limit, with its own, with less."""
@@ -207,26 +246,14 @@ class Rounds:
         return replace(cell, part="outgrown", host=doublings)
 
     def _enlarged(self, points: Mapping[int, int]) -> dict[int, Cell]:
-        """Return cells on hosts twice as large, for points whose need was cut off.
-
-        A point at which the work did not even begin stays as it is: that host is a mistake.
-        """
-        if self._planner.study.need is None:
-            return {}
+        """Return cells on hosts twice as large, for points whose need was cut off."""
         groups = tables.grouped(read_records(self._store)[0])
         larger = {}
         for point in points:
-            records = groups.get((self._planner.main_part, point, 0), [])
-            cut_off = any(record.cut_off for record in records)
-            if not cut_off or any(record.in_the_way(of_need=True) for record in records):
-                continue
-            size = 2 * self._main[point].memory_bytes
-            if size > 2**MOST_DOUBLINGS * self._planned[point].memory_bytes:
-                continue
-            try:
-                larger[point] = self._planner.measure_on(point, size)
-            except ScenarioError:
-                continue
+            cell = self._main[point]
+            if self._ran_out(groups.get((self._planner.main_part, point, 0), []), cell):
+                with suppress(ScenarioError):
+                    larger[point] = self._planner.measure_on(point, 2 * cell.memory_bytes)
         return larger
 
     def _in_full(self, most: Mapping[int, int], executor: Executor) -> None:

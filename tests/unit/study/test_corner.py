@@ -9,6 +9,7 @@ from sim.scenario.study import load_study
 from sim.study.base import planner_of
 from sim.study.executor import InlineExecutor
 from sim.study.need import smallest_host_bytes
+from sim.study.rounds import Rounds
 from sim.study.run import run_study
 
 STUDY = """\
@@ -109,3 +110,25 @@ def test_the_three_uncertainties_stand_side_by_side_and_are_never_one(tmp_path, 
     assert "Three uncertainties, none of which is added to another" in page
     chances = [s for s in outcome.sentences if "% of simulated saves" in s]
     assert not any("draws" in s or "worst" in s or "real redis" in s for s in chances)
+
+
+def test_hosts_that_are_too_small_for_changed_inputs_are_enlarged(tmp_path, standin, monkeypatch):
+    """1.36 times the data hold the point itself, and neither the corner nor some inputs' ends."""
+
+    def told(by, folder):
+        folder.mkdir()
+        outcome, facts = carried_out(folder, standin.simulate, by)
+        runs = facts["study"]["runs"]
+        assert runs.keys() - {"too small"} == {"need", "inputs", "corner"}
+        assert facts["provenance"]["runs_done"] == outcome.n_new == sum(runs.values())
+        ends = {(i["key"], e["value"]): e for i in facts["inputs"] for e in i["ends"]}
+        return {"corner": facts["corner"], **ends}
+
+    roomy, tight = (told(by, tmp_path / by) for by in ("8", "1.36"))
+    assert not any(each["at_least"] for each in tight.values())
+    assert {k: e["figure"] for k, e in tight.items()} == {k: e["figure"] for k, e in roomy.items()}
+    # Without it they are cut off.
+    monkeypatch.setattr(Rounds, "_that_ran_out", lambda self, orders: [])
+    cut_off = [key for key, each in told("1.36", tmp_path / "no").items() if each["at_least"]]
+    assert "corner" in cut_off
+    assert len(cut_off) > 1
