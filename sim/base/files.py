@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from sim.base.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 STDIN: Final = "-"
 """The path that stands for standard input."""
@@ -107,12 +107,13 @@ def remove_unfinished(folder: Path) -> None:
 
 
 @contextmanager
-def stage(folder: Path, last: str) -> Iterator[Path]:
+def stage(folder: Path, last: str, former: Collection[str] = ()) -> Iterator[Path]:
     """Yield an empty folder whose files replace those of `folder` at the end, `last` in the end.
 
     The old `last` is removed before the first file is replaced.  So while `last` exists, the files
-    beside it belong to it, whatever interrupts this.  Left alone if the block raises; other files
-    of `folder` stay.  Raises `CannotWriteError`, also for any `OSError` of the block.
+    beside it belong to it, whatever interrupts this.  Of the `former` files those go that the block
+    does not make again; all others stay.  `folder` is left alone if the block raises.  Raises
+    `CannotWriteError`, also for any `OSError` of the block.
 
     Only one process may do this to a folder at a time.
     """
@@ -121,7 +122,7 @@ def stage(folder: Path, last: str) -> Iterator[Path]:
         remove_unfinished(folder)
         made = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=folder))
         yield made
-        _replace_all(made, folder, last)
+        _replace_all(made, folder, last, former)
     except OSError as error:
         place = Path(error.filename) if isinstance(error.filename, str) else folder
         if made is not None and made in (place, *place.parents):
@@ -132,7 +133,7 @@ def stage(folder: Path, last: str) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)
 
 
-def _replace_all(made: Path, folder: Path, last: str) -> None:
+def _replace_all(made: Path, folder: Path, last: str, former: Collection[str]) -> None:
     names = sorted(path.relative_to(made) for path in made.rglob("*") if path.is_file())
     names.sort(key=lambda name: str(name) == last)
     for name in names:
@@ -143,6 +144,8 @@ def _replace_all(made: Path, folder: Path, last: str) -> None:
         place.mkdir(parents=True, exist_ok=True)
     (folder / last).unlink(missing_ok=True)
     _to_disk(folder)
+    for left in {Path(name) for name in former} - set(names):
+        (folder / left).unlink(missing_ok=True)
     for name in names:
         if str(name) == last:
             for place in folders:

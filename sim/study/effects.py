@@ -186,8 +186,8 @@ def _filled_sentences(own: Any, metric: str, *, left_out: bool) -> list[str]:
     mean, low, high = (metric_text(metric, first[name]) for name in _ENDS)
     said = [f"Over the points {metric} is {mean} on average, {low} to {high}."]
     if first["share"] is None or math.isnan(first["share"]):
-        why = "as points are left out" if left_out else "they are too few"
-        return [*said, f"No shares of its variance are told, {why}."]
+        why = "some points are left out" if left_out else "the points are too few"
+        return [*said, f"No shares of its variance are told: {why}."]
     named = ", ".join(
         f"{row['effect']} {100 * row['share']:.0f} ± {200 * row['error']:.0f} %"
         for _, row in own.head(MOST_TOLD).iterrows()

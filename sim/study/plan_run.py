@@ -185,6 +185,10 @@ def _one(study: Study, planner: Planner, point: int, size: str) -> Sizes:
     return Sizes(key, key, "written", True, (Size(size, {key: size}, 0.0),))
 
 
+WRITTEN: Final = "tables/trials.csv tables/curve.csv figures/capacity.svg figures/capacity.png"
+"""What a plan may write: what another one has left of these is not of this one."""
+
+
 def _write(
     folder: Path,
     facts: Mapping[str, Any],
@@ -193,7 +197,7 @@ def _write(
     draw: Draw | None,
 ) -> None:
     remove_unfinished(folder)
-    with stage(folder, FACTS_NAME) as made:
+    with stage(folder, FACTS_NAME, WRITTEN.split()) as made:
         (made / "tables").mkdir()
         for name, table in (("trials", rows), ("curve", curve)):
             if table:

@@ -7,6 +7,7 @@ them was faster.
 
 import json
 import platform
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -39,6 +40,7 @@ STORE_NAME: Final = "runs.sqlite"
 PAGE_NAME: Final = "report.html"
 FINDINGS_NAME: Final = "findings.json"
 DEFAULT_OUT: Final = Path("out")
+_FIGURE: Final = re.compile(r'href="(figures/[\w-]+\.(?:svg|png))"')
 
 Report = Callable[[Mapping[str, Any], Mapping[str, Any], Path], None]
 """Writes findings (facts and tables) as a report into a file."""
@@ -265,18 +267,14 @@ def _written(
     """
     facts = json.dumps(findings.facts, indent=1, sort_keys=True, allow_nan=False)
     texts = {FINDINGS_NAME: facts + "\n"}
-    empty = [name for name, frame in findings.tables.items() if frame.empty]
     for name, frame in findings.tables.items():
-        if name not in empty:
+        if not frame.empty:  # an empty file would be taken for a result
             texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
     page = out / PAGE_NAME
     remove_unfinished(out)
     if again or not page.is_file() or any(_differs(out / n, text) for n, text in texts.items()):
-        with stage(out, FINDINGS_NAME) as made:
-            if report is None:  # a page of other findings would be taken for theirs
-                page.unlink(missing_ok=True)
-            for name in empty:  # an empty file would be taken for a result
-                (out / "tables" / f"{name}.csv").unlink(missing_ok=True)
+        tables = [f"tables/{name}.csv" for name in findings.tables]
+        with stage(out, FINDINGS_NAME, [*tables, PAGE_NAME, *_figures_of(page)]) as made:
             (made / "tables").mkdir()
             for name, text in texts.items():
                 (made / name).write_text(text, encoding="utf-8")
@@ -301,6 +299,14 @@ def _written(
         failures=failures,
         exit_status=_exit_status(told, failed=bool(failures)),
     )
+
+
+def _figures_of(page: Path) -> list[str]:
+    """Return the files that a page of an earlier report links to; none if there is no page."""
+    try:
+        return _FIGURE.findall(page.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return []
 
 
 def _made(wall_s: float) -> dict[str, str]:

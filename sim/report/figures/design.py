@@ -11,7 +11,7 @@ from sim.report.figures.bill import draw_bills
 from sim.report.figures.maps import draw_need, draw_oom
 from sim.report.figures.metrics import (
     bar_words,
-    bars,
+    dots,
     draw_differences,
     draw_metric,
     draw_paired,
@@ -67,18 +67,7 @@ def draw_points(table: Any, metric: str, design: Mapping[str, Any], folder: Path
     if own.empty:
         return None
     with canvas(1.0 + 0.26 * len(own)) as (figure, (axis,)):
-        axis.errorbar(
-            own["mean"],
-            range(len(own)),
-            xerr=bars(own, "mean"),
-            linestyle="none",
-            marker="o",
-            color=PALETTE[0],
-            capsize=3,
-        )
-        axis.set_yticks(range(len(own)), own[TITLE])
-        axis.set_ylim(len(own) - 0.5, -0.5)
-        quantity_axis(axis.xaxis, metric, n_ticks=5)
+        dots(axis, own, "mean", own[TITLE], metric)
         axis.set_title(metric_words(metric))
         return drawn(
             figure,

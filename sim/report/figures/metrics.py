@@ -100,18 +100,7 @@ def draw_differences(
     """Draw the differences in a table, by `names`; `words` are heading, title and caption."""
     with canvas(1.0 + 0.3 * len(own)) as (figure, (axis,)):
         axis.axvline(0, color=INK, linewidth=1)
-        axis.errorbar(
-            own["difference"],
-            range(len(own)),
-            xerr=bars(own, "difference"),
-            linestyle="none",
-            marker="o",
-            color=PALETTE[0],
-            capsize=3,
-        )
-        axis.set_yticks(range(len(own)), names)
-        axis.set_ylim(len(own) - 0.5, -0.5)
-        quantity_axis(axis.xaxis, metric, n_ticks=5)
+        dots(axis, own, "difference", names, metric)
         axis.set_title(words[0])
         return drawn(
             figure,
@@ -121,6 +110,22 @@ def draw_differences(
             caption=words[2],
             alt="; ".join(f"{n}: {t}" for n, t in zip(names, own["text"], strict=True)),
         )
+
+
+def dots(axis: Any, own: Any, value: str, names: Sequence[str], metric: str) -> None:
+    """Draw a column of a table, a dot with its error bars a row, by `names`, the first on top."""
+    axis.errorbar(
+        own[value],
+        range(len(own)),
+        xerr=bars(own, value),
+        linestyle="none",
+        marker="o",
+        color=PALETTE[0],
+        capsize=3,
+    )
+    axis.set_yticks(range(len(own)), names)
+    axis.set_ylim(len(own) - 0.5, -0.5)
+    quantity_axis(axis.xaxis, metric, n_ticks=5)
 
 
 def file_word(metric: str) -> str:

@@ -362,7 +362,7 @@ def test_where_points_are_left_out_no_shares_are_told(tmp_path, standin):
     text = SPEEDS + "design: {latin_hypercube: 60}\nwhere: ['dataset <= 200 MiB']\n"
     said = "\n".join(carried_out(text, tmp_path, standin)[0].sentences)
     assert "`where` leaves out 17 points." in said or "`where` leaves out 18 points." in said
-    assert "No shares of its variance are told, as points are left out." in said
+    assert "No shares of its variance are told: some points are left out." in said
 
 
 def test_effects_of_a_factorial_are_those_of_its_points(tmp_path, standin):

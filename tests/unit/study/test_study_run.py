@@ -442,3 +442,28 @@ def test_places_of_the_wrong_kind_are_refused_before_anything_runs(study_file, t
     with pytest.raises(ScenarioError, match="is a folder"):
         study(study_file, out, counting, report=page_of)
     assert counting.n == 0
+
+
+def test_figures_of_an_earlier_report_go_and_files_of_the_user_stay(study_file, tmp_path, standin):
+    def links(*names):
+        rows = "".join(f'<a href="figures/{name}.svg">{name}.svg</a>' for name in names)
+
+        def written(facts, tables, page):
+            (page.parent / "figures").mkdir()
+            for name in names:
+                (page.parent / "figures" / f"{name}.svg").write_text("<svg/>")
+            page.write_text(rows)
+
+        return written
+
+    out = tmp_path / "out"
+    executors = lambda n: InlineExecutor(standin.simulate)  # noqa: E731
+    run_study(study_file, out, quiet=True, executors=executors, report=links("bill", "metric_old"))
+    for name in ("mine.svg", "metric_old (copy).svg"):
+        (out / "figures" / name).write_text("mine")
+    report_again(out, report=links("bill", "metric_new"))
+    own = {"mine.svg", "metric_old (copy).svg"}
+    assert {p.name for p in (out / "figures").iterdir()} == own | {"bill.svg", "metric_new.svg"}
+    report_again(out)  # no page: no figures of one
+    assert {p.name for p in (out / "figures").iterdir()} == own
+    assert not (out / "report.html").exists()
