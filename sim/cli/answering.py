@@ -39,7 +39,7 @@ def _need(document: Mapping[str, Any]) -> str:
     if not total:
         return ""
     cut_off = any(finding["code"] == "need_cut_off" for finding in document["validity"])
-    parts = sorted(PARTS, key=lambda part: -need[part])
+    parts = sorted((part for part in PARTS if part in need), key=lambda part: -need[part])
     shown = [part for part in parts if need[part] >= _LEAST_SHARE * total and need[part] > 0]
     bill = ", ".join(f"{format_bytes(need[part])} of {PARTS[part]}" for part in shown)
     scenario = document["provenance"]["scenario"]

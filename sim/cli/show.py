@@ -36,7 +36,7 @@ _MOST_PROCESSES: Final = 20
 _FAULTS: Final = (*FAULT_METRICS.values(), "major_faults", "segfaults", "bus_errors")
 _DELAYED_BY_FORKS: Final = ("request_latency_ns", "runqueue_wait_ns")
 _PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
-_SELDOM: Final = ("shared_memory", "hugetlb")
+_SELDOM: Final = ("shared_memory", "hugetlb", "zram")
 """Parts of memory that have a row only where there is any."""
 HUGE_PAGE_COUNTS: Final = ("HugePages_Total", "HugePages_Free", "HugePages_Rsvd")
 """The pool of huge pages as ``/proc/meminfo`` has it, of the end of the run."""
@@ -216,9 +216,9 @@ def _memory(
     total = mark("needed at the peak", "memory_need_bytes.total")
     memory.rows.append((total, f"{least}{format_bytes(need['total'])}"))
     memory.rows += [
-        (mark(f"  {_words(part)}", f"memory_need_bytes.{part}"), format_bytes(need[part]))
+        (mark(f"  {_words(part)}", f"memory_need_bytes.{part}"), format_bytes(need.get(part, 0)))
         for part in PARTS
-        if need[part] or part not in _SELDOM
+        if need.get(part) or part not in _SELDOM
     ]
     memory.rows += [
         (mark(f"free, {kind}", "free_pages"), _pages(free[kind])) for kind in ("min", "mean", "end")

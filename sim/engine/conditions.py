@@ -65,10 +65,6 @@ def host_conditions(host: Mapping[str, Any]) -> list[HostCondition]:
         what = f"{NOT_EXACT}: reclaim goes by the classic lists; what depends on it: {names}"
         remedy = "take these figures as rough, or turn MGLRU off (echo n > .../lru_gen/enabled)"
         found.append(HostCondition("not_exact", "host.lru", what, remedy))
-    if host.get("swap") and host["swap_device"]["device"] == "zram":
-        what = "what zram takes of memory for the pages that it holds is not simulated"
-        remedy = "take it off host.memory: what is swapped out, divided by how well it compresses"
-        found.append(HostCondition("not_simulated", "host.swap", what, remedy))
     return found
 
 

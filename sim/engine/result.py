@@ -13,17 +13,27 @@ from sim.engine.queues import bring_up_to
 from sim.engine.reclaim_figures import ReclaimFigures
 from sim.engine.task import State, Task
 from sim.machine import work
-from sim.machine.layout import GROUP_SERIES, PEAK, ROOT, SAMPLE, SERIES_SOME, SWAP_DEVICE
+from sim.machine.layout import (
+    GROUP_SERIES,
+    KIND_ZRAM,
+    PEAK,
+    ROOT,
+    SAMPLE,
+    SERIES_SOME,
+    SWAP_DEVICE,
+    SWAP_IN_MEMORY,
+)
 from sim.machine.swap import forget_swap_peak
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
 from sim.observe.histogram import FORK, REQUEST, RUNQUEUE, VFORK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sim.engine.system import System
 
 SCHEMA_VERSION: Final = 1
+_OF_ZRAM: Final = ("zram", "zram_pages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +170,22 @@ class Measurement:
                 "peak_bytes": int(root.swap_peak) * PAGE_BYTES,
                 "stolen_pages": int(m.lruvecs["pgsteal_anon"].sum()) - self._swapped,
                 **{name: getattr(device, name) for name in ("reads", "writes")},
+                **self._zram(),
             }
         }
+
+    def _zram(self) -> dict[str, int]:
+        """Return what swap takes of memory, if it is in memory."""
+        if not self._has_zram():
+            return {}
+        m = self._system.machine.arrays
+        return {
+            "zram_bytes": int(m.charged[ROOT, KIND_ZRAM]) * PAGE_BYTES,
+            "zram_peak_bytes": int(m.pool[0].zram_peak) * PAGE_BYTES,
+        }
+
+    def _has_zram(self) -> bool:
+        return self._system.machine.host.swap_kind == SWAP_IN_MEMORY
 
     def _metrics(self) -> dict[str, Any]:
         system = self._system
@@ -197,12 +221,17 @@ class Measurement:
                 "end": int(pool.free),
             },
             "memory_need_bytes": {
-                name: int(m.peak[0][name]) * PAGE_BYTES for name in PEAK.names or ()
+                name: int(m.peak[0][name]) * PAGE_BYTES for name in self._told(PEAK.names)
             },
             "cpu_busy_fraction": (self._busy_now() - self._busy_ns)
             / (elapsed_ns * system.machine.host.cpus),
             **self._reclaim.of_group(ROOT, system.clock.end_ns),
         }
+
+    def _told(self, names: Sequence[str] | None) -> list[str]:
+        """Return the names of levels that are told: of zram only where there is any."""
+        has_zram = self._has_zram()
+        return [name for name in names or () if has_zram or name not in _OF_ZRAM]
 
     @staticmethod
     def _process(task: Task) -> dict[str, Any]:
@@ -246,7 +275,7 @@ class Measurement:
             return {GROUP_SERIES[at]: told[:, at].tolist() for at in range(first, last)}
 
         return {
-            **{name: rows[name].tolist() for name in SAMPLE.names or ()},
+            **{name: rows[name].tolist() for name in self._told(SAMPLE.names)},
             **of_group(ROOT, SERIES_SOME),
             "groups": {name: of_group(row) for name, row in self._system.groups.rows.items()},
         }

@@ -28,7 +28,6 @@ from sim.machine.layout import (
     REPLACE_LRU,
     REPLACE_RANDOM,
     SWAP_IN_MEMORY,
-    SWAP_NONE,
     SWAP_ROTATING,
     SWAP_SOLID,
     THP_ALWAYS,
@@ -38,7 +37,7 @@ from sim.machine.layout import (
     ZERO_IN_FAULTS,
     ZERO_WHEN_IDLE,
 )
-from sim.machine.spec import HostSpec
+from sim.machine.spec import HostSpec, zram_page_bytes
 from sim.policy.schedulers import SCHEDULERS, Scheduler
 from sim.program import PROGRAMS
 from sim.program.signature import PROCESS_KEYS, keyword_arguments
@@ -89,6 +88,21 @@ def _zeroing(said: Any, prices: Mapping[str, Any]) -> dict[str, int]:
     return {"zeroing": ZERO_AT_FREE if said == "at_free" else ZERO_IN_FAULTS}
 
 
+def _swap(host: Mapping[str, Any]) -> dict[str, int]:
+    """Return what swap there is, as a `HostSpec` has it."""
+    if host["swap"] == 0:
+        return {}
+    device = host["swap_device"]
+    ratio = device.get("compression_ratio")
+    return {
+        "swap_pages": host["swap"] // PAGE_BYTES,
+        "swap_kind": SWAP_KINDS[device["device"]],
+        "zram_page_bytes": 0 if ratio is None else zram_page_bytes(ratio),
+        "swappiness": host["swappiness"],
+        "page_cluster": host["page_cluster"],
+    }
+
+
 def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
     """Return the shape of the machine that a resolved scenario describes."""
     host, policy = resolved["host"], resolved["policy"]
@@ -126,10 +140,7 @@ def host_spec(resolved: Mapping[str, Any]) -> HostSpec:
         read_ahead_pages=host["disk"]["read_ahead"] // PAGE_BYTES,
         largest_read_pages=max(1, host["disk"]["largest_read"] // PAGE_BYTES),
         nr_huge_pages=huge_pages,
-        swap_pages=host["swap"] // PAGE_BYTES,
-        swap_kind=SWAP_KINDS[host["swap_device"]["device"]] if host["swap"] else SWAP_NONE,
-        swappiness=host.get("swappiness", 60),
-        page_cluster=host.get("page_cluster", 3),
+        **_swap(host),
         replacement=REPLACEMENTS[policy["replacement"]],
     )
 

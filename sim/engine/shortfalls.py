@@ -155,6 +155,8 @@ def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
         remedy = "measure what is needed on a host with more memory, where nothing is swapped out"
         did.append(f"swapped out {format_bytes(swap['stolen_pages'] * PAGE_BYTES)}")
         more = f", and up to {format_bytes(swap['peak_bytes'])} on the swap device"
+        if zram := swap.get("zram_peak_bytes"):
+            more += f", which took up to {format_bytes(zram)} of memory for it"
     peak = format_bytes(need["memory_need_bytes.total"])
     yield Finding(
         "peak_is_room",

@@ -147,7 +147,7 @@ class Machine:
         pool = m.pool[0]
         for name, value in configuration(self.host).items():
             m.config[0][name] = value
-        pool.head = pool.huge_head = NONE
+        pool.head = pool.huge_head = pool.zram_head = NONE
         m.batching[0].each = FIRST_BATCH
         m.slots.free = m.slots.used = 1  # row 0 is nothing's: 0 says so in entries and links
         m.slots[SLOTS_FILES].free = m.slots[SLOTS_FILES].used = 0

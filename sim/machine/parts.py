@@ -14,9 +14,11 @@ PARTS: Final = {
     "page_cache": "page cache",
     "shared_memory": "shared memory",
     "hugetlb": "huge pages",
+    "zram": "zram",
 }
 """Parts by name, each as people call it; `data` is private anonymous memory but for the copies.
 
 `hugetlb` is the whole pool of huge pages, which nobody else may have; its series is what of it is
-in use.
+in use.  `zram` is what pages on a swap device in memory take of it, compressed; results of a run
+have that part only where there is such a device.
 """

@@ -213,11 +213,8 @@ def secure(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
 
 
 @inlined
-def take(m: Arrays, cpu: int, kind: int) -> int:
-    """Return a frame from the lists of `cpu`, with one reference, for a kind of memory.
-
-    `secure` has seen to it that there is one.
-    """
+def rmqueue_pcplist(m: Arrays, cpu: int) -> int:
+    """Return a frame from the lists of `cpu`, with one reference: there is one."""
     row = cpu
     while m.percpu[row].count == 0:
         row += int(m.config[0].n_cpus)
@@ -229,7 +226,45 @@ def take(m: Arrays, cpu: int, kind: int) -> int:
     frame.bits = 0
     frame.order = 0
     frame.refs = 1
+    return pfn
+
+
+@inlined
+def take(m: Arrays, cpu: int, kind: int) -> int:
+    """Return a frame from the lists of `cpu`, with one reference, for a kind of memory.
+
+    `secure` has seen to it that there is one.
+    """
+    pfn = rmqueue_pcplist(m, cpu)
     charge(m, cpu, pfn, kind, 1)
+    return pfn
+
+
+@compiled
+def take_reserve(m: Arrays, cpu: int, kind: int) -> int:
+    """Return a frame for who makes room, from below the watermarks, too (`PF_MEMALLOC`); or NONE.
+
+    It has one reference, and no group is charged.  What is promised to forks is left, above min;
+    as in `refill_or_drain` all lists are drained then.
+    """
+    if not any_zone_has(m, False):
+        wake_kswapd(m)
+    promised = int(m.pool[0].reserved)
+    if promised > 0:
+        drain_all(m)
+    pfn = NONE
+    if listed(m, cpu) > 0:
+        pfn = rmqueue_pcplist(m, cpu)
+    elif spare_frames(m, promised == 0) > promised:
+        zone = int(m.config[0].n_zones) - 1
+        while zone_spare(m, zone, promised == 0) == 0:
+            zone -= 1
+        pfn = buddy_alloc(m, zone, 0)
+        m.frames[pfn].zone = zone
+        m.frames[pfn].refs = 1
+    if pfn != NONE:
+        m.charged[ROOT, kind] += 1
+        m.pool[0].used += 1
     return pfn
 
 
@@ -298,6 +333,18 @@ def give_block(m: Arrays, cpu: int, pfn: int, order: int, kind: int) -> None:
         frame.mapping = NONE
     m.pool[0].released += size
     buddy_free(m, pfn, order)
+
+
+@compiled
+def restore_reserve(m: Arrays) -> None:
+    """Have what reclaim has freed fill up what it took from below the watermarks, if it did.
+
+    Frames on the lists of CPUs could be taken without a look at the watermarks.
+    """
+    for zone in range(int(m.config[0].n_zones)):
+        if m.zones[zone].free < m.zones[zone].min_pages:
+            drain_all(m)
+            return
 
 
 # -- frames set aside ----------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """What of a host decides the shape of its machine, and what the machine is set to."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+from sim.base.units import PAGE_BYTES
 from sim.machine.layout import (
     FORK_COW,
     FORK_EAGER,
@@ -34,8 +36,9 @@ class HostSpec:
     whose rules hold, such as "6.12" (`sim.machine.rules`).  `read_ahead_pages` are read ahead of a
     file at most, and `largest_read_pages` in one request.  `cgroup` is the version of its control
     groups, "v1" or "v2".  `swap_pages` are slots of a swap device of `swap_kind`, one of
-    `SWAP_IN_MEMORY` and its like; 2**`page_cluster` of them are read at once at most.  `swappiness`
-    is that of groups that say nothing else.  `replacement` says which page leaves, `REPLACE_LINUX`
+    `SWAP_IN_MEMORY` and its like; that one takes `zram_page_bytes` of memory for a page it has;
+    2**`page_cluster` of them are read at once at most.  `swappiness` is that of groups that say
+    nothing else.  `replacement` says which page leaves, `REPLACE_LINUX`
     and its like; `zeroing` who zeroes frames, `ZERO_IN_FAULTS` and its like, at most
     `zero_stock_pages` ahead, `zero_ns` for each.  `nr_huge_pages`, of 2
     MiB, are in the pool of huge pages.
@@ -67,6 +70,7 @@ class HostSpec:
     cgroup: str = "v2"
     swap_pages: int = 0
     swap_kind: int = SWAP_NONE
+    zram_page_bytes: int = 0
     swappiness: int = 60
     replacement: int = REPLACE_LINUX
     page_cluster: int = 3
@@ -78,6 +82,11 @@ class HostSpec:
     def ram_pages(self) -> int:
         """Pages without the kernel's share: what it counts as memory (`totalram_pages`)."""
         return self.memory_pages - self.kernel_pages
+
+
+def zram_page_bytes(compression_ratio: float) -> int:
+    """Return what zram takes for a page, in whole bytes, where pages become so much smaller."""
+    return math.ceil(PAGE_BYTES / compression_ratio)
 
 
 def folio_masks(host: HostSpec) -> tuple[int, int]:
@@ -131,6 +140,7 @@ def configuration(host: HostSpec) -> dict[str, int]:
         "rules": rules_of(host.kernel),
         "cgroup": cgroup_rules(host.cgroup),
         "total_swap_pages": host.swap_pages,
+        "zram_page_bytes": host.zram_page_bytes,
         "page_cluster": host.page_cluster,
         "replacement": host.replacement,
         "queueing": int(host.queueing),

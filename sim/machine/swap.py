@@ -21,6 +21,7 @@ from sim.machine.layout import (
     EV_SWAP_MAX,
     F_DIRTY,
     F_WRITEBACK,
+    KIND_ZRAM,
     NONE,
     ROOT,
     SLOTS_SWAP,
@@ -29,6 +30,7 @@ from sim.machine.layout import (
 )
 from sim.machine.rules.cgroup import V1_MEMSW
 from sim.machine.slots import give_row, has_room, take_row
+from sim.machine.zram import zram_free
 
 FIRST_HITS: Final = 4
 """What is taken for the hits of a device, or an area, that was not read into yet (as on Linux)."""
@@ -86,6 +88,7 @@ def mem_cgroup_swap_full(m: Arrays, group: int) -> bool:
 def forget_swap_peak(m: Arrays) -> None:
     """Let the most that was ever on the device be what is there now: the end of warm-up."""
     m.groups[ROOT].swap_peak = m.groups[ROOT].swap
+    m.pool[0].zram_peak = m.charged[ROOT, KIND_ZRAM]
 
 
 @compiled
@@ -150,6 +153,7 @@ def release_slot(m: Arrays, slot: int) -> None:
     row = m.swap[slot]
     if row.group != NONE:
         count_swap(m, int(row.group), -1)
+    zram_free(m, slot)
     give_row(m.slots[SLOTS_SWAP], m.swap, slot)
 
 

@@ -15,6 +15,7 @@ from sim.machine.layout import (
     KIND_SHMEM,
     KIND_STACK,
     KIND_TABLE,
+    KIND_ZRAM,
     LRU_ACTIVE_FILE,
     LRU_INACTIVE_FILE,
     MOST_SAMPLES,
@@ -69,6 +70,7 @@ def sample(m: Arrays) -> None:
     row.page_cache_pages = m.charged[ROOT, KIND_FILE]
     row.shared_memory_pages = m.charged[ROOT, KIND_SHMEM]
     row.hugetlb_pages = HUGE_PAGES * (pool.nr_huge_pages - pool.free_huge_pages)
+    row.zram_pages = m.charged[ROOT, KIND_ZRAM]
     row.cow_copies_pages = pool.cow_copies
     row.runnable = clock.runnable
     row.dirty_pages = m.groups[ROOT].dirty
@@ -124,6 +126,7 @@ def drop_every_second(m: Arrays) -> None:
         row.page_cache_pages = old.page_cache_pages
         row.shared_memory_pages = old.shared_memory_pages
         row.hugetlb_pages = old.hugetlb_pages
+        row.zram_pages = old.zram_pages
         row.cow_copies_pages = old.cow_copies_pages
         row.runnable = old.runnable
         row.slab_pages = old.slab_pages
@@ -173,5 +176,6 @@ def follow_peaks(m: Arrays) -> None:
         peak.page_cache = m.charged[ROOT, KIND_FILE]
         peak.shared_memory = m.charged[ROOT, KIND_SHMEM]
         peak.hugetlb = HUGE_PAGES * pool.nr_huge_pages
+        peak.zram = m.charged[ROOT, KIND_ZRAM]
     if pool.free < m.clock[0].free_min:
         m.clock[0].free_min = pool.free

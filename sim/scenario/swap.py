@@ -1,7 +1,8 @@
 """The swap device of a host: what may be written of one, and what it means.
 
 A size alone is a device of the usual kind.  Latency, bandwidth and queue depth are those of the
-kind unless they are given; a device in memory (zram) has none, the CPU compresses.
+kind unless they are given; a device in memory (zram) has none, the CPU compresses.  It has a ratio
+instead: what pages take there.  2 to 1 is what Linux expects (`admin-guide/blockdev/zram.rst`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from sim.base.units import MS, PAGE_BYTES, US
+from sim.machine.spec import zram_page_bytes
 from sim.scenario.devices import Device
-from sim.scenario.quantities import Bytes
+from sim.scenario.quantities import Bytes, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +25,7 @@ _ASSUMED: Final[dict[str, dict[str, Any]]] = {
     "nvme": {"latency": 80 * US, "bandwidth": 2e9, "queue_depth": 64},
     "ssd": {"latency": 150 * US, "bandwidth": 500e6, "queue_depth": 32},
     "disk": {"latency": 8 * MS, "bandwidth": 150e6, "queue_depth": 1},
-    "zram": {"latency": 0, "bandwidth": 1e15, "queue_depth": 1},
+    "zram": {"latency": 0, "bandwidth": 1e15, "queue_depth": 1, "compression_ratio": 2.0},
 }
 DEFAULT_DEVICE: Final = "ssd"
 
@@ -36,13 +38,23 @@ class Swap(Device):
         default=None, description="what it is on; `zram` keeps pages in memory, compressed"
     )
 
+    compression_ratio: Annotated[float, within(1, PAGE_BYTES)] | None = Field(
+        default=None,
+        description="of `zram`: how many bytes of pages it has in one of memory (`zramctl`: DATA "
+        "by TOTAL); 2 unless it is said",
+    )
+
     @model_validator(mode="after")
     def _memory_has_no_latency(self) -> Self:
-        given = [key for key in _ASSUMED["zram"] if getattr(self, key) is not None]
+        given = [key for key in _ASSUMED["ssd"] if getattr(self, key) is not None]
         if self.device == "zram" and given:
             raise ValueError(
                 f"zram is memory, the CPU compresses: it has no {given[0]}; take it out, and set "
                 "prices.swap_read and prices.swap_write"
+            )
+        if self.device != "zram" and self.compression_ratio is not None:
+            raise ValueError(
+                "only zram compresses; take compression_ratio out, or write `device: zram`"
             )
         return self
 
@@ -63,13 +75,26 @@ def resolve_swap(host: Mapping[str, Any]) -> dict[str, Any]:
         return {"swap": 0}
     device = given.get("device", DEFAULT_DEVICE)
     told = {key: given[key] for key in _ASSUMED[device] if key in given}
-    source = given.get("source", f"assumed: an ordinary {device} device")
+    source = given.get("source", f"assumed: {_ordinary(device, told)}")
     return {
         "swap": size,
         "swap_device": {"device": device, **_ASSUMED[device], **told, "source": source},
         "swappiness": host.get("swappiness", 60),
         "page_cluster": host.get("page_cluster", 3),
     }
+
+
+def _ordinary(device: str, told: Mapping[str, Any]) -> str:
+    """Return what is assumed of a device of which so much is told."""
+    if device != "zram":
+        return f"an ordinary {device} device"
+    return "as was said" if told else "what Linux expects of zram"
+
+
+def zram_bytes(host: Mapping[str, Any], size_bytes: int) -> int:
+    """Return what a resolved host's zram takes for `size_bytes` of pages; 0 if it has none."""
+    ratio = host["swap_device"].get("compression_ratio") if host["swap"] else None
+    return 0 if ratio is None else -(-size_bytes // PAGE_BYTES) * zram_page_bytes(ratio)
 
 
 def check_swap(host: Mapping[str, Any], document: Document) -> None:

@@ -26,6 +26,7 @@ PART_NOTES: Final = {
     "page_cache": "file pages in use",
     "shared_memory": "anonymous memory that processes share, such as shared buffers",
     "hugetlb": "the pool of huge pages (vm.nr_hugepages), free for nobody else",
+    "zram": "pages that were swapped out to zram, compressed: no group is charged for them",
 }
 
 

@@ -13,7 +13,7 @@ MOST_SAMPLES: Final = 600
 """Samples kept of a time series: more than a figure can show, few enough to print."""
 STATES: Final = (
     "anon_pages", "shared_memory_pages", "hugetlb_pages", "page_tables_pages",
-    "kernel_stacks_pages", "page_cache_pages",
+    "kernel_stacks_pages", "zram_pages", "page_cache_pages",
 )  # fmt: skip
 """What frames are in use for, in the order in which a figure stacks them."""
 

@@ -13,6 +13,7 @@ from sim.kernel.reclaim.vmscan import DEF_PRIORITY, shrink_node
 from sim.kernel.work import DONE, MORE, NO_ROOM_YET, note_reclaim
 from sim.machine.layout import ROOT, SWAP_CLUSTER_MAX, Arrays
 from sim.machine.pool import any_zone_has
+from sim.machine.zram import zram_settle
 
 
 @compiled
@@ -34,6 +35,7 @@ def kswapd_step(m: Arrays, cpu: int, task: int) -> int:
     scan.low_reclaim = scan.low_skipped = 0
     scan.priority = DEF_PRIORITY - o.at
     shrink_node(m, cpu)
+    zram_settle(m)
     note_reclaim(m, int(scan.scanned), int(scan.reclaimed))
     o.result += scan.reclaimed
     if scan.reclaimed + scan.written > 0:

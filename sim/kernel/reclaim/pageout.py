@@ -14,8 +14,8 @@ is about to be copied by who     is unmapped, and kept in the swap cache
 reclaims
 may have to be written, and the  is kept
 device has enough to do
-has no copy on the device        is unmapped and written; a device in memory has it at once, another
-                                 later: it is kept for so long
+has no copy on the device        is unmapped and written; a device in memory has it at once, but is
+                                 kept if that has no frame for it; another later: it is kept so long
 has one                          is unmapped and freed
 ===============================  ================================================================
 
@@ -59,6 +59,7 @@ from sim.machine.swap import (
     swapped_out,
 )
 from sim.machine.work import SWAP_WRITE
+from sim.machine.zram import zram_store
 
 NR_REQUESTS: Final = 256
 """Pages that may wait for the swap device: requests that Linux's block layer takes (`nr_requests`).
@@ -132,13 +133,18 @@ def is_congested(m: Arrays) -> bool:
 
 @compiled
 def swap_writeout(m: Arrays, cpu: int, pfn: int) -> bool:
-    """Have a dirty page of the swap cache written; say whether that is done already."""
+    """Have a dirty page of the swap cache written; say whether that is done already.
+
+    One that a device in memory has no frame for stays dirty.
+    """
     frame = m.frames[pfn]
-    frame.bits &= ~F_DIRTY
     group = int(frame.group)
     m.lruvecs[group].pswpout += 1
     m.scans[cpu].paged_out += 1
     note(m, SWAP_WRITE, 1)
+    if m.swap_area[0].kind == SWAP_IN_MEMORY and not zram_store(m, cpu, int(frame.slot)):
+        return False
+    frame.bits &= ~F_DIRTY
     if m.swap_area[0].kind == SWAP_IN_MEMORY:
         return True
     frame.bits |= F_WRITEBACK | F_RECLAIM

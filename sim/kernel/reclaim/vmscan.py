@@ -73,6 +73,7 @@ from sim.machine.lru import (
     workingset_age_nonresident,
 )
 from sim.machine.rules.pressure import R_FULL_WALK
+from sim.machine.zram import zram_settle
 
 DEF_PRIORITY: Final = 12
 SHRINK_BATCH: Final = 128
@@ -103,6 +104,7 @@ def shrink_group(m: Arrays, cpu: int, group: int, pages: int, no_swap: int) -> i
     scan.full_walk = scan.force_deactivate = scan.skipped_deactivate = 0
     scan.low_reclaim = scan.low_skipped = 0
     do_try_to_free_pages(m, cpu)
+    zram_settle(m)
     note_reclaim(m, int(scan.scanned), int(scan.reclaimed))
     return int(scan.reclaimed)
 

@@ -41,6 +41,7 @@ COMPLAINTS: Final = {
     36: "a node of a file's tree is miscounted, or on the wrong list",
     37: "a huge page of the pool is lost, or counted twice",
     40: "a slot, its page or its group's charge for it do not belong together",
+    41: "what zram has taken is not what the pages that it has come to",
     38: "the reserved huge pages are not those that mappings have reserved",
     39: "what is protected of the groups in a group is miscounted",
     16: "copies are not the frames beyond one per page of data",

@@ -19,11 +19,13 @@ from sim.machine.layout import (
     F_PERCPU,
     F_STACK,
     F_TABLE,
+    F_ZRAM,
     HUGE_PAGES,
     KIND_ANON,
     KIND_HUGETLB,
     KIND_STACK,
     KIND_TABLE,
+    KIND_ZRAM,
     N_KINDS,
     N_ORDERS,
     N_STOCKS,
@@ -33,6 +35,7 @@ from sim.machine.layout import (
     TABLE_SHIFT,
     Arrays,
 )
+from sim.machine.zram import frames_for
 
 HELD: Final = 1 << 20
 """Added to how often a huge page of the pool is mapped, where a file has it as well."""
@@ -170,6 +173,8 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32], charged: NDArray[np.int64])
                 kind = KIND_TABLE
             elif frame.bits & F_STACK != 0:
                 kind = KIND_STACK
+            elif frame.bits & F_ZRAM != 0:
+                kind = KIND_ZRAM
             if frame.refs <= 0:
                 return 9, pfn
             if kind != NONE:
@@ -283,12 +288,15 @@ def audit_swap(m: Arrays, slots: NDArray[np.int64], held: NDArray[np.int64]) -> 
 
     `held` is 0 a group.
     """
-    used = 0
+    used = stored = 0
     for slot in range(1, len(slots)):
         row = m.swap[slot]
         if row.refs != slots[slot]:
             return 31, slot
+        stored += row.stored
         if row.refs == 0 and row.pfn == 0:
+            if row.stored != 0:
+                return 41, slot
             continue
         used += 1
         if row.pfn != 0 and (
@@ -299,6 +307,15 @@ def audit_swap(m: Arrays, slots: NDArray[np.int64], held: NDArray[np.int64]) -> 
             held[int(row.group)] += 1
     if m.slots[SLOTS_SWAP].used - 1 != used:
         return 31, 0
+    frames = 0
+    pfn = int(m.pool[0].zram_head)
+    while pfn != NONE and frames <= m.charged[ROOT, KIND_ZRAM]:
+        frames += 1
+        pfn = int(m.frames[pfn].next)
+    if stored != m.pool[0].zram_stored or frames != frames_for(m, stored):
+        return 41, stored
+    if frames != m.charged[ROOT, KIND_ZRAM]:
+        return 41, frames
     for group in range(len(held) - 1, -1, -1):
         if m.groups[group].swap != held[group]:
             return 40, group

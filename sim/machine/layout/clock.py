@@ -51,6 +51,7 @@ SAMPLE = np.dtype(
             "page_cache_pages",
             "shared_memory_pages",
             "hugetlb_pages",
+            "zram_pages",
             "cow_copies_pages",
             "runnable",
             "slab_pages",

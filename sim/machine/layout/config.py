@@ -38,6 +38,7 @@ CONFIG = np.dtype(
             "stocks",  # groups that a CPU has a stock of, at most
             "ram",  # pages without the kernel's share: `totalram_pages`
             "total_swap_pages",  # slots of the swap device
+            "zram_page_bytes",  # what zram takes for one of them
             "replacement",  # which page leaves: REPLACE_LINUX and its like
             "page_cluster",  # of pages read ahead from it at most, the power of 2
             "rules",  # bits of `sim.machine.rules`: what this release of Linux does

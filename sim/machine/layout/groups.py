@@ -11,11 +11,13 @@ KIND_TABLE: Final = 3
 """Page tables; the kinds before it are those of areas."""
 KIND_STACK: Final = 4
 """Kernel stacks."""
-N_KINDS: Final = 5
+KIND_ZRAM: Final = 5
+"""What a swap device in memory takes; no group but the root is charged for it."""
+N_KINDS: Final = 6
 """Kinds of memory that frames are taken for, each counted for every group."""
-KIND_SWAP: Final = 6
+KIND_SWAP: Final = 7
 """The swap device: a kind of file only."""
-KIND_HUGETLB: Final = 5
+KIND_HUGETLB: Final = 6
 """Huge pages of the pool: a kind of area and of file, but no group is charged for them."""
 
 GROUP = np.dtype(

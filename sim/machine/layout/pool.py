@@ -58,6 +58,9 @@ POOL = np.dtype(
             "free_huge_pages",  # in nobody's use, the reserved ones among them
             "resv_huge_pages",  # promised to mappings, and not there yet
             "huge_head",  # the first free one, or NONE
+            "zram_stored",  # pages that zram has (`sim.machine.zram`)
+            "zram_peak",  # the most frames that it has taken for them
+            "zram_head",  # the first frame that it has taken for them, or NONE
             "under_way",  # pages that the device is reading, or has been asked for
             "kswapd_awake",  # 1 unless it sleeps
             "kswapd_failures",  # rounds without a page, one after the other

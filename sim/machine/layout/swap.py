@@ -17,7 +17,8 @@ SWAP_DEVICE: Final = 1
 
 SWAP = np.dtype(
     [
-        ("refs", "i8"),  # page-table entries that refer to the slot
+        ("refs", "i4"),  # page-table entries that refer to the slot
+        ("stored", "i4"),  # 1 if zram has its page (`sim.machine.zram`)
         ("next", "i8"),  # of one that is free, see `sim.machine.slots`
         ("pfn", "i4"),  # the frame that is its page in the swap cache, or 0
         ("group", "i2"),  # that is charged for it, ROOT for none

@@ -33,6 +33,7 @@ _PART_COLOURS: Final = {
     "page_cache": BROWN,
     "shared_memory": RED,
     "hugetlb": INK,
+    "zram": FAINT,
 }
 COLOURS: Final[Mapping[str, str]] = {
     **{PARTS[part]: colour for part, colour in _PART_COLOURS.items()},

@@ -40,6 +40,7 @@ STATE_WORDS: Final = {
     "hugetlb_pages": ("huge pages", BROWN, "xx"),
     "page_tables_pages": ("page tables", ORANGE, "\\\\"),
     "kernel_stacks_pages": ("kernel stacks", PINK, ".."),
+    "zram_pages": ("zram", RED, "oo"),
     "page_cache_pages": ("page cache", SKY, "--"),
 }
 """States of memory: what each is called, its colour and its pattern."""

@@ -12,6 +12,7 @@ from sim.scenario.explain.section import Section
 from sim.scenario.forms.figures import pages_text
 from sim.scenario.forms.host import commit_limit_pages, data_pages, largest_request_pages
 from sim.scenario.hosts import host_watermarks, huge_pool_pages
+from sim.scenario.swap import zram_bytes
 from sim.stats.theory import page_table_pages
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def _swap(host: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not host["swap"]:
         return []
     device = host["swap_device"]
-    speed = "the CPU compresses"
-    if device["device"] != "zram":
+    if device["device"] == "zram":
+        speed = f"the CPU compresses, {device['compression_ratio']:g} to 1"
+    else:
         latency, rate = format_duration(device["latency"]), format_bytes(device["bandwidth"])
         speed = f"{latency} and {rate}/s, {device['queue_depth']} requests at a time"
     said = f"{format_bytes(host['swap'])} on {device['device']}, swappiness {host['swappiness']}: "
@@ -94,6 +96,7 @@ def not_for_data_section(host: Mapping[str, Any]) -> Section:
             ),
             ("min watermark", f"{pages_text(min_pages)}: short of memory below it"),
             *_huge_pool(host),
+            *_zram(host),
             (
                 "page tables",
                 f"{format_bytes(tables_per_gib)} per GiB of data in every process that maps it",
@@ -110,6 +113,12 @@ def _huge_pool(host: Mapping[str, Any]) -> list[tuple[str, str]]:
         f"{host['nr_hugepages']:,} of 2 MiB, {format_bytes(pages * PAGE_BYTES)}: for hugetlb only"
     )
     return [("huge pages", said)] if pages else []
+
+
+def _zram(host: Mapping[str, Any]) -> list[tuple[str, str]]:
+    size = zram_bytes(host, host["swap"])
+    said = f"{format_bytes(size)} once all of its {format_bytes(host['swap'])} is in use, 0 before"
+    return [("zram", f"{said} anything is swapped out; no group is charged for it")] if size else []
 
 
 def watermarks_section(host: Mapping[str, Any]) -> Section:

@@ -109,6 +109,7 @@ def touch_pages(
     *,
     swap_pages: int = 1 << 19,
     swap_kind: int = SWAP_IN_MEMORY,
+    zram_page_bytes: int = 0,
     kernel: str = "6.18",
 ) -> Touches:
     """Carry out a script on a simulated machine."""
@@ -119,6 +120,7 @@ def touch_pages(
         cgroup="v1",
         swap_pages=swap_pages,
         swap_kind=swap_kind,
+        zram_page_bytes=zram_page_bytes,
         swappiness=script.swappiness,
         overcommit=1,
     )
