@@ -43,9 +43,7 @@ def figures(source, how):
 
 if __name__ == "__main__":
     source = open_scenario(Path(__file__).parent / "desktop.yaml")
-    say(
-        "| swap | killed | swapped out at most | zram's own memory at most | rounds a second | p99 |"
-    )
+    say("| swap | killed | swapped out at most | memory of zram at most | rounds/s | p99 |")
     say("|---|---|---|---|---|---|")
     for name, swap in SWAP.items():
         killed, rate, p99_ms, told = figures(source, {"host.swap": swap})
