@@ -12,7 +12,12 @@ from sim.scenario.resolve import open_scenario
 
 HOSTS = {
     "no swap": {},
-    "zram": {"host.swap": {"size": "64 MiB", "device": "zram"}},
+    **{
+        f"zram, {ratio} to 1": {
+            "host.swap": {"size": "64 MiB", "device": "zram", "compression_ratio": ratio}
+        }
+        for ratio in (2, 6)
+    },
     "nvme": {"host.swap": {"size": "64 MiB", "device": "nvme"}},
     "ssd": {"host.swap": {"size": "64 MiB", "device": "ssd"}},
     "disk": {"host.swap": {"size": "64 MiB", "device": "disk"}},
