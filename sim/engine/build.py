@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.engine.bell import Bell
 from sim.engine.clock import Clock
@@ -91,7 +91,7 @@ class EngineSpec:
 
 KHUGEPAGED: Final = (SCAN_SLEEP_NS, ALLOC_SLEEP_NS)
 """How long khugepaged sleeps in Linux."""
-MOST_UNCOLLECTED_BYTES: Final = 512 << 20
+MOST_UNCOLLECTED_BYTES: Final = 256 << 20
 """Memory of machines after which the collector is asked for those of earlier runs."""
 
 
@@ -101,7 +101,26 @@ def build_machine(host: HostSpec, prices: NDArray[np.int64] | None = None) -> Ma
 
     if prices is None:
         prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
-    return Machine(host, prices=prices)
+    _collect_earlier()
+    machine = Machine(host, prices=prices)
+    _uncollected_bytes.append(sum(getattr(machine.arrays, name).nbytes for name in COLUMNS))
+    return machine
+
+
+_uncollected_bytes: Final[list[int]] = []
+"""Of the machines that were built since the collector last went through everything."""
+
+
+def _collect_earlier() -> None:
+    """Free the machines of earlier runs once they are large: the parts of one refer to one another.
+
+    What was frozen is old ever after: the collector hardly comes to it by itself, and a process
+    that carries out one run after the other would grow with each.  To collect after each run would
+    take longer than a short one.
+    """
+    if sum(_uncollected_bytes) > MOST_UNCOLLECTED_BYTES:
+        gc.collect()
+        _uncollected_bytes.clear()
 
 
 def build_system(machine: Machine, spec: EngineSpec) -> System:
@@ -161,9 +180,6 @@ def group_scope(table: TaskTable, machine: Machine, group: int) -> Scope:
 class Simulation:
     """A machine, the engine that runs it, and what is measured of it."""
 
-    _uncollected_bytes: ClassVar[int] = 0
-    """Of the machines of all runs since the collector last went through everything."""
-
     def __init__(self, machine: Machine, spec: EngineSpec) -> None:
         sampling = machine.arrays.clock[0]
         sampling.sample_every_ns = spec.sample_every_ns or FOREVER
@@ -221,7 +237,6 @@ class Simulation:
         if self._khugepaged is not None:
             scan_ns, alloc_ns = self._khugepaged
             start_khugepaged(self.system, scan_sleep_ns=scan_ns, alloc_sleep_ns=alloc_ns)
-        self._collect_earlier()
         gc.freeze()  # else the collector goes through all that has been set up, again and again
         try:
             with blaming():
@@ -231,15 +246,3 @@ class Simulation:
         document = self._measurement.result()
         self.machine.audit()
         return document
-
-    def _collect_earlier(self) -> None:
-        """Free the machines of earlier runs once they are large.
-
-        What was frozen is old ever after: the collector hardly comes to it by itself, and a process
-        that carries out one run after the other would grow with each.
-        """
-        if Simulation._uncollected_bytes > MOST_UNCOLLECTED_BYTES:
-            gc.collect()
-            Simulation._uncollected_bytes = 0
-        m = self.machine.arrays
-        Simulation._uncollected_bytes += sum(getattr(m, name).nbytes for name in COLUMNS)

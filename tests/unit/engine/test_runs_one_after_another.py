@@ -40,6 +40,7 @@ def test_machines_of_earlier_runs_are_freed_once_they_are_large(
     most_bytes: int, is_freed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "MOST_UNCOLLECTED_BYTES", most_bytes)
+    build._uncollected_bytes.clear()
     first = run_once()
     run_once()
     assert (first() is None) == is_freed
