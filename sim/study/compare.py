@@ -142,7 +142,7 @@ def compare(
             for metric in metrics
             if (row := _row(metric, base, other, results, error / N_LOOKS)) is not None
         ]
-        if rows and all(row.verdict != "cannot tell" for row in rows):
+        if all(row.verdict != "cannot tell" for row in rows):  # or none has anything to compare
             break
     unanswered = {
         name: found for name, runs in results.items() if (found := _in_the_way(runs, metrics))
