@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY := redis_bgsave
 # Plug-ins of other packages that happen to be installed are none of the tests' business; tests have
-# a process a core, in which more threads of linear algebra only wait for each other.
-PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+# a process a core, in which more threads of linear algebra only wait for each other; and cowpool is
+# started hundreds of times, so its bytecode is kept.
+PYTEST := PYTHONDONTWRITEBYTECODE= PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	$(BIN)/python -m pytest
-# A process a core, four at most; which tests share one is said in tests/conftest.py.
-PARALLEL := -p xdist.plugin -n auto --maxprocesses 4
+# How many processes, and which tests share one, is said in tests/conftest.py.
+PARALLEL := -p xdist.plugin -n auto
 # Tests that must have held against the running kernel, or `make truth` has proved too little.
 HELD := 150
 PIP := $(BIN)/python -m pip --disable-pip-version-check

@@ -18,6 +18,7 @@ which it is skipped, and what its figures depend on.  It fails where they differ
 red, or unchecked because this host is not as recorded, is decided here.
 """
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,12 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("cowpool")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return a process a core and one more, as some only wait; five at most."""
+    return min(len(os.sched_getaffinity(0)), 4) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -16,19 +16,22 @@ TestConservation = pytest.mark.stress(Conservation.TestCase)
 TestConservation.settings = settings(max_examples=sample(100, 5_000), stateful_step_count=40)
 
 
+@pytest.mark.stress
 @pytest.mark.slow
 def test_broken_kernels_are_found_out() -> None:
     """Negative control: thirteen kernels with one line wrong, and one with none."""
+    names = list(broken_kernels.BROKEN)[: sample(8, len(broken_kernels.BROKEN))]
+    series = ",".join(["12", "40", "80"][: sample(1, 3)])  # most are found out by the first
     tests = Path(__file__).parents[1]
     ran = subprocess.run(
-        [sys.executable, "-P", broken_kernels.__file__, "history", "12,40,80"],
+        [sys.executable, "-P", broken_kernels.__file__, "history", series, *names],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(tests)},
         capture_output=True,
         text=True,
         check=False,
     )
     found = json.loads(ran.stdout or "{}")
-    assert found.keys() == broken_kernels.BROKEN.keys(), ran.stderr
+    assert found.keys() == set(names), ran.stderr
     assert found.pop("nothing") is None
     assert all(found.values()), found
     assert not any(said.startswith("unusable") for said in found.values()), found

@@ -1,9 +1,11 @@
 """With swap, too, where a burst ends leaves no trace, and no slot and no page is lost."""
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
+from support.samples import sample
 
 from sim.engine.run import simulate
 from sim.scenario.resolve import resolve
@@ -15,6 +17,9 @@ SETTINGS = [
     (200, "3 MiB", "v1"),
     (0, "20 MiB", "v2"),
 ]
+EACH = list(product(DEVICES, SETTINGS))
+CASES = (EACH[::4] + EACH)[: sample(3, 12)]
+"""Each device and each setting once, then all."""
 
 
 def map_(name: str, size: str, **more: Any) -> dict[str, Any]:
@@ -69,14 +74,12 @@ def scenario(
     }
 
 
-@pytest.mark.parametrize(("swappiness", "size", "version"), SETTINGS)
-@pytest.mark.parametrize("device", DEVICES)
-def test_any_length_of_burst_gives_the_same_run(
-    device: str, swappiness: int, size: str, version: str
-) -> None:
-    resolved = resolve(scenario(device, swappiness, size, version))
+@pytest.mark.stress
+@pytest.mark.parametrize(("device", "setting"), dict.fromkeys(CASES))
+def test_any_length_of_burst_gives_the_same_run(device: str, setting: tuple[int, str, str]) -> None:
+    resolved = resolve(scenario(device, *setting))
     runs = [
-        json.dumps(simulate(resolved, seed=3, burst=burst, check=burst == 1).to_json())
+        json.dumps(simulate(resolved, seed=3, burst=burst, check=burst == 7).to_json())
         for burst in (0, 1, 7)
     ]
     assert runs[0] == runs[1] == runs[2]
@@ -85,13 +88,15 @@ def test_any_length_of_burst_gives_the_same_run(
     assert found["swap"]["peak_bytes"] <= resolved["host"]["swap"]
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("device", ["zram", "ssd"])
 @pytest.mark.parametrize("replacement", ["fifo", "clock", "lru", "random"])
 def test_so_it_is_where_a_textbook_chooses(replacement: str, device: str) -> None:
     """Pages of files and others, forks, a full swap device, groups and kswapd among it."""
     resolved = resolve(scenario(device, *SETTINGS[0], replacement))
+    audited = 0 if sample(1, 2) == 2 or device == "zram" else None  # an SSD has 50,000 events
     runs = [
-        json.dumps(simulate(resolved, seed=3, burst=burst, check=burst == 1).to_json())
+        json.dumps(simulate(resolved, seed=3, burst=burst, check=burst == audited).to_json())
         for burst in (0, 1)
     ]
     assert runs[0] == runs[1]

@@ -46,7 +46,7 @@ def test_frames_taken_and_returned_add_up(policy, frames):
 def test_any_script_can_be_told_of_a_small_machine(policy):
     """Whatever stops an operation there: memory, a limit, too many dirty pages of files."""
     short = 0
-    for index in range(sample(60, 3_000)):
+    for index in range(sample(30, 3_000)):
         rng = script_generator(12, index)
         frames = 24 + 4 * (index % 20)
         script = random_script(rng, verbs=ALL_VERBS)
