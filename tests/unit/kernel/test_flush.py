@@ -173,7 +173,7 @@ def not_flushed(
 @pytest.mark.parametrize("fork", [FORK_COW, FORK_EAGER, FORK_ON_DEMAND, FORK_ASYNC])
 def test_whatever_is_taken_away_is_flushed(fork: int, thp: int) -> None:
     missing = 0
-    for script in forking_scripts(11 + 10 * fork + thp, sample(1, 60)):
+    for script in forking_scripts(11 + 10 * fork + thp, sample(2, 60)):
         scripted = on_host(script, fork_kind=fork, thp=thp)
         scripted.watch = ranges = Ranges(scripted)
         before = seen_by_processors(scripted)
@@ -184,4 +184,4 @@ def test_whatever_is_taken_away_is_flushed(fork: int, thp: int) -> None:
             assert not_flushed(before, now, ranges.found) == [], operation
             missing += len(not_flushed(before, now, {}))
             before = now
-    assert missing > sample(5, 20)  # negative control: without flushes it would have been noticed
+    assert missing > 20  # negative control: without flushes it would have been noticed
