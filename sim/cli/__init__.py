@@ -18,6 +18,7 @@ import typer
 
 from sim.base.errors import InsufficientDataError, PartlyDoneError, ScenarioError
 from sim.base.limits import LimitReachedError
+from sim.base.stopping import Stopped, stopping_by_signals
 from sim.base.text import printable, shorten_middle
 from sim.cli import (  # noqa: F401  # their commands
     comparing,
@@ -27,7 +28,7 @@ from sim.cli import (  # noqa: F401  # their commands
     script_commands,
 )
 from sim.cli.commands import app
-from sim.cli.stopping import Stopped, stopping_by_signals, what_is_kept
+from sim.cli.stopping import what_is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -81,6 +81,8 @@ class Device:
             self.pages_written += end - first
             written(m, file, first, end)
             self._came(file, _WRITES)
+            if file == m.swap_area[0].file:
+                self._came(file, range(first, end))
         else:
             self.reads += 1
             self.pages_read += end - first

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.stopping import stopping_by_signals
 from sim.host.conditions import read_setting
 from sim.host.kernel import HostError
 from sim.host.records import is_alive, write_down, written_down
@@ -29,7 +30,8 @@ _VALUE: Final = re.compile(r"[a-z0-9_+-]{1,40}\Z")
 def changed_settings(wanted: Mapping[Path, str]) -> Iterator[None]:
     """Let the kernel have these settings in the block, and what it had before afterwards.
 
-    Raises `HostError` where that may not be changed, or is being changed by somebody else.
+    SIGTERM and SIGHUP raise `Stopped` in it, whoever calls.  Raises `HostError` where that may not
+    be changed, or is being changed by somebody else.
     """
     if not wanted:
         yield
@@ -46,15 +48,16 @@ def changed_settings(wanted: Mapping[Path, str]) -> Iterator[None]:
         raise HostError(f"another cowpool is changing {name}; try again when it has ended")
     record = write_down(KIND, {"settings": changing})
     done: list[Path] = []
-    try:
-        for path, mode in wanted.items():
-            done.append(path)
-            _write(path, mode)
-        yield
-    finally:
-        for path in done:
-            _write(path, before[path])
-        record.unlink(missing_ok=True)
+    with stopping_by_signals():
+        try:
+            for path, mode in wanted.items():
+                done.append(path)
+                _write(path, mode)
+            yield
+        finally:
+            for path in done:
+                _write(path, before[path])
+            record.unlink(missing_ok=True)
 
 
 def put_back_what_was_left() -> list[str]:

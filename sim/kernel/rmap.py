@@ -149,7 +149,7 @@ def folio_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool, bool]:
 
 @compiled
 def anon_referenced(m: Arrays, pfn: int, group: int) -> tuple[int, bool]:
-    """Do as `folio_referenced` for an anonymous page."""
+    """Do as `folio_referenced` for an anonymous page, or one of shared memory."""
     used = 0
     locked = False
     area, _, table, at = next_mapper(m, pfn, NONE)

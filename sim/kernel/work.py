@@ -7,7 +7,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.machine.layout import RECEIPT_LINES, ZERO_AT_FREE, Arrays
-from sim.machine.work import PAGE_STOLEN, PAGE_ZERO, RECLAIM_PAGE, SWAP_WRITE
+from sim.machine.work import MAJOR_FAULT, PAGE_STOLEN, PAGE_ZERO, RECLAIM_PAGE, SWAP_WRITE
 
 # --- how a step ended ---------------------------------------------------------------------
 MORE: Final = 0
@@ -89,6 +89,17 @@ def note_freed(m: Arrays, line: int, frames: int) -> None:
     note(m, line, frames)
     if m.config[0].zeroing == ZERO_AT_FREE:
         note(m, PAGE_ZERO, frames)
+
+
+@compiled
+def fault_served(m: Arrays, task: int, kind: int) -> None:
+    """Add a fault of `kind` to the receipt, or a major one; that may have been counted already."""
+    o = m.operations[task]
+    if o.waits == 2:
+        m.clock[0].kind = MAJOR_FAULT
+    else:
+        note_fault(m, MAJOR_FAULT if o.waits == 3 else kind)
+    o.waits = 0
 
 
 @compiled

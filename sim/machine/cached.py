@@ -3,7 +3,8 @@
 ======  ========================================================================================
 0       it was never in the page cache, or nothing is remembered of that
 a > 0   it is in the page cache, in frame `a`: present, or under way from the device
-a < 0   it was reclaimed, and `a` says when: a shadow (`sim.kernel.reclaim.workingset`)
+a < 0   it was reclaimed, and `a` says when: a shadow (`sim.kernel.reclaim.workingset`); of shared
+        memory, it is in slot -a of the swap device (`sim.kernel.files.shmem`)
 ======  ========================================================================================
 
 A page with a shadow is absent.  The pages of a large folio are frames of their own, wherever they
@@ -49,6 +50,26 @@ def resident_pages(m: Arrays, file: int) -> NDArray[np.bool_]:
 def find_shadow(m: Arrays, file: int, index: int) -> int:
     """Return the shadow that a reclaimed page has left, below 0; 0 if there is none."""
     return int(min(0, m.cached[int(m.files[file].first) + index]))
+
+
+@inlined
+def find_slot(m: Arrays, file: int, index: int) -> int:
+    """Return the slot that page `index` of shared memory is in; 0 if it is in none."""
+    return int(max(0, -m.cached[int(m.files[file].first) + index]))
+
+
+@inlined
+def shmem_replace_entry(m: Arrays, file: int, index: int, entry: int) -> None:
+    """Put a frame in the place of a slot of shared memory, or -slot in that of a frame."""
+    m.cached[int(m.files[file].first) + index] = entry
+
+
+@compiled
+def erase_slot(m: Arrays, cpu: int, file: int, index: int) -> None:
+    """Take a slot out of shared memory that goes."""
+    if m.files[file].pages > 1:
+        drop_entry(m, cpu, file, index, 0, False, False)
+    m.cached[int(m.files[file].first) + index] = 0
 
 
 @inlined

@@ -271,6 +271,16 @@ def uncharge_group(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None
 
 
 @compiled
+def change_kind(m: Arrays, pfn: int, old: int, new: int) -> None:
+    """Count a frame as memory of another kind, for its group and those that is in."""
+    m.charged[ROOT, old] -= 1
+    m.charged[ROOT, new] += 1
+    group = int(m.frames[pfn].group)
+    count_frames(m, group, old, -1)
+    count_frames(m, group, new, 1)
+
+
+@compiled
 def hand_over(m: Arrays, pfn: int, pages: int, group: int) -> None:
     """Name the group that is charged for `pages` frames from `pfn` on."""
     for at in range(pfn, pfn + pages):

@@ -24,6 +24,7 @@ from sim.machine.layout import (
     F_BATCHED,
     F_LRU,
     F_REFERENCED,
+    F_SWAPBACKED,
     KIND_ANON,
     KIND_SHMEM,
     LRU_ACTIVE_ANON,
@@ -62,10 +63,16 @@ def lru_tail(m: Arrays, group: int, lru: int) -> int:
 
 
 @inlined
+def is_file_lru(m: Arrays, pfn: int) -> bool:
+    """Whether a folio is on the lists for files: shared memory is not (`folio_is_file_lru`)."""
+    return bool(m.frames[pfn].bits & (F_ANON | F_SWAPBACKED) == 0)
+
+
+@inlined
 def folio_lru_list(m: Arrays, pfn: int) -> int:
     """Return the row of the list that a folio belongs on."""
     frame = m.frames[pfn]
-    lru = LRU_INACTIVE_FILE if frame.bits & F_ANON == 0 else LRU_INACTIVE_ANON
+    lru = LRU_INACTIVE_FILE if is_file_lru(m, pfn) else LRU_INACTIVE_ANON
     if frame.bits & F_ACTIVE != 0:
         lru += 1
     return int(frame.group) * N_LRU + lru

@@ -3,10 +3,12 @@
 from sim.base.jit import compiled
 from sim.kernel.fault.pmd import huge_entry
 from sim.kernel.hugetlb.pages import is_hugetlb
+from sim.machine.cached import find_slot
 from sim.machine.entries import is_swap_pte, maps_memory
 from sim.machine.layout import (
     F_ANON,
     F_DIRTY,
+    KIND_SHMEM,
     NONE,
     PFN_SHIFT,
     PTE_BLANK,
@@ -17,6 +19,22 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.tables import find_table, next_present
+
+
+@compiled
+def shmem_swap_usage(m: Arrays, space: int, start: int, end: int) -> int:
+    """Return how many pages of shared memory in [start, end) are swapped out."""
+    pages = 0
+    area = int(m.spaces[space].head)
+    while area != NONE:
+        a = m.areas[area]
+        if a.kind == KIND_SHMEM:
+            first = max(start, int(a.start)) - int(a.start) + int(a.offset)
+            last = min(end, int(a.end)) - int(a.start) + int(a.offset)
+            for index in range(first, min(last, int(m.files[int(a.file)].pages))):
+                pages += 1 if find_slot(m, int(a.file), index) != 0 else 0
+        area = int(a.next)
+    return pages
 
 
 @compiled
@@ -63,4 +81,6 @@ def smaps(m: Arrays, space: int, start: int, end: int) -> tuple[int, int, int, i
                 else:
                     shared_dirty += 1
         vpn = next_present(m, space, upto, end, 0)
+    if m.config[0].total_swap_pages != 0:
+        swap += shmem_swap_usage(m, space, start, end)
     return rss, anon, private_dirty, shared_dirty, swap, huge, hugetlb

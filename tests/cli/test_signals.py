@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sim.base.limits import may_raise
-from sim.cli.stopping import Stopped, stopping_by_signals
+from sim.base.stopping import Stopped, stopping_by_signals
 
 SCENARIO = """\
 version: 1

@@ -103,6 +103,64 @@ def test_so_it_is_where_a_textbook_chooses(replacement: str, device: str) -> Non
     assert json.loads(runs[0])["metrics"]["pages_swapped_out"] > 0
 
 
+def sharing(device: str, replacement: str) -> dict[str, Any]:
+    """Return a scenario of shared memory: a parent and a child, and a group that is full of it."""
+    child = [
+        {"read": {"region": "A", "pages": 600, "pattern": {"uniform": 1000}}},
+        {"write": {"region": "A", "pages": 300}},
+    ]
+    parent = [
+        map_("A", "6 MiB", shared=True),
+        {"write": {"region": "A", "pages": 1200}},
+        map_("B", "5 MiB"),
+        {"write": "B"},
+        {"read": "A"},
+        {"fork": {"name": "child", "steps": child}},
+        {"wait": "child"},
+        {"munmap": "A"},
+    ]
+    limited = [
+        map_("A", "4 MiB", shared=True),
+        {"write": "A"},
+        map_("B", "1 MiB"),
+        {"write": "B"},
+        {"read": "A"},
+    ]
+    return {
+        "version": 1,
+        "host": {
+            "memory": "12 MiB", "kernel_reserve": "2 MiB", "cpus": 2,
+            "swap": {"size": "16 MiB", "device": device},
+        },
+        "policy": {"replacement": replacement},
+        "groups": {"pod": {"memory_max": "3 MiB"}},
+        "processes": {
+            "a": {"program": "steps", "steps": parent},
+            "b": {"program": "steps", "steps": limited, "group": "pod"},
+        },
+        "run": {"horizon": "60 s"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("replacement", ["linux", "clock", "lru"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_shared_memory_is_swapped_as_it_is_whatever_the_burst(
+    device: str, replacement: str
+) -> None:
+    resolved = resolve(sharing(device, replacement))
+    runs = [
+        json.dumps(simulate(resolved, seed=3, burst=burst, check=burst == 1).to_json())
+        for burst in (0, 1, 7)
+    ]
+    assert runs[0] == runs[1] == runs[2]
+    found = json.loads(runs[0])
+    assert found["ending"] == "idle"
+    assert [process["ended"] for process in found["processes"]] == ["exit 0"] * 3
+    assert found["groups"]["pod"]["pages_swapped_out"] > 250, "4 MiB shared, and 3 for all"
+    assert found["metrics"]["major_faults"] > 100
+    assert found["swap"]["used_bytes"] == 0
+
+
 def test_another_seed_is_another_run() -> None:
     """Negative control of the comparison."""
     resolved = resolve(scenario("ssd", *SETTINGS[0]))

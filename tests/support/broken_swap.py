@@ -12,13 +12,14 @@ from functools import partial
 
 from support.broken_kernels import Change, found_out
 
-INHERITED, READ, WRITE, FORK, TWICE, HARDLY = (
+INHERITED, READ, WRITE, FORK, TWICE, HARDLY, SHARED = (
     "read_ahead_inherited",
     "children_read",
     "children_write",
     "forked_in_between",
     "used_twice",
     "hardly_willing",
+    "shared_memory",
 )
 BROKEN: dict[str, tuple[Change, str]] = {
     "nothing": (
@@ -119,6 +120,14 @@ BROKEN: dict[str, tuple[Change, str]] = {
             "MOST_REFS_LOOKED_AT: Final = 0",
         ),
         HARDLY,
+    ),
+    "shared memory is on the lists of files": (
+        ("machine/lru.py", "(F_ANON | F_SWAPBACKED) == 0)", "F_ANON == 0)"),
+        SHARED,
+    ),
+    "shared pages that nobody wrote are swapped": (
+        ("kernel/reclaim/pageout.py", "if frame.bits & F_DIRTY == 0:", "if frame.bits < 0:"),
+        SHARED,
     ),
     "a child's kernel memory is a page less": (
         ("machine/slab.py", "TASK_SLAB_BYTES: Final = 6_112", "TASK_SLAB_BYTES: Final = 2_112"),

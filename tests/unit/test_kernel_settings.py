@@ -20,15 +20,13 @@ needs_root = pytest.mark.skipif(
 CHANGE = """
 import sys, time
 from pathlib import Path
-from sim.cli.stopping import stopping_by_signals
 from sim.host import records, settings
 
 folder = Path(sys.argv[1])
 records.RECORDS, settings.ROOTS = folder / "run", (folder / "sys",)
-with stopping_by_signals():
-    with settings.changed_settings({folder / "sys" / "enabled": "always"}):
-        print("changed", flush=True)
-        time.sleep(600)
+with settings.changed_settings({folder / "sys" / "enabled": "always"}):
+    print("changed", flush=True)
+    time.sleep(600)
 """
 
 

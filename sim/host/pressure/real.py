@@ -22,7 +22,7 @@ import numpy as np
 from sim.base.units import PAGE_BYTES
 from sim.host.groups import group_pages, new_group
 from sim.host.kernel import HostError, compiled_program
-from sim.script.pressure.grammar import FORK, MAP, MOST_PROCESSES, parts
+from sim.script.pressure.grammar import FORK, MAP, MOST_PROCESSES, SHARE, parts
 from sim.script.pressure.predict import (
     APART,
     ARENA_VPN,
@@ -137,7 +137,7 @@ class _Watch:
         """Return what is to be told at the step that is under way."""
         (at,) = struct.unpack_from("q", self._shared, STEP_AT)
         for operation, process, region, pages in map(parts, self._steps[self._seen : at]):
-            if operation == MAP:
+            if operation in (MAP, SHARE):
                 self._regions[process][region] = pages
             elif operation == FORK:
                 self._regions.append(dict(self._regions[process]))

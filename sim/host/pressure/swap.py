@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.stopping import stopping_by_signals
 from sim.base.units import PAGE_BYTES
 from sim.host.conditions import file_folder, read_setting
 from sim.host.groups import no_group
@@ -75,20 +76,21 @@ def swaps() -> list[str]:
 def swap_on(medium: Medium = Medium.ZRAM, pages: int = PAGES) -> Iterator[str]:
     """Have the kernel swap to something new of so many pages in the block, and yield its name.
 
-    Raises `HostError` where it cannot.
+    SIGTERM and SIGHUP raise `Stopped` in it, whoever calls.  Raises `HostError` where it cannot.
     """
     switch_off_what_was_left()
     place = {"device": "", "file": "" if medium is Medium.ZRAM else _new_file(pages)}
     record = write_down(KIND, place)
-    try:
-        place["device"] = _new_device(medium, place["file"], pages)
-        write_down(KIND, place)
-        _run("mkswap", place["device"])
-        _run("swapon", place["device"])
-        yield place["device"]
-    finally:
-        _switch_off(place)
-        record.unlink(missing_ok=True)
+    with stopping_by_signals():
+        try:
+            place["device"] = _new_device(medium, place["file"], pages)
+            write_down(KIND, place)
+            _run("mkswap", place["device"])
+            _run("swapon", place["device"])
+            yield place["device"]
+        finally:
+            _switch_off(place)
+            record.unlink(missing_ok=True)
 
 
 def switch_off_what_was_left() -> list[str]:

@@ -25,7 +25,7 @@ made again; only a stack stays extended.
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.kernel.fault.filemap import bring_in, fault_served, file_fault, write_cached
+from sim.kernel.fault.filemap import bring_in, file_fault, write_cached
 from sim.kernel.fault.folio import fill_folio, may_reuse
 from sim.kernel.fault.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.fault.mappers import drop_mapper
@@ -44,7 +44,18 @@ from sim.kernel.pages import (
     link_copy,
 )
 from sim.kernel.reclaim.textbook import page_used
-from sim.kernel.work import BEGUN, DONE, GROW, LOCKED, MORE, SEGV, SHORT, note, note_fault
+from sim.kernel.work import (
+    BEGUN,
+    DONE,
+    GROW,
+    LOCKED,
+    MORE,
+    SEGV,
+    SHORT,
+    fault_served,
+    note,
+    note_fault,
+)
 from sim.kernel.zeroing import zero_fill_kind
 from sim.machine.area_tree import STACK_GAP_PAGES, find_area, resized
 from sim.machine.entries import (
@@ -68,6 +79,7 @@ from sim.machine.layout import (
     KIND_ANON,
     KIND_FILE,
     KIND_HUGETLB,
+    KIND_SHMEM,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
@@ -247,7 +259,7 @@ def access_shared(
     entry = int(m.tables[leaf, at])
     if write == 1 or not pte_present(entry):
         a = m.areas[area]
-        if a.kind == KIND_FILE and not pte_present(entry):
+        if a.kind in (KIND_FILE, KIND_SHMEM) and not pte_present(entry):
             index = int(a.offset + vpn - a.start)
             if index < m.files[int(a.file)].pages:
                 status = bring_in(m, cpu, task, area, index)

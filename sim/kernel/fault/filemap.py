@@ -21,6 +21,7 @@ for the device is made again when the page has come: major if it found the page 
 """
 
 from sim.base.jit import compiled
+from sim.kernel.fault.shmem import shmem_swapin
 from sim.kernel.files.cache import (
     cache_folio,
     count_cached,
@@ -31,6 +32,7 @@ from sim.kernel.files.cache import (
 from sim.kernel.files.readahead import hit, read_around, read_further
 from sim.kernel.files.reads import absent_pages, read_range
 from sim.kernel.files.requests import window_room
+from sim.kernel.files.shmem import shmem_free_swap
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.hugetlb.areas import close_area
 from sim.kernel.hugetlb.pages import evict_hugetlb
@@ -43,13 +45,14 @@ from sim.kernel.work import (
     SEGV,
     SHORT,
     UNDER_WAY,
+    fault_served,
     note,
     note_fault,
     note_freed,
 )
 from sim.kernel.zeroing import zero_fill_kind
 from sim.machine.areas import drop_area
-from sim.machine.cached import find_page, forget_shadows, has_page
+from sim.machine.cached import find_page, find_slot, forget_shadows, has_page
 from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
 from sim.machine.layout import (
     A_RANDOM,
@@ -182,7 +185,7 @@ def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
 
 @compiled
 def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
-    """See to it that a page of a file is in the page cache and may be used.
+    """See to it that a page of a file, or of shared memory, is in the page cache and may be used.
 
     DONE if it is.  MORE: the device has been asked for it, or for more behind it, and the fault is
     to be made again; UNDER_WAY: it must wait.  SHORT, GROW: nothing happened.
@@ -190,6 +193,8 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
     o = m.operations[task]
     a = m.areas[area]
     file = int(a.file)
+    if a.kind == KIND_SHMEM:
+        return DONE if find_slot(m, file, index) == 0 else shmem_swapin(m, cpu, task, file, index)
     pfn = find_page(m, file, index)
     bits = int(m.frames[pfn].bits) if pfn != NONE else 0
     if pfn != NONE and bits & (F_LOCKED | F_AHEAD) == 0:
@@ -222,17 +227,6 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
 
 
 @compiled
-def fault_served(m: Arrays, task: int, kind: int) -> None:
-    """Add a fault of `kind` to the receipt, or a major one; that may have been counted already."""
-    o = m.operations[task]
-    if o.waits == 2:
-        m.clock[0].kind = MAJOR_FAULT
-    else:
-        note_fault(m, MAJOR_FAULT if o.waits == 3 else kind)
-    o.waits = 0
-
-
-@compiled
 def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
     """Serve a fault on a page that is not present, in an area with a page cache behind it."""
     t = m.tasks[task]
@@ -245,10 +239,9 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
     if index >= f.pages:
         o.fault_page = vpn
         return SEGV
-    if a.kind == KIND_FILE:
-        status = bring_in(m, cpu, task, area, index)
-        if status != DONE:
-            return status
+    status = bring_in(m, cpu, task, area, index)
+    if status != DONE:
+        return status
     missing = 0
     if leaf == NONE:
         missing = tables_missing(m, space, vpn, 0)
@@ -373,6 +366,8 @@ def evict_step(m: Arrays, cpu: int, task: int) -> None:
             if has_page(m, file, index):
                 uncache_page(m, cpu, file, index, 0)
                 freed += 1
+            elif f.kind == KIND_SHMEM and find_slot(m, file, index) != 0:
+                shmem_free_swap(m, cpu, file, index)
         forget_shadows(m, cpu, file, int(f.at), end)
     f.at = end
     note_freed(m, FRAME_FREE, freed)

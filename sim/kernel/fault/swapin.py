@@ -22,7 +22,6 @@ charged to the group of who reads them, not of who had them swapped out.
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.kernel.fault.filemap import fault_served
 from sim.kernel.files.requests import request_room, submit
 from sim.kernel.pages import (
     anon_vma_prepare,
@@ -33,7 +32,7 @@ from sim.kernel.pages import (
     new_anon_page,
 )
 from sim.kernel.reclaim.workingset import workingset_refault
-from sim.kernel.work import BEGUN, DONE, GROW, MORE, SHORT, UNDER_WAY, note
+from sim.kernel.work import BEGUN, DONE, GROW, MORE, SHORT, UNDER_WAY, fault_served, note
 from sim.machine.entries import is_swap_pte, mk_pte, set_pte, swp_offset
 from sim.machine.layout import (
     A_LOCKED,
@@ -142,7 +141,7 @@ def near_on_device(m: Arrays, slot: int) -> tuple[int, int]:
 @compiled
 def window_pages(m: Arrays, area: int) -> int:
     """Return how many pages the last fault read, or would have if they had been there."""
-    if m.swap_area[0].kind == SWAP_ROTATING:
+    if area == NONE or m.swap_area[0].kind == SWAP_ROTATING:
         return int(m.swap_area[0].last_pages) if m.config[0].page_cluster > 0 else 1
     known = int(m.areas[area].swap_readahead)
     return known >> _HITS_BITS & _MOST_HITS if known != 0 else 1
@@ -223,22 +222,21 @@ def slot_near(m: Arrays, space: int, vpn: int) -> int:
 
 @compiled
 def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: int) -> int:
-    """Read the page of a slot, and what lies near, one after the other.
+    """Read the page of a slot, and what lies near, one after the other: on the device without area.
 
     DONE; MORE: memory is short, and some were read; SHORT: none was, and nothing has changed but
     that it is known which are to be read.  Each is charged by itself, so that reclaim may come to
     those that were read before it.
     """
     o = m.operations[task]
-    space = int(m.areas[area].space)
-    on_device = m.swap_area[0].kind == SWAP_ROTATING
+    on_device = area == NONE or m.swap_area[0].kind == SWAP_ROTATING
     if o.ahead_slot != slot:
         first, end = near_on_device(m, slot) if on_device else near_in_memory(m, area, vpn)
         o.ahead_slot, o.ahead_at, o.ahead_end = slot, first, end
     status = SHORT
     while o.ahead_at < o.ahead_end:
         at = int(o.ahead_at)
-        near = at if on_device else slot_near(m, space, at)
+        near = at if on_device else slot_near(m, int(m.areas[area].space), at)
         if near != 0 and m.swap[near].refs > 0 and m.swap[near].pfn == 0:
             if not secure(m, cpu, task, 1):
                 return status

@@ -14,6 +14,7 @@ from sim.machine.layout import (
     F_DIRTY,
     F_FILE,
     F_LOCKED,
+    F_SWAPBACKED,
     F_WRITEBACK,
     KIND_FILE,
     KIND_SHMEM,
@@ -46,7 +47,7 @@ def cache_folio(
         frame.copy_next = pfn
         frame.copy_prev = pfn
         frame.mapping = file
-        frame.bits = F_FILE | bits
+        frame.bits = F_FILE | bits | (F_SWAPBACKED if f.kind == KIND_SHMEM else 0)
         frame.order = order
         left = find_shadow(m, file, index)
         if left != 0:
@@ -58,6 +59,8 @@ def cache_folio(
         if shadow != 0 and not rewritten:
             workingset_refault(m, cpu, head, shadow)
         folio_add_lru(m, cpu, head)
+    elif m.config[0].total_swap_pages != 0:
+        folio_add_lru(m, cpu, find_page(m, file, first))
 
 
 @compiled

@@ -9,7 +9,15 @@ from sim.base.jit import compiled, inlined
 from sim.kernel.files.cache import cache_folio
 from sim.kernel.files.dirty import end_writeback
 from sim.machine.cached import find_page
-from sim.machine.layout import F_LOCKED, F_WORKINGSET, HUGE_PAGES, NONE, PENDING_READS, Arrays
+from sim.machine.layout import (
+    F_LOCKED,
+    F_WORKINGSET,
+    F_WRITEBACK,
+    HUGE_PAGES,
+    NONE,
+    PENDING_READS,
+    Arrays,
+)
 
 
 @compiled
@@ -95,11 +103,15 @@ def arrive_at_once(m: Arrays) -> None:
 
 @compiled
 def is_under_way(m: Arrays, file: int, index: int) -> bool:
-    """Whether a page of a file is being read; for NONE, whether any is being written."""
+    """Whether a page of a file is being read; for NONE, whether any is being written.
+
+    A page of a slot must not be written, either: who waits for it takes it out of the swap cache.
+    """
     if index == NONE:
         return bool(m.files[file].writing > 0)
     pfn = page_at(m, file, index)
-    return bool(pfn != NONE and m.frames[pfn].bits & F_LOCKED != 0)
+    bits = F_LOCKED | (F_WRITEBACK if file == m.swap_area[0].file else 0)
+    return bool(pfn != NONE and m.frames[pfn].bits & bits != 0)
 
 
 @compiled

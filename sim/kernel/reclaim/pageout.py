@@ -30,6 +30,7 @@ from sim.base.jit import compiled, inlined
 from sim.kernel.files.cache import uncache_page
 from sim.kernel.files.dirty import wake_flusher
 from sim.kernel.files.requests import request_room, submit
+from sim.kernel.files.shmem import shmem_to_swap_cache
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import free_anon_page
 from sim.kernel.reclaim.workingset import workingset_eviction
@@ -45,6 +46,7 @@ from sim.machine.layout import (
     F_LOCKED,
     F_RECLAIM,
     F_REFERENCED,
+    F_SWAPBACKED,
     F_WRITEBACK,
     NONE,
     PTE_DIRTY,
@@ -166,16 +168,25 @@ def must_wait_for_device(m: Arrays, pfn: int) -> bool:
 def pageout(m: Arrays, cpu: int, pfn: int) -> int:
     """Free an anonymous page that is to leave, once its only copy is on the device: FREED or KEPT.
 
-    It is on no list.
+    It is on no list.  Or a page of shared memory: one that was never written is dropped, any other
+    is the swap cache's alone from here on, mapped by nobody.
     """
     frame = m.frames[pfn]
     scan = m.scans[cpu]
     if must_wait_for_device(m, pfn):
         scan.congested = 1  # who gives the device more would have to wait
         return KEPT
+    if frame.bits & F_SWAPBACKED != 0:
+        if frame.maps > 0:
+            try_to_unmap(m, pfn)
+        if frame.bits & F_DIRTY == 0:
+            uncache_page(m, cpu, int(frame.mapping), int(frame.index), 0)
+            return FREED
     if frame.slot == 0 and not folio_alloc_swap(m, pfn):
         return activate(m, pfn)
-    if frame.maps > 0:
+    if frame.bits & F_SWAPBACKED != 0:
+        shmem_to_swap_cache(m, pfn)
+    elif frame.maps > 0:
         unmap_anon(m, pfn)
         if frame.maps > 0:
             return activate(m, pfn)

@@ -34,7 +34,6 @@ from sim.machine.entries import pte_present
 from sim.machine.groups import is_within
 from sim.machine.layout import (
     F_ACTIVE,
-    F_ANON,
     F_FILE,
     F_LOCKED,
     F_LRU,
@@ -54,6 +53,7 @@ from sim.machine.layout import (
 )
 from sim.machine.lru import (
     flush_if_due,
+    is_file_lru,
     lru_pages,
     lru_tail,
     lruvec_add_folio,
@@ -164,7 +164,7 @@ def anybody(m: Arrays, cpu: int) -> int:
         frame = m.frames[pfn]
         if frame.bits & F_LRU == 0 or not is_within(m, int(frame.group), int(m.scans[cpu].group)):
             continue
-        lru = LRU_INACTIVE_ANON if frame.bits & F_ANON != 0 else LRU_INACTIVE_FILE
+        lru = LRU_INACTIVE_FILE if is_file_lru(m, pfn) else LRU_INACTIVE_ANON
         if may_leave(m, cpu, int(frame.group), lru):
             return pfn
 
@@ -179,7 +179,7 @@ def look_at(m: Arrays, cpu: int, pfn: int) -> None:
     Nothing happens if the swap device takes no more.
     """
     frame = m.frames[pfn]
-    anon = frame.bits & F_ANON != 0
+    anon = not is_file_lru(m, pfn)
     if anon and must_wait_for_device(m, pfn):
         m.scans[cpu].congested = 1
         return

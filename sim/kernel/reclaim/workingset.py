@@ -10,8 +10,8 @@ Linux 6.18 `mm/workingset.c`.
 from typing import Final
 
 from sim.base.jit import compiled
-from sim.machine.layout import F_ACTIVE, F_ANON, F_WORKINGSET, REPLACE_LINUX, Arrays
-from sim.machine.lru import flush_if_due, lru_note_cost, workingset_age_nonresident
+from sim.machine.layout import F_ACTIVE, F_WORKINGSET, REPLACE_LINUX, Arrays
+from sim.machine.lru import flush_if_due, is_file_lru, lru_note_cost, workingset_age_nonresident
 from sim.machine.swap import mem_cgroup_get_nr_swap_pages
 
 _GROUP_SHIFT: Final = 4
@@ -63,7 +63,7 @@ def workingset_refault(m: Arrays, cpu: int, pfn: int, shadow: int) -> None:
     """Take note that a folio, not yet on a list, has come back that left a shadow."""
     flush_if_due(m, cpu)
     frame = m.frames[pfn]
-    anon = frame.bits & F_ANON != 0
+    anon = not is_file_lru(m, pfn)
     pages = 1 << int(frame.order)
     group = int(frame.group)
     v = m.lruvecs[group]

@@ -22,6 +22,7 @@ from sim.machine.audit.memory import (
     audit_hugetlb,
     audit_reservations,
     audit_swap,
+    count_shared_slots,
     swap_reads,
 )
 from sim.machine.audit.spaces import audit_space
@@ -58,6 +59,7 @@ def _run_audit(
             return bad, where
         tables += m.spaces[spaces[i]].tables
         committed += m.spaces[spaces[i]].committed
+    count_shared_slots(m, slots, len(users))
     bad, where = audit_swap(m, slots, held)
     if bad != OK:
         return bad, where

@@ -90,8 +90,10 @@ def audit_lru(m: Arrays, seen: NDArray[np.int8]) -> tuple[int, int]:
     for pfn in range(len(seen)):
         frame = m.frames[pfn]
         wanted = 0
-        if frame.bits & F_FILE != 0 and m.files[int(frame.mapping)].kind == KIND_FILE:
-            wanted = 1 if first_page(m, pfn) == pfn else 0
+        if frame.bits & F_FILE != 0:
+            of_file = m.files[int(frame.mapping)].kind == KIND_FILE
+            listed = of_file or m.config[0].total_swap_pages != 0
+            wanted = 1 if listed and first_page(m, pfn) == pfn else 0
         elif frame.bits & F_ANON != 0 and m.config[0].total_swap_pages != 0:
             wanted = 1 if frame.bits & F_LARGE == 0 else 0
         if seen[pfn] != wanted:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sim.base.jit import compiled
 from sim.machine.audit.complaints import OK
-from sim.machine.cached import find_page
+from sim.machine.cached import find_page, find_slot
 from sim.machine.layout import (
     A_RESV_OWNER,
     F_ANON,
@@ -23,6 +23,7 @@ from sim.machine.layout import (
     HUGE_PAGES,
     KIND_ANON,
     KIND_HUGETLB,
+    KIND_SHMEM,
     KIND_STACK,
     KIND_TABLE,
     KIND_ZRAM,
@@ -90,6 +91,17 @@ def swap_reads(m: Arrays, slots: int) -> int:
         pfn = int(m.swap[slot].pfn)
         reads += 1 if pfn != 0 and m.frames[pfn].bits & F_LOCKED != 0 else 0
     return reads
+
+
+@compiled
+def count_shared_slots(m: Arrays, slots: NDArray[np.int64], files: int) -> None:
+    """Add the slots that shared memory is in to those that are referred to."""
+    for file in range(files):
+        if m.files[file].kind == KIND_SHMEM:
+            for index in range(int(m.files[file].pages)):
+                slot = find_slot(m, file, index)
+                if slot != 0:
+                    slots[slot] += 1
 
 
 @compiled

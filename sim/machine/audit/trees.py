@@ -3,7 +3,7 @@
 from sim.base.jit import compiled
 from sim.machine.audit.complaints import OK
 from sim.machine.cached import find_page, find_shadow
-from sim.machine.layout import KIND_HUGETLB, NONE, ROOT, Arrays
+from sim.machine.layout import KIND_HUGETLB, KIND_SHMEM, NONE, ROOT, Arrays
 from sim.machine.lru import next_group
 from sim.machine.tree import NODE_MASK, NODE_SHIFT, is_high, shadow_order
 
@@ -16,6 +16,8 @@ def _entry(m: Arrays, file: int, index: int) -> tuple[int, bool, bool]:
         return 1, False, is_high(m, file, int(m.frames[pfn].order))
     shadow = find_shadow(m, file, index)
     if shadow != 0:
+        if m.files[file].kind == KIND_SHMEM:  # it is in a slot
+            return 1, False, False
         return 1, True, is_high(m, file, shadow_order(shadow))
     return 0, False, False
 

@@ -40,6 +40,8 @@ F_BUFFERS: Final = 1 << 26
 """Of the page cache: it was written, and has a buffer head since (ext4)."""
 F_HUGETLB: Final = 1 << 25
 """Of a huge page of the pool (`PG_hugetlb`): its first frame counts for all of them."""
+F_SWAPBACKED: Final = 1 << 28
+"""Of a page of the page cache: its file is shared memory, which can be swapped out."""
 F_ZRAM: Final = 1 << 27
 """It has pages that were swapped out, compressed."""
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-MAP, READ, WRITE, FORK, TELL = range(1, 6)
+MAP, READ, WRITE, FORK, TELL, SHARE = range(1, 7)
 """What a step does: map a region of so many pages, touch one, fork a process of that number, tell
-what was counted and which pages are in memory."""
+what was counted and which pages are in memory, map a region that children share."""
 _OP_SHIFT: Final = 56
 _REGION_SHIFT: Final = 48
 _PROCESS_SHIFT: Final = 40
@@ -41,6 +41,7 @@ class Verb(StrEnum):
     """What a line says; the value is the word in the script."""
 
     MAP = "map"
+    SHARE = "share"
     READ = "read"
     WRITE = "write"
     FORK = "fork"
@@ -103,7 +104,7 @@ class PressureScript:
     @property
     def regions(self) -> dict[str, int]:
         """The names of regions, numbered in the order in which they are first mapped."""
-        names = dict.fromkeys(line.name for line in self.lines if line.verb is Verb.MAP)
+        names = dict.fromkeys(line.name for line in self.lines if line.verb in MAPPING)
         return {name: number for number, name in enumerate(names)}
 
     def __str__(self) -> str:
@@ -111,7 +112,13 @@ class PressureScript:
         return head + "".join(f"{line}\n" for line in self.lines)
 
 
-OPERATIONS: Final = {Verb.MAP: MAP, Verb.READ: READ, Verb.WRITE: WRITE}
+OPERATIONS: Final = {
+    Verb.MAP: MAP,
+    Verb.SHARE: SHARE,
+    Verb.READ: READ,
+    Verb.WRITE: WRITE,
+}
+MAPPING: Final = frozenset({Verb.MAP, Verb.SHARE})
 
 
 def touches(script: PressureScript) -> bool:
@@ -197,8 +204,8 @@ class _Known:
         verb = verb_named(Verb, words[1])
         if verb is Verb.FORK:
             return self._fork(process, words, number)
-        if verb is Verb.MAP:
-            return self._map(process, words, number)
+        if verb in MAPPING:
+            return self._map(process, verb, words, number)
         return self._touch(process, verb, words, number)
 
     def _fork(self, process: str, words: Sequence[str], number: int) -> Line:
@@ -212,8 +219,8 @@ class _Known:
         self._sizes[child] = dict(self._sizes[process])
         return Line(process, Verb.FORK, child, line=number)
 
-    def _map(self, process: str, words: Sequence[str], number: int) -> Line:
-        usage = f"{process} map A PAGES"
+    def _map(self, process: str, verb: Verb, words: Sequence[str], number: int) -> Line:
+        usage = f"{process} {verb} A PAGES"
         name = words[2]
         if len(words) != 4:
             raise ValueError(f"{' '.join(words)!r}; write `{usage}`")
@@ -226,7 +233,7 @@ class _Known:
         if len(self._names) > MOST_REGIONS:
             raise ValueError(f"a script may have {MOST_REGIONS} regions")
         self._sizes[process][name] = size
-        return Line(process, Verb.MAP, name, (size,), line=number)
+        return Line(process, verb, name, (size,), line=number)
 
     def _touch(self, process: str, verb: Verb, words: Sequence[str], number: int) -> Line:
         usage = f"{process} {verb} A 0-63 80 9-5` or `{process} {verb} A 0-63 times 4"

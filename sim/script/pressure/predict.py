@@ -42,8 +42,9 @@ from sim.machine.spec import HostSpec
 from sim.machine.tables import find_table
 from sim.machine.work import MAJOR_FAULT
 from sim.policy.oom import Candidate, choose_victim
+from sim.script.driver_memory import SHARED_BYTES
 from sim.script.operation import at_once, run_operation
-from sim.script.pressure.grammar import FORK, MAP, READ, TELL, WRITE, parts
+from sim.script.pressure.grammar import FORK, MAP, READ, SHARE, TELL, WRITE, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,9 +165,12 @@ class _Touchers:
         """Carry out a step; False if a process is killed for it."""
         task = self._tasks[process]
         start = ARENA_VPN + region * APART
-        if operation == MAP:
+        if operation in (MAP, SHARE):
             self._regions[process][region] = pages
-            return self._map(task, start, pages)
+            if operation == MAP:
+                return self._map(task, start, pages)
+            count_slab(self.machine.arrays, self._group, SHARED_BYTES)
+            return self._map(task, start, pages, self.machine.new_file(KIND_SHMEM, pages))
         if operation in (READ, WRITE):
             return self._touch(task, start + pages, write=operation == WRITE)
         if operation == FORK:

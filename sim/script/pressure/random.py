@@ -10,12 +10,16 @@ from sim.script.grammar import FIRST_PROCESS
 from sim.script.pressure.grammar import Line, PressureScript, Verb
 
 MOST_CHILDREN: Final = 3
+SHARED: Final = 0.25
+"""How often a region is shared memory."""
 
 
 def random_script(seed: int, index: int) -> PressureScript:
     """Draw a script: 2 to 6 rounds over one to three regions, 1.1 to 2.2 times the limit in all.
 
-    A round writes or reads in order, backwards, at random, or a small set again and again.  In
+    One region in four is shared memory, by draws of their own: all else is what it was without, but
+    that it is written whole first: what nobody has written is dropped, and with it nodes of the
+    region's tree, which the kernel frees when it comes to that (RCU).  A round writes or reads in order, backwards, at random, or a small set again and again.  In
     every other script up to three processes are forked between rounds, by any that there is; who
     does a round is drawn as well.
     """
@@ -24,7 +28,11 @@ def random_script(seed: int, index: int) -> PressureScript:
     total = int(limit * draw.uniform(1.1, 2.2))
     names = "ABC"[: int(draw.integers(1, 4))]
     size = total // len(names)
-    lines = [Line(FIRST_PROCESS, Verb.MAP, name, (size,)) for name in names]
+    shares = np.random.default_rng((seed, index, 1)).random(len(names)) < SHARED
+    made = {
+        name: Verb.SHARE if shared else Verb.MAP for name, shared in zip(names, shares, strict=True)
+    }
+    lines = [Line(FIRST_PROCESS, verb, name, (size,)) for name, verb in made.items()]
     births = int(draw.integers(1, MOST_CHILDREN + 1)) * int(draw.integers(2))
     rounds = max(int(draw.integers(2, 7)), len(names) if births else 0) + births
     processes = [FIRST_PROCESS]
@@ -32,7 +40,10 @@ def random_script(seed: int, index: int) -> PressureScript:
         name = names[int(draw.integers(len(names)))] if number >= len(names) else names[number]
         verb = Verb.WRITE if number < len(names) else Verb(draw.choice([Verb.READ, Verb.WRITE]))
         by = processes[int(draw.integers(len(processes)))]
-        lines.append(Line(by, verb, name, *_round(draw, size)))
+        touched = _round(draw, size)
+        if number < len(names) and made[name] is Verb.SHARE:
+            touched = tuple(range(size)), 1
+        lines.append(Line(by, verb, name, *touched))
         if len(processes) <= births and number >= len(names) - 1:
             child = f"C{len(processes)}"
             lines.append(Line(processes[int(draw.integers(len(processes)))], Verb.FORK, child))

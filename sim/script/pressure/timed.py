@@ -16,7 +16,7 @@ from sim.machine.groups import move_process
 from sim.machine.lru import lru_add_drain
 from sim.machine.slab import objects_bytes
 from sim.scenario.resolve import resolve
-from sim.script.pressure.grammar import Verb
+from sim.script.pressure.grammar import MAPPING, Verb
 from sim.script.pressure.predict import totals_of
 
 if TYPE_CHECKING:
@@ -75,8 +75,10 @@ def _touch(process: Process, script: PressureScript, watch: _Watch) -> Generator
     watch.join(process)
     regions = {}
     for line in script.lines:
-        if line.verb is Verb.MAP:
-            regions[line.name] = yield from process.mmap(line.pages[0] * PAGE_BYTES)
+        if line.verb in MAPPING:
+            shared = line.verb is Verb.SHARE
+            size_bytes = line.pages[0] * PAGE_BYTES
+            regions[line.name] = yield from process.mmap(size_bytes, shared=shared)
         else:
             touch = process.read if line.verb is Verb.READ else process.write
             for first, pages in _runs(line):

@@ -12,6 +12,7 @@
  *     3 write    the same byte
  *     4 fork     the process of that number
  *     5 tell     `waiting` is set to 1; go on when it is 0 again
+ *     6 share    the region, of so many pages, shared with children to come
  *
  * A process has nothing but the code below, what is shared, a window to flush the TLB with, and
  * regions: so the group is charged for regions, and what fork makes, alone.  It has no C library,
@@ -113,9 +114,9 @@ INLINE void forget_entries(void)
         end(12);
 }
 
-INLINE void map(long where, long size)
+INLINE void map(long where, long size, long how)
 {
-    register long flags __asm__("r10") = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+    register long flags __asm__("r10") = how | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
     register long file __asm__("r8") = -1;
     register long offset __asm__("r9") = 0;
     long answer;
@@ -191,7 +192,7 @@ __attribute__((used, noreturn)) MEMBER void live(long me)
             }
             long what = step >> 56;
             if (what == 1)
-                map(region, page);
+                map(region, page, MAP_PRIVATE);
             else if (what == 2) {
                 forget_entries();
                 (void)*byte;
@@ -202,6 +203,8 @@ __attribute__((used, noreturn)) MEMBER void live(long me)
                 begin_child(page);
             else if (what == 5)
                 tell();
+            else if (what == 6)
+                map(region, page, MAP_SHARED);
             else
                 end(9);
             shared->at++;

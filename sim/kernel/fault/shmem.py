@@ -1,0 +1,79 @@
+"""Faults on shared anonymous memory that is swapped out (Linux 6.18 `shmem_swapin_folio`).
+
+=====================================  =========================================================
+the page is                            so Linux
+=====================================  =========================================================
+in the swap cache                      makes it the file's again; its slot is free: a minor fault
+there, read or written by the device   waits for it
+on a device in memory                  takes a frame and fills it; its slot is free: a major one
+on another                             reads it, and what lies near on the device: a major one
+=====================================  =========================================================
+
+The fault is made again then, and finds the page in the page cache.
+"""
+
+from sim.base.jit import compiled
+from sim.kernel.fault.swapin import came_back, swapin_readahead
+from sim.kernel.files.requests import request_room
+from sim.kernel.files.shmem import shmem_from_swap_cache, shmem_new_page
+from sim.kernel.work import BEGUN, DONE, GROW, MORE, SHORT, UNDER_WAY, note
+from sim.machine.cached import find_slot
+from sim.machine.layout import (
+    F_LOCKED,
+    F_WRITEBACK,
+    NONE,
+    REPLACE_LINUX,
+    SWAP_IN_MEMORY,
+    Arrays,
+)
+from sim.machine.lru import folio_add_lru, renew
+from sim.machine.pool import secure
+from sim.machine.swap import swap_free
+from sim.machine.work import MAJOR_FAULT
+
+
+@compiled
+def shmem_swapin(m: Arrays, cpu: int, task: int, file: int, index: int) -> int:
+    """Bring a page back that is in a slot: MORE, UNDER_WAY; or SHORT, GROW: nothing happened."""
+    o = m.operations[task]
+    slot = find_slot(m, file, index)
+    row = m.swap[slot]
+    if row.pfn == 0 or o.ahead_slot == slot:
+        if m.swap_area[0].kind == SWAP_IN_MEMORY:
+            status = read_shmem(m, cpu, task, file, index)
+        elif not request_room(m, 1 << int(m.config[0].page_cluster)):
+            return GROW
+        else:
+            status = swapin_readahead(m, cpu, task, NONE, 0, slot)
+        if status == SHORT:
+            return SHORT
+        if status == DONE:
+            note(m, MAJOR_FAULT, 1)
+            o.waits = 2
+        m.clock[0].kind = BEGUN
+        return MORE
+    pfn = int(row.pfn)
+    o.waits = max(1, int(o.waits))
+    if m.frames[pfn].bits & (F_LOCKED | F_WRITEBACK) != 0:
+        o.wait_file = m.swap_area[0].file
+        o.wait_index = slot
+        return UNDER_WAY
+    m.swap_area[0].hits += row.ahead
+    shmem_from_swap_cache(m, pfn, file, index)
+    if m.config[0].replacement != REPLACE_LINUX:
+        renew(m, pfn)
+    m.clock[0].kind = BEGUN
+    return MORE
+
+
+@compiled
+def read_shmem(m: Arrays, cpu: int, task: int, file: int, index: int) -> int:
+    """Fill a fresh page from a device in memory: DONE or SHORT."""
+    if not secure(m, cpu, task, 1):
+        return SHORT
+    slot = find_slot(m, file, index)
+    pfn = shmem_new_page(m, cpu, file, index)
+    came_back(m, cpu, pfn, slot)
+    folio_add_lru(m, cpu, pfn)
+    swap_free(m, slot)
+    return DONE
