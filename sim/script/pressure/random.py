@@ -18,8 +18,10 @@ def random_script(seed: int, index: int) -> PressureScript:
     """Draw a script: 2 to 6 rounds over one to three regions, 1.1 to 2.2 times the limit in all.
 
     One region in four is shared memory, by draws of their own: all else is what it was without, but
-    that it is written whole first: what nobody has written is dropped, and with it nodes of the
-    region's tree, which the kernel frees when it comes to that (RCU).  A round writes or reads in order, backwards, at random, or a small set again and again.  In
+    that it is written whole first.  What nobody has written is dropped, and with it nodes of the
+    region's tree, which the kernel frees when it comes to that (RCU).
+
+    A round writes or reads in order, backwards, at random, or a small set again and again.  In
     every other script up to three processes are forked between rounds, by any that there is; who
     does a round is drawn as well.
     """
