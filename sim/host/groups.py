@@ -51,6 +51,7 @@ def new_group(limit_pages: int, swappiness: int = 0) -> Iterator[Path]:
     """
     parent = own_group()
     assert parent is not None, "ask no_group() first"
+    _remove_what_was_left(parent)
     group = parent / f"cowpool-{os.getpid()}-{next(_numbers)}"
     group.mkdir()
     try:
@@ -59,6 +60,14 @@ def new_group(limit_pages: int, swappiness: int = 0) -> Iterator[Path]:
         yield group
     finally:
         _remove(group)
+
+
+def _remove_what_was_left(parent: Path) -> None:
+    """Remove the groups of cowpools that are no more, which were killed: nobody is in them now."""
+    for group in parent.glob("cowpool-*-*"):
+        if not Path("/proc", group.name.split("-")[1]).exists():
+            with suppress(OSError):
+                group.rmdir()
 
 
 def _remove(group: Path) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from sim.host import records
+from sim.base.stopping import Stopped
+from sim.host import groups, records
 from sim.host.kernel import HostError
-from sim.host.pressure import swap
+from sim.host.pressure import real, swap
 from sim.host.pressure.swap import Medium, swap_on, switch_off_what_was_left
 
 pytestmark = pytest.mark.skipif(
@@ -60,6 +62,16 @@ def test_after_an_error_too(machine):
     with pytest.raises(ZeroDivisionError), swap_on(Medium.FILE, 64):
         raise ZeroDivisionError
     assert on == left(folder) == kept(folder) == []
+
+
+def test_a_script_that_drives_it_is_ended_by_sigterm_with_all_switched_off(machine):
+    """Whoever has it on: a signal raises in the block (`sim.base.stopping`)."""
+    given, on, folder = machine
+    with pytest.raises(Stopped), swap_on(Medium.FILE, 64):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert given[-1][0] == "swapoff"
+    assert on == left(folder) == kept(folder) == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_where_it_cannot_be_switched_on_nothing_is_left(machine, monkeypatch):
@@ -118,3 +130,18 @@ def test_what_a_living_one_has_on_stays_on(machine):
         assert switch_off_what_was_left() == []
         assert on == [name]
     assert len(given) == 3
+
+
+@pytest.mark.parametrize("folder", ["group", "shared"])
+def test_the_next_script_removes_what_a_killed_one_left(tmp_path, monkeypatch, folder):
+    """Its control group, and what it told through; not what a living one has."""
+    dead = f"cowpool-{2**22 - 1}-1"
+    alive = f"cowpool-{os.getpid()}-7"
+    for name in (dead, alive, "cowpool-other"):
+        (tmp_path / name).mkdir()
+    if folder == "group":
+        groups._remove_what_was_left(tmp_path)
+    else:
+        monkeypatch.setattr(real, "SHARED_IN", tmp_path)
+        real._remove_what_was_left()
+    assert left(tmp_path) == [alive, "cowpool-other"]

@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -52,6 +52,7 @@ FLAGS: Final = (
 """What a process of it calls, and has of memory, is what it says itself."""
 NO_RSEQ: Final = "glibc.pthread.rseq=0"
 """The kernel would write to memory of the C library's, which is not there any more."""
+SHARED_IN: Final = Path("/dev/shm")
 LOOK_S: Final = 0.0005
 KILLED: Final = 100
 STEPS_AT: Final = (1 + MOST_PROCESSES) * PAGE_BYTES
@@ -71,7 +72,8 @@ def touch_really(script: PressureScript, *, cpu: int | None = None) -> Touches:
     """
     program = compiled_program("toucher", [SOURCE], *FLAGS)
     steps = script.steps
-    folder = Path(tempfile.mkdtemp(prefix="cowpool-", dir="/dev/shm"))
+    _remove_what_was_left()
+    folder = Path(tempfile.mkdtemp(prefix=f"cowpool-{os.getpid()}-", dir=SHARED_IN))
     try:
         text = bytearray(STEPS_AT) + np.array(steps, dtype="<i8").tobytes()
         struct.pack_into("q", text, N_STEPS_AT, len(steps))
@@ -87,6 +89,14 @@ def touch_really(script: PressureScript, *, cpu: int | None = None) -> Touches:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _remove_what_was_left() -> None:
+    """Remove what scripts of cowpools that are no more were told through: they were killed."""
+    for left in SHARED_IN.glob("cowpool-*-*"):
+        with suppress(OSError):  # somebody else's
+            if left.stat().st_uid == 0 and not Path("/proc", left.name.split("-")[1]).exists():
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def _carry_out(
     command: Sequence[str | Path], steps: Sequence[int], shared: mmap.mmap, cpu: int | None
 ) -> Touches:
@@ -100,6 +110,7 @@ def _carry_out(
     )
     told: list[Told] = []
     with ExitStack() as stack:
+        stack.callback(_end, process)
         os.sched_setaffinity(0, mine - cpus or mine)  # the program does not let go of its CPU
         stack.callback(os.sched_setaffinity, 0, mine)
         watch = _Watch(steps, shared, Path(command[1]).parent, stack)
@@ -116,6 +127,12 @@ def _carry_out(
         raise HostError(f"the program that touches pages ended with {process.returncode}")
     killed = struct.unpack_from("q", shared, STEP_AT)[0] if process.returncode else None
     return Touches(told[1:], killed)  # the first is from before the group is joined
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the program, if it has not ended: its processes end with it (`PR_SET_PDEATHSIG`)."""
+    process.kill()
+    process.wait()
 
 
 class _Watch:

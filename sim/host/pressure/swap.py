@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +31,7 @@ CONTROL: Final = Path("/sys/class/zram-control")
 PAGES: Final = 1 << 18
 """Of swap, one of which is its header: 1 GiB; zram takes memory only for what is written to it."""
 KIND: Final = "swap"
+WITHIN_S: Final = 10
 _FILE: Final = "cowpool-swap-"
 _DEVICE: Final = re.compile(r"/dev/(zram|loop)[0-9]{1,4}\Z")
 
@@ -152,7 +154,7 @@ def _switch_off(place: Mapping[str, Any]) -> None:
     """Switch off swap on a place and remove it, as far as it has come."""
     device, file = place["device"], place["file"]
     if device in swaps():
-        _run("swapoff", device)
+        _swapoff(device)
     block = Path("/sys/block", Path(device).name) if device else Path("/nonexistent")
     if device.startswith("/dev/zram") and block.exists():
         (CONTROL / "hot_remove").write_text(device.removeprefix("/dev/zram"))
@@ -160,6 +162,19 @@ def _switch_off(place: Mapping[str, Any]) -> None:
         _run("losetup", "--detach", device)
     if file:
         Path(file).unlink(missing_ok=True)
+
+
+def _swapoff(device: str) -> None:
+    """Switch swap off.  Pages of who was killed in a full group have no room until it has ended."""
+    end = time.monotonic() + WITHIN_S
+    while True:
+        try:
+            _run("swapoff", device)
+            return
+        except HostError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 def _is_place(record: Mapping[str, Any]) -> bool:
