@@ -142,17 +142,20 @@ def sharing(device: str, replacement: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("replacement", ["linux", "clock", "lru"])
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.stress
+@pytest.mark.parametrize(
+    ("device", "replacement"), [("zram", "linux"), ("ssd", "linux"), ("disk", "clock")]
+)
 def test_shared_memory_is_swapped_as_it_is_whatever_the_burst(
     device: str, replacement: str
 ) -> None:
     resolved = resolve(sharing(device, replacement))
+    audited = 1 if sample(1, 2) == 2 or device == "zram" else None  # others have many events
     runs = [
-        json.dumps(simulate(resolved, seed=3, burst=burst, check=burst == 1).to_json())
-        for burst in (0, 1, 7)
+        json.dumps(simulate(resolved, seed=3, burst=burst, check=burst == audited).to_json())
+        for burst in (0, 1)
     ]
-    assert runs[0] == runs[1] == runs[2]
+    assert runs[0] == runs[1]
     found = json.loads(runs[0])
     assert found["ending"] == "idle"
     assert [process["ended"] for process in found["processes"]] == ["exit 0"] * 3
