@@ -31,7 +31,7 @@ from sim.scenario.containers import (
 from sim.scenario.quantities import BYTES_SCHEMA, Bytes, Closed, Name, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sim.scenario.document import Document
 
@@ -282,6 +282,25 @@ def settle_replicas(
             message = f"{who} has {other} of {group}; write the same number, or another `group`"
             raise document.error(path, message)
         groups[group]["replicas"] = count
+
+
+_OF_KUBERNETES: Final[Mapping[tuple[str, ...], str]] = {
+    ("limits", "memory"): "memory_max",
+    ("limits", "cpu"): "cpu_max",
+    ("requests", "memory"): "memory_request",
+}
+"""Where a resolved group has what Kubernetes calls otherwise."""
+
+
+def settled(scenario: Mapping[str, Any], path: Sequence[str]) -> list[str]:
+    """Return where a resolved scenario has the value of a key that is written at `path`."""
+    match path:
+        case ["groups", name, *rest] if tuple(rest) in _OF_KUBERNETES:
+            return ["groups", name, _OF_KUBERNETES[tuple(rest)]]
+        case ["processes", name, "replicas"] if name in scenario["processes"]:
+            group = scenario["processes"][name]["group"]
+            return ["groups", group, "replicas"] if group else ["processes", name, "copies"]
+    return list(path)
 
 
 def _resolved(group: Group, name: str, node: Node, document: Document) -> dict[str, Any]:

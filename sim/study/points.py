@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from sim.base.text import shorten
 from sim.scenario.designs import RangeAxis
+from sim.scenario.groups import settled
 from sim.scenario.questions import level_name
 from sim.scenario.study import Study, ZippedAxis
 from sim.study.ranges import Level, Range, ValueOf, range_of
@@ -190,11 +191,13 @@ def place_text(axes: Sequence[Axis], point: Point) -> str:
 def value_at(scenario: Mapping[str, Any], key_path: str) -> Any:
     """Return the value that a dotted key path leads to; None if it leads nowhere.
 
+    Of a resolved scenario also what it has elsewhere than where people write it.
+
     >>> value_at({"host": {"cpus": 2}}, "host.cpus")
     2
     """
     value: Any = scenario
-    for step in key_path.split("."):
+    for step in settled(scenario, key_path.split(".")):
         if not isinstance(value, Mapping) or step not in value:
             return None
         value = value[step]
