@@ -2,19 +2,23 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
 from typing import Any, Final
 
 from sim.base.limits import Limits
-from sim.study.child import end_with
+from sim.study.child import LOOK_EVERY_S, end_with
 from sim.study.job import Simulate, simulate_once
 from sim.study.pool import PoolExecutor
 
 _IDLE_WORKER_S: Final = 60
+_MOURNED_S: Final = 5
+"""By then loky has seen that a worker is dead, unless it waits for the rest of what that said."""
 
 
 class LokyExecutor(PoolExecutor):
@@ -42,6 +46,8 @@ class _LokyPool:
                 initializer=_ready_worker,
                 initargs=(os.getpid(),),
             )
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, args=(self.pool,), daemon=True).start()
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Have a worker call `function`."""
@@ -52,6 +58,25 @@ class _LokyPool:
     def shutdown(self, wait: bool = True) -> None:
         """Stop the workers at once; runs in flight are dropped."""
         self.pool.shutdown(wait=True, kill_workers=True)
+        self._ended.set()
+
+    def _watch(self, pool: Any) -> None:
+        """Have loky see that a worker was killed in the middle of what it said.
+
+        A result of more than 16 KiB takes several writes, and loky waits for the last of them:
+        whoever has the other end open might write it.  So nobody keeps it open.
+        """
+        writer, looks = pool._result_queue._writer, 0
+        while not self._ended.wait(LOOK_EVERY_S):
+            workers = list(pool._processes.values())
+            dead = wait([worker.sentinel for worker in workers], timeout=0)
+            looks = looks + 1 if dead else 0
+            if looks * LOOK_EVERY_S >= _MOURNED_S:
+                for worker in workers:
+                    with suppress(ProcessLookupError):
+                        os.kill(worker.pid, signal.SIGKILL)
+                writer.close()
+                return
 
 
 @contextmanager

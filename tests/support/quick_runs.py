@@ -38,6 +38,21 @@ def dies(scenario, *, seed, replication):
     return {"replication": replication}
 
 
+def dies_saying(folder, scenario, *, seed, replication):
+    """Be killed, the first time, between the length of what a worker says and what it says."""
+    told = Path(folder) / "told"
+    if replication == 2 and not told.exists():
+        told.touch()
+        frame = sys._getframe()
+        while "result_queue" not in frame.f_locals:
+            frame = frame.f_back
+        queue = frame.f_locals["result_queue"]
+        queue._wlock.acquire()
+        os.write(queue._writer.fileno(), (100_000).to_bytes(4, "big"))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"replication": replication}
+
+
 def takes(scenario, *, seed, replication):
     """Take time without end, or 64 MiB more each time round, or nothing."""
     held = []

@@ -60,6 +60,15 @@ def jobs_of(n, **scenario):
     return [Job(str(number), scenario, 1, number, 1.0) for number in range(n)]
 
 
+def test_a_worker_that_is_killed_while_it_says_what_it_found_is_not_waited_for(tmp_path):
+    executor = LokyExecutor(2, partial(quick_runs.dies_saying, tmp_path))
+    found = carried_out(executor, jobs_of(5))
+    assert (tmp_path / "told").exists()
+    assert {key: unpack(each.body) for key, each in found.items()} == {
+        str(number): {"replication": number} for number in range(5)
+    }
+
+
 @pytest.fixture
 def reference(study_file, tmp_path):
     """Return the rows of a study that was carried out here, a run after the other."""
