@@ -81,15 +81,19 @@ def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
     known = _KNOWN.setdefault(store, {})
     hosts: dict[str, Mapping[str, Any]] = {}
     new: list[tuple[str, str, Any]] = []
+    outcomes = store.outcomes()
     for run in store.plan():
+        outcome = outcomes.get(run.key)
+        if outcome is None:
+            continue
+        if outcome.reason is not None:
+            failures.append(Failure(run.place, run.key, outcome.reason))
+            continue
         if run.key not in known:
             told = store.gist(run.key, RECORD)
             if told is None:
                 result = store.result(run.key)
-                if result is None:
-                    reason = store.failure(run.key)
-                    if reason is not None:
-                        failures.append(Failure(run.place, run.key, reason))
+                if result is None:  # damaged
                     continue
                 told = _told(result)
                 new += [(run.key, kind, made(result)) for kind, made in GISTS.items()]
