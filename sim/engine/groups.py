@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES
+from sim.machine.groups import settle_slab
 from sim.machine.layout import (
     EVENTS,
     FOREVER,
@@ -16,6 +17,7 @@ from sim.machine.layout import (
     KIND_TABLE,
     ROOT,
 )
+from sim.machine.slab import count_slab, group_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,6 +70,9 @@ class GroupNames:
                 memsw_pages=spec.memsw_pages if machine.host.cgroup == "v1" else FOREVER,
                 **({} if spec.swappiness is None else {"swappiness": spec.swappiness}),
             )
+            if parent != ROOT:
+                count_slab(machine.arrays, parent, group_bytes(machine.host.cpus))
+                settle_slab(machine.arrays, 0, parent)
         self._names = {row: name for name, row in self.rows.items()}
 
     def of_row(self, row: int) -> str | None:

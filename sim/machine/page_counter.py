@@ -2,14 +2,17 @@
 
 Reclaim spares what `memory.min` and `memory.low` protect.  That is worked out from the group down
 for which it reclaims: what those in a group claim is shared out among them, if it is more than is
-protected of the group itself; and no setting protects a group from reclaim for its own limit.  Read
-in Linux 6.12 `mm/page_counter.c` and `mm/memcontrol.c` (`mem_cgroup_calculate_protection`).
+protected of the group itself; what they do not claim of that, among those that use more than they
+claim, where control groups are mounted so (`memory_recursiveprot`, as systemd does); and no setting
+protects a group from reclaim for its own limit.  Read in Linux 6.12 `mm/page_counter.c` and
+`mm/memcontrol.c` (`mem_cgroup_calculate_protection`).
 """
 
 from sim.base.jit import compiled
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.layout import EV_FAILCNT, FOREVER, NONE, ROOT, Arrays
 from sim.machine.rules.cgroup import V1_MEMSW
+from sim.machine.rules.pressure import R_RECURSIVE_PROT
 
 
 @compiled
@@ -77,15 +80,21 @@ def propagate_protected_usage(m: Arrays, group: int) -> None:
 
 
 @compiled
-def effective_protection(usage: int, setting: int, of_parent: int, of_siblings: int) -> int:
+def effective_protection(
+    usage: int, setting: int, of_parent: int, of_siblings: int, used: int
+) -> int:
     """Return how many of `usage` pages a `setting` protects, in a group that has `of_parent`.
 
     `of_siblings` is what it and those beside it claim and use, all together: if that is more, each
-    has its share of it.
+    has its share of it.  If it is less, each has a share of the rest, by what it uses beyond its
+    claim; `used` is what they use, with the group they are in, or 0 where there is no such share.
     """
     protected = min(usage, setting)
     if of_siblings > of_parent:
         return protected * of_parent // of_siblings
+    if of_parent > of_siblings and used > of_siblings:
+        rest = of_parent - of_siblings
+        protected += rest * (usage - protected) // (used - of_siblings)
     return protected
 
 
@@ -105,8 +114,9 @@ def calculate_protection(m: Arrays, top: int, group: int) -> None:
         return
     p = m.groups[int(g.parent)]
     usage = int(g.usage)
-    g.emin = effective_protection(usage, int(g.min_pages), int(p.emin), int(p.children_min))
-    g.elow = effective_protection(usage, int(g.low_pages), int(p.elow), int(p.children_low))
+    used = int(p.usage) if m.config[0].rules & R_RECURSIVE_PROT != 0 else 0
+    g.emin = effective_protection(usage, int(g.min_pages), int(p.emin), int(p.children_min), used)
+    g.elow = effective_protection(usage, int(g.low_pages), int(p.elow), int(p.children_low), used)
 
 
 def set_limits(

@@ -4,7 +4,7 @@ Run in a mount namespace of its own, as root: ``unshare --mount python memory_st
 is traced in an instance of its own.  The file that is read has no blocks: no device is waited for,
 and no page is read twice.  One JSON document on stdout, times in us: SOME and FULL by which
 /proc/pressure/memory rose, time between begin and end of reclaim for a group, as traced, of the
-reader and of others, and the number of CPUs.
+reader and of others, how much of it the reader was on its CPU, and the number of CPUs.
 """
 
 import json
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
 from sim.host.conditions import file_folder
@@ -24,7 +25,10 @@ EVENTS = ("memcg_reclaim_begin", "memcg_reclaim_end", "direct_reclaim_begin", "d
 LIMIT_PAGES = 4096
 READS_S = 4.0
 CHUNK = 1 << 20
-LINE = re.compile(r"-(\d+)\s+\[\d+\].*?(\d+\.\d+): mm_vmscan_\w+reclaim_(begin|end)")
+LINE = re.compile(
+    r"-(\d+)\s+\[\d+\].*?(\d+\.\d+): (?:mm_vmscan_\w+reclaim_(begin|end)"
+    r"|sched_switch: .*?prev_pid=(\d+) .*?==> .*?next_pid=(\d+))"
+)
 
 
 def pressure() -> dict[str, int]:
@@ -33,16 +37,25 @@ def pressure() -> dict[str, int]:
     return {line.split()[0]: int(line.rpartition("total=")[2]) for line in lines}
 
 
-def reclaimed_us(trace: str) -> dict[int, float]:
-    """Return how long each task reclaimed, by pid."""
+def reclaimed_us(trace: str) -> tuple[dict[int, float], dict[int, float]]:
+    """Return how long each task reclaimed, by pid, and how much of that it had a CPU."""
     begun: dict[int, float] = {}
-    found: dict[int, float] = {}
-    for pid, at, what in LINE.findall(trace):
-        if what == "begin":
-            begun[int(pid)] = float(at)
-        elif int(pid) in begun:
-            found[int(pid)] = found.get(int(pid), 0.0) + 1e6 * (float(at) - begun.pop(int(pid)))
-    return found
+    running_since: dict[int, float] = {}
+    found: dict[int, float] = defaultdict(float)
+    on_cpu: dict[int, float] = defaultdict(float)
+    for told in LINE.findall(trace):
+        pid, off, on = (int(word or -1) for word in (told[0], *told[3:]))
+        at = 1e6 * float(told[1])
+        if told[2] == "begin":
+            begun[pid] = running_since[pid] = at
+        elif told[2] == "end" and pid in begun:
+            found[pid] += at - begun.pop(pid)
+            on_cpu[pid] += at - running_since[pid]
+        if off in begun:
+            on_cpu[off] += at - running_since[off]
+        if on in begun:
+            running_since[on] = at
+    return found, on_cpu
 
 
 def read_holes(group: Path, name: str) -> None:
@@ -68,8 +81,8 @@ def main() -> None:
     try:
         (instance / "buffer_size_kb").write_text("32768")
         (instance / "trace_clock").write_text("mono")
-        for event in EVENTS:
-            (instance / f"events/vmscan/mm_vmscan_{event}/enable").write_text("1")
+        for event in (*(f"vmscan/mm_vmscan_{event}" for event in EVENTS), "sched/sched_switch"):
+            (instance / f"events/{event}/enable").write_text("1")
         with (
             new_group(LIMIT_PAGES) as group,
             tempfile.NamedTemporaryFile(dir=file_folder()) as file,
@@ -90,10 +103,11 @@ def main() -> None:
             process.kill()
             process.wait()
         instance.rmdir()
-    by_task = reclaimed_us(trace)
+    by_task, on_cpu = reclaimed_us(trace)
     told = {
         **{f"{how}_us": after[how] - before[how] for how in before},
         "reclaim_us": by_task.pop(reader, 0.0),
+        "on_cpu_us": on_cpu[reader],
         "others_us": sum(by_task.values()),
         "lost": "LOST" in trace,
         "cpus": len(cpus),

@@ -4,8 +4,10 @@ In a control group (version 1) of the test's own, which is removed again.  What 
 `sim.host.claims`; here each claim is held to the kernel, and to what a wrong one would show.
 """
 
+import platform
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from support.samples import sample
@@ -25,7 +27,10 @@ from sim.host.claims.charging import (
     processes,
 )
 from sim.host.claims.claim import Claim
+from sim.host.groups import group_pages, new_group
 from sim.host.kernel import KernelRunner
+from sim.machine.releases import parse_release
+from sim.machine.slab import group_bytes
 from sim.script import group as predicting
 from sim.script.grammar import FIRST_PROCESS, Verb
 from sim.script.group import predict_in_group
@@ -36,6 +41,9 @@ pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 
 FIRST_FAILCNT = 36
 """A batch, a single page, once more when stocks are drained, 16 retries; killed, 17 more."""
+
+
+NESTED = 32
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +222,23 @@ def test_children_without_tables_would_be_noticed(
     mine = predict_in_group(script, PLENTY)
     real = kernel.run_in_group(script, PLENTY)
     assert of_a_child(mine) != pytest.approx(of_a_child(real), rel=0.02)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_group_is_charged_for_those_made_in_it() -> None:
+    """Kernel objects by their sizes in 6.18; what there is for each CPU counts possible CPUs."""
+    if parse_release(platform.release()) != (6, 18):
+        pytest.skip(f"unchecked: measured on Linux 6.18, this is {platform.release()}")
+    possible = Path("/sys/devices/system/cpu/possible").read_text(encoding="ascii").strip()
+    cpus = int(possible.rpartition("-")[2]) + 1
+    with new_group(PLENTY) as group:
+        inner = [group / f"inner{number}" for number in range(NESTED)]
+        try:
+            for folder in inner:
+                folder.mkdir()
+            charged = group_pages(group, "kmem.usage_in_bytes")
+        finally:
+            for folder in inner:
+                if folder.exists():
+                    folder.rmdir()
+    assert charged * 4096 == pytest.approx(NESTED * group_bytes(cpus), abs=4096)

@@ -47,6 +47,7 @@ def test_pressure_is_reclaim_over_the_cpus() -> None:
         pytest.skip(f"others reclaim too, or events of the trace were lost: {told}")
     assert told["reclaim_us"] > 100_000, told
     assert told["cpus"] * told["some_us"] / told["reclaim_us"] == pytest.approx(1, abs=0.02), told
+    assert told["cpus"] * told["full_us"] / told["on_cpu_us"] == pytest.approx(1, abs=0.05), told
     assert told["full_us"] < HALF[1] * told["some_us"], told
 
 

@@ -37,6 +37,17 @@ R_HIGH_SLEEPS: Final = Rule(
     UNCHECKED,
     "0e4b01df8659",
 )
+R_RECURSIVE_PROT: Final = Rule(
+    45,
+    (5, 7),
+    "what groups do not claim of the protection of the one they are in is shared out among them "
+    "(`memory_recursiveprot`, as systemd mounts groups)",
+    "nobody has it",
+    "whose pages reclaim takes, in nested groups",
+    KERNEL_6_1,
+    UNCHECKED,
+    "8a931f801340",
+)
 R_HIGH_RETRIES: Final = Rule(
     42,
     (5, 9),

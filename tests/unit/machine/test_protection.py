@@ -14,22 +14,28 @@ from sim.machine.page_counter import (
 
 
 @pytest.mark.parametrize(
-    ("usage", "setting", "of_parent", "of_siblings", "protected"),
+    ("usage", "setting", "of_parent", "of_siblings", "used", "protected"),
     [
-        (100, 0, 50, 0, 0),
-        (100, 40, 50, 40, 40),  # all of what it claims
-        (30, 40, 50, 30, 30),  # no more than it uses
-        (100, FOREVER, 200, 100, 100),
-        (200, 300, 200, 300, 133),  # two thirds of what siblings claim and use
-        (200, 100, 200, 300, 66),
-        (100, 40, 0, 40, 0),  # the group around it has nothing to give
-        (100, 40, FOREVER, 40, 40),
+        (100, 0, 50, 0, 0, 0),
+        (100, 40, 50, 40, 0, 40),  # all of what it claims
+        (30, 40, 50, 30, 0, 30),  # no more than it uses
+        (100, FOREVER, 200, 100, 0, 100),
+        (200, 300, 200, 300, 0, 133),  # two thirds of what siblings claim and use
+        (200, 300, 200, 300, 500, 133),
+        (200, 100, 200, 300, 0, 66),
+        (100, 40, 0, 40, 0, 0),  # the group around it has nothing to give
+        (100, 40, FOREVER, 40, 0, 40),
+        (100, 0, 50, 0, 100, 50),  # it alone: all that the group around it has
+        (100, 0, 50, 0, 200, 25),  # half, as its neighbour uses as much
+        (100, 40, 90, 60, 220, 40 + 30 * 60 // 160),  # of the rest, by what is beyond claims
+        (30, 40, 90, 30, 130, 30),  # who uses less than it claims needs no share
     ],
 )
 def test_effective_protection(
-    usage: int, setting: int, of_parent: int, of_siblings: int, protected: int
+    usage: int, setting: int, of_parent: int, of_siblings: int, used: int, protected: int
 ) -> None:
-    assert effective_protection(usage, setting, of_parent, of_siblings) == protected
+    found = effective_protection(usage, setting, of_parent, of_siblings, used)
+    assert found == protected
 
 
 def family(key: str) -> tuple[Any, Any, dict[str, int]]:
@@ -74,3 +80,15 @@ def test_what_is_protected_follows_usage_and_the_audit_sees_it() -> None:
     m.groups[rows["A"]].children_low += 1
     with pytest.raises(Exception, match="protected"):
         made.audit()
+
+
+@pytest.mark.parametrize(("kernel", "protected"), [("5.4", 0), ("5.10", 100)])
+def test_what_nobody_claims_is_shared_out_since_5_7(kernel: str, protected: int) -> None:
+    made = machine(memory_pages=4096, kernel=kernel)
+    outer = made.new_group(low_pages=200)
+    inner = [made.new_group(outer) for _ in range(2)]
+    for row in inner:
+        page_counter_charge(made.arrays, row, 150)
+    for row in (outer, *inner):
+        calculate_protection(made.arrays, ROOT, row)
+    assert [int(made.arrays.groups[row].elow) for row in inner] == [protected] * 2
