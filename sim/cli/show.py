@@ -25,7 +25,7 @@ from sim.observe.faults import FAULT_METRICS
 from sim.stats.enough import enough_for, independent_values, percentile_needs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sim.scenario.explain import Section
 
@@ -107,14 +107,14 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         f"{f'{done}, ' if done else ''}{_ENDINGS[document['ending']]}; seed {provenance['seed']}, "
         f"replication {provenance['replication']}"
     )
-    cut_off = any(finding["code"] == "need_cut_off" for finding in document["validity"])
+    found = {finding["code"] for finding in document["validity"]}
     mark = partial(marked, host=provenance["scenario"]["host"])
     page.table(beside(*_counts(metrics, mark), page.width))
     times, notes = _latencies(metrics)
     page.table(times.lines(page.width))
     for note in (*notes, *_in_the_long_run(document), *_price_ranges(document)):
         page.say(note)
-    memory = _memory(metrics, document.get("host") or {}, mark, cut_off=cut_off)
+    memory = _memory(metrics, document.get("host") or {}, mark, found)
     page.table(beside(*memory, page.width))
     over_time = lines_over_time(document, page.width)
     if over_time:
@@ -208,12 +208,14 @@ def _latencies(metrics: Mapping[str, Any]) -> tuple[Table, list[str]]:
 
 
 def _memory(
-    metrics: Mapping[str, Any], watermarks: Mapping[str, Any], mark: Mark, *, cut_off: bool
+    metrics: Mapping[str, Any], watermarks: Mapping[str, Any], mark: Mark, found: Collection[str]
 ) -> tuple[Table, Table]:
     need, free = metrics["memory_need_bytes"], metrics["free_pages"]
+    cut_off = "need_cut_off" in found
     least = "more than " if cut_off else ""
     memory = Table(("memory", ""))
-    total = mark("needed at the peak", "memory_need_bytes.total")
+    verb = "held" if "peak_is_room" in found and not cut_off else "needed"
+    total = mark(f"{verb} at the peak", "memory_need_bytes.total")
     memory.rows.append((total, f"{least}{format_bytes(need['total'])}"))
     memory.rows += [
         (mark(f"  {_words(part)}", f"memory_need_bytes.{part}"), format_bytes(need.get(part, 0)))
