@@ -9,6 +9,8 @@ from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.engine.endings import BAD_ENDINGS
 from sim.engine.finding import Finding
 from sim.engine.names import kind_of
+from sim.machine.rules import rules_of
+from sim.machine.rules.limits import R_GUESS_TOTAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +22,8 @@ REMEDIES: Final = {
     "argument": "mend the program: the call is not valid",
     "mode 0": "give the host more memory: one request is larger than it (or set "
     "`host.overcommit: {mode: 1}`)",
+    "guess": "have more memory free: before Linux 5.2 no request may be larger than free memory "
+    "and page cache at that moment, less a reserve (or set `host.overcommit: {mode: 1}`)",
     "mode 2": "raise CommitLimit (`host.overcommit: {mode: 2, ratio: ...}`, host.memory), or set "
     "`host.overcommit: {mode: 1}`",
     "limit": "map less at a time, or elsewhere",
@@ -69,7 +73,11 @@ def refused(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterato
             continue
         end = "the process ended" if fatal else "the process went on without"
         what = f"{refusal['call']} was refused with {refusal['errno']} {_by(refusal, mode)}; {end}"
-        remedy = REMEDIES[refusal["by"] if refusal["by"] != "promise" else f"mode {mode}"]
+        key = refusal["by"]
+        if key == "promise":
+            guess = mode == 0 and not rules_of(scenario["host"]["kernel"]) & R_GUESS_TOTAL
+            key = "guess" if guess else f"mode {mode}"
+        remedy = REMEDIES[key]
         yield Finding("refused", "error", what, refusal["process"], remedy, refusal["count"])
 
 
@@ -78,11 +86,12 @@ def _by(refusal: Mapping[str, Any], mode: int) -> str:
     at = f"at {format_duration(refusal['first_ns'])}"
     if refusal["by"] == "argument":
         return f"because of its arguments, {at}"
-    sizes = (
-        f"asked for {format_bytes(refusal['asked_bytes'])}, "
-        f"Committed_AS {format_bytes(refusal['committed_bytes'])}, "
-        f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
-    )
+    sizes = f"asked for {format_bytes(refusal['asked_bytes'])}"
+    if mode == 2:  # no other mode adds promises up
+        sizes += (
+            f", Committed_AS {format_bytes(refusal['committed_bytes'])}, "
+            f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
+        )
     by = {
         "promise": f"by overcommit accounting (vm.overcommit_memory {mode})",
         "limit": "because no addresses are free where they are wanted",

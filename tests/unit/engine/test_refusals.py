@@ -51,10 +51,23 @@ def test_what_was_promised_is_what_was_mapped_and_what_the_image_has():
     assert after["asked_bytes"] == before["asked_bytes"] == 200 * MIB
 
 
+def test_before_5_2_a_request_may_be_too_large_for_what_is_free():
+    held = {"mmap": {"name": "A", "size": "20 MiB"}}, {"write": "A"}
+    more = {"mmap": {"name": "B", "size": "20 MiB"}}
+    _, document, (refusal,) = refusals(*held, more, kernel="4.19", memory="32 MiB")
+    assert refusal["by"] == "promise"
+    finding = next(f for f in document["validity"] if f["code"] == "refused")
+    assert "asked for 20 MiB" in finding["what"]
+    assert "free memory and page cache at that" in finding["remedy"]
+
+
 def test_mode_0_refuses_one_request_larger_than_memory():
     _, document, (refusal,) = refusals({"mmap": {"name": "A", "size": "1 GiB"}})
     assert refusal["by"] == "promise"
-    assert "vm.overcommit_memory 0" in document["validity"][0]["what"]
+    finding = document["validity"][0]
+    assert "vm.overcommit_memory 0" in finding["what"]
+    assert "CommitLimit" not in finding["what"]  # which limits nothing here
+    assert "larger than it" in finding["remedy"]
     _, document, found = refusals({"mmap": {"name": "A", "size": "1 GiB"}}, overcommit={"mode": 1})
     assert found == []
     assert document["answered"]
