@@ -16,15 +16,14 @@ zsmalloc has them after compaction.  Read in Linux 6.18 `drivers/block/zram/zram
 """
 
 from sim.base.jit import compiled, inlined
-from sim.base.units import PAGE_BYTES
-from sim.machine.layout import F_ZRAM, KIND_ZRAM, NONE, ROOT, Arrays
+from sim.machine.layout import F_ZRAM, KIND_ZRAM, NONE, PAGE_SHIFT, ROOT, Arrays
 from sim.machine.pool import give_block, restore_reserve, take_reserve
 
 
 @inlined
 def frames_for(m: Arrays, pages: int) -> int:
     """Return how many frames so many pages take."""
-    return int(-(-pages * m.config[0].zram_page_bytes // PAGE_BYTES))
+    return int(-(-pages * m.config[0].zram_page_bytes >> PAGE_SHIFT))
 
 
 @compiled

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 TABLE_ENTRIES: Final = 512
+PAGE_SHIFT: Final = 12
 TABLE_SHIFT: Final = 9
 TABLE_MASK: Final = 511
 VPN_BITS: Final = 36
