@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -51,9 +52,13 @@ def may_raise(frame: Any) -> bool:
     """Return whether a signal's handler may raise where it found the interpreter, in `frame`.
 
     LLVM calls Python back, which cannot pass an exception on to it: it is lost, and LLVM goes on
-    with half of what it asked for.  What that compiles may run for ever, or crash.
+    with half of what it asked for.  What that compiles may run for ever, or crash.  Nor does the
+    collector pass on what is raised in one of its callbacks, as the tests' library has one.
     """
+    collecting = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:
+        if frame.f_code in collecting:
+            return False
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] == "llvmlite":
             return False
         frame = frame.f_back

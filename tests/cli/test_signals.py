@@ -1,5 +1,6 @@
 """However a command is ended: one line, it keeps what it says, and nobody is left behind."""
 
+import gc
 import os
 import re
 import signal
@@ -186,3 +187,18 @@ def test_nothing_is_raised_into_llvm(name):
     exec("take()", {"__name__": name, "take": lambda: frames.append(sys._getframe())})
     assert not may_raise(frames[0])
     assert may_raise(sys._getframe())
+
+
+def test_nothing_is_raised_in_the_collectors_callbacks():
+    told = []
+
+    def callback(*_):
+        told.append(may_raise(sys._getframe()))
+
+    gc.callbacks.append(callback)
+    try:
+        gc.collect()
+    finally:
+        gc.callbacks.remove(callback)
+    callback()
+    assert told == [False, False, True]  # as a collection begins, as it ends, and without one
