@@ -82,10 +82,15 @@ def said(policy, frames, references):
     return [int(step.fault) for step in play(policy_for(policy, frames, pages), pages)][1:]
 
 
-@pytest.mark.parametrize("room", [IN_A_GROUP, ON_A_TINY_HOST], ids=["group", "host"])
-@pytest.mark.parametrize("device", ["zram", "ssd", "disk"])
+PLACES = {f"{device}-group": (device, IN_A_GROUP) for device in ("zram", "ssd", "disk")} | {
+    f"{device}-host": (device, ON_A_TINY_HOST) for device in ("ssd", "disk")
+}  # zram takes frames: a host that keeps none in reserve has none for it
+
+
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("policy", ["fifo", "clock", "lru"])
-def test_the_same_references_are_faults(policy, device, room):
+def test_the_same_references_are_faults(policy, place):
+    device, room = PLACES[place]
     for number in range(2):
         references = string(number)
         found, frames = played(policy, [[page] for page in references], device, room)
