@@ -93,7 +93,7 @@ def test_failed_and_cut_off_runs_are_rows_with_their_origin(out):
     assert points["failed"].sum() == len(failed)
     killed = runs[runs["ran_out"] == True]  # noqa: E712  # a column
     assert len(killed) > 0
-    assert (killed["cut_off"] & ~killed["answered"]).all()
+    assert (killed["cut_off"] & (killed["answered"] == False)).all()  # noqa: E712
     assert (killed["validity"] == "need_cut_off").all()
 
 

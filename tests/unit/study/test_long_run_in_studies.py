@@ -15,15 +15,13 @@ STORE = SimpleNamespace(scenario=lambda key: {"host": {}})
 
 def test_a_single_run_says_what_it_tells_of_the_long_run(standin):
     from sim.scenario import load_scenario
-    from sim.study.records import _record
-    from sim.study.store import PlannedRun
+    from sim.study.records import _told
 
     scenario = load_scenario("redis_bgsave", ["processes.redis.dataset=64MiB"])
     result = standin.simulate(scenario, seed=1, replication=0)
     sums = np.random.default_rng(1).normal(1e8, 1e7, 500)
     result["request_batches"] = {"each": 10, "sums_ns": [round(x) for x in sums]}
-    run = PlannedRun(Place("main", 0, 0, 0), "key", "scenario")
-    record = _record(run, result, 1, 1, frozenset())
+    record = replace(RECORD, **_told(result))
     words = exact_words(STORE, MEAN, [record])
     assert words == " [in the long run: 9.88 ms to 10.1 ms (batch means, about 95 %)]"
     assert exact_words(STORE, "request_latency_ns.p99", [record]) == ""
