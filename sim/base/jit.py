@@ -20,6 +20,7 @@ import numpy as np
 from sim import BEGAN_NS
 from sim.base.cache import CHECKED, VARIABLE, cache_folder, wanted_folder, writable
 from sim.base.link import Compiled
+from sim.base.rare import Rare
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +29,7 @@ COMPILED_PARTS = (
     "base/jit.py",
     "base/cache.py",
     "base/link.py",
+    "base/rare.py",
     "base/errors.py",
     "base/numbered.py",
     "machine",
@@ -136,12 +138,21 @@ def inlined(function: F) -> F:
     return _made_of(function, forceinline=True)
 
 
+def rare(function: F) -> F:
+    """Compile `function` by itself, when it is first called: for what few runs need.
+
+    Its annotations say of which types it is: `int`, `bool`, `None`, `Arrays`, tuples of these
+    (`sim.base.rare`).
+    """
+    return _made_of(function, Rare, forceinline=False)
+
+
 def plain(function: F) -> F:
     """Return a compiled function as Python runs it: for rare calls that no compiler is to delay."""
     return cast("F", getattr(function, "py_func", function))
 
 
-def _made_of(function: F, **options: Any) -> F:
+def _made_of(function: F, kind: type[Compiled] = Compiled, **options: Any) -> F:
     _made.append(function.__name__)
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # made at run time
         return function
@@ -149,4 +160,4 @@ def _made_of(function: F, **options: Any) -> F:
     if folder:
         numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]  # made at run time
     how = {"nopython": True, "error_model": "numpy", **options}
-    return cast("F", Compiled(function, how, keep=as_read if folder is not None else None))
+    return cast("F", kind(function, how, keep=as_read if folder is not None else None))

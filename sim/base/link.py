@@ -7,6 +7,8 @@ intermediate code, once.  A function that Python calls is an *entry*: its own co
 it reaches are linked into one module, which is optimised and made machine code as a whole, and kept
 on disk.
 
+What few runs need is no part of that (`sim.base.rare`).
+
 This rests on how Numba works inside (its pipeline, its code libraries, its dispatcher), which may
 change from release to release; `tests/unit/test_link.py` says what is relied on.
 """
@@ -42,6 +44,9 @@ class Lowered(JITCodeLibrary):
 class Linked(JITCodeLibrary):
     """The code of an entry and of all that it reaches."""
 
+    own = ""
+    """The function of this that others call beside its wrapper for Python."""
+
     def finalize(self) -> None:
         """Link what the entry reaches, each function once, and make machine code of it."""
         self._linking_libraries = list(reached(self._linking_libraries))
@@ -50,13 +55,17 @@ class Linked(JITCodeLibrary):
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
-                function.linkage = "internal"  # nobody else calls it
-        managers = self._codegen._module_pass_manager()
+                nobody_else = function.name != self.own  # calls it
+                function.linkage = "internal" if nobody_else else "external"
+        managers = self._passes()
         if not isinstance(managers, tuple):  # before Numba 0.62, with LLVM's old pass manager
             super()._optimize_final_module()
             return
         passes, builder = managers
         passes.run(self._final_module, builder)  # without those that Numba runs ahead, for arrays
+
+    def _passes(self) -> Any:
+        return self._codegen._module_pass_manager()
 
     def functions(self, prefix: str, *, declared: bool) -> list[str]:
         """Return the names that begin so of functions that others call, or that others define."""
@@ -247,6 +256,8 @@ _with_room.__code__ = _with_room.__code__.replace(co_stacksize=_FRAME_WORDS)
 class Compiled(CPUDispatcher):
     """A function that compiled code and Python may call."""
 
+    library = Linked
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -272,8 +283,16 @@ class Compiled(CPUDispatcher):
         """Return the intermediate code for arguments of these types."""
         with global_compiler_lock, self._compiling_counter:
             if args not in self.overloads:
-                self.overloads[args] = self._compiler.compile(args, None)
+                self.overloads[args] = self._compiler.compile(args, self.returns())
             return self.overloads[args]
+
+    def returns(self) -> Any:
+        """Return the type that its result must have; none: whatever is found."""
+        return None
+
+    def called_as(self, described: Any) -> str:
+        """Return the name by which others call its machine code; none: they have their own."""
+        return ""
 
     def compile(self, sig: Any) -> Any:
         """Return the machine code for arguments of these types, for Python to call."""
@@ -301,8 +320,9 @@ class Compiled(CPUDispatcher):
         lowered = self.lower(args)
         described = lowered.fndesc
         context = lowered.target_context
-        library = Linked(context.codegen(), described.qualname)
+        library = self.library(context.codegen(), described.qualname)
         library.enable_object_caching()
+        library.own = self.called_as(described)
         library.add_linking_library(lowered.library)
         with context.push_code_library(library):
             context.create_cpython_wrapper(

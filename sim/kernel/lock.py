@@ -16,7 +16,7 @@ Read in Linux 6.12 `include/linux/mm.h` (`vma_start_write`, `vma_start_read`), `
 (`dup_mmap`), and `mm/memory.c` (`lock_vma_under_rcu`).
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.fault.pmd import huge_entry
 from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.ops import (
@@ -194,7 +194,7 @@ def needs_all(m: Arrays, space: int, vpn: int, write: int) -> bool:
     return bool(takes_page and a.vm_flags & A_SHARED == 0 and a.anon_root == NONE)
 
 
-@compiled
+@rare
 def must_wait(m: Arrays, task: int, vpn: int, write: int) -> bool:
     """Whether an access would fault, and would have to wait for its area or for the mmap lock."""
     space = int(m.tasks[task].space)

@@ -1,6 +1,6 @@
 """Anonymous pages: anon_vmas, frames, copies, and the resident set they count in."""
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.machine.areas import link_anon_vma, new_anon_root
 from sim.machine.entries import ptep_get_and_clear, swp_offset
 from sim.machine.layout import (
@@ -145,7 +145,7 @@ def free_swap_cache(m: Arrays, cpu: int, pfn: int) -> bool:
     return True
 
 
-@compiled
+@rare
 def zap_swap_pte(m: Arrays, cpu: int, space: int, table: int, at: int) -> None:
     """Remove an entry of an address space that is swapped out, and what only it could ask for.
 

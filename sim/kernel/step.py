@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.calls.areas import STAGE_POPULATE, brk_step, mmap_step
 from sim.kernel.calls.collapse import collapse_step
 from sim.kernel.calls.execve import exec_step, start_step
@@ -162,7 +162,7 @@ def lock_mode(m: Arrays, task: int) -> int:
     return mode
 
 
-@compiled
+@rare
 def take_lock(m: Arrays, task: int, queued: bool) -> bool:
     """Take the mmap lock as the call under way needs it; False if others have it."""
     start, end = range_of_call(m, task)

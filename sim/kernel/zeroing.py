@@ -7,7 +7,7 @@ CPUs were idle, so that it is never in the way.  It rests while its stock is ful
 are free.
 """
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.machine.layout import NONE, ZERO_AT_FREE, ZERO_IN_FAULTS, Arrays
 from sim.machine.work import READY_FILL, ZERO_FILL
 
@@ -20,7 +20,7 @@ def zero_fill_kind(m: Arrays, cpu: int) -> int:
     return kind_elsewhere(m, cpu)
 
 
-@compiled
+@rare
 def kind_elsewhere(m: Arrays, cpu: int) -> int:
     """Do as `zero_fill_kind` where frames are zeroed elsewhere, too."""
     if m.config[0].zeroing == ZERO_AT_FREE:

@@ -8,7 +8,7 @@ tables and kernel stacks that are freed go back into the stock, other frames off
 Kernel objects (`sim.machine.slab`) take no frames of the pool, but are charged for in whole pages.
 """
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.layout import (
     FOREVER,
@@ -164,7 +164,7 @@ def drain_all_stock(m: Arrays, group: int) -> None:
             drain_stock(m, at)
 
 
-@compiled
+@rare
 def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     """Have `wanted` pages charged ahead, in the stock of `cpu`; False if a limit is in the way.
 
@@ -203,7 +203,7 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     return True
 
 
-@compiled
+@rare
 def charge_block(m: Arrays, cpu: int, task: int, pages: int) -> bool:
     """Have a block of `pages` charged ahead; False if a limit is in the way: do without it."""
     group = int(m.cpus[cpu].group)
@@ -240,7 +240,7 @@ def charge(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
         charge_group(m, cpu, pfn, kind, pages)
 
 
-@compiled
+@rare
 def charge_group(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
     """Hand `pages` frames over to the group for which `cpu` acts, out of its stock."""
     group = int(m.cpus[cpu].group)
@@ -258,7 +258,7 @@ def uncharge(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
         uncharge_group(m, cpu, pfn, kind, pages)
 
 
-@compiled
+@rare
 def uncharge_group(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
     """Take `pages` frames back from their group; kernel memory goes into the stock of `cpu`."""
     group = int(m.frames[pfn].group)
@@ -307,7 +307,7 @@ def count_dirty(m: Arrays, group: int, dirty: int, writeback: int) -> None:
 # -- kernel objects ------------------------------------------------------------------------------
 
 
-@compiled
+@rare
 def settle_slab(m: Arrays, cpu: int, group: int) -> None:
     """Charge a group for the whole pages that its kernel objects take, out of the stock.
 

@@ -13,7 +13,7 @@ by the frame of its first page.
 
 from typing import Final
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.layout import (
     BATCH_ACTIVATE,
@@ -88,7 +88,7 @@ def add_between(m: Arrays, row: int, pfn: int, before: int, after: int) -> None:
     frame.bits |= F_LRU
 
 
-@compiled
+@rare
 def lruvec_add_folio(m: Arrays, pfn: int) -> None:
     """Put a folio at the head of the list it belongs on."""
     row = folio_lru_list(m, pfn)
@@ -117,7 +117,7 @@ def folio_rotate_reclaimable(m: Arrays, pfn: int) -> None:
     add_between(m, row, pfn, int(m.lrus[row].tail), NONE)
 
 
-@compiled
+@rare
 def lruvec_del_folio(m: Arrays, pfn: int) -> None:
     """Take a folio off the list it is on."""
     frame = m.frames[pfn]
@@ -127,7 +127,7 @@ def lruvec_del_folio(m: Arrays, pfn: int) -> None:
     frame.bits &= ~F_LRU
 
 
-@compiled
+@rare
 def lruvec_release(m: Arrays, cpu: int, pfn: int) -> None:
     """Take a folio off its list, or out of the batch it is in, because its pages are freed."""
     flush_if_due(m, cpu)

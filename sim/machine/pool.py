@@ -9,7 +9,7 @@ whoever else uses it.
 
 from typing import Any
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.machine.buddy import buddy_alloc, buddy_free
 from sim.machine.groups import charge, charge_block, secure_charge, uncharge
 from sim.machine.layout import F_PERCPU, N_ORDERS, NONE, PENDING_KSWAPD, PENDING_QUEUE, ROOT, Arrays
@@ -144,7 +144,7 @@ def drain(m: Arrays, row: int, most: int) -> None:
         buddy_free(m, pfn, 0)
 
 
-@compiled
+@rare
 def drain_all(m: Arrays) -> None:
     """Return all frames on per-CPU lists to the buddy lists."""
     for row in range(int(m.config[0].n_zones * m.config[0].n_cpus)):

@@ -13,7 +13,7 @@ the page in memory or on the device, whichever it is.  Read in Linux 6.18 `mm/sw
 
 from typing import Final
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.machine.entries import pte_swp_clear_exclusive, set_pte, swp_offset
 from sim.machine.groups import count_event
 from sim.machine.layout import (
@@ -147,7 +147,7 @@ def folio_alloc_swap(m: Arrays, pfn: int) -> bool:
     return True
 
 
-@compiled
+@rare
 def release_slot(m: Arrays, slot: int) -> None:
     """Free a slot that nobody refers to, and whose page is not in the swap cache."""
     row = m.swap[slot]
@@ -197,7 +197,7 @@ def delete_from_swap_cache(m: Arrays, pfn: int, shadow: int) -> None:
         release_slot(m, slot)
 
 
-@compiled
+@rare
 def folio_free_swap(m: Arrays, pfn: int) -> bool:
     """Take a page out of the swap cache if no entry refers to its slot; say if that went.
 
@@ -237,7 +237,7 @@ def swapped_in(m: Arrays, slot: int) -> None:
 # -- entries -------------------------------------------------------------------------------------
 
 
-@compiled
+@rare
 def copy_swap_pte(m: Arrays, source: int, target: int, at: int, entry: int) -> None:
     """Write an entry that is swapped out to another table as well: both refer to its slot."""
     swap_duplicate(m, swp_offset(entry))

@@ -9,7 +9,7 @@ file need; that of a file of one page has no node.
 
 from typing import Final
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.machine import native  # noqa: F401  (tells Numba how compiled code sees the machine)
 from sim.machine.groups import free_objects
 from sim.machine.layout import NONE, ROOT, Arrays
@@ -145,7 +145,7 @@ def split_shadow(m: Arrays, file: int, first: int) -> None:
         m.cached[at] = -1 - ((-1 - int(m.cached[at])) & ~ORDER_MASK)
 
 
-@compiled
+@rare
 def drop_entry(
     m: Arrays, cpu: int, file: int, index: int, order: int, was_shadow: bool, is_shadow: bool
 ) -> None:

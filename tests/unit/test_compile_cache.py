@@ -27,7 +27,7 @@ def compiles(file):
     return any(
         isinstance(node, ast.ImportFrom)
         and node.module == "sim.base.jit"
-        and {alias.name for alias in node.names} & {"compiled", "inlined"}
+        and {alias.name for alias in node.names} & {"compiled", "inlined", "rare"}
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
     )
 

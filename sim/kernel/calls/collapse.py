@@ -23,7 +23,7 @@ before there is one (A6), so neither does it here.  Read in Linux 6.1 `mm/khugep
 (`madvise_collapse`, `hpage_collapse_scan_pmd`, `collapse_huge_page`), 6.18 by running it.
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.calls.ranges import area_ahead, begin_range
 from sim.kernel.fault.folio import make_folio, no_huge_pages
 from sim.kernel.fault.mappers import drop_mapper
@@ -143,7 +143,7 @@ def collapse_leaf(m: Arrays, cpu: int, space: int, area: int, base: int, block: 
     note_freed(m, FRAME_FREE, freed)
 
 
-@compiled
+@rare
 def collapse_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of madvise(MADV_COLLAPSE): an area, or 2 MiB of one.
 

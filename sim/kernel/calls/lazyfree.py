@@ -17,7 +17,7 @@ Read in Linux 6.18 `mm/madvise.c` (`madvise_free_pte_range`), `mm/huge_memory.c`
 (`madvise_free_huge_pmd`) and `mm/migrate.c` (`try_to_map_unused_to_zeropage`).
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.calls.ranges import area_ahead, begin_range, entries_ahead
 from sim.kernel.fault.folio import folio_pages, maybe_shared
 from sim.kernel.fault.huge import maybe_shared_whole
@@ -61,7 +61,7 @@ from sim.machine.tables import find_table
 from sim.machine.work import FRAME_FREE, UNMAP_PTE
 
 
-@compiled
+@rare
 def free_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of madvise(MADV_FREE): the entries below one leaf table.
 

@@ -4,7 +4,7 @@ Read in Linux 6.12 `mm/mlock.c` (`apply_vma_lock_flags`, `do_mlock`).  How much 
 (`RLIMIT_MEMLOCK`) is not limited here.
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import rare
 from sim.kernel.calls.areas import STAGE_POPULATE
 from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.protect import set_flags
@@ -13,7 +13,7 @@ from sim.kernel.work import DONE, MORE
 from sim.machine.layout import A_LOCKED, NONE, Arrays
 
 
-@compiled
+@rare
 def mlock_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of mlock (`set_flags` is A_LOCKED) or munlock (`clear_flags` is).
 

@@ -5,7 +5,7 @@ Read in Linux 6.12 `mm/mremap.c` (`move_page_tables`, `move_vma`) and `mm/vma.c`
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.unmap import split_edges, unmap_step
 from sim.kernel.fault.pmd import huge_entry, move_huge, split_huge
@@ -75,7 +75,7 @@ def mremap_step(m: Arrays, cpu: int, task: int) -> int:
     return grown(m, task) if status == DONE else status
 
 
-@compiled
+@rare
 def begin_mremap(m: Arrays, task: int) -> int:
     """Check the call, and say what is to happen to which area.
 
@@ -209,7 +209,7 @@ def move_step(m: Arrays, cpu: int, task: int) -> int:
     return MORE
 
 
-@compiled
+@rare
 def move_leaf(m: Arrays, cpu: int, task: int, start: int, end: int, target: int) -> int:
     """Move the entries of [start, end) to `target`; both lie within one leaf table.
 

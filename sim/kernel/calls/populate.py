@@ -6,7 +6,7 @@ MAP_POPULATE, MADV_POPULATE_READ and _WRITE, mlock, and mprotect of locked memor
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.fault.fault import access
 from sim.kernel.fault.pmd import huge_entry
 from sim.kernel.files.dirty import set_page_dirty
@@ -48,7 +48,7 @@ WRITE: Final = 1
 AS_ALLOWED: Final = 2
 
 
-@compiled
+@rare
 def populate_page(m: Arrays, cpu: int, task: int, vpn: int, mode: int) -> int:
     """Fault in one page; DONE, with `errno` set if it cannot be, or SHORT or GROW.
 
@@ -115,7 +115,7 @@ def populate_step(m: Arrays, cpu: int, task: int, mode: int) -> int:
     return DONE
 
 
-@compiled
+@rare
 def madvise_populate_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of MADV_POPULATE_READ or _WRITE, as `populate_mode` says."""
     o = m.operations[task]

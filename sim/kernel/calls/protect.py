@@ -5,7 +5,7 @@ mprotect stops at the first hole, madvise goes on behind it; both then say ENOME
 6.12 `mm/mprotect.c` (`mprotect_fixup`, `change_pte_range`) and `mm/madvise.c`.
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.calls.populate import WRITE, populate_page
 from sim.kernel.calls.ranges import area_ahead, area_there, begin_range, entries_ahead
 from sim.kernel.fault.pmd import huge_entry, split_across, split_huge
@@ -131,7 +131,7 @@ def unshare_locked(m: Arrays, cpu: int, task: int, end: int) -> int:
     return MORE if o.at < end else DONE
 
 
-@compiled
+@rare
 def protect_area(m: Arrays, task: int, end: int) -> int:
     """Give the next area of the range, or its part, new permissions."""
     t = m.tasks[task]
@@ -169,7 +169,7 @@ def protect_area(m: Arrays, task: int, end: int) -> int:
     return MORE
 
 
-@compiled
+@rare
 def protect_leaf(m: Arrays, space: int, area: int, start: int, end: int) -> None:
     """Bring the entries of [start, end), within one leaf table, in line with the area's flags."""
     a = m.areas[area]
@@ -220,7 +220,7 @@ def protect_huge(m: Arrays, space: int, vpn: int, allowed: bool) -> None:
     note(m, PROTECT_PTE, 1)
 
 
-@compiled
+@rare
 def advise_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of a madvise that sets `set_flags` and clears `clear_flags`."""
     o = m.operations[task]

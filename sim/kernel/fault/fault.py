@@ -24,7 +24,7 @@ made again; only a stack stays extended.
 
 from typing import Final
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.kernel.fault.filemap import bring_in, file_fault, write_cached
 from sim.kernel.fault.folio import fill_folio, may_reuse
 from sim.kernel.fault.huge import SMALL, SPLIT, huge_fault
@@ -192,7 +192,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     return DONE
 
 
-@compiled
+@rare
 def unshare_small(m: Arrays, cpu: int, task: int, area: int, vpn: int) -> int:
     """Do as `unshare` where a huge entry has just been split."""
     return unshare(m, cpu, task, area, int(m.tasks[task].cached_leaf), vpn)
@@ -238,14 +238,14 @@ def fill(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: 
     return DONE
 
 
-@compiled
+@rare
 def swap_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
     """Serve a fault on a page that is swapped out."""
     status = bring_back(m, cpu, task, area, vpn, int(m.tables[leaf, vpn & TABLE_MASK]))
     return do_swap_page(m, cpu, task, area, leaf, vpn, write) if status == DONE else status
 
 
-@compiled
+@rare
 def access_shared(
     m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int
 ) -> int:

@@ -20,7 +20,7 @@ for the device is made again when the page has come: major if it found the page 
 `mm/filemap.c`: `filemap_map_pages`, `filemap_fault`.
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.fault.shmem import shmem_swapin
 from sim.kernel.files.cache import (
     cache_folio,
@@ -183,7 +183,7 @@ def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
     return mapped
 
 
-@compiled
+@rare
 def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
     """See to it that a page of a file, or of shared memory, is in the page cache and may be used.
 
@@ -226,7 +226,7 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
     return DONE
 
 
-@compiled
+@rare
 def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
     """Serve a fault on a page that is not present, in an area with a page cache behind it."""
     t = m.tasks[task]
@@ -282,7 +282,7 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
     return DONE
 
 
-@compiled
+@rare
 def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> int:
     """Serve a write fault on an entry that maps a frame of the page cache read-only."""
     t = m.tasks[task]
@@ -313,7 +313,7 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
 # --- files come and go ----------------------------------------------------------------------
 
 
-@compiled
+@rare
 def fill_step(m: Arrays, cpu: int, task: int) -> int:
     """Put the next pages of a file that is being mapped into the page cache, clean."""
     o = m.operations[task]
@@ -351,7 +351,7 @@ def remove_vma(m: Arrays, task: int, area: int) -> None:
         m.tasks[task].evict = file
 
 
-@compiled
+@rare
 def evict_step(m: Arrays, cpu: int, task: int) -> None:
     """Free some pages of the first file that the task is to evict; at last, the file."""
     t = m.tasks[task]

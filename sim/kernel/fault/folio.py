@@ -8,7 +8,7 @@ Read in Linux 6.12 `mm/memory.c` (`alloc_anon_folio`, `wp_can_reuse_anon_folio`)
 (`__wp_can_reuse_large_anon_folio`).
 """
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.kernel.fault.mappers import name_mapper
 from sim.kernel.fork.shared_tables import is_shared_table
 from sim.kernel.ops import OP_ACCESS
@@ -50,7 +50,7 @@ def mark_written(m: Arrays, task: int, pfn: int) -> None:
 # -- a folio is taken ----------------------------------------------------------------------------
 
 
-@compiled
+@rare
 def make_folio(
     m: Arrays, space: int, pfn: int, order: int, entries: int, root: int, index: int
 ) -> None:
@@ -78,7 +78,7 @@ def no_huge_pages(m: Arrays, area: int) -> bool:
     return bool(a.vm_flags & A_NOHUGEPAGE != 0 or m.spaces[int(a.space)].thp_disabled != 0)
 
 
-@compiled
+@rare
 def fill_folio(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> bool:
     """Serve a write to an absent page with a folio of several pages; False if none will do."""
     a = m.areas[area]
@@ -161,7 +161,7 @@ def maybe_shared(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
     return bool(folio.total > 1 and folio.shared == 1)
 
 
-@compiled
+@rare
 def may_reuse(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
     """Whether a write by `space`, which maps `pfn` of a large folio at `vpn`, may keep the page.
 
@@ -197,7 +197,7 @@ def may_reuse(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
     return total == 1 if rules & R_REFERENCES != 0 else most == 1
 
 
-@compiled
+@rare
 def folio_runs(m: Arrays, leaf: int, first: int, last: int) -> int:
     """Return how often fork raises counts for the entries [first, last) of a leaf table.
 

@@ -19,7 +19,7 @@ Read in Linux 6.12 `mm/huge_memory.c`.
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.fault.folio import make_folio, mark_written, maybe_shared, no_huge_pages
 from sim.kernel.fault.pmd import deposit_new_table, drop_page, huge_entry, sole_mapping, split_huge
 from sim.kernel.flush import flush_pmd
@@ -93,7 +93,7 @@ def may_be_huge(m: Arrays, area: int, vpn: int) -> bool:
     return bool(a.start <= base and base + HUGE_PAGES <= a.end)
 
 
-@compiled
+@rare
 def fill_huge(m: Arrays, task: int, area: int, middle: int, vpn: int, pfn: int) -> None:
     """Zero a block of frames and map it, in a table whose leaf is set aside."""
     map_block(m, task, area, middle, vpn, pfn)
@@ -156,7 +156,7 @@ def maybe_shared_whole(m: Arrays, space: int, vpn: int, pfn: int) -> bool:
     return maybe_shared(m, space, vpn, pfn)
 
 
-@compiled
+@rare
 def huge_access(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int, entry: int) -> int:
     """Read or write where a huge entry is."""
     t = m.tasks[task]

@@ -17,7 +17,7 @@ counts once, small or huge.  Read in Linux 6.18 `include/linux/rmap.h`
 nothing is here.
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.machine.folios import folio_row
 from sim.machine.layout import NONE, Arrays
 
@@ -36,7 +36,7 @@ def name_mapper(m: Arrays, space: int, pfn: int, entries: int) -> None:
     folio.shared = 0
 
 
-@compiled
+@rare
 def add_mapper(m: Arrays, space: int, pfn: int, entries: int) -> None:
     """Take note that `space` maps a large folio by `entries` more entries."""
     if m.config[0].folio_shift == 0:
@@ -58,7 +58,7 @@ def add_mapper(m: Arrays, space: int, pfn: int, entries: int) -> None:
         folio.shared = 1
 
 
-@compiled
+@rare
 def drop_mapper(m: Arrays, space: int, pfn: int, entries: int) -> None:
     """Take note that `space` maps a large folio by `entries` entries less.
 

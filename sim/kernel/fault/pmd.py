@@ -1,6 +1,6 @@
 """Huge entries, and the leaf tables set aside for them: found, split, moved, copied and removed."""
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.fault.mappers import add_mapper, drop_mapper
 from sim.kernel.flush import flush_pmd
 from sim.kernel.hugetlb.tables import GIB_PAGES, huge_pmd_unshare
@@ -96,7 +96,7 @@ def sole_mapping(m: Arrays, pfn: int) -> bool:
     return True
 
 
-@compiled
+@rare
 def split_huge(m: Arrays, space: int, vpn: int) -> int:
     """Put the leaf table set aside, with 512 small entries, in the place of a huge entry.
 
@@ -137,7 +137,7 @@ def split_across(m: Arrays, space: int, vpn: int) -> None:
         huge_pmd_unshare(m, space, vpn)
 
 
-@compiled
+@rare
 def zap_huge(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     """Remove the huge entry that maps `vpn`, and the leaf table set aside for it."""
     entry = huge_entry(m, space, vpn)

@@ -1,6 +1,6 @@
 """Pages of the page cache: how they get into it and out of it, and what maps them."""
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.kernel.files.dirty import cancel_dirty, set_page_dirty
 from sim.kernel.reclaim.workingset import workingset_refault
 from sim.machine.area_tree import find_area
@@ -28,7 +28,7 @@ from sim.machine.pool import give_back, take
 from sim.machine.slab import BUFFER_SLAB_BYTES
 
 
-@compiled
+@rare
 def cache_folio(
     m: Arrays, cpu: int, file: int, first: int, order: int, bits: int, rewritten: bool
 ) -> None:
@@ -95,7 +95,7 @@ def count_cached(m: Arrays, space: int, kind: int, pages: int) -> None:
         s.peak_rss = resident
 
 
-@compiled
+@rare
 def dirty_folio(m: Arrays, pfn: int) -> None:
     """Take note that a page of the page cache was written: its folio is dirty, and all of it.
 
@@ -143,7 +143,7 @@ def note_unmapped(m: Arrays, space: int, entry: int) -> None:
     m.pool[0].released += 1
 
 
-@compiled
+@rare
 def unmap_cached(m: Arrays, cpu: int, space: int, vpn: int, entry: int) -> None:
     """As `note_unmapped`, of the entry at `vpn` that a program has given back.
 

@@ -5,7 +5,7 @@ Read in Linux 6.12 `mm/fadvise.c` and `mm/truncate.c` (`mapping_try_invalidate`)
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.files.cache import uncache_page
 from sim.kernel.files.fileio import file_call_is_sound
 from sim.kernel.files.readahead import force_read
@@ -25,7 +25,7 @@ DROP_PAGES: Final = 512
 """Pages that one step looks at."""
 
 
-@compiled
+@rare
 def fadvise_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of posix_fadvise on `pages` pages of `file` from `file_page` on."""
     o = m.operations[task]

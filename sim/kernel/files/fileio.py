@@ -7,7 +7,7 @@ it: clean and read-only, so that the file system hears of the next write.  Read 
 (`sim.kernel.files.readahead`), and writes what is dirty: fsync and msync wait for that.
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.calls.ranges import area_ahead, begin_range
 from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.cache import cache_folio, dirty_folio
@@ -46,7 +46,7 @@ def file_call_is_sound(m: Arrays, task: int) -> bool:
     return bool(sound)
 
 
-@compiled
+@rare
 def file_read_step(m: Arrays, cpu: int, task: int) -> int:
     """Read the next of `pages` pages of `file`, from its page `file_page` on.
 
@@ -100,7 +100,7 @@ def file_read_step(m: Arrays, cpu: int, task: int) -> int:
     return DONE
 
 
-@compiled
+@rare
 def file_write_step(m: Arrays, cpu: int, task: int) -> int:
     """Write the next of `pages` pages of `file`, from its page `file_page` on: they are dirty then.
 
@@ -144,7 +144,7 @@ def file_write_step(m: Arrays, cpu: int, task: int) -> int:
     return MORE if o.at < o.pages else DONE
 
 
-@compiled
+@rare
 def fsync_step(m: Arrays, cpu: int, task: int) -> int:
     """Have the next dirty pages of `file` written back; in the end, wait for the device."""
     o = m.operations[task]
@@ -174,7 +174,7 @@ def wait_for_writes(m: Arrays, task: int, file: int) -> int:
     return UNDER_WAY if m.files[file].writing > 0 else DONE
 
 
-@compiled
+@rare
 def msync_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of msync(MS_SYNC) of `pages` pages from `start` on.
 

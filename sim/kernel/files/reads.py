@@ -7,7 +7,7 @@ after the other, and what is in the page cache makes room for what is read.  Rea
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.files.requests import add_folio, submit
 from sim.kernel.reclaim.vmscan import shrink_group
 from sim.kernel.work import note
@@ -50,7 +50,7 @@ def room_for(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) ->
     return ONE_BY_ONE if m.operations[task].over != ROOT else NO_ROOM
 
 
-@compiled
+@rare
 def makes_room(m: Arrays, cpu: int, task: int, file: int, first: int, order: int) -> bool:
     """Get the frames of a folio in a group that is full, without insisting.
 

@@ -3,7 +3,7 @@
 Read in Linux 6.12 `mm/memory.c` (`copy_page_range`).
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.fault.folio import folio_runs
 from sim.kernel.fault.pmd import copy_huge, huge_entry, split_huge
 from sim.kernel.files.cache import count_cached
@@ -170,7 +170,7 @@ def copy_pages(
     return entries, anonymous, cached, swapped
 
 
-@compiled
+@rare
 def fork_huge(m: Arrays, cpu: int, task: int, vpn: int) -> int:
     """Copy a huge entry to the child; before an eager fork it is split.
 

@@ -11,7 +11,7 @@ latency-sensitive applications" (EuroSys 2021), and Pang et al.: "Async-fork: mi
 latency spikes incurred by the fork-based snapshot mechanism from the OS level" (VLDB 2023).
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.fault.mappers import add_mapper
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.pages import count_resident
@@ -102,7 +102,7 @@ def may_share_leaf(m: Arrays, area: int, vpn: int) -> bool:
     return bool(a.next == NONE or m.areas[int(a.next)].start >= base + HUGE_PAGES)
 
 
-@compiled
+@rare
 def share_leaf(m: Arrays, task: int, vpn: int) -> None:
     """Have parent and child share a leaf table, or leave it to the child to copy.
 
@@ -188,7 +188,7 @@ def frames_to_own(m: Arrays, space: int, vpn: int) -> int:
     return 0 if m.spaces[space].async_child == NONE else 1
 
 
-@compiled
+@rare
 def own_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
     """Give `space` back the right to change the leaf table of `vpn`: copy it if need be.
 
@@ -223,7 +223,7 @@ def own_leaf(m: Arrays, cpu: int, space: int, vpn: int) -> None:
         note(m, FORK_PTE, entries)
 
 
-@compiled
+@rare
 def own_step(m: Arrays, cpu: int, task: int, space: int, vpn: int, extra: int) -> int:
     """Do `own_leaf` if there is memory for it and `extra` frames more; MORE if so."""
     wanted = frames_to_own(m, space, vpn)
@@ -235,7 +235,7 @@ def own_step(m: Arrays, cpu: int, task: int, space: int, vpn: int, extra: int) -
     return MORE
 
 
-@compiled
+@rare
 def own_range_step(m: Arrays, cpu: int, task: int, start: int, end: int) -> int:
     """Do one step of getting back the leaf tables of [start, end); DONE if there are none left.
 
@@ -254,7 +254,7 @@ def own_range_step(m: Arrays, cpu: int, task: int, start: int, end: int) -> int:
     return status
 
 
-@compiled
+@rare
 def async_copy_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of what an Async-fork leaves to the child: copy one leaf table."""
     t = m.tasks[task]

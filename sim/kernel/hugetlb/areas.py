@@ -18,7 +18,7 @@ reserved has come.  Read in Linux 6.12 `mm/hugetlb.c` (`hugetlb_reserve_pages`,
 
 from typing import Final
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.machine.areas import find_area
 from sim.machine.hugetlb import reserve_huge, unreserve_huge
 from sim.machine.layout import (
@@ -43,7 +43,7 @@ def huge_index(m: Arrays, area: int, vpn: int) -> int:
     return int(a.offset + vpn - a.start) >> TABLE_SHIFT
 
 
-@compiled
+@rare
 def reserve_pages(m: Arrays, task: int) -> bool:
     """Reserve what a new mapping needs; False, and nothing is, if the pool has not as much left."""
     o = m.operations[task]

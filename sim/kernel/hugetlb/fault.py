@@ -22,7 +22,7 @@ cache, a private one shares with its children only.  Read in Linux 6.12 `mm/huge
 (`hugetlb_fault`, `hugetlb_no_page`, `hugetlb_wp`, `alloc_hugetlb_folio`, `vma_has_reserves`).
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.flush import flush_pmd
 from sim.kernel.hugetlb.areas import USED, huge_index
 from sim.kernel.hugetlb.pages import map_hugetlb, unmap_ref_private
@@ -57,7 +57,7 @@ from sim.machine.work import (
 )
 
 
-@compiled
+@rare
 def hugetlb_fault(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int) -> int:
     """Serve an access to memory of the pool, as the table at the head of this file says.
 

@@ -5,7 +5,7 @@ Read in Linux 6.12 `mm/hugetlb.c` (`copy_hugetlb_page_range`, `hugetlb_change_pr
 `__unmap_hugepage_range`, `unmap_ref_private`, `remove_inode_hugepages`).
 """
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.kernel.flush import flush_pmd
 from sim.kernel.hugetlb.tables import huge_pmd_unshare
 from sim.kernel.work import GROW, MORE, SHORT, note, note_freed
@@ -49,7 +49,7 @@ def map_hugetlb(m: Arrays, middle: int, vpn: int, pfn: int, bits: int) -> None:
     set_pmd(m, middle, vpn, mk_pte(pfn, bits | PTE_HUGE))
 
 
-@compiled
+@rare
 def zap_hugetlb(m: Arrays, space: int, vpn: int) -> None:
     """Remove the entry of a huge page of the pool, or let go of a table that others use."""
     note(m, UNMAP_PTE, 1)

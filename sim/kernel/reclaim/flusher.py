@@ -8,7 +8,7 @@ Files are dirty since the first of those wakings that found them so.
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.dirty import over_threshold
 from sim.kernel.files.fileio import write_back
@@ -24,7 +24,7 @@ BY_NEED: Final = 1
 """Because too much is dirty, or because reclaim finds nothing clean."""
 
 
-@compiled
+@rare
 def flush_step(m: Arrays, cpu: int, task: int) -> int:
     """Write the next dirty pages back; `result` says what for, `file` and `at` how far it is."""
     o = m.operations[task]

@@ -12,7 +12,7 @@ had by then.
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.ops import OP_ACCESS, OP_NONE
 from sim.kernel.reclaim.memcg import MAX_RECLAIM_RETRIES
 from sim.kernel.reclaim.vmscan import shrink_group
@@ -91,7 +91,7 @@ def must_pay(m: Arrays, task: int) -> bool:
     return bool(t.over_high > STOCK_PAGES and m.config[0].rules & R_HIGH_AT_ONCE != 0)
 
 
-@compiled
+@rare
 def handle_over_high(m: Arrays, cpu: int, task: int) -> int:
     """Reclaim once for what a task owes: `MORE`; or `SLEEPS` if it has to sleep for it now."""
     t = m.tasks[task]

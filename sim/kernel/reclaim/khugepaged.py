@@ -14,7 +14,7 @@ Read in Linux 6.1 `mm/khugepaged.c` (`khugepaged_scan_mm_slot`, `hpage_collapse_
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.calls.collapse import any_swapped, any_writable, collapse_leaf
 from sim.kernel.fault.folio import maybe_shared
 from sim.kernel.fault.huge import may_be_huge
@@ -99,7 +99,7 @@ def next_space(m: Arrays, space: int) -> int:
     return NONE
 
 
-@compiled
+@rare
 def khugepaged_step(m: Arrays, cpu: int, task: int) -> int:
     """Look at the next 2 MiB, and collapse them if it is worth it; or go to another address space.
 

@@ -7,7 +7,7 @@ Read in Linux 6.12 `mm/vmscan.c`.  Zones are looked at without their reserves fo
 (`lowmem_reserve`).
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import rare
 from sim.kernel.reclaim.pageout import is_congested
 from sim.kernel.reclaim.vmscan import DEF_PRIORITY, shrink_node
 from sim.kernel.work import DONE, MORE, NO_ROOM_YET, note_reclaim
@@ -16,7 +16,7 @@ from sim.machine.pool import any_zone_has
 from sim.machine.zram import zram_settle
 
 
-@compiled
+@rare
 def kswapd_step(m: Arrays, cpu: int, task: int) -> int:
     """Look at the lists once, at the priority it has come to; `at` counts priorities done."""
     o = m.operations[task]

@@ -18,7 +18,7 @@ Between attempts in vain it sleeps where Linux does (`mm/vmscan.c`, `reclaim_thr
 
 from typing import Final
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.kernel.files.dirty import file_pages, pages_on_list
 from sim.kernel.reclaim.pageout import wakeup_flusher
 from sim.kernel.reclaim.vmscan import shrink_group
@@ -45,7 +45,7 @@ ROOM: Final = 1
 """The task may try again: something was reclaimed, or time has passed in looking for it."""
 
 
-@compiled
+@rare
 def make_room(m: Arrays, cpu: int, task: int) -> int:
     """Make room for a task whose step was refused: `ROOM`, or `NO_ROOM` after the last attempt.
 

@@ -16,7 +16,7 @@ refaults and swappiness mean nothing.  The policies themselves, for reference st
 `sim.policy.replacement`, and the same pages leave.
 """
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.reclaim.pageout import (
     FREED,
     count_scanned,
@@ -66,7 +66,7 @@ from sim.machine.tables import find_table
 from sim.machine.work import DRAW_VICTIM
 
 
-@compiled
+@rare
 def page_used(m: Arrays, space: int, vpn: int) -> None:
     """Take note that a program has used the page at `vpn`."""
     leaf = find_table(m, space, vpn, 0)

@@ -22,7 +22,7 @@ all go to the inactive one, used or not, but text that was used.  Read in Linux 
 
 from typing import Final
 
-from sim.base.jit import compiled
+from sim.base.jit import compiled, rare
 from sim.kernel.reclaim.balance import (
     anon_is_low,
     prepare_scan_control,
@@ -145,7 +145,7 @@ def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
 # -- groups ----------------------------------------------------------------------------------------
 
 
-@compiled
+@rare
 def shrink_node(m: Arrays, cpu: int) -> None:
     """Look at the lists of the group that this CPU's scan is for, and of those in it, once.
 

@@ -1,0 +1,122 @@
+"""Functions that few runs need: code of their own, made or read when one is first called.
+
+They are no part of the module of an entry (`sim.base.link`): nobody waits for what he does not need.
+Compiled code calls one by an address, for which it asks Python once.  A caller may be compiled, and
+read from disk, long before there is an address: it knows by name where that will be, and whom to
+ask.
+
+Little is inlined in them, and optimising stops early: most of what runs spend is elsewhere.
+"""
+
+from collections.abc import Callable
+from ctypes import addressof, c_void_p
+from functools import cached_property
+from inspect import get_annotations
+from typing import Any, Final, get_args
+
+from llvmlite import ir
+from llvmlite.binding import add_symbol, create_pass_builder, create_pipeline_tuning_options
+from numba.core import cgutils, types, typing
+from numba.core.typing.templates import make_concrete_template
+
+from sim.base.link import Compiled, Linked
+
+OPTIMISED: Final = 1
+"""LLVM's `-O`: the module of an entry has 3."""
+INLINED_BELOW: Final = 25
+"""The size of functions that are inlined by LLVM's count: that of an entry has 225."""
+
+
+class LinkedRare(Linked):
+    """The code of a rare function and of all that it reaches, but for rare ones."""
+
+    def _passes(self) -> Any:
+        managers = super()._passes()
+        if not isinstance(managers, tuple):
+            return managers
+        options = create_pipeline_tuning_options(speed_level=OPTIMISED)
+        options.inlining_threshold = INLINED_BELOW
+        builder = create_pass_builder(self._codegen._tm, options)
+        return builder.getModulePassManager(), builder
+
+
+def numba_type(annotation: Any) -> Any:
+    """Return what a parameter, or a result, that is annotated so is in compiled code."""
+    if annotation is None:
+        return types.none
+    if items := get_args(annotation):
+        return types.Tuple([numba_type(item) for item in items])
+    known = {int: types.int64, bool: types.boolean}
+    return known.get(annotation) or annotation._numba_type_
+
+
+class Rare(Compiled):
+    """A function that compiled code calls by an address; of the types it is annotated with."""
+
+    library = LinkedRare
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **options: Any) -> None:
+        """As `Compiled`; the function has annotations, and no keyword-only parameters."""
+        super().__init__(function, *args, **options)
+        self._address = c_void_p()
+        self._ask = self.find  # an object that stays where it is
+        name = f"{function.__module__}.{function.__qualname__}"
+        self._names = f"cowpool.address.{name}", f"cowpool.find.{name}"
+        for symbol, at in zip(self._names, (addressof(self._address), id(self._ask)), strict=True):
+            add_symbol(symbol, at)
+
+    @cached_property
+    def annotated(self) -> Any:
+        """Its signature, from the annotations: whoever calls it goes by that."""
+        *args, result = map(numba_type, get_annotations(self.py_func, eval_str=True).values())
+        signature = typing.signature(result, *args)
+        self.targetctx.insert_func_defn([(self._call, self, signature.args)])
+        return signature
+
+    def returns(self) -> Any:
+        """Return the type of its result: that which callers go by."""
+        return self.annotated.return_type
+
+    def called_as(self, described: Any) -> str:
+        """Return the name by which others call its code."""
+        return str(described.llvm_func_name)
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Promise compiled code what the annotations say, and lower nothing."""
+        python, folded = self._compiler.fold_argument_types(args, kws)
+        name = self.py_func.__name__
+        return make_concrete_template(name, name, [self.annotated]), python, folded, {}
+
+    def get_overload(self, sig: Any) -> Any:
+        """Return what `_call` is registered for, whatever has been compiled."""
+        return self
+
+    def find(self) -> None:
+        """Have its machine code, and its address where compiled code looks for it."""
+        args = self.annotated.args
+        self.compile(args)
+        entry = self.entries[args]
+        address = entry.library.get_pointer_to_function(self.called_as(entry.fndesc))
+        assert address != 0, self.py_func.__name__
+        self._address.value = address
+
+    def _call(self, context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        """Have compiled code call it; an error in finding it is raised where Python called in."""
+        python = context.get_python_api(builder)
+        convention = context.call_conv
+        kind = convention.get_function_type(sig.return_type, sig.args).as_pointer()
+        address, find = (
+            builder.module.globals.get(name) or ir.GlobalVariable(builder.module, what, name)
+            for name, what in zip(self._names, (kind, python.pyobj.pointee), strict=True)
+        )
+        with cgutils.if_unlikely(builder, cgutils.is_null(builder, builder.load(address))):
+            found = python.call_function_objargs(find, ())
+            with cgutils.if_unlikely(builder, cgutils.is_null(builder, found)):
+                convention.return_exc(builder)
+            python.decref(found)
+        status, result = convention.call_function(
+            builder, builder.load(address), sig.return_type, sig.args, args
+        )
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return result
