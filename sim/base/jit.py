@@ -30,6 +30,7 @@ COMPILED_PARTS = (
     "base/cache.py",
     "base/link.py",
     "base/rare.py",
+    "base/way_out.py",
     "base/errors.py",
     "base/numbered.py",
     "machine",

@@ -32,6 +32,8 @@ from numba.core.typed_passes import NativeLowering
 from numba.core.types.functions import BaseFunction
 from numba.core.typing.templates import make_concrete_template
 
+from sim.base.way_out import enter, entered
+
 
 class Lowered(JITCodeLibrary):
     """The intermediate code of one function, without that of what it calls."""
@@ -325,10 +327,12 @@ class Compiled(CPUDispatcher):
         library.own = self.called_as(described)
         library.add_linking_library(lowered.library)
         with context.push_code_library(library):
-            context.create_cpython_wrapper(
-                library, described, lowered.environment, lowered.call_helper
-            )
-        entry = context.get_executable(library, described, lowered.environment)
+            outer = entered(described)
+            context.create_cpython_wrapper(library, outer, lowered.environment, lowered.call_helper)
+            enter(context, library, described)
+        entry = context.get_executable(library, outer, lowered.environment)
         needed = [start_runtime] if library.functions("NRT_", declared=True) else []
-        made = lowered._replace(library=library, entry_point=entry, reload_init=needed)
+        made = lowered._replace(
+            library=library, fndesc=outer, entry_point=entry, reload_init=needed
+        )
         return Entry(*made)

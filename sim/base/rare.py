@@ -1,6 +1,6 @@
 """Functions that few runs need: code of their own, made or read when one is first called.
 
-They are no part of the module of an entry (`sim.base.link`): nobody waits for what he does not need.
+They are no part of the module of an entry (`sim.base.link`): nobody waits for what he needs not.
 Compiled code calls one by an address, for which it asks Python once.  A caller may be compiled, and
 read from disk, long before there is an address: it knows by name where that will be, and whom to
 ask.
@@ -17,9 +17,11 @@ from typing import Any, Final, get_args
 from llvmlite import ir
 from llvmlite.binding import add_symbol, create_pass_builder, create_pipeline_tuning_options
 from numba.core import cgutils, types, typing
+from numba.core.callconv import RETCODE_EXC, RETCODE_OK
 from numba.core.typing.templates import make_concrete_template
 
 from sim.base.link import Compiled, Linked
+from sim.base.way_out import here, leave, left, stay
 
 OPTIMISED: Final = 1
 """LLVM's `-O`: the module of an entry has 3."""
@@ -60,8 +62,8 @@ class Rare(Compiled):
         super().__init__(function, *args, **options)
         self._address = c_void_p()
         self._ask = self.find  # an object that stays where it is
-        name = f"{function.__module__}.{function.__qualname__}"
-        self._names = f"cowpool.address.{name}", f"cowpool.find.{name}"
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._names = f"cowpool.address.{self._name}", f"cowpool.find.{self._name}"
         for symbol, at in zip(self._names, (addressof(self._address), id(self._ask)), strict=True):
             add_symbol(symbol, at)
 
@@ -96,27 +98,41 @@ class Rare(Compiled):
         args = self.annotated.args
         self.compile(args)
         entry = self.entries[args]
-        address = entry.library.get_pointer_to_function(self.called_as(entry.fndesc))
+        address = entry.library.get_pointer_to_function(left(entry.fndesc))
         assert address != 0, self.py_func.__name__
         self._address.value = address
 
     def _call(self, context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        """Have compiled code call it; an error in finding it is raised where Python called in."""
-        python = context.get_python_api(builder)
+        """Have compiled code call it, and need not look whether that went well."""
         convention = context.call_conv
-        kind = convention.get_function_type(sig.return_type, sig.args).as_pointer()
-        address, find = (
-            builder.module.globals.get(name) or ir.GlobalVariable(builder.module, what, name)
-            for name, what in zip(self._names, (kind, python.pyobj.pointee), strict=True)
-        )
-        with cgutils.if_unlikely(builder, cgutils.is_null(builder, builder.load(address))):
-            found = python.call_function_objargs(find, ())
-            with cgutils.if_unlikely(builder, cgutils.is_null(builder, found)):
-                convention.return_exc(builder)
-            python.decref(found)
-        status, result = convention.call_function(
-            builder, builder.load(address), sig.return_type, sig.args, args
-        )
-        with cgutils.if_unlikely(builder, status.is_error):
-            convention.return_status_propagate(builder, status)
+        called = self._stand_in(context, builder.module, convention)
+        _, result = convention.call_function(builder, called, sig.return_type, sig.args, args)
         return result
+
+    def _stand_in(self, context: Any, module: Any, convention: Any) -> Any:
+        """Return what is called in its place in a module: it finds it, and calls it."""
+        name = f"cowpool.call.{self._name}"
+        if name in module.globals:
+            return module.globals[name]
+        kind = convention.get_function_type(self.annotated.return_type, self.annotated.args)
+        called = ir.Function(module, kind, name)
+        called.attributes.add("cold")  # what leads here is laid out of the way
+        called.attributes.add("noinline")
+        builder = ir.IRBuilder(called.append_basic_block())
+        python = context.get_python_api(builder)
+        address = ir.GlobalVariable(module, kind.as_pointer(), self._names[0])
+        find = ir.GlobalVariable(module, python.pyobj.pointee, self._names[1])
+        nothing = called.args[1].type.pointee(None)
+        with cgutils.if_unlikely(builder, cgutils.is_null(builder, builder.load(address))):
+            place = here(builder)
+            found = python.call_function_objargs(find, ())
+            stay(builder, place)
+            with cgutils.if_unlikely(builder, cgutils.is_null(builder, found)):
+                leave(builder, RETCODE_EXC, nothing)
+            python.decref(found)
+        code = builder.call(builder.load(address), called.args)
+        status = convention._get_return_status(builder, code, builder.load(called.args[1]))
+        with cgutils.if_unlikely(builder, status.is_error):
+            leave(builder, code, status.excinfoptr)
+        builder.ret(RETCODE_OK)
+        return called
