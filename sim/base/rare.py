@@ -5,7 +5,7 @@ Compiled code calls one by an address, for which it asks Python once.  A caller 
 read from disk, long before there is an address: it knows by name where that will be, and whom to
 ask.
 
-Little is inlined in them, and optimising stops early: most of what runs spend is elsewhere.
+Less is inlined in them: most of what runs spend is elsewhere.
 """
 
 from collections.abc import Callable
@@ -23,10 +23,10 @@ from numba.core.typing.templates import make_concrete_template
 from sim.base.link import Compiled, Linked
 from sim.base.way_out import here, leave, left, stay
 
-OPTIMISED: Final = 1
-"""LLVM's `-O`: the module of an entry has 3."""
-INLINED_BELOW: Final = 25
-"""The size of functions that are inlined by LLVM's count: that of an entry has 225."""
+OPTIMISED: Final = 3
+"""LLVM's `-O`, as for an entry."""
+INLINED_BELOW: Final = 100
+"""The size of functions that are inlined, by LLVM's count: 225 in an entry."""
 
 
 class LinkedRare(Linked):
