@@ -86,12 +86,11 @@ def _by(refusal: Mapping[str, Any], mode: int) -> str:
     at = f"at {format_duration(refusal['first_ns'])}"
     if refusal["by"] == "argument":
         return f"because of its arguments, {at}"
-    sizes = f"asked for {format_bytes(refusal['asked_bytes'])}"
-    if mode == 2:  # no other mode adds promises up
-        sizes += (
-            f", Committed_AS {format_bytes(refusal['committed_bytes'])}, "
-            f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
-        )
+    sizes = (
+        f"asked for {format_bytes(refusal['asked_bytes'])}, "
+        f"Committed_AS {format_bytes(refusal['committed_bytes'])}, "
+        f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
+    )
     by = {
         "promise": f"by overcommit accounting (vm.overcommit_memory {mode})",
         "limit": "because no addresses are free where they are wanted",
