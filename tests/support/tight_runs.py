@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sim.base.units import PAGE_BYTES
 from sim.engine.build import Simulation
 from sim.engine.run import build_simulation, populate
 from sim.engine.rungs import NOBODY_IN_GROUP, NOBODY_TO_KILL
@@ -13,6 +14,7 @@ from sim.kernel.reclaim.vmscan import shrink_group
 from sim.machine.cached import find_page, forget_shadows
 from sim.machine.groups import drain_all_stock, is_within, margin
 from sim.machine.layout import EV_OOM_KILL, KIND_FILE, NONE, ROOT
+from sim.machine.slab import group_bytes
 from sim.program import PROGRAMS
 from sim.scenario.resolve import resolve
 
@@ -169,6 +171,8 @@ def left_behind(ran: Ran) -> Wrong:
         g = m.groups[group]
         if g.usage != slab[group] or g.dirty != 0 or g.writeback != 0 or m.charged[group].any():
             yield f"group {group} is charged for {g.usage} pages, and has {slab[group]} of slab"
-        if g.slab != 0 or g.slab_pages > 1:
+        inner = int((m.groups["parent"][: int(m.pool[0].n_groups)] == group).sum())
+        inner_bytes = group_bytes(machine.host.cpus) * inner
+        if g.slab != inner_bytes or g.slab_pages > -(-inner_bytes // PAGE_BYTES) + 1:
             yield f"group {group} has {g.slab} B in {g.slab_pages} pages of slab"
         slab[int(g.parent)] += slab[group]
