@@ -83,7 +83,11 @@ def scenarios(draw, expect=True):
             "warmup": draw(st.integers(0, 10**12)),
             "expect": draw(st.lists(CODE, unique=True, max_size=3)) if expect else [],
         },
-        "host": {"cpus": 2, "overcommit": {"mode": draw(st.sampled_from([0, 2]))}},
+        "host": {
+            "cpus": 2,
+            "kernel": draw(st.sampled_from(["4.19", "6.18"])),
+            "overcommit": {"mode": draw(st.sampled_from([0, 2]))},
+        },
         "processes": {
             "web": {"cpu": None, "program": "prefork_web"},
             "db": {"cpu": 1, "program": "mine"},
@@ -170,7 +174,8 @@ GOOD = {
     "evidence": {"events": [], "endless": [], "refusals": [], "memory_waits": {}, "arrivals": [],
                  "cpu_ns": [0, 0]},
 }  # fmt: skip
-PLAIN = {"run": {"warmup": 0, "expect": []}, "host": {"cpus": 2, "overcommit": {"mode": 0}},
+PLAIN = {"run": {"warmup": 0, "expect": []},
+         "host": {"cpus": 2, "kernel": "6.18", "overcommit": {"mode": 0}},
          "processes": {"web": {"cpu": None, "program": "steps"},
                        "db": {"cpu": None, "program": "redis"}}}  # fmt: skip
 VICTIM = {"name": "web/1", "started_ns": 0, "ended_ns": 5, "cpu_ns": 1}

@@ -25,6 +25,7 @@ from sim.machine.rules.pressure import (
     R_HIGH_RETRIES,
     R_HIGH_SLEEPS,
     R_PROPORTIONAL,
+    R_RECURSIVE_PROT,
 )
 from sim.machine.rules.rule import KERNEL_6_1, KERNEL_6_12, Rule
 from sim.script.predict import predict
@@ -38,7 +39,8 @@ pytestmark = pytest.mark.truth
 CLAIMED = {KERNEL_6_1: "6.1", KERNEL_6_12: "6.12"}
 ASKED_OTHERWISE = (
     R_ALIGN_LARGE | R_ALIGN_WHOLE | R_AREA_LOCKS
-    | R_FULL_WALK | R_PROPORTIONAL | R_HIGH_SLEEPS | R_HIGH_RETRIES | R_HIGH_AT_ONCE
+    | R_FULL_WALK | R_PROPORTIONAL | R_RECURSIVE_PROT
+    | R_HIGH_SLEEPS | R_HIGH_RETRIES | R_HIGH_AT_ONCE
 )  # fmt: skip
 """Rules that no script shows: programs asked, and members of groups."""
 

@@ -44,6 +44,13 @@ def setting(kernel):
     return (kernel / "sys" / "enabled").read_text().strip()
 
 
+def as_at_a_terminal():
+    """Hear signals, to which a process is deaf if who started it was, in the background say."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def changing(kernel):
     """Start a process that has changed the setting."""
     process = subprocess.Popen(
@@ -51,8 +58,7 @@ def changing(kernel):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        # As at a terminal: whoever runs the tests in the background has them deaf to Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=as_at_a_terminal,
     )
     assert process.stdout.readline() == "changed\n"
     assert setting(kernel) == "always"
