@@ -221,9 +221,10 @@ def swapping(simulation: Simulation) -> Timed:
 
 
 def fill_with_swap(simulation: Simulation) -> Timed:
-    """Fill most of a machine, then write as much again as fits, at the watermark with zram.
+    """Write as much as a machine has, then a quarter as much again, at the watermark.
 
-    What is timed is the second half alone: each frame has to be swapped out first.
+    What is timed is that quarter alone: each frame has to be swapped out first, and zram takes one
+    for two.
     """
     timed = Timed()
     pages = int(simulation.machine.host.memory_pages)
@@ -231,7 +232,7 @@ def fill_with_swap(simulation: Simulation) -> Timed:
     def program(task: Process) -> Generator[Any, Any, None]:
         data = yield from task.mmap(pages * PAGE_BYTES)
         yield from task.write(data)
-        more = yield from task.mmap(pages * 3 // 4 * PAGE_BYTES)
+        more = yield from task.mmap(pages // 4 * PAGE_BYTES)
         before = task.faults("zero_fill")
         started = process_time()
         yield from task.write(more)
