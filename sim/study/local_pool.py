@@ -47,7 +47,8 @@ class _LokyPool:
                 initargs=(os.getpid(),),
             )
         self._ended = threading.Event()
-        threading.Thread(target=self._watch, args=(self.pool,), daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, args=(self.pool,), daemon=True)
+        self._watcher.start()
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Have a worker call `function`."""
@@ -56,9 +57,14 @@ class _LokyPool:
         return future
 
     def shutdown(self, wait: bool = True) -> None:
-        """Stop the workers at once; runs in flight are dropped."""
+        """Stop the workers at once; runs in flight are dropped.
+
+        Nobody watches any more then: a thread that lets go of the pool while Python ends is stopped
+        halfway, and what loky has of the system is told as lost.
+        """
         self.pool.shutdown(wait=True, kill_workers=True)
         self._ended.set()
+        self._watcher.join()
 
     def _watch(self, pool: Any) -> None:
         """Have loky see that a worker was killed in the middle of what it said.
