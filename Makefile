@@ -7,7 +7,8 @@ STUDY := redis_bgsave
 # Plug-ins of other packages that happen to be installed are none of the tests' business; tests have
 # a process a core, in which more threads of linear algebra only wait for each other; and cowpool is
 # started hundreds of times, so its bytecode is kept.
-PYTEST := PYTHONDONTWRITEBYTECODE= PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+PYTEST := PYTHONDONTWRITEBYTECODE= PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 \
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	$(BIN)/python -m pytest
 # How many processes, and which tests share one, is said in tests/conftest.py.
 PARALLEL := -p xdist.plugin -n auto
