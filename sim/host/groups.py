@@ -51,7 +51,9 @@ def new_group(limit_pages: int, swappiness: int = 0) -> Iterator[Path]:
     """
     parent = own_group()
     assert parent is not None, "ask no_group() first"
-    _remove_what_was_left(parent)
+    for left in left_by_the_dead(parent):
+        with suppress(OSError):
+            left.rmdir()
     group = parent / f"cowpool-{os.getpid()}-{next(_numbers)}"
     group.mkdir()
     try:
@@ -62,12 +64,11 @@ def new_group(limit_pages: int, swappiness: int = 0) -> Iterator[Path]:
         _remove(group)
 
 
-def _remove_what_was_left(parent: Path) -> None:
-    """Remove the groups of cowpools that are no more, which were killed: nobody is in them now."""
-    for group in parent.glob("cowpool-*-*"):
-        if not Path("/proc", group.name.split("-")[1]).exists():
-            with suppress(OSError):
-                group.rmdir()
+def left_by_the_dead(folder: Path) -> Iterator[Path]:
+    """Yield what is named ``cowpool-PID-...`` in a folder after a process that is no more."""
+    for path in folder.glob("cowpool-*-*"):
+        if not Path("/proc", path.name.split("-")[1]).exists():
+            yield path
 
 
 def _remove(group: Path) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import numpy as np
 
 from sim.base.units import PAGE_BYTES
-from sim.host.groups import group_pages, new_group
+from sim.host.groups import group_pages, left_by_the_dead, new_group
 from sim.host.kernel import HostError, compiled_program
 from sim.script.pressure.grammar import FORK, MAP, MOST_PROCESSES, SHARE, parts
 from sim.script.pressure.predict import (
@@ -72,7 +72,10 @@ def touch_really(script: PressureScript, *, cpu: int | None = None) -> Touches:
     """
     program = compiled_program("toucher", [SOURCE], *FLAGS)
     steps = script.steps
-    _remove_what_was_left()
+    for left in left_by_the_dead(SHARED_IN):
+        with suppress(OSError):
+            if left.stat().st_uid == 0:  # not somebody else's
+                shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"cowpool-{os.getpid()}-", dir=SHARED_IN))
     try:
         text = bytearray(STEPS_AT) + np.array(steps, dtype="<i8").tobytes()
@@ -87,14 +90,6 @@ def touch_really(script: PressureScript, *, cpu: int | None = None) -> Touches:
             return _carry_out(command, steps, shared, cpu)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_what_was_left() -> None:
-    """Remove what scripts of cowpools that are no more were told through: they were killed."""
-    for left in SHARED_IN.glob("cowpool-*-*"):
-        with suppress(OSError):  # somebody else's
-            if left.stat().st_uid == 0 and not Path("/proc", left.name.split("-")[1]).exists():
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def _carry_out(
