@@ -18,7 +18,6 @@ which it is skipped, and what its figures depend on.  It fails where they differ
 red, or unchecked because this host is not as recorded, is decided here.
 """
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +30,7 @@ from support import depends, samples
 # A command with little to do decides for its process that nothing is compiled; the process of the
 # tests has more to do, and begins to compile before.
 import sim.kernel.step  # noqa: F401
+from sim.study.executor import available_cpus
 
 TESTS = Path(__file__).parent
 
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return a process a core and one more, as some only wait; five at most."""
-    return min(len(os.sched_getaffinity(0)), 4) + 1
+    return min(available_cpus(), 4) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.commands import cowpool
 from support.patience import LONGEST_S, wait_until
 
 from sim.base.units import format_bytes, format_bytes_up, parse_duration
@@ -30,17 +31,6 @@ need: {set: {host.memory: 256 MiB}}
 check: {times: processes.redis.dataset, by: [2, 40], around: [1.0]}
 answer: {subject: a Redis host, event: saves}
 """
-
-
-def cowpool(*arguments, cwd, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "sim", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
 
 
 @pytest.fixture(scope="module")

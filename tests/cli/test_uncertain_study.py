@@ -3,10 +3,9 @@
 import csv
 import json
 import re
-import subprocess
-import sys
 
 import pytest
+from support.commands import cowpool
 
 from sim.base.units import parse_bytes
 
@@ -27,16 +26,6 @@ seed: 3
 need: {set: {host.memory: 16 MiB}}
 answer: {subject: a Redis host, event: saves}
 """
-
-
-def cowpool(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "sim", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,16 @@ def held(kernel: Kernel) -> int:
     return int(kernel.arrays.charged[ROOT, KIND_ZRAM])
 
 
+def take_all_that_is_free(kernel: Kernel) -> int:
+    """Let another process have what may be had, and return it."""
+    other = kernel.process()
+    kernel.mmap(other, int(kernel.arrays.pool[0].free), start=BASE)
+    page = BASE
+    while kernel.access(other, page, 1) == DONE:
+        page += 1
+    return other
+
+
 def leave(kernel: Kernel, row: int, pages: int) -> list[int]:
     """Swap pages out, one after the other; return what zram has after each."""
     seen = []
@@ -69,11 +79,7 @@ def test_a_page_is_there_once_whoever_shares_it() -> None:
 def test_who_reclaims_takes_from_below_the_watermarks() -> None:
     kernel, row = kernel_with(100, percpu_batch_pages=0, min_free_pages=64)
     m = kernel.arrays
-    other = kernel.process()
-    kernel.mmap(other, int(m.pool[0].free), start=BASE)
-    page = BASE
-    while kernel.access(other, page, 1) == DONE:
-        page += 1
+    take_all_that_is_free(kernel)
     assert m.pool[0].free == m.zones[0].min_pages == 64
     assert page_out(m, 0, kernel.pfn(row, BASE)) == 1
     assert (held(kernel), int(m.pool[0].free)) == (1, 64), "one was taken, another came free"
@@ -82,11 +88,7 @@ def test_who_reclaims_takes_from_below_the_watermarks() -> None:
 def test_without_a_frame_the_page_stays_and_nothing_is_lost() -> None:
     kernel, row = kernel_with(40, 4096, percpu_batch_pages=0)
     m = kernel.arrays
-    other = kernel.process()
-    kernel.mmap(other, int(m.pool[0].free), start=BASE)
-    page = BASE
-    while kernel.access(other, page, 1) == DONE:
-        page += 1
+    other = take_all_that_is_free(kernel)
     assert kernel.free() == 0
     pfn = kernel.pfn(row, BASE)
     assert page_out(m, 0, pfn) == 0
