@@ -51,9 +51,7 @@ def new_group(limit_pages: int, swappiness: int = 0) -> Iterator[Path]:
     """
     parent = own_group()
     assert parent is not None, "ask no_group() first"
-    for left in left_by_the_dead(parent):
-        with suppress(OSError):
-            left.rmdir()
+    remove_left_groups(parent)
     group = parent / f"cowpool-{os.getpid()}-{next(_numbers)}"
     group.mkdir()
     try:
@@ -62,6 +60,13 @@ def new_group(limit_pages: int, swappiness: int = 0) -> Iterator[Path]:
         yield group
     finally:
         _remove(group)
+
+
+def remove_left_groups(parent: Path) -> None:
+    """Remove the groups in a group that processes which are no more left there."""
+    for left in left_by_the_dead(parent):
+        with suppress(OSError):
+            left.rmdir()
 
 
 def left_by_the_dead(folder: Path) -> Iterator[Path]:

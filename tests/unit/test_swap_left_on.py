@@ -140,8 +140,8 @@ def test_the_next_script_removes_what_a_killed_one_left(tmp_path, monkeypatch, f
     for name in (dead, alive, "cowpool-other"):
         (tmp_path / name).mkdir()
     if folder == "group":
-        groups._remove_what_was_left(tmp_path)
+        groups.remove_left_groups(tmp_path)
     else:
         monkeypatch.setattr(real, "SHARED_IN", tmp_path)
-        real._remove_what_was_left()
+        real.remove_left_folders()
     assert left(tmp_path) == [alive, "cowpool-other"]

@@ -72,10 +72,7 @@ def touch_really(script: PressureScript, *, cpu: int | None = None) -> Touches:
     """
     program = compiled_program("toucher", [SOURCE], *FLAGS)
     steps = script.steps
-    for left in left_by_the_dead(SHARED_IN):
-        with suppress(OSError):
-            if left.stat().st_uid == 0:  # not somebody else's
-                shutil.rmtree(left, ignore_errors=True)
+    remove_left_folders()
     folder = Path(tempfile.mkdtemp(prefix=f"cowpool-{os.getpid()}-", dir=SHARED_IN))
     try:
         text = bytearray(STEPS_AT) + np.array(steps, dtype="<i8").tobytes()
@@ -90,6 +87,14 @@ def touch_really(script: PressureScript, *, cpu: int | None = None) -> Touches:
             return _carry_out(command, steps, shared, cpu)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left_folders() -> None:
+    """Remove what processes of root that are no more told their programs through."""
+    for left in left_by_the_dead(SHARED_IN):
+        with suppress(OSError):
+            if left.stat().st_uid == 0:  # not somebody else's
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _carry_out(
