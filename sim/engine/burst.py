@@ -32,6 +32,7 @@ from sim.kernel.work import (
     DONE,
     MORE,
     NO_ROOM_YET,
+    RECLAIMED,
     SHORT,
     SLEEPS,
     UNDER_WAY,
@@ -131,7 +132,7 @@ def compute_step(m: Arrays, cpu: int, task: int) -> int:
 def carry_out(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of the task on `cpu`, price it, and move the CPU's clock to its end.
 
-    Returns the step's status; unless it is MORE or DONE, nothing has happened.
+    Returns the step's status; unless it is MORE, DONE or RECLAIMED, nothing has happened.
     """
     t = m.tasks[task]
     o = m.operations[task]
@@ -212,7 +213,7 @@ def makes_room(m: Arrays, cpu: int, task: int) -> int:
     if o.op == OP_ACCESS and o.fault_from_ns == NONE:
         o.fault_from_ns = m.cpus[cpu].next_ns
     spend_on_reclaim(m, cpu, task)
-    return MORE
+    return RECLAIMED
 
 
 @compiled
@@ -231,7 +232,7 @@ def spend_on_reclaim(m: Arrays, cpu: int, task: int) -> None:
 
 @compiled
 def pays(m: Arrays, cpu: int, task: int) -> int:
-    """Spend a step on what a task owes whose group is above `memory.high`; `MORE` or `SLEEPS`.
+    """Spend a step on what a task owes whose group is above `memory.high`; else it `SLEEPS`.
 
     A request that it has served is answered when nothing is owed any more.
     """
@@ -244,7 +245,7 @@ def pays(m: Arrays, cpu: int, task: int) -> int:
     if t.over_high == 0 and o.unanswered_ns != NONE:
         observe_request(m, int(m.cpus[cpu].next_ns - o.unanswered_ns))
         o.unanswered_ns = NONE
-    return MORE
+    return RECLAIMED
 
 
 @compiled
@@ -293,14 +294,14 @@ def run_on(m: Arrays, cpu: int, before_ns: int, limit: int) -> tuple[int, int, i
             integrate(m, now)
         if status == DONE:
             o.op = OP_NONE
-        elif status != MORE:
+        elif status != MORE and status != RECLAIMED:
             if status == UNDER_WAY and o.fault_from_ns == NONE and o.waits != 0:
                 o.fault_from_ns = now
             return REFUSED[status], now, limit
         limit -= 1
         if m.pool[0].pending != 0:
             if m.pool[0].pending & PENDING_QUEUE != 0:
-                if m.pool[0].head == task:
+                if m.pool[0].head == task and status != RECLAIMED:
                     return SERVED, now, limit
                 if m.pool[0].released > m.pool[0].head_heard and m.pool[0].head == NONE:
                     return RELEASED, now, limit

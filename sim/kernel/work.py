@@ -31,6 +31,8 @@ NO_ROOM_YET: Final = 8
 """Nothing happened: memory is short, and can be had once a device has written some pages."""
 SLEEPS: Final = 9
 """Nothing happened: its group is above `memory.high`, so that it has to sleep before it goes on."""
+RECLAIMED: Final = 10
+"""It has looked for pages to reclaim, and nothing else: whatever it asked for it still needs."""
 
 BEGUN: Final = -2
 """In place of a fault's kind: the step has begun a fault that a later step will serve."""
