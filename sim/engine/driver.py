@@ -193,5 +193,6 @@ class Driver:
 def _complaint(task: Task) -> str:
     if task.wait is None:
         return f"{task.name} waits for an event of its program"
-    holder = f" (held by {task.wait.holder.name})" if task.wait.holder is not None else ""
-    return f"{task.name} waits for {task.wait.what}{holder}"
+    holder = task.wait.holder
+    held = "" if holder is None else f" (held by {holder.name})"
+    return f"{task.name} waits for {task.wait.what}{held}"

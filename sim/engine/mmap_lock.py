@@ -44,7 +44,7 @@ class LockQueue:
         calls, faults = self._waiting[space]
         queued = waits_for_lock(self._machine.arrays, task.row)
         waiting = calls if queued else faults
-        waiting.park(task, cpu, "the mmap lock", self._holder(task, space))
+        waiting.park(task, cpu, "the mmap lock", partial(self._holder, task, space))
         self._count(space)
 
     def _holder(self, task: Task, space: int) -> Task | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sim.engine import burst
@@ -155,9 +156,11 @@ class Kill(Rung):
                 self._dying.add(building.child.pid)
 
     def _stall(self, task: Task, cpu: int, what: str | None = None) -> None:
+        self._waits.park(task, cpu, self._first_to_die, what=what)
+
+    def _first_to_die(self) -> Task | None:
         by_pid = self._table.by_pid
-        dying = (by_pid[pid] for pid in sorted(self._dying) if pid in by_pid)
-        self._waits.park(task, cpu, next(dying, None), what=what)
+        return next((by_pid[pid] for pid in sorted(self._dying) if pid in by_pid), None)
 
     def _candidates(self) -> list[Candidate]:
         tasks = [task for task in self._scope.processes() if task.may_be_interrupted]
@@ -202,7 +205,7 @@ class Queue(Rung):
             self._trying = None
         if again or not self._waits.tasks:
             self._has_tried()
-        self._waits.park(task, cpu, self._holder(task), first=again)
+        self._waits.park(task, cpu, partial(self._holder, task), first=again)
         self._tell()
         return True
 

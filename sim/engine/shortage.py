@@ -62,7 +62,7 @@ class MemoryWaits:
         self,
         task: Task,
         cpu: int,
-        holder: Task | None,
+        who_has: Callable[[], Task | None],
         *,
         first: bool = False,
         what: str | None = None,
@@ -76,7 +76,7 @@ class MemoryWaits:
                 what = f"memory of its control group: {need} {frames}"
             else:
                 what = f"memory: {need} {frames}, with {self._words.pool[P_FREE]} free"
-        self.tasks.park(task, cpu, what, holder, first=first, stalled=True)
+        self.tasks.park(task, cpu, what, who_has, first=first, stalled=True)
         self._evidence.waited(task)
 
 

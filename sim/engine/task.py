@@ -38,13 +38,22 @@ class State(Enum):
     ENDED = "gone, or waiting to be reaped"
 
 
+def nobody() -> None:
+    """Nobody has what a task waits for, or nobody knows who."""
+
+
 @dataclass(slots=True)
 class Wait:
-    """What a task waits for, who has that, and how to call the wait off."""
+    """What a task waits for, how to learn who has that, and how to call the wait off."""
 
     what: str
-    holder: Task | None = None
+    who_has: Callable[[], Task | None] = nobody
     cancel: Callable[[], None] | None = None
+
+    @property
+    def holder(self) -> Task | None:
+        """Who has now what the task waits for; looked up only when somebody wants to know."""
+        return self.who_has()
 
 
 @dataclass(slots=True)

@@ -52,7 +52,7 @@ class Throttle:
         until_ns = timer_expiry(now_ns // tick_ns, jiffies) * tick_ns
         timer = self._clock.timer(until_ns - now_ns, partial(self._wake, task))
         self._asleep.park(task, cpu, what, stalled=True)
-        task.wait = Wait(what, None, partial(self._interrupt, task, timer))
+        task.wait = Wait(what, cancel=partial(self._interrupt, task, timer))
 
     def slept(self, group: int) -> tuple[int, int]:
         """Return how often tasks of a group alone have slept, and for how many ns, up to now."""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sim.engine.task import Wait
+from sim.engine.task import Wait, nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,19 +54,19 @@ class WaitList:
         task: Task,
         cpu: int,
         what: str,
-        holder: Task | None = None,
+        who_has: Callable[[], Task | None] = nobody,
         *,
         first: bool = False,
         stalled: bool = False,
     ) -> None:
-        """Take `cpu` from a task until it is woken; `holder` has what it waits for.
+        """Take `cpu` from a task until it is woken; `who_has` tells who has what it waits for.
 
         `stalled` says that it waits for want of memory.
         """
         self._tasks[task.pid] = task
         if first:
             self._tasks.move_to_end(task.pid, last=False)
-        task.wait = Wait(what, holder, partial(self.withdraw, task))
+        task.wait = Wait(what, who_has, partial(self.withdraw, task))
         self._cpus.vacate(cpu)
         if self._pressure is not None:
             self._pressure.begin(task, cpu, stalled=stalled)

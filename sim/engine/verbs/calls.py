@@ -106,7 +106,7 @@ class Calls:
         cancel: Callable[[], None] | None = None,
     ) -> Verb:
         """Wait for an event, and return its value."""
-        self.task.wait = Wait(what, holder, cancel)
+        self.task.wait = Wait(what, lambda: holder, cancel)
         value = yield event
         self.task.wait = None
         return value
