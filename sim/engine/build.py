@@ -6,6 +6,7 @@ import gc
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from sim.engine.bell import Bell
 from sim.engine.clock import Clock
@@ -103,24 +104,27 @@ def build_machine(host: HostSpec, prices: NDArray[np.int64] | None = None) -> Ma
         prices = np.zeros((N_LINES, N_QUANTILES), np.int64)
     _collect_earlier()
     machine = Machine(host, prices=prices)
-    _uncollected_bytes.append(sum(getattr(machine.arrays, name).nbytes for name in COLUMNS))
+    _built_bytes[machine] = sum(getattr(machine.arrays, name).nbytes for name in COLUMNS)
     return machine
 
 
-_uncollected_bytes: Final[list[int]] = []
-"""Of the machines that were built since the collector last went through everything."""
+_built_bytes: Final[WeakKeyDictionary[Machine, int]] = WeakKeyDictionary()
+"""Of the machines that are still there, many of them only because their parts refer to one another.
+
+Those of scripts are not: they go as soon as nobody has them.
+"""
 
 
 def _collect_earlier() -> None:
-    """Free the machines of earlier runs once they are large: the parts of one refer to one another.
+    """Free the machines of earlier runs once they are large.
 
     What was frozen is old ever after: the collector hardly comes to it by itself, and a process
     that carries out one run after the other would grow with each.  To collect after each run would
     take longer than a short one.
     """
-    if sum(_uncollected_bytes) > MOST_UNCOLLECTED_BYTES:
+    if sum(_built_bytes.values()) > MOST_UNCOLLECTED_BYTES:
         gc.collect()
-        _uncollected_bytes.clear()
+        _built_bytes.clear()  # who is still there is in use
 
 
 def build_system(machine: Machine, spec: EngineSpec) -> System:
