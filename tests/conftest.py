@@ -80,13 +80,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep a file's tests in one process, and all that ask the running kernel in one.
 
     They change its settings and count what the machine does, so they would disturb each other.
+    Whole lists take minutes each, so there each test goes to whichever process is free.
     """
     from xdist.scheduler import LoadScopeScheduling
+
+    whole = bool(config.getoption("--whole"))
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             name = nodeid.removeprefix(f"{TESTS.name}/")
-            return "kernel" if depends.row_of(name) else nodeid.partition("::")[0]
+            if depends.row_of(name):
+                return "kernel"
+            return nodeid if whole else nodeid.partition("::")[0]
 
     return ByFile(config, log)
 

@@ -1,5 +1,10 @@
 """How many examples a test takes: a sample in `make test`, the whole list in `make stress`."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
 _whole = False
 
 
@@ -17,3 +22,9 @@ def sample(few: int, many: int) -> int:
     if not 1 <= few <= many:
         raise ValueError(f"a sample of {few} out of {many} examples; it takes at least one")
     return many if _whole else few
+
+
+def spread(items: Sequence[Item], few: int) -> list[Item]:
+    """Return `few` of the items in `make test`, from the first to the last; all with `--whole`."""
+    count = sample(min(few, len(items)), len(items))
+    return [items[at * len(items) // count] for at in range(count)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.group_questions import Asked
 from support.kernel import Kernel
+from support.samples import spread
 
 import sim.machine.spec as simulated
 from sim.kernel.overcommit import may_commit
@@ -115,8 +116,11 @@ def differences(question: str, release: str, **host: object) -> tuple[int, list[
     return compared, wrong
 
 
-@pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("question", HELD)
+BOTH = [(question, release) for question in HELD for release in RELEASES]
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize(("question", "release"), spread(BOTH, 8))
 def test_groups_do_as_in_that_kernel(question: str, release: str) -> None:
     compared, wrong = differences(question, release)
     assert wrong == []

@@ -21,6 +21,14 @@ def test_no_list_is_left_out(few, many):
         samples.sample(few, many)
 
 
+def test_a_sample_is_spread_over_its_list():
+    samples.take_whole_lists(False)
+    assert samples.spread("abcdefg", 3) == ["a", "c", "e"]
+    assert samples.spread("ab", 3) == ["a", "b"]
+    samples.take_whole_lists(True)
+    assert samples.spread("abcdefg", 3) == list("abcdefg")
+
+
 def test_the_option_decides(request):
     few = samples.sample(1, 2)
     assert few == (2 if request.config.getoption("--whole") else 1)

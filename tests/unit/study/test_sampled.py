@@ -77,7 +77,7 @@ def test_shares_agree_with_those_of_many_more_runs(sample_file, standin):
     study(sample_file, standin.simulate)
     told = {s["name"]: s for s in facts_of(sample_file)["sampled"]["shares"]["shares"]}
     planner, _ = planner_of(load_study(sample_file))
-    many = draws(planner, 0, 600, reads_disk=False)
+    many = draws(planner, 0, 300, reads_disk=False)
     needs = [
         standin.simulate(cell.scenario, seed=1, replication=number)["metrics"]
         for number, (_, cell) in enumerate(many)
