@@ -18,6 +18,7 @@ which it is skipped, and what its figures depend on.  It fails where they differ
 red, or unchecked because this host is not as recorded, is decided here.
 """
 
+import gc
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return nodeid if whole else nodeid.partition("::")[0]
 
     return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep the tests and all they import from the collector, which runs now and then go through."""
+    gc.collect()
+    gc.freeze()
 
 
 def kernel_row(item: pytest.Item) -> depends.Row | None:

@@ -29,6 +29,7 @@ COMPILED_PARTS = (
     "base/jit.py",
     "base/cache.py",
     "base/link.py",
+    "base/garbage.py",
     "base/rare.py",
     "base/way_out.py",
     "base/errors.py",

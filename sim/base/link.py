@@ -32,6 +32,7 @@ from numba.core.typed_passes import NativeLowering
 from numba.core.types.functions import BaseFunction
 from numba.core.typing.templates import make_concrete_template
 
+from sim.base.garbage import set_aside
 from sim.base.way_out import enter, entered
 
 
@@ -211,13 +212,12 @@ class _LoweringCompiler(CompilerBase):
 def _few_collections() -> Iterator[None]:
     """Look for garbage among new objects only, and less often: the compiler makes millions."""
     often = gc.get_threshold()
-    gc.freeze()
     gc.set_threshold(30_000, 10, 10)
     try:
-        yield
+        with set_aside():
+            yield
     finally:
         gc.set_threshold(*often)
-        gc.unfreeze()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from sim.base.garbage import set_aside
 from sim.engine.bell import Bell
 from sim.engine.clock import Clock
 from sim.engine.cpus import Cpus
@@ -241,12 +242,8 @@ class Simulation:
         if self._khugepaged is not None:
             scan_ns, alloc_ns = self._khugepaged
             start_khugepaged(self.system, scan_sleep_ns=scan_ns, alloc_sleep_ns=alloc_ns)
-        gc.freeze()  # else the collector goes through all that has been set up, again and again
-        try:
-            with blaming():
-                self.system.driver.run()
-        finally:
-            gc.unfreeze()
+        with set_aside(), blaming():
+            self.system.driver.run()
         document = self._measurement.result()
         self.machine.audit()
         return document

@@ -1,0 +1,27 @@
+"""The collector goes through what is new alone, and who has frozen things keeps them frozen."""
+
+import subprocess
+import sys
+
+CODE = """
+import gc
+from sim.base.garbage import set_aside
+{before}
+before = gc.get_freeze_count()
+with set_aside():
+    within = gc.get_freeze_count()
+print(before > 0, within > 0, within == before, gc.get_freeze_count() == before)
+"""
+
+
+def printed(before: str) -> list[str]:
+    command = [sys.executable, "-c", CODE.format(before=before)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_what_there_is_is_set_aside_for_the_block() -> None:
+    assert printed("") == ["False", "True", "False", "True"]
+
+
+def test_what_the_process_has_frozen_stays_so_and_nothing_else_is() -> None:
+    assert printed("gc.freeze()") == ["True", "True", "True", "True"]
