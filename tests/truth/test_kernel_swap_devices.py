@@ -1,6 +1,6 @@
 """Anonymous memory beyond a limit, with swap on a disk: what the kernel counted, predicted.
 
-Recorded on Linux 6.18 with a swap file and with a loop device, six runs each; live, the same is
+Recorded on Linux 6.18 with a swap file and with a loop device, twelve runs each; live, the same is
 asked as `cowpool conform --claim swapfile --claim swaploop --kernel`.
 """
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.truth
 IN_SWAP = (8274, 8425)
 """After writing in order; least and most of both devices, as of the majors below."""
 AT_RANDOM = (8292, 8387)
-IN_ORDER = (3072, 3074)
+IN_ORDER = (3069, 3074)
 BAND = 0.02
 ROTATING = pytest.mark.parametrize("rotating", [True, False])
 
@@ -43,7 +43,7 @@ def test_written_and_read_in_order(rotating: bool) -> None:
     written, read = predict(touched(), PAGES, rotating)
     assert outside(written["in_swap"], IN_SWAP) <= BAND
     assert IN_ORDER[0] - 2 <= read["major"] <= IN_ORDER[1] + 2
-    assert read["pswpin"] == pytest.approx(REGION, rel=0.001)
+    assert read["pswpin"] == REGION  # nothing that is being read ahead is reclaimed for the rest
 
 
 @ROTATING

@@ -225,14 +225,16 @@ def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: 
     """Read the page of a slot, and what lies near, one after the other: on the device without area.
 
     DONE; MORE: memory is short, and some were read; SHORT: none was, and nothing has changed but
-    that it is known which are to be read.  Each is charged by itself, so that reclaim may come to
-    those that were read before it.
+    that it is known which are to be read.  Each is charged by itself, so that reclaim may come in
+    between; those that were asked for before it stay: the device is asked at the end (`blk_plug`),
+    and they are locked until it answers.
     """
     o = m.operations[task]
     on_device = area == NONE or m.swap_area[0].kind == SWAP_ROTATING
     if o.ahead_slot != slot:
         first, end = near_on_device(m, slot) if on_device else near_in_memory(m, area, vpn)
         o.ahead_slot, o.ahead_at, o.ahead_end = slot, first, end
+        o.ahead_low = o.ahead_high = 0
     status = SHORT
     while o.ahead_at < o.ahead_end:
         at = int(o.ahead_at)
@@ -241,6 +243,9 @@ def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: 
             if not secure(m, cpu, task, 1):
                 return status
             read_swap_cache(m, cpu, near, 0 if near == slot else 1)
+            if m.swap_area[0].kind != SWAP_IN_MEMORY:
+                o.ahead_low = near if o.ahead_low == 0 else min(int(o.ahead_low), near)
+                o.ahead_high = max(int(o.ahead_high), near)
             status = MORE
         o.ahead_at = at + 1
     if window_pages(m, area) > 1:

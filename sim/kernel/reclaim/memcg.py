@@ -53,14 +53,17 @@ def make_room(m: Arrays, cpu: int, task: int) -> int:
     Attempts that look at nothing take no time, and are made at once.
     """
     o = m.operations[task]
-    m.scans[cpu].held = o.held
+    scan = m.scans[cpu]
+    scan.held = o.held
+    if o.ahead_slot != 0:
+        scan.ahead_low, scan.ahead_high = o.ahead_low, o.ahead_high
     o.held = 0
     need = int(o.need)
     if o.over == ROOT:
         room = reclaim_directly(m, cpu, task, need)
     else:
         room = reclaim_from_group(m, cpu, task, int(o.over), need)
-    m.scans[cpu].held = 0
+    scan.held = scan.ahead_low = scan.ahead_high = 0
     return room
 
 
