@@ -185,7 +185,7 @@ def test_a_nanosecond_more_is_seen(price: str) -> None:
     )
 
 
-SEEN_BY = ["drawn/001", "drawn/005", "drawn/010", "drawn/045", "drawn/276"]
+SEEN_BY = ["drawn/001", "drawn/005", "drawn/010", "drawn/045", "drawn/266"]
 
 
 @pytest.mark.stress

@@ -47,6 +47,7 @@ def test_any_length_of_burst_gives_the_same_run(
     assert_pressure_nests(document)
     if document["ending"] == "idle" and host["percpu_batch_pages"] == 0:
         kept = document["page_cache_pages_at_end"]  # files outlive who mapped them
+        kept += document["swap_cache_pages_at_end"]  # who exited while they were being written
         at_start = document["host"]["free_at_start_pages"]
         assert document["metrics"]["free_pages"]["end"] + kept == at_start, "leaked frames"
     for burst in (1, 7, 1000):

@@ -22,7 +22,8 @@ import numba  # noqa: F401  (loaded once, before the processes part)
 from hypothesis import HealthCheck, Phase, settings
 
 MOST_CPU_S = 40
-"""CPU time that the history test may take on a kernel: a broken list may have no end."""
+"""CPU time that each series of histories, or each row of the net, may take on a kernel: a broken
+list may have no end."""
 
 Change = tuple[str, str, str]
 """A file of `sim`, what is there once, and what stands there instead."""
@@ -109,17 +110,16 @@ def try_history(examples: int) -> None:
     )
 
 
-def try_net(names: list[str]) -> None:
-    """Hold runs against the net; raise `AssertionError` if one differs."""
+def try_net(name: str) -> None:
+    """Hold a run against the net; raise `AssertionError` if it differs."""
     from support import net
 
     held, cases = net.read_net(), net.scenario_cases() | net.drawn_cases()
-    for name in names:
-        try:
-            line = net.line_of(net.document_of(cases[name]))
-        except AssertionError as error:
-            raise AssertionError(f"{name}: {error}") from None
-        assert line == held[name], f"{name} differs"
+    try:
+        line = net.line_of(net.document_of(cases[name]))
+    except AssertionError as error:
+        raise AssertionError(f"{name}: {error}") from None
+    assert line == held[name], f"{name} differs"
 
 
 def found_out(change: Change, attempt: Callable[[], None]) -> str | None:
@@ -164,9 +164,7 @@ def found_out_by_any(name: str, attempts: list[Callable[[], None]]) -> str | Non
 
 if __name__ == "__main__":
     how, tries, *names = sys.argv[1:]
-    if how == "net":
-        attempts = [partial(try_net, tries.split(","))]
-    else:  # each series draws other examples
-        attempts = [partial(try_history, int(word)) for word in tries.split(",")]
+    attempt = {"net": try_net, "history": lambda examples: try_history(int(examples))}[how]
+    attempts = [partial(attempt, word) for word in tries.split(",")]  # each series draws others
     told = {name: found_out_by_any(name, attempts) for name in names or BROKEN}
     print(json.dumps(told, indent=1))  # noqa: T201

@@ -401,13 +401,15 @@ class Conservation(RuleBasedStateMachine):
     def picture(self) -> tuple[Any, ...]:
         """Return all there is to see of tables, areas, frames in use and promises.
 
-        Not the mmap lock: who is short of memory keeps it while it waits, as in Linux.
+        Not the mmap lock: who is short of memory keeps it while it waits, as in Linux.  Nor what a
+        reclaim has left to flush, which whoever comes next does, refused or not.
         """
         m = self.kernel.arrays
         spaces = m.spaces.copy()
         of_locks = ("locked_by", "areas_of", "readers", "lock_start", "lock_end", "generation")
-        for of_the_lock in (*of_locks, "area_users", "area_start", "area_end"):
-            spaces[of_the_lock] = 0
+        of_flushes = ("tlb_gen", "flush_due")
+        for left_out in (*of_locks, "area_users", "area_start", "area_end", *of_flushes):
+            spaces[left_out] = 0
         names = ("refs", "maps", "mapping", "index")
         used = m.frames["refs"] > 0
         return (

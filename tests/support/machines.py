@@ -82,7 +82,7 @@ def run(
             name, program, image_pages=2, stack_pages=64, group=group, pin=pin, nice=nice
         )
     document = simulation.run()
-    document["page_cache_pages_at_end"] = int(
-        simulation.machine.arrays.charged[ROOT, [KIND_FILE, KIND_SHMEM]].sum()
-    )
+    m = simulation.machine.arrays
+    document["page_cache_pages_at_end"] = int(m.charged[ROOT, [KIND_FILE, KIND_SHMEM]].sum())
+    document["swap_cache_pages_at_end"] = int((m.swap["pfn"] != 0).sum())
     return document
