@@ -95,8 +95,9 @@ def _interrupts_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    try:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:  # a signal that raises may come at any line
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         resource_tracker.ensure_running()  # which lets Ctrl-C in again when it has to start
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
