@@ -186,12 +186,14 @@ def test_a_nanosecond_more_is_seen(price: str) -> None:
 
 
 SEEN_BY = ["drawn/001", "drawn/005", "drawn/010", "drawn/045", "drawn/266"]
+UNSEEN = {"nothing", "a frame is charged to another group"}
+"""Rows with groups take minutes in plain Python; histories find that one out."""
 
 
 @pytest.mark.stress
 @pytest.mark.slow
 def test_a_kernel_with_a_line_wrong_is_seen(tmp_path: Path) -> None:
-    broken = [name for name in broken_kernels.BROKEN if name != "nothing"]
+    broken = [name for name in broken_kernels.BROKEN if name not in UNSEEN]
     names = ["nothing", *broken[: sample(1, len(broken))]]
     code = "import runpy, sys; sys.argv[1:] = {!r}; runpy.run_path({!r}, run_name='__main__')"
     arguments = ["net", ",".join(SEEN_BY[: sample(1, len(SEEN_BY))]), *names]

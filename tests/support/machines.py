@@ -85,4 +85,5 @@ def run(
     m = simulation.machine.arrays
     document["page_cache_pages_at_end"] = int(m.charged[ROOT, [KIND_FILE, KIND_SHMEM]].sum())
     document["swap_cache_pages_at_end"] = int((m.swap["pfn"] != 0).sum())
+    document["percpu_pages_at_end"] = int(m.percpu["count"].sum())
     return document
