@@ -173,7 +173,8 @@ def not_flushed(
 @pytest.mark.parametrize("fork", [FORK_COW, FORK_EAGER, FORK_ON_DEMAND, FORK_ASYNC])
 def test_whatever_is_taken_away_is_flushed(fork: int, thp: int) -> None:
     missing = 0
-    for script in forking_scripts(11 + 10 * fork + thp, sample(2, 60)):
+    few = 1 if fork in (FORK_ON_DEMAND, FORK_ASYNC) else 2  # of long scripts
+    for script in forking_scripts(11 + 10 * fork + thp, sample(few, 60)):
         scripted = on_host(script, fork_kind=fork, thp=thp)
         scripted.watch = ranges = Ranges(scripted)
         before = seen_by_processors(scripted)
