@@ -234,7 +234,8 @@ def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: 
     if o.ahead_slot != slot:
         first, end = near_on_device(m, slot) if on_device else near_in_memory(m, area, vpn)
         o.ahead_slot, o.ahead_at, o.ahead_end = slot, first, end
-        o.ahead_low = o.ahead_high = 0
+        m.swap_area[0].turns += 1
+        o.ahead_turn = m.swap_area[0].turns
     status = SHORT
     while o.ahead_at < o.ahead_end:
         at = int(o.ahead_at)
@@ -244,8 +245,7 @@ def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: 
                 return status
             read_swap_cache(m, cpu, near, 0 if near == slot else 1)
             if m.swap_area[0].kind != SWAP_IN_MEMORY:
-                o.ahead_low = near if o.ahead_low == 0 else min(int(o.ahead_low), near)
-                o.ahead_high = max(int(o.ahead_high), near)
+                m.swap[near].turn = o.ahead_turn
             status = MORE
         o.ahead_at = at + 1
     if window_pages(m, area) > 1:

@@ -56,14 +56,14 @@ def make_room(m: Arrays, cpu: int, task: int) -> int:
     scan = m.scans[cpu]
     scan.held = o.held
     if o.ahead_slot != 0:
-        scan.ahead_low, scan.ahead_high = o.ahead_low, o.ahead_high
+        scan.ahead_turn = o.ahead_turn
     o.held = 0
     need = int(o.need)
     if o.over == ROOT:
         room = reclaim_directly(m, cpu, task, need)
     else:
         room = reclaim_from_group(m, cpu, task, int(o.over), need)
-    scan.held = scan.ahead_low = scan.ahead_high = 0
+    scan.held = scan.ahead_turn = 0
     return room
 
 

@@ -207,7 +207,9 @@ def shrink_anon(m: Arrays, cpu: int, pfn: int) -> int:
     """Free an anonymous page that is on no list, if that may be: FREED or KEPT."""
     frame = m.frames[pfn]
     scan = m.scans[cpu]
-    if frame.bits & F_LOCKED != 0 or scan.ahead_low <= frame.slot <= scan.ahead_high > 0:
+    if frame.bits & F_LOCKED != 0:
+        return KEPT
+    if scan.ahead_turn != 0 and m.swap[int(frame.slot)].turn == scan.ahead_turn:
         return KEPT
     if frame.bits & F_WRITEBACK != 0:
         frame.bits |= F_RECLAIM

@@ -305,7 +305,7 @@ def audit_swap(m: Arrays, slots: NDArray[np.int64], held: NDArray[np.int64]) -> 
         row = m.swap[slot]
         if row.refs != slots[slot]:
             return 31, slot
-        stored += row.stored
+        stored += int(row.stored)
         if row.refs == 0 and row.pfn == 0:
             if row.stored != 0:
                 return 41, slot

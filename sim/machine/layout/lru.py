@@ -105,8 +105,7 @@ SCAN = np.dtype(
             "full_walk",  # 1 if all groups in it are looked at, whatever was reclaimed
             "may_deactivate",  # which active pages may become inactive: DEACTIVATE_ bits
             "held",  # a frame that is not freed: who reclaims is about to copy it; 0: none
-            "ahead_low",  # slots that who reclaims is reading: their pages are not freed; 0: none
-            "ahead_high",
+            "ahead_turn",  # what who reclaims is reading ahead, which is not freed; 0: nothing
             "no_swap",  # 1 if swapping would not help: memory and swap are limited together
             "anon_cost",  # as of the beginning of the priority under way
             "file_cost",

@@ -44,8 +44,7 @@ OPERATION = np.dtype(
             "ahead_slot",  # the slot that is read, while pages near it are; 0: none
             "ahead_at",  # the next of these, by page or by slot
             "ahead_end",
-            "ahead_low",  # slots from which on, and up to which, it has asked the device; 0: none
-            "ahead_high",
+            "ahead_turn",  # the number of that read-ahead
             # calls on a range of pages
             "owned",  # pages of the range behind which leaf tables may still be shared
             # read and write

@@ -18,12 +18,13 @@ SWAP_DEVICE: Final = 1
 SWAP = np.dtype(
     [
         ("refs", "i4"),  # page-table entries that refer to the slot
-        ("stored", "i4"),  # 1 if zram has its page (`sim.machine.zram`)
-        ("next", "i8"),  # of one that is free, see `sim.machine.slots`
         ("pfn", "i4"),  # the frame that is its page in the swap cache, or 0
-        ("group", "i2"),  # that is charged for it, ROOT for none
-        ("ahead", "i2"),  # 1 if its page was read ahead and not used yet (`PG_readahead`)
+        ("next", "i8"),  # of one that is free, see `sim.machine.slots`
         ("shadow", "i8"),  # what its page has left when it was reclaimed, or 0
+        ("turn", "i4"),  # of the read-ahead that asked a device for its page last, or 0
+        ("group", "i2"),  # that is charged for it, ROOT for none
+        ("stored", "i1"),  # 1 if zram has its page (`sim.machine.zram`)
+        ("ahead", "i1"),  # 1 if its page was read ahead and not used yet (`PG_readahead`)
     ]
 )
 """Row 0 is no slot."""
@@ -38,6 +39,7 @@ SWAP_AREA = np.dtype(
             "hits",  # pages read ahead and used since the last time
             "last_offset",
             "last_pages",
+            "turns",  # how often pages were read ahead
         )
     ]
 )
