@@ -99,7 +99,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Keep the tests and all they import from the collector, which runs now and then go through."""
+    """Keep the tests and all that they import out of what the collector goes through."""
     gc.collect()
     gc.freeze()
 
