@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
+from sim.engine.shortfalls import counted
 from sim.machine.parts import PARTS
 from sim.stats.enough import enough_for
 
@@ -101,7 +103,13 @@ def _requests(document: Mapping[str, Any]) -> str:
 
 def done_in(document: Mapping[str, Any]) -> str:
     """Return how many of the events ended that the programs are there for; empty if none did."""
-    ended: dict[str, int] = {}
+    ended: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
     for event in document.get("evidence", {}).get("events", ()):
-        ended[event["event"]] = ended.get(event["event"], 0) + event["ended"]
-    return ", ".join(f"{n:,} {name}{'s' if n != 1 else ''}" for name, n in ended.items() if n)
+        ended[event["event"]] += event["ended"]
+        failed[event["event"]] += event["failed"]
+    return ", ".join(
+        counted(n, name) + (f" ({failed[name]:,} failed)" if failed[name] else "")
+        for name, n in ended.items()
+        if n
+    )

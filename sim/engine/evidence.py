@@ -45,6 +45,8 @@ class EventCount:
 
     begun: int = 0
     ended: int = 0
+    failed: int = 0
+    """Of those ended, how many came to nothing."""
     at_warmup: int = 0
     """Of those begun, how many had ended before anything was measured."""
 
@@ -99,8 +101,8 @@ class Evidence:
         """Count an event that begins."""
         self._events.setdefault((task.origin, event), EventCount()).begun += 1
 
-    def end(self, task: Task, event: str) -> None:
-        """Count an event that ends.
+    def end(self, task: Task, event: str, failed: bool) -> None:
+        """Count an event that ends, well or having failed.
 
         Raises `ValueError` if none is under way: that is a mistake in the program.
         """
@@ -108,6 +110,7 @@ class Evidence:
         if count.ended >= count.begun:
             raise ValueError(f"end: no {event} is under way; call begin first")
         count.ended += 1
+        count.failed += failed
 
     def offers(self, task: Task, stream: ArrivalStream, until_ns: int | None) -> None:
         """Take note that requests arrive for a task as `stream` says, before `until_ns`."""
@@ -244,6 +247,7 @@ class Evidence:
                     "event": event,
                     "begun": count.begun,
                     "ended": count.ended,
+                    "failed": count.failed,
                     "measured": count.begun - count.at_warmup,
                 }
                 for (origin, event), count in self._events.items()

@@ -347,5 +347,8 @@ class Process(Protocol):
         Marked as ``{event}_start``.
         """
 
-    def end(self, event: str) -> None:
-        """Say that an `event` has ended, well or badly.  Marked as ``{event}_end``."""
+    def end(self, event: str, *, failed: bool = False) -> None:
+        """Say that an `event` has ended, and whether it came to nothing.
+
+        Marked as ``{event}_end`` either way.
+        """

@@ -139,9 +139,9 @@ class Process:
         self.system.evidence.begin(self.task, named(event))
         self.mark(f"{event}_start")
 
-    def end(self, event: str) -> None:
-        """Say that an event of this process has ended."""
-        self.system.evidence.end(self.task, named(event))
+    def end(self, event: str, *, failed: bool = False) -> None:
+        """Say that an event of this process has ended, well or having failed."""
+        self.system.evidence.end(self.task, named(event), failed)
         self.mark(f"{event}_end")
 
 

@@ -87,7 +87,7 @@ def build_storm(
     for _ in range(jobs):
         while running >= concurrency:
             exited = yield from task.wait()
-            task.end("job")
+            task.end("job", failed=exited.status != 0)
             killed += exited.status != 0
             running -= 1
         before_ns = task.now_ns
@@ -96,7 +96,7 @@ def build_storm(
             yield from spawn(task, method, program, _job, job_heap_bytes, job_cpu_ns)
         except Refused:
             refused += 1
-            task.end("job")
+            task.end("job", failed=True)
             continue
         task.record("spawn_ns", task.now_ns - before_ns)
         running += 1
@@ -104,7 +104,7 @@ def build_storm(
             yield from task.write(memory, pattern=Uniform(parent_writes))
     for _ in range(running):
         exited = yield from task.wait()
-        task.end("job")
+        task.end("job", failed=exited.status != 0)
         killed += exited.status != 0
     task.record("spawns_refused", refused)
     task.record("jobs_killed", killed)

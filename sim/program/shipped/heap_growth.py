@@ -129,7 +129,7 @@ class _Growth:
                     yield from task.compute(self.step_cpu_ns)
             yield from task.sleep(self.hold_ns)
             yield from self._shrink(task, heap, grown)
-            task.end("cycle")
+            task.end("cycle", failed=len(grown) < self.steps)
         task.record("steps_refused", refused)
 
     def _grow(self, task: Process, heap: Heap) -> Generator[Any, Any, Region | Block]:

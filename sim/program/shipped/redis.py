@@ -292,7 +292,7 @@ def _save(
     try:
         child: Child = yield from task.fork(saver.run)
     except Refused:
-        task.end("save")
+        task.end("save", failed=True)
         return False
     task.record("fork_ns", task.now_ns - started_ns)
     yield from buffers.begin()
@@ -301,7 +301,7 @@ def _save(
         yield from buffers.fill(2 * (task.now_ns - started_ns) / saver.expected_ns)
     exited = yield from task.wait(child)
     yield from buffers.end()
-    task.end("save")
+    task.end("save", failed=exited.status != 0)
     task.record("save_ns", task.now_ns - started_ns)
     task.record("cow_pages_during_save", task.faults("cow_copy") - copies_before)
     return exited.status == 0

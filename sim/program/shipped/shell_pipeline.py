@@ -89,7 +89,7 @@ def shell_pipeline(
     block_pages = -(-block_bytes // PAGE_BYTES)
     refused = 0
     for _ in range(pipelines):
-        started_ns = task.now_ns
+        started_ns, whole = task.now_ns, True
         task.begin("pipeline")
         children: list[Child] = []
         for _ in range(stages):
@@ -100,11 +100,13 @@ def shell_pipeline(
                 )  # fmt: skip
             except Refused:
                 refused += 1
+                whole = False
                 continue
             children.append(child)
         for child in children:
-            yield from task.wait(child)
-        task.end("pipeline")
+            exited = yield from task.wait(child)
+            whole = whole and exited.status == 0
+        task.end("pipeline", failed=not whole)
         task.record("pipeline_ns", task.now_ns - started_ns)
         yield from task.sleep(think_ns)
     task.record("stages_refused", refused)

@@ -3,6 +3,7 @@
 import pytest
 
 from sim.base.errors import ScenarioError
+from sim.cli.answering import done_in
 from sim.engine.run import simulate
 from sim.program import PROGRAMS
 from sim.program.offer import program
@@ -53,6 +54,36 @@ def test_what_took_place_is_counted(name):
         expected = document["metrics"]["request_latency_ns"]["count"]
         assert expected > 50
     assert (count["begun"], count["ended"], count["measured"]) == (expected,) * 3
+    assert count["failed"] == 0
+
+
+STRICT = {"memory": "64 MiB", "cpus": 4, "overcommit": {"mode": 2, "ratio": 50}}
+TIGHT = {"memory": "32 MiB", "cpus": 4}
+FAIL = {
+    "a save whose fork is refused": (
+        STRICT, "redis", {"dataset": "17 MiB", "saves": 2, "save_every": "10 ms"}
+    ),
+    "a job whose fork is refused": (STRICT, "build_storm", {"parent": "17 MiB", "jobs": 2}),
+    "a job that the killer takes": (
+        TIGHT, "build_storm", {"parent": "1 MiB", "jobs": 2, "job_heap": "40 MiB"}
+    ),
+    "a cycle one step of which is refused": (
+        STRICT, "heap_growth", {"processes": 1, "step": "12 MiB", "steps": 3, "cycles": 2}
+    ),
+    "a pipeline that the killer takes a stage of": (
+        TIGHT, "shell_pipeline", {"pipelines": 2, "stages": 1, "stage_heap": "40 MiB"}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FAIL)
+def test_what_came_to_nothing_is_counted_and_said(what):
+    host, name, parameters = FAIL[what]
+    data = {"version": 1, "host": host, "processes": {"p": {"program": name, **parameters}}}
+    document = simulate(resolve(data), seed=1).document
+    (count,) = document["evidence"]["events"]
+    assert (count["ended"], count["failed"]) == (2, 2)
+    assert done_in(document) == f"2 {count['event']}s (2 failed)"
 
 
 @pytest.mark.parametrize("events", [("",), {"save": ""}])
