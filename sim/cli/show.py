@@ -262,7 +262,7 @@ def _processes(processes: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return "pages reclaimed" if name == "pages_stolen" else name.replace("_", " ")
 
 
 def _count(count: int | None) -> str:

@@ -93,6 +93,7 @@ def test_figures_that_depend_on_reclaim_are_marked_and_no_others(small, capsys):
     for label in (
         "oom kills",
         "direct reclaims",
+        "pages reclaimed",
         "major faults",
         "free, min",
         "needed at the peak",

@@ -45,6 +45,7 @@ DOCUMENT = {
     "deadlock": None,
     "metrics": {
         **{name: 1000 + number for number, name in enumerate(COUNTS)},
+        "pages_stolen": 0,
         "fault_latency_ns": FAULTS,
         "fork_latency_ns": NOTHING,
         "vfork_latency_ns": NOTHING,
@@ -88,6 +89,11 @@ def test_every_count_and_unit_is_there(capsys):
         assert text in out
     assert "262,144" in out
     assert "exit 0" in out
+
+
+def test_what_reclaim_took_is_there(capsys):
+    lines = shown(capsys, metrics={**DOCUMENT["metrics"], "pages_stolen": 5_432}).splitlines()
+    assert any("pages reclaimed" in line and "5,432" in line for line in lines)
 
 
 def test_nothing_measured_is_not_zero(capsys):

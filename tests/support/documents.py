@@ -8,7 +8,7 @@ from sim.machine.work import KINDS
 COUNTS = (
     "forks vforks execs exits fork_failures minor_faults major_faults zero_fills zero_page_maps "
     "cow_copies cow_reuses file_maps spurious_faults swap_maps segfaults bus_errors oom_kills "
-    "direct_reclaims pages_swapped_in pages_swapped_out context_switches"
+    "direct_reclaims pages_stolen pages_swapped_in pages_swapped_out context_switches"
 ).split()
 LATENCIES = (
     "fault_latency_ns", "fork_latency_ns", "vfork_latency_ns", "request_latency_ns",
