@@ -1,6 +1,7 @@
 """The shape of the house: who imports whom, how long files and functions are, and its page."""
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,14 @@ def test_only_the_clock_looks_into_the_queue_of_simpy() -> None:
     engine = (SIM / "engine").rglob("*.py")
     users = {file.name for file in engine if "._queue" in file.read_text(encoding="utf-8")}
     assert users == {"clock.py"}
+
+
+def test_every_module_can_be_imported() -> None:
+    """Whatever no other test needs too; what only some users have is asked for where it is used."""
+    for file in FILES:
+        if file.name != "__main__.py":
+            place = file.parent if file.name == "__init__.py" else file.with_suffix("")
+            importlib.import_module(".".join(place.relative_to(SIM.parent).parts))
 
 
 def test_no_file_is_too_long() -> None:

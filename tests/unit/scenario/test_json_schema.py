@@ -10,7 +10,10 @@ from sim.scenario import load_scenario
 from sim.scenario.document import read_document
 from sim.scenario.schema import json_schema
 
-BOTH = jsonschema.Draft202012Validator(json_schema())
+
+@pytest.fixture(scope="module")
+def both():
+    return jsonschema.Draft202012Validator(json_schema())
 
 
 @pytest.mark.parametrize("kind", [None, "scenario", "study"])
@@ -19,15 +22,15 @@ def test_it_is_a_schema(kind):
 
 
 @pytest.mark.parametrize("name", shipped("scenarios"))
-def test_scenarios_that_ship_are_valid_as_written_and_resolved(name):
+def test_scenarios_that_ship_are_valid_as_written_and_resolved(both, name):
     for data in (read_document(config_path("scenarios", name)).data, load_scenario(name)):
-        assert not list(BOTH.iter_errors(data))
+        assert not list(both.iter_errors(data))
         assert jsonschema.Draft202012Validator(json_schema("scenario")).is_valid(data)
 
 
 @pytest.mark.parametrize("name", shipped("studies"))
-def test_studies_that_ship_are_valid(name):
-    assert not list(BOTH.iter_errors(read_document(config_path("studies", name)).data))
+def test_studies_that_ship_are_valid(both, name):
+    assert not list(both.iter_errors(read_document(config_path("studies", name)).data))
 
 
 GOOD = {
@@ -52,15 +55,15 @@ GOOD = {
         ("extra", 1),
     ],
 )
-def test_mistakes_are_underlined(path, value):
-    assert BOTH.is_valid(GOOD)
+def test_mistakes_are_underlined(both, path, value):
+    assert both.is_valid(GOOD)
     data = copy.deepcopy(GOOD)
     *way, last = path.split(".")
     node = data
     for part in way:
         node = node[part]
     node[last] = value
-    assert not BOTH.is_valid(data)
+    assert not both.is_valid(data)
 
 
 def test_parameters_are_described():
@@ -99,5 +102,5 @@ STUDY = {"version": 1, "name": "s", "base": "b", "seed": 1, "axes": {"host.cpus"
         ({"answer": {"at": "small"}}, True),
     ],
 )
-def test_designs_and_uncertain_inputs_are_in_it(more, good):
-    assert BOTH.is_valid({**STUDY, **more}) is good
+def test_designs_and_uncertain_inputs_are_in_it(both, more, good):
+    assert both.is_valid({**STUDY, **more}) is good

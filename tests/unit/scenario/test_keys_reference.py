@@ -17,9 +17,13 @@ from sim.scenario.keys import markdown, parts
 from sim.scenario.schema import json_schema
 
 ROOT = Path(__file__).parents[3]
-STEPS = jsonschema.Draft202012Validator(
-    {"$ref": "#/$defs/Steps", "$defs": json_schema("scenario")["$defs"]}
-)
+
+
+@pytest.fixture(scope="module")
+def schema_of_steps():
+    return jsonschema.Draft202012Validator(
+        {"$ref": "#/$defs/Steps", "$defs": json_schema("scenario")["$defs"]}
+    )
 
 
 def test_the_page_is_what_the_command_prints(capsys):
@@ -59,9 +63,9 @@ def test_programs_of_a_plug_in_are_in_it(capsys):
 
 
 @pytest.mark.parametrize("steps", [EVERYTHING, PROGRAMS, [], ["wait", "exit"], [{"wait": None}]])
-def test_the_schema_of_steps_takes_what_the_grammar_takes(steps):
+def test_the_schema_of_steps_takes_what_the_grammar_takes(schema_of_steps, steps):
     normal_steps(steps)
-    assert STEPS.is_valid(steps)
+    assert schema_of_steps.is_valid(steps)
 
 
 @pytest.mark.parametrize(
@@ -81,17 +85,17 @@ def test_the_schema_of_steps_takes_what_the_grammar_takes(steps):
         [{"sleep": 5}],
     ],
 )
-def test_the_schema_of_steps_underlines_mistakes(wrong):
-    assert not STEPS.is_valid(wrong)
+def test_the_schema_of_steps_underlines_mistakes(schema_of_steps, wrong):
+    assert not schema_of_steps.is_valid(wrong)
     with pytest.raises(StepsError):
         normal_steps(wrong)
 
 
 @settings(deadline=None, max_examples=150)
 @given(plausible | anything)
-def test_what_the_grammar_takes_is_valid(steps):
+def test_what_the_grammar_takes_is_valid(schema_of_steps, steps):
     try:
         normal_steps(steps)
     except StepsError:
         return
-    assert STEPS.is_valid(steps)
+    assert schema_of_steps.is_valid(steps)
