@@ -119,6 +119,7 @@ TABLE: dict[str, Row] = {
     "truth/test_kernel_swap_devices.py": Row(
         (needs.driver, needs.root, needs.static_library, needs.fixed_addresses), (RELEASE, QUIET)
     ),
+    "truth/test_kernel_zram.py": Row((needs.root,), (RELEASE,)),
     "truth/test_kernel_huge_pages.py": Row(
         (needs.driver, needs.calm, needs.root, needs.folio_sizes), (RELEASE, QUIET)
     ),

@@ -11,6 +11,7 @@ from sim.host.claims.hugetlb import HUGETLB
 from sim.host.claims.scripts import GROUP_SCRIPTS
 from sim.host.claims.swap import SWAP_FILE, SWAP_LOOP
 from sim.host.claims.threads import ARENAS
+from sim.host.claims.zram import ZRAM
 from sim.host.conditions import group_conditions
 from sim.host.kernel import HostError
 from sim.host.session import DIFFERENT, DONE, UNCHECKED, Session, worst
@@ -37,6 +38,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         HUGETLB,
         SWAP_FILE,
         SWAP_LOOP,
+        ZRAM,
     )
 }
 """Every claim, in the order in which they are listed."""

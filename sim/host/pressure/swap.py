@@ -58,6 +58,11 @@ def why_not(medium: Medium = Medium.ZRAM) -> str:
         return f"not installed: {', '.join(missing)}"
     if medium is not Medium.ZRAM:
         return "" if file_folder() else "there is no folder on a disk for a swap file"
+    return no_zram()
+
+
+def no_zram() -> str:
+    """Return why there is no zram device to be had, "" if there is."""
     if not (CONTROL / "hot_add").exists():
         return "there is no zram"
     if not os.access(CONTROL / "hot_remove", os.W_OK):
@@ -80,6 +85,18 @@ def swap_on(medium: Medium = Medium.ZRAM, pages: int = PAGES) -> Iterator[str]:
 
     SIGTERM and SIGHUP raise `Stopped` in it, whoever calls.  Raises `HostError` where it cannot.
     """
+    with device_for(medium, pages) as device:
+        _run("mkswap", device)
+        _run("swapon", device)
+        yield device
+
+
+@contextmanager
+def device_for(medium: Medium, pages: int) -> Iterator[str]:
+    """Have a new device, or file, of so many pages in the block, for swap or not; yield its name.
+
+    What is swapped to it comes back at the end.  Signals and errors are as of `swap_on`.
+    """
     switch_off_what_was_left()
     place = {"device": "", "file": "" if medium is Medium.ZRAM else _new_file(pages)}
     record = write_down(KIND, place)
@@ -87,8 +104,6 @@ def swap_on(medium: Medium = Medium.ZRAM, pages: int = PAGES) -> Iterator[str]:
         try:
             place["device"] = _new_device(medium, place["file"], pages)
             write_down(KIND, place)
-            _run("mkswap", place["device"])
-            _run("swapon", place["device"])
             yield place["device"]
         finally:
             _switch_off(place)
