@@ -525,7 +525,8 @@ class Conservation(RuleBasedStateMachine):
         before = self.kernel.entry(process.row, vpn)
         words = self.content(before)
         status = self.kernel.access(process.row, vpn, write, cpu=cpu)
-        if status == DONE and is_swap_pte(before):
+        came_back = is_swap_pte(before) and self.kernel.entry(process.row, vpn) & PTE_PRESENT
+        if came_back:  # maybe no more than that: there may be no frame to copy it to
             self.contents[self.kernel.pfn(process.row, vpn)] = words
         grown = set(self.mapped(process.row)) - mapped
         if grown:
