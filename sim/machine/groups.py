@@ -119,6 +119,7 @@ def drain_stock(m: Arrays, at: int) -> None:
     stock = m.stocks[at]
     page_counter_charge(m, int(stock.group), -int(stock.pages))
     stock.pages = 0
+    stock.secured = 0
     stock.group = ROOT
 
 
@@ -145,14 +146,22 @@ def open_stock(m: Arrays, cpu: int, group: int) -> int:
 
 @compiled
 def refill_stock(m: Arrays, cpu: int, group: int, pages: int) -> None:
-    """Keep `pages` that a group is charged for and does not use; a stock too large is drained."""
+    """Keep `pages` that a group is charged for and does not use; a stock too large is drained.
+
+    What the step under way has yet to take stays: Linux would charge for it only then.
+    """
     at = open_stock(m, cpu, group) if pages <= STOCK_PAGES else NONE
     if at == NONE:
         page_counter_charge(m, group, -pages)
         return
-    m.stocks[at].pages += pages
-    if m.stocks[at].pages > STOCK_PAGES:
+    stock = m.stocks[at]
+    stock.pages += pages
+    spare = int(stock.pages - stock.secured)
+    if spare > STOCK_PAGES and stock.secured == 0:
         drain_stock(m, at)
+    elif spare > STOCK_PAGES:
+        page_counter_charge(m, group, -spare)
+        stock.pages -= spare
 
 
 @compiled
@@ -177,6 +186,7 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     wanted += owed
     at = open_stock(m, cpu, group)
     stock = m.stocks[at]
+    stock.secured = 0
     o = m.operations[task]
     batch = o.attempts == 0 or o.over == ROOT  # who tries again asks for what it needs alone
     while stock.pages < wanted:
@@ -198,6 +208,7 @@ def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
         else:
             note_over_high(m, task, group, 1)
         stock.pages += 1
+    stock.secured = wanted - owed
     if owed > 0:
         settle_slab(m, cpu, group)
     return True
@@ -211,15 +222,15 @@ def charge_block(m: Arrays, cpu: int, task: int, pages: int) -> bool:
         return False
     at = open_stock(m, cpu, group)
     stock = m.stocks[at]
-    if stock.pages >= pages:
-        return True
-    batch = max(STOCK_PAGES, pages)
-    if page_counter_try_charge(m, group, batch) != NONE:
-        batch = pages
+    if stock.pages - stock.secured < pages:
+        batch = max(STOCK_PAGES, pages)
         if page_counter_try_charge(m, group, batch) != NONE:
-            return False
-    stock.pages += batch
-    note_over_high(m, task, group, batch)
+            batch = pages
+            if page_counter_try_charge(m, group, batch) != NONE:
+                return False
+        stock.pages += batch
+        note_over_high(m, task, group, batch)
+    stock.secured += pages
     return True
 
 
@@ -244,7 +255,9 @@ def charge(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
 def charge_group(m: Arrays, cpu: int, pfn: int, kind: int, pages: int) -> None:
     """Hand `pages` frames over to the group for which `cpu` acts, out of its stock."""
     group = int(m.cpus[cpu].group)
-    m.stocks[stock_of(m, cpu, group)].pages -= pages
+    stock = m.stocks[stock_of(m, cpu, group)]
+    stock.pages -= pages
+    stock.secured -= pages
     hand_over(m, pfn, pages, group)
     count_frames(m, group, kind, pages)
 
@@ -327,23 +340,35 @@ def settle_slab(m: Arrays, cpu: int, group: int) -> None:
         m.groups[group].slab_pages += stocked
         return
     stock = m.stocks[at]
-    while stock.pages < more and margin(m, group) > 0:
+    while stock.pages - stock.secured < more and margin(m, group) > 0:
         pages = STOCK_PAGES
         if page_counter_try_charge(m, group, pages) != NONE:
             pages = 1
             page_counter_charge(m, group, pages)
         stock.pages += pages
         note_over_high(m, int(m.cpus[cpu].task), group, pages)
-    stocked = min(more, int(stock.pages))
+    stocked = min(more, int(stock.pages - stock.secured))
     stock.pages -= stocked
     m.groups[group].slab_pages += stocked
 
 
 @inlined
 def settle_objects(m: Arrays, cpu: int) -> None:
-    """Charge the group for which `cpu` acts for the kernel objects that a step has made."""
+    """Charge the group for which `cpu` acts for the kernel objects that a step has made.
+
+    What the step has secured and not taken is in stock like any other page from now on.
+    """
     if m.cpus[cpu].group != ROOT:
-        settle_slab(m, cpu, int(m.cpus[cpu].group))
+        end_step(m, cpu, int(m.cpus[cpu].group))
+
+
+@rare
+def end_step(m: Arrays, cpu: int, group: int) -> None:
+    """Do as `settle_objects`, for a group that is not the root."""
+    at = stock_of(m, cpu, group)
+    if at != NONE:
+        m.stocks[at].secured = 0
+    settle_slab(m, cpu, group)
 
 
 @compiled

@@ -276,6 +276,8 @@ def audit_groups(m: Arrays, charged: NDArray[np.int64]) -> tuple[int, int]:
         charged[int(g.parent), N_KINDS] += charged[group, N_KINDS] + g.slab_pages
         for at in range(int(m.config[0].n_cpus) * N_STOCKS):
             if m.stocks[at].group == group:
+                if m.stocks[at].pages < max(0, m.stocks[at].secured):
+                    return 14, group
                 usage += m.stocks[at].pages
                 charged[int(g.parent), N_KINDS] += m.stocks[at].pages
         if g.usage != usage or g.peak < usage:

@@ -52,8 +52,11 @@ GROUP = np.dtype(
     ]
 )
 
-STOCK = np.dtype([("group", "i8"), ("pages", "i8")])
-"""Pages that are charged to a group ahead of use, on one CPU (Linux `memcg_stock_pcp`)."""
+STOCK = np.dtype([("group", "i8"), ("pages", "i8"), ("secured", "i8")])
+"""Pages that are charged to a group ahead of use, on one CPU (Linux `memcg_stock_pcp`).
+
+Of them, `secured` ones are what the step under way is still to take.
+"""
 N_STOCKS: Final = 7
 """Rows of stocks a CPU has; groups in them, ROOT for none."""
 STOCK_PAGES: Final = 64

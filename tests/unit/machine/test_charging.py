@@ -9,6 +9,7 @@ from support.kernel import Kernel
 
 from sim.machine.groups import (
     charge_block,
+    charge_group,
     charge_to,
     count_event,
     drain_all_stock,
@@ -16,6 +17,7 @@ from sim.machine.groups import (
     margin,
     refill_stock,
     secure_charge,
+    settle_objects,
     settle_slab,
     stock_of,
 )
@@ -23,6 +25,7 @@ from sim.machine.layout import (
     EV_FAILCNT,
     EV_MAX,
     FOREVER,
+    KIND_ANON,
     N_STOCKS,
     NONE,
     ROOT,
@@ -127,6 +130,46 @@ def test_a_stock_that_grows_too_large_is_drained_whole() -> None:
     assert stocked(m, 1, group) == STOCK_PAGES
     refill_stock(m, 1, group, 1)
     assert (int(m.groups[group].usage), stocked(m, 1, group)) == (35, 0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "freed", "left"),
+    [
+        (60, 1, 5),  # what is spare and what is freed make no batch
+        (60, 60, 64),
+        (60, 61, 0),  # they do: they are given up, the 60 are not
+        (64, 64, 64),
+        (65, 1, 64),
+        (65, 2, 0),
+        (200, 9, 0),
+    ],
+)
+def test_what_a_step_is_still_to_take_stays_in_stock(wanted: int, freed: int, left: int) -> None:
+    made, m, task = machine()
+    group = made.new_group()
+    charge_to(m, 0, group)
+    assert secure_charge(m, 0, task, wanted)
+    page_counter_charge(m, group, freed)  # what another frees that was charged to the group
+    refill_stock(m, 0, group, freed)
+    charge_group(m, 0, 0, KIND_ANON, wanted)
+    assert stocked(m, 0, group) == left
+    assert int(m.groups[group].usage) == wanted + left
+    settle_objects(m, 0)
+    page_counter_charge(m, group, STOCK_PAGES)
+    refill_stock(m, 0, group, STOCK_PAGES)  # the step is over: a stock like any other
+    assert stocked(m, 0, group) == (STOCK_PAGES if left == 0 else 0)
+
+
+def test_a_block_leaves_what_is_secured_for_other_pages() -> None:
+    made, m, task = machine()
+    group = made.new_group(max_pages=STOCK_PAGES + 10)
+    charge_to(m, 0, group)
+    assert secure_charge(m, 0, task, 60)
+    assert charge_block(m, 0, task, 8)  # 4 are spare: 8 more are charged
+    assert not charge_block(m, 0, task, 16)
+    charge_group(m, 0, 0, KIND_ANON, 8)
+    charge_group(m, 0, 8, KIND_ANON, 60)
+    assert (int(m.groups[group].usage), stocked(m, 0, group)) == (72, 4)
 
 
 def test_draining_looks_on_all_cpus_at_the_group_and_those_in_it() -> None:
