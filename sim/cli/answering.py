@@ -47,7 +47,7 @@ def _need(document: Mapping[str, Any]) -> str:
     scenario = document["provenance"]["scenario"]
     when = " after its warm-up" if scenario.get("run", {}).get("warmup") else ""
     room = any(finding["code"] == "peak_is_room" for finding in document["validity"])
-    least = "more than " if cut_off else ""
+    least = "more than " if cut_off and not room else ""
     needs = (
         f"{scenario['name']} {'holds' if room else 'needs'} {least}{format_bytes(total)} of memory"
     )

@@ -211,10 +211,10 @@ def _memory(
     metrics: Mapping[str, Any], watermarks: Mapping[str, Any], mark: Mark, found: Collection[str]
 ) -> tuple[Table, Table]:
     need, free = metrics["memory_need_bytes"], metrics["free_pages"]
-    cut_off = "need_cut_off" in found
-    least = "more than " if cut_off else ""
+    room = "peak_is_room" in found
+    least = "more than " if "need_cut_off" in found and not room else ""
     memory = Table(("memory", ""))
-    verb = "held" if "peak_is_room" in found and not cut_off else "needed"
+    verb = "held" if room else "needed"
     total = mark(f"{verb} at the peak", "memory_need_bytes.total")
     memory.rows.append((total, f"{least}{format_bytes(need['total'])}"))
     memory.rows += [

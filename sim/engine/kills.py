@@ -27,6 +27,11 @@ class KillLog:
         self._names = names
         self.entries: list[dict[str, Any]] = []
 
+    @property
+    def first_ns(self) -> int | None:
+        """When the kernel's killer first ended a process; the kubelet is not it."""
+        return next((kill["t_ns"] for kill in self.entries if not kill.get("evicted")), None)
+
     def note(
         self, victim: Task, scope: Scope, asked: Task, badness: int | None, together: int | None
     ) -> None:

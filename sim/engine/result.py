@@ -205,7 +205,7 @@ class Measurement:
             **{metric: kinds[kind] for kind, metric in FAULT_METRICS.items()},
             "segfaults": counters["segfaults"],
             **{name: counters[name] for name in SHORTAGE},
-            "first_oom_ns": system.kills.entries[0]["t_ns"] if system.kills.entries else None,
+            "first_oom_ns": system.kills.first_ns,
             "direct_reclaims": stalls,
             "allocation_stalls": stalls,
             "bus_errors": counters["bus_errors"],

@@ -121,16 +121,25 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
         reasons.append(f"{counted(waits, 'wait')} for memory")
     if not reasons:
         return
-    need_bytes = document["metrics"]["memory_need_bytes"]["total"]
+    metrics = by_dotted_name(document["metrics"])
+    rest = besides_page_cache(metrics)
+    least = metrics["memory_need_bytes.total"] if rest is None else rest
+    besides = "" if rest is None else ", page cache left out,"
     yield Finding(
         "need_cut_off",
         "error",
-        f"the memory needed is more than {format_bytes(need_bytes)}: {', '.join(reasons)}",
+        f"the memory needed{besides} is more than {format_bytes(least)}: {', '.join(reasons)}",
         "metrics.memory_need_bytes",
         "measure the need on a host with more memory"
         if not by_group
         else f"measure it without a limit: set memory_max of {' and '.join(by_group)} to max",
     )
+
+
+def by_dotted_name(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells how far a peak is a need, from the metrics of a run's document."""
+    need = {f"memory_need_bytes.{part}": n for part, n in metrics["memory_need_bytes"].items()}
+    return {**need, "pages_stolen": metrics.get("pages_stolen")}
 
 
 def besides_page_cache(metrics: Mapping[str, Any]) -> float | None:
@@ -147,9 +156,8 @@ def besides_page_cache(metrics: Mapping[str, Any]) -> float | None:
 
 def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield that page cache took what there was room for, where reclaim dropped some of it."""
-    metrics = document["metrics"]
-    need = {f"memory_need_bytes.{part}": n for part, n in metrics["memory_need_bytes"].items()}
-    rest = besides_page_cache({**need, "pages_stolen": metrics.get("pages_stolen")})
+    metrics = by_dotted_name(document["metrics"])
+    rest = besides_page_cache(metrics)
     if rest is None:
         return
     swap = document.get("swap") or {"stolen_pages": 0, "peak_bytes": 0}
@@ -165,7 +173,7 @@ def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
         more = f", and up to {format_bytes(swap['peak_bytes'])} on the swap device"
         if zram := swap.get("zram_peak_bytes"):
             more += f", which took up to {format_bytes(zram)} of memory for it"
-    peak = format_bytes(need["memory_need_bytes.total"])
+    peak = format_bytes(metrics["memory_need_bytes.total"])
     yield Finding(
         "peak_is_room",
         "warning",

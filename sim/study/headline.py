@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sim.base.errors import InsufficientDataError
+from sim.engine.shortfalls import besides_page_cache
 from sim.study.first_kill import ABOUT_KILLS, FIRST_KILL, median_first_kill
 from sim.study.percentiles import distributions_of, percent_of, pooled_percentile
 from sim.study.plan import Planner
@@ -163,8 +164,12 @@ def at_least(planner: Planner, records: Sequence[Record]) -> float:
     """Return what the answer's figure of a cut-off point is certainly more than.
 
     For a need, the largest host on which memory ran out; for a metric, the mean of what was
-    measured, cut off or not.
+    measured, cut off or not, of a need without the page cache that only had room.
     """
     if planner.study.need is not None:
         return float(max(record.memory_bytes for record in records if record.cut_off))
-    return mean_of(records, planner.study.answer.metric) or 0.0
+    metric = planner.study.answer.metric
+    if metric == f"{NEED}.total":
+        least = [besides_page_cache(r.scalars) or r.scalars.get(metric) for r in records]
+        return sum(n or 0.0 for n in least) / len(least)
+    return mean_of(records, metric) or 0.0

@@ -13,6 +13,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from sim.engine.long_run import long_run_words
+from sim.engine.shortfalls import SHORT
 from sim.study.need import kept_bytes
 from sim.study.store import Place, Store
 
@@ -23,7 +24,9 @@ class Record:
 
     `scalars` are its metrics by dotted name; a metric without samples is None.  `ran_out` tells
     whether memory ran out: a kill, or a refusal.  `cut_off` tells that its need is known only to be
-    larger than what was measured: somebody was killed, refused, or waited for memory.  `errors`
+    larger than what was measured, as the host ran short: somebody was killed, refused, or waited
+    for memory.  Who is killed at the limit of a group would be on any host; that is an error like
+    others.  `errors`
     are the findings that make it no answer, as ``{code, what, where, ...}``.  `programs` are those
     of its scenario, `ended_ns` is how much time was simulated, `long_run` what the run by
     itself says of the mean latency of requests in the long run.
@@ -147,7 +150,7 @@ def _distributions(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-RECORD: Final = "record 1"
+RECORD: Final = "record 2"
 DISTRIBUTIONS: Final = "distributions 1"
 GISTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     RECORD: _told,
@@ -187,9 +190,20 @@ CUT_OFF_CODES: Final = frozenset(
 
 
 def cut_off(result: Mapping[str, Any]) -> bool:
-    """Return whether a run's memory need is only known to be larger than what was measured."""
+    """Return whether a run's host cut its memory need off: it is larger than what was measured."""
     codes = {finding["code"] for finding in result.get("validity", ())}
-    return "need_cut_off" in codes or ran_out(result)
+    return ("need_cut_off" in codes or ran_out(result)) and not _only_limits_killed(result)
+
+
+def _only_limits_killed(result: Mapping[str, Any]) -> bool:
+    """Return whether all that cut a need off were kills at the limits of groups."""
+    kills = result.get("kills", ())
+    refusals = result.get("evidence", {}).get("refusals", ())
+    return (
+        bool(kills)
+        and all(kill["limit_of"] is not None for kill in kills)
+        and not any(refusal["by"] in SHORT for refusal in refusals)
+    )
 
 
 def errors_of(result: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

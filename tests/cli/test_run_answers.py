@@ -49,6 +49,8 @@ def test_a_run_that_answers_nothing_says_nothing():
 def test_a_need_that_was_cut_off_is_a_lower_bound():
     findings = [{"code": "need_cut_off", "severity": "note", "what": "", "where": "", "count": 1}]
     assert answer_of(document(validity=findings))[0].startswith("demo needs more than 1.13 GiB of")
+    findings.append({"code": "peak_is_room", "severity": "warning"})
+    assert answer_of(document(validity=findings))[0].startswith("demo holds 1.13 GiB of memory")
 
 
 def test_a_peak_after_the_warm_up_is_called_so():
@@ -108,7 +110,7 @@ def test_nothing_needed_and_nothing_forked_is_no_sentence():
 
 
 def test_what_was_done_is_counted_over_all_processes():
-    event = {"process": "a", "event": "save", "begun": 2, "ended": 1, "measured": 1}
+    event = {"process": "a", "event": "save", "begun": 2, "ended": 1, "failed": 0}
     made = document()
     made["evidence"] = {"events": [event]}
     assert done_in(made) == "1 save"

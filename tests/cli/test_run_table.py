@@ -170,14 +170,21 @@ def test_a_need_that_was_cut_off_is_a_lower_bound(capsys):
     assert "more than 6 MiB" in need
 
 
+def test_what_there_was_room_for_is_no_lower_bound(capsys):
+    metrics = {**DOCUMENT["metrics"], "pages_stolen": 100}
+    killed = [{**PROCESS, "ended": "oom-killed"}]
+    out = shown(capsys, metrics=metrics, processes=killed)
+    assert "needed, page cache left out, is more than 5 MiB: 1 killed" in out
+    (held,) = (line for line in out.splitlines() if line.startswith("held at the peak"))
+    assert "more than" not in held
+
+
 def test_a_peak_that_is_what_there_was_room_for_is_called_no_need(capsys):
     metrics = {**DOCUMENT["metrics"], "pages_stolen": 100}
     out = shown(capsys, metrics=metrics)
     assert out.startswith("warning: peak_is_room")
     assert "held at the peak" in out
     assert "needed at the peak" not in out
-    killed = shown(capsys, metrics=metrics, processes=[{**PROCESS, "ended": "oom-killed"}])
-    assert "needed at the peak" in killed
 
 
 def test_p999_of_requests_needs_5000_forks(capsys):

@@ -71,6 +71,7 @@ def test_the_pod_furthest_above_its_request_goes_as_a_whole_at_the_first_look() 
     assert found["evicted"]["severity"] == "error"
     assert found["need_cut_off"]["what"].endswith("2 evicted")
     assert document["metrics"]["oom_kills"] == 0
+    assert document["metrics"]["first_oom_ns"] is None
 
 
 def test_a_pod_of_lower_priority_goes_first() -> None:

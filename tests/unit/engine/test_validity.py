@@ -125,6 +125,15 @@ def test_need_cut_off_is_silent_only_if_all_its_causes_are_expected():
     assert judged(run, scenario(expect=["killed", "refused"]))["answered"]
 
 
+def test_what_is_certainly_needed_leaves_out_page_cache_that_had_room():
+    need = {"total": 3 * GIB, "page_cache": GIB}
+    for stolen, least in ((0, "needed is more than 3 GiB"), (9, "left out, is more than 2 GiB")):
+        metrics = {"memory_need_bytes": need, "pages_stolen": stolen}
+        run = document(metrics=metrics, processes=[process(ended="oom-killed")])
+        found = {finding.code: finding.what for finding in findings(run, scenario())}
+        assert f"{least}: 1 killed" in found["need_cut_off"]
+
+
 def test_a_peak_that_reclaim_has_cut_is_told_without_its_page_cache():
     need = {"total": 3 * GIB, "page_cache": GIB}
     run = document(metrics={"memory_need_bytes": need, "pages_stolen": 256})

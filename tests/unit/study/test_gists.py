@@ -27,11 +27,12 @@ RESULT = {
         {"code": "evicted", "severity": "error", "what": "web/1 was evicted", "where": "web/1"},
         {"code": "all_warmup", "severity": "note", "what": "", "where": ""},
     ],
+    "kills": [{"limit_of": "pod"}, {"limit_of": None}],
     "distributions": {"fork": {"p": [50, 100], "ns": [7, 9], "n": 2}},
     "series": {"t_ns": [0, 60], "free_pages": [10, 2]},
 }  # fmt: skip
 OF_IT = {
-    "record 1": {
+    "record 2": {
         "scalars": {
             "fork_latency_ns.count": 2.0, "fork_latency_ns.p99": None, "forks": 2.0,
             "oom_kills": 0.0, "request_latency_ns.count": 0.0,
@@ -105,3 +106,5 @@ def test_one_that_is_damaged_or_of_another_result_does_not_count(carried_out):
 
 def test_what_is_kept_of_a_result_has_the_name_that_it_had():
     assert {kind: made(RESULT) for kind, made in GISTS.items()} == OF_IT
+    by_limits = {**RESULT, "kills": [{"limit_of": "pod"}]}
+    assert not GISTS["record 2"](by_limits)["cut_off"]

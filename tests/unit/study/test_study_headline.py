@@ -123,6 +123,39 @@ def test_hosts_grow_three_times_and_then_the_answer_is_more_than_that(
     assert not any("MiB of memory, " in line for line in outcome.sentences)
 
 
+def killed_by(simulate, limits):
+    """Return a simulator that tells of a kill, by each of these limits: groups, or the host's."""
+    cut = faulty(simulate, where=20000, code="need_cut_off")
+
+    def run(scenario, *, seed, replication):
+        result = cut(scenario, seed=seed, replication=replication)
+        if result["validity"]:
+            what = f"killed because {limits[0]} was at its limit"
+            result["validity"].insert(0, {**result["validity"][0], "code": "killed", "what": what})
+            result["kills"] = [{"limit_of": limit} for limit in limits]
+        return result
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind"), [(["pod", "pod"], "no answer"), (["pod", None], "more than")]
+)
+def test_who_is_killed_at_the_limit_of_a_group_asks_for_no_larger_host(
+    carried_out, standin, tmp_path, limits, kind
+):
+    outcome, facts = carried_out(killed_by(standin.simulate, limits))
+    assert outcome.exit_status == 1
+    assert (facts["answer"]["kind"], facts["answer"]["point"]) == (kind, 1)
+    sizes = {int(row["host_memory_bytes"]) // DATASET for row in rows_of(tmp_path, "runs")}
+    if kind == "no answer":
+        why = "redis: killed because pod was at its limit (3 of 3 runs)"
+        assert outcome.answer == f"No answer (writes 20000/s): {why}."
+        assert sizes == {6}
+    else:
+        assert max(sizes) == 48
+
+
 def test_a_study_that_ran_out_resumes_to_the_same_answer(carried_out, standin, tmp_path):
     run = cut_off_at(standin.simulate, 40000, 6 * DATASET)
     first, _ = carried_out(run)
