@@ -45,6 +45,15 @@ def read_at_most(path: Path | str, limit: int) -> bytes:
     return _STDIN_READ[sys.stdin][:limit]
 
 
+def read_whole(path: Path | str, most: int) -> bytes:
+    """Return all of a file; one of more than `most` bytes, or a device, is refused.  `OSError`."""
+    with Path(path).open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most >> 20} MiB", str(path))
+    return data
+
+
 def shown_path(path: Path | str) -> str:
     """Return what a file is called in messages."""
     return "<stdin>" if str(path) == STDIN else str(path)

@@ -48,6 +48,9 @@ RECORDS: Final = Path("/run/cowpool")
 NOT_OURS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOMEM})
 """What the operating system may refuse through no fault of cowpool's or of its input."""
 
+UNREACHABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP})
+"""What it says of a name that cannot be, or that lies where this user may not look."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status.
@@ -80,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_has_gone()
     except OSError as error:
+        if error.errno in UNREACHABLE and isinstance(error.filename, str):
+            name = shorten_middle(error.filename)
+            return _say(f"{name}: cannot be looked at ({error.strerror}); check it", BAD_INPUT)
         if error.errno not in NOT_OURS:
             return _defect(error)
         if error.errno == errno.ENOMEM:

@@ -139,6 +139,8 @@ class Lives:
             self._evidence.failed(task, refused)
             why = f" ({refused.call}: {refused.why})" if refused.why else ""
             self._leave(task, 1, f"failed: {refused.errno.name}{why}")
+        except GeneratorExit:
+            raise
         except BaseException as error:
             fault = fault_of_plugin(error, task.source)
             if fault is None:
@@ -160,6 +162,8 @@ class Lives:
                 event = program.throw(error) if error is not None else program.send(value)
             except StopIteration as stop:
                 return stop.value
+            except GeneratorExit as leave:  # raised by the program: nobody closes it here
+                raise RuntimeError("a program ends with `return`") from leave
             error = None if type(event) is simpy.Event else not_an_event(event)
             if error is not None:
                 continue

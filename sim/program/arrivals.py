@@ -8,12 +8,12 @@ before they are added, so times do not depend on how the source is cut into chun
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from sim.base.errors import ScenarioError
+from sim.base.files import read_whole
 from sim.base.units import BaseInt, S, parse_duration
 from sim.program.patterns import check_arrivals
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+MOST_BYTES: Final = 256 << 20
+"""Of a file of arrivals: some 20 million."""
 
 MOST_COUNTED: Final = 10_000_000
 """Arrivals that are drawn only to be counted; see `ArrivalStream.due`."""
@@ -140,7 +143,7 @@ def _mean_gap_ns(rate_per_s: float) -> float:
 
 def _read_times(path: str, sha256: str) -> NDArray[np.int64]:
     try:
-        content = Path(path).read_bytes()
+        content = read_whole(path, MOST_BYTES)
     except OSError as error:
         raise ScenarioError(f"cannot read the arrivals: {error.strerror}", path) from error
     found = hashlib.sha256(content).hexdigest()

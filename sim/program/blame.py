@@ -33,7 +33,8 @@ def fault_of_plugin(error: BaseException, source: Any = None) -> ScenarioError |
     """Return the error that names the line of a plug-in that `error` came from; else ``None``.
 
     `source` is the function or class that was being run: it is named where no line of it is in
-    the traceback, as when it is called with other arguments than it takes.
+    the traceback, as when it is called with other arguments than it takes.  A `GeneratorExit` is
+    taken for one that was raised, not for a generator being closed: ask of no such.
     """
     if not _is_a_mistake(error):
         return None
@@ -66,7 +67,8 @@ def _is_a_mistake(error: BaseException) -> bool:
     if isinstance(error, SimError):
         return isinstance(error, Refused)
     own = type(error).__module__.startswith(MODULE_PREFIX)
-    return own or (isinstance(error, Exception | SystemExit) and not isinstance(error, MemoryError))
+    kinds = Exception | SystemExit | GeneratorExit
+    return own or (isinstance(error, kinds) and not isinstance(error, MemoryError))
 
 
 def _place(error: BaseException) -> tuple[str, int] | None:

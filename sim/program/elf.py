@@ -8,11 +8,15 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from sim.base.files import read_at_most, read_whole
 from sim.base.units import PAGE_BYTES
 from sim.program.image import ProgramImage, Segment
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MOST_BYTES: Final = 1 << 30
+"""Of an executable."""
 
 _IDENT: Final = b"\x7fELF\x02\x01\x01"
 """64 bits, little endian, version 1."""
@@ -30,7 +34,7 @@ def read_elf(path: Path) -> ProgramImage:
 
     Raises `ValueError` if the file is anything else, and `OSError` if it cannot be read.
     """
-    data = path.read_bytes()
+    data = read_whole(path, MOST_BYTES)
     if len(data) < _HEADER.size or not data.startswith(_IDENT):
         raise ValueError(f"{path} is no 64-bit little-endian ELF file; give a static executable")
     _, kind, _, _, _, at, _, _, _, size, count, _, _, _ = _HEADER.unpack_from(data)
@@ -58,7 +62,7 @@ def read_elf(path: Path) -> ProgramImage:
 
 def entry_vpn(path: Path) -> int:
     """Return the page in which an ELF executable begins to run."""
-    header = path.read_bytes()[: _HEADER.size]
+    header = read_at_most(path, _HEADER.size)
     return int(_HEADER.unpack(header)[4]) // PAGE_BYTES
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import ScenarioError
+from sim.base.files import read_whole
 from sim.base.text import told
 from sim.program.blame import MODULE_PREFIX, fault_of_plugin
 from sim.program.signature import parameters_of
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.program.api import Program
+
+MOST_BYTES: Final = 16 << 20
+"""Of a plug-in's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def load_plugin(path: str | Path, content: bytes | None = None) -> Plugin:
     """
     file = Path(path)
     try:
-        content = file.read_bytes() if content is None else content
+        content = read_whole(file, MOST_BYTES) if content is None else content
     except OSError as error:
         raise ScenarioError(f"cannot read the plug-in: {error.strerror}", str(path)) from error
     digest = sha256(content).hexdigest()

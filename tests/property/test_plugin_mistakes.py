@@ -45,6 +45,7 @@ MISTAKES = (
     "raise ValueError",
     "raise ValueError('\\x1b[31m' + 'long ' * 1000 + '\\nlines')",
     "raise Own('own')",
+    "raise GeneratorExit",
     "raise Strict(why='strict')",
     "raise Mute('mute')",
     "raise StopIteration",
@@ -254,7 +255,12 @@ def test_what_is_right_runs(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "line", ["class Own(BaseException): pass\nraise Own('no')", "import sys\nsys.exit(3)"]
+    "line",
+    [
+        "class Own(BaseException): pass\nraise Own('no')",
+        "import sys\nsys.exit(3)",
+        "\nraise GeneratorExit",
+    ],
 )
 def test_what_is_raised_while_it_is_loaded_is_its_own_too(tmp_path, monkeypatch, capsys, line):
     monkeypatch.chdir(tmp_path)
