@@ -223,7 +223,7 @@ class FakeProcess:
     def begin(self, event):
         self.mark(f"{event}_start")
 
-    def end(self, event):
+    def end(self, event, *, failed=False):
         self.mark(f"{event}_end")
 
     def mark(self, kind):
