@@ -8,13 +8,16 @@ own size.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from sim.base.errors import InsufficientDataError
+from sim.base.errors import InsufficientDataError, ScenarioError
 from sim.base.units import MIB, PAGE_BYTES
 from sim.machine.parts import PARTS
 from sim.stats.proportion import level_of_a_look
 from sim.stats.tolerance import UpperBound, upper_bound
+
+MOST_BYTES: Final = 1 << 46
+"""No host is looked for that is larger; 64 TiB."""
 
 OnHost = Callable[[int], Mapping[str, Any]]
 """Returns the resolved scenario on a host of so many bytes."""
@@ -84,12 +87,20 @@ def kept_bytes(scenario: Mapping[str, Any]) -> int:
 def smallest_host_bytes(need_bytes: float, on_host: OnHost) -> int:
     """Return the smallest host, in whole MiB, whose processes may use `need_bytes`.
 
-    The kernel's share grows by less than the host does, so repeated substitution converges.
+    The kernel's share grows by less than the host does, so repeated substitution converges: from
+    below, or from above where a host of the need alone is less than its kernel keeps.
     """
-    size = _whole_mib(need_bytes)
+    size, below = _whole_mib(need_bytes), True
     for _ in range(100):
-        wanted = _whole_mib(need_bytes + kept_bytes(on_host(size)))
-        if wanted <= size:
+        try:
+            kept = kept_bytes(on_host(size))
+        except ScenarioError:
+            if size > MOST_BYTES:
+                raise
+            size, below = 2 * size, False
+            continue
+        wanted = _whole_mib(need_bytes + kept)
+        if wanted == size or (below and wanted < size):
             return size
         size = wanted
     raise InsufficientDataError("no host is large enough: its kernel keeps all that is added")

@@ -32,6 +32,8 @@ CONFIDENCE: Final = 0.95
 """How sure it is that the range that is told holds its share of all draws."""
 MOST_NAMED: Final = 3
 WORTH_A_WORD: Final = 0.01
+FEW_VALUES: Final = 8
+"""A number that took so many values at most is a choice among them."""
 TRIES: Final = 100
 """So often a draw is made again that inputs forbid together, before that is said."""
 
@@ -193,6 +195,7 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
         return None
     own = groups[planner.main_part, base.point, 0]
     reads = reads_disk(own)
+    centre = base.figure_of(own)
     rows = []
     for drawn, cell in draws(planner, base.point, n, reads_disk=reads):
         records = groups.get(("sampled", base.point, cell.host), [])
@@ -201,22 +204,27 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
             value = told[0].scalars.get(base.metric)
             cut_off = told[0].cut_off and base.metric.startswith(NEED)
             if value is not None or cut_off:
-                rows.append((drawn, math.inf if cut_off else float(value or 0.0)))
+                figure = math.inf
+                if not cut_off:
+                    figure = _figure(planner, base, drawn, float(value or 0.0), centre)
+                rows.append((drawn, figure))
     if not rows:
         return None
     values = sorted(value for _, value in rows)
-    centre = base.figure_of(own)
     out, content = inner_ranks(len(values), content=SPAN, confidence=CONFIDENCE)
-    at = [values[out], values[len(values) // 2], values[-1 - out]]
-    low, middle, high = (_figure(planner, base, value, centre) for value in at)
+    low, middle, high = (
+        value if math.isfinite(value) else None
+        for value in (values[out], values[len(values) // 2], values[-1 - out])
+    )
     known = [(drawn, value) for drawn, value in rows if math.isfinite(value)]
     shares = None
     if len(known) == len(rows):
+        places, choices = _regressors([drawn for drawn, _ in known])
         try:
             shares = shares_of(
-                {key: [d.places[key] for d, _ in known] for key in known[0][0].places},
+                places,
                 [value for _, value in known],
-                choices={key: [d.choices[key] for d, _ in known] for key in known[0][0].choices},
+                choices=choices,
                 seed=planner.study.seed % 2**32,
             )
         except InsufficientDataError:
@@ -240,13 +248,30 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
     )
 
 
-def _figure(planner: Planner, base: Base, value: float, centre: float) -> float | None:
-    """Return a drawn value in the unit of the answer; a host if that is one."""
-    if not math.isfinite(value):
-        return None
+def _regressors(
+    drawn: Sequence[Drawn],
+) -> tuple[dict[str, list[float]], dict[str, list[int]]]:
+    """Return what the answer is regressed on: places in distributions, and choices.
+
+    A number that took few values, from a list or rounded to whole ones, is a choice among those:
+    an answer that jumps from one to the next is no polynomial of a place.
+    """
+    places = {key: [d.places[key] for d in drawn] for key in drawn[0].places}
+    choices = {key: [d.choices[key] for d in drawn] for key in drawn[0].choices}
+    for key in list(places):
+        values = [repr(d.sets[key]) if key in d.sets else "" for d in drawn]
+        levels = sorted(set(values))
+        if 1 < len(levels) <= FEW_VALUES:
+            choices[key] = [levels.index(value) for value in values]
+            del places[key]
+    return places, choices
+
+
+def _figure(planner: Planner, base: Base, drawn: Drawn, value: float, centre: float) -> float:
+    """Return a drawn value in the unit of the answer: if that is a host, one with its inputs."""
     if base.bound_bytes is None:
         return value
-    on_host = partial(planner.on_host, base.point)
+    on_host = partial(planner.on_host, base.point, sets=drawn.sets)
     return smallest_host_bytes(base.bound_bytes + value - centre, on_host)
 
 

@@ -73,6 +73,46 @@ def test_the_range_and_the_shares_are_told(sample_file, standin):
     assert drawn["low"] < told["answer"]["figure"] < drawn["high"]
 
 
+def uncertain(path, text):
+    """Have the study know nothing but what `text` says to be uncertain."""
+    head, _, rest = STUDY.partition("uncertain:\n")
+    tail = rest.partition("replications")[2]
+    path.write_text(f"{head}uncertain:\n{text}replications{tail}")
+
+
+def test_what_the_kernel_keeps_is_drawn_with_the_host(sample_file, standin):
+    """The reserve moves no need: only the host that holds it and the need."""
+    key, mib = "host.kernel_reserve", 2**20
+    uncertain(sample_file, f"  {key}: {{low: 20 MiB, likely: 40 MiB, high: 160 MiB}}\n")
+    study(sample_file, standin.simulate)
+    told = facts_of(sample_file)
+    planner, _ = planner_of(load_study(sample_file))
+    kept = sorted(d.sets[key] for d, _ in draws(planner, 0, 200, reads_disk=False))
+    middle = told["answer"]["figure"] - 40 * mib
+    drawn = told["sampled"]
+    for name, reserve in (("low", kept[10]), ("middle", kept[100]), ("high", kept[-10])):
+        assert drawn[name] == pytest.approx(middle + reserve, abs=12 * mib), name
+    (first, *_) = drawn["shares"]["shares"]
+    assert first["name"] == key
+
+
+def test_a_number_with_few_values_is_a_choice(sample_file, standin):
+    uncertain(sample_file, "  processes.redis.fragmentation: {data: [1.0, 1.05, 1.0, 3.0]}\n")
+    study(sample_file, standin.simulate)
+    shares = {s["name"]: s for s in facts_of(sample_file)["sampled"]["shares"]["shares"]}
+    own = shares["processes.redis.fragmentation"]
+    assert own["share"] > 0.97
+    assert own["share"] <= 1 + 2 * own["error"]
+
+
+def test_a_reserve_larger_than_the_need_is_no_hindrance(sample_file, standin):
+    key = "host.kernel_reserve"
+    uncertain(sample_file, f"  {key}: {{low: 20 MiB, likely: 40 MiB, high: 400 MiB}}\n")
+    outcome = study(sample_file, standin.simulate, settings=["sample=0"])
+    assert outcome.exit_status == 0
+    assert "kernel reserve 20 MiB to 400 MiB" in "\n".join(outcome.sentences)
+
+
 def test_shares_agree_with_those_of_many_more_runs(sample_file, standin):
     study(sample_file, standin.simulate)
     told = {s["name"]: s for s in facts_of(sample_file)["sampled"]["shares"]["shares"]}
