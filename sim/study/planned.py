@@ -297,8 +297,9 @@ def _probed(found: Searched, sizes: Sizes, size: int) -> str:
     if size == len(sizes.every) - 1 or not n:
         return "Beyond it nothing was tried: that more does not make it worse is taken for granted."
     share = 1 - (1 - BUMP_NOTICED) ** (1 / n)
+    where = "beyond" if sizes.smallest else "below"
     return (
-        f"{n:,} runs spread over the sizes beyond it passed: that these make it worse in"
+        f"{n:,} runs spread over the sizes {where} it passed: that these make it worse in"
         f" {_percent(share)} of runs or more would have shown with {_percent(BUMP_NOTICED)}"
         " confidence."
     )

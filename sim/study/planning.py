@@ -203,32 +203,53 @@ class Plan:
             (each, end)
             for each in inputs_at(self._planner, self._point, reads_disk=self._reads_disk)
             for end in each.ends
-            if not each.asked and each.key != self.sizes.key and self._may_be(end)
+            if not each.asked and each.key != self.sizes.key and self._may_be(each, end)
         ]
         searches = [threshold_search(len(self.sizes.every), found.size) for _ in ends]
-        asked = {number: next(search) for number, search in enumerate(searches)}
         thresholds: dict[int, int | None] = {}
-        while asked:  # in step, so that all workers have something to do
-            orders = [
-                Order(self._cell(size, number + 1, ends[number][1].sets), 1, replication)
-                for number, size in asked.items()
-            ]
-            self._carrier.carry_out("one input at a time", orders, self._executor)
-            answers = dict(zip(asked, orders, strict=True))
+
+        def order_of(number: int, size: int) -> Order | None:
+            """Return the run that a search asks for next; None if it has ended.
+
+            A size at which the input cannot have its value is not enough.
+            """
+            try:
+                while True:
+                    try:
+                        cell = self._cell(size, number + 1, ends[number][1].sets)
+                    except ScenarioError:
+                        size = searches[number].send(False)
+                    else:
+                        return Order(cell, 1, replication)
+            except StopIteration as end:
+                thresholds[number] = end.value
+                return None
+
+        asked = {n: order_of(n, next(search)) for n, search in enumerate(searches)}
+        while orders := {n: order for n, order in asked.items() if order is not None}:
+            # in step, so that all workers have something to do
+            self._carrier.carry_out("one input at a time", list(orders.values()), self._executor)
             asked = {}
-            for number, order in answers.items():
+            for number, order in orders.items():
                 try:
-                    asked[number] = searches[number].send(self._judged(order).passed)
+                    size = searches[number].send(self._judged(order).passed)
                 except StopIteration as end:
                     thresholds[number] = end.value
+                else:
+                    asked[number] = order_of(number, size)
         return tuple(Moved(*ends[n], thresholds[n]) for n in range(len(ends)))
 
-    def _may_be(self, end: End) -> bool:
-        """Return whether an input may have this value at all sizes."""
+    def _may_be(self, each: Input, end: End) -> bool:
+        """Return whether an input may have this value at the last size, which is the likeliest.
+
+        Raises `ScenarioError` if the study itself gives one that may not.
+        """
         try:
-            for size in (self.sizes.every[0], self.sizes.every[-1]):
-                self._planner.size_cell("sizes", self._point, 0, {**end.sets, **size.sets})
+            last = self.sizes.every[-1].sets
+            self._planner.size_cell("sizes", self._point, 0, {**end.sets, **last})
         except ScenarioError:
+            if each.key in self._planner.study.uncertain:
+                raise
             return False
         return True
 

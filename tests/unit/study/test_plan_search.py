@@ -193,6 +193,25 @@ def test_inputs_move_the_answer_one_at_a_time(plan_file, standin):
     assert fast < answer < slow
 
 
+@pytest.mark.parametrize("high", ["40 MiB", "200 MiB"])
+def test_an_end_that_small_sizes_cannot_have_is_tried_at_others(plan_file, standin, high):
+    reserve = f"{{low: 20 MiB, likely: 20 MiB, high: {high}}}"
+    plan_file.write_text(f"{PLAN}uncertain: {{host.kernel_reserve: {reserve}}}\n")
+    outcome = plan(plan_file, standin.simulate)
+    (moved,) = (m for m in outcome.told.facts["moved"] if m["value"] == high)
+    more = int(high.split()[0]) - 20
+    own, then = outcome.told.facts["answer"]["figure"], moved["answer"]["figure"]
+    assert then == pytest.approx(own + (more << 20), rel=0.05)
+    assert f"kernel reserve {high}: " in " ".join(outcome.told.sentences)
+
+
+def test_an_end_that_no_size_can_have_is_refused(plan_file, standin):
+    reserve = "{low: 20 MiB, likely: 20 MiB, high: 2 GiB}"
+    plan_file.write_text(f"{PLAN}uncertain: {{host.kernel_reserve: {reserve}}}\n")
+    with pytest.raises(ScenarioError, match="kernel_reserve"):
+        plan(plan_file, standin.simulate)
+
+
 def test_a_run_that_fails_says_which_and_keeps_the_rest(plan_file, standin):
     def breaks(scenario, *, seed, replication):
         if replication == 2:
