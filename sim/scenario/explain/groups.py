@@ -34,6 +34,8 @@ def groups_section(resolved: Mapping[str, Any]) -> Section | None:
             "batches of 64 for each CPU",
         )
     )
+    if (eviction := resolved["policy"]["eviction"]) is not None:
+        lines.append(("kubelet", _evicts(eviction["memory_available"])))
     lines += [(each.where, each.what) for each in group_conditions(groups)]
     return Section("Control groups", tuple(lines))
 
@@ -46,16 +48,20 @@ def _text(name: str, resolved: Mapping[str, Any]) -> str:
         parent += f", {group['replicas']} of them"
     each = "each " if len(suffixes_of(resolved["groups"])[name]) > 1 else ""
     said = [f"{inside or 'nobody of its own'}{parent}"]
+    if resolved["policy"]["eviction"] is not None:
+        asked = format_bytes(group["memory_request"] or 0)
+        said.append(f"requests {asked}, priority {group['priority']}")
     if group["memory_max"] is None:
         said.append("no limit of its own")
     else:
         kill = "all in it are killed" if group["oom_group"] else "one in it is killed"
+        swapped = _swapped(name, resolved)
         said.append(
             f"{each}at most {format_bytes(group['memory_max'])}: then clean pages of files are "
-            f"dropped, and if there are none {kill}"
+            f"dropped{swapped}, and if {_lacking(swapped)} {kill}"
         )
     if group["memory_high"] is not None:
-        said.append(_high(group["memory_high"], resolved["host"]["hz"]))
+        said.append(_high(group["memory_high"], resolved["host"]["hz"], _swapped(name, resolved)))
     said += [
         what.format(_size(group[f"memory_{key}"]))
         for key, what in _PROTECTED.items()
@@ -64,7 +70,36 @@ def _text(name: str, resolved: Mapping[str, Any]) -> str:
     return "; ".join(said)
 
 
-def _high(high_bytes: int, hz: int) -> str:
+def _swapped(name: str, resolved: Mapping[str, Any]) -> str:
+    """Say that pages of a group are swapped out, and how many at most; nothing where none are."""
+    host, groups = resolved["host"], resolved["groups"]
+    around = [groups[outer] for outer in groups_around(name, groups)]
+    own = around[0]["swappiness"]
+    if not host["swap"] or (host["swappiness"] if own is None else own) == 0:
+        return ""
+    limits = [group["swap_max"] for group in around if group["swap_max"] is not None]
+    if not limits:
+        return ", others swapped out"
+    return f", others swapped out ({format_bytes(min(limits))} at most)" if min(limits) else ""
+
+
+def _lacking(swapped: str) -> str:
+    return "there is no room for them" if swapped else "there are none"
+
+
+def _evicts(available_bytes: int) -> str:
+    """Say when the kubelet ends a pod, and which."""
+    # loads compiled code, as below
+    from sim.engine.eviction import MONITORING_NS
+
+    return (
+        f"looks every {format_duration(MONITORING_NS)}, and where memory.available is below "
+        f"{format_bytes(available_bytes)} ends a pod: one above its request first, then the lowest "
+        "priority, then the one furthest above its request"
+    )
+
+
+def _high(high_bytes: int, hz: int, swapped: str) -> str:
     """Say what it costs to hold more than `memory_high`, by the formula of the kernel."""
     # loads compiled code, which the rest of `explain` does without
     from sim.kernel.reclaim.high import calculate_high_delay, calculate_overage
@@ -79,8 +114,8 @@ def _high(high_bytes: int, hz: int) -> str:
             slept.append(f"{format_duration(jiffies * S // hz)} at {percent} % more")
     times = f" ({', '.join(slept)})" if slept else ""
     return (
-        f"above {format_bytes(high_bytes)} nobody is killed, but who takes more drops clean pages "
-        "of files, and if there are none sleeps for each "
+        f"above {format_bytes(high_bytes)} nobody is killed, but for who takes more clean pages of "
+        f"files are dropped{swapped}, and if {_lacking(swapped)} it sleeps for each "
         f"{format_bytes(STOCK_PAGES * PAGE_BYTES)}{times}"
     )
 

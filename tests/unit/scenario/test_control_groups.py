@@ -9,6 +9,7 @@ import pytest
 from sim.base.errors import ScenarioError
 from sim.scenario import load_scenario
 from sim.scenario.containers import Asked, kubelet_oom_score_adj, quality_of_service
+from sim.scenario.explain.groups import groups_section
 from sim.scenario.resolve import resolve
 
 HEAD = """\
@@ -148,3 +149,45 @@ def test_what_is_refused(resolved: Any, groups: str, group: str, message: str) -
     with pytest.raises(ScenarioError) as raised:
         resolved(groups, group)
     assert message in str(raised.value)
+
+
+def explained(resolved: Any, groups: str, *settings: str) -> str:
+    section = groups_section(resolved(groups, "a", *settings))
+    assert section is not None
+    return "; ".join(f"{name}: {what}" for name, what in section.lines)
+
+
+NO_SWAP = "then clean pages of files are dropped, and if there are none one in it is killed"
+SWAP = "then clean pages of files are dropped, others swapped out{}, and if there is no room for"
+
+
+@pytest.mark.parametrize(
+    ("group", "settings", "said"),
+    [
+        ("memory_max: 64Mi", [], NO_SWAP),
+        ("memory_max: 64Mi", ["host.swap=1GiB"], SWAP.format("")),
+        ("memory_max: 64Mi", ["host.swap=1GiB", "host.swappiness=0"], NO_SWAP),
+        ("memory_max: 64Mi, swap_max: 0", ["host.swap=1GiB"], NO_SWAP),
+        ("memory_max: 64Mi, swap_max: 8Mi", ["host.swap=1GiB"], SWAP.format(" (8 MiB at most)")),
+        (
+            "memory_max: 64Mi, swappiness: 0",
+            ["host.swap=1GiB", "host.cgroup=v1"],
+            NO_SWAP,
+        ),
+        ("memory_max: 64Mi, parent: o}, o: {swap_max: 0", ["host.swap=1GiB"], NO_SWAP),
+        ("memory_high: 64Mi", [], "are dropped, and if there are none it sleeps for each 256 KiB"),
+        ("memory_high: 64Mi", ["host.swap=1GiB"], "others swapped out, and if there is no room"),
+    ],
+)
+def test_explain_says_what_is_taken_at_a_limit(
+    resolved: Any, group: str, settings: list[str], said: str
+) -> None:
+    assert said in explained(resolved, f"{{a: {{{group}}}}}", *settings)
+
+
+def test_explain_says_whom_the_kubelet_ends(resolved: Any) -> None:
+    group = "{a: {requests: {memory: 100Mi}, priority: 5}}"
+    said = explained(resolved, group, "policy.eviction={memory_available: 150Mi}")
+    assert "requests 100 MiB, priority 5" in said
+    assert "where memory.available is below 150 MiB ends a pod" in said
+    assert "priority" not in explained(resolved, group)
