@@ -6,22 +6,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_bytes, format_duration
 from sim.cli.tables import Table
+from sim.machine.rules.cgroup import V1_FAILCNT, cgroup_rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _MOST_KILLS: Final = 5
 _EVENTS: Final = ("max", "oom", "oom_kill")
+_EVENTS_OF_V1: Final = ("failcnt", "oom_kill")
 _PROTECTIONS: Final = ("low", "min")
 
 
-def tables_of_groups(groups: Mapping[str, Mapping[str, Any]]) -> tuple[Table, Table]:
+def tables_of_groups(
+    groups: Mapping[str, Mapping[str, Any]], version: str = "v2"
+) -> tuple[Table, Table]:
     """Return what each group held at the end and at most, beside its limits; and what it met.
+
+    Of version 1, that is the refused charges of `memory.failcnt` and the kills.
 
     What no group has set is left out; so is the working set where it is all of what a group holds,
     and pressure where there was none.
     """
-    return _memory(groups), _met(groups)
+    return _memory(groups), _met(groups, cgroup_rules(version))
 
 
 def _memory(groups: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -46,11 +52,12 @@ def _memory(groups: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _met(groups: Mapping[str, Mapping[str, Any]]) -> Table:
+def _met(groups: Mapping[str, Mapping[str, Any]], rules: int) -> Table:
+    always = _EVENTS_OF_V1 if rules & V1_FAILCNT else _EVENTS
     events = [
         name
-        for name in ("low", "high", *_EVENTS)
-        if name in _EVENTS or any(group["events"][name] for group in groups.values())
+        for name in ("low", "high", *always)
+        if name in always or any(group["events"][name] for group in groups.values())
     ]
     slept = any(group["high_sleeps"] for group in groups.values())
     stalled = any(group["psi_memory_some"] for group in groups.values())

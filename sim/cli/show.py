@@ -108,7 +108,8 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         f"replication {provenance['replication']}"
     )
     found = {finding["code"] for finding in document["validity"]}
-    mark = partial(marked, host=provenance["scenario"]["host"])
+    host = provenance["scenario"]["host"]
+    mark = partial(marked, host=host)
     page.table(beside(*_counts(metrics, mark), page.width))
     times, notes = _latencies(metrics)
     page.table(times.lines(page.width))
@@ -122,12 +123,15 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         page.say(over_time[0])
         page.lines(over_time[1:])
     if document.get("groups"):
-        for table in tables_of_groups(document["groups"]):
+        for table in tables_of_groups(document["groups"], host.get("cgroup", "v2")):
             page.table(table.lines(page.width))
     if document.get("kills"):
         page.lines([""])
         for line in lines_of_kills(document["kills"]):
             page.say(line)
+    if inexact := exactness("free_pages", host):
+        page.lines([""])
+        page.say(f"memory over time, of groups too, and who is killed when: {inexact}")
     page.table(_processes(document["processes"]).lines(page.width))
 
 

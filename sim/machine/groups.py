@@ -157,11 +157,10 @@ def refill_stock(m: Arrays, cpu: int, group: int, pages: int) -> None:
     stock = m.stocks[at]
     stock.pages += pages
     spare = int(stock.pages - stock.secured)
-    if spare > STOCK_PAGES and stock.secured == 0:
-        drain_stock(m, at)
-    elif spare > STOCK_PAGES:
+    if spare > STOCK_PAGES:
         page_counter_charge(m, group, -spare)
         stock.pages -= spare
+        stock.group = group if stock.pages > 0 else ROOT
 
 
 @compiled
@@ -177,9 +176,9 @@ def drain_all_stock(m: Arrays, group: int) -> None:
 def secure_charge(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     """Have `wanted` pages charged ahead, in the stock of `cpu`; False if a limit is in the way.
 
-    Linux charges page by page, a batch where the stock is empty, and single pages where there is no
-    room for a batch: the same comes out.  Pages that kernel objects lacked come first.  Who is
-    being killed passes the limit.
+    Linux charges page by page, a batch where the stock is empty, single pages where there is no
+    room for one: the same comes out.  Pages that kernel objects lacked come first.  Who is being
+    killed passes the limit.
     """
     group = int(m.cpus[cpu].group)
     owed = max(0, slab_missing(m, group))
@@ -308,15 +307,6 @@ def count_frames(m: Arrays, group: int, kind: int, pages: int) -> None:
         group = int(m.groups[group].parent)
 
 
-@compiled
-def count_dirty(m: Arrays, group: int, dirty: int, writeback: int) -> None:
-    """Count dirty pages of files, and those under writeback, for a group and those it is in."""
-    while group != NONE:
-        m.groups[group].dirty += dirty
-        m.groups[group].writeback += writeback
-        group = int(m.groups[group].parent)
-
-
 # -- kernel objects ------------------------------------------------------------------------------
 
 
@@ -354,9 +344,9 @@ def settle_slab(m: Arrays, cpu: int, group: int) -> None:
 
 @inlined
 def settle_objects(m: Arrays, cpu: int) -> None:
-    """Charge the group for which `cpu` acts for the kernel objects that a step has made.
+    """Charge the group for which `cpu` acts for what a step has made, and end that step.
 
-    What the step has secured and not taken is in stock like any other page from now on.
+    What it has secured and not taken is in stock like any other page from now on.
     """
     if m.cpus[cpu].group != ROOT:
         end_step(m, cpu, int(m.cpus[cpu].group))

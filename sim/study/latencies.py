@@ -109,11 +109,15 @@ def _row(
 
 
 def range_text(low_ns: float | None, middle_ns: float, high_ns: float | None) -> str:
-    """Return a time with its range over the prices: ``135 ms to 617 ms, 249 ms with ...``."""
+    """Return a time with its range over the prices: ``135 ms to 617 ms, 249 ms with ...``.
+
+    Where prices hardly matter, chance may put the middle ones at an end.
+    """
     middle = f"{format_duration(middle_ns)} with the middle prices"
     if low_ns is None or high_ns is None:
         return f"{middle}; no run with others"
-    return f"{format_duration(low_ns)} to {format_duration(high_ns)}, {middle}"
+    least, most = min(low_ns, middle_ns), max(high_ns, middle_ns)
+    return f"{format_duration(least)} to {format_duration(most)}, {middle}"
 
 
 def _runs(n: int) -> str:

@@ -101,6 +101,7 @@ def test_figures_that_depend_on_reclaim_are_marked_and_no_others(small, capsys):
         (line,) = (line for line in shown if label in line)
         assert f"{label} ({MARK})" in line
     whole = "\n".join(shown)
+    assert "memory over time, of groups too, and who is killed when: not exact: MGLRU" in whole
     for label in ("minor faults", "zero fills", "context switches", "page tables", "CPUs busy"):
         assert label in whole
         assert f"{label} ({MARK})" not in whole

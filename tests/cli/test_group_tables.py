@@ -36,6 +36,14 @@ def test_what_nobody_has_set_and_nobody_met_is_left_out() -> None:
     assert met[2].split() == ["pod", "0", "0", "0"]
 
 
+def test_a_group_of_version_1_counts_refused_charges() -> None:
+    groups = {"pod": group(events={"max": 35, "failcnt": 36, "oom": 1, "oom_kill": 2})}
+    _, met = tables_of_groups(groups, "v1")
+    heading, _, pod = met.lines(80)
+    assert heading.split() == ["events", "in", "group", "failcnt", "oom_kill"]
+    assert pod.split() == ["pod", "36", "2"]
+
+
 def test_limits_events_and_sleeps_are_told_in_80_columns() -> None:
     told = {
         "max_bytes": 64 * MIB, "high_bytes": 32 * MIB, "low_bytes": None, "min_bytes": 8 * MIB,

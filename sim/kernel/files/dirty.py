@@ -9,7 +9,7 @@ device needs, where Linux estimates that from its bandwidth.
 """
 
 from sim.base.jit import compiled
-from sim.machine.groups import count_dirty, headroom
+from sim.machine.groups import headroom
 from sim.machine.layout import (
     F_BUFFERS,
     F_DIRTY,
@@ -26,6 +26,15 @@ from sim.machine.layout import (
 from sim.machine.lru import folio_rotate_reclaimable, lru_pages, next_group
 from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
 from sim.machine.slab import BUFFER_SLAB_BYTES, count_slab
+
+
+@compiled
+def count_dirty(m: Arrays, group: int, dirty: int, writeback: int) -> None:
+    """Count dirty pages of files, and those under writeback, for a group and those it is in."""
+    while group != NONE:
+        m.groups[group].dirty += dirty
+        m.groups[group].writeback += writeback
+        group = int(m.groups[group].parent)
 
 
 @compiled

@@ -28,7 +28,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.kernel.files.cache import uncache_page
-from sim.kernel.files.dirty import wake_flusher
+from sim.kernel.files.dirty import count_dirty, wake_flusher
 from sim.kernel.files.requests import request_room, submit
 from sim.kernel.files.shmem import shmem_to_swap_cache
 from sim.kernel.flush import flush_tlb_range
@@ -38,7 +38,6 @@ from sim.kernel.rmap import anon_referenced, next_mapper, try_to_unmap
 from sim.kernel.work import note
 from sim.machine.cached import find_page
 from sim.machine.entries import set_pte, swp_entry_to_pte
-from sim.machine.groups import count_dirty
 from sim.machine.layout import (
     F_ACTIVE,
     F_DIRTY,

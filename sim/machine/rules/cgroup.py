@@ -86,6 +86,7 @@ V1_FAILCNT: Final = Version1(
     "`memory.failcnt` counts refused charges, and `memory.oom_control` has `oom_kill`",
     "what is counted where",
     SEEN,
+    simulated=True,
 )
 V1_NO_PSI: Final = Version1(
     7,

@@ -1,6 +1,6 @@
 """Rules by release: groups at their limits, reclaim and swap.
 
-Nothing goes by most of them yet: they are the table that reclaim and groups are to be built by.
+Some are only told yet: see `simulated`.
 """
 
 from typing import Final
