@@ -135,6 +135,16 @@ def _show(found: Compared) -> None:
         )
     if any(row.n_cut_off for row in found.rows):
         limits += " A run without a kill counts as longer than it was watched."
+    if any(row.metric.startswith("memory_need_bytes") for row in found.rows):
+        for name, n in found.only_room.items():
+            page.sentence(
+                f"{name}: in {n:,} of {found.n:,} runs reclaim took pages: their memory_need_bytes"
+                " is what there was room for, not what is needed."
+            )
+    gains = [row.gain for row in found.rows if row.gain is not None]
+    if gains:
+        times = " to ".join(dict.fromkeys(_times(gain) for gain in (min(gains), max(gains))))
+        limits += f" The same random numbers make the variance of a change {times} times smaller."
     page.sentence(
         f"Medians over {found.n:,} pairs of runs with the same random numbers; changes are medians"
         f" over pairs. {limits}"
@@ -175,6 +185,10 @@ def _verdict(row: Row) -> str:
     return "cannot tell yet" + (f": some {more:,} pairs more" if more else "")
 
 
+def _times(gain: float) -> str:
+    return f"{gain:,.0f}" if gain >= 100 else f"{gain:.3g}"
+
+
 def _finite(value: float | None) -> float | None:
     return None if value is None or isinf(value) else value
 
@@ -184,6 +198,7 @@ def _document(found: Compared) -> dict[str, Any]:
         "schema_version": 1,
         "pairs": found.n,
         "confidence": found.confidence,
+        "only_room": dict(found.only_room),
         "unanswered": {name: list(reasons) for name, reasons in found.unanswered.items()},
         "rows": [
             {

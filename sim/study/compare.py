@@ -6,12 +6,13 @@ every metric of every variant is decided, or the last look is over.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from statistics import variance
 from typing import Any, Final
 
 from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.engine.shortfalls import besides_page_cache
 from sim.scenario.conditions import no_such_metric
 from sim.scenario.effort import expected_work_s
 from sim.stats.paired import (
@@ -95,7 +96,8 @@ class Row:
 class Compared:
     """What came of a comparison: rows, and what stands in the way of runs, by variant.
 
-    There are no limits of fewer than `n_least` pairs.
+    There are no limits of fewer than `n_least` pairs.  `only_room` is in how many runs of a variant
+    the peak of memory is what there was room for.
     """
 
     rows: tuple[Row, ...]
@@ -103,6 +105,7 @@ class Compared:
     n_least: int
     confidence: float
     unanswered: Mapping[str, tuple[str, ...]]
+    only_room: Mapping[str, int] = field(default_factory=dict)
 
 
 def metrics_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -147,8 +150,14 @@ def compare(
     unanswered = {
         name: found for name, runs in results.items() if (found := _in_the_way(runs, metrics))
     }
+    only_room = {name: n for name, runs in results.items() if (n := _with_room_alone(runs))}
     n_least = least_pairs(error / N_LOOKS)
-    return Compared(tuple(rows), len(results[base]), n_least, 1 - ERROR, unanswered)
+    return Compared(tuple(rows), len(results[base]), n_least, 1 - ERROR, unanswered, only_room)
+
+
+def _with_room_alone(runs: Sequence[Mapping[str, Any]]) -> int:
+    """Return in how many runs reclaim took what there was no room for, so that no need shows."""
+    return sum(besides_page_cache(run["metrics"]) is not None for run in runs)
 
 
 def _run_up_to(

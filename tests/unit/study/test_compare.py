@@ -1,6 +1,7 @@
 import pytest
 
 from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.cli.comparing import _show
 from sim.scenario import load_scenario
 from sim.study.compare import USUAL, compare, metrics_of
 from sim.study.executor import InlineExecutor
@@ -44,6 +45,21 @@ def test_common_random_numbers_are_shown_to_help(standin):
     found = compared(standin.simulate, "processes.redis.fragmentation=1.1", metrics=["cow_copies"])
     (row,) = found.rows
     assert row.gain > 2
+
+
+def test_peaks_that_are_what_there_was_room_for_are_counted_and_said(standin, capsys):
+    def reclaims(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        stolen = 9 if scenario["host"]["cpus"] == 3 and replication % 2 else 0
+        return {**result, "metrics": {**result["metrics"], "pages_stolen": stolen}}
+
+    found = compared(reclaims, "host.cpus=3", metrics=["memory_need_bytes.total", "cow_copies"])
+    assert found.only_room == {"host.cpus=3": found.n // 2}
+    _show(found)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"host.cpus=3: in {found.n // 2} of {found.n} runs reclaim took pages" in said
+    _show(compared(reclaims, "host.cpus=3", metrics=["cow_copies"]))
+    assert "reclaim took" not in capsys.readouterr().out
 
 
 def test_without_enough_pairs_nothing_is_told(standin):
