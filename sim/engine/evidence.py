@@ -77,6 +77,7 @@ class Evidence:
         self._clock = clock
         self._table = table
         self._events: dict[tuple[str, str], EventCount] = {}
+        self._declared: dict[str, tuple[str, ...]] = {}
         self._endless: set[str] = set()
         self._refusals: dict[tuple[str, str, str, str], dict[str, Any]] = {}
         self._waits: Counter[str] = Counter()
@@ -91,6 +92,7 @@ class Evidence:
         endless: bool,
     ) -> None:
         """Say what `origin`, a process of the scenario, is there to do with these arguments."""
+        self._declared[origin] = tuple(events)
         for event, parameter in events.items():
             if parameter is None or values[parameter]:
                 self._events.setdefault((origin, event), EventCount())
@@ -98,7 +100,15 @@ class Evidence:
             self._endless.add(origin)
 
     def begin(self, task: Task, event: str) -> None:
-        """Count an event that begins."""
+        """Count an event that begins.
+
+        Raises `ValueError` for another than the program says it is there for, if it says anything.
+        """
+        declared = self._declared.get(task.origin, ())
+        if declared and event not in declared:
+            raise ValueError(
+                f"begin: {event} is no event of it; @program has {', '.join(declared)}"
+            )
         self._events.setdefault((task.origin, event), EventCount()).begun += 1
 
     def end(self, task: Task, event: str, failed: bool) -> None:

@@ -110,6 +110,13 @@ def ends_first(task):
     task.end("save")
 
 
+@program("begins_another", events=("save",))
+def begins_another(task):
+    """Begin what it is not there for."""
+    yield from task.compute(1)
+    task.begin("svae")
+
+
 @program("offers_what")
 def offers_what(task):
     """Offer what is no stream."""
@@ -119,7 +126,11 @@ def offers_what(task):
 
 @pytest.mark.parametrize(
     ("wrong", "error", "said"),
-    [(ends_first, ValueError, "no save is under way"), (offers_what, TypeError, "ArrivalStream")],
+    [
+        (ends_first, ValueError, "no save is under way"),
+        (begins_another, ValueError, "svae is no event of it; @program has save"),
+        (offers_what, TypeError, "ArrivalStream"),
+    ],
 )
 def test_mistakes_of_a_program_are_its_own(wrong, error, said):
     programs = {**known_programs(), "wrong": wrong}
