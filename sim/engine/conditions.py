@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.machine.releases import NEWEST, release_name
+from sim.machine.rules import RULES, rules_of
 from sim.machine.rules.told import release_note
 
 if TYPE_CHECKING:
@@ -85,6 +86,23 @@ def group_conditions(groups: Mapping[str, Mapping[str, Any]]) -> list[HostCondit
     return found
 
 
+def release_conditions(resolved: Mapping[str, Any]) -> list[HostCondition]:
+    """Return which rules of its release a scenario with groups is not run by."""
+    if not resolved.get("groups"):
+        return []
+    rules = rules_of(resolved["host"].get("kernel", release_name(NEWEST)))
+    return [
+        HostCondition(
+            "not_simulated",
+            "host.kernel",
+            f"as from {release_name(rule.since)} on, {rule.now}; before that, {rule.before}",
+            f"allow for it in {rule.changes}",
+        )
+        for rule in RULES.values()
+        if not rule.simulated and "in groups" in rule.changes and not rules & rule
+    ]
+
+
 def policy_conditions(policy: Mapping[str, Any]) -> list[HostCondition]:
     """Return what a resolved policy does that Linux does not, where nothing else would say so."""
     replacement = policy.get("replacement", "linux")
@@ -101,6 +119,7 @@ def conditions_of(resolved: Mapping[str, Any]) -> list[HostCondition]:
         *host_conditions(resolved["host"]),
         *policy_conditions(resolved.get("policy", {})),
         *group_conditions(resolved.get("groups", {})),
+        *release_conditions(resolved),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration
-from sim.engine.conditions import group_conditions
+from sim.engine.conditions import group_conditions, release_conditions
 from sim.engine.replicas import suffixes_of
 from sim.scenario.explain.section import Section
 
@@ -36,7 +36,8 @@ def groups_section(resolved: Mapping[str, Any]) -> Section | None:
     )
     if (eviction := resolved["policy"]["eviction"]) is not None:
         lines.append(("kubelet", _evicts(eviction["memory_available"])))
-    lines += [(each.where, each.what) for each in group_conditions(groups)]
+    told = (*group_conditions(groups), *release_conditions(resolved))
+    lines += [(each.where, each.what) for each in told]
     return Section("Control groups", tuple(lines))
 
 

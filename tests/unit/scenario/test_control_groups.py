@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sim.base.errors import ScenarioError
+from sim.engine.conditions import release_conditions
 from sim.scenario import load_scenario
 from sim.scenario.containers import Asked, kubelet_oom_score_adj, quality_of_service
 from sim.scenario.explain.groups import groups_section
@@ -183,6 +184,19 @@ def test_explain_says_what_is_taken_at_a_limit(
     resolved: Any, group: str, settings: list[str], said: str
 ) -> None:
     assert said in explained(resolved, f"{{a: {{{group}}}}}", *settings)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "said"), [("4.18", 2), ("4.19", 1), ("5.10", 1), ("5.15", 0), ("6.18", 0)]
+)
+def test_rules_of_a_release_that_groups_are_not_run_by_are_told(
+    resolved: Any, kernel: str, said: int
+) -> None:
+    scenario = resolved("{a: {memory_max: 64Mi}}", "a", f"host.kernel={kernel}")
+    told = release_conditions(scenario)
+    assert len(told) == said
+    assert all(each.code == "not_simulated" and each.where == "host.kernel" for each in told)
+    assert release_conditions({**scenario, "groups": {}}) == []
 
 
 def test_explain_says_whom_the_kubelet_ends(resolved: Any) -> None:
