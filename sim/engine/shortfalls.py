@@ -169,7 +169,8 @@ def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
     more = ""
     if swap["stolen_pages"]:
         remedy = "measure what is needed on a host with more memory, where nothing is swapped out"
-        did.append(f"swapped out {format_bytes(swap['stolen_pages'] * PAGE_BYTES)}")
+        written = document["metrics"]["pages_swapped_out"]
+        did.append(f"swapped out {format_bytes(written * PAGE_BYTES)}")
         more = f", and up to {format_bytes(swap['peak_bytes'])} on the swap device"
         if zram := swap.get("zram_peak_bytes"):
             more += f", which took up to {format_bytes(zram)} of memory for it"

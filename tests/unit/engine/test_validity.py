@@ -125,6 +125,15 @@ def test_need_cut_off_is_silent_only_if_all_its_causes_are_expected():
     assert judged(run, scenario(expect=["killed", "refused"]))["answered"]
 
 
+def test_what_was_swapped_out_is_what_was_written():
+    """Not what reclaim took: of pages that were back and clean nothing is written again."""
+    need = {"total": 3 * GIB, "page_cache": 0}
+    metrics = {"memory_need_bytes": need, "pages_stolen": 900, "pages_swapped_out": 256}
+    swap = {"stolen_pages": 900, "peak_bytes": 2**20}
+    (found,) = findings({**document(metrics=metrics), "swap": swap}, scenario())
+    assert "reclaim swapped out 1 MiB: the peak" in found.what
+
+
 def test_what_is_certainly_needed_leaves_out_page_cache_that_had_room():
     need = {"total": 3 * GIB, "page_cache": GIB}
     for stolen, least in ((0, "needed is more than 3 GiB"), (9, "left out, is more than 2 GiB")):
