@@ -297,7 +297,7 @@ class _Analysis:
         return sentences + answer.books_sentences(trials.books(self.groups))
 
     def _latencies(self, told: Headline, effects: Sequence[rests.Effect]) -> list[dict[str, Any]]:
-        if told.point is None or told.kind == "no answer":
+        if told.point is None or told.kind != "answered":
             return []
         records = self.groups[self.part, told.point, 0]
         return latencies_of(self.store, records, rests.price_runs(effects))

@@ -120,6 +120,7 @@ def test_hosts_grow_three_times_and_then_the_answer_is_more_than_that(
     )
     sizes = {int(row["host_memory_bytes"]) // DATASET for row in rows_of(tmp_path, "runs")}
     assert sizes == {6, 12, 24, 48}
+    assert facts["latencies"] == []  # of runs that ran out of memory
     assert not any("MiB of memory, " in line for line in outcome.sentences)
 
 
