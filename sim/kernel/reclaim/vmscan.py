@@ -72,6 +72,7 @@ from sim.machine.lru import (
     next_group,
     workingset_age_nonresident,
 )
+from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
 from sim.machine.rules.pressure import R_FULL_WALK
 from sim.machine.zram import zram_settle
 
@@ -324,10 +325,12 @@ def shrink_folio(m: Arrays, cpu: int, pfn: int) -> bool:
     file = int(frame.mapping)
     first = int(frame.index)
     pages = 1 << int(frame.order)
+    scan = m.scans[cpu]
     if folio_bits(m, file, first, pages) & (F_LOCKED | F_WRITEBACK) != 0:
+        if frame.bits & F_RECLAIM != 0 and waits_for_writeback(m, cpu):
+            scan.congested = 1
         frame.bits |= F_RECLAIM
         return False
-    scan = m.scans[cpu]
     if folio_bits(m, file, first, pages) & F_DIRTY != 0:
         scan.unqueued_dirty += pages
     references = folio_check_references(m, pfn, int(scan.group))
@@ -336,6 +339,18 @@ def shrink_folio(m: Arrays, cpu: int, pfn: int) -> bool:
             frame.bits |= F_ACTIVE
         return False
     return drop_folio(m, cpu, pfn)
+
+
+@compiled
+def waits_for_writeback(m: Arrays, cpu: int) -> bool:
+    """Whether who reclaims looks no further than the first page that is still being written.
+
+    In a group of version 1, which has no dirty limits (`writeback_throttling_sane`).
+    """
+    scan = m.scans[cpu]
+    return bool(
+        scan.group != ROOT and scan.kswapd == 0 and m.config[0].cgroup & V1_WRITEBACK_WAITS != 0
+    )
 
 
 @compiled

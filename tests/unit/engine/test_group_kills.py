@@ -161,6 +161,27 @@ def test_a_group_full_of_dirty_pages_has_them_written_and_goes_on() -> None:
     assert document["disk"]["pages_written"] > 0
 
 
+@pytest.mark.parametrize("bandwidth", ["10 MB/s", "2 GB/s"])
+def test_who_waits_for_writeback_does_not_look_at_all_of_it_again(bandwidth: str) -> None:
+    """A writer of four times the limit, beside half of it: as slow as its disk, not busier."""
+    steps = [*held(1024), {"write_file": {"file": "f", "pages": 8192}}]
+    host = {"memory": 256 * MIB, "cpus": 2, "disk": {"latency": "1 ms", "bandwidth": bandwidth}}
+    metrics = {}
+    for version in ("v1", "v2"):
+        data = {
+            "version": 1,
+            "host": {**host, "cgroup": version},
+            "groups": {"pod": {"memory_max": 8 * MIB}},
+            "processes": {"a": {"program": "steps", "group": "pod", "steps": steps}},
+        }
+        document = simulate(resolve(data), seed=1).document
+        assert document["ending"] == "idle"
+        assert killed(document) == []
+        metrics[version] = document["metrics"]
+    one, two = metrics["v1"], metrics["v2"]
+    assert two["pages_scanned"] < one["pages_scanned"] < 6 * one["pages_stolen"]
+
+
 def test_who_cannot_be_killed_goes_on_when_there_is_room() -> None:
     """Nobody exits: another process in the group gives memory back."""
     given = held(150, {"sleep": "10 ms"}, {"dontneed": "A"}, {"sleep": "10 ms"})
