@@ -17,6 +17,7 @@ from sim.kernel.ops import AREA_LOCK, BLOCK_LOCK, NO_LOCK, OPS, READ_LOCK, WRITE
 
 SOURCE = Path(__file__).with_name("mmap_lock.c")
 TRIES = 5
+ROUNDS = 3
 CALLS: dict[Op, tuple[str, str]] = {
     ops.OP_MMAP: ("mmap", "mmap_populate"),
     ops.OP_MUNMAP: ("munmap", "munmap"),
@@ -85,7 +86,12 @@ def named(value: object) -> str:
 @pytest.mark.truth
 @pytest.mark.parametrize(("call", "probe"), PROBES, ids=named)
 def test_the_table_is_the_running_kernels(call: Op, probe: str) -> None:
-    assert takes(probe) == (WRITE_LOCK if call.first == BLOCK_LOCK else call.first)
+    said = WRITE_LOCK if call.first == BLOCK_LOCK else call.first
+    for _ in range(ROUNDS):  # one that came before the long call had the lock looks as if let by
+        if takes(probe) == said:
+            break
+        waits.cache_clear()
+    assert takes(probe) == said
 
 
 @pytest.mark.kernel
