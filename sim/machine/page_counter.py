@@ -139,3 +139,12 @@ def set_limits(
     g.swap_limit, g.memsw_limit, g.swappiness = swap_pages, memsw_pages, swappiness
     g.limit, g.high, g.min_pages, g.low_pages = max_pages, high_pages, min_pages, low_pages
     m.pool[0].n_protected += min_pages > 0 or low_pages > 0
+
+
+@compiled
+def count_dirty(m: Arrays, group: int, dirty: int, writeback: int) -> None:
+    """Count dirty pages of files, and those under writeback, for a group and those it is in."""
+    while group != NONE:
+        m.groups[group].dirty += dirty
+        m.groups[group].writeback += writeback
+        group = int(m.groups[group].parent)

@@ -24,17 +24,9 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.lru import folio_rotate_reclaimable, lru_pages, next_group
+from sim.machine.page_counter import count_dirty
 from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
 from sim.machine.slab import BUFFER_SLAB_BYTES, count_slab
-
-
-@compiled
-def count_dirty(m: Arrays, group: int, dirty: int, writeback: int) -> None:
-    """Count dirty pages of files, and those under writeback, for a group and those it is in."""
-    while group != NONE:
-        m.groups[group].dirty += dirty
-        m.groups[group].writeback += writeback
-        group = int(m.groups[group].parent)
 
 
 @compiled

@@ -28,7 +28,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined
 from sim.kernel.files.cache import uncache_page
-from sim.kernel.files.dirty import count_dirty, wake_flusher
+from sim.kernel.files.dirty import wake_flusher
 from sim.kernel.files.requests import request_room, submit
 from sim.kernel.files.shmem import shmem_to_swap_cache
 from sim.kernel.flush import flush_tlb_range
@@ -49,9 +49,12 @@ from sim.machine.layout import (
     F_WRITEBACK,
     NONE,
     PTE_DIRTY,
+    ROOT,
     SWAP_IN_MEMORY,
     Arrays,
 )
+from sim.machine.page_counter import count_dirty
+from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
 from sim.machine.swap import (
     folio_alloc_swap,
     folio_free_swap,
@@ -123,6 +126,18 @@ def unmap_anon(m: Arrays, pfn: int) -> None:
         area, vpn, table, at = next_mapper(m, pfn, area)
     frame.bits &= ~F_EXCLUSIVE
     m.pool[0].released += 1
+
+
+@compiled
+def waits_for_writeback(m: Arrays, cpu: int) -> bool:
+    """Whether who reclaims looks no further than the first page that is still being written.
+
+    In a group of version 1, which has no dirty limits (`writeback_throttling_sane`).
+    """
+    scan = m.scans[cpu]
+    return bool(
+        scan.group != ROOT and scan.kswapd == 0 and m.config[0].cgroup & V1_WRITEBACK_WAITS != 0
+    )
 
 
 @inlined

@@ -35,6 +35,7 @@ from sim.kernel.reclaim.pageout import (
     drop_folio,
     folio_bits,
     shrink_anon,
+    waits_for_writeback,
     wakeup_flusher,
 )
 from sim.kernel.reclaim.protection import is_spared
@@ -72,7 +73,6 @@ from sim.machine.lru import (
     next_group,
     workingset_age_nonresident,
 )
-from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
 from sim.machine.rules.pressure import R_FULL_WALK
 from sim.machine.zram import zram_settle
 
@@ -339,18 +339,6 @@ def shrink_folio(m: Arrays, cpu: int, pfn: int) -> bool:
             frame.bits |= F_ACTIVE
         return False
     return drop_folio(m, cpu, pfn)
-
-
-@compiled
-def waits_for_writeback(m: Arrays, cpu: int) -> bool:
-    """Whether who reclaims looks no further than the first page that is still being written.
-
-    In a group of version 1, which has no dirty limits (`writeback_throttling_sane`).
-    """
-    scan = m.scans[cpu]
-    return bool(
-        scan.group != ROOT and scan.kswapd == 0 and m.config[0].cgroup & V1_WRITEBACK_WAITS != 0
-    )
 
 
 @compiled
