@@ -326,8 +326,10 @@ def shrink_folio(m: Arrays, cpu: int, pfn: int) -> bool:
     first = int(frame.index)
     pages = 1 << int(frame.order)
     scan = m.scans[cpu]
-    if folio_bits(m, file, first, pages) & (F_LOCKED | F_WRITEBACK) != 0:
-        if frame.bits & F_RECLAIM != 0 and waits_for_writeback(m, cpu):
+    under_way = folio_bits(m, file, first, pages) & (F_LOCKED | F_WRITEBACK)
+    if under_way != 0:
+        again = under_way & F_WRITEBACK != 0 and frame.bits & F_RECLAIM != 0
+        if again and waits_for_writeback(m, cpu):
             scan.congested = 1
         frame.bits |= F_RECLAIM
         return False
