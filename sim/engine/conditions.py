@@ -99,7 +99,7 @@ def release_conditions(resolved: Mapping[str, Any]) -> list[HostCondition]:
             f"allow for it in {rule.changes}",
         )
         for rule in RULES.values()
-        if not rule.simulated and "in groups" in rule.changes and not rules & rule
+        if rule.of_groups and not rule.simulated and not rules & rule
     ]
 
 

@@ -16,6 +16,7 @@ R_CHARGE_WAITS: Final = Rule(
     UNCHECKED,
     UNCHECKED,
     simulated=False,
+    of_groups=True,
 )
 R_PROPORTIONAL: Final = Rule(
     40,
@@ -68,6 +69,7 @@ R_STATS_FLUSHED: Final = Rule(
     UNCHECKED,
     "aa48e47e3906",
     simulated=False,
+    of_groups=True,
 )
 R_RECLAIM_THROTTLE: Final = Rule(
     44,

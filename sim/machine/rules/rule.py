@@ -23,7 +23,7 @@ class Rule(int):
     `since` is the release; `now` says what holds since then, `before` what held until then;
     `changes` which figures of a run can differ; `checked` and `checked_before` how each was
     checked; `commit` is the change in Linux's history, or "" where it was not looked up.
-    `simulated` is whether anything goes by it yet.
+    `simulated` is whether anything goes by it yet; where it is `of_groups` only groups are told.
     """
 
     since: Release
@@ -34,6 +34,7 @@ class Rule(int):
     checked_before: str
     commit: str
     simulated: bool
+    of_groups: bool
 
     def __new__(
         cls,
@@ -47,6 +48,7 @@ class Rule(int):
         commit: str = "",
         *,
         simulated: bool = True,
+        of_groups: bool = False,
     ) -> Self:
         """Make a row of the table; `number` is that of its bit."""
         rule = super().__new__(cls, 1 << number)
@@ -54,5 +56,5 @@ class Rule(int):
         rule.now, rule.before, rule.changes = now, before, changes
         rule.checked, rule.checked_before = checked, checked_before
         rule.commit = commit
-        rule.simulated = simulated
+        rule.simulated, rule.of_groups = simulated, of_groups
         return rule
