@@ -98,7 +98,7 @@ def reclaim_from_group(m: Arrays, cpu: int, task: int, over: int, need: int) -> 
 
 @inlined
 def is_under_way(m: Arrays, cpu: int) -> bool:
-    """Whether the last reclaim has given the swap device pages, or found it congested."""
+    """Whether the last reclaim waits for a write: it gave the swap device pages, or it met one."""
     return bool(m.scans[cpu].written + m.scans[cpu].congested > 0)
 
 

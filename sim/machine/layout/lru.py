@@ -112,7 +112,7 @@ SCAN = np.dtype(
             "cache_trim",  # 1 if there are inactive pages of files enough
             "file_is_tiny",  # 1 if the machine has hardly any pages of files left
             "written",  # pages given to the swap device that has not written them yet
-            "congested",  # 1 once the swap device took no more
+            "congested",  # 1 once the swap device took no more, or a write is waited for
             "paged_out",  # of the portion under way: pages written to the swap device
             "force_deactivate",
             "skipped_deactivate",  # 1 if some might have, and could not
