@@ -271,7 +271,12 @@ def _figure(planner: Planner, base: Base, drawn: Drawn, value: float, centre: fl
     """Return a drawn value in the unit of the answer: if that is a host, one with its inputs."""
     if base.bound_bytes is None:
         return value
-    on_host = partial(planner.on_host, base.point, sets=drawn.sets)
+    own = {  # what its kernel keeps depends on nothing else, and to resolve prices takes long
+        key: value
+        for key, value in drawn.sets.items()
+        if key.startswith("host.") and not key.startswith(PRICES)
+    }
+    on_host = partial(planner.on_host, base.point, sets=own)
     return smallest_host_bytes(base.bound_bytes + value - centre, on_host)
 
 
