@@ -160,6 +160,12 @@ def _is_cut_off(
     return planner.study.need is None or point not in hosts_bytes
 
 
+def _certain(record: Record) -> float:
+    """Return what a run certainly needed of memory: its peak, less page cache that had room."""
+    rest = besides_page_cache(record.scalars)
+    return (record.scalars.get(f"{NEED}.total") or 0.0) if rest is None else rest
+
+
 def at_least(planner: Planner, records: Sequence[Record]) -> float:
     """Return what the answer's figure of a cut-off point is certainly more than.
 
@@ -170,6 +176,6 @@ def at_least(planner: Planner, records: Sequence[Record]) -> float:
         return float(max(record.memory_bytes for record in records if record.cut_off))
     metric = planner.study.answer.metric
     if metric == f"{NEED}.total":
-        least = [besides_page_cache(r.scalars) or r.scalars.get(metric) for r in records]
-        return sum(n or 0.0 for n in least) / len(least)
+        least = [_certain(record) for record in records]
+        return sum(least) / len(least)
     return mean_of(records, metric) or 0.0
