@@ -163,7 +163,7 @@ class Lives:
             except StopIteration as stop:
                 return stop.value
             except GeneratorExit as leave:  # raised by the program: nobody closes it here
-                raise RuntimeError("a program ends with `return`") from leave
+                raise RuntimeError("GeneratorExit") from leave
             error = None if type(event) is simpy.Event else not_an_event(event)
             if error is not None:
                 continue

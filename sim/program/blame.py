@@ -85,7 +85,7 @@ def _place(error: BaseException) -> tuple[str, int] | None:
 def _what(error: BaseException) -> str:
     if isinstance(error, ScenarioError):
         return str(error)
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit | GeneratorExit):
         return f"{told(error)}; a program ends with `yield from task.exit(status)`"
     return told(error)
 
