@@ -144,7 +144,7 @@ def _show(found: Compared) -> None:
     gains = [row.gain for row in found.rows if row.gain is not None]
     if gains:
         times = " to ".join(dict.fromkeys(_times(gain) for gain in (min(gains), max(gains))))
-        limits += f" The same random numbers make the variance of a change {times} times smaller."
+        limits += f" With other ones the variance of a change would be {times} times as large."
     page.sentence(
         f"Medians over {found.n:,} pairs of runs with the same random numbers; changes are medians"
         f" over pairs. {limits}"
