@@ -49,6 +49,7 @@ def _text(name: str, resolved: Mapping[str, Any]) -> str:
         parent += f", {group['replicas']} of them"
     each = "each " if len(suffixes_of(resolved["groups"])[name]) > 1 else ""
     said = [f"{inside or 'nobody of its own'}{parent}"]
+    swapped = _swapped(name, resolved)
     if resolved["policy"]["eviction"] is not None:
         asked = format_bytes(group["memory_request"] or 0)
         said.append(f"requests {asked}, priority {group['priority']}")
@@ -56,13 +57,12 @@ def _text(name: str, resolved: Mapping[str, Any]) -> str:
         said.append("no limit of its own")
     else:
         kill = "all in it are killed" if group["oom_group"] else "one in it is killed"
-        swapped = _swapped(name, resolved)
         said.append(
             f"{each}at most {format_bytes(group['memory_max'])}: then clean pages of files are "
             f"dropped{swapped}, and if {_lacking(swapped)} {kill}"
         )
     if group["memory_high"] is not None:
-        said.append(_high(group["memory_high"], resolved["host"]["hz"], _swapped(name, resolved)))
+        said.append(_high(group["memory_high"], resolved["host"]["hz"], swapped))
     said += [
         what.format(_size(group[f"memory_{key}"]))
         for key, what in _PROTECTED.items()
