@@ -19,6 +19,7 @@ from sim.machine.layout import (
     PEAK,
     ROOT,
     SAMPLE,
+    SERIES_ACTIVE_FILE,
     SERIES_SOME,
     SWAP_DEVICE,
     SWAP_IN_MEMORY,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 1
 _OF_ZRAM: Final = ("zram", "zram_pages")
+_OF_SWAP: Final = ("active_anon_pages", "inactive_anon_pages", "swap_pages")
+"""Without a swap device no anonymous page is on a list here, because nothing looks for it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,15 +271,20 @@ class Measurement:
         m = self._system.machine.arrays
         until = int(m.clock[0].samples)
         rows: Any = m.samples[:until]
+        has_swap = m.config[0].total_swap_pages > 0
 
         def of_group(row: int, first: int = 0) -> dict[str, list[int]]:
-            last = len(GROUP_SERIES) if self._reclaim.has_psi(row) else SERIES_SOME
+            names = GROUP_SERIES if self._reclaim.has_psi(row) else GROUP_SERIES[:SERIES_SOME]
             told = m.group_samples[row, :until]
-            return {GROUP_SERIES[at]: told[:, at].tolist() for at in range(first, last)}
+            return {
+                name: told[:, at].tolist()
+                for at, name in enumerate(names)
+                if at >= first and (has_swap or name not in _OF_SWAP)
+            }
 
         return {
             **{name: rows[name].tolist() for name in self._told(SAMPLE.names)},
-            **of_group(ROOT, SERIES_SOME),
+            **of_group(ROOT, SERIES_ACTIVE_FILE),
             "groups": {name: of_group(row) for name, row in self._system.groups.rows.items()},
         }
 

@@ -6,7 +6,6 @@ A level changes at the start of a step only, so it is enough to bring integrals 
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.kernel.files.dirty import pages_on_list
 from sim.machine.layout import (
     GROUP_SERIES,
     HUGE_PAGES,
@@ -16,19 +15,31 @@ from sim.machine.layout import (
     KIND_STACK,
     KIND_TABLE,
     KIND_ZRAM,
+    LRU_ACTIVE_ANON,
     LRU_ACTIVE_FILE,
+    LRU_INACTIVE_ANON,
     LRU_INACTIVE_FILE,
     MOST_SAMPLES,
+    NONE,
     PFN_SHIFT,
     ROOT,
+    SERIES_ACTIVE_ANON,
+    SERIES_ACTIVE_FILE,
     SERIES_ANON,
     SERIES_CURRENT,
     SERIES_FILE,
     SERIES_FULL,
+    SERIES_INACTIVE_ANON,
+    SERIES_INACTIVE_FILE,
+    SERIES_REFAULTS,
+    SERIES_SCANNED,
     SERIES_SOME,
+    SERIES_STOLEN,
+    SERIES_SWAP,
     SERIES_WORKING_SET,
     Arrays,
 )
+from sim.machine.lru import lru_pages, next_group
 from sim.observe.pressure import so_far_us, update_averages
 
 _LIMIT: Final = 1 << 61
@@ -75,18 +86,9 @@ def sample(m: Arrays) -> None:
     row.runnable = clock.runnable
     row.dirty_pages = m.groups[ROOT].dirty
     row.writeback_pages = m.groups[ROOT].writeback
-    row.active_file_pages = pages_on_list(m, ROOT, LRU_ACTIVE_FILE)
-    row.inactive_file_pages = pages_on_list(m, ROOT, LRU_INACTIVE_FILE)
     slab_bytes = 0
-    row.pages_scanned = 0
-    row.pages_stolen = 0
-    row.refaults = 0
     for group in range(int(pool.n_groups)):
         slab_bytes += int(m.groups[group].slab)
-        v = m.lruvecs[group]
-        row.pages_scanned += v.pgscan_direct + v.pgscan_kswapd
-        row.pages_stolen += v.pgsteal_direct + v.pgsteal_kswapd
-        row.refaults += v.workingset_refault
         sample_group(m, group)
     row.slab_pages = -(-slab_bytes >> PFN_SHIFT)
     clock.samples += 1
@@ -95,16 +97,35 @@ def sample(m: Arrays) -> None:
 
 @compiled
 def sample_group(m: Arrays, group: int) -> None:
-    """Write what the row that is due has of a group."""
+    """Write what the row that is due has of a group and of those in it."""
     at = int(m.clock[0].samples)
     now_ns = int(m.clock[0].sample_next_ns)
     usage = int(m.groups[group].usage)
+    active = inactive = active_anon = inactive_anon = scanned = stolen = refaults = 0
+    inner = next_group(m, group, NONE)
+    while inner != NONE:
+        v = m.lruvecs[inner]
+        active += lru_pages(m, inner, LRU_ACTIVE_FILE)
+        inactive += lru_pages(m, inner, LRU_INACTIVE_FILE)
+        active_anon += lru_pages(m, inner, LRU_ACTIVE_ANON)
+        inactive_anon += lru_pages(m, inner, LRU_INACTIVE_ANON)
+        scanned += int(v.pgscan_direct + v.pgscan_kswapd)
+        stolen += int(v.pgsteal_direct + v.pgsteal_kswapd)
+        refaults += int(v.workingset_refault + v.workingset_refault_anon)
+        inner = next_group(m, group, inner)
     told = m.group_samples
     told[group, at, SERIES_CURRENT] = usage
     told[group, at, SERIES_ANON] = m.charged[group, KIND_ANON]
     told[group, at, SERIES_FILE] = m.charged[group, KIND_FILE]
-    inactive = pages_on_list(m, group, LRU_INACTIVE_FILE)
     told[group, at, SERIES_WORKING_SET] = max(0, usage - inactive)
+    told[group, at, SERIES_ACTIVE_FILE] = active
+    told[group, at, SERIES_INACTIVE_FILE] = inactive
+    told[group, at, SERIES_ACTIVE_ANON] = active_anon
+    told[group, at, SERIES_INACTIVE_ANON] = inactive_anon
+    told[group, at, SERIES_SWAP] = m.groups[group].swap
+    told[group, at, SERIES_SCANNED] = scanned
+    told[group, at, SERIES_STOLEN] = stolen
+    told[group, at, SERIES_REFAULTS] = refaults
     told[group, at, SERIES_SOME] = so_far_us(m, group, now_ns, SERIES_SOME)
     told[group, at, SERIES_FULL] = so_far_us(m, group, now_ns, SERIES_FULL)
 
@@ -132,11 +153,6 @@ def drop_every_second(m: Arrays) -> None:
         row.slab_pages = old.slab_pages
         row.dirty_pages = old.dirty_pages
         row.writeback_pages = old.writeback_pages
-        row.active_file_pages = old.active_file_pages
-        row.inactive_file_pages = old.inactive_file_pages
-        row.pages_scanned = old.pages_scanned
-        row.pages_stolen = old.pages_stolen
-        row.refaults = old.refaults
         for group in range(int(m.pool[0].n_groups)):
             for column in range(len(GROUP_SERIES)):
                 m.group_samples[group, kept, column] = m.group_samples[group, 2 * kept, column]

@@ -57,32 +57,46 @@ SAMPLE = np.dtype(
             "slab_pages",
             "dirty_pages",
             "writeback_pages",
-            "active_file_pages",
-            "inactive_file_pages",
-            # from the start of the run
-            "pages_scanned",
-            "pages_stolen",
-            "refaults",
         )
     ]
 )
-"""A row of the time series, which has these names."""
+"""A row of the time series, which has these names; `GROUP_SERIES` of the root follow."""
 
 GROUP_SERIES: Final = (
     "current_pages",
     "anon_pages",
     "file_pages",
     "working_set_pages",
+    "active_file_pages",
+    "inactive_file_pages",
+    "active_anon_pages",
+    "inactive_anon_pages",
+    "swap_pages",
+    # from the start of the run
+    "pages_scanned",
+    "pages_stolen",
+    "refaults",
     "psi_memory_some_us",
     "psi_memory_full_us",
 )
-"""What a row of the time series has of each group; of the machine, as ROOT, pressure alone."""
+"""What a row of the time series has of each group, with those in it.
+
+Of the machine, as ROOT, all behind the working set.
+"""
 SERIES_CURRENT: Final = 0
 SERIES_ANON: Final = 1
 SERIES_FILE: Final = 2
 SERIES_WORKING_SET: Final = 3
-SERIES_SOME: Final = 4
-SERIES_FULL: Final = 5
+SERIES_ACTIVE_FILE: Final = 4
+SERIES_INACTIVE_FILE: Final = 5
+SERIES_ACTIVE_ANON: Final = 6
+SERIES_INACTIVE_ANON: Final = 7
+SERIES_SWAP: Final = 8
+SERIES_SCANNED: Final = 9
+SERIES_STOLEN: Final = 10
+SERIES_REFAULTS: Final = 11
+SERIES_SOME: Final = 12
+SERIES_FULL: Final = 13
 
 LATENCY = np.dtype(
     [

@@ -6,7 +6,7 @@ from support.machines import flat_prices, run
 from sim.base.units import MS, US
 from sim.engine.groups import GroupSpec
 from sim.engine.run import simulate
-from sim.machine.layout import MOST_SAMPLES
+from sim.machine.layout import MOST_SAMPLES, SWAP_IN_MEMORY
 from sim.scenario import resolve
 
 
@@ -129,4 +129,56 @@ def test_version_1_tells_no_pressure_of_groups():
     assert "psi_memory_some_us" in series
     assert series["groups"]["app"].keys() == {
         "current_pages", "anon_pages", "file_pages", "working_set_pages",
+        "active_file_pages", "inactive_file_pages", "pages_scanned", "pages_stolen", "refaults",
     }  # fmt: skip
+
+
+def swapping():
+    """Return a run in which two groups of `pod` write more than their limit, and read it back."""
+
+    def writes(pages):
+        def program(process):
+            region = yield from process.mmap(pages * 4096)
+            for _ in range(3):
+                yield from process.write(region)
+                yield from process.sleep(20_000_000)
+
+        return program
+
+    return run(
+        {"a": writes(260), "b": writes(150)},
+        host={
+            "memory_pages": 4000, "cpus": 2, "kernel": "6.18",
+            "swap_pages": 2000, "swap_kind": SWAP_IN_MEMORY,
+        },
+        groups=(
+            GroupSpec("pod", None, 600), GroupSpec("a", "pod", 200), GroupSpec("b", "pod", 400),
+        ),
+        groups_of={"a": "a", "b": "b"},
+        prices=flat_prices(reclaim_page=1000, page_stolen=30_000),
+        sample_every_ns=1_000_000,
+    )  # fmt: skip
+
+
+def test_points_of_a_group_have_those_of_the_groups_in_it():
+    document = swapping()
+    found, groups = document["series"], document["series"]["groups"]
+    of_both = ("active_anon_pages", "inactive_anon_pages", "swap_pages", "pages_scanned",
+               "pages_stolen", "refaults")  # fmt: skip
+    for name in of_both:
+        both = [a + b for a, b in zip(groups["a"][name], groups["b"][name], strict=True)]
+        assert groups["pod"][name] == both
+        assert found[name] == both, "no process is outside"
+    assert max(groups["a"]["swap_pages"]) > 50
+    assert max(groups["b"]["swap_pages"]) == 0
+    for name in ("pages_scanned", "pages_stolen", "refaults"):
+        assert found[name][-1] == document["metrics"][name] > 0
+    for at, anon in enumerate(groups["a"]["anon_pages"]):
+        on_lists = groups["a"]["active_anon_pages"][at] + groups["a"]["inactive_anon_pages"][at]
+        assert on_lists <= anon, "some are still in a CPU's batch"
+
+
+def test_without_swap_no_list_of_anonymous_pages_is_told():
+    series = grouped()["series"]
+    for names in (series.keys(), series["groups"]["app"].keys()):
+        assert not names & {"active_anon_pages", "inactive_anon_pages", "swap_pages"}
