@@ -8,7 +8,7 @@ is only what an operation costs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sim.cost import quantiles
 from sim.cost.quantiles import PS_PER_NS, Table
@@ -89,11 +89,19 @@ ASSUMED: Final = "assumed"
 """How the source of a guess begins."""
 
 
+class Lognormal(NamedTuple):
+    """A distribution whose table is made when a run needs it: most prices are only looked at."""
+
+    mean_ps: int
+    sd_ps: int
+    least_ps: int
+
+
 @dataclass(frozen=True, slots=True)
 class PriceSpec:
     """A price: its distribution, the evidence for it, and the range a sweep should cover."""
 
-    table: Table
+    law: Table | Lognormal
     source: str
     low_ps: int
     high_ps: int
@@ -109,9 +117,18 @@ class PriceSpec:
             )
 
     @property
+    def table(self) -> Table:
+        """Its quantiles, in picoseconds."""
+        if isinstance(self.law, Lognormal):
+            return quantiles.lognormal(*self.law)
+        return self.law
+
+    @property
     def mean_ps(self) -> float:
-        """What one draw costs on average, in picoseconds."""
-        return quantiles.table_mean_ps(self.table)
+        """What one draw costs on average, in picoseconds: of a table just as of its law."""
+        if isinstance(self.law, Lognormal):
+            return float(self.law.mean_ps)
+        return quantiles.table_mean_ps(self.law)
 
     @property
     def mean_ns(self) -> float:
@@ -141,17 +158,17 @@ def price_spec(resolved: Mapping[str, Any]) -> PriceSpec:
     ``{quantiles_ps: [...]}``,
     each with ``source``, ``low_ps`` and ``high_ps``.
     """
+    law: Table | Lognormal
     if "value_ps" in resolved:
-        table = quantiles.constant(int(resolved["value_ps"]))
+        law = quantiles.constant(int(resolved["value_ps"]))
     elif "lognormal" in resolved:
         shape = resolved["lognormal"]
-        table = quantiles.lognormal(
-            int(shape["mean_ps"]), int(shape["sd_ps"]), int(shape.get("least_ps", 0))
-        )
+        law = Lognormal(int(shape["mean_ps"]), int(shape["sd_ps"]), int(shape.get("least_ps", 0)))
+        quantiles.check_lognormal(*law)
     else:
-        table = quantiles.explicit([int(ps) for ps in resolved["quantiles_ps"]])
+        law = quantiles.explicit([int(ps) for ps in resolved["quantiles_ps"]])
     return PriceSpec(
-        table, str(resolved["source"]), int(resolved["low_ps"]), int(resolved["high_ps"])
+        law, str(resolved["source"]), int(resolved["low_ps"]), int(resolved["high_ps"])
     )
 
 

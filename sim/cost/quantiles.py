@@ -110,30 +110,51 @@ def lognormal(mean_ps: int, sd_ps: int, least_ps: int = 0) -> Table:
     ``sigma**2 = log(1 + (s/m)**2)`` and ``mu = log(m) - sigma**2 / 2``.  The mean of the table is
     `mean_ps` exactly.
     """
-    if not (mean_ps >= 0 and sd_ps >= 0 and least_ps >= 0):
-        raise ValueError(f"must be >= 0: mean {mean_ps}, sd {sd_ps}, least {least_ps} ps")
+    check_lognormal(mean_ps, sd_ps, least_ps)
     if least_ps:
-        if least_ps >= mean_ps:
-            raise ValueError(f"least must be below the mean, got {least_ps} and {mean_ps} ps")
         return tuple(least_ps + knot for knot in lognormal(mean_ps - least_ps, sd_ps))
-    if sd_ps == 0 or mean_ps == 0:
-        if sd_ps:
-            raise ValueError("a lognormal with a positive sd needs a positive mean")
+    if sd_ps == 0:
         return constant(mean_ps)
-    if sd_ps > 1000 * mean_ps:
-        raise ValueError("the sd of a lognormal may be at most 1000 times its mean")
-    sigma = math.sqrt(math.log1p((sd_ps / mean_ps) ** 2))
-    mu = math.log(mean_ps) - sigma * sigma / 2
+    mu, sigma = _of_logarithm(mean_ps, sd_ps)
     inner = [math.exp(mu + sigma * z) for z in _normal_quantiles()]
     normal = NormalDist()
     # The first and the last piece have the mean that the law gives to what lies in them.
     lowest_mean = mean_ps * PIECES * normal.cdf(normal.inv_cdf(1 / PIECES) - sigma)
     first = min(max(0.0, 2 * lowest_mean - inner[0]), inner[0])
-    highest_mean = mean_ps * WHOLE * normal.cdf(normal.inv_cdf(1 / WHOLE) + sigma)
-    last = max(2 * highest_mean - inner[-1], inner[-1])
+    return _with_mean([first, *inner, _last_knot(mean_ps, mu, sigma)], mean_ps)
+
+
+def check_lognormal(mean_ps: int, sd_ps: int, least_ps: int = 0) -> None:
+    """Raise `ValueError` if `lognormal` has no such table; this takes no time, the table does."""
+    if not (mean_ps >= 0 and sd_ps >= 0 and least_ps >= 0):
+        raise ValueError(f"must be >= 0: mean {mean_ps}, sd {sd_ps}, least {least_ps} ps")
+    if least_ps and least_ps >= mean_ps:
+        raise ValueError(f"least must be below the mean, got {least_ps} and {mean_ps} ps")
+    varies_ps = mean_ps - least_ps
+    if sd_ps == 0:
+        constant(varies_ps)
+        return
+    if varies_ps == 0:
+        raise ValueError("a lognormal with a positive sd needs a positive mean")
+    if sd_ps > 1000 * varies_ps:
+        raise ValueError("the sd of a lognormal may be at most 1000 times its mean")
+    last = _last_knot(varies_ps, *_of_logarithm(varies_ps, sd_ps))
     if last > MAX_PS:
         raise ValueError(f"the tail of this price reaches {last:.3g} ps; lower its sd")
-    return _with_mean([first, *inner, last], mean_ps)
+
+
+def _of_logarithm(mean_ps: int, sd_ps: int) -> tuple[float, float]:
+    """Return mean and standard deviation of the logarithm of what varies."""
+    sigma = math.sqrt(math.log1p((sd_ps / mean_ps) ** 2))
+    return math.log(mean_ps) - sigma * sigma / 2, sigma
+
+
+def _last_knot(mean_ps: int, mu: float, sigma: float) -> float:
+    """Return where the last piece ends, so that it has the mean of what lies in it."""
+    normal = NormalDist()
+    begins = math.exp(mu + sigma * _normal_quantiles()[-1])
+    its_mean = mean_ps * WHOLE * normal.cdf(normal.inv_cdf(1 / WHOLE) + sigma)
+    return max(2 * its_mean - begins, begins)
 
 
 def explicit(quantiles_ps: Sequence[int]) -> Table:
