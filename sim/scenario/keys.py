@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.base.units import Range
@@ -130,6 +131,7 @@ def markdown(programs: Programs | None = None) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+@cache  # models do not change, and their schemas take a while
 def _of_model(name: str, kind: type[BaseModel], text: str) -> Part:
     return Part(name, text, tuple(_keys_of(kind, "")))
 
