@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.machines import Program, flat_prices, run
+from support.samples import sample
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.system import System
@@ -182,6 +183,7 @@ def kill_at(
     return *seen[0], document  # type: ignore[return-value]
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize(
     ("program", "others", "host", "states"),
     [
@@ -204,7 +206,7 @@ def test_wherever_it_is(
     program: Program, others: dict[str, Program], host: dict[str, Any], states: set[str]
 ) -> None:
     met = set()
-    for at_ns in range(0, LAST_NS, 1_700):
+    for at_ns in range(0, LAST_NS, LAST_NS // sample(23, 71)):
         state, system, document = kill_at(at_ns, program, others, **host)
         met.add(state)
         if state == "gone":
