@@ -27,6 +27,7 @@ from sim.cli.commands import (
 
 if TYPE_CHECKING:
     from sim.study.compare import Compared, Row
+    from sim.study.winner import Winner
 
 
 @app.command()
@@ -44,6 +45,14 @@ def compare(
         list[str] | None,
         typer.Option("--metric", metavar="NAME", help="A metric to compare; may be repeated."),
     ] = None,
+    least: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Say which has least of a metric, by fresh runs."),
+    ] = None,
+    most: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Say which has most of a metric, by fresh runs."),
+    ] = None,
     settings: SetOption = None,
     runs: Annotated[
         int | None, typer.Option("--runs", min=1, help="At most so many pairs of runs.")
@@ -59,7 +68,8 @@ def compare(
 ) -> int:
     """Compare a scenario with itself under other settings.
 
-    Exit status 1 if a metric cannot be told apart yet, or if runs are no answers.
+    Exit status 1 if a metric cannot be told apart yet, if runs are no answers, or if fresh runs do
+    not say that the one with least, or most, of a metric is the one.
     """
     from sim.base.errors import ScenarioError
     from sim.cli.limiting import limits_of
@@ -70,7 +80,11 @@ def compare(
     from sim.study.executor import executor_for
     from sim.study.named_pool import named_executors
     from sim.study.progress import ProgressBar
+    from sim.study.winner import winner_of, with_metric
 
+    if least is not None and most is not None:
+        raise ScenarioError("one of `--least` and `--most` is asked for at a time", key="--most")
+    how, choosing = ("most", most) if least is None else ("least", least)
     if is_study(scenario):
         raise ScenarioError("is a study; name a scenario", scenario, 1)
     loaded = load_if_named(plugin)
@@ -85,6 +99,9 @@ def compare(
     for each in variants.values():
         each["run"]["seed"] = chosen
     wanted = comparing.metrics_of(metrics or [])
+    if choosing is not None:
+        comparing.metrics_of([choosing], f"--{how}")
+        wanted = with_metric(wanted if metrics else (), choosing)
     require_room(max(variants.values(), key=machine_bytes))
     limits = limits_of(time_limit, memory_limit)
     with (
@@ -93,10 +110,19 @@ def compare(
         ProgressBar() as progress,
     ):
         found = comparing.compare(variants, wanted, carries, progress, seed=chosen, most=runs)
+        winner = None
+        if choosing is not None:
+            winner = winner_of(
+                found, variants, choosing, how, carries, progress, seed=chosen, most=runs
+            )
     if as_json:
-        print_json(_document(found))
+        print_json(_document(found, winner))
     else:
         _show(found)
+        if choosing is not None:
+            _show_winner(winner, f"{how} {choosing}")
+    if choosing is not None:  # and that alone was asked
+        return 0 if winner is not None and winner.told and not winner.left_out else 1
     told = bool(found.rows) and all(row.verdict != "cannot tell" for row in found.rows)
     return 0 if told and not found.unanswered else 1
 
@@ -151,11 +177,49 @@ def _show(found: Compared) -> None:
     )
 
 
-def _middle(row: Row, value: float | None) -> str:
-    """Return a median; of times that too many runs have cut off, that none is known."""
+def _show_winner(winner: Winner | None, asked: str) -> None:
+    """Say which has least, or most, what fresh runs say of it, and of each other beside it."""
+    from sim.cli.show import Page
+    from sim.study.compare import SAME_WITHIN
+
+    page = Page()
+    page.lines([""])
+    if winner is None:
+        page.sentence(f"Which has {asked} cannot be told: fewer than two have an answer to that.")
+        return
+    fresh, rows = winner.fresh, winner.fresh.rows
+    of = f"the median of {fresh.n:,} fresh runs, which it was not chosen by"
+    value = "no figure" if winner.value is None else _figure(winner.metric, winner.value)
+    doubt = "" if winner.told else ", but not beyond doubt"
+    page.sentence(f"It is {winner.name} that has {asked}{doubt}: {value} ({of}).")
+    for row in rows:
+        change, low, high = _change(row)
+        limits = f" ({low} to {high})" if row.limits is not None and not row.identical else ""
+        what = {
+            "same": f"has as much, within {100 * SAME_WITHIN:g} %",
+            "cannot tell": _verdict(row),
+            winner.worse: f"has {winner.worse}: {change}{limits}",
+        }.get(row.verdict, f"has {row.verdict} by fresh runs: {change}{limits}")
+        page.sentence(f"{row.variant} {what}.")
+    if not rows:
+        page.sentence("None of the others has any either.")
+    if any(row.limits is not None and not row.identical for row in rows):
+        page.sentence(f"These limits hold together in {100 * fresh.confidence:g} % of choices.")
+    for name in winner.left_out:
+        page.sentence(f"{name} could not be chosen: some of its runs have no answer.")
+    for name, reasons in fresh.unanswered.items():
+        page.sentence(f"{name}: no answer in some of the fresh runs: {'; '.join(reasons)}.")
+
+
+def _figure(metric: str, value: float) -> str:
     from sim.scenario.conditions import metric_text
 
-    return "not seen" if value is None or isinf(value) else metric_text(row.metric, value)
+    return "not seen" if isinf(value) else metric_text(metric, value)
+
+
+def _middle(row: Row, value: float | None) -> str:
+    """Return a median; of times that too many runs have cut off, that none is known."""
+    return "not seen" if value is None else _figure(row.metric, value)
 
 
 def _change(row: Row) -> tuple[str, str, str]:
@@ -193,7 +257,22 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or isinf(value) else value
 
 
-def _document(found: Compared) -> dict[str, Any]:
+def _document(found: Compared, winner: Winner | None) -> dict[str, Any]:
+    document = _of_compared(found)
+    if winner is not None:
+        document["winner"] = {
+            "variant": winner.name,
+            "metric": winner.metric,
+            "is": winner.how,
+            "told": winner.told,
+            "median": None if winner.value is None else _finite(winner.value),
+            "left_out": list(winner.left_out),
+            "fresh": _of_compared(winner.fresh),
+        }
+    return document
+
+
+def _of_compared(found: Compared) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "pairs": found.n,

@@ -97,7 +97,8 @@ class Compared:
     """What came of a comparison: rows, and what stands in the way of runs, by variant.
 
     There are no limits of fewer than `n_least` pairs.  `only_room` is in how many runs of a variant
-    the peak of memory is what there was room for.
+    the peak of memory is what there was room for.  `middles` are medians over the runs of a variant
+    by variant and metric, where all of them have an answer and it is not cut off.
     """
 
     rows: tuple[Row, ...]
@@ -106,13 +107,14 @@ class Compared:
     confidence: float
     unanswered: Mapping[str, tuple[str, ...]]
     only_room: Mapping[str, int] = field(default_factory=dict)
+    middles: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
-def metrics_of(names: Sequence[str]) -> tuple[str, ...]:
+def metrics_of(names: Sequence[str], option: str = "--metric") -> tuple[str, ...]:
     """Return metrics to compare; raises `ScenarioError` for one that runs do not have."""
     for name in names:
         if wrong := no_such_metric(name):
-            raise ScenarioError(wrong, key="--metric")
+            raise ScenarioError(wrong, key=option)
     return tuple(names) or USUAL
 
 
@@ -124,11 +126,12 @@ def compare(
     *,
     seed: int,
     most: int | None = None,
+    first: int = 0,
 ) -> Compared:
     """Run resolved scenarios, the base first, and compare the others with it.
 
-    `most` limits the pairs; there are no limits with fewer than the first look takes.  Raises
-    `PartlyDoneError` if a run fails.
+    `most` limits the pairs; there are no limits with fewer than the first look takes.  `first` is
+    the number of the first replication.  Raises `PartlyDoneError` if a run fails.
     """
     base, *others = variants
     family = max(1, len(metrics) * len(others))
@@ -138,7 +141,7 @@ def compare(
     results: dict[str, list[Mapping[str, Any]]] = {name: [] for name in variants}
     rows: list[Row] = []
     for n in at:
-        _run_up_to(n, variants, results, executor, progress, seed)
+        _run_up_to(n, variants, results, executor, progress, seed, first)
         rows = [
             row
             for other in others
@@ -152,7 +155,22 @@ def compare(
     }
     only_room = {name: n for name, runs in results.items() if (n := _with_room_alone(runs))}
     n_least = least_pairs(error / N_LOOKS)
-    return Compared(tuple(rows), len(results[base]), n_least, 1 - ERROR, unanswered, only_room)
+    middles = {
+        (name, metric): middle
+        for name, runs in results.items()
+        for metric in metrics
+        if (middle := _middle(metric, runs)) is not None
+    }
+    n = len(results[base])
+    return Compared(tuple(rows), n, n_least, 1 - ERROR, unanswered, only_room, middles)
+
+
+def _middle(metric: str, runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the median of a metric over runs; None unless all of them tell."""
+    spans = [span for run in runs if (span := _span(metric, run)) is not None]
+    if not spans or len(spans) < len(runs):
+        return None
+    return median_between([span.low for span in spans], [span.high for span in spans])
 
 
 def _with_room_alone(runs: Sequence[Mapping[str, Any]]) -> int:
@@ -167,13 +185,14 @@ def _run_up_to(
     executor: Executor,
     progress: Progress,
     seed: int,
+    first: int,
 ) -> None:
     jobs, whose = [], {}
     for name, scenario in variants.items():
         work = expected_work_s(scenario)
         for replication in range(len(results[name]), n):
             key = f"{name}/{replication}"
-            jobs.append(Job(key, scenario, seed, replication, work))
+            jobs.append(Job(key, scenario, seed, first + replication, work))
             whose[key] = name, replication
     progress.begin("pairs of runs", len(jobs), sum(job.weight for job in jobs))
     found: dict[tuple[str, int], Mapping[str, Any]] = {}
@@ -185,7 +204,7 @@ def _run_up_to(
         if finished.body is None:
             reason = (finished.reason or "no result").strip().splitlines()[-1]
             name, replication = whose[finished.key]
-            raise PartlyDoneError(f"run {replication} of {name} failed: {reason}")
+            raise PartlyDoneError(f"run {first + replication} of {name} failed: {reason}")
         result = unpack(finished.body)
         found[whose[finished.key]] = {
             "metrics": dict(flatten(result["metrics"])),
