@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from sim.base.garbage import set_aside
+from sim.base.rng import stream
 from sim.engine.bell import Bell
 from sim.engine.clock import Clock
 from sim.engine.cpus import Cpus
@@ -155,7 +156,8 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     }
     shortage = Ladders(machine, {ROOT: Ladder([last]), **of_groups})
     signals.heard.append(shortage.interrupted)
-    devices = Devices(machine, clock, cpus, pressure, spec.devices, shortage.released)
+    luck_of = partial(stream, spec.seed, spec.replication, "device")
+    devices = Devices(machine, clock, cpus, pressure, spec.devices, shortage.released, luck_of)
     throttle = Throttle(machine, clock, cpus, pressure)
     kswapd, flusher = Bell(clock), Bell(clock)
     driver = Driver(

@@ -2,7 +2,8 @@
 
 A request waits for one of `queue_depth` places, takes the `latency`, and then its turn on the way
 to or from memory, whose `bandwidth` all requests to the device share.  All its pages are present,
-or written, at its end.
+or written, at its end.  Latencies are all the same, or drawn: lognormal, independent, in the order
+in which requests come.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import simpy
 
 from sim.base.units import PAGE_BYTES, S
+from sim.cost.quantiles import PS_PER_NS, lognormal, table_quantile_ps
 from sim.engine.waits import WaitList
 from sim.kernel.files.requests import arrived, is_thrashing, is_under_way, written
 from sim.machine.layout import NONE, PENDING_QUEUE, PENDING_READS, PENDING_ROOM, ROOT
@@ -21,6 +23,8 @@ from sim.machine.words import O_WAIT_FILE, O_WAIT_INDEX, O_WORDS, P_PENDING, P_R
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from numpy.random import Generator
 
     from sim.engine.clock import Clock
     from sim.engine.cpus import Cpus
@@ -31,12 +35,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """What a device takes: ns until the first byte of a request, bytes/s, requests at a time."""
+    """What a device takes: ns until the first byte of a request, bytes/s, requests at a time.
+
+    `latency_ns` is the mean of a lognormal with the standard deviation `latency_sd_ns`.
+    """
 
     latency_ns: int = 100_000
     bandwidth_bytes_per_s: float = 1e9
     queue_depth: int = 32
     name: str = "the disk"
+    latency_sd_ns: int = 0
 
 
 DISK: Final = DeviceSpec()
@@ -49,7 +57,12 @@ class Device:
     """Serves requests, first come first served, and counts them."""
 
     def __init__(
-        self, machine: Machine, clock: Clock, spec: DeviceSpec, came: Callable[[int, range], None]
+        self,
+        machine: Machine,
+        clock: Clock,
+        spec: DeviceSpec,
+        came: Callable[[int, range], None],
+        luck_of: Callable[[str], Generator],
     ) -> None:
         self._machine = machine
         self._clock = clock
@@ -57,21 +70,29 @@ class Device:
         self.spec = spec
         self._places = simpy.Resource(clock.env, spec.queue_depth)
         self._way = simpy.Resource(clock.env, 1)
+        self._table = lognormal(spec.latency_ns * PS_PER_NS, spec.latency_sd_ns * PS_PER_NS)
+        self._luck = luck_of(spec.name) if spec.latency_sd_ns else None
         self.reads = self.pages_read = self.writes = self.pages_written = 0
 
     def submit(self, file: int, first: int, end: int, *, writes: bool) -> None:
         """Take a request for the pages [first, end) of a file."""
-        self._clock.start(self._serve(file, first, end, writes=writes))
+        self._clock.start(self._serve(file, first, end, self.latency_ns(), writes=writes))
+
+    def latency_ns(self) -> int:
+        """Return how long the next request takes to its first byte."""
+        if self._luck is None:
+            return self.spec.latency_ns
+        return round(table_quantile_ps(self._table, float(self._luck.random())) / PS_PER_NS)
 
     def transfer_ns(self, pages: int) -> int:
         """Return how long `pages` pages take on their way to memory."""
         return round(pages * PAGE_BYTES * S / self.spec.bandwidth_bytes_per_s)
 
-    def _serve(self, file: int, first: int, end: int, *, writes: bool) -> Any:
+    def _serve(self, file: int, first: int, end: int, latency_ns: int, *, writes: bool) -> Any:
         env = self._clock.env
         with self._places.request() as place:
             yield place
-            yield env.timeout(self.spec.latency_ns)
+            yield env.timeout(latency_ns)
             with self._way.request() as turn:
                 yield turn
                 yield env.timeout(self.transfer_ns(end - first))
@@ -101,6 +122,7 @@ class Devices:
         pressure: Pressure,
         specs: Sequence[DeviceSpec],
         released: Callable[[], None],
+        luck_of: Callable[[str], Generator],
     ) -> None:
         self._machine = machine
         self._words = machine.arrays.words
@@ -112,7 +134,7 @@ class Devices:
         self._parked = 0
         self._throttled = WaitList(cpus, pressure=pressure)
         self._released = released
-        self._devices = [Device(machine, clock, spec, self._look_again) for spec in specs]
+        self._devices = [Device(machine, clock, spec, self._look_again, luck_of) for spec in specs]
 
     def __getitem__(self, number: int) -> Device:
         return self._devices[number]

@@ -73,6 +73,7 @@ SWAP_KINDS: Final = {
 def _device(resolved: Mapping[str, Any], name: str) -> DeviceSpec:
     return DeviceSpec(
         latency_ns=resolved["latency"],
+        latency_sd_ns=resolved.get("latency_sd", 0),
         bandwidth_bytes_per_s=resolved["bandwidth"],
         queue_depth=resolved["queue_depth"],
         name=name,

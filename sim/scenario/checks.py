@@ -11,6 +11,7 @@ from sim.machine.rules import rules_of
 from sim.machine.rules.pages import R_FOLIO_SIZES
 from sim.machine.rules.pressure import R_MGLRU
 from sim.scenario.complaints import suggestion
+from sim.scenario.devices import check_latency
 from sim.scenario.hosts import most_huge_pages
 from sim.scenario.swap import check_swap
 
@@ -68,6 +69,9 @@ def check_host(host: Mapping[str, Any], document: Document) -> None:
     if host["khugepaged"] and host["thp"] == "never":
         message = "it rests where there are no huge pages; set `thp: madvise` or `always`"
         raise document.error(("host", "khugepaged"), message)
+    check_latency(host["disk"], "disk", document)
+    if host["swap"]:
+        check_latency(host["swap_device"], "swap", document)
     check_swap(host, document)
 
 

@@ -28,6 +28,8 @@ _ASSUMED: Final[dict[str, dict[str, Any]]] = {
     "zram": {"latency": 0, "bandwidth": 1e15, "queue_depth": 1, "compression_ratio": 2.0},
 }
 DEFAULT_DEVICE: Final = "ssd"
+_OF_DEVICES: Final = ("latency", "latency_sd", "bandwidth", "queue_depth")
+"""What is said of a device that is not memory."""
 
 
 class Swap(Device):
@@ -46,7 +48,7 @@ class Swap(Device):
 
     @model_validator(mode="after")
     def _memory_has_no_latency(self) -> Self:
-        given = [key for key in _ASSUMED["ssd"] if getattr(self, key) is not None]
+        given = [key for key in _OF_DEVICES if getattr(self, key) is not None]
         if self.device == "zram" and given:
             raise ValueError(
                 f"zram is memory, the CPU compresses: it has no {given[0]}; take it out, and set "
@@ -74,7 +76,7 @@ def resolve_swap(host: Mapping[str, Any]) -> dict[str, Any]:
     if size == 0:
         return {"swap": 0}
     device = given.get("device", DEFAULT_DEVICE)
-    told = {key: given[key] for key in _ASSUMED[device] if key in given}
+    told = {key: given[key] for key in (*_ASSUMED[device], "latency_sd") if key in given}
     source = given.get("source", f"assumed: {_ordinary(device, told)}")
     return {
         "swap": size,

@@ -1,6 +1,7 @@
 """Reading cold files, against closed forms: with no prices but the device's, its time is all."""
 
 from collections.abc import Generator
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -141,3 +142,52 @@ def test_a_cpu_is_free_while_its_task_waits_for_the_disk():
         PAGES * LATENCY_NS // 2, rel=0.01
     )
     assert alone <= done_ns(document) < alone + PAGES * LATENCY_NS
+
+
+SD_NS = 60_000
+
+
+def waits_ns(sd_ns: int, *, requests: int = 1, n: int = 1500, seed: int = 1) -> Any:
+    """Return how long each of `n` reads takes, of so many requests that are served at once."""
+
+    def program(task: Process) -> Generator[Any, Any, None]:
+        for number in range(n):
+            began_ns = task.now_ns
+            yield from task.pread(f"data {number}", requests)
+            task.record("took_ns", task.now_ns - began_ns)
+
+    disk = DeviceSpec(LATENCY_NS, 1e15, 32, latency_sd_ns=sd_ns)
+    host = {**HOST, "memory_pages": 40_000, "read_ahead_pages": 32, "largest_read_pages": 1}
+    document = run({"p": program}, host=host, prices=flat_prices(), disk=disk, seed=seed)
+    assert reads(document) == (n * requests, n * requests)
+    return np.array(document["programs"]["p"]["took_ns"])
+
+
+def test_drawn_latencies_are_lognormal_with_that_mean_and_deviation():
+    took = np.log(waits_ns(SD_NS))
+    variance = np.log1p((SD_NS / LATENCY_NS) ** 2)
+    n = len(took)
+    assert took.mean() == pytest.approx(
+        np.log(LATENCY_NS) - variance / 2, abs=4 * np.sqrt(variance / n)
+    )
+    assert took.var(ddof=1) == pytest.approx(variance, rel=4 * np.sqrt(2 / n))
+    after = took[1:] - took.mean(), took[:-1] - took.mean()
+    assert abs(np.mean(after[0] * after[1]) / variance) < 4 / np.sqrt(n), "independent"
+
+
+def test_a_read_of_several_requests_waits_for_the_slowest():
+    """The mean of the largest of four: the integral of 1 - F(x)**4, by its quantiles."""
+    took = waits_ns(SD_NS, requests=4, n=800)
+    u = ((np.arange(200_000) + 0.5) / 200_000) ** 0.25
+    variance = np.log1p((SD_NS / LATENCY_NS) ** 2)
+    normal = NormalDist(np.log(LATENCY_NS) - variance / 2, np.sqrt(variance))
+    slowest = np.exp([normal.inv_cdf(float(each)) for each in u])
+    error = 4 * slowest.std() / np.sqrt(len(took))
+    assert took.mean() == pytest.approx(slowest.mean(), abs=error)
+    assert slowest.mean() - error > 1.4 * LATENCY_NS, "one that does not vary would be seen"
+    assert set(waits_ns(0, requests=4, n=5)) == {LATENCY_NS}
+
+
+def test_draws_are_those_of_the_replication():
+    assert (waits_ns(SD_NS, n=20) == waits_ns(SD_NS, n=20)).all()
+    assert (waits_ns(SD_NS, n=20) != waits_ns(SD_NS, n=20, seed=2)).all()

@@ -8,6 +8,7 @@ from sim.base.units import GIB, PAGE_BYTES, S, format_bytes, format_duration
 from sim.engine.conditions import host_conditions, policy_conditions
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
+from sim.scenario.devices import latency_text
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.figures import pages_text
 from sim.scenario.forms.host import commit_limit_pages, data_pages, largest_request_pages
@@ -48,7 +49,7 @@ def _swap(host: Mapping[str, Any]) -> list[tuple[str, str]]:
     if device["device"] == "zram":
         speed = f"the CPU compresses, {device['compression_ratio']:g} to 1"
     else:
-        latency, rate = format_duration(device["latency"]), format_bytes(device["bandwidth"])
+        latency, rate = latency_text(device), format_bytes(device["bandwidth"])
         speed = f"{latency} and {rate}/s, {device['queue_depth']} requests at a time"
     said = f"{format_bytes(host['swap'])} on {device['device']}, swappiness {host['swappiness']}: "
     return [("swap", f"{said}{speed} ({device['source']})")]
@@ -56,7 +57,7 @@ def _swap(host: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _disk(disk: Mapping[str, Any]) -> str:
     return (
-        f"{format_duration(disk['latency'])} and {format_bytes(disk['bandwidth'])}/s, "
+        f"{latency_text(disk)} and {format_bytes(disk['bandwidth'])}/s, "
         f"{disk['queue_depth']} requests at a time; {format_bytes(disk['read_ahead'])} read ahead "
         f"({disk['source']})"
     )
