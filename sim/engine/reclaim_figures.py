@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.jit import plain
 from sim.base.units import PAGE_BYTES
+from sim.engine.shortfalls import SLEPT
 from sim.kernel.files.dirty import pages_on_list
 from sim.machine.layout import LRU_ACTIVE_FILE, LRU_INACTIVE_FILE, NONE, ROOT
 from sim.machine.lru import next_group
@@ -26,9 +27,6 @@ _COUNTED: Final = {
     "pages_swapped_out": ("pswpout",),
 }
 """Counts by the names they have in results, and what of a group's `LRUVEC` is added up."""
-
-_SLEPT: Final = ("high_sleeps", "high_slept_ns")
-"""How often, and for how long, tasks slept because a group was above `memory.high`."""
 
 
 class ReclaimFigures:
@@ -68,7 +66,7 @@ class ReclaimFigures:
     def sleeps(self, group: int) -> dict[str, int]:
         """Return how often, and for how long, tasks of a group slept that was above its high."""
         before, now = self._before.get(group, {}), self._so_far(group)
-        return {name: now[name] - before.get(name, 0) for name in _SLEPT}
+        return {name: now[name] - before.get(name, 0) for name in SLEPT}
 
     def psi(self, group: int) -> dict[str, dict[str, float]] | None:
         """Return what `memory.pressure` says: averages in percent, and totals since warm-up."""
@@ -97,12 +95,12 @@ class ReclaimFigures:
         m = self._machine.arrays
         some_ns, full_ns = self._pressure.so_far_ns(group)
         found = {"some_ns": some_ns, "full_ns": full_ns}
-        found |= dict.fromkeys((*_COUNTED, *_SLEPT), 0)
+        found |= dict.fromkeys((*_COUNTED, *SLEPT), 0)
         inner = _next_group(m, group, NONE)
         while inner != NONE:
             for name, fields in _COUNTED.items():
                 found[name] += sum(int(m.lruvecs[inner][field]) for field in fields)
-            for name, n in zip(_SLEPT, self._throttle.slept(inner), strict=True):
+            for name, n in zip(SLEPT, self._throttle.slept(inner), strict=True):
                 found[name] += n
             inner = _next_group(m, group, inner)
         return found

@@ -9,6 +9,7 @@ from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.engine.endings import BAD_ENDINGS
 from sim.engine.finding import Finding
 from sim.engine.names import kind_of
+from sim.machine.layout import HUGE_PAGES
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 SHORT: Final = ("promise", "memory", "hugetlb")
 """What refuses a call because there is not enough; one that wants other addresses may get them."""
+
+SLEPT: Final = ("high_sleeps", "high_slept_ns")
+"""How often, and for how long, tasks slept because a group was above `memory.high`."""
 
 REMEDIES: Final = {
     "argument": "mend the program: the call is not valid",
@@ -72,7 +76,8 @@ def refused(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterato
         if not fatal and refusal["by"] not in SHORT:
             continue
         end = "the process ended" if fatal else "the process went on without"
-        what = f"{refusal['call']} was refused with {refusal['errno']} {_by(refusal, mode)}; {end}"
+        by = _by(refusal, scenario["host"])
+        what = f"{refusal['call']} was refused with {refusal['errno']} {by}; {end}"
         key = refusal["by"]
         if key == "promise":
             guess = mode == 0 and not rules_of(scenario["host"]["kernel"]) & R_GUESS_TOTAL
@@ -81,16 +86,20 @@ def refused(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterato
         yield Finding("refused", "error", what, refusal["process"], remedy, refusal["count"])
 
 
-def _by(refusal: Mapping[str, Any], mode: int) -> str:
+def _by(refusal: Mapping[str, Any], host: Mapping[str, Any]) -> str:
     """Say what a call was refused by, with what was promised then and how much may be."""
     at = f"at {format_duration(refusal['first_ns'])}"
     if refusal["by"] == "argument":
         return f"because of its arguments, {at}"
-    sizes = (
-        f"asked for {format_bytes(refusal['asked_bytes'])}, "
-        f"Committed_AS {format_bytes(refusal['committed_bytes'])}, "
-        f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
-    )
+    mode = host["overcommit"]["mode"]
+    sizes = f"asked for {format_bytes(refusal['asked_bytes'])}, "
+    if refusal["by"] == "hugetlb":  # which is outside of what is promised
+        sizes += f"the pool has {format_bytes(host['nr_hugepages'] * HUGE_PAGES * PAGE_BYTES)}"
+    else:
+        sizes += (
+            f"Committed_AS {format_bytes(refusal['committed_bytes'])}, "
+            f"CommitLimit {format_bytes(refusal['commit_limit_bytes'])}"
+        )
     by = {
         "promise": f"by overcommit accounting (vm.overcommit_memory {mode})",
         "limit": "because no addresses are free where they are wanted",
@@ -125,14 +134,17 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
     rest = besides_page_cache(metrics)
     least = metrics["memory_need_bytes.total"] if rest is None else rest
     besides = "" if rest is None else ", page cache left out,"
+    remedy = "measure the need on a host with more memory"
+    if by_group:
+        remedy = f"measure it without a limit: set memory_max of {' and '.join(by_group)} to max"
+    elif len(reasons) == 1 and refusals and {r["by"] for r in evidence["refusals"]} == {"hugetlb"}:
+        remedy = "measure the need with more huge pages in the pool (`host.nr_hugepages`)"
     yield Finding(
         "need_cut_off",
         "error",
         f"the memory needed{besides} is more than {format_bytes(least)}: {', '.join(reasons)}",
         "metrics.memory_need_bytes",
-        "measure the need on a host with more memory"
-        if not by_group
-        else f"measure it without a limit: set memory_max of {' and '.join(by_group)} to max",
+        remedy,
     )
 
 
@@ -183,6 +195,38 @@ def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
         "metrics.memory_need_bytes",
         remedy,
     )
+
+
+def throttled(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield the groups above whose `memory_high` tasks slept; of groups in each other the outer."""
+    groups = document.get("groups", {})
+    slept: dict[str, list[str]] = {}
+    for name, group in groups.items():
+        if group["high_sleeps"] and _outermost_high(groups, name) == name:
+            slept.setdefault(kind_of(name), []).append(name)
+    for kind, names in slept.items():
+        where = names[0] if len(names) == 1 else kind
+        sleeps, ns = (sum(groups[name][key] for name in names) for key in SLEPT)
+        high = format_bytes(groups[names[0]]["high_bytes"])
+        yield Finding(
+            "throttled",
+            "warning",
+            f"tasks slept {counted(sleeps, 'time')}, {format_duration(ns)} in all, because the "
+            f"group, or one in it, was above its memory_high ({high}): latencies have that in them",
+            f"groups.{where}",
+            f"raise groups.{kind}.memory_high, or have less memory in use there",
+            len(names),
+        )
+
+
+def _outermost_high(groups: Mapping[str, Mapping[str, Any]], name: str) -> str | None:
+    """Return the outermost group with a `memory_high` among a group and those it is in."""
+    found = None
+    at: str | None = name
+    while at is not None:
+        found = at if groups[at]["high_bytes"] is not None else found
+        at = groups[at]["parent"]
+    return found
 
 
 def counted(number: int, what: str) -> str:

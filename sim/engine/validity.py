@@ -15,7 +15,14 @@ from sim.base.units import S, format_duration
 from sim.engine.conditions import CONDITIONS, conditions_of
 from sim.engine.finding import Finding, Severity
 from sim.engine.names import kind_of
-from sim.engine.shortfalls import counted, ended_badly, need_cut_off, peak_is_room, refused
+from sim.engine.shortfalls import (
+    counted,
+    ended_badly,
+    need_cut_off,
+    peak_is_room,
+    refused,
+    throttled,
+)
 from sim.program import PROGRAMS
 
 if TYPE_CHECKING:
@@ -46,6 +53,7 @@ CODES: Final = {
     "refused": "the kernel refused a call",
     "need_cut_off": "memory ran short, so that more would have been used",
     "peak_is_room": "reclaim took what there was no room for, so that the peak is no need",
+    "throttled": "tasks slept because a group was above its memory_high",
     "all_warmup": "the run ended before anything was measured",
     "nothing_happened": "what a program is there to do never took place",
     "unfinished": "the horizon cut off what was under way",
@@ -87,6 +95,7 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
         *refused(document, scenario),
         *need_cut_off(document),
         *peak_is_room(document),
+        *throttled(document),
         *_all_warmup(document, scenario),
         *_nothing_happened(document, scenario),
         *_unfinished(document, scenario),

@@ -25,11 +25,11 @@ class Record:
     `scalars` are its metrics by dotted name; a metric without samples is None.  `ran_out` tells
     whether memory ran out: a kill, or a refusal.  `cut_off` tells that its need is known only to be
     larger than what was measured, as the host ran short: somebody was killed, refused, or waited
-    for memory.  Who is killed at the limit of a group would be on any host; that is an error like
-    others.  `errors`
-    are the findings that make it no answer, as ``{code, what, where, ...}``.  `programs` are those
-    of its scenario, `ended_ns` is how much time was simulated, `long_run` what the run by
-    itself says of the mean latency of requests in the long run.
+    for memory.  Who is killed at the limit of a group, or refused huge pages by their pool, would
+    be on any host; that is an error like others.  `errors` are the findings that make it no answer,
+    as ``{code, what, where, ...}``.  `programs` are those of its scenario, `ended_ns` is how much
+    time was simulated, `long_run` what the run by itself says of the mean latency of requests in
+    the long run.
     """
 
     place: Place
@@ -150,7 +150,7 @@ def _distributions(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-RECORD: Final = "record 2"
+RECORD: Final = "record 3"
 DISTRIBUTIONS: Final = "distributions 1"
 GISTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     RECORD: _told,
@@ -192,17 +192,22 @@ CUT_OFF_CODES: Final = frozenset(
 def cut_off(result: Mapping[str, Any]) -> bool:
     """Return whether a run's host cut its memory need off: it is larger than what was measured."""
     codes = {finding["code"] for finding in result.get("validity", ())}
-    return ("need_cut_off" in codes or ran_out(result)) and not _only_limits_killed(result)
+    return ("need_cut_off" in codes or ran_out(result)) and not _as_on_any_host(result)
 
 
-def _only_limits_killed(result: Mapping[str, Any]) -> bool:
-    """Return whether all that cut a need off were kills at the limits of groups."""
+def _as_on_any_host(result: Mapping[str, Any]) -> bool:
+    """Return whether all that cut a need off would have come on any host.
+
+    Kills at the limits of groups would, and refusals by the pool of huge pages, which is as large
+    as was said.
+    """
     kills = result.get("kills", ())
     refusals = result.get("evidence", {}).get("refusals", ())
+    short = [refusal["by"] for refusal in refusals if refusal["by"] in SHORT]
     return (
-        bool(kills)
+        bool(kills or short)
         and all(kill["limit_of"] is not None for kill in kills)
-        and not any(refusal["by"] in SHORT for refusal in refusals)
+        and all(by == "hugetlb" for by in short)
     )
 
 

@@ -76,3 +76,15 @@ def test_an_argument_is_no_matter_of_memory():
     _, document, (refusal,) = refusals({"wait": {}})
     assert (refusal["call"], refusal["errno"], refusal["by"]) == ("wait", "ECHILD", "argument")
     assert [finding["code"] for finding in document["validity"]] == ["refused"]
+
+
+def test_a_pool_of_huge_pages_that_is_too_small_is_named_with_its_size():
+    """It is outside of what is promised, and more memory is no help."""
+    mmap = {"mmap": {"name": "A", "size": "6 MiB", "hugetlb": True}}
+    _, document, (refusal,) = refusals(mmap, nr_hugepages=2)
+    assert refusal["by"] == "hugetlb"
+    finding, cut_off = document["validity"]
+    assert "(asked for 6 MiB, the pool has 4 MiB)" in finding["what"]
+    assert "Committed_AS" not in finding["what"]
+    assert cut_off["code"] == "need_cut_off"
+    assert "huge pages in the pool" in cut_off["remedy"]

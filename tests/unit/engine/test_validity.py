@@ -155,6 +155,44 @@ def test_a_peak_that_reclaim_has_cut_is_told_without_its_page_cache():
     assert findings(run, scenario()) == []
 
 
+def group(parent=None, high=None, sleeps=0):
+    high_bytes = None if high is None else high * 2**20
+    return {
+        "parent": parent, "high_bytes": high_bytes, "high_sleeps": sleeps,
+        "high_slept_ns": sleeps * 10**7,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("groups", "found"),
+    [
+        ({"app": group(high=64)}, []),
+        ({"app": group(sleeps=3, high=64)}, [("groups.app", 1, "3 times, 30 ms")]),
+        ({"app": group(sleeps=1, high=64)}, [("groups.app", 1, "1 time, 10 ms")]),
+        (
+            {"pod": group(sleeps=5, high=64), "app": group("pod", sleeps=5, high=32)},
+            [("groups.pod", 1, "5 times, 50 ms")],
+        ),
+        (
+            {"pod": group(sleeps=5), "app": group("pod", 32, 5), "in": group("app", sleeps=5)},
+            [("groups.app", 1, "5 times, 50 ms")],
+        ),
+        (
+            {f"pod.{n}": group(sleeps=n, high=64) for n in (1, 2, 4)},
+            [("groups.pod", 3, "7 times, 70 ms")],
+        ),
+    ],
+)
+def test_sleeps_above_memory_high_are_told_of_the_group_that_is_limited(groups, found):
+    told = findings(document(groups=groups), scenario())
+    assert [(each.where, each.count) for each in told] == [row[:2] for row in found]
+    for each, (_, _, said) in zip(told, found, strict=True):
+        assert (each.code, each.severity) == ("throttled", "warning")
+        assert f"slept {said} in all" in each.what
+        name = each.where.removeprefix("groups.")
+        assert each.remedy.startswith(f"raise groups.{name}.memory_high")
+
+
 def test_warm_up_takes_all():
     assert codes(document(simulated_ns=5), warmup=5) == ["all_warmup"]
     assert codes(document(simulated_ns=6), warmup=5) == []

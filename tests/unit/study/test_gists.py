@@ -32,7 +32,7 @@ RESULT = {
     "series": {"t_ns": [0, 60], "free_pages": [10, 2]},
 }  # fmt: skip
 OF_IT = {
-    "record 2": {
+    "record 3": {
         "scalars": {
             "fork_latency_ns.count": 2.0, "fork_latency_ns.p99": None, "forks": 2.0,
             "oom_kills": 0.0, "request_latency_ns.count": 0.0,
@@ -106,5 +106,23 @@ def test_one_that_is_damaged_or_of_another_result_does_not_count(carried_out):
 
 def test_what_is_kept_of_a_result_has_the_name_that_it_had():
     assert {kind: made(RESULT) for kind, made in GISTS.items()} == OF_IT
-    by_limits = {**RESULT, "kills": [{"limit_of": "pod"}]}
-    assert not GISTS["record 2"](by_limits)["cut_off"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused_by", "by_the_host"),
+    [
+        (["pod", None], [], True),
+        (["pod"], [], False),
+        (["pod"], ["hugetlb"], False),
+        (["pod"], ["hugetlb", "memory"], True),
+        ([], ["hugetlb"], False),
+        ([], ["promise"], True),
+        ([], ["argument"], True),  # then for another reason
+        ([None], ["hugetlb"], True),
+    ],
+)
+def test_what_would_have_come_on_any_host_asks_for_no_larger_one(limits, refused_by, by_the_host):
+    kills = [{"limit_of": limit} for limit in limits]
+    refusals = [{"by": by} for by in refused_by]
+    result = {**RESULT, "kills": kills, "evidence": {"refusals": refusals}}
+    assert GISTS["record 3"](result)["cut_off"] is by_the_host
