@@ -4,6 +4,9 @@ The grammar, of which there is no more: sums, products, brackets, comparisons th
 (``1 GiB <= a <= b``).  A word is a key of the scenario, in full or from any of its words on if
 only one key ends so; a text stands in quotes; a quantity has its unit.  Nothing is ever evaluated
 as Python.
+
+It is calculated exactly, and with dimensions: a size is never compared with a number of CPUs, nor
+with a bare number but 0; a rate times a duration is a number.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.text import shorten
-from sim.base.units import parse_bytes, parse_duration, parse_rate
+from sim.base.units import S, parse_bytes, parse_duration, parse_rate
 from sim.scenario.quantities import parse_byte_rate
 
 if TYPE_CHECKING:
@@ -54,9 +58,53 @@ _CALCULATES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 _TRUTHS: Final = {"true": True, "false": False}
 _EXAMPLE: Final = "write e.g. `host.swap <= 2 * host.memory`"
 
-ValueOf = Callable[[str], Any]
+Dimension = tuple[int, int]
+"""Powers of bytes and of time."""
+NUMBER: Final[Dimension] = (0, 0)
+SIZE: Final[Dimension] = (1, 0)
+DURATION: Final[Dimension] = (0, 1)
+RATE: Final[Dimension] = (0, -1)
+SPEED: Final[Dimension] = (1, -1)
+_NAMES: Final = {
+    NUMBER: "a number",
+    SIZE: "a size",
+    DURATION: "a duration",
+    RATE: "a rate",
+    SPEED: "a speed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A value with its dimension, None if that is not known; a text or a truth has none.
+
+    Numbers are exact, in bytes and ns: a rate of 1/s is a billionth.
+    """
+
+    value: Any
+    dimension: Dimension | None = None
+
+    @property
+    def fits_all(self) -> bool:
+        """Whether it may stand beside any dimension: nought is nought of anything."""
+        return self.dimension is None or (self.dimension == NUMBER and self.value == 0)
+
+
+def measure_of(value: Any, dimension: Dimension | None) -> Measure:
+    """Return a value in base units (bytes, ns, 1/s) with its dimension, None if not known.
+
+    >>> measure_of(2000, RATE).value * measure_of(10**9, DURATION).value
+    Fraction(2000, 1)
+    """
+    if not _is_number(value):
+        return Measure(value)
+    exact = Fraction(repr(value))
+    return Measure(exact / S if dimension in (RATE, SPEED) else exact, dimension)
+
+
+ValueOf = Callable[[str], Measure]
 """Returns the value of the key that a word means; raises `ValueError` if there is none."""
-_Node = Callable[[ValueOf], Any]
+_Node = Callable[[ValueOf], Measure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +117,28 @@ class Constraint:
     _signs: tuple[str, ...]
 
     def holds(self, value_of: ValueOf) -> bool:
-        """Return whether it holds where `value_of` tells the values of keys, in base units.
+        """Return whether it holds where `value_of` tells the values of keys.
 
         Raises `ValueError`, with what would be right, if it has no meaning there.
         """
         values = [side(value_of) for side in self._sides]
+        found = True
         for sign, (left, right) in zip(self._signs, pairwise(values), strict=True):
-            if sign not in _EQUAL and not (_is_number(left) and _is_number(right)):
-                what = left if not _is_number(left) else right
+            numbers = [_is_number(side.value) for side in (left, right)]
+            if sign not in _EQUAL and not all(numbers):
+                what = right.value if numbers[0] else left.value
                 raise ValueError(f"{what!r} is no number; texts are `=` or `!=`")
-            if not _COMPARES[sign](left, right):
-                return False
-        return True
+            if all(numbers):
+                _alike(left, right, "compared")
+            found = found and _COMPARES[sign](left.value, right.value)
+        return found
 
 
 def constraint_of(text: str) -> Constraint:
     """Return the constraint that `text` states; raises `ValueError`, with what would be right.
 
-    >>> constraint_of("2 GiB <= a + b < 8 GiB").holds({"a": 2**31, "b": 2**30}.__getitem__)
+    >>> sizes = {"a": measure_of(2**31, SIZE), "b": measure_of(2**30, SIZE)}
+    >>> constraint_of("2 GiB <= a + b < 8 GiB").holds(sizes.__getitem__)
     True
     >>> constraint_of("host.thp = 'always'").words
     ('host.thp',)
@@ -165,14 +217,14 @@ class _Reader:
             value = _quantity(token)
             return lambda _: value
         if kind == "text":
-            return lambda _: token[1:-1]
+            return lambda _: Measure(token[1:-1])
         if kind == "word" and token in _TRUTHS:
-            return lambda _: _TRUTHS[token]
+            return lambda _: Measure(_TRUTHS[token])
         if kind == "word":
             self.words.append(token)
             return lambda value_of: value_of(token)
         if token == "-":
-            return _calculated("-", lambda _: 0, self._factor())
+            return _calculated("-", lambda _: measure_of(0, NUMBER), self._factor())
         if token == "(":
             inner = self.sum()
             if self.next != ")":
@@ -183,17 +235,46 @@ class _Reader:
 
 
 def _calculated(sign: str, left: _Node, right: _Node) -> _Node:
-    def value(value_of: ValueOf) -> Any:
-        sides = left(value_of), right(value_of)
-        for side in sides:
-            if not _is_number(side):
-                raise ValueError(f"{side!r} is no number; only numbers are calculated with")
+    def value(value_of: ValueOf) -> Measure:
+        one, other = left(value_of), right(value_of)
+        for side in (one, other):
+            if not _is_number(side.value):
+                raise ValueError(f"{side.value!r} is no number; only numbers are calculated with")
         try:
-            return _CALCULATES[sign](*sides)
-        except (ZeroDivisionError, OverflowError):
-            raise ValueError("it divides by 0, or is too large; add a bound before it") from None
+            found = _CALCULATES[sign](one.value, other.value)
+        except ZeroDivisionError:
+            raise ValueError("it divides by 0; add a bound before it") from None
+        return Measure(found, _dimension(sign, one, other))
 
     return value
+
+
+def _dimension(sign: str, one: Measure, other: Measure) -> Dimension | None:
+    """Return the dimension of what is calculated; raises `ValueError` if there is no such thing."""
+    if sign in "+-":
+        _alike(one, other, "added" if sign == "+" else "subtracted")
+        return other.dimension if one.fits_all else one.dimension
+    if one.dimension is None or other.dimension is None:
+        return None
+    power = 1 if sign == "*" else -1
+    size, time = (a + power * b for a, b in zip(one.dimension, other.dimension, strict=True))
+    return size, time
+
+
+def _alike(one: Measure, other: Measure, what: str) -> None:
+    """Raise `ValueError` if two numbers are of different dimensions."""
+    if one.fits_all or other.fits_all or one.dimension == other.dimension:
+        return
+    names = [_name(side.dimension) for side in (one, other)]
+    remedy = "write its unit, e.g. `2 GiB`" if NUMBER in (one.dimension, other.dimension) else ""
+    raise ValueError(
+        f"{names[0]} and {names[1]} cannot be {what}; {remedy or 'compare what is alike'}"
+    )
+
+
+def _name(dimension: Dimension | None) -> str:
+    known = _NAMES.get(dimension or NUMBER)
+    return known or f"bytes^{(dimension or NUMBER)[0]} * time^{(dimension or NUMBER)[1]}"
 
 
 def quantity_of(written: object) -> Any:
@@ -203,7 +284,7 @@ def quantity_of(written: object) -> Any:
     (2048, 50000000, 5000, 'always')
     """
     if isinstance(written, str) and written[:1].isdigit():
-        for parse in (parse_bytes, parse_duration, parse_rate, parse_byte_rate):
+        for parse in _PARSERS:
             try:
                 return parse(written)
             except ValueError:
@@ -211,15 +292,27 @@ def quantity_of(written: object) -> Any:
     return written
 
 
-def _quantity(token: str) -> float:
+_PARSERS: Final[Mapping[Callable[[object], Any], Dimension]] = {
+    parse_bytes: SIZE,
+    parse_duration: DURATION,
+    parse_rate: RATE,
+    parse_byte_rate: SPEED,
+}
+
+
+def _quantity(token: str) -> Measure:
+    plain = token.replace(",", "").replace("_", "")
     try:
-        return float(token.replace(",", "").replace("_", ""))
+        return measure_of(float(plain), NUMBER)
     except ValueError:
-        value = quantity_of(token)
-    if isinstance(value, str):
-        raise ValueError(f"{token!r} is no quantity; write e.g. `2 GiB`, `50 ms` or `1000/s`")
-    return float(value)
+        pass
+    for parse, dimension in _PARSERS.items():
+        try:
+            return measure_of(parse(token), dimension)
+        except ValueError:
+            continue
+    raise ValueError(f"{token!r} is no quantity; write e.g. `2 GiB`, `50 ms` or `1000/s`")
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Fraction) and not isinstance(value, bool)

@@ -15,8 +15,8 @@ from typing import Any, Final
 import pandas as pd
 
 from sim.base.files import require_places, stage
-from sim.scenario.keys import parts
 from sim.study.kept import KeptPoints, kept_points
+from sim.study.key_kinds import is_kind, what_keys_take
 from sim.study.reasons import last_line, raised_in
 from sim.study.records import cut_off, errors_of, flatten, ran_out
 from sim.study.store import Outcome, PlannedRun, Reader
@@ -220,26 +220,11 @@ def column_names(
     keys: Sequence[str], scenario: Mapping[str, Any], programs: Any = None
 ) -> dict[str, str]:
     """Return what the columns of keys are called: the key with its unit, as metrics have theirs."""
-    reference = {
-        f"{name}.{key.name}": key.takes
-        for name, part in parts(programs).items()
-        for key in part.keys
+    ends = {
+        key: next((end for words, end in _SUFFIXES.items() if is_kind(takes, words)), "")
+        for key, takes in what_keys_take(keys, scenario, programs).items()
     }
-    processes = scenario.get("processes", {})
-    return {key: f"{key}{_suffix(key, processes, reference)}" for key in keys}
-
-
-def _suffix(key: str, processes: Mapping[str, Any], reference: Mapping[str, str]) -> str:
-    first, *rest = re.sub(r"\.\d+(?=\.|$)", "[]", key).split(".")
-    looked_up = [".".join((first, *rest))]
-    if first in ("processes", "groups") and len(rest) > 1:
-        inner = ".".join(rest[1:])
-        program = str(processes.get(rest[0], {}).get("program", rest[0]))
-        looked_up = [f"group.{inner}"] if first == "groups" else [
-            f"{program}.{inner}", f"process.{inner}"
-        ]  # fmt: skip
-    takes = next((reference[name] for name in looked_up if name in reference), "")
-    return next((end for words, end in _SUFFIXES.items() if re.match(rf"{words}\b", takes)), "")
+    return {key: f"{key}{end}" for key, end in ends.items()}
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -2,14 +2,27 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from sim.base.errors import ScenarioError
 from sim.base.text import shorten
 from sim.scenario.complaints import suggestion
-from sim.scenario.constraints import constraint_of, meant_key, quantity_of
+from sim.scenario.constraints import (
+    DURATION,
+    NUMBER,
+    RATE,
+    SIZE,
+    SPEED,
+    Dimension,
+    Measure,
+    constraint_of,
+    meant_key,
+    measure_of,
+    quantity_of,
+)
 from sim.scenario.study import Study
 from sim.study.design import Made
+from sim.study.key_kinds import is_kind, what_keys_take
 from sim.study.points import Point
 
 ScenarioAt = Callable[[Point], Mapping[str, Any]]
@@ -53,8 +66,10 @@ def _holds(study: Study, point: Point, scenario_at: ScenarioAt) -> bool:
     that is forbidden need not be possible.
     """
     own = [*point.sets, *study.file.set]
+    scenario: Mapping[str, Any] = {}
     try:
-        values = dict(_leaves(scenario_at(point)))
+        scenario = scenario_at(point)
+        values = dict(_leaves(scenario))
     except ScenarioError:
         values = {key: quantity_of(value) for key, value in point.sets.items()}
         asked = [
@@ -62,31 +77,58 @@ def _holds(study: Study, point: Point, scenario_at: ScenarioAt) -> bool:
             for n, text in enumerate(study.file.where)
             if all(meant_key(word, list(values)) for word in constraint_of(text).words)
         ]
-        if all(_asked(study, n, text, values, own) for n, text in asked):
+        if all(_asked(study, n, text, values, own, scenario) for n, text in asked):
             raise
         return False
     return all(
-        _asked(study, number, text, values, own) for number, text in enumerate(study.file.where)
+        _asked(study, n, text, values, own, scenario) for n, text in enumerate(study.file.where)
     )
 
 
-def _asked(study: Study, number: int, text: str, values: Mapping[str, Any], own: list[str]) -> bool:
-    """Return whether a constraint holds of `values`; keys in `own` go first, then numbers."""
+def _asked(
+    study: Study,
+    number: int,
+    text: str,
+    values: Mapping[str, Any],
+    own: list[str],
+    scenario: Mapping[str, Any],
+) -> bool:
+    """Return whether a constraint holds of `values`; keys in `own` go first, then numbers.
+
+    `scenario` says which programs its processes run: what their keys are is known by them.
+    """
     numbers = [key for key, value in values.items() if isinstance(value, int | float)]
 
-    def value_of(word: str) -> Any:
+    def value_of(word: str) -> Measure:
         key = meant_key(word, own) or meant_key(word, numbers) or meant_key(word, list(values))
         if key is None:
             known = [*own, *(known for known in values if not known.startswith("host.prices."))]
             raise ValueError(f"{shorten(word)!r} is no key here; {suggestion(word, known)}")
         if values.get(key) is None:
             raise ValueError(f"{key} has no value at some point; leave it out, or set it")
-        return values[key]
+        return measure_of(values[key], _dimension(key, scenario))
 
     try:
         return constraint_of(text).holds(value_of)
     except ValueError as error:
         raise study.error(str(error), "where", number) from None
+
+
+_DIMENSIONS: Final[Mapping[str, Dimension]] = {
+    "a size": SIZE,
+    "a duration": DURATION,
+    "a rate": RATE,
+    "a speed": SPEED,
+    "a number": NUMBER,
+    "a whole number": NUMBER,
+}
+"""By what the reference of keys says that one takes."""
+
+
+def _dimension(key: str, scenario: Mapping[str, Any]) -> Dimension | None:
+    """Return the dimension of a key's value; None if the reference does not say."""
+    takes = what_keys_take([key], scenario)[key]
+    return next((found for kind, found in _DIMENSIONS.items() if is_kind(takes, kind)), None)
 
 
 def _leaves(scenario: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
