@@ -257,7 +257,7 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or isinf(value) else value
 
 
-def _document(found: Compared, winner: Winner | None) -> dict[str, Any]:
+def _document(found: Compared, winner: Winner | None = None) -> dict[str, Any]:
     document = _of_compared(found)
     if winner is not None:
         document["winner"] = {

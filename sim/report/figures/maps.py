@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 
 from sim.base.units import format_bytes
 from sim.report.style import INK, Drawing, canvas, drawn, ink_on
@@ -20,6 +19,8 @@ def draw_need(
     """Draw memory needed over the first two axes; colour is the multiple of the data."""
     if table.empty or len(axes) != 2:
         return None
+    import seaborn as sns  # takes longer than a report without a map
+
     first, second = axes
     rows, columns = _names(first), _names(second)
     relative = table["times_data"].notna().all()
@@ -88,6 +89,8 @@ def draw_oom(
 def _oom_map(
     table: Any, need: Any, axis_facts: Mapping[str, Any], words: str, name: str, folder: Path
 ) -> Drawing:
+    import seaborn as sns
+
     rows = _names(axis_facts)
     factors = sorted(set(table["factor"]))
     values = np.full((len(rows), len(factors)), np.nan)
