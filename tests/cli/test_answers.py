@@ -5,11 +5,10 @@ did not do what it was made for has a study here, and so have those that look li
 """
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.commands import cowpool
 
 from sim.study.executor import InlineExecutor
 from sim.study.run import run_study
@@ -17,15 +16,34 @@ from sim.study.run import run_study
 FOLDER = Path(__file__).parent / "answers"
 
 
+def assert_says(said, text, status):
+    text = " ".join(text.split())
+    assert re.search(said, text), text
+    if status:
+        assert not re.search(r"CI\)|% of simulated|chance moves", text)
+
+
+def test_a_study_from_the_command_line(tmp_path):
+    done = cowpool(
+        "study", str(FOLDER / "no_save.yaml"), "--out", "out", "--jobs", "1", cwd=tmp_path
+    )
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    said = (
+        r"No answer \(writes 500/s\): redis: no save began before the end of the run, at 1 s "
+        r"\(3 of 3 runs\)\."
+    )
+    assert_says(said, done.stdout, 1)
+
+
+def answered(file, out):
+    outcome = run_study(file, out, quiet=True, executors=lambda n: InlineExecutor())
+    assert not outcome.failures
+    return outcome.exit_status, " ".join(outcome.sentences)
+
+
 @pytest.mark.parametrize(
     ("name", "status", "said"),
     [
-        (
-            "no_save",
-            1,
-            r"No answer \(writes 500/s\): redis: no save began before the end of the run, at 1 s "
-            r"\(3 of 3 runs\)\.",
-        ),
         (
             "censored",
             0,
@@ -48,19 +66,10 @@ FOLDER = Path(__file__).parent / "answers"
         ),
     ],
 )
-def test_a_study_from_the_command_line(tmp_path, name, status, said):
-    command = [sys.executable, "-m", "sim", "study", str(FOLDER / f"{name}.yaml")]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "out"), "--jobs", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    text = " ".join(done.stdout.split())
-    assert done.returncode == status, (done.stdout, done.stderr)
-    assert re.search(said, text), text
-    if status:
-        assert not re.search(r"CI\)|% of simulated|chance moves", text)
+def test_a_study_of_a_file(tmp_path, name, status, said):
+    ended, text = answered(str(FOLDER / f"{name}.yaml"), tmp_path / "out")
+    assert ended == status, text
+    assert_says(said, text, status)
 
 
 FORKS = """
@@ -270,15 +279,6 @@ def test_a_study(tmp_path, case):
     base, axes, more, status, said = CASES[case]
     (tmp_path / "base.yaml").write_text(base)
     (tmp_path / "asked.yaml").write_text(STUDY.format(axes=axes, more=more))
-    outcome = run_study(
-        tmp_path / "asked.yaml",
-        tmp_path / "out",
-        quiet=True,
-        executors=lambda n: InlineExecutor(),
-    )
-    text = " ".join(outcome.sentences)
-    assert not outcome.failures
-    assert re.search(said, text), text
-    assert outcome.exit_status == status, text
-    if status:
-        assert not re.search(r"CI\)|% of simulated|chance moves", text)
+    ended, text = answered(tmp_path / "asked.yaml", tmp_path / "out")
+    assert_says(said, text, status)
+    assert ended == status, text

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from support.commands import RUNS_HERE
 
 import sim.cli.limiting
 import sim.engine.room
@@ -206,10 +207,10 @@ def test_a_run_without_end_is_ended_by_its_limit(here, capsys, turns):
     (here / "mine.py").write_text(code)
     text = SCENARIO.replace("steps, steps: []", "mine").replace("1 ms", "1000 h")
     (here / "s.yaml").write_text(text)
-    assert main(["run", "s.yaml", "--plugin", "mine.py", "--time-limit", "1 s"]) == 1
+    assert main(["run", "s.yaml", "--plugin", "mine.py", "--time-limit", "300 ms"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "the time limit of 1 s is over; nothing of the run is kept\n"
+    assert err == "the time limit of 300 ms is over; nothing of the run is kept\n"
 
 
 def test_a_run_that_takes_too_much_memory_is_ended(here, capsys):
@@ -241,7 +242,7 @@ def test_a_run_of_a_study_that_reaches_its_limit_has_failed(here, capsys):
         "steps: []", "steps: [{repeat: {times: 1000000, steps: [{compute: 1 us}]}}]"
     )
     (here / "s.yaml").write_text(text.replace("1 ms", "100 h"))
-    status = main(["study", "study.yaml", "--jobs", "1", "--time-limit", "300 ms", "--json"])
+    status = main(["study", "study.yaml", *RUNS_HERE, "--time-limit", "300 ms", "--json"])
     out, err = capsys.readouterr()
     document = json.loads(out)
     assert status in (1, 3), err

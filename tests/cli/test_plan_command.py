@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from support.commands import RUNS_HERE
 
 from sim.cli import main
 
@@ -45,14 +46,14 @@ def test_a_plan_answers_draws_and_goes_on(tiny, capsys):
     assert "at least 50 % of runs do, at 90 % confidence" in said
     folder = tiny / "out" / "tiny-plan"
     assert (folder / "figures" / "capacity.png").stat().st_size > 1000
-    assert main(["plan", "tiny.yaml", "--jobs", "1", "--json"]) == 0
+    assert main(["plan", "tiny.yaml", *RUNS_HERE, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["runs_new"] == 0
     assert 4 << 20 < again["answer"]["figure"] < 8 << 20
 
 
 def test_one_size_that_is_not_enough(tiny, capsys):
-    assert main(["plan", "tiny.yaml", "--size", "4MiB", "--jobs", "1"]) == 1
+    assert main(["plan", "tiny.yaml", "--size", "4MiB", *RUNS_HERE]) == 1
     assert (
         "host.memory 4MiB does not meet the objectives at a risk of 50 %" in capsys.readouterr().out
     )
@@ -86,14 +87,14 @@ def test_a_comparison_tells_more_less_and_same(tiny, capsys):
     assert rows["cow_copies"]["verdict"] == "more"
     assert 1 < rows["cow_copies"]["low"] <= rows["cow_copies"]["median"] < 2
     assert rows["zero_fills"]["verdict"] == "same"
-    assert main(arguments) == 0
+    assert main([*arguments[:-2], *RUNS_HERE]) == 0
     assert "hold together in 95 % of comparisons" in capsys.readouterr().out
 
 
 def test_too_few_pairs_tell_nothing(tiny, capsys):
     other = "processes.parent.steps.2.fork.0.write.pattern.uniform=600"
     arguments = ["compare", "tiny_scenario.yaml", "--vs", other, "--metric", "cow_copies"]
-    assert main([*arguments, "--runs", "2", "--jobs", "1"]) == 1
+    assert main([*arguments, "--runs", "2", *RUNS_HERE]) == 1
     said = capsys.readouterr().out
     assert "cannot tell yet" in said
     assert "There are no limits of fewer than 8 pairs." in said
@@ -102,7 +103,7 @@ def test_too_few_pairs_tell_nothing(tiny, capsys):
 
 def test_what_nobody_has_is_not_compared(tiny, capsys):
     arguments = ["compare", "tiny_scenario.yaml", "--vs", "host.cpus=1", "--metric", "execs"]
-    assert main([*arguments, "--jobs", "1"]) == 1
+    assert main([*arguments, *RUNS_HERE]) == 1
     assert "Nothing can be compared: " in capsys.readouterr().out
 
 

@@ -1,11 +1,15 @@
 """`cowpool study --shard` and `--merge`, as typed."""
 
 import json
+from pathlib import Path
 
 import pytest
+from support.commands import RUNS_HERE
 from support.stores import rows_of
 
 from sim.cli import main
+from sim.study.executor import InlineExecutor
+from sim.study.run import run_study
 
 STUDY = """\
 version: 1
@@ -37,16 +41,16 @@ def test_shards_are_made_and_merged_by_four_commands(folder, capsys):
     assert told.startswith("Shard 2 of 2: ")
     assert "No answer yet: " in told
     assert told.strip().endswith("folder: out/tiny-2-of-2")
-    assert main(["study", "tiny.yaml", "--shard", "1/2", "--jobs", "1", "--json"]) == 0
+    assert main(["study", "tiny.yaml", "--shard", "1/2", *RUNS_HERE, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["shard"], document["shards"], document["runs_failed"]) == (1, 2, 0)
     assert not (folder / "out/tiny-1-of-2/report.html").exists()
-    assert main(["study", "--merge", "out/tiny-2-of-2", "out/tiny-1-of-2", "--jobs", "1"]) == 0
+    assert main(["study", "--merge", "out/tiny-2-of-2", "out/tiny-1-of-2", *RUNS_HERE]) == 0
     merged = capsys.readouterr().out
-    assert main(["study", "tiny.yaml", "--jobs", "1", "--out", "whole"]) == 0
-    whole = capsys.readouterr().out
+    executors = lambda n: InlineExecutor()  # noqa: E731
+    whole = run_study("tiny.yaml", Path("whole"), quiet=True, executors=executors)
     assert rows_of(folder / "out/tiny") == rows_of(folder / "whole")
-    assert merged.splitlines()[0] == whole.splitlines()[0]
+    assert merged.splitlines()[0] == whole.answer
     assert (folder / "out/tiny/report.html").is_file()
 
 

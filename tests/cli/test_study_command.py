@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.commands import cowpool
+from support.commands import RUNS_HERE, cowpool, cowpool_here
 from support.patience import LONGEST_S, wait_until
 
 from sim.base.units import format_bytes, format_bytes_up, parse_duration
@@ -114,10 +114,9 @@ def test_each_input_was_run_at_each_of_its_ends_and_no_other(folder, done):
 
 def test_a_study_without_an_answer_has_no_range_either(folder):
     """Negative control: the same study, cut before any save."""
-    (folder / "cut.yaml").write_text(
-        STUDY.replace("name: tiny", "name: cut").replace("set: {", "set: {run.horizon: 50 ms, ")
-    )
-    cut = cowpool("study", "cut.yaml", "--jobs", "2", cwd=folder)
+    text = STUDY.replace("name: tiny", "name: cut").replace("set: {", "set: {run.horizon: 50 ms, ")
+    (folder / "cut.yaml").write_text(re.sub("check: .*\n", "", text))
+    cut = cowpool_here("study", "cut.yaml", *RUNS_HERE, cwd=folder)
     assert cut.returncode == 1
     assert cut.stdout.startswith("No answer ")
     assert not re.search(r"needs about|an end of its range|Measure|stalls its caller", cut.stdout)
@@ -133,7 +132,7 @@ def test_progress_goes_to_standard_error(done):
 
 
 def test_run_again_it_resumes_and_prints_one_document(folder, done):
-    again = cowpool("study", "tiny.yaml", "--json", cwd=folder)
+    again = cowpool_here("study", "tiny.yaml", "--json", cwd=folder)
     assert again.returncode == 0, again.stderr
     document = json.loads(again.stdout)
     assert document["runs_new"] == 0
@@ -150,7 +149,7 @@ def test_the_report_is_made_again_from_its_folder(folder, done):
     page = folder / "out/tiny/report.html"
     before = without_date(page)
     page.unlink()
-    again = cowpool("report", "out/tiny", cwd=folder)
+    again = cowpool_here("report", "out/tiny", cwd=folder)
     assert again.returncode == 0, again.stderr
     assert without_date(page) == before
 
@@ -161,7 +160,7 @@ def test_the_need_of_the_answer_is_what_a_run_reports(folder, done):
     program, *arguments = shlex.split(facts["provenance"]["run_command"])
     assert program == "cowpool"
     assert "--set" in arguments
-    run = cowpool(*arguments, "--json", cwd=folder)
+    run = cowpool_here(*arguments, "--json", cwd=folder)
     assert run.returncode == 0, run.stderr
     need = json.loads(run.stdout)["metrics"]["memory_need_bytes"]["total"]
     header, *lines = (folder / "out/tiny/tables/runs.csv").read_text().splitlines()
@@ -179,7 +178,7 @@ def test_the_need_of_the_answer_is_what_a_run_reports(folder, done):
 
 def test_a_study_that_cannot_be_is_refused_with_its_place(folder):
     (folder / "bad.yaml").write_text(STUDY.replace("writes: [", "writs: ["))
-    bad = cowpool("study", "bad.yaml", cwd=folder)
+    bad = cowpool_here("study", "bad.yaml", cwd=folder)
     assert bad.returncode == 2
     assert bad.stdout == ""
     assert bad.stderr.startswith("bad.yaml:8: axes.processes.redis.writs: ")
@@ -225,6 +224,6 @@ def test_ctrl_c_keeps_what_is_finished(folder):
     assert process.returncode == 130, (out, err)
     assert err.endswith("interrupted; everything finished so far is kept\n")
     assert "Traceback" not in err
-    again = cowpool("report", "out/long", cwd=folder)
+    again = cowpool_here("report", "out/long", cwd=folder)
     assert again.returncode in (0, 1), again.stderr
     assert "A Redis host" in again.stdout or "No answer" in again.stdout

@@ -5,9 +5,11 @@ import json
 import re
 
 import pytest
-from support.commands import cowpool
+from support.commands import RUNS_HERE, cowpool_here
 
 from sim.base.units import parse_bytes
+from sim.study.executor import InlineExecutor
+from sim.study.run import report_again, run_study
 
 STUDY = """\
 version: 1
@@ -37,7 +39,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def said(folder):
-    done = cowpool("study", "unsure.yaml", "--jobs", "2", cwd=folder)
+    done = cowpool_here("study", "unsure.yaml", *RUNS_HERE, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -108,19 +110,21 @@ def test_the_page_and_the_report_again_say_the_same(folder, said, facts):
     assert [row["kind"] for row in facts["uncertainty"]] == ["chance", *["inputs"] * 3, "model"]
     for row in facts["uncertainty"]:
         assert row["of"] in page
-    again = cowpool("report", "out/unsure", cwd=folder)
-    assert again.returncode == 0, again.stderr
+    again = report_again(folder / "out/unsure")
+    assert again.exit_status == 0
     own = [each for each in said if not re.match(r"report: |\d+ runs", each)]
-    assert [each for each in again.stdout.splitlines() if each in own] == own
+    assert [each for each in again.sentences if each in own] == own
 
 
 def test_where_nothing_is_uncertain_chance_is_all_that_is_told(folder):
     """Negative control."""
     sure = re.sub(r"uncertain:\n(  .*\n)+", "", STUDY).replace("sample: 40", "one_at_a_time: 0")
     (folder / "sure.yaml").write_text(sure.replace("name: unsure", "name: sure"))
-    done = cowpool("study", "sure.yaml", "--jobs", "2", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert "chance moves that by " in done.stdout
-    assert "drawn at random" not in done.stdout
-    assert "worst ends" not in done.stdout
-    assert "an end of its range" not in done.stdout
+    executors = lambda n: InlineExecutor()  # noqa: E731
+    done = run_study(folder / "sure.yaml", folder / "sure", quiet=True, executors=executors)
+    text = " ".join(done.sentences)
+    assert done.exit_status == 0, text
+    assert "chance moves that by " in text
+    assert "drawn at random" not in text
+    assert "worst ends" not in text
+    assert "an end of its range" not in text

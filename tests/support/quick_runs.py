@@ -27,9 +27,12 @@ def logged(log, scenario, *, seed, replication):
 
 
 def where(scenario, *, seed, replication):
-    """Return where this is carried out: the process, and whether it is in its main thread."""
+    """Print, and return where this is carried out: which process, and is it in its main thread?"""
+    sys.stdout.write("this is no answer\n")
+    sys.stdout.flush()
     in_main_thread = threading.current_thread() is threading.main_thread()
-    return {"pid": os.getpid(), "parent": os.getppid(), "main": in_main_thread}
+    ids = {"pid": os.getpid(), "parent": os.getppid()}
+    return {**ids, "main": in_main_thread, "replication": replication}
 
 
 def dies(scenario, *, seed, replication):
@@ -54,17 +57,13 @@ def dies_saying(folder, scenario, *, seed, replication):
 
 
 def takes(scenario, *, seed, replication):
-    """Take time without end, or 64 MiB more each time round, or nothing."""
+    """Take time without end, or 64 MiB more each time round, or five seconds, or nothing."""
     held = []
+    if scenario["takes"] == "five seconds":
+        time.sleep(5)
     while scenario["takes"] in ("time", "memory"):
         if scenario["takes"] == "memory":
             held.append(bytes(range(256)) * (1 << 18))
         else:
             time.sleep(0.01)
     return {}
-
-
-def prints(scenario, *, seed, replication):
-    sys.stdout.write("this is no answer\n")
-    sys.stdout.flush()
-    return {"replication": replication}

@@ -6,6 +6,7 @@ memory is right to the occupancy formula, which makes its answers checkable.
 
 import math
 import random
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,10 +51,8 @@ def simulate(scenario: Mapping[str, Any], *, seed: int, replication: int) -> dic
         return {"count": count, "mean": mean_ns, **p}
 
     def distribution(median_ns: float, spread: float) -> dict[str, list[float]]:
-        percent = [i / 2 for i in range(1, 200)] + [99.9, 99.99, 100]
-        z = [4.5 if p == 100 else NORMAL.inv_cdf(p / 100) for p in percent]
-        times = [int(median_ns * math.exp(spread * x)) for x in z]
-        return {"p": percent, "ns": times, "n": 1000}
+        times = [int(median_ns * math.exp(spread * x)) for x in Z]
+        return {"p": list(PERCENT), "ns": times, "n": 1000}
 
     return {
         "metrics": {
@@ -118,7 +117,8 @@ def simulate(scenario: Mapping[str, Any], *, seed: int, replication: int) -> dic
     }
 
 
-NORMAL = __import__("statistics").NormalDist()
+PERCENT = [i / 2 for i in range(1, 200)] + [99.9, 99.99, 100]
+Z = [4.5 if p == 100 else statistics.NormalDist().inv_cdf(p / 100) for p in PERCENT]
 QUANTILES = {"p50": 0.8, "p90": 1.5, "p99": 3.0, "p999": 9.0, "max": 40.0}
 ZERO_FILL = {"trap": 90, "walk": 60, "allocate": 150, "zero": 350, "map": 100}
 COW_COPY = {"trap": 90, "walk": 60, "allocate": 120, "copy": 380, "map": 60, "flush": 40}

@@ -37,8 +37,16 @@ def plan(path, simulate, **options):
     )
 
 
-def test_the_answer_is_the_smallest_size_at_which_all_replications_pass(plan_file, standin):
-    outcome = plan(plan_file, standin.simulate)
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory, standin):
+    """Return what came of the plan as it stands above."""
+    path = tmp_path_factory.mktemp("planned") / "small.yaml"
+    path.write_text(PLAN)
+    return plan(path, standin.simulate)
+
+
+def test_the_answer_is_the_smallest_size_at_which_all_replications_pass(planned):
+    outcome = planned
     facts = outcome.told.facts
     assert outcome.exit_status == 0
     assert facts["replications"] == N_WANTED
@@ -72,8 +80,8 @@ def test_of_one_size_less_it_says_whether_it_is_refuted(plan_file, standin):
     assert "whether more than 10.0 % of all would, cannot be told" in " ".join(other.sentences)
 
 
-def test_sentences_say_what_the_runs_support(plan_file, standin):
-    text = "\n".join(plan(plan_file, standin.simulate).told.sentences)
+def test_sentences_say_what_the_runs_support(planned):
+    text = "\n".join(planned.told.sentences)
     assert "is the smallest that will do" in text
     assert f"All {N_WANTED} replications met the objectives" in text
     assert "at least 90 % of runs do, at 95 % confidence" in text
@@ -89,12 +97,11 @@ def test_fewer_runs_support_less_and_say_so(plan_file, standin):
     assert outcome.told.facts["supported_share"] == pytest.approx(0.838)
 
 
-def test_a_plan_goes_on_where_it_was_and_makes_no_run_twice(plan_file, standin):
-    first = plan(plan_file, standin.simulate)
-    again = plan(plan_file, standin.simulate)
-    assert first.n_new > N_WANTED
+def test_a_plan_goes_on_where_it_was_and_makes_no_run_twice(planned, standin):
+    again = plan(planned.out.parent / "small.yaml", standin.simulate)
+    assert planned.n_new > N_WANTED
     assert again.n_new == 0
-    assert again.told == first.told
+    assert again.told == planned.told
 
 
 def test_not_even_the_largest(plan_file, standin):
@@ -125,12 +132,11 @@ def test_more_that_makes_it_worse_leaves_no_answer(plan_file, standin):
     assert {row["replication"] % 3 for row in outcome.told.facts["worse"]} == {1}
 
 
-def test_a_run_of_the_curve_that_is_worse_beyond_the_answer_leaves_none_either(plan_file, standin):
+def test_a_run_of_the_curve_that_is_worse_beyond_the_answer_leaves_none_either(
+    planned, plan_file, standin
+):
     """Probes are spread: none may fall on the size that makes it worse, which the curve tries."""
-    answer = plan(plan_file, standin.simulate).told.facts["answer"]["figure"]
-    (plan_file.parent / "again").mkdir()
-    again = plan_file.parent / "again" / "small.yaml"
-    again.write_text(PLAN)
+    answer = planned.told.facts["answer"]["figure"]
 
     def bumpy(scenario, *, seed, replication):
         result = standin.simulate(scenario, seed=seed, replication=replication)
@@ -138,7 +144,7 @@ def test_a_run_of_the_curve_that_is_worse_beyond_the_answer_leaves_none_either(p
             result["metrics"]["oom_kills"] = 1
         return result
 
-    outcome = plan(again, bumpy)
+    outcome = plan(plan_file, bumpy)
     assert outcome.exit_status == 1
     assert [row["replication"] for row in outcome.told.facts["worse"]] == [4]
 
@@ -184,10 +190,10 @@ def test_the_largest_load(plan_file, standin):
     assert to_set < facts["answer"]["figure"]
 
 
-def test_inputs_move_the_answer_one_at_a_time(plan_file, standin):
-    moved = plan(plan_file, standin.simulate).told.facts["moved"]
+def test_inputs_move_the_answer_one_at_a_time(planned):
+    moved = planned.told.facts["moved"]
     by_value = {(m["key"], m["value"]): m["answer"]["figure"] for m in moved if m["answer"]}
-    answer = plan(plan_file, standin.simulate).told.facts["answer"]["figure"]
+    answer = planned.told.facts["answer"]["figure"]
     slow = by_value["processes.redis.save_speed", "100 MiB/s"]
     fast = by_value["processes.redis.save_speed", "400 MiB/s"]
     assert fast < answer < slow
@@ -255,10 +261,9 @@ def test_a_run_that_is_no_answer_meets_no_objective(plan_file, standin):
     assert "a save has not ended: 1" in outcome.told.sentences[0]
 
 
-def test_facts_are_written(plan_file, standin):
-    outcome = plan(plan_file, standin.simulate)
-    facts = json.loads((outcome.out / "plan.json").read_text())
-    assert facts["answer"] == outcome.told.facts["answer"]
+def test_facts_are_written(planned):
+    facts = json.loads((planned.out / "plan.json").read_text())
+    assert facts["answer"] == planned.told.facts["answer"]
     shares = [row["passed"] / row["runs"] for row in facts["curve"]]
     assert shares == sorted(shares)
     assert all(row["low"] <= row["passed"] / row["runs"] <= row["high"] for row in facts["curve"])

@@ -79,6 +79,8 @@ sim.study.run.run_study("s.yaml", Path("out"), quiet=True, report=page_of)
 print(seen, flush=True)
 """
 STANDIN = Path(__file__).with_name("standin.py")
+NEVER = 10**9
+"""Behind the last change of a folder."""
 
 
 def child(folder, which=0, kind="quick"):
@@ -119,7 +121,10 @@ def write_study(folder, replications):
 
 
 class Reports:
-    """The reports of three and of four replications as they are; `folder` holds the former."""
+    """The reports of three and of four replications as they are; `folder` holds the former.
+
+    `changes` of its folder, and `lasts_s`, are those of going from the one to the other.
+    """
 
     def __init__(self, folder, kind):
         self.kind = kind
@@ -128,7 +133,12 @@ class Reports:
         assert carried_out(self._three, kind=kind)[0] == 0
         self.old = report_in(self._three)
         self.in_folder(folder / "four")
-        assert carried_out(folder / "four", kind=kind)[0] == 0
+        process = child(folder / "four", NEVER, kind)
+        assert process.stdout.readline() == "begun\n"
+        began_s = time.monotonic()
+        self.changes = int(process.communicate(timeout=600)[0])
+        self.lasts_s = time.monotonic() - began_s
+        assert process.returncode == 0
         self.new = report_in(folder / "four")
         assert self.old.keys() == self.new.keys()
         assert self.old["findings.json"] != self.new["findings.json"]
@@ -161,10 +171,9 @@ def assert_nothing_wrong(folder, old, new):
 
 @pytest.mark.stress
 def test_a_kill_at_any_change_of_the_folder_leaves_nothing_wrong(quick, tmp_path):
-    quick.in_folder(tmp_path / "all")
-    changes = int(carried_out(tmp_path / "all", 10**9)[1].split()[-1])
-    assert changes > 30
-    for which in sorted(Random(8).sample(range(1, changes + 1), min(sample(1, 80), changes))):
+    assert quick.changes > 30
+    moments = range(1, quick.changes + 1)
+    for which in sorted(Random(8).sample(moments, min(sample(1, 80), quick.changes))):
         folder = tmp_path / str(which)
         quick.in_folder(folder)
         assert carried_out(folder, which)[0] == -signal.SIGKILL
@@ -177,18 +186,12 @@ def test_a_kill_at_any_change_of_the_folder_leaves_nothing_wrong(quick, tmp_path
 @pytest.mark.stress
 def test_a_kill_at_any_moment_leaves_nothing_wrong(real, tmp_path):
     luck = Random(9)
-    real.in_folder(tmp_path / "whole")
-    process = child(tmp_path / "whole", kind=real.kind)
-    assert process.stdout.readline() == "begun\n"
-    began_s = time.monotonic()
-    process.communicate(timeout=600)
-    lasts_s = time.monotonic() - began_s
     for n in range(sample(1, 20)):
         folder = tmp_path / str(n)
         real.in_folder(folder)
         process = child(folder, kind=real.kind)
         assert process.stdout.readline() == "begun\n"
-        time.sleep(luck.random() * lasts_s)
+        time.sleep(luck.random() * real.lasts_s)
         process.kill()
         process.communicate(timeout=600)
         assert_nothing_wrong(folder, real.old, real.new)

@@ -142,24 +142,27 @@ def test_a_report_of_the_same_findings_is_left_alone(page, standin):
     assert page.read_text() == "mine now"
 
 
-def test_a_study_of_another_metric_has_its_own_sections(tmp_path, standin):
-    path = tmp_path / "plain.yaml"
-    path.write_text(PLAIN)
-    outcome = report(path, tmp_path / "out", standin)
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory, standin):
+    """Return what came of a study of another metric, whose question is not plain text."""
+    path = tmp_path_factory.mktemp("plain") / "plain.yaml"
+    path.write_text(PLAIN + "question: <script>alert(1)</script>\n")
+    return report(path, path.parent / "out", standin)
+
+
+def test_a_study_of_another_metric_has_its_own_sections(plain):
     assert re.fullmatch(
         r"fork_latency_ns.mean \(cpus [12]\) is .* ms \(.* us to .* ms in 3 runs\)\.",
-        outcome.answer,
+        plain.answer,
     )
-    text = outcome.report.read_text()
+    text = plain.report.read_text()
     found = ["inputs", "latencies", "metrics", "inside", "method", "prices", "files"]
     assert sections(text) == found
-    assert (tmp_path / "out" / "figures" / "metric_cow_copies.png").is_file()
+    assert (plain.out / "figures" / "metric_cow_copies.png").is_file()
 
 
-def test_what_a_user_wrote_is_shown_not_obeyed(tmp_path, standin):
-    path = tmp_path / "plain.yaml"
-    path.write_text(PLAIN + "question: <script>alert(1)</script>\n")
-    text = report(path, tmp_path / "out", standin).report.read_text()
+def test_what_a_user_wrote_is_shown_not_obeyed(plain):
+    text = plain.report.read_text()
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -39,8 +41,6 @@ def study(path, simulate, **options):
 
 
 def facts_of(path):
-    import json
-
     return json.loads((path.parent / "out" / "findings.json").read_text())
 
 
@@ -61,13 +61,19 @@ def test_a_triangle_may_be_a_point():
     assert triangular(0.3, 2.0, 2.0, 2.0) == 2.0
 
 
-def test_the_range_and_the_shares_are_told(sample_file, standin):
-    outcome = study(sample_file, standin.simulate)
-    text = "\n".join(outcome.sentences)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, standin):
+    """Return the sentences and the facts of the study as it stands above."""
+    path = tmp_path_factory.mktemp("sampled") / "small.yaml"
+    path.write_text(STUDY)
+    return "\n".join(study(path, standin.simulate).sentences), facts_of(path)
+
+
+def test_the_range_and_the_shares_are_told(finished):
+    text, told = finished
     assert "With all inputs drawn at random from their ranges (200 runs;" in text
     assert "in 90 % of draws: what was stated about the inputs, not a chance" in text
     assert "Shares of that variance: " in text
-    told = facts_of(sample_file)
     drawn = told["sampled"]
     assert drawn["low"] <= drawn["middle"] <= drawn["high"]
     assert drawn["low"] < told["answer"]["figure"] < drawn["high"]
@@ -113,9 +119,8 @@ def test_a_reserve_larger_than_the_need_is_no_hindrance(sample_file, standin):
     assert "kernel reserve 20 MiB to 400 MiB" in "\n".join(outcome.sentences)
 
 
-def test_shares_agree_with_those_of_many_more_runs(sample_file, standin):
-    study(sample_file, standin.simulate)
-    told = {s["name"]: s for s in facts_of(sample_file)["sampled"]["shares"]["shares"]}
+def test_shares_agree_with_those_of_many_more_runs(finished, sample_file, standin):
+    told = {s["name"]: s for s in finished[1]["sampled"]["shares"]["shares"]}
     planner, _ = planner_of(load_study(sample_file))
     many = draws(planner, 0, 300, reads_disk=False)
     needs = [

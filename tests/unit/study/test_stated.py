@@ -80,7 +80,7 @@ def test_a_scale_may_be_said(tmp_path):
     text = "uncertain: {processes.redis.value: {low: 100 B, high: 10000 B, scale: SCALE}}\n"
     means = {}
     for scale in ("log", "linear"):
-        cells = drawn(tmp_path, text.replace("SCALE", scale))[1]
+        cells = drawn(tmp_path, text.replace("SCALE", scale), n=60)[1]
         means[scale] = np.mean([value_at(c.scenario, "processes.redis.value") for _, c in cells])
     assert means["log"] < 0.6 * means["linear"]
 

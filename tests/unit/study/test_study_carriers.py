@@ -18,7 +18,7 @@ from sim.study.child import DIED
 from sim.study.compare import USUAL, compare
 from sim.study.executor import InlineExecutor
 from sim.study.job import Job
-from sim.study.local_pool import LokyExecutor
+from sim.study.local_pool import LokyExecutor, _LokyPool
 from sim.study.named_pool import _DaskPool
 from sim.study.packed import unpack
 from sim.study.plan_run import run_plan
@@ -28,8 +28,8 @@ from sim.study.run import run_study
 from sim.study.store import Store
 
 
-def processes():
-    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+def processes(n_workers):
+    return ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +38,23 @@ def cluster(tmp_path_factory):
         yield address
 
 
-@pytest.fixture(params=["loky", "threads", "processes", "dask"])
-def pool_executor(request):
-    """Return what makes an executor of a kind, with what does a run, and limits."""
-    if request.param == "loky":
-        return partial(LokyExecutor, 2)
+@pytest.fixture(scope="module", params=["loky", "threads", "processes", "dask"])
+def make_pool(request):
+    """Return what makes a pool of a kind, of so many workers; Dask's are always two.
+
+    All tests of a kind follow each other, so that Dask's cluster does not wait for others.
+    """
     if request.param == "dask":
-        return partial(PoolExecutor, partial(_DaskPool, request.getfixturevalue("cluster")))
-    pools = {"threads": partial(ThreadPoolExecutor, 2), "processes": processes}
-    return partial(PoolExecutor, pools[request.param])
+        address = request.getfixturevalue("cluster")
+        return lambda n_workers: _DaskPool(address)
+    pools = {"loky": _LokyPool, "threads": ThreadPoolExecutor, "processes": processes}
+    return pools[request.param]
+
+
+@pytest.fixture
+def pool_executor(make_pool):
+    """Return what makes an executor of a kind, with what does a run, and limits."""
+    return partial(PoolExecutor, partial(make_pool, 2))
 
 
 def carried_out(executor, jobs):
@@ -69,10 +77,18 @@ def test_a_worker_that_is_killed_while_it_says_what_it_found_is_not_waited_for(t
     }
 
 
-@pytest.fixture
-def reference(study_file, tmp_path):
+@pytest.fixture(scope="module")
+def study_file(study_text, tmp_path_factory):
+    """Return a file that nobody changes."""
+    path = tmp_path_factory.mktemp("study") / "small.yaml"
+    path.write_text(study_text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def reference(study_file):
     """Return the rows of a study that was carried out here, a run after the other."""
-    out = tmp_path / "reference"
+    out = study_file.parent / "reference"
     inline = InlineExecutor(quick_runs.simulate)
     run_study(study_file, out, quiet=True, executors=lambda n: inline)
     return rows_of(out)
@@ -86,23 +102,20 @@ def test_the_pool_does_not_show(study_file, tmp_path, pool_executor, reference):
     assert [path.name for path in out.iterdir() if "sqlite" in path.name] == ["runs.sqlite"]
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, 4])
-def test_the_number_of_workers_does_not_show(study_file, tmp_path, reference, n_workers):
+def test_one_worker_does_not_show_either(study_file, tmp_path, reference):
+    """Above there are two, in test_study_run.py three."""
     out = tmp_path / "out"
-    executor = LokyExecutor(n_workers, quick_runs.simulate)
+    executor = LokyExecutor(1, quick_runs.simulate)
     run_study(study_file, out, quiet=True, executors=lambda n: executor)
     assert rows_of(out) == reference
 
 
-def test_a_run_has_the_main_thread_of_a_process_that_is_not_this_one(pool_executor):
+def test_a_run_has_a_main_thread_elsewhere_and_what_it_prints_is_no_answer(pool_executor):
     found = carried_out(pool_executor(quick_runs.where), jobs_of(4))
-    results = [unpacked(finished) for finished in found.values()]
+    results = [unpack(finished.body) for finished in found.values()]
+    assert {result["replication"] for result in results} == {0, 1, 2, 3}
     assert all(result["main"] and result["pid"] != os.getpid() for result in results)
     assert len({result["pid"] for result in results}) <= 2
-
-
-def unpacked(finished):
-    return unpack(finished.body)
 
 
 def test_a_run_that_kills_its_worker_has_failed_and_no_other_has(pool_executor):
@@ -112,42 +125,41 @@ def test_a_run_that_kills_its_worker_has_failed_and_no_other_has(pool_executor):
     assert found["2"].reason == DIED
 
 
-@pytest.mark.parametrize(
-    ("without_end", "limits", "reason"),
-    [
-        ("time", Limits(time_ns=2_000_000_000), "the time limit of 2 s is over"),
-        (
-            "memory",  # the time is for a machine on which the limit of memory does not hold
-            Limits(time_ns=200_000_000_000, memory_bytes=1 << 30),
-            "over the memory limit of 1 GiB",
-        ),
-    ],
-)
-def test_limits_hold(pool_executor, without_end, limits, reason):
-    """Of three runs one takes for ever, or more and more memory."""
-    jobs = [Job(name, {"takes": name}, 1, 0, 1.0) for name in (without_end, "nothing", "more")]
-    found = carried_out(pool_executor(quick_runs.takes, limits=limits), jobs)
-    reasons = {key: finished.reason for key, finished in found.items()}
-    assert reasons["nothing"] is reasons["more"] is None
-    assert reasons[without_end].endswith(reason)
+LIMITS = {
+    "time": (Limits(time_ns=2_000_000_000), "the time limit of 2 s is over"),
+    "memory": (  # the time is for a machine on which the limit of memory does not hold
+        Limits(time_ns=200_000_000_000, memory_bytes=1 << 30),
+        "over the memory limit of 1 GiB",
+    ),
+}
+
+
+def test_limits_hold(make_pool):
+    """Of three runs one takes for ever, and then of three others more and more memory."""
+    pool = make_pool(1)
+    try:
+        for without_end, (limits, reason) in LIMITS.items():
+            executor = PoolExecutor(lambda: pool, quick_runs.takes, limits=limits)
+            names = (without_end, "nothing", "more")
+            jobs = [Job(name, {"takes": name}, 1, 0, 1.0) for name in names]
+            reasons = {finished.key: finished.reason for finished in executor.run(jobs)}
+            assert reasons["nothing"] is reasons["more"] is None
+            assert reasons[without_end].endswith(reason)
+    finally:
+        executor.close()  # and the pool
 
 
 def test_what_is_closed_ends_at_once(pool_executor):
     """Whoever has begun a run that takes for ever is not waited for.
 
-    It has a limit all the same: workers of a cluster go on with it, and have other tests to serve.
+    It ends after five seconds: workers of a cluster go on with it, and have other tests to serve.
     """
-    executor = pool_executor(quick_runs.takes, limits=Limits(time_ns=5_000_000_000))
+    executor = pool_executor(quick_runs.takes)
     jobs = [Job(f"{name}{n}", {"takes": name}, 1, n, 1.0) for n, name in enumerate(TAKES)]
     runs = executor.run(jobs)
     assert next(runs).key == "nothing0"
     executor.close()
     runs.close()
-
-
-def test_what_a_run_prints_is_no_answer(pool_executor):
-    found = carried_out(pool_executor(quick_runs.prints), jobs_of(3))
-    assert {unpacked(finished)["replication"] for finished in found.values()} == {0, 1, 2}
 
 
 def test_workers_of_another_release_are_refused(monkeypatch):
@@ -180,7 +192,7 @@ def test_a_cluster_that_goes_away_ends_the_study_and_what_is_finished_is_kept(st
         assert len(store.done_keys()) >= 4
 
 
-TAKES = ("nothing", "time", "time")
+TAKES = ("nothing", "five seconds", "five seconds")
 PLAN = """\
 version: 1
 name: small
@@ -192,7 +204,7 @@ seed: 7
 """
 
 
-@pytest.mark.parametrize("pool_executor", ["loky", "dask"], indirect=True)
+@pytest.mark.parametrize("make_pool", ["loky", "dask"], indirect=True)
 def test_plans_and_comparisons_are_the_same_too(pool_executor, tmp_path):
     (tmp_path / "small.yaml").write_text(PLAN)
     variants = {

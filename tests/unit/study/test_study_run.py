@@ -1,10 +1,13 @@
 import errno
 import json
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.study.executor import InlineExecutor
 from sim.study.job import Finished, Job, work
 from sim.study.local_pool import LokyExecutor
-from sim.study.run import report_again, run_study
+from sim.study.run import StudyOutcome, report_again, run_study
 from sim.study.store import Store
 
 HERE = Path(__file__).parent
@@ -30,7 +33,29 @@ def study(study_file, out, simulate, **options):
 
 
 def results(out):
-    return [(out / name).read_bytes() for name in FILES]
+    """Return findings and tables; of the command that is in them, the name of the file alone."""
+    return [re.sub(r"/\S+/small.yaml", "small.yaml", (out / name).read_text()) for name in FILES]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A study that is finished, which nobody changes: who goes on with it copies it."""
+
+    file: Path
+    out: Path
+    outcome: StudyOutcome
+
+    def copied_to(self, out):
+        shutil.copytree(self.out, out)
+        return out
+
+
+@pytest.fixture(scope="module")
+def whole(study_text, tmp_path_factory, standin):
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "small.yaml").write_text(study_text)
+    outcome = study(folder / "small.yaml", folder / "out", standin.simulate)
+    return Whole(folder / "small.yaml", folder / "out", outcome)
 
 
 class Counting:
@@ -46,26 +71,24 @@ class Counting:
         return self.simulate(scenario, seed=seed, replication=replication)
 
 
-def test_a_study_ends_with_an_answer(study_file, tmp_path, standin):
-    outcome = study(study_file, tmp_path / "out", standin.simulate)
+def test_a_study_ends_with_an_answer(whole):
+    outcome = whole.outcome
     assert outcome.exit_status == 0
     assert ", a Redis host (data set 256 MiB, writes busy) needs about " in outcome.answer
     assert outcome.n_done == outcome.n_new > 4 * 4
     assert outcome.n_failed == 0
 
 
-def test_the_same_command_does_nothing_twice(study_file, tmp_path, standin):
-    first = study(study_file, tmp_path / "out", standin.simulate)
-    before = results(tmp_path / "out")
+def test_the_same_command_does_nothing_twice(whole, tmp_path, standin):
+    out = whole.copied_to(tmp_path / "out")
     counting = Counting(standin.simulate)
-    second = study(study_file, tmp_path / "out", counting)
+    second = study(whole.file, out, counting)
     assert counting.n == second.n_new == 0
-    assert second.n_done == first.n_done
-    assert results(tmp_path / "out") == before
+    assert second.n_done == whole.outcome.n_done
+    assert results(out) == results(whole.out)
 
 
-def test_an_interrupted_study_goes_on_where_it_was(study_file, tmp_path, standin):
-    whole = study(study_file, tmp_path / "whole", standin.simulate)
+def test_an_interrupted_study_goes_on_where_it_was(whole, study_file, tmp_path, standin):
     with pytest.raises(KeyboardInterrupt):
         study(study_file, tmp_path / "out", Counting(standin.simulate, stop_at=9))
     with Store(tmp_path / "out" / "runs.sqlite") as store:
@@ -74,17 +97,17 @@ def test_an_interrupted_study_goes_on_where_it_was(study_file, tmp_path, standin
     assert partial.n_done == 9
     assert partial.sentences[-1].startswith("Not finished: ")
     rest = study(study_file, tmp_path / "out", standin.simulate)
-    assert rest.n_new == whole.n_new - 9
-    assert results(tmp_path / "out") == results(tmp_path / "whole")
+    assert rest.n_new == whole.outcome.n_new - 9
+    assert results(tmp_path / "out") == results(whole.out)
 
 
-def test_a_larger_study_keeps_what_the_smaller_one_did(study_file, tmp_path, standin):
-    small = study(study_file, tmp_path / "out", standin.simulate)
+def test_a_larger_study_keeps_what_the_smaller_one_did(whole, study_file, tmp_path, standin):
+    out = whole.copied_to(tmp_path / "out")
     text = study_file.read_text().replace("[64 MiB, 256 MiB]", "[32 MiB, 64 MiB, 256 MiB]")
     study_file.write_text(text)
     counting = Counting(standin.simulate)
-    large = study(study_file, tmp_path / "out", counting)
-    assert large.n_done == small.n_done + counting.n
+    large = study(study_file, out, counting)
+    assert large.n_done == whole.outcome.n_done + counting.n
 
 
 def test_a_run_that_fails_is_kept_with_its_reason(study_file, tmp_path, standin):
@@ -103,33 +126,17 @@ def test_a_run_that_fails_is_kept_with_its_reason(study_file, tmp_path, standin)
     assert mended.n_new >= outcome.n_failed
 
 
-def test_workers_and_their_number_do_not_show(study_file, tmp_path, standin):
-    study(study_file, tmp_path / "inline", standin.simulate)
-    for jobs in (1, 3):
-        out = tmp_path / str(jobs)
-        run_study(
-            study_file,
-            out,
-            jobs=jobs,
-            quiet=True,
-            executors=lambda n: LokyExecutor(n, standin.simulate),
-        )
-        assert results(out) == results(tmp_path / "inline")
-
-
-def test_a_worker_that_dies_costs_one_run(tmp_path, standin):
-    def kills(scenario, *, seed, replication):
-        if replication == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return {"replication": replication}
-
-    executor = LokyExecutor(2, kills)
-    jobs = [Job(str(n), {}, 1, n, 1.0) for n in range(6)]
-    finished = {done.key: done for done in executor.run(jobs)}
-    executor.close()
-    assert sorted(finished) == [str(n) for n in range(6)]
-    assert [key for key, done in finished.items() if done.body is None] == ["2"]
-    assert "worker process died" in finished["2"].reason
+def test_workers_do_not_show(whole, study_file, tmp_path, standin):
+    """Nor does their number, or what else carries out runs: see test_study_carriers.py."""
+    out = tmp_path / "out"
+    run_study(
+        study_file,
+        out,
+        jobs=3,
+        quiet=True,
+        executors=lambda n: LokyExecutor(n, standin.simulate),
+    )
+    assert results(out) == results(whole.out)
 
 
 def test_a_worker_that_dies_once_costs_nothing(tmp_path):
@@ -141,7 +148,7 @@ def test_a_worker_that_dies_once_costs_nothing(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
         return {}
 
-    executor = LokyExecutor(2, dies_once)
+    executor = LokyExecutor(1, dies_once)
     finished = list(executor.run([Job(str(n), {}, 1, n, 1.0) for n in range(4)]))
     executor.close()
     assert died.exists()
@@ -213,8 +220,7 @@ def script(study_file, out, stop_at=0):
     return SCRIPT.format(here=str(HERE), study=str(study_file), out=str(out), stop_at=stop_at)
 
 
-def test_a_killed_process_loses_only_the_run_it_was_at(study_file, tmp_path, standin):
-    study(study_file, tmp_path / "whole", standin.simulate)
+def test_a_killed_process_loses_only_the_run_it_was_at(whole, study_file, tmp_path, standin):
     out = tmp_path / "out"
     process = subprocess.Popen([sys.executable, "-c", script(study_file, out, stop_at=7)])
     begun = tmp_path / "out.begun"
@@ -231,17 +237,16 @@ def test_a_killed_process_loses_only_the_run_it_was_at(study_file, tmp_path, sta
     rest = study(study_file, out, standin.simulate)
     assert 6 == kept < rest.n_done
     assert rest.n_new == rest.n_done - kept
-    assert results(out) == results(tmp_path / "whole")
+    assert results(out) == results(whole.out)
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "4242"])
-def test_the_hash_seed_does_not_show(study_file, tmp_path, standin, hash_seed):
-    study(study_file, tmp_path / "here", standin.simulate)
+def test_the_hash_seed_does_not_show(whole, study_file, tmp_path):
+    """That of this process is drawn anew whenever the tests are run."""
     out = tmp_path / "there"
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    environment = {**os.environ, "PYTHONHASHSEED": "4242"}
     code = script(study_file, out)
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-    assert results(out) == results(tmp_path / "here")
+    assert results(out) == results(whole.out)
 
 
 def test_the_report_is_made_again_from_the_store_alone(study_file, tmp_path, standin):
@@ -261,9 +266,8 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
         report_again(tmp_path)
 
 
-def test_chance_gets_more_runs_than_certainty(study_file, tmp_path, standin):
-    study(study_file, tmp_path / "out", standin.simulate)
-    lines = (tmp_path / "out" / "tables" / "oom.csv").read_text().splitlines()
+def test_chance_gets_more_runs_than_certainty(whole):
+    lines = (whole.out / "tables" / "oom.csv").read_text().splitlines()
     columns = lines[0].split(",")
     rows = [dict(zip(columns, line.split(","), strict=False)) for line in lines[1:]]
     runs = {(row["part"], row["factor"]): {row["runs"]} for row in rows}
@@ -376,11 +380,10 @@ def test_only_the_answer_is_tried_when_only_the_answer_is_asked_for(study_file, 
     assert around[0].startswith("around,256 MiB,busy,")
 
 
-def test_findings_are_plain_and_say_where_they_come_from(study_file, tmp_path, standin):
-    study(study_file, tmp_path / "out", standin.simulate)
-    facts = json.loads((tmp_path / "out" / "findings.json").read_text())
+def test_findings_are_plain_and_say_where_they_come_from(whole):
+    facts = json.loads((whole.out / "findings.json").read_text())
     assert facts["provenance"]["seed"] == 7
-    assert facts["provenance"]["command"] == f"cowpool study {study_file}"
+    assert facts["provenance"]["command"] == f"cowpool study {whole.file}"
     assert facts["study"]["runs"]["need"] == 16
 
 
@@ -405,8 +408,10 @@ def page_of(facts, tables, page):
 
 
 @pytest.mark.parametrize("name", ["report.html", "figures/bill.svg"])
-def test_a_disk_that_fills_up_leaves_the_report_that_was_there(study_file, tmp_path, standin, name):
-    out = tmp_path / "out"
+def test_a_disk_that_fills_up_leaves_the_report_that_was_there(
+    whole, study_file, tmp_path, standin, name
+):
+    out = whole.copied_to(tmp_path / "out")
     study(study_file, out, standin.simulate, report=page_of)
     before = files_of(out)
     study_file.write_text(study_file.read_text().replace("replications: 4", "replications: 5"))
@@ -419,9 +424,8 @@ def test_a_disk_that_fills_up_leaves_the_report_that_was_there(study_file, tmp_p
     assert outcome.report.read_text() == f"a page of {outcome.n_done} runs"
 
 
-def test_a_damaged_run_is_run_again_and_the_answer_is_the_same(study_file, tmp_path, standin):
-    out = tmp_path / "out"
-    study(study_file, out, standin.simulate)
+def test_a_damaged_run_is_run_again_and_the_answer_is_the_same(whole, tmp_path, standin):
+    out = whole.copied_to(tmp_path / "out")
     before = results(out)
     with sqlite3.connect(out / "runs.sqlite") as db:
         db.execute("UPDATE runs SET body = x'00112233' WHERE rowid % 7 = 1")
@@ -430,7 +434,7 @@ def test_a_damaged_run_is_run_again_and_the_answer_is_the_same(study_file, tmp_p
     outcome = report_again(out)  # without them, and it says so
     assert f"Not finished: {n_damaged} runs" in " ".join(outcome.sentences)
     counting = Counting(standin.simulate)
-    study(study_file, out, counting)
+    study(whole.file, out, counting)
     assert counting.n == n_damaged > 0
     assert results(out) == before
 
@@ -444,7 +448,7 @@ def test_places_of_the_wrong_kind_are_refused_before_anything_runs(study_file, t
     assert counting.n == 0
 
 
-def test_figures_of_an_earlier_report_go_and_files_of_the_user_stay(study_file, tmp_path, standin):
+def test_figures_of_an_earlier_report_go_and_files_of_the_user_stay(whole, tmp_path, standin):
     def links(*names):
         rows = "".join(f'<a href="figures/{name}.svg">{name}.svg</a>' for name in names)
 
@@ -456,9 +460,8 @@ def test_figures_of_an_earlier_report_go_and_files_of_the_user_stay(study_file, 
 
         return written
 
-    out = tmp_path / "out"
-    executors = lambda n: InlineExecutor(standin.simulate)  # noqa: E731
-    run_study(study_file, out, quiet=True, executors=executors, report=links("bill", "metric_old"))
+    out = whole.copied_to(tmp_path / "out")
+    study(whole.file, out, standin.simulate, report=links("bill", "metric_old"))
     for name in ("mine.svg", "metric_old (copy).svg"):
         (out / "figures" / name).write_text("mine")
     report_again(out, report=links("bill", "metric_new"))

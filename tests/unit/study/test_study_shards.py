@@ -66,7 +66,7 @@ def test_shards_merged_in_any_order_are_the_study(any_study, tmp_path):
     expected = rows_of(tmp_path / "whole")
     findings = (tmp_path / "whole" / "findings.json").read_bytes()
     luck = random.Random(5)
-    for number, of in enumerate([1, 2, 3, 7, 40][: sample(3, 5)]):
+    for number, of in enumerate([3, 1, 2, 7, 40][: sample(2, 5)]):
         counting = Counting()
         folders = sharded(any_study, tmp_path / f"shards{of}", of, counting)
         for order in range(sample(1, 6)):
