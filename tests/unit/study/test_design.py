@@ -438,7 +438,6 @@ def test_every_design_has_a_report(design, tmp_path, standin):
     from sim.report.page import write_report
 
     text = SPEEDS + "  host.thp: [never, always]\n" + f"design: {design}\n"
-    text = text.replace("answer: {metric: memory_need_bytes.total}\n", "")
     text += "need: {set: {host.memory: {times: processes.redis.dataset, by: 8}}}\n"
     text += "check: {times: processes.redis.dataset, by: [1.5, 6], fresh: 0}\n"
 
