@@ -14,7 +14,7 @@ from sim.engine.devices import DeviceSpec
 
 
 @pytest.mark.stress
-@settings(max_examples=sample(25, 3_000))
+@settings(max_examples=sample(12, 3_000))
 @given(
     programs=st.lists(scripts(), min_size=1, max_size=3),
     host=hosts,

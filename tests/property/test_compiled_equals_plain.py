@@ -13,11 +13,21 @@ from sim.engine.run import simulate
 from sim.scenario.resolve import load_scenario
 
 TEXTBOOK = Path(__file__).parents[2] / "experiments" / "001_textbook"
-REDIS = ["dataset=512 KiB", "writes=20000/s", "save_every=20 ms", "save_speed=8 MiB/s"]
+REDIS = ["dataset=512 KiB", "writes=5000/s", "save_every=20 ms", "save_speed=8 MiB/s"]
+SHORT = [
+    "host.memory=6 MiB",
+    "processes.hog.steps=[{sbrk: {name: H, grow: 850 pages}}, {sleep_until: 10 ms}, {write: H},"
+    " {sleep_until: 500 ms}]",
+    "processes.sharer.steps=[{mmap: {name: S, size: 360 pages}}, {write: S},"
+    " {fork: {name: child, steps: [{sleep_until: 800 ms}]}}, {sleep_until: 100 ms}, {write: S},"
+    " {wait: child}]",
+]
+"""The same questions of a third of the memory: plain Python takes a millisecond a page."""
+PIPELINE = ["pipelines=1", "method=posix_spawn", "stages=2", "stream=256 KiB", "shell=128 KiB"]
 CASES: dict[str, tuple[str, list[str]]] = {
     "copies": (str(TEXTBOOK / "1_copy_on_write.yaml"), []),
-    "killed": (str(TEXTBOOK / "2_short_killed.yaml"), []),
-    "waiting": (str(TEXTBOOK / "2_short_waits.yaml"), []),
+    "killed": (str(TEXTBOOK / "2_short_killed.yaml"), SHORT),
+    "waiting": (str(TEXTBOOK / "2_short_waits.yaml"), SHORT),
     "eager": (
         str(TEXTBOOK / "1_copy_on_write.yaml"),
         ["policy.fork=eager", "policy.zeroing=eager"],
@@ -28,7 +38,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     "spawn": (
         "shell_pipeline",
-        ["host.cpus=1", "processes.sh.pipelines=1", "processes.sh.method=posix_spawn"],
+        [
+            *("host.cpus=1", "host.memory=64 MiB", "processes.sh.stage_heap=128 KiB"),
+            *(f"processes.sh.{setting}" for setting in PIPELINE),
+        ],
     ),
 }
 
@@ -56,6 +69,7 @@ def plain() -> Any:
 def test_plain_python_gives_the_same_bytes(case: str, plain: Any) -> None:
     document = outcome(case, seed=7)
     assert document["metrics"]["minor_faults"] > 0
+    assert len(document["kills"]) == (case == "killed")
     assert json.dumps(document) == json.dumps(plain[case])
 
 

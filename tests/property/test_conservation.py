@@ -13,15 +13,15 @@ from support.conservation import Conservation
 from support.samples import sample
 
 TestConservation = pytest.mark.stress(Conservation.TestCase)
-TestConservation.settings = settings(max_examples=sample(60, 5_000), stateful_step_count=40)
+TestConservation.settings = settings(max_examples=sample(40, 5_000), stateful_step_count=40)
 
 
 @pytest.mark.stress
 @pytest.mark.slow
 def test_broken_kernels_are_found_out() -> None:
     """Negative control: thirteen kernels with one line wrong, and one with none."""
-    names = list(broken_kernels.BROKEN)[: sample(3, len(broken_kernels.BROKEN))]
-    series = ",".join(["12", "40", "80"][: sample(1, 3)])  # most are found out by the first
+    names = list(broken_kernels.BROKEN)[: sample(2, len(broken_kernels.BROKEN))]
+    series = ",".join(["5", "12", "40", "80"][: sample(1, 4)])
     tests = Path(__file__).parents[1]
     ran = subprocess.run(
         [sys.executable, "-P", broken_kernels.__file__, "history", series, *names],

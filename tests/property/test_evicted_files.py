@@ -56,7 +56,7 @@ def drawn(index: int) -> dict[str, Any]:
 @pytest.mark.stress
 def test_what_is_evicted_and_read_again_is_charged_once() -> None:
     stolen = 0
-    for index in range(sample(24, 1_500)):
+    for index in range(sample(16, 1_500)):
         document = simulate(resolve(drawn(index)), seed=1).document
         assert document["ending"] == "idle", index
         stolen += document["metrics"]["pages_stolen"]

@@ -29,8 +29,9 @@ def ratio(resolved: dict[str, Any]) -> float:
     return expected_work_s(resolved) / work_s(found, resolved["host"])
 
 
+@pytest.mark.stress
 @settings(
-    max_examples=sample(60, 3000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=sample(30, 3000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(scenarios())
 def test_a_run_is_as_much_work_as_expected(document: dict[str, Any]) -> None:

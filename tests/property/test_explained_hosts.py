@@ -40,8 +40,9 @@ def mapped(pages: int, write: bool = False) -> list[Any]:
     return [*steps, {"write": "A"}] if write else steps
 
 
+@pytest.mark.stress
 @settings(
-    max_examples=sample(25, 1000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=sample(15, 1000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(host=hosts(), policy=policies, pages=st.sampled_from([1, 200, 512, 1280, 5000, 9216]))
 def test_a_fork_takes_what_the_prices_say(
@@ -55,7 +56,8 @@ def test_a_fork_takes_what_the_prices_say(
     assert latency["mean"] == pytest.approx(expected_ns, rel=WITHIN)
 
 
-@settings(max_examples=sample(15, 500), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.stress
+@settings(max_examples=sample(10, 500), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     memory=st.sampled_from(["64 MiB", "100 MiB", "256 MiB"]),
     mode=st.sampled_from([0, 1, 2]),
@@ -82,7 +84,8 @@ def ended(document: dict[str, Any]) -> str:
     return str(document["processes"][0]["ended"])
 
 
-@settings(max_examples=sample(10, 300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.stress
+@settings(max_examples=sample(6, 300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     memory=st.sampled_from(["64 MiB", "128 MiB", "256 MiB"]),
     cpus=st.integers(1, 4),
@@ -101,6 +104,7 @@ def test_data_fits_where_it_says(memory: str, cpus: int, kernel: str, thp: str) 
     assert ended(document) == "oom-killed"
 
 
+@pytest.mark.stress
 @settings(max_examples=sample(15, 300), deadline=None)
 @given(
     memory=st.sampled_from(["64 MiB", "1 GiB", "5 GiB"]),

@@ -46,8 +46,9 @@ def differing(forms: list[Form], document: dict[str, Any]) -> list[str]:
     return found
 
 
+@pytest.mark.stress
 @settings(
-    max_examples=sample(60, 3000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=sample(30, 3000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(scenarios())
 def test_a_run_shows_what_was_expected(document: dict[str, Any]) -> None:

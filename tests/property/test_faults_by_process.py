@@ -53,7 +53,8 @@ def surplus(pages: list[int], horizon_ns: int, warmup_ns: int = 0) -> int:
     return sum(p["minor_faults"] for p in processes) - int(document["metrics"]["minor_faults"])
 
 
-@settings(max_examples=sample(60, 2000), deadline=None)
+@pytest.mark.stress
+@settings(max_examples=sample(30, 2000), deadline=None)
 @given(pages=sizes, horizon_ns=st.integers(1, BUSY_NS), warm=st.sampled_from([0, 0, 1, 3]))
 def test_faults_of_processes_add_up_to_those_of_the_run(
     pages: list[int], horizon_ns: int, warm: int

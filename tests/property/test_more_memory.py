@@ -109,7 +109,7 @@ def first_kill_ms(document: dict[str, Any]) -> float:
 @pytest.mark.parametrize("knob", ["host", "outer", "inner"])
 def test_more_memory_never_brings_the_first_kill_earlier(knob: str) -> None:
     moved = 0
-    for number in range(sample(8, 500)):
+    for number in range(sample(5, 500)):
         dice = Dice(f"cowpool sizes {number} {knob}")
         fewest = FEWEST_PAGES if knob == "host" else FEWEST_PAGES // 2
         sizes = apart(sorted(dice.between(fewest, 4 * fewest) for _ in range(SIZES)))

@@ -128,7 +128,7 @@ def test_mutated_files_are_explained_or_refused(judge):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     paths = list(sources)
-    for n in range(sample(60, 10_000)):
+    for n in range(sample(35, 10_000)):
         luck = Random(f"{SEED} yaml {n}")
         path = luck.choice(paths)
         own = folder / path.relative_to(ROOT)
@@ -148,7 +148,7 @@ def test_mutated_files_are_explained_or_refused(judge):
 def test_mutated_scenarios_run_or_are_refused(judge):
     Path("s.yaml").write_text(SMALL)
     judge.compiled("run", "s.yaml")
-    for n in range(sample(25, 1_500)):
+    for n in range(sample(15, 1_500)):
         luck = Random(f"{SEED} run {n}")
         Path("s.yaml").write_text(mutated(SMALL, luck), errors="surrogatepass")
         judge(f"run {n}", "run", "s.yaml", "--json", "--time-limit", "5 s")
@@ -184,7 +184,7 @@ def test_mutated_settings_are_taken_or_refused(judge):
     names = ("steps_demo", "redis_bgsave", "build_storm", "small.yaml")
     Path("small.yaml").write_text(SMALL)
     judge.compiled("run", "small.yaml")
-    for n in range(sample(60, 1_000)):
+    for n in range(sample(35, 1_000)):
         luck = Random(f"{SEED} set {n}")
         settings = [setting(luck).replace("\0", "") for _ in range(luck.choice((1, 1, 2, 5)))]
         options = [word for text in settings for word in ("--set", text)]
@@ -206,7 +206,7 @@ def test_mutated_scripts_are_told_or_refused(judge):
     Path("x.txt").write_text("P map A 1024\nP hugepage A\nP write A 0 1024\nP fork C\n")
     judge.compiled("walk", "x.txt")
     judge.compiled("conform", "x.txt", "--time")
-    for n in range(sample(40, 1_600)):
+    for n in range(sample(24, 1_600)):
         luck = Random(f"{SEED} script {n}")
         script = random_script(script_generator(SEED, n), verbs=ALL_VERBS)[:40]
         text = mutated(format_script(script), luck)

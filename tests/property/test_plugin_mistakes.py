@@ -206,7 +206,7 @@ ALL = list(plugins())
 
 def chosen():
     """Return every n-th, so that a sample has some of every kind."""
-    n = min(sample(40, len(ALL)), len(ALL))
+    n = min(sample(25, len(ALL)), len(ALL))
     step = len(ALL) / n
     return [ALL[int(i * step)] for i in range(n)]
 

@@ -20,6 +20,12 @@ SETTINGS = [
 EACH = list(product(DEVICES, SETTINGS))
 CASES = (EACH[::4] + EACH)[: sample(3, 12)]
 """Each device and each setting once, then all."""
+ALGORITHMS = ("fifo", "clock", "lru", "random")
+TEXTBOOK = [
+    *zip(ALGORITHMS, ("zram", "ssd", "zram", "ssd"), strict=True),
+    *zip(ALGORITHMS, ("ssd", "zram", "ssd", "zram"), strict=True),
+]
+"""Each way of replacement once, devices in turn, then the other device."""
 
 
 def map_(name: str, size: str, **more: Any) -> dict[str, Any]:
@@ -89,8 +95,7 @@ def test_any_length_of_burst_gives_the_same_run(device: str, setting: tuple[int,
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("device", ["zram", "ssd"])
-@pytest.mark.parametrize("replacement", ["fifo", "clock", "lru", "random"])
+@pytest.mark.parametrize(("replacement", "device"), TEXTBOOK[: sample(4, 8)])
 def test_so_it_is_where_a_textbook_chooses(replacement: str, device: str) -> None:
     """Pages of files and others, forks, a full swap device, groups and kswapd among it."""
     resolved = resolve(scenario(device, *SETTINGS[0], replacement))

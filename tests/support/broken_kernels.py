@@ -78,14 +78,16 @@ BROKEN: dict[str, Change] = {
 
 
 def put_in_place(change: Change, folder: Path) -> None:
-    """Let this process import a changed copy of `sim`."""
+    """Let this process import a changed copy of `sim`, with the bytecode of what is as it was."""
     source = Path(__file__).parents[2] / "sim"
-    shutil.copytree(source, folder / "sim", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source, folder / "sim", ignore=shutil.ignore_patterns("*.nb?"))
     file, old, new = change
     text = (folder / "sim" / file).read_text()
     if text.count(old) != 1:
         raise SystemExit(f"{file} has not one but {text.count(old)} of: {old}")
     (folder / "sim" / file).write_text(text.replace(old, new))
+    for bytecode in (folder / "sim" / file).parent.glob(f"__pycache__/{Path(file).stem}.*"):
+        bytecode.unlink()
     (folder / "configs").symlink_to(source.parent / "configs")
     sys.path.insert(0, str(folder))
 

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import sim
@@ -21,7 +22,11 @@ class Write:
     array: str
     column: str
     value: ast.expr | None
-    text: str
+    target: ast.expr
+
+    @property
+    def text(self) -> str:
+        return ast.unparse(self.target)
 
 
 def _array_of(node: ast.expr, names: dict[str, str]) -> str:
@@ -52,21 +57,31 @@ def writes(source: str) -> Iterator[Write]:
     for function in ast.walk(ast.parse(source)):
         if not isinstance(function, ast.FunctionDef):
             continue
+        assigned = [*_assigned(function)]
         names = {
             target.id: _array_of(value, {})
-            for target, value in _assigned(function)
+            for target, value in assigned
             if isinstance(target, ast.Name) and isinstance(value, ast.Subscript)
         }
-        for target, value in _assigned(function):
+        for target, value in assigned:
             row, column = target, ""
             if isinstance(target, ast.Attribute):
                 row, column = target.value, target.attr
             elif not isinstance(target, ast.Subscript):
                 continue
-            yield Write(function.name, _array_of(row, names), column, value, ast.unparse(target))
+            yield Write(function.name, _array_of(row, names), column, value, target)
 
 
-def modules() -> Iterator[tuple[str, str]]:
-    """Yield the path of each module, below the package, and its source."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
+@cache
+def modules() -> tuple[tuple[str, str], ...]:
+    """Return the path of each module, below the package, and its source; read once a process."""
+    return tuple(
+        (path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8"))
+        for path in sorted(PACKAGE.rglob("*.py"))
+    )
+
+
+@cache
+def all_writes() -> dict[str, tuple[Write, ...]]:
+    """Return what each module writes, by its path; the package is parsed once a process."""
+    return {path: tuple(writes(source)) for path, source in modules()}

@@ -6,6 +6,7 @@ In a control group of its own (version 1), which is removed again; skipped where
 import io
 
 import pytest
+from support.samples import sample
 
 from sim.host.claims.files import FILEPAGE, LARGE, MAPPED, read_twice
 from sim.host.filepage.conform import run_filepage_conform
@@ -13,7 +14,7 @@ from sim.host.filepage.real import why_not
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 
-SCRIPTS = 10
+SCRIPTS = sample(5, 10)
 ROUNDS = 3
 
 

@@ -24,8 +24,8 @@ from sim.script.spawn import Method, Spawn, SpawnedProgram, predict_spawns, some
 
 pytestmark = [pytest.mark.truth, pytest.mark.kernel]
 
-CASES = sample(30, 200)
-FRESH_CASES = sample(15, 100)
+CASES = sample(20, 200)
+FRESH_CASES = sample(10, 100)
 SPAWNS = 2
 
 
@@ -102,7 +102,8 @@ def test_where_the_arguments_begin_another_page(
 
     lengths = range(1, 2 * PAGE_BYTES)
     edge = lengths[bisect_right(lengths, pages(1), key=pages)]
-    for length in range(edge - 20, edge + 20):
+    around = sample(6, 20)
+    for length in range(edge - around, edge + around):
         check(runner, Method.FORK, 1, [], "x" * length)
 
 

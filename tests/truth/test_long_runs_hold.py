@@ -22,7 +22,7 @@ LENGTHS = [2_000, 20_000, 80_000]
 
 
 def runs_of(n):
-    return sample(60, 500) if n > 20_000 else sample(200, 2_000)
+    return sample(40, 500) if n > 20_000 else sample(120, 2_000)
 
 
 @pytest.mark.parametrize("n", LENGTHS)

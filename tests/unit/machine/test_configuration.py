@@ -1,6 +1,6 @@
 """What a machine is set to: all of it when it is built, and none of it later."""
 
-from support.writes import modules, writes
+from support.writes import all_writes
 
 from sim.machine.layout import CONFIG
 from sim.machine.spec import HostSpec, configuration
@@ -21,7 +21,7 @@ def test_nothing_writes_it_while_the_machine_runs() -> None:
     columns = {"", *(CONFIG.names or ())}  # "": by its name, in brackets
     found = {
         path
-        for path, source in modules()
-        if any(w.array == "config" and w.column in columns for w in writes(source))
+        for path, its in all_writes().items()
+        if any(w.array == "config" and w.column in columns for w in its)
     }
     assert found == {"machine/machine.py", "engine/khugepaged.py"}

@@ -1,7 +1,7 @@
 """Doors to the page cache: who else links pages, or looks into `cached`."""
 
 import pytest
-from support.writes import Write, modules, writes
+from support.writes import Write, all_writes, modules, writes
 
 DOORS = {"machine/cached.py", "machine/tree.py"}
 OF_THE_HUGE_POOL = {
@@ -22,7 +22,7 @@ def is_of_the_cache(write: Write) -> bool:
 
 def writers(wrong: object) -> set[str]:
     assert callable(wrong)
-    return {path for path, source in modules() if any(wrong(write) for write in writes(source))}
+    return {path for path, found in all_writes().items() if any(map(wrong, found))}
 
 
 def test_only_the_lists_and_the_buddy_allocator_link_frames_both_ways() -> None:

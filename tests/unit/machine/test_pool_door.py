@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from support.writes import Write, modules, writes
+from support.writes import Write, all_writes, writes
 
 DOOR = {
     *("machine/pool.py", "machine/buddy.py", "machine/groups.py", "machine/slab.py"),
@@ -36,8 +36,8 @@ def is_the_doors(write: Write) -> bool:
 def test_nothing_but_the_pool_writes_what_is_free() -> None:
     found = {
         path: wrong
-        for path, source in modules()
-        if (wrong := [f"{w.function}: {w.text}" for w in writes(source) if is_the_doors(w)])
+        for path, its in all_writes().items()
+        if (wrong := [f"{w.function}: {w.text}" for w in its if is_the_doors(w)])
     }
     assert set(found) == DOOR | {BUILT}, found
 

@@ -17,10 +17,11 @@ def endings(story):
     return [(c.number, c.ending) for c in story.chapters if c.ending]
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("seed", range(4))
 def test_a_walk_counts_what_conform_predicts(seed):
     verbs = list(Verb)
-    for index in range(6):
+    for index in range(sample(3, 6)):
         script = random_script(script_generator(seed, index), verbs=verbs)
         told = tell(script, MachineChoice()).chapters
         for chapter, record in zip(told, predict(script), strict=True):
@@ -42,11 +43,12 @@ def test_frames_taken_and_returned_add_up(policy, frames):
         assert used + chapter.free == frames
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("policy", ["oom", WAIT])
 def test_any_script_can_be_told_of_a_small_machine(policy):
     """Whatever stops an operation there: memory, a limit, too many dirty pages of files."""
     short = 0
-    for index in range(sample(30, 3_000)):
+    for index in range(sample(20, 3_000)):
         rng = script_generator(12, index)
         frames = 24 + 4 * (index % 20)
         script = random_script(rng, verbs=ALL_VERBS)
