@@ -1,7 +1,10 @@
-"""The work that a run is expected to be is what it comes to, within a factor of 1.5.
+"""The work that a run is expected to be is what it comes to, within a factor of 2.
 
-Where requests are more work than the CPUs can do, of which `explain` warns, within 2.5: how many
-are served by the end, and how often CPUs change hands, is no closed form (14 drawn: .84 to 2.18).
+Of what ships, and of lists of steps, within 1.5.
+
+Where requests are more work than the CPUs can do, or data do not fit, of which `explain` warns,
+within 2.5: how many are served by the end, who is killed, and how often CPUs change hands, is no
+closed form (14 drawn that are overloaded: .84 to 2.18).
 """
 
 from typing import Any
@@ -20,6 +23,7 @@ from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.resolve import open_scenario, resolve
 
 FACTOR = 1.5
+DRAWN_FACTOR = 2.0
 OVERLOADED_FACTOR = 2.5
 
 
@@ -38,8 +42,8 @@ def test_a_run_is_as_much_work_as_expected(document: dict[str, Any]) -> None:
     resolved = resolve(document)
     warnings = warnings_section(resolved, PROGRAMS)
     lines = [] if warnings is None else warnings.lines
-    overloaded = any("overloaded" in label for label, _ in lines)
-    factor = OVERLOADED_FACTOR if overloaded else FACTOR
+    overloaded = any("overloaded" in label or "not fit" in label for label, _ in lines)
+    factor = OVERLOADED_FACTOR if overloaded else DRAWN_FACTOR
     assert 1 / factor < ratio(resolved) < factor
 
 

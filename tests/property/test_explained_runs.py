@@ -16,6 +16,7 @@ from support.samples import sample
 from sim.engine.run import simulate
 from sim.program import PROGRAMS
 from sim.program.signature import keyword_arguments
+from sim.scenario.explain.warnings import warnings_section
 from sim.scenario.forms import FORMS
 from sim.scenario.forms.form import Form
 from sim.scenario.forms.setting import setting_of
@@ -29,9 +30,13 @@ def forms_of(resolved: dict[str, Any]) -> list[Form]:
 
 
 def disagreements(resolved: dict[str, Any]) -> list[str]:
-    """Return what a run shows otherwise than its forms say."""
+    """Return what a run shows otherwise than its forms say, or than it was warned of."""
     forms = forms_of(resolved)
     document = simulate(resolved, seed=resolved["run"]["seed"]).to_json()
+    warnings = warnings_section(resolved, PROGRAMS)
+    if warnings is not None and any(label == "p does not fit" for label, _ in warnings.lines):
+        codes = {finding["code"] for finding in document["validity"]}
+        return [] if "need_cut_off" in codes else ["it was to be too large, and fits"]
     assert document["ending"] == "idle"
     return differing(forms, document)
 

@@ -112,6 +112,11 @@ def prefork_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: i
         requests *= max(setting.cpus / need, horizon_ns / arguments["duration_ns"] / need)
     lives = float(workers)
     web = Web(arguments, setting)
+    if arguments["max_requests"] and need > setting.cpus:
+        # Nobody is replaced after the end: what has arrived by then is not all served.
+        life = arguments["max_requests"] + web.jitter / 2
+        life_ns = life * workers * arguments["request_cpu_ns"] / setting.cpus
+        requests = min(requests, workers * life * math.ceil(duration_ns / life_ns))
     if arguments["max_requests"]:
         lives += requests / (arguments["max_requests"] + web.jitter / 2)
     a_life = requests / lives
@@ -208,12 +213,14 @@ def pipeline_effort(arguments: Mapping[str, Any], setting: Setting, horizon_ns: 
 def _block_dispatches(arguments: Mapping[str, Any], setting: Setting) -> float:
     """Return how often a stage is given a CPU for a block.
 
-    A stage keeps the CPU that it idles on if there are enough.  If not, it gives way after each
-    block, unless there is more to do than CPUs: then it goes on until its slice is over.
+    A stage keeps the CPU that it idles on if there are enough; of more than two that were begun by
+    a parent who waited some do, and some do not.  If not, it gives way after each block, unless
+    there is more to do than CPUs: then it goes on until its slice is over.
     """
     stages, cpu_ns = arguments["stages"], arguments["block_cpu_ns"]
     if stages <= setting.cpus:
-        return 0.0
+        waited = arguments["method"] != "fork_exec" and stages > 2
+        return 0.45 if waited and cpu_ns < arguments["block_every_ns"] else 0.0
     if stages * cpu_ns < 0.95 * arguments["block_every_ns"] * setting.cpus:
         return 0.9
     return float(min(1.0, 0.1 + cpu_ns / setting.slice_ns))

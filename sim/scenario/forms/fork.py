@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.machine import work
+from sim.scenario.forms.figures import OTHER_PAGES
 from sim.stats.theory import TABLE_ENTRIES, page_table_pages
 
 if TYPE_CHECKING:
@@ -25,6 +26,20 @@ def vfork_ns(setting: Setting) -> float:
     That is if the child calls exec at once, and finds its program in the page cache.
     """
     return setting.ns(work.VFORK_BASE) + setting.ns(work.EXEC_BASE)
+
+
+def edge_ns(setting: Setting) -> float:
+    """Return how much longer than `fork_ns` a fork may take, in ns.
+
+    All entries of the last large folio are present, which may reach beyond the data.  Where pages
+    are copied, those of the stack are as well.
+    """
+    beyond = max(setting.folio_sizes, default=1) - 1
+    if setting.fork == "eager":
+        return (beyond + OTHER_PAGES) * (
+            setting.ns(work.FORK_PTE) + setting.ns(work.FORK_EAGER_COPY)
+        )
+    return beyond * setting.ns(work.FORK_PTE) if setting.fork == "cow" else 0.0
 
 
 def fork_ns(setting: Setting, pages: int, regions: Sequence[int] = ()) -> float:

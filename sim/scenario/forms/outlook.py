@@ -5,12 +5,14 @@ Lower bounds all: what the parameters say by themselves, without faults, waiting
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, S
 from sim.program.shipped.redis_heap import redis_heap
 from sim.program.signature import keyword_arguments
+from sim.scenario.forms.figures import CHANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,10 +61,16 @@ def _redis(a: Mapping[str, Any]) -> Outlook:
 
 def _prefork_web(a: Mapping[str, Any]) -> Outlook:
     rate = 0.0 if a["arrivals"] == "file" else a["requests_per_s"]
+    requests = a["workers"] * rate * a["duration_ns"] / S
+    if a["arrivals"] == "poisson":
+        requests = max(0.0, requests - CHANCE * math.sqrt(requests))
+    # One that is replaced gives back what it has leaked: that may be all before the end.
+    leaked = 0 if a["max_requests"] else int(requests) * a["leak_bytes"]
     return Outlook(
         a["duration_ns"],
         (1 if a["preload"] else a["workers"]) * a["app_bytes"]
-        + a["workers"] * a["worker_heap_bytes"],
+        + a["workers"] * a["worker_heap_bytes"]
+        + leaked,
         a["workers"] * rate * a["request_cpu_ns"] / S,
         threads=a["workers"],
     )

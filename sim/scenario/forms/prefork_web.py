@@ -21,7 +21,7 @@ from sim.scenario.forms.figures import (
     pages_text,
     resident_pages,
 )
-from sim.scenario.forms.fork import fork_ns
+from sim.scenario.forms.fork import edge_ns, fork_ns
 from sim.scenario.forms.form import Form, no_form
 from sim.stats.theory import page_table_pages
 
@@ -46,7 +46,7 @@ def prefork_forms(arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
         Form("shared at the start", shared, web.shared_pages, resident_pages,
              holds="about", beside=OTHER_PAGES),
         Form("its fork takes", f"{format_duration(round(fork))} without waiting", fork,
-             first_of("fork_ns"), holds="about", within=0.02),
+             first_of("fork_ns"), holds="about", within=0.02, beside=edge_ns(setting)),
         *_memory(web),
         Form("offered load", f"{load:.3g} CPUs, besides faults"),
     ]  # fmt: skip

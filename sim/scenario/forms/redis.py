@@ -25,7 +25,7 @@ from sim.scenario.forms.figures import (
     pages_text,
     resident_pages,
 )
-from sim.scenario.forms.fork import LEAST_TABLES, fork_ns
+from sim.scenario.forms.fork import LEAST_TABLES, edge_ns, fork_ns
 from sim.scenario.forms.form import Form, no_form
 from sim.stats.theory import page_table_pages
 
@@ -110,7 +110,15 @@ def _buffer_pages(arguments: Mapping[str, Any]) -> int:
 def _fork(heap: RedisHeap, setting: Setting) -> Form:
     takes = _fork_ns(heap, setting)
     text = f"{format_duration(round(takes))} without waiting"
-    return Form("its fork takes", text, takes, first_of("fork_ns"), holds="about", within=0.02)
+    return Form(
+        "its fork takes",
+        text,
+        takes,
+        first_of("fork_ns"),
+        holds="about",
+        within=0.02,
+        beside=edge_ns(setting),
+    )
 
 
 def _layout(heap: RedisHeap, arguments: Mapping[str, Any], setting: Setting) -> list[Form]:

@@ -15,7 +15,7 @@ from sim.scenario.forms.figures import (
     metric,
     pages_text,
 )
-from sim.scenario.forms.fork import fork_ns, vfork_ns
+from sim.scenario.forms.fork import edge_ns, fork_ns, vfork_ns
 from sim.scenario.forms.form import Form, no_form
 from sim.stats.theory import TABLE_ENTRIES
 
@@ -99,6 +99,7 @@ def _start(
         first_of(record),
         holds="about",
         within=0.03,
+        beside=edge_ns(setting),
     )
     if setting.fork in ("on_demand", "async"):
         return [fork] if record else []

@@ -42,6 +42,8 @@ def test_nothing_is_wrong_with_what_ships(name):
         ("prefork_web", ["processes.web.requests=50/s"], ["the CPUs are overloaded"]),
         ("prefork_web", ["processes.web.requests=24/s"], []),
         ("prefork_web", ["processes.web.requests=50/s", "host.cpus=8"], []),
+        ("prefork_web", ["processes.web.leak=4 MiB"], ["web does not fit"]),
+        ("prefork_web", ["processes.web.leak=4 MiB", "processes.web.max_requests=20"], []),
         ("prefork_web", ["processes.web.workers=2", "processes.web.requests=70/s"],
          ["web is overloaded"]),
         ("heap_growth", ["host.memory=64 MiB"], ["growers does not fit"]),
