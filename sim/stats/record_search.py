@@ -29,6 +29,9 @@ class Trial(NamedTuple):
     size: int
 
 
+LAST_TRIALS: Final = 8
+"""So many replications are tried at the last size before it is said not to be enough."""
+
 Search = Generator[Sequence[Trial], Mapping[Trial, bool], "Found"]
 """Asks for trials, is sent for each whether it passed, returns what was found."""
 
@@ -102,7 +105,7 @@ def record_search(n_sizes: int, n_replications: int, n_probes: int = 0) -> Searc
     passed: dict[Trial, bool] = {}
     last = n_sizes - 1
     if (yield from _failing(passed, [0], last)):
-        return Found(None, (0,), n_replications, passed)
+        return (yield from _none_found(passed, (0,), n_replications, last))
     # Halved, not doubled from the hardest size: runs that fail badly are the dearest.
     size, _ = yield from _halved(passed, [0], -1, last)
     for block in _blocks(n_replications):
@@ -110,12 +113,22 @@ def record_search(n_sizes: int, n_replications: int, n_probes: int = 0) -> Searc
         if failing:
             above, decided_by = yield from _largest_threshold(passed, failing, size, last)
             if above is None:
-                return Found(None, decided_by, n_replications, passed)
+                return (yield from _none_found(passed, decided_by, n_replications, last))
             size = above
     yield from _asked(passed, [Trial(r, size) for r in range(n_replications)])
     yield from _asked(passed, _probes(size, last, n_replications, n_probes))
     failed_below = [t.replication for t, ok in passed.items() if not ok and t.size == size - 1]
     return Found(size, tuple(sorted(failed_below)), n_replications, passed)
+
+
+def _none_found(
+    passed: dict[Trial, bool], decided_by: tuple[int, ...], n_replications: int, last: int
+) -> Search:
+    """Return that not even the last size is enough, with more trials there: one may be bad luck."""
+    own = [Trial(r, last) for r in range(min(n_replications, LAST_TRIALS))]
+    yield from _asked(passed, own)
+    failed = {t.replication for t, ok in passed.items() if t.size == last and not ok}
+    return Found(None, tuple(sorted({*decided_by, *failed})), n_replications, passed)
 
 
 def threshold_search(n_sizes: int, start: int) -> Generator[int, bool, int | None]:

@@ -43,7 +43,7 @@ def tell_search(
     """
     size = found.found.size
     if size is None:
-        sentences = _none_is_enough(found, sizes)
+        sentences = _none_is_enough(found, sizes, objectives)
     elif not found.found.holds:
         sentences = _more_was_worse(found, sizes)
     else:
@@ -305,14 +305,24 @@ def _probed(found: Searched, sizes: Sizes, size: int) -> str:
     )
 
 
-def _none_is_enough(found: Searched, sizes: Sizes) -> list[str]:
+def _none_is_enough(found: Searched, sizes: Sizes, objectives: Objectives) -> list[str]:
+    """Say that the last size is not enough, or, where so few failed, that it is not known to be.
+
+    A replication that was not tried there had passed before, and counts as one that passes.
+    """
     last = len(sizes.every) - 1
     which = "largest" if sizes.smallest else "smallest"
     failed = {t: j for t, j in found.judged.items() if t.size == last and not j.passed}
-    tried = sum(trial.size == last for trial in found.judged)
+    tried = len({trial.replication for trial in found.judged})
+    limits = exact_limits(len(failed), tried, confidence=objectives.confidence)
+    size, share = _said(sizes, last), format_percent(1 - objectives.share)
+    seen = f"{len(failed)} of {tried} replications failed there{_why(failed)}"
+    if limits.low > 1 - objectives.share:
+        sure = f"more than {share} of all would, at {100 * objectives.confidence:g} % confidence"
+        return [f"Not even {size} will do, the {which} tried: {seen}; {sure}."]
     return [
-        f"Not even {_said(sizes, last)} will do, the {which} tried: {len(failed)} of"
-        f" {tried} runs failed there{_why(failed)}."
+        f"No size tried is known to do: at {size}, the {which}, {seen}; whether more than {share}"
+        " of all would, cannot be told."
     ]
 
 

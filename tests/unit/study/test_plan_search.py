@@ -108,8 +108,35 @@ def test_not_even_the_largest(plan_file, standin):
     outcome = plan(plan_file, standin.simulate, settings=["plan.in=[72MiB, 80MiB]"])
     assert outcome.exit_status == 1
     assert outcome.told.sentences[0].startswith("Not even host.memory 80 MiB will do")
-    assert "oom_kills is 1: 1" in outcome.told.sentences[0]
+    assert (
+        "8 of 8 replications failed there (oom_kills is 1: 8); more than 10.0 %"
+        in outcome.told.sentences[0]
+    )
     assert outcome.told.facts["answer"] is None
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        ({7}, "No size tried is known to do: at host.memory 2048 MiB, the largest, 1 of 8 "),
+        (set(range(5, 29)), "Not even host.memory 2048 MiB will do, the largest tried: 3 of 8 "),
+    ],
+)
+def test_some_that_fail_at_the_largest_refute_it_only_where_they_do(
+    plan_file, standin, fails, said
+):
+    def unlucky(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        result["metrics"]["oom_kills"] = max(
+            int(replication in fails), result["metrics"]["oom_kills"]
+        )
+        return result
+
+    outcome = plan(plan_file, unlucky, settings=["plan.in=[1GiB, 2GiB]"])
+    assert outcome.exit_status == 1
+    told = outcome.told.sentences[0]
+    assert told.startswith(said)
+    assert told.endswith("cannot be told.") == (len(fails) == 1)
 
 
 def test_the_smallest_tried_may_be_enough_and_that_is_no_answer_to_the_question(plan_file, standin):
@@ -258,7 +285,7 @@ def test_a_run_that_is_no_answer_meets_no_objective(plan_file, standin):
 
     outcome = plan(plan_file, lost)
     assert outcome.exit_status == 1
-    assert "a save has not ended: 1" in outcome.told.sentences[0]
+    assert "a save has not ended: 8" in outcome.told.sentences[0]
 
 
 def test_facts_are_written(planned):
