@@ -5,7 +5,7 @@ A level changes at the start of a step only, so it is enough to bring integrals 
 
 from typing import Final
 
-from sim.base.jit import compiled, inlined
+from sim.base.jit import compiled, inlined, rare
 from sim.machine.layout import (
     GROUP_SERIES,
     HUGE_PAGES,
@@ -62,7 +62,7 @@ def keep_up(m: Arrays, until_ns: int) -> None:
             sample(m)
 
 
-@compiled
+@rare
 def sample(m: Arrays) -> None:
     """Write the row that is due.
 
