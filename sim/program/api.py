@@ -326,7 +326,10 @@ class Process(Protocol):
         """
 
     def faults(self, kind: str) -> int:
-        """How many faults of `kind` (``cow_copy``, ``zero_fill``, ...) this process has had."""
+        """How many faults of `kind` (``cow_copy``, ``zero_fill``, ...) this thread has had.
+
+        As `RUSAGE_THREAD` counts: those of other threads of its process are not among them.
+        """
 
     def record(self, key: str, value: float) -> None:
         """Append `value` to this program's report under `key`."""
