@@ -86,6 +86,21 @@ def group_conditions(groups: Mapping[str, Mapping[str, Any]]) -> list[HostCondit
     return found
 
 
+def process_conditions(processes: Mapping[str, Mapping[str, Any]]) -> list[HostCondition]:
+    """Return which files of arrivals nobody reads, a line a process."""
+    return [
+        HostCondition(
+            "not_simulated",
+            f"processes.{name}",
+            f"arrivals_file {process['arrivals_file']} is not read: arrivals are "
+            f"{process['arrivals']}",
+            "write `arrivals: file`, or take arrivals_file out",
+        )
+        for name, process in processes.items()
+        if process.get("arrivals_file") and process.get("arrivals") != "file"
+    ]
+
+
 def release_conditions(resolved: Mapping[str, Any]) -> list[HostCondition]:
     """Return which rules of its release a scenario with groups is not run by."""
     if not resolved.get("groups"):
@@ -114,11 +129,12 @@ def policy_conditions(policy: Mapping[str, Any]) -> list[HostCondition]:
 
 
 def conditions_of(resolved: Mapping[str, Any]) -> list[HostCondition]:
-    """Return what is to be said of a resolved scenario: of its host, policy and groups."""
+    """Return what is to be said of a resolved scenario: of its host, policy and what runs there."""
     return [
         *host_conditions(resolved["host"]),
         *policy_conditions(resolved.get("policy", {})),
         *group_conditions(resolved.get("groups", {})),
+        *process_conditions(resolved.get("processes", {})),
         *release_conditions(resolved),
     ]
 

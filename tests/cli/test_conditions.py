@@ -1,6 +1,7 @@
 """What of its host a run does not follow is said: in explain, run, provenance; never silently."""
 
 import json
+from hashlib import sha256
 
 import pytest
 
@@ -73,6 +74,19 @@ def test_a_limit_of_a_group_that_is_not_simulated_is_a_note(small, capsys):
     assert "cpu_max 1.5: not simulated" in printed(capsys, "explain", small, *group)
     plain = [*group[2:], "--set", "groups.pod.memory_max=max"]
     assert json.loads(printed(capsys, "run", small, "--json", *plain))["validity"] == []
+
+
+@pytest.mark.parametrize("arrivals", ["poisson", "fixed", "file"])
+def test_a_file_of_arrivals_that_nobody_reads_is_a_note(tmp_path, capsys, arrivals):
+    times = b"1 ms\n2 ms\n"
+    (tmp_path / "times").write_bytes(times)
+    scenario = ["redis_bgsave", "--set", "processes.redis.dataset=1MiB"]
+    scenario += ["--set", f"processes.redis.arrivals={arrivals}"]
+    scenario += ["--set", f"processes.redis.arrivals_file={tmp_path / 'times'}"]
+    scenario += ["--set", f"processes.redis.arrivals_sha256={sha256(times).hexdigest()}"]
+    notes = json.loads(printed(capsys, "run", *scenario, "--json"))["validity"]
+    found = [each["where"] for each in notes if each["code"] == "not_simulated"]
+    assert found == ([] if arrivals == "file" else ["processes.redis"])
 
 
 def test_both_are_said_where_both_hold(small, capsys):
