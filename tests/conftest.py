@@ -22,7 +22,7 @@ import gc
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import hypothesis
 import pytest
@@ -34,6 +34,9 @@ import sim.kernel.step  # noqa: F401
 from sim.study.executor import available_cpus
 
 TESTS = Path(__file__).parent
+
+LONG: Final = 30
+"""So many tests take as long as one that is marked as long."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,6 +71,8 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("cowpool")
+    # In the order of `pytest_collection_modifyitems`, not by how many tests a file has.
+    config.option.loadscopereorder = False
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -95,6 +100,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return nodeid if whole else nodeid.partition("::")[0]
 
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with files that take long, so that no process is left alone with one at the end."""
+    weights: Counter[Path] = Counter()
+    for item in items:
+        marked = any(map(item.get_closest_marker, ("slow", "stress", "kernel")))
+        weights[item.path] += LONG if marked else 1
+    items.sort(key=lambda item: -weights[item.path])  # a file's tests stay together, and in order
 
 
 @pytest.hookimpl(trylast=True)

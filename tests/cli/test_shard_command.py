@@ -34,6 +34,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_shards_are_made_and_merged_by_four_commands(folder, capsys):
     threads = ["--executor", "concurrent.futures:ThreadPoolExecutor", "--jobs", "1"]
     assert main(["study", "tiny.yaml", "--shard", "2/2", *threads]) == 0

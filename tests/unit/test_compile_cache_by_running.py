@@ -11,6 +11,8 @@ import pytest
 import sim
 from sim.base.cache import temporary_folder
 
+pytestmark = pytest.mark.slow
+
 CALLER = """
 from sim.base.jit import compiled
 from sim.observe.histogram import bucket
