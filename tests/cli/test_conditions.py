@@ -87,6 +87,8 @@ def test_a_file_of_arrivals_that_nobody_reads_is_a_note(tmp_path, capsys, arriva
     notes = json.loads(printed(capsys, "run", *scenario, "--json"))["validity"]
     found = [each["where"] for each in notes if each["code"] == "not_simulated"]
     assert found == ([] if arrivals == "file" else ["processes.redis"])
+    explained = " ".join(printed(capsys, "explain", *scenario).split())
+    assert ("is not read: arrivals are" in explained) == (arrivals != "file")
 
 
 def test_both_are_said_where_both_hold(small, capsys):

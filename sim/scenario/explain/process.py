@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_duration
+from sim.engine.conditions import process_conditions
 from sim.engine.replicas import how_many
 from sim.program.signature import keyword_arguments, parameters_of
 from sim.scenario.explain.section import Section
@@ -34,6 +35,7 @@ def process_section(
         value = process[parameter.key]
         if value not in ("", None):
             lines.append((parameter.key, _shown(value, parameter.unit)))
+    lines += [("not read", each.what) for each in process_conditions({name: process})]
     lines += _expected(process["program"], arguments, setting)
     return Section(f"Process {name}", tuple(lines))
 
