@@ -265,16 +265,15 @@ def _alike(one: Measure, other: Measure, what: str) -> None:
     """Raise `ValueError` if two numbers are of different dimensions."""
     if one.fits_all or other.fits_all or one.dimension == other.dimension:
         return
-    names = [_name(side.dimension) for side in (one, other)]
-    remedy = "write its unit, e.g. `2 GiB`" if NUMBER in (one.dimension, other.dimension) else ""
-    raise ValueError(
-        f"{names[0]} and {names[1]} cannot be {what}; {remedy or 'compare what is alike'}"
-    )
+    first, second = _name(one), _name(other)
+    bare = NUMBER in (one.dimension, other.dimension)
+    remedy = "write its unit, e.g. `2 GiB`" if bare else "compare what is alike"
+    raise ValueError(f"{first} and {second} cannot be {what}; {remedy}")
 
 
-def _name(dimension: Dimension | None) -> str:
-    known = _NAMES.get(dimension or NUMBER)
-    return known or f"bytes^{(dimension or NUMBER)[0]} * time^{(dimension or NUMBER)[1]}"
+def _name(measure: Measure) -> str:
+    size, time = measure.dimension or NUMBER
+    return _NAMES.get((size, time)) or f"bytes^{size} * time^{time}"
 
 
 def quantity_of(written: object) -> Any:
