@@ -80,7 +80,7 @@ def compare(
     from sim.study.executor import executor_for
     from sim.study.named_pool import named_executors
     from sim.study.progress import ProgressBar
-    from sim.study.winner import winner_of, with_metric
+    from sim.study.winner import winner_of
 
     if least is not None and most is not None:
         raise ScenarioError("one of `--least` and `--most` is asked for at a time", key="--most")
@@ -101,7 +101,7 @@ def compare(
     wanted = comparing.metrics_of(metrics or [])
     if choosing is not None:
         comparing.metrics_of([choosing], f"--{how}")
-        wanted = with_metric(wanted if metrics else (), choosing)
+        wanted = tuple(dict.fromkeys((*(wanted if metrics else ()), choosing)))
     require_room(max(variants.values(), key=machine_bytes))
     limits = limits_of(time_limit, memory_limit)
     with (
@@ -116,7 +116,10 @@ def compare(
                 found, variants, choosing, how, carries, progress, seed=chosen, most=runs
             )
     if as_json:
-        print_json(_document(found, winner))
+        document = _document(found)
+        if choosing is not None:
+            document["winner"] = _of_winner(winner)
+        print_json(document)
     else:
         _show(found)
         if choosing is not None:
@@ -190,8 +193,12 @@ def _show_winner(winner: Winner | None, asked: str) -> None:
     fresh, rows = winner.fresh, winner.fresh.rows
     of = f"the median of {fresh.n:,} fresh runs, which it was not chosen by"
     value = "no figure" if winner.value is None else _figure(winner.metric, winner.value)
-    doubt = "" if winner.told else ", but not beyond doubt"
-    page.sentence(f"It is {winner.name} that has {asked}{doubt}: {value} ({of}).")
+    has = f"It is {winner.name} that has {asked}"
+    if winner.beaten:
+        has = f"Which has {asked} cannot be told: {winner.name} was chosen, and another is better"
+    elif not winner.told:
+        has += ", but not beyond doubt"
+    page.sentence(f"{has}: {value} ({of}).")
     for row in rows:
         change, low, high = _change(row)
         limits = f" ({low} to {high})" if row.limits is not None and not row.identical else ""
@@ -201,7 +208,7 @@ def _show_winner(winner: Winner | None, asked: str) -> None:
             winner.worse: f"has {winner.worse}: {change}{limits}",
         }.get(row.verdict, f"has {row.verdict} by fresh runs: {change}{limits}")
         page.sentence(f"{row.variant} {what}.")
-    if not rows:
+    if winner.value == 0 and not rows and winner.told:
         page.sentence("None of the others has any either.")
     if any(row.limits is not None and not row.identical for row in rows):
         page.sentence(f"These limits hold together in {100 * fresh.confidence:g} % of choices.")
@@ -257,22 +264,21 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or isinf(value) else value
 
 
-def _document(found: Compared, winner: Winner | None = None) -> dict[str, Any]:
-    document = _of_compared(found)
-    if winner is not None:
-        document["winner"] = {
-            "variant": winner.name,
-            "metric": winner.metric,
-            "is": winner.how,
-            "told": winner.told,
-            "median": None if winner.value is None else _finite(winner.value),
-            "left_out": list(winner.left_out),
-            "fresh": _of_compared(winner.fresh),
-        }
-    return document
+def _of_winner(winner: Winner | None) -> dict[str, Any] | None:
+    if winner is None:
+        return None
+    return {
+        "variant": winner.name,
+        "metric": winner.metric,
+        "is": winner.how,
+        "told": winner.told,
+        "median": None if winner.value is None else _finite(winner.value),
+        "left_out": list(winner.left_out),
+        "fresh": _document(winner.fresh),
+    }
 
 
-def _of_compared(found: Compared) -> dict[str, Any]:
+def _document(found: Compared) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "pairs": found.n,

@@ -4,7 +4,7 @@ Whoever is first of several is so partly by luck, so what the choice was made by
 more so the more there were.  Its fresh runs, and those of the others beside them, chose nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,6 +39,11 @@ class Winner:
     def worse(self) -> str:
         """What a variant that is worse has beside the winner: ``more`` or ``less``."""
         return WORSE[self.how]
+
+    @property
+    def beaten(self) -> bool:
+        """Whether fresh runs say of some other that it is better: the choice was luck."""
+        return not {row.verdict for row in self.fresh.rows} <= {self.worse, "same", "cannot tell"}
 
     @property
     def told(self) -> bool:
@@ -81,8 +86,3 @@ def winner_of(
     )
     left_out = tuple(each for each in variants if each not in known)
     return Winner(name, metric, how, fresh, left_out)
-
-
-def with_metric(metrics: Sequence[str], metric: str | None) -> tuple[str, ...]:
-    """Return metrics to compare, that of a choice among them."""
-    return tuple(dict.fromkeys((*metrics, *((metric,) if metric else ()))))

@@ -9,12 +9,15 @@ from sim.base.rng import stream
 from sim.cli import main
 from sim.cli.comparing import _show_winner
 from sim.scenario import load_scenario
-from sim.study.compare import compare
+from sim.stats.paired import least_pairs
+from sim.study.compare import ERROR, N_LOOKS, compare
 from sim.study.executor import InlineExecutor
 from sim.study.progress import Silent
 from sim.study.winner import winner_of
 
 METRIC = "cow_copies"
+ENOUGH = least_pairs(ERROR / N_LOOKS)
+"""Pairs after which two that differ are told apart, at the first look."""
 SMALL = ["processes.redis.dataset=64MiB", "host.memory=1GiB"]
 SCENARIOS = {
     cpus: load_scenario("redis_bgsave", [*SMALL, f"host.cpus={cpus}"]) for cpus in range(1, 9)
@@ -76,6 +79,33 @@ def test_one_that_was_first_by_luck_alone_is_not_confirmed(capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "but not beyond doubt" in said
     assert "cannot tell yet" in said
+
+
+def test_one_that_fresh_runs_refute_is_not_said_to_be_it(capsys):
+    turned = simulating(lambda cpus, r: 200.0 if (cpus == 1) == (r >= ENOUGH) else 100.0)
+    _, winner = chosen(turned, [1, 2])
+    assert (winner.name, winner.beaten, winner.told) == ("cpus=1", True, False)
+    _show_winner(winner, f"least {METRIC}")
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Which has least {METRIC} cannot be told: cpus=1 was chosen, and another is" in said
+    assert "cpus=2 has less by fresh runs: " in said
+
+
+def test_fresh_runs_without_an_answer_are_not_said_to_have_none(capsys):
+    def breaks(scenario, *, seed, replication):
+        error = {"code": "refused", "severity": "error", "what": "was refused"}
+        return {
+            "metrics": {METRIC: 100 * scenario["host"]["cpus"]},
+            "validity": [error] if replication >= ENOUGH else [],
+            "simulated_ns": 10**9,
+        }
+
+    _, winner = chosen(InlineExecutor(breaks), [1, 2])
+    assert not winner.told
+    _show_winner(winner, f"least {METRIC}")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "None of the others has any" not in said
+    assert "no answer in some of the fresh runs" in said
 
 
 def test_what_chose_it_flatters_it_and_its_fresh_runs_do_not():
