@@ -6,7 +6,7 @@ A line is a kind of work (`sim.machine.work`) and its units.
 from typing import Final
 
 from sim.base.jit import compiled, inlined
-from sim.machine.layout import RECEIPT_LINES, ZERO_AT_FREE, Arrays
+from sim.machine.layout import NONE, RECEIPT_LINES, ZERO_AT_FREE, Arrays
 from sim.machine.work import MAJOR_FAULT, PAGE_STOLEN, PAGE_ZERO, RECLAIM_PAGE, SWAP_WRITE
 
 # --- how a step ended ---------------------------------------------------------------------
@@ -91,6 +91,18 @@ def note_freed(m: Arrays, line: int, frames: int) -> None:
     note(m, line, frames)
     if m.config[0].zeroing == ZERO_AT_FREE:
         note(m, PAGE_ZERO, frames)
+
+
+@compiled
+def fault_waits(m: Arrays, task: int, waits: int) -> None:
+    """Take note that a fault is to be made again when its page has come; as a major one if 2.
+
+    The entry is looked up anew then: a thread may have mapped the page meanwhile.
+    """
+    o = m.operations[task]
+    if o.waits == 0 or waits == 2:
+        o.waits = waits
+    m.tasks[task].cached_tag = NONE
 
 
 @compiled

@@ -123,6 +123,39 @@ def test_two_readers_of_one_file_wait_for_the_same_reads():
     assert done_ns(document, "p") == done_ns(document, "q") == PAGES * (LATENCY_NS + PAGE_NS)
 
 
+def two_threads(*, write: bool, shared: bool) -> Program:
+    """Return a program of which two threads use the pages of a cold file in the same order."""
+
+    def program(task: Process) -> Generator[Any, Any, None]:
+        data = yield from task.mmap(PAGES * PAGE_BYTES, file="data", shared=shared, cold=True)
+        yield from task.madvise(data, "random")
+        wanted = Listed(np.arange(0, PAGES, dtype=np.int64) * 7919 % PAGES)
+
+        def uses(task: Process) -> Generator[Any, Any, None]:
+            if write:
+                yield from task.write(data, pattern=wanted)
+            else:
+                yield from task.read(data, pattern=wanted)
+
+        other = yield from task.thread(uses)
+        yield from uses(task)
+        yield from task.join(other)
+
+    return program
+
+
+@pytest.mark.parametrize(("write", "shared"), [(False, True), (True, True), (True, False)])
+def test_of_threads_that_wait_for_a_page_each_has_a_fault(write: bool, shared: bool):
+    """The second finds the page mapped when it looks again; that was a fault all the same."""
+    document = outcome({"p": two_threads(write=write, shared=shared)})
+    assert document["disk"]["pages_read"] == PAGES
+    assert document["metrics"]["major_faults"] == PAGES
+    assert document["metrics"]["minor_faults"] == PAGES
+    document = outcome({"p": two_threads(write=write, shared=shared)}, kernel="6.1")
+    assert document["metrics"]["major_faults"] == 2 * PAGES
+    assert document["metrics"]["minor_faults"] == 0
+
+
 def test_before_6_7_those_who_waited_count_as_major():
     programs = {"p": reader("data", advice="random"), "q": reader("data", advice="random")}
     document = outcome(programs, kernel="6.1")

@@ -95,7 +95,7 @@ from sim.machine.lru import lru_add_drain
 from sim.machine.pool import secure
 from sim.machine.swap import folio_free_swap
 from sim.machine.tables import find_table, make_table, table_room, tables_missing
-from sim.machine.work import ACCESS, COW_COPY, COW_REUSE, TABLE_ALLOC, ZERO_PAGE_MAP
+from sim.machine.work import ACCESS, COW_COPY, COW_REUSE, SPURIOUS, TABLE_ALLOC, ZERO_PAGE_MAP
 
 MOST_REFS_LOOKED_AT: Final = 2
 """Of a page in a batch: one with more is copied at once (`wp_can_reuse_anon_folio`)."""
@@ -246,6 +246,13 @@ def swap_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
 
 
 @rare
+def served_meanwhile(m: Arrays, task: int, entry: int, write: int) -> None:
+    """Count the fault for which a task waited, if a thread has mapped the page by now."""
+    if pte_present(entry) and (write == 0 or entry & PTE_WRITE != 0):
+        fault_served(m, task, SPURIOUS)
+
+
+@rare
 def access_shared(
     m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int
 ) -> int:
@@ -327,6 +334,8 @@ def access(m: Arrays, cpu: int, task: int, vpn: int, write: int) -> int:
         leaf = find_table(m, space, vpn, 0)
         t.cached_leaf = leaf
         t.cached_tag = tag
+        if o.waits != 0 and leaf != NONE:
+            served_meanwhile(m, task, int(m.tables[leaf, vpn & TABLE_MASK]), write)
         if s.shared_tables != 0 and leaf != NONE and is_shared_table(m, space, vpn):
             t.cached_tag = NONE
             return access_shared(m, cpu, task, area, leaf, vpn, write)

@@ -46,8 +46,8 @@ from sim.kernel.work import (
     SHORT,
     UNDER_WAY,
     fault_served,
+    fault_waits,
     note,
-    note_fault,
     note_freed,
 )
 from sim.kernel.zeroing import zero_fill_kind
@@ -206,7 +206,7 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
             return GROW
         if pfn != NONE:
             read_further(m, cpu, task, file, index, int(m.files[file].ra_pages))
-            o.waits = retry
+            fault_waits(m, task, retry)
         else:
             if not secure(m, cpu, task, 1):
                 return SHORT
@@ -214,12 +214,11 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
             if not has_page(m, file, index):
                 read_range(m, cpu, task, file, index, 1, 0)
             note(m, MAJOR_FAULT, 1)
-            o.waits = 2
+            fault_waits(m, task, 2)
         m.clock[0].kind = BEGUN
         return MORE
     if bits & F_LOCKED != 0:
-        if o.waits == 0:
-            o.waits = retry
+        fault_waits(m, task, retry)
         o.wait_file = file
         o.wait_index = index
         return UNDER_WAY
@@ -294,7 +293,7 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
     if a.vm_flags & A_SHARED != 0:
         dirty_folio(m, entry >> PFN_SHIFT)
         set_access_flags(m, leaf, at, WRITTEN)
-        note_fault(m, SPURIOUS)
+        fault_served(m, task, SPURIOUS)
         return DONE
     if not secure(m, cpu, task, 1):
         return SHORT
@@ -306,7 +305,7 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
     count_cached(m, space, int(a.kind), -1)
     count_resident(m, space, 1)
     m.pool[0].released += 1
-    note_fault(m, COW_COPY)
+    fault_served(m, task, COW_COPY)
     return DONE
 
 

@@ -16,7 +16,7 @@ from sim.base.jit import compiled
 from sim.kernel.fault.swapin import came_back, swapin_readahead
 from sim.kernel.files.requests import request_room
 from sim.kernel.files.shmem import shmem_from_swap_cache, shmem_new_page
-from sim.kernel.work import BEGUN, DONE, GROW, MORE, SHORT, UNDER_WAY, note
+from sim.kernel.work import BEGUN, DONE, GROW, MORE, SHORT, UNDER_WAY, fault_waits, note
 from sim.machine.cached import find_slot
 from sim.machine.layout import (
     F_LOCKED,
@@ -49,11 +49,11 @@ def shmem_swapin(m: Arrays, cpu: int, task: int, file: int, index: int) -> int:
             return SHORT
         if status == DONE:
             note(m, MAJOR_FAULT, 1)
-            o.waits = 2
+            fault_waits(m, task, 2)
         m.clock[0].kind = BEGUN
         return MORE
     pfn = int(row.pfn)
-    o.waits = max(1, int(o.waits))
+    fault_waits(m, task, 1)
     if m.frames[pfn].bits & (F_LOCKED | F_WRITEBACK) != 0:
         o.wait_file = m.swap_area[0].file
         o.wait_index = slot

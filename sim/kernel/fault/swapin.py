@@ -32,7 +32,17 @@ from sim.kernel.pages import (
     new_anon_page,
 )
 from sim.kernel.reclaim.workingset import workingset_refault
-from sim.kernel.work import BEGUN, DONE, GROW, MORE, SHORT, UNDER_WAY, fault_served, note
+from sim.kernel.work import (
+    BEGUN,
+    DONE,
+    GROW,
+    MORE,
+    SHORT,
+    UNDER_WAY,
+    fault_served,
+    fault_waits,
+    note,
+)
 from sim.machine.entries import is_swap_pte, mk_pte, set_pte, swp_offset
 from sim.machine.layout import (
     A_LOCKED,
@@ -280,11 +290,10 @@ def bring_back(m: Arrays, cpu: int, task: int, area: int, vpn: int, entry: int) 
         m.clock[0].kind = BEGUN
         if status == DONE:
             note(m, MAJOR_FAULT, 1)
-            o.waits = 2
+            fault_waits(m, task, 2)
         return MORE
     if m.frames[int(row.pfn)].bits & F_LOCKED != 0:
-        if o.waits == 0:
-            o.waits = 1
+        fault_waits(m, task, 1)
         o.wait_file = m.swap_area[0].file
         o.wait_index = slot
         return UNDER_WAY
@@ -378,7 +387,7 @@ def do_swap_page(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int,
     count_resident(m, int(a.space), 1)
     if is_shared and not copies:
         m.clock[0].kind = BEGUN
-        m.operations[task].waits = max(1, int(m.operations[task].waits))
+        fault_waits(m, task, 1)
         return MORE
     fault_served(m, task, kind)
     return DONE

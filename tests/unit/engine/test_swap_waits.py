@@ -4,8 +4,9 @@ import json
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
 import pytest
-from support.machines import flat_prices, machine
+from support.machines import flat_prices, machine, run
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.build import EngineSpec, Simulation
@@ -16,6 +17,7 @@ from sim.engine.verbs.process import Process
 from sim.kernel.reclaim.pageout import NR_REQUESTS
 from sim.machine.layout import SWAP_SOLID
 from sim.policy.schedulers import SCHEDULERS
+from sim.program.patterns import Listed
 from sim.scenario.resolve import resolve
 
 SLOW = DeviceSpec(latency_ns=1_000_000, bandwidth_bytes_per_s=1e9, queue_depth=1)
@@ -120,3 +122,37 @@ def test_once_swap_is_full_they_wait_for_each_other_as_without(replacement: str)
         assert document["evidence"]["memory_waits"] != {}
         assert document["deadlock"].count("waits for memory") == 3
         assert document["metrics"]["oom_kills"] == 0
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_of_threads_that_wait_for_a_swapped_page_each_has_a_fault(write: bool) -> None:
+    """The second finds the page mapped when it looks again; that was a fault all the same."""
+    pages, resident = 400, 250
+    wanted = Listed(np.arange(0, pages - resident, dtype=np.int64))
+
+    def program(task: Process) -> Steps:
+        data = yield from task.mmap(pages * PAGE_BYTES)
+        yield from task.write(data)
+        yield from task.sleep(10**9)
+
+        def uses(task: Process) -> Steps:
+            if write:
+                yield from task.write(data, pattern=wanted)
+            else:
+                yield from task.read(data, pattern=wanted)
+
+        other = yield from task.thread(uses)
+        yield from uses(task)
+        yield from task.join(other)
+
+    host = {"memory_pages": 2000, "cpus": 2, "swap_pages": 1000, "swap_kind": SWAP_SOLID}
+    document = run(
+        {"p": program},
+        host={**host, "page_cluster": 0},
+        prices=flat_prices(),
+        groups=(GroupSpec("pod", None, resident + 50),),
+        groups_of={"p": "pod"},
+    )
+    metrics = document["metrics"]
+    assert metrics["pages_swapped_in"] == metrics["major_faults"] == pages - resident
+    assert metrics["minor_faults"] == pages + metrics["major_faults"]
