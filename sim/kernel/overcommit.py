@@ -8,6 +8,7 @@ from sim.machine.swap import get_nr_swap_pages
 
 OVERCOMMIT_GUESS = 0
 OVERCOMMIT_ALWAYS = 1
+OVERCOMMIT_NEVER = 2
 
 
 @compiled

@@ -109,7 +109,8 @@ class Process(Protocol):
             that is not there.  They cannot be given back page by page, grown or moved: `dontneed`,
             `free` and a larger `mremap` are refused with EINVAL, and so are parts of 2 MiB.
         noreserve
-            Nothing is promised or reserved for it (MAP_NORESERVE).
+            Nothing is promised or reserved for it (MAP_NORESERVE); in overcommit mode 2 memory is
+            promised all the same.
         """
 
     def mprotect(

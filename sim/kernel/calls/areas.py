@@ -5,7 +5,7 @@ from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.unmap import remove_areas, split_edges, zap_next
 from sim.kernel.fault.filemap import fill_step
 from sim.kernel.hugetlb.areas import reserve_pages
-from sim.kernel.overcommit import commit, promised, refuse
+from sim.kernel.overcommit import OVERCOMMIT_NEVER, commit, promised, refuse
 from sim.kernel.work import BY_HUGETLB, BY_LIMIT, DONE, EINVAL, ENOMEM, GROW, MORE, note
 from sim.machine.area_tree import resized
 from sim.machine.areas import (
@@ -23,6 +23,7 @@ from sim.machine.layout import (
     A_HEAP,
     A_NORESERVE,
     A_READ,
+    A_SHARED,
     A_WRITE,
     KIND_ANON,
     KIND_FILE,
@@ -68,6 +69,7 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     if not area_room(m, 1):
         return GROW
     note(m, MMAP_CALL, 1)
+    promise_all_the_same(m, task)
     to_file = promised_to_file(m, task)
     wanted = to_file + (int(o.pages) if o.map_flags & A_ACCOUNT != 0 else 0)
     if wanted > 0 and not promised(m, task, space, wanted):
@@ -102,6 +104,18 @@ def mmap_step(m: Arrays, cpu: int, task: int) -> int:
     o.stage = STAGE_POPULATE
     eager = m.config[0].eager_zero == 1 and o.map_kind == KIND_ANON
     return MORE if o.populate == 1 or eager else DONE
+
+
+@compiled
+def promise_all_the_same(m: Arrays, task: int) -> None:
+    """Take MAP_NORESERVE from what is to be mapped, where nothing is overcommitted (`do_mmap`)."""
+    o = m.operations[task]
+    heeded = m.config[0].overcommit != OVERCOMMIT_NEVER or o.map_kind == KIND_HUGETLB
+    if heeded or o.map_flags & A_NORESERVE == 0:
+        return
+    o.map_flags &= ~A_NORESERVE
+    if o.map_flags & A_SHARED == 0:
+        o.map_flags |= A_ACCOUNT
 
 
 @compiled

@@ -194,6 +194,7 @@ VERBS: Final[dict[str, Verb]] = {
             "shared": a_flag,
             "cold": a_flag,
             "hugetlb": a_flag,
+            "noreserve": a_flag,
         },
         required=("name", "size"),
     ),

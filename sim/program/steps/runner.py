@@ -55,7 +55,8 @@ def steps(
     step           arguments
     =============  =====================================================================
     mmap           name, size; file, shared; cold: a new file is on the disk only;
-                   hugetlb: huge pages of the pool, see `host.nr_hugepages`
+                   hugetlb: huge pages of the pool, see `host.nr_hugepages`;
+                   noreserve: nothing is promised for it
     advise         region, advice (as `madvise`); first, pages
     mprotect       region, access (rw, r, none); first, pages
     mremap         region, size: its size from now on

@@ -86,6 +86,8 @@ ARGUMENT_TEXTS: Final[dict[str, str]] = {
     "file": "name of a file; the same name is the same file in every process",
     "shared": "changes are seen by all that map it; default false",
     "hugetlb": "huge pages of the host's pool (MAP_HUGETLB), reserved at once; default false",
+    "noreserve": "nothing is promised for it (MAP_NORESERVE), but in overcommit mode 2; default "
+    "false",
     "cold": "a new file is on the disk only, not in the page cache; default false",
     "region": "a region that was mapped before",
     "advice": "`normal`, `random`, `sequential`, `dontneed`; of `advise` also `free`, "

@@ -1,10 +1,15 @@
 """What the kernel promises (`__vm_enough_memory`), and how far a stack may grow."""
 
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 from support.kernel import DONE, READ_WRITE, Kernel
+from support.machines import flat_prices, run
 
+from sim.base.errors import Refused
+from sim.base.units import PAGE_BYTES
+from sim.engine.verbs.process import Process
 from sim.kernel import ops
 from sim.kernel.overcommit import free_guess, may_commit
 from sim.kernel.work import ENOMEM, SEGV
@@ -58,11 +63,33 @@ def test_mode_2_adds_up_and_gets_back() -> None:
 
 
 def test_what_is_not_accounted_is_not_promised() -> None:
-    """MAP_NORESERVE, or a mapping that cannot be written."""
+    """MAP_PRIVATE of what cannot be written."""
     kernel = Kernel(memory_pages=MEMORY, overcommit=2, commit_limit_pages=100)
     row = kernel.process()
     kernel.mmap(row, 500, bits=A_READ | A_WRITE)
     assert int(kernel.arrays.pool[0].committed) == START
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("mode", "heeded"), [(0, True), (1, True), (2, False)])
+def test_map_noreserve_is_heeded_but_in_mode_2(mode: int, heeded: bool, shared: bool) -> None:
+    machine = {"memory_pages": MEMORY, "overcommit": mode, "commit_limit_pages": 20 * LIMIT}
+    seen = {}
+
+    def program(task: Process) -> Generator[Any, Any, None]:
+        before = int(task.system.machine.arrays.pool[0].committed)
+        for pages in (100, 30 * LIMIT):
+            try:
+                yield from task.mmap(pages * PAGE_BYTES, shared=shared, noreserve=True)
+            except Refused as error:
+                seen["refused"] = pages, error.errno.name, error.by
+        seen["committed"] = int(task.system.machine.arrays.pool[0].committed) - before
+
+    run({"p": program}, host=machine, prices=flat_prices())
+    if heeded:
+        assert seen == {"committed": 0}
+    else:
+        assert seen == {"committed": 100, "refused": (30 * LIMIT, "ENOMEM", "promise")}
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_every_verb_has_a_normal_form_that_is_itself_a_list_of_steps():
         (
             [{"mmap": 5}],
             (0, "mmap"),
-            "takes `name`, `size`, `file`, `shared`, `cold`, `hugetlb`, got 5",
+            "takes `name`, `size`, `file`, `shared`, `cold`, `hugetlb`, `noreserve`, got 5",
         ),
         ([{"mmap": {"name": "A", "size": 0}}], (0, "mmap", "size"), "must be at least 1"),
         ([{"mmap": {"name": "A", "size": "1 QiB"}}], (0, "mmap", "size"), "unknown unit 'QiB'"),
