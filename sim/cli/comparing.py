@@ -26,6 +26,8 @@ from sim.cli.commands import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sim.study.compare import Compared, Row
     from sim.study.winner import Winner
 
@@ -121,7 +123,7 @@ def compare(
             document["winner"] = _of_winner(winner)
         print_json(document)
     else:
-        _show(found)
+        _show(found, wanted if metrics else ())
         if choosing is not None:
             _show_winner(winner, f"{how} {choosing}")
     if choosing is not None:  # and that alone was asked
@@ -130,7 +132,8 @@ def compare(
     return 0 if told and not found.unanswered else 1
 
 
-def _show(found: Compared) -> None:
+def _show(found: Compared, asked: Sequence[str] = ()) -> None:
+    """Print what came of a comparison, and which of the metrics `asked` for have no row."""
     from sim.cli.show import Page
     from sim.cli.tables import Table
     from sim.study.compare import SAME_WITHIN
@@ -154,6 +157,9 @@ def _show(found: Compared) -> None:
             table.rows.append((row.metric, *shown, change, _verdict(row), low, high))
         page.lines(["", f"--vs {variant}"])
         page.table(table.lines(page.width))
+        there = {row.metric for row in found.rows if row.variant == variant}
+        if absent := [metric for metric in asked if metric not in there]:
+            page.sentence(f"No pair of runs has any {' or '.join(absent)}.")
     page.lines([""])
     limits = f"There are no limits of fewer than {found.n_least:,} pairs."
     if any(row.limits is not None for row in found.rows):

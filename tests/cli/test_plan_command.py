@@ -107,6 +107,16 @@ def test_what_nobody_has_is_not_compared(tiny, capsys):
     assert "Nothing can be compared: " in capsys.readouterr().out
 
 
+def test_what_was_asked_for_and_nobody_has_is_named(tiny, capsys):
+    other = "processes.parent.steps.2.fork.0.write.pattern.uniform=600"
+    arguments = ["compare", "tiny_scenario.yaml", "--vs", other, "--runs", "2", *RUNS_HERE]
+    asked = ["cow_copies", "execs", "request_latency_ns.p99"]
+    main([*arguments, *(word for metric in asked for word in ("--metric", metric))])
+    assert "No pair of runs has any execs or request_latency_ns.p99." in capsys.readouterr().out
+    main(arguments)
+    assert "No pair" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
