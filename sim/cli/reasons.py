@@ -53,6 +53,8 @@ def reasons(policy: str, steps: Sequence[Step], clock: Sequence[ClockFace]) -> I
                         why = "which does not come again"
                 case "clock":
                     why = _passed(clock[n - 1], step.frame, pages)
+                case "mglru_like":
+                    why = "which is of the oldest generation, and not marked"
                 case _:
                     why = "by chance"
             yield f"fault; takes frame {step.frame} from {step.victim}, {why}"

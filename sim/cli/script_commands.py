@@ -229,7 +229,7 @@ def walk(
             "--policy",
             metavar="NAME",
             help="When memory runs out, oom (kill a process) or wait; default oom. "
-            "For references fifo, clock, lru, random, opt or all; default all.",
+            "For references fifo, clock, lru, mglru_like, random, opt or all; default all.",
         ),
     ] = None,
     fork: Annotated[

@@ -26,6 +26,7 @@ from sim.machine.layout import (
     REPLACE_FIFO,
     REPLACE_LINUX,
     REPLACE_LRU,
+    REPLACE_MGLRU_LIKE,
     REPLACE_RANDOM,
     SWAP_IN_MEMORY,
     SWAP_ROTATING,
@@ -56,6 +57,7 @@ REPLACEMENTS: Final = {
     "fifo": REPLACE_FIFO,
     "clock": REPLACE_CLOCK,
     "lru": REPLACE_LRU,
+    "mglru_like": REPLACE_MGLRU_LIKE,
     "random": REPLACE_RANDOM,
 }
 THP_MODES: Final = {"never": THP_NEVER, "madvise": THP_MADVISE, "always": THP_ALWAYS}

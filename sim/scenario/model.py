@@ -275,10 +275,10 @@ class Policy(Closed):
         description="the kubelet's eviction of pods: groups with `requests` or `limits`",
         examples=["{memory_available: 100Mi}"],
     )
-    replacement: Literal["linux", "fifo", "clock", "lru", "random"] | None = Field(
+    replacement: Literal["linux", "fifo", "clock", "lru", "mglru_like", "random"] | None = Field(
         default=None,
         description="which page leaves when memory is short: as Linux chooses, or as the policy of "
-        "a textbook, of all pages alike; `lru` sees every use",
+        "a textbook, of all pages alike; `lru` sees every use, `mglru_like` is an approximation",
     )
     fork: Literal["cow", "eager", "on_demand", "async"] | None = Field(
         default=None,

@@ -52,11 +52,13 @@ def test_all_policies_are_compared_and_the_anomaly_is_named(capsys):
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert status == 0
     assert lines[0] == "12 references to 5 pages; seed 0"
-    assert lines[2].startswith("faults, by frames fifo clock lru random opt hit ratio, by frames")
+    assert lines[2] == "faults, by frames fifo clock lru mglru_like random opt"
     assert [line.split()[1] for line in lines[4:11]] == ["12", "12", "9", "10", "5", "5", "5"]
-    assert lines[11:] == [
+    assert lines[12] == "hit ratio, by frames fifo clock lru mglru_like random opt"
+    assert lines[21:] == [
         "fifo: 10 faults with 4 frames, 9 with 3: Belady's anomaly",
         "clock: 10 faults with 4 frames, 9 with 3: Belady's anomaly",
+        "mglru_like: 10 faults with 4 frames, 9 with 3: Belady's anomaly",
     ]
 
 
@@ -195,7 +197,7 @@ def test_other_frames_are_refused_in_one_line(capsys, text):
         (
             ["--reference", "1", "--frames", "1", "--policy", "wait"],
             "--policy: 'wait' replaces no page; "
-            "write one of fifo, clock, lru, random, opt, all",
+            "write one of fifo, clock, lru, mglru_like, random, opt, all",
         ),
         (
             ["a.txt", "--reference", "1", "--frames", "1"],
@@ -243,7 +245,7 @@ def test_too_much_work_is_refused_unless_it_is_wanted(capsys, monkeypatch):
     status, out, err = walk(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err == (
-        "12 references, for 1 x 5 runs, are too many; keep to 59 in all, or add --large\n"
+        "12 references, for 1 x 6 runs, are too many; keep to 59 in all, or add --large\n"
     )
     assert walk(capsys, *arguments, "--large")[0] == 0
 

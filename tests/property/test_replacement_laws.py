@@ -106,6 +106,65 @@ def test_fifo_and_clock_have_no_such_inclusion():
         assert not all(fewer <= more for fewer, more in pairs)
 
 
+class Numbered:
+    """Generations as numbers of pages, the least being the oldest, as `lru_gen` has them."""
+
+    def __init__(self):
+        self.number_of, self.came, self.marks = {}, {}, set()
+        self.youngest, self.moves = 1, 0
+
+    def put(self, page):
+        self.moves += 1
+        self.number_of[page], self.came[page] = self.youngest, self.moves
+
+    def first(self):
+        return min(self.number_of, key=lambda page: (self.number_of[page], self.came[page]))
+
+    def leaves(self):
+        while True:
+            page = self.first()
+            if self.number_of[page] >= self.youngest - 1:
+                for each in sorted(self.marks, key=lambda x: (self.number_of[x], self.came[x])):
+                    self.put(each)
+                self.marks.clear()
+                self.youngest += 1
+            elif page in self.marks:
+                self.marks.remove(page)
+                self.put(page)
+            else:
+                del self.number_of[page], self.came[page]
+                return page
+
+    def touch(self, page, frames):
+        victim = None
+        if page not in self.number_of:
+            victim = self.leaves() if len(self.number_of) == frames else None
+            self.put(page)
+        self.marks.add(page)
+        return victim
+
+
+@given(references=REFERENCES, frames=FRAMES)
+@settings(max_examples=sample(60, 3_000))
+def test_generations_are_as_if_they_were_numbered(references, frames):
+    policy, numbered = policy_for("mglru_like", frames, ()), Numbered()
+    for page in references:
+        assert policy.touch(page) == numbered.touch(page, frames)
+        assert policy.marked == numbered.marks
+        assert sum(map(len, policy.generations)) == len(numbered.number_of)
+
+
+def victims(name, frames, references):
+    return [step.victim for step in play(policy_for(name, frames, ()), references)]
+
+
+def test_what_was_used_between_two_looks_is_younger_in_whichever_order():
+    """The first look finds all marked, and goes by who came first; the next knows better."""
+    assert victims("lru", 3, "12314") == [None, None, None, None, "2"]
+    assert victims("mglru_like", 3, "12314") == [None, None, None, None, "1"]
+    assert victims("mglru_like", 3, "123425") == [None, None, None, "1", None, "3"]
+
+
 class SecondChance:
     """Tanenbaum, Modern Operating Systems, section 3.4.4: a queue of pages, each with its bit."""
 
@@ -152,7 +211,7 @@ def test_a_page_that_opt_was_not_told_of_is_refused():
 
 
 def test_an_unknown_policy_and_no_frame_are_refused():
-    with pytest.raises(ValueError, match="called 'mru'; there are: fifo, clock, lru, random, opt"):
+    with pytest.raises(ValueError, match="called 'mru'; there are: fifo, clock, lru, mglru_like"):
         policy_for("mru", 2, "ab")
     with pytest.raises(ValueError, match="frames must be >= 1, got 0"):
         policy_for("lru", 0, "ab")

@@ -20,10 +20,10 @@ SETTINGS = [
 EACH = list(product(DEVICES, SETTINGS))
 CASES = (EACH[::4] + EACH)[: sample(3, 12)]
 """Each device and each setting once, then all."""
-ALGORITHMS = ("fifo", "clock", "lru", "random")
+ALGORITHMS = ("fifo", "clock", "lru", "random", "mglru_like")
 TEXTBOOK = [
-    *zip(ALGORITHMS, ("zram", "ssd", "zram", "ssd"), strict=True),
-    *zip(ALGORITHMS, ("ssd", "zram", "ssd", "zram"), strict=True),
+    *zip(ALGORITHMS, ("zram", "ssd", "zram", "ssd", "zram"), strict=True),
+    *zip(ALGORITHMS, ("ssd", "zram", "ssd", "zram", "ssd"), strict=True),
 ]
 """Each way of replacement once, devices in turn, then the other device."""
 

@@ -88,7 +88,7 @@ PLACES = {f"{device}-group": (device, IN_A_GROUP) for device in ("zram", "ssd", 
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("policy", ["fifo", "clock", "lru"])
+@pytest.mark.parametrize("policy", ["fifo", "clock", "lru", "mglru_like"])
 def test_the_same_references_are_faults(policy, place):
     device, room = PLACES[place]
     for number in range(2):
@@ -103,6 +103,8 @@ def test_one_frame_more_would_be_noticed():
     references = string(0)
     found, frames = played("fifo", [[page] for page in references])
     assert found != said("fifo", frames + 1, references)
+    assert found != said("clock", frames, references)
+    found, frames = played("mglru_like", [[page] for page in references])
     assert found != said("clock", frames, references)
 
 

@@ -1,12 +1,14 @@
 """Replacement as textbooks have it: a page leaves when a frame is needed, and a policy says which.
 
-=======  ===========================================================================================
-fifo     who has been in memory longest
-clock    that one, unless it has its mark: then it loses the mark and goes behind all others.  A use
-         sets the mark, the one that brings a page in as well
-lru      whose last use is longest ago.  Exact: every use is seen, which no system can afford
-random   anybody, by chance
-=======  ===========================================================================================
+==========  ========================================================================================
+fifo        who has been in memory longest
+clock       that one, unless it has its mark: then it loses the mark and goes behind all others.  A
+            use sets the mark, the one that brings a page in as well
+lru         whose last use is longest ago.  Exact: every use is seen, which no system can afford
+mglru_like  as clock; and where all pages are of the youngest two generations, all that have a mark
+            lose it and go behind the others, and another generation begins
+random      anybody, by chance
+==========  ========================================================================================
 
 Pages of files and anonymous ones are treated alike, and those of all groups for which is reclaimed:
 each group has its lists, and ages tell who is first.  Who cannot leave yet goes behind all others:
@@ -28,6 +30,7 @@ from sim.kernel.reclaim.pageout import (
 )
 from sim.kernel.reclaim.protection import is_spared
 from sim.kernel.rmap import anon_referenced, folio_referenced
+from sim.kernel.work import note
 from sim.machine.cached import first_page
 from sim.machine.draw import draw
 from sim.machine.entries import pte_present
@@ -46,6 +49,7 @@ from sim.machine.layout import (
     PFN_SHIFT,
     PTE_ZERO,
     REPLACE_CLOCK,
+    REPLACE_MGLRU_LIKE,
     REPLACE_RANDOM,
     ROOT,
     TABLE_MASK,
@@ -60,10 +64,11 @@ from sim.machine.lru import (
     lruvec_del_folio,
     next_group,
     note_use,
+    renew,
 )
 from sim.machine.swap import mem_cgroup_get_nr_swap_pages
 from sim.machine.tables import find_table
-from sim.machine.work import DRAW_VICTIM
+from sim.machine.work import DRAW_VICTIM, RECLAIM_PAGE
 
 
 @rare
@@ -83,18 +88,21 @@ def page_used(m: Arrays, space: int, vpn: int) -> None:
 def shrink_textbook(m: Arrays, cpu: int) -> None:
     """Let pages leave, one after the other, until as many are freed as this CPU's scan wants.
 
-    Each is looked at once, by CLOCK twice.
+    Each is looked at once; twice where a mark spares it.
     """
     flush_if_due(m, cpu)
     scan = m.scans[cpu]
     policy = m.config[0].replacement
     left = candidates(m, cpu)
-    if policy == REPLACE_CLOCK:
+    if spares(m):
         left *= 2
     while left > 0 and scan.reclaimed + scan.written < scan.wanted and scan.congested == 0:
         pfn = oldest(m, cpu)
         if pfn == NONE:
             return
+        if policy == REPLACE_MGLRU_LIKE and m.ages[pfn] >= m.pool[0].before_from:
+            inc_max_seq(m, cpu)
+            continue
         if policy == REPLACE_RANDOM and m.ages[pfn] != 0:
             pfn = anybody(m, cpu)
         left -= 1 << int(m.frames[pfn].order)
@@ -169,6 +177,32 @@ def anybody(m: Arrays, cpu: int) -> int:
             return pfn
 
 
+@compiled
+def inc_max_seq(m: Arrays, cpu: int) -> None:
+    """Begin a generation; before, who is marked comes to the youngest (`lru_gen`, `vmscan.c`).
+
+    Pages of other groups than are reclaimed keep their marks.
+    """
+    top = int(m.scans[cpu].group)
+    group = next_group(m, top, NONE)
+    looked_at = 0
+    while group != NONE:
+        for lru in (LRU_INACTIVE_ANON, LRU_INACTIVE_FILE):
+            pfn = lru_tail(m, group, lru)
+            last = m.pool[0].uses  # who comes to the head while they are looked at is younger
+            while pfn != NONE and m.ages[pfn] <= last:
+                younger = int(m.frames[pfn].prev)
+                looked_at += 1 << int(m.frames[pfn].order)
+                if is_marked(m, pfn)[0]:
+                    renew(m, pfn)
+                pfn = younger
+        group = next_group(m, top, group)
+    note(m, RECLAIM_PAGE, looked_at)
+    pool = m.pool[0]
+    pool.before_from = pool.youngest_from
+    pool.youngest_from = pool.uses + 1
+
+
 # -- what becomes of it ----------------------------------------------------------------------------
 
 
@@ -199,8 +233,29 @@ def look_at(m: Arrays, cpu: int, pfn: int) -> None:
 
 
 @compiled
+def spares(m: Arrays) -> bool:
+    """Whether the policy spares who has a mark."""
+    return bool(m.config[0].replacement in (REPLACE_CLOCK, REPLACE_MGLRU_LIKE))
+
+
+@compiled
+def is_marked(m: Arrays, pfn: int) -> tuple[bool, bool]:
+    """Whether a folio was used since it was last asked, and whether it is locked memory."""
+    frame = m.frames[pfn]
+    used = 0
+    locked = False
+    if is_file_lru(m, pfn):
+        used, locked, _ = folio_referenced(m, pfn, ROOT)
+    elif frame.maps > 0:
+        used, locked = anon_referenced(m, pfn, ROOT)
+    marked = used > 0 or frame.bits & F_REFERENCED != 0
+    frame.bits &= ~F_REFERENCED
+    return marked, locked
+
+
+@compiled
 def goes(m: Arrays, pfn: int, anon: bool) -> bool:
-    """Whether a folio that was chosen can leave, and is not spared by CLOCK; its mark is gone."""
+    """Whether a folio that was chosen can leave, and is not spared for its mark; that is gone."""
     frame = m.frames[pfn]
     bits = int(frame.bits)
     if not anon:
@@ -209,12 +264,5 @@ def goes(m: Arrays, pfn: int, anon: bool) -> bool:
         if bits & F_WRITEBACK != 0:
             frame.bits |= F_RECLAIM
         return False
-    used = 0
-    locked = False
-    if not anon:
-        used, locked, _ = folio_referenced(m, pfn, ROOT)
-    elif frame.maps > 0:
-        used, locked = anon_referenced(m, pfn, ROOT)
-    marked = used > 0 or frame.bits & F_REFERENCED != 0
-    frame.bits &= ~F_REFERENCED
-    return not locked and not (marked and m.config[0].replacement == REPLACE_CLOCK)
+    marked, locked = is_marked(m, pfn)
+    return not locked and not (marked and spares(m))

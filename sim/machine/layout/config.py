@@ -27,6 +27,7 @@ REPLACE_FIFO: Final = 1
 REPLACE_CLOCK: Final = 2
 REPLACE_LRU: Final = 3
 REPLACE_RANDOM: Final = 4
+REPLACE_MGLRU_LIKE: Final = 5
 """Textbooks: every page is on the inactive list of its group, and one leaves when one is needed."""
 
 CONFIG = np.dtype(

@@ -75,6 +75,8 @@ POOL = np.dtype(
             "zeroed",  # free frames that idle CPUs have zeroed
             "zeroed_from_ns",  # CPU time spent idle, of all CPUs, that has been used for it
             "uses",  # pages that came to a list so far, where a textbook chooses who leaves
+            "youngest_from",  # of `uses`: when the youngest generation of pages began
+            "before_from",  # and the one before it
             "next_anon_vma",  # no two areas have been given the same number
         )
     ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sim.policy.replacement.clock import Clock
 from sim.policy.replacement.fifo import Fifo
 from sim.policy.replacement.lru import Lru
+from sim.policy.replacement.mglru_like import MglruLike
 from sim.policy.replacement.opt import Opt
 from sim.policy.replacement.played import Step, count_faults, lru_faults, play, stack_distances
 from sim.policy.replacement.random import Random
@@ -25,6 +26,7 @@ __all__ = [
     "Clock",
     "Fifo",
     "Lru",
+    "MglruLike",
     "Opt",
     "Random",
     "Step",
@@ -36,7 +38,7 @@ __all__ = [
     "stack_distances",
 ]
 
-POLICIES: Final = ("fifo", "clock", "lru", "random", "opt")
+POLICIES: Final = ("fifo", "clock", "lru", "mglru_like", "random", "opt")
 """The policies by name."""
 
 
@@ -55,6 +57,8 @@ def policy_for(name: str, frames: int, references: Sequence[Page], seed: int = 0
             return Clock(frames)
         case "lru":
             return Lru(frames)
+        case "mglru_like":
+            return MglruLike(frames)
         case "random":
             from sim.base.rng import stream
 

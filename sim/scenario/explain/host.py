@@ -166,6 +166,7 @@ def policies_section(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Sect
         "fifo": "who came first (textbook)",
         "clock": "who came first, unless used since the hand passed (textbook)",
         "lru": "whose last use is longest ago, every use seen (textbook)",
+        "mglru_like": "who was not used since two looks at all pages (an approximation of MGLRU)",
         "random": "anybody, by chance (textbook)",
     }
     zeroing = policy["zeroing"]

@@ -101,7 +101,7 @@ def told(resolved: dict[str, Any], **how: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("device", ["ssd", "zram"])
-@pytest.mark.parametrize("replacement", ["linux", "fifo", "clock", "lru", "random"])
+@pytest.mark.parametrize("replacement", ["linux", "fifo", "clock", "lru", "mglru_like", "random"])
 def test_in_line_for_memory_pages_are_swapped_before_anybody_waits(
     replacement: str, device: str
 ) -> None:
