@@ -64,7 +64,10 @@ def host_conditions(host: Mapping[str, Any]) -> list[HostCondition]:
     if uses_mglru(host):
         names = ", ".join(FROM_RECLAIM)
         what = f"{NOT_EXACT}: reclaim goes by the classic lists; what depends on it: {names}"
-        remedy = "take these figures as rough, or turn MGLRU off (echo n > .../lru_gen/enabled)"
+        remedy = (
+            "take these figures as rough, see how far policy.replacement: mglru_like moves them, or"
+            " turn MGLRU off (echo n > .../lru_gen/enabled)"
+        )
         found.append(HostCondition("not_exact", "host.lru", what, remedy))
     return found
 
