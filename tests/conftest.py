@@ -18,7 +18,6 @@ which it is skipped, and what its figures depend on.  It fails where they differ
 red, or unchecked because this host is not as recorded, is decided here.
 """
 
-import gc
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +30,7 @@ from support import depends, samples
 # A command with little to do decides for its process that nothing is compiled; the process of the
 # tests has more to do, and begins to compile before.
 import sim.kernel.step  # noqa: F401
+from sim.base.garbage import keep_aside
 from sim.study.executor import available_cpus
 
 TESTS = Path(__file__).parent
@@ -114,8 +114,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Keep the tests and all that they import out of what the collector goes through."""
-    gc.collect()
-    gc.freeze()
+    keep_aside()
 
 
 def kernel_row(item: pytest.Item) -> depends.Row | None:

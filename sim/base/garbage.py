@@ -10,13 +10,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_kept = False
+"""Whether `keep_aside` was called: to count what is frozen takes longer than a short run."""
+
+
+def keep_aside() -> None:
+    """Have the collector never again go through what there is now."""
+    global _kept  # noqa: PLW0603  (of the process, as what is frozen)
+    gc.collect()
+    gc.freeze()
+    _kept = True
+
+
 @contextmanager
 def set_aside() -> Iterator[None]:
     """Have the collector look for garbage in the block among new objects only.
 
     A process that has frozen what it had set up has seen to that itself, and keeps it frozen.
     """
-    if gc.get_freeze_count() > 0:
+    if _kept or gc.get_freeze_count() > 0:
         yield
         return
     gc.freeze()
