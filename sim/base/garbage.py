@@ -16,7 +16,7 @@ _kept = False
 
 def keep_aside() -> None:
     """Have the collector never again go through what there is now."""
-    global _kept  # noqa: PLW0603  (of the process, as what is frozen)
+    global _kept
     gc.collect()
     gc.freeze()
     _kept = True

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.commands import cowpool
+from support.commands import RUNS_HERE, cowpool_here
 
 from sim.study.executor import InlineExecutor
 from sim.study.run import run_study
@@ -24,9 +24,8 @@ def assert_says(said, text, status):
 
 
 def test_a_study_from_the_command_line(tmp_path):
-    done = cowpool(
-        "study", str(FOLDER / "no_save.yaml"), "--out", "out", "--jobs", "1", cwd=tmp_path
-    )
+    file = str(FOLDER / "no_save.yaml")
+    done = cowpool_here("study", file, "--out", "out", *RUNS_HERE, cwd=tmp_path)
     assert done.returncode == 1, (done.stdout, done.stderr)
     said = (
         r"No answer \(writes 500/s\): redis: no save began before the end of the run, at 1 s "

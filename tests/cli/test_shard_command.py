@@ -35,7 +35,15 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_shards_are_made_and_merged_by_four_commands(folder, capsys):
+def test_shards_are_made_and_merged_by_four_commands(folder, capsys, monkeypatch):
+    """The page is a stand-in that keeps its facts; in test_study_command.py it is drawn."""
+    told_of = []
+
+    def page_of(facts, tables, page):
+        told_of.append({name: facts[name] for name in facts if name not in ("provenance", "made")})
+        page.write_text("a page")
+
+    monkeypatch.setattr("sim.cli.studying.drawn_report", page_of)
     threads = ["--executor", "concurrent.futures:ThreadPoolExecutor", "--jobs", "1"]
     assert main(["study", "tiny.yaml", "--shard", "2/2", *threads]) == 0
     told = capsys.readouterr().out
@@ -49,7 +57,9 @@ def test_shards_are_made_and_merged_by_four_commands(folder, capsys):
     assert main(["study", "--merge", "out/tiny-2-of-2", "out/tiny-1-of-2", *RUNS_HERE]) == 0
     merged = capsys.readouterr().out
     executors = lambda n: InlineExecutor()  # noqa: E731
-    whole = run_study("tiny.yaml", Path("whole"), quiet=True, executors=executors)
+    whole = run_study("tiny.yaml", Path("whole"), quiet=True, executors=executors, report=page_of)
+    of_shards, of_whole = told_of
+    assert of_shards == of_whole
     assert rows_of(folder / "out/tiny") == rows_of(folder / "whole")
     assert merged.splitlines()[0] == whole.answer
     assert (folder / "out/tiny/report.html").is_file()

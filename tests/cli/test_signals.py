@@ -117,7 +117,7 @@ def test_a_study_that_is_ended_keeps_what_is_finished(tmp_path, name, whole_grou
     for line in process.stderr:  # the first run is through, the others are under way
         if line.startswith("every point"):
             break
-    time.sleep(1)
+    time.sleep(0.3)
     send = os.killpg if whole_group else os.kill
     send(process.pid, getattr(signal, name))
     out, err = process.communicate(timeout=120)

@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(folder):
-    return cowpool("study", "tiny.yaml", "--jobs", "2", cwd=folder)
+    return cowpool("study", "tiny.yaml", "--jobs", "1", cwd=folder)
 
 
 def test_a_study_prints_its_answer_and_where_the_report_is(folder, done):

@@ -22,7 +22,7 @@ uncertain:
   processes.redis.save_speed:
     {distribution: {lognorm: {s: 0.3, scale: 100 MiB/s}}, source: the disk's makers}
   host.prices.cow_copy: {low: 700 ns, high: 3 us}
-sample: 40
+sample: 24
 replications: 3
 seed: 3
 need: {set: {host.memory: 16 MiB}}
@@ -76,7 +76,7 @@ def test_each_of_the_three_has_a_line_of_its_own(folder, said, facts):
     chance, one, drawn, corner = (
         said[0],
         line(said, "With one input at a time at an end of its range it is "),
-        line(said, "With all inputs drawn at random from their ranges (40 runs; "),
+        line(said, "With all inputs drawn at random from their ranges (24 runs; "),
         line(said, "With all inputs at their worst ends at once it is "),
     )
     assert "chance moves that by " in chance
@@ -100,7 +100,7 @@ def test_each_of_the_three_has_a_line_of_its_own(folder, said, facts):
     assert low == pytest.approx(min([*tried, answer]), rel=0.01)
     assert high == pytest.approx(max([*tried, answer]), rel=0.01)
     assert facts["corner"]["figure"] >= max(tried)
-    assert len([row for row in rows(folder, "runs") if row["part"] == "sampled"]) == 40
+    assert len([row for row in rows(folder, "runs") if row["part"] == "sampled"]) == 24
     assert facts["sampled"]["low"] < answer < facts["sampled"]["high"] <= facts["corner"]["figure"]
 
 
@@ -118,7 +118,7 @@ def test_the_page_and_the_report_again_say_the_same(folder, said, facts):
 
 def test_where_nothing_is_uncertain_chance_is_all_that_is_told(folder):
     """Negative control."""
-    sure = re.sub(r"uncertain:\n(  .*\n)+", "", STUDY).replace("sample: 40", "one_at_a_time: 0")
+    sure = re.sub(r"uncertain:\n(  .*\n)+", "", STUDY).replace("sample: 24", "one_at_a_time: 0")
     (folder / "sure.yaml").write_text(sure.replace("name: unsure", "name: sure"))
     executors = lambda n: InlineExecutor()  # noqa: E731
     done = run_study(folder / "sure.yaml", folder / "sure", quiet=True, executors=executors)

@@ -100,10 +100,10 @@ def test_f03_page_tables_grow_with_connections_and_huge_pages_cure_it(huge: bool
 
 
 def test_f04_a_save_begins_to_swap_and_is_saved_all_the_same() -> None:
-    """A 24th of the host and the data: what is needed beyond memory goes to the swap device."""
-    smaller = ["host.memory=1365 MiB", "host.swap=683 MiB", "processes.redis.dataset=1 GiB"]
+    """A 48th of the host and the data: what is needed beyond memory goes to the swap device."""
+    smaller = ["host.memory=683 MiB", "host.swap=341 MiB", "processes.redis.dataset=512 MiB"]
     swapped = run("f04", *smaller)
-    roomy = run("f04", *smaller, "host.memory=4 GiB")
+    roomy = run("f04", *smaller, "host.memory=2 GiB")
     killed = run("f04", *smaller, "host.swap=0")
     assert set(ended(swapped).values()) == set(ended(roomy).values()) == {"exit 0"}
     assert killed["kills"], "without swap somebody is killed"

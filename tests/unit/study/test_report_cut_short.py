@@ -10,12 +10,12 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from random import Random
 
 import pytest
+from support.copies import Original
 from support.samples import sample
 
 from sim.base.files import STAGE_PREFIX
@@ -41,10 +41,10 @@ spec = importlib.util.spec_from_file_location("standin", sys.argv[3])
 standin = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(standin)
 
+import sim.study.executor
 import sim.study.run
-from sim.study.executor import InlineExecutor
 
-seen = 0
+seen = runs = 0
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.rmdir", "tempfile.mkdtemp"}
 
 
@@ -55,6 +55,12 @@ def strike(event, arguments):
         seen += 1
         if seen == which:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def simulate(scenario, **which):
+    global runs
+    runs += 1
+    return standin.simulate(scenario, **which)
 
 
 def page_of(facts, tables, page):
@@ -68,7 +74,8 @@ if "real" in kind:
 else:
     sys.modules["sim.report.page"] = types.ModuleType("sim.report.page")
     sys.modules["sim.report.page"].write_report = page_of
-sim.study.run.LokyExecutor = lambda n, **options: InlineExecutor(standin.simulate)
+inline = sim.study.executor.InlineExecutor(simulate)
+sim.study.executor.LokyExecutor = lambda n, *_, **options: inline
 if which:
     sys.addaudithook(strike)
 if "command" in kind:
@@ -76,28 +83,17 @@ if "command" in kind:
     sys.exit(sim.cli.main(["study", "s.yaml", "--out", "out"]))
 print("begun", flush=True)
 sim.study.run.run_study("s.yaml", Path("out"), quiet=True, report=page_of)
-print(seen, flush=True)
+print(seen, runs, flush=True)
+"""
+PRELOADED = """
+import loky.process_executor, pandas, scipy.stats
+import sim.cli, sim.study.run
+from sim.scenario.resolve import open_scenario
+open_scenario("redis_bgsave").resolved()
 """
 STANDIN = Path(__file__).with_name("standin.py")
 NEVER = 10**9
 """Behind the last change of a folder."""
-
-
-def child(folder, which=0, kind="quick"):
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(which), kind, str(STANDIN)],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def carried_out(folder, which=0, kind="quick"):
-    """Return what a process says, and how it ended."""
-    process = child(folder, which, kind)
-    out, err = process.communicate(timeout=600)
-    return process.returncode, out, err
 
 
 MADE = re.compile(rb'<dd class="made">.*?</dd>')
@@ -126,19 +122,20 @@ class Reports:
     `changes` of its folder, and `lasts_s`, are those of going from the one to the other.
     """
 
-    def __init__(self, folder, kind):
-        self.kind = kind
+    def __init__(self, original, folder, kind):
+        self._original, self._kind = original, kind
         self._three = folder / "three"
         write_study(self._three, 3)
-        assert carried_out(self._three, kind=kind)[0] == 0
+        assert self.carried_out(self._three)[0] == 0
         self.old = report_in(self._three)
         self.in_folder(folder / "four")
-        process = child(folder / "four", NEVER, kind)
+        process = self.child(folder / "four", NEVER)
         assert process.stdout.readline() == "begun\n"
         began_s = time.monotonic()
-        self.changes = int(process.communicate(timeout=600)[0])
+        self.changes, runs = map(int, process.communicate(timeout=600)[0].split())
         self.lasts_s = time.monotonic() - began_s
         assert process.returncode == 0
+        assert runs > 0  # by the stand-in
         self.new = report_in(folder / "four")
         assert self.old.keys() == self.new.keys()
         assert self.old["findings.json"] != self.new["findings.json"]
@@ -148,16 +145,37 @@ class Reports:
         shutil.copytree(self._three, folder)
         write_study(folder, 4)
 
+    def child(self, folder, which=0, how=""):
+        """Return a process that carries out the study in a folder."""
+        arguments = [which, f"{how} {self._kind}", STANDIN]
+        return self._original.copy(CHILD, arguments, folder, heard=True)
+
+    def carried_out(self, folder, which=0, how=""):
+        """Return how such a process ended, and what it says."""
+        process = self.child(folder, which, how)
+        out, err = process.communicate(timeout=600)
+        return process.returncode, out, err
+
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory):
-    return Reports(tmp_path_factory.mktemp("quick"), "quick")
+def original():
+    with Original(PRELOADED) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def quick(original, tmp_path_factory):
+    return Reports(original, tmp_path_factory.mktemp("quick"), "quick")
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory, quick):
-    """Return reports with all their figures, of the long list; the sample has plain pages."""
-    return quick if sample(1, 2) == 1 else Reports(tmp_path_factory.mktemp("real"), "real")
+    """Yield reports with all their figures, of the long list; the sample has plain pages."""
+    if sample(1, 2) == 1:
+        yield quick
+        return
+    with Original(f"{PRELOADED}import sim.report.page\n") as other:
+        yield Reports(other, tmp_path_factory.mktemp("real"), "real")
 
 
 def assert_nothing_wrong(folder, old, new):
@@ -176,9 +194,9 @@ def test_a_kill_at_any_change_of_the_folder_leaves_nothing_wrong(quick, tmp_path
     for which in sorted(Random(8).sample(moments, min(sample(1, 80), quick.changes))):
         folder = tmp_path / str(which)
         quick.in_folder(folder)
-        assert carried_out(folder, which)[0] == -signal.SIGKILL
+        assert quick.carried_out(folder, which)[0] == -signal.SIGKILL
         assert_nothing_wrong(folder, quick.old, quick.new)
-        assert carried_out(folder)[0] == 0
+        assert quick.carried_out(folder)[0] == 0
         assert report_in(folder) == quick.new
         assert not list((folder / "out").glob(f"{STAGE_PREFIX}*"))
 
@@ -189,13 +207,13 @@ def test_a_kill_at_any_moment_leaves_nothing_wrong(real, tmp_path):
     for n in range(sample(1, 20)):
         folder = tmp_path / str(n)
         real.in_folder(folder)
-        process = child(folder, kind=real.kind)
+        process = real.child(folder)
         assert process.stdout.readline() == "begun\n"
         time.sleep(luck.random() * real.lasts_s)
         process.kill()
         process.communicate(timeout=600)
         assert_nothing_wrong(folder, real.old, real.new)
-        assert carried_out(folder, kind=real.kind)[0] == 0
+        assert real.carried_out(folder)[0] == 0
         assert report_in(folder) == real.new
 
 
@@ -222,7 +240,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_wrong(real, tmp_path
     for kib in sizes[: sample(1, len(sizes))]:
         with small_disk(tmp_path / str(kib), kib) as folder:
             write_study(folder, 4)
-            status, out, err = carried_out(folder, kind=f"command {real.kind}")
+            status, out, err = real.carried_out(folder, how="command")
             statuses.add(status)
             last = err.splitlines()[-1]
             if status != 0:
@@ -234,6 +252,6 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_wrong(real, tmp_path
                 assert_nothing_wrong(folder, {}, real.new)
             larger = ["mount", "-o", "remount,size=64m", str(folder)]
             subprocess.run(larger, check=True)
-            assert carried_out(folder, kind=f"command {real.kind}")[0] in (0, 1)
+            assert real.carried_out(folder, how="command")[0] in (0, 1)
             assert report_in(folder) == real.new
     assert statuses & {2, 3}

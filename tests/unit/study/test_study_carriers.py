@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 
 import pytest
@@ -34,8 +34,20 @@ def processes(n_workers):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with dask_cluster(2, tmp_path_factory.mktemp("cluster")) as (address, _):
-        yield address
+    """Return what returns the address and the process of a cluster that lives.
+
+    One serves all tests; where one has killed it, the next gets another.
+    """
+    found = []
+    with ExitStack() as stack:
+
+        def living():
+            if not found or found[-1][1].poll() is not None:
+                folder = tmp_path_factory.mktemp("cluster")
+                found.append(stack.enter_context(dask_cluster(2, folder)))
+            return found[-1]
+
+        yield living
 
 
 @pytest.fixture(scope="module", params=["loky", "threads", "processes", "dask"])
@@ -45,8 +57,8 @@ def make_pool(request):
     All tests of a kind follow each other, so that Dask's cluster does not wait for others.
     """
     if request.param == "dask":
-        address = request.getfixturevalue("cluster")
-        return lambda n_workers: _DaskPool(address)
+        living = request.getfixturevalue("cluster")
+        return lambda n_workers: _DaskPool(living()[0])
     pools = {"loky": _LokyPool, "threads": ThreadPoolExecutor, "processes": processes}
     return pools[request.param]
 
@@ -149,12 +161,12 @@ def test_limits_hold(make_pool):
         executor.close()  # and the pool
 
 
-def test_what_is_closed_ends_at_once(pool_executor):
+def test_what_is_closed_ends_at_once(make_pool):
     """Whoever has begun a run that takes for ever is not waited for.
 
     It ends after five seconds: workers of a cluster go on with it, and have other tests to serve.
     """
-    executor = pool_executor(quick_runs.takes)
+    executor = PoolExecutor(partial(make_pool, 1), quick_runs.takes)
     jobs = [Job(f"{name}{n}", {"takes": name}, 1, n, 1.0) for n, name in enumerate(TAKES)]
     runs = executor.run(jobs)
     assert next(runs).key == "nothing0"
@@ -170,24 +182,27 @@ def test_workers_of_another_release_are_refused(monkeypatch):
     executor.close()
 
 
-def test_a_cluster_that_goes_away_ends_the_study_and_what_is_finished_is_kept(study_file, tmp_path):
+def test_a_cluster_that_goes_away_ends_the_study_and_what_is_finished_is_kept(
+    study_file, tmp_path, cluster
+):
+    address, process = cluster()
+    import dask
+
+    class KillsTheCluster(PoolExecutor):
+        def run(self, jobs):
+            for n, finished in enumerate(super().run(jobs)):
+                yield finished
+                if n == 3:
+                    process.kill()
+                    process.wait()
+
     out = tmp_path / "out"
-    with dask_cluster(1, tmp_path) as (address, process):
-        import dask
-
-        class KillsTheCluster(PoolExecutor):
-            def run(self, jobs):
-                for n, finished in enumerate(super().run(jobs)):
-                    yield finished
-                    if n == 3:
-                        process.kill()
-
-        executor = KillsTheCluster(partial(_DaskPool, address), quick_runs.simulate)
-        with (
-            dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-            pytest.raises(PartlyDoneError, match="everything finished so far is kept"),
-        ):
-            run_study(study_file, out, quiet=True, executors=lambda n: executor)
+    executor = KillsTheCluster(partial(_DaskPool, address), quick_runs.simulate)
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(PartlyDoneError, match="everything finished so far is kept"),
+    ):
+        run_study(study_file, out, quiet=True, executors=lambda n: executor)
     with Store(out / "runs.sqlite") as store:
         assert len(store.done_keys()) >= 4
 

@@ -4,13 +4,13 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing, suppress
 
 import pytest
 from support import quick_runs
-from support.clusters import TESTS, dask_cluster
+from support.clusters import dask_cluster
+from support.copies import Original
+from support.killed_study import CODE, PRELOADED
 from support.patience import wait_until
 from support.samples import sample
 from support.stores import rows_of
@@ -21,6 +21,7 @@ from sim.study.run import run_study
 KILLS = {"loky 2": sample(2, 7), "dask": sample(2, 6), "shards": sample(1, 6), "loky 4": 6}
 """How many there are in a study: 5 in all, or 100."""
 MOST_RUNS_BETWEEN = 12
+WORKERS_OF_SHARD = sample(1, 2)
 
 
 def kept(out):
@@ -36,9 +37,9 @@ def kept(out):
 class Killer:
     """Carries out commands until they are done, killing them or their workers on the way."""
 
-    def __init__(self, luck, folder, kills):
+    def __init__(self, original, luck, folder, kills):
         folder.mkdir()
-        self.luck, self.log, self.left = luck, folder / "log", kills
+        self.original, self.luck, self.log, self.left = original, luck, folder / "log", kills
         self.log.touch()
 
     @property
@@ -62,9 +63,7 @@ class Killer:
             assert status == -signal.SIGKILL or (self.run_failed and status in (1, 3))
 
     def _begun(self, study, out, *how):
-        command = [sys.executable, "-m", "support.killed_study", study, out, self.log, *how]
-        paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
+        return self.original.copy(CODE, [study, out, self.log, *how], self.log.parent)
 
     def _kill_on_the_way(self, process, in_cluster):
         begun = len(self._workers())
@@ -98,6 +97,29 @@ def cluster(tmp_path_factory):
         yield address
 
 
+@pytest.fixture(scope="module")
+def original():
+    with Original(PRELOADED) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def study_file(study_text, tmp_path_factory):
+    """Return a file that nobody changes."""
+    path = tmp_path_factory.mktemp("study") / "small.yaml"
+    path.write_text(study_text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(study_file):
+    """Return the rows of the study when it is carried out in this process and never killed."""
+    out = study_file.parent / "whole"
+    inline = InlineExecutor(quick_runs.simulate)
+    run_study(study_file, out, quiet=True, executors=lambda n: inline)
+    return rows_of(out)
+
+
 def carried_out(killer, how, study, folder, address):
     """Return where a study is that was carried out, killed on the way."""
     if how != "shards":
@@ -105,8 +127,8 @@ def carried_out(killer, how, study, folder, address):
         return folder / "out"
     shards = [folder / f"{number}-of-2" for number in (1, 2)]
     for number, shard in enumerate(shards, 1):
-        killer.carry_out(study, shard, "shard", f"{number}/2")
-    killer.carry_out(study, folder / "out", "merge", *shards)
+        killer.carry_out(study, shard, f"shard {WORKERS_OF_SHARD}", f"{number}/2")
+    killer.carry_out(study, folder / "out", f"merge {WORKERS_OF_SHARD}", *shards)
     return folder / "out"
 
 
@@ -114,15 +136,12 @@ def carried_out(killer, how, study, folder, address):
 @pytest.mark.stress
 @pytest.mark.parametrize("turn", range(sample(1, 4)))
 @pytest.mark.parametrize("how", list(KILLS)[: sample(3, 4)])
-def test_kills_lose_nothing(study_file, tmp_path, request, how, turn):
-    inline = InlineExecutor(quick_runs.simulate)
-    run_study(study_file, tmp_path / "whole", quiet=True, executors=lambda n: inline)
-    expected = rows_of(tmp_path / "whole")
+def test_kills_lose_nothing(study_file, original, expected, tmp_path, request, how, turn):
     address = [request.getfixturevalue("cluster")] if how == "dask" else []
     luck, left = random.Random(f"{how}/{turn}"), KILLS[how]
     while left:  # a study may end before it was killed as often: then another one
         folder = tmp_path / f"{left} left"
-        killer = Killer(luck, folder, left)
+        killer = Killer(original, luck, folder, left)
         found = rows_of(carried_out(killer, how, study_file, folder, address))
         if killer.run_failed:  # what later rounds made without that run stays, outside of the plan
             assert all(set(rows) <= set(found[name]) for name, rows in expected.items())
