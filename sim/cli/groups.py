@@ -107,6 +107,8 @@ def _line(kill: Mapping[str, Any]) -> str:
     together = kill["killed_with"]
     if together is not None and kill["badness_pages"] is None:
         why = f"with the rest of group {together}"
+    if parent := kill.get("in_place_of"):
+        why += f", in place of its parent {parent}"
     held = ", ".join(
         f"{name} {format_bytes(kill[f'{key}_bytes'])}"
         for name, key in (

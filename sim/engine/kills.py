@@ -33,11 +33,19 @@ class KillLog:
         return next((kill["t_ns"] for kill in self.entries if not kill.get("evicted")), None)
 
     def note(
-        self, victim: Task, scope: Scope, asked: Task, badness: int | None, together: int | None
+        self,
+        victim: Task,
+        scope: Scope,
+        asked: Task,
+        badness: int | None,
+        together: int | None,
+        *,
+        in_place_of: Task | None = None,
     ) -> None:
         """Note that `victim` is killed because `asked` could not have memory within `scope`.
 
-        `badness` is its score in pages; `together` the group all of which is killed.
+        `badness` is its score in pages; `together` the group all of which is killed; `in_place_of`
+        its parent, which had the highest score (before 5.1).
         """
         m = self._machine.arrays
         limit = scope.pages * PAGE_BYTES
@@ -51,6 +59,7 @@ class KillLog:
                 "usage_bytes": usage,
                 "badness_pages": badness,
                 "killed_with": None if together is None else self._names.of_row(together),
+                **({} if in_place_of is None else {"in_place_of": in_place_of.leader.name}),
                 **self._held(victim),
             }
         )

@@ -20,9 +20,16 @@ from sim.machine.layout import (
     ROOT,
 )
 from sim.machine.rules.cgroup import V1_NO_OOM_GROUP
+from sim.machine.rules.limits import R_VICTIM_ITSELF
 from sim.machine.words import PROCESS_GROUP, PROCESS_OOM_SCORE_ADJ
 from sim.machine.work import OOM_KILL
-from sim.policy.oom import NEVER, Candidate, badness_pages, choose_victim
+from sim.policy.oom import (
+    NEVER,
+    Candidate,
+    badness_pages,
+    child_in_place_of,
+    choose_victim,
+)
 
 if TYPE_CHECKING:
     from sim.engine.kills import KillLog
@@ -63,15 +70,21 @@ class Kill(Rung):
         m = self._machine.arrays
         scope = self._scope
         count_event(m, scope.group, EV_OOM, 1)
-        candidates = {candidate.pid: candidate for candidate in self._candidates()}
-        pid = choose_victim(candidates.values(), scope.pages)
-        if pid is None:
+        candidates = self._candidates()
+        worst = choose_victim(candidates, scope.pages)
+        if worst is None:
             self._give_up(task, cpu)
             return True
+        pid = worst
+        if not m.config[0].rules & R_VICTIM_ITSELF:
+            pid = child_in_place_of(worst, candidates, scope.pages)
         burst.charge(m, cpu, task.row, int(OOM_KILL))  # a plain one, which Numba knows at once
         victim = self._table.by_pid[pid]
         together = self._killed_together(victim)
-        self._log.note(victim, scope, task, badness_pages(candidates[pid], scope.pages), together)
+        (candidate,) = (candidate for candidate in candidates if candidate.pid == pid)
+        badness = badness_pages(candidate, scope.pages)
+        parent = None if pid == worst else self._table.by_pid[worst]
+        self._log.note(victim, scope, task, badness, together, in_place_of=parent)
         self._kill(victim)
         if together is not None:
             self._kill_all(together, victim, task)
@@ -173,6 +186,7 @@ class Kill(Rung):
                 tables[n],
                 self._machine.attribute(task.row, PROCESS_OOM_SCORE_ADJ),
                 task.vfork_done is not None,
+                None if task.parent is None else task.parent.leader.pid,
             )
             for n, task in enumerate(tasks)
         ]

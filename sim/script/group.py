@@ -35,6 +35,7 @@ from sim.machine.layout import (
 from sim.machine.layout.fields import File, FilePages
 from sim.machine.layout.fields import Mapping as Mapped
 from sim.machine.releases import NEWEST, release_name
+from sim.machine.rules.limits import R_VICTIM_ITSELF
 from sim.machine.slab import PROCESS_SLAB_BYTES, TASK_SLAB_BYTES, count_slab, objects_bytes
 from sim.observe.faults import FAULT_KINDS
 from sim.policy.oom import Candidate, badness_pages, choose_victim
@@ -175,8 +176,8 @@ class _Grouped(Scripted):
         self._run.peak_pages = int(m.groups[self._group].peak)
         return self._run
 
-    def _new_process(self) -> ScriptedProcess:
-        process = super()._new_process()
+    def _new_process(self, parent: int | None = None) -> ScriptedProcess:
+        process = super()._new_process(parent)
         process.cpu = 0
         self._stack_of[process.row] = 0
         return process
@@ -375,23 +376,25 @@ class _Grouped(Scripted):
         m = self.machine.arrays
         count_event(m, self._group, EV_OOM, 1)
         names = list(self.processes)
-        candidates = [self._candidate(number, name) for number, name in enumerate(names)]
-        victim = choose_victim(candidates, self._limit_pages)
-        if victim is None:
+        candidates = [self._candidate(name) for name in names]
+        child_first = not m.config[0].rules & R_VICTIM_ITSELF
+        born = choose_victim(candidates, self._limit_pages, child_first=child_first)
+        if born is None:
             raise KernelPanicError("nobody may be killed", "in a control group")
+        victim = next(name for name in names if self.processes[name].born == born)
         badness = (badness_pages(candidate, self._limit_pages) for candidate in candidates)
         found = zip(names, badness, strict=True)
         self._run.scores.append({name: score for name, score in found if score is not None})
         count_event(m, self._group, EV_OOM_KILL, 1)
-        self._killed.append(names[victim])
-        if names[victim] == asked:
+        self._killed.append(victim)
+        if victim == asked:
             count_tries(m, self._group)
         else:
-            self.end(names[victim])
+            self.end(victim)
 
-    def _candidate(self, pid: int, name: str) -> Candidate:
+    def _candidate(self, name: str) -> Candidate:
         process = self.processes[name]
         s = self.machine.arrays.spaces[self.space(process)]
-        resident = int(s.rss_anon + s.rss_file + s.rss_shmem)
+        held = int(s.rss_anon + s.rss_file + s.rss_shmem), int(s.swapents), int(s.tables)
         score = int(self.machine.process_of(process.row).oom_score_adj)
-        return Candidate(pid, resident, int(s.swapents), int(s.tables), score)
+        return Candidate(process.born, *held, score, parent=process.parent)

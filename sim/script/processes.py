@@ -22,10 +22,15 @@ class ScriptedRegion:
 
 @dataclass(slots=True)
 class ScriptedProcess:
-    """A process of a script: its row among the tasks, its CPU, its regions by name."""
+    """A process of a script: its row among the tasks, its CPU, its regions by name.
+
+    `born` says how many there were before it; `parent` is that of its parent, None of the first.
+    """
 
     row: int
     cpu: int
+    born: int = 0
+    parent: int | None = None
     regions: dict[str, ScriptedRegion] = field(default_factory=dict)
 
 

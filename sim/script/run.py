@@ -313,7 +313,7 @@ class Scripted:
         return ended
 
     def _fork(self, operation: Operation, process: ScriptedProcess) -> Work:
-        child = self._new_process()
+        child = self._new_process(process.born)
         try:
             ended = yield from self._do(process, ops.OP_FORK, Child(child=child.row))
         except GeneratorExit:  # the parent is killed: so is the child that it was building
@@ -328,7 +328,7 @@ class Scripted:
         return ended
 
     def _vfork(self, operation: Operation, process: ScriptedProcess) -> Work:
-        child = self._new_process()
+        child = self._new_process(process.born)
         ended = yield from self._do(process, ops.OP_VFORK, Child(child=child.row))
         child.regions = process.regions
         self.processes[operation.child] = child
@@ -349,11 +349,11 @@ class Scripted:
 
     # -- the machine --------------------------------------------------------------------------
 
-    def _new_process(self) -> ScriptedProcess:
+    def _new_process(self, parent: int | None = None) -> ScriptedProcess:
         row = self.machine.new_task()
         self.machine.arrays.draws[row][:, 0] = self._born
         self._born += 1
-        return ScriptedProcess(row, self._born - 1)
+        return ScriptedProcess(row, self._born - 1, self._born - 1, parent)
 
     def _do(self, process: ScriptedProcess, op: ops.Op[ops.F], fields: ops.F) -> Work:
         """Have a process carry out a kernel operation with these fields."""

@@ -7,6 +7,7 @@ from sim.machine.rules.rule import (
     KERNEL,
     NOTHING,
     SOURCE_3_10,
+    SOURCE_4_18,
     SOURCE_6_1,
     UNCHECKED,
     Rule,
@@ -17,11 +18,10 @@ R_VICTIM_ITSELF: Final = Rule(
     (5, 1),
     "the process with the highest badness is killed",
     "that child of it is, with memory of its own, which has the highest, if there is one",
-    NOTHING,
-    NOTHING,
-    NOTHING,
+    "who is killed",
+    KERNEL,
+    SOURCE_4_18,
     "bbbe48029720",
-    simulated=False,
 )
 R_GUESS_TOTAL: Final = Rule(
     0,

@@ -37,6 +37,7 @@ from sim.machine.layout import (
 )
 from sim.machine.layout.fields import Access, Child, Exec, Mapping, Range
 from sim.machine.lru import lru_add_drain
+from sim.machine.rules.limits import R_VICTIM_ITSELF
 from sim.machine.slab import count_slab, objects_bytes
 from sim.machine.spec import HostSpec
 from sim.machine.tables import find_table
@@ -146,6 +147,7 @@ class _Touchers:
         m = self.machine.arrays
         first = self.machine.new_task()
         self._tasks = [first]
+        self._parents: list[int | None] = [None]
         self._regions: list[dict[int, int]] = [{}]
         bare = Exec(image=0, image_pages=0, stack_limit=64)
         at_once(run_operation(self.machine, first, 0, ops.OP_EXEC, bare))
@@ -178,6 +180,7 @@ class _Touchers:
             count_slab(self.machine.arrays, self._group, -LESS_BYTES)
             self._tasks.append(child)
             self._regions.append(dict(self._regions[process]))
+            self._parents.append(process)
             return self._do(task, ops.OP_FORK, Child(child=child)) and self._begin(child)
         assert operation == TELL
         totals = self._totals()
@@ -201,10 +204,12 @@ class _Touchers:
                 int(s.swapents),
                 int(s.tables),
                 0,
+                parent=self._parents[number],
             )
             for number, s in enumerate(spaces)
         ]
-        return choose_victim(candidates, self.machine.host.ram_pages)
+        child_first = not self.machine.arrays.config[0].rules & R_VICTIM_ITSELF
+        return choose_victim(candidates, self.machine.host.ram_pages, child_first=child_first)
 
     def _areas(self, task: int) -> list[tuple[int, int]]:
         m = self.machine.arrays

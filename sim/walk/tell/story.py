@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sim.engine.run import FORK_KINDS
 from sim.machine.layout import HUGE_PAGES, PENDING_QUEUE, THP_MADVISE
 from sim.machine.releases import NEWEST, release_name
+from sim.machine.rules.limits import R_VICTIM_ITSELF
 from sim.machine.spec import HostSpec
 from sim.policy.oom import Candidate, badness_pages, choose_victim
 from sim.script.grammar import MAPPING_VERBS, Verb
@@ -264,7 +265,12 @@ class _Teller:
     def _kill(self, asked: str) -> Kill:
         """End the process that the out-of-memory killer takes, and all that share its memory."""
         candidates = list(self._candidates())
-        pid = choose_victim((c for _, c in candidates), self._ram_pages)
+        rules = self._scripted.machine.arrays.config[0].rules
+        pid = choose_victim(
+            [candidate for _, candidate in candidates],
+            self._ram_pages,
+            child_first=not rules & R_VICTIM_ITSELF,
+        )
         victim, candidate = next((n, c) for n, c in candidates if c.pid == pid)
         badness = badness_pages(candidate, self._ram_pages)
         scripted = self._scripted
@@ -286,7 +292,8 @@ class _Teller:
             borrows = slot in seen
             seen.add(slot)
             memory = (resident, int(s.swapents), int(s.tables))
-            found.append((name, Candidate(process.cpu, *memory, 0, in_vfork=borrows)))
+            who = Candidate(process.born, *memory, 0, in_vfork=borrows, parent=process.parent)
+            found.append((name, who))
         return found
 
     # -- taking down ----------------------------------------------------------------------------

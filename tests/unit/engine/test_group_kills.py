@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sim.cli.groups import lines_of_kills
 from sim.engine.run import simulate
 from sim.scenario.resolve import resolve
 
@@ -212,3 +213,38 @@ def test_who_is_killed_before_it_has_a_stack_has_none_to_give_back() -> None:
     )
     assert killed(document) == ["large", "late"]
     assert document["groups"]["pod"]["slab_bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kernel", "ended", "in_place_of"),
+    [("6.18", "parent", None), ("5.1", "parent", None), ("5.0", "parent/1", "parent")],
+)
+@pytest.mark.parametrize("group", ["pod", None])
+def test_before_5_1_the_saver_goes_in_place_of_the_server(
+    kernel: str, ended: str, in_place_of: str | None, group: str | None
+) -> None:
+    """A child that copies pages of its parent, which is larger, until there is no room."""
+    copies = {"write": {"region": "A", "pages": 20 * MIB // 4096}}
+    steps = [
+        {"mmap": {"name": "B", "size": 10 * MIB}},
+        {"write": "B"},
+        {"mmap": {"name": "A", "size": 40 * MIB}},
+        {"write": "A"},
+        {"fork": [{"munmap": "B"}, {"sleep": "1 ms"}, copies, {"sleep": "20 ms"}]},
+        {"sleep": "10 ms"},
+        {"wait": None},
+    ]
+    parent = {"program": "steps", "steps": steps} | ({"group": group} if group else {})
+    document = run(
+        {"parent": parent},
+        {"pod": {"memory_max": 64 * MIB}},
+        kernel=kernel,
+        overcommit=1,  # before 5.2 mode 0 refuses the fork
+        **({} if group else {"memory": 80 * MIB, "kernel_reserve": 16 * MIB}),
+    )
+    assert killed(document) == [ended]
+    (kill,) = document["kills"]
+    assert kill.get("in_place_of") == in_place_of
+    assert kill["badness_pages"] > 0
+    (line,) = lines_of_kills(document["kills"])
+    assert ("in place of its parent parent" in line) == (in_place_of is not None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.policy.oom import Candidate, badness_pages, choose_victim
+from sim.policy.oom import Candidate, badness_pages, child_in_place_of, choose_victim
 
 TOTAL = 10_000
 
@@ -60,3 +60,31 @@ def of(pid: int, pages: int, adjustment: int = 0) -> Candidate:
 )
 def test_the_victim(candidates: list[Candidate], victim: int | None) -> None:
     assert choose_victim(candidates, TOTAL) == victim
+
+
+def child(pid: int, parent: int, pages: int, adjustment: int = 0, **more: bool) -> Candidate:
+    return Candidate(pid, pages, 0, 0, adjustment, parent=parent, **more)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "victim"),
+    [
+        ([of(2, 9)], 2),
+        ([of(2, 9), child(3, 2, 4), child(4, 2, 5), of(5, 8)], 4),
+        ([of(2, 9), child(3, 2, 5), child(4, 2, 5)], 3),  # among equals the first
+        ([of(2, 9), child(3, 2, 5, -1000)], 2),  # who may not be killed is not
+        ([of(2, 9), child(3, 2, 5, in_vfork=True)], 2),
+        ([of(2, 9), child(3, 2, 5, -500), child(4, 2, 5, -10)], 3),  # below 1 is 1
+        ([of(2, 9), child(3, 2, 8), child(4, 3, 7)], 3),  # its own children are spared
+        ([of(2, 5), child(3, 2, 9)], 3),  # whose parent is not the worst
+        ([of(2, 5, -1000), child(3, 2, 9), child(4, 3, 1)], 4),
+        ([], None),
+    ],
+)
+def test_before_5_1_a_child_goes_in_its_place(
+    candidates: list[Candidate], victim: int | None
+) -> None:
+    assert choose_victim(candidates, TOTAL, child_first=True) == victim
+    worst = choose_victim(candidates, TOTAL)
+    if worst is not None:
+        assert child_in_place_of(worst, candidates, TOTAL) == victim
