@@ -18,6 +18,7 @@ from sim.base.units import PAGE_BYTES, S
 from sim.cost.quantiles import PS_PER_NS, lognormal, table_quantile_ps
 from sim.engine.waits import WaitList
 from sim.kernel.files.requests import arrived, is_thrashing, is_under_way, written
+from sim.kernel.reclaim.pageout import wakeup_flusher
 from sim.machine.layout import NONE, PENDING_QUEUE, PENDING_READS, PENDING_ROOM, ROOT
 from sim.machine.words import O_WAIT_FILE, O_WAIT_INDEX, O_WORDS, P_PENDING, P_REQUESTS
 
@@ -171,14 +172,18 @@ class Devices:
     def await_room(self, task: Task, cpu: int) -> None:
         """Block `task`, on `cpu`, which needs memory that pages have which must be written first.
 
-        They are its group's; or others keep the swap device so busy that it takes no more.
+        They are its group's; or others keep the swap device so busy that it takes no more.  Where
+        none is being written the flusher is woken: what was clean when it came by may be dirty now.
         """
         m = self._machine.arrays
         o = m.operations[task.row]
         o.naps = 0
         g, swap = m.groups[int(o.over)], int(m.swap_area[0].file)
-        if g.dirty > 0 or g.writeback > 0 or (swap != NONE and is_under_way(m, swap, NONE)):
+        being_written = g.writeback > 0 or (swap != NONE and is_under_way(m, swap, NONE))
+        if g.dirty > 0 or being_written:
             self._throttled.park(task, cpu, _WRITTEN, stalled=True)
+        if g.dirty > 0 and not being_written:
+            wakeup_flusher(m)
 
     def nothing_to_write(self) -> None:
         """Let those look again who wait for writes: the flusher finds no more reason for any."""
