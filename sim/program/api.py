@@ -181,7 +181,10 @@ class Process(Protocol):
         """
 
     def sbrk(self, delta_bytes: int) -> Verb[Region]:
-        """Move the program break and return what the heap grew by (no pages if it shrank)."""
+        """Move the program break and return what the heap grew by (no pages if it shrank).
+
+        By whole pages, each call rounded up, as allocators ask for it.
+        """
 
     def dontneed(self, region: Region, first: int = 0, pages: int | None = None) -> Verb[None]:
         """Give back the frames of a range (MADV_DONTNEED); its next read sees zeroes."""

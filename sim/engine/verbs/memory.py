@@ -184,7 +184,10 @@ class Memory:
         return Region(start, pages)
 
     def sbrk(self, delta_bytes: int) -> Verb:
-        """Move the program break and return what the heap grew by (no pages if it shrank)."""
+        """Move the program break and return what the heap grew by (no pages if it shrank).
+
+        By whole pages, each call rounded up, as allocators ask for it.
+        """
         pages = pages_for(abs(delta_bytes))
         more: Pages = {"pages": pages if delta_bytes >= 0 else -pages}
         start = yield from self._calls.do("brk", ops.OP_BRK, more)

@@ -20,7 +20,10 @@ def growth_forms(arguments: Mapping[str, Any], setting: Setting) -> list[Form]:
     share = 1.0 if setting.fills else arguments["touched_fraction"]
     touched = int(pages_for(arguments["step_bytes"]) * share)
     a_cycle = processes * steps * touched
-    promised = format_bytes(processes * steps * arguments["step_bytes"])
+    step_bytes = arguments["step_bytes"]
+    if arguments["method"] != "malloc":  # each call takes whole pages
+        step_bytes = pages_for(step_bytes) * PAGE_BYTES
+    promised = format_bytes(processes * steps * step_bytes)
     return [
         _zero_fills(arguments, setting, arguments["cycles"] * a_cycle),
         _full(arguments, setting, a_cycle),

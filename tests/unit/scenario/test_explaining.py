@@ -68,3 +68,11 @@ def test_guesses_are_counted_and_marked():
 @pytest.mark.parametrize("name", shipped("scenarios"))
 def test_every_scenario_that_ships_can_be_explained(name):
     assert any(title.startswith("Process") for title, _ in told(name))
+
+
+@pytest.mark.parametrize("method", ["mmap", "sbrk"])
+def test_what_is_promised_is_in_whole_pages_as_what_is_filled(method):
+    step = ["processes.growers.step=4097 B", f"processes.growers.method={method}"]
+    lines = {label.strip(" →"): text for (_, label), text in told("heap_growth", *step).items()}
+    filled = lines["frames when all are full"].removeprefix("at most ")
+    assert filled.startswith(lines["promised when all are full"])
