@@ -11,6 +11,7 @@ from support.machines import flat_prices, run
 from sim.base.units import PAGE_BYTES
 from sim.engine.devices import DeviceSpec
 from sim.engine.verbs.process import Process
+from sim.machine.layout import SWAP_SOLID
 from sim.program.patterns import Listed
 
 pytestmark = pytest.mark.truth
@@ -224,3 +225,25 @@ def test_a_read_of_several_requests_waits_for_the_slowest():
 def test_draws_are_those_of_the_replication():
     assert (waits_ns(SD_NS, n=20) == waits_ns(SD_NS, n=20)).all()
     assert (waits_ns(SD_NS, n=20) != waits_ns(SD_NS, n=20, seed=2)).all()
+
+
+@pytest.mark.parametrize("memory_pages", [6_000, 12_000])
+@pytest.mark.parametrize("swap_pages", [0, 4_000])
+def test_a_file_larger_than_memory_is_read_in_whole_windows(memory_pages: int, swap_pages: int):
+    """Clean pages make room for what is read ahead, one after the other: no window is given up."""
+    pages = 2 * memory_pages
+
+    def program(task: Process) -> Generator[Any, Any, None]:
+        yield from task.pread("data", pages)
+        task.record("done_ns", task.now_ns)
+
+    disk = DeviceSpec(LATENCY_NS, 1e9, 32)
+    host = {**HOST, "memory_pages": memory_pages, "swap_pages": swap_pages, "swap_kind": SWAP_SOLID}
+    host |= {"read_ahead_pages": WINDOW, "largest_read_pages": 320}
+    document = run({"p": program}, host=host, prices=flat_prices(), disk=disk)
+    requests, read = reads(document)
+    assert read == pages
+    assert requests < 1.1 * pages / 320 + 20
+    assert done_ns(document) < 1.5 * pages * PAGE_NS
+    assert document["metrics"]["pages_stolen"] > memory_pages / 2
+    assert document["metrics"]["oom_kills"] == 0

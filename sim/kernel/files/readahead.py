@@ -28,6 +28,7 @@ from sim.kernel.files.reads import (
     ONE_BY_ONE,
     absent_pages,
     makes_room,
+    one_by_one,
     read_pages,
     read_range,
     room_for,
@@ -43,7 +44,6 @@ from sim.machine.layout import (
     HUGE_ORDER,
     HUGE_PAGES,
     NONE,
-    ROOT,
     Arrays,
 )
 from sim.machine.pool import secure
@@ -117,7 +117,7 @@ def force_read(m: Arrays, cpu: int, task: int, file: int, first: int, pages: int
         if absent > 0 and secure(m, cpu, task, absent):
             read_pages(m, cpu, task, file, first, chunk, 0, AT_ONCE)
             read += absent
-        elif absent > 0 and m.operations[task].over != ROOT:
+        elif absent > 0 and one_by_one(m, task) == ONE_BY_ONE:
             read_pages(m, cpu, task, file, first, chunk, 0, ONE_BY_ONE)
         first += chunk
     if read > 0:

@@ -1,19 +1,20 @@
 """Pages of files come into the page cache, to be filled by the device.
 
-Frames are got for all pages that are read together; where a control group is full, for one folio
+Frames are got for all pages that are read together; where there are not as many, for one folio
 after the other, and what is in the page cache makes room for what is read.  Read in Linux 6.18
-`mm/readahead.c` (`page_cache_ra_unbounded`) and `include/linux/pagemap.h` (`readahead_gfp_mask`).
+`mm/readahead.c` (`page_cache_ra_unbounded`), `include/linux/pagemap.h` (`readahead_gfp_mask`) and
+`mm/page_alloc.c` (`__alloc_pages_slowpath`).
 """
 
 from typing import Final
 
 from sim.base.jit import compiled, rare
 from sim.kernel.files.requests import add_folio, submit
-from sim.kernel.reclaim.vmscan import shrink_group
+from sim.kernel.reclaim.vmscan import shrink_group, try_to_free_pages
 from sim.kernel.work import note
 from sim.machine.cached import has_page
 from sim.machine.groups import count_event, drain_all_stock, margin
-from sim.machine.layout import EV_MAX, F_AHEAD, NONE, ROOT, Arrays
+from sim.machine.layout import EV_MAX, F_AHEAD, NONE, PENDING_QUEUE, ROOT, Arrays
 from sim.machine.pool import secure
 from sim.machine.tree import tree_pages
 from sim.machine.work import CACHE_FILL
@@ -36,10 +37,9 @@ def absent_pages(m: Arrays, file: int, first: int, end: int) -> int:
 
 @compiled
 def room_for(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) -> int:
-    """Get the frames that reading [first, end) takes: AT_ONCE, or ONE_BY_ONE where a group is full.
+    """Get the frames that reading [first, end) takes: AT_ONCE, or ONE_BY_ONE where memory is short.
 
-    NO_ROOM if there are none to be read, or the machine is short: read-ahead is not worth waiting,
-    or killing, for.
+    NO_ROOM if there are none to be read, or others are in line for memory.
     """
     absent = absent_pages(m, file, first, end)
     if absent == 0:
@@ -47,23 +47,33 @@ def room_for(m: Arrays, cpu: int, task: int, file: int, first: int, end: int) ->
     if secure(m, cpu, task, absent):
         note(m, CACHE_FILL, absent)
         return AT_ONCE
-    return ONE_BY_ONE if m.operations[task].over != ROOT else NO_ROOM
+    return one_by_one(m, task)
+
+
+@compiled
+def one_by_one(m: Arrays, task: int) -> int:
+    """Return how pages are to be read for which there are not enough frames at once."""
+    in_line = m.operations[task].over == ROOT and m.pool[0].pending & PENDING_QUEUE != 0
+    return NO_ROOM if in_line else ONE_BY_ONE
 
 
 @rare
 def makes_room(m: Arrays, cpu: int, task: int, file: int, first: int, order: int) -> bool:
-    """Get the frames of a folio in a group that is full, without insisting.
+    """Get the frames of a folio where memory is short, without insisting (`__GFP_NORETRY`).
 
-    It makes room as long as that helps, and once more when stocks were drained; nobody is killed
-    for what is read ahead (`try_charge_memcg` with `__GFP_NORETRY`).
+    A group that is full makes room as long as that helps, and once more when stocks were drained
+    (`try_charge_memcg`); the machine once.  Nobody is killed for what is read ahead, or waits.
     """
     pages = 1 << order
     wanted = pages + tree_pages(m, cpu, file, first, order)
-    drained = False
+    drained = reclaimed = False
     while not secure(m, cpu, task, wanted):
         over = int(m.operations[task].over)
         if over == ROOT:
-            return False
+            if reclaimed or try_to_free_pages(m, cpu, wanted) == 0:
+                return False
+            reclaimed = True
+            continue
         count_event(m, over, EV_MAX, 1)
         shrink_group(m, cpu, over, pages, int(m.operations[task].over_memsw))
         if margin(m, over) < wanted:

@@ -21,7 +21,7 @@ from typing import Final
 from sim.base.jit import compiled, inlined, rare
 from sim.kernel.files.dirty import file_pages, pages_on_list
 from sim.kernel.reclaim.pageout import wakeup_flusher
-from sim.kernel.reclaim.vmscan import shrink_group
+from sim.kernel.reclaim.vmscan import shrink_group, try_to_free_pages
 from sim.machine.groups import count_event, drain_all_stock, margin
 from sim.machine.layout import (
     EV_FAILCNT,
@@ -106,11 +106,7 @@ def is_under_way(m: Arrays, cpu: int) -> bool:
 def reclaim_directly(m: Arrays, cpu: int, task: int, need: int) -> int:
     """Reclaim from the whole machine, for a task that it has no frames for: as `make_room`."""
     o = m.operations[task]
-    reclaimed = shrink_group(m, cpu, ROOT, need, 0)
-    if m.scans[cpu].scanned > 0:
-        m.pool[0].allocation_stalls += 1
-    if reclaimed > 0:
-        m.pool[0].kswapd_failures = 0
+    if try_to_free_pages(m, cpu, need) > 0:
         o.attempts = 0
         return ROOM
     if is_under_way(m, cpu):

@@ -228,7 +228,8 @@ def test_a_folio_goes_as_a_whole_or_stays():
     assert 50 in present(k, file)
 
 
-def test_short_memory_gives_up_what_is_read_ahead_not_the_page():
+def test_where_frames_end_read_ahead_ends_and_the_page_is_still_wanted():
+    """Of 32 pages around the one that is read, from the first on: as many as there are frames."""
     k = kernel_of(memory_pages=130, kernel_pages=1, overcommit=1)
     row = k.process()
     start = k.mmap(row, 150)
@@ -237,15 +238,27 @@ def test_short_memory_gives_up_what_is_read_ahead_not_the_page():
     while k.free() > 8:
         start += 1
         k.write(row, start)
-    k.read(row, BASE + 20)
-    assert present(k, file) == [20]
-    while k.free() > 0:
+    touch(k, row, BASE + 20)
+    assert k.go_on(row) == SHORT
+    assert present(k, file) == [*range(4, 12)]
+    assert int(k.operation(row).need) == 1
+    assert k.free() == 0
+
+
+def test_clean_pages_make_room_for_what_is_read_ahead():
+    k = kernel_of(memory_pages=130, kernel_pages=1, overcommit=1)
+    row = k.process()
+    start = k.mmap(row, 150)
+    cold_file(k, row, 64)
+    k.write(row, start, 1)
+    while k.free() > 48:
         start += 1
         k.write(row, start)
-    touch(k, row, BASE + 30)
-    assert k.go_on(row) == SHORT
-    assert present(k, file) == [20]
-    assert int(k.operation(row).need) == 1
+    k.read(row, BASE, 32)
+    other = cold_file(k, row, 64, start=BASE + 1000)
+    k.read(row, BASE + 1016)
+    assert present(k, other) == [*range(0, 32)]
+    assert int(k.arrays.pool[0].allocation_stalls) > 0
 
 
 def test_too_many_misses_end_read_around():
