@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
-from sim.engine.shortfalls import counted
+from sim.engine.shortfalls import counted, least_words
 from sim.machine.parts import PARTS
 from sim.stats.enough import enough_for
 
@@ -47,7 +47,7 @@ def _need(document: Mapping[str, Any]) -> str:
     scenario = document["provenance"]["scenario"]
     when = " after its warm-up" if scenario.get("run", {}).get("warmup") else ""
     room = any(finding["code"] == "peak_is_room" for finding in document["validity"])
-    least = "more than " if cut_off and not room else ""
+    least = f"{least_words(document)} " if cut_off and not room else ""
     needs = (
         f"{scenario['name']} {'holds' if room else 'needs'} {least}{format_bytes(total)} of memory"
     )

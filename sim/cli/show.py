@@ -20,6 +20,7 @@ from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
 from sim.engine.long_run import long_run_words
 from sim.engine.metrics import EVENTS, LATENCIES
+from sim.engine.shortfalls import least_words
 from sim.machine.parts import PARTS
 from sim.observe.faults import FAULT_METRICS
 from sim.stats.enough import enough_for, independent_values, percentile_needs
@@ -115,7 +116,7 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
     page.table(times.lines(page.width))
     for note in (*notes, *_in_the_long_run(document), *_price_ranges(document)):
         page.say(note)
-    memory = _memory(metrics, document.get("host") or {}, mark, found)
+    memory = _memory(document, mark, found)
     page.table(beside(*memory, page.width))
     over_time = lines_over_time(document, page.width)
     if over_time:
@@ -211,12 +212,11 @@ def _latencies(metrics: Mapping[str, Any]) -> tuple[Table, list[str]]:
     return table, [f"-: too few values; {needs} are needed{of_forks}"]
 
 
-def _memory(
-    metrics: Mapping[str, Any], watermarks: Mapping[str, Any], mark: Mark, found: Collection[str]
-) -> tuple[Table, Table]:
+def _memory(document: Mapping[str, Any], mark: Mark, found: Collection[str]) -> tuple[Table, Table]:
+    metrics, watermarks = document["metrics"], document.get("host") or {}
     need, free = metrics["memory_need_bytes"], metrics["free_pages"]
     room = "peak_is_room" in found
-    least = "more than " if "need_cut_off" in found and not room else ""
+    least = f"{least_words(document)} " if "need_cut_off" in found and not room else ""
     memory = Table(("memory", ""))
     verb = "held" if room else "needed"
     total = mark(f"{verb} at the peak", "memory_need_bytes.total")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sim.base.units import PAGE_BYTES
+from sim.engine.held import Held
 from sim.engine.names import kind_of
 from sim.kernel import ops
 from sim.kernel.work import BY_HUGETLB, BY_LIMIT, BY_MEMORY, BY_PROMISE
@@ -76,6 +77,7 @@ class Evidence:
         self._machine = machine
         self._clock = clock
         self._table = table
+        self.held = Held(machine, clock)
         self._events: dict[tuple[str, str], EventCount] = {}
         self._declared: dict[str, tuple[str, ...]] = {}
         self._endless: set[str] = set()
@@ -192,16 +194,20 @@ class Evidence:
     def waited(self, task: Task) -> None:
         """Take note that a task has to wait for memory."""
         self._waits[kind_of(task.name)] += 1
+        self.held.short()
 
     def warmed_up(self) -> None:
         """Take note that measuring begins now."""
         self._count_requests()
+        self.held.restart()
         for count in self._events.values():
             count.at_warmup = count.ended
 
     def refused(self, task: Task, refused: Refused) -> None:
         """Take note that the kernel refuses a call, by what, and what it has promised by then."""
         self._refusal(task, refused.call, refused.errno.name, refused.by)["count"] += 1
+        if refused.by == "memory":
+            self.held.short()
 
     def failed(self, task: Task, refused: Refused) -> None:
         """Take note that a process ends because a call was refused and it did not expect that."""
@@ -271,4 +277,5 @@ class Evidence:
                 if load.begun or load.waiting
             ],
             "cpu_ns": [int(cpu.busy_ns) for cpu in self._machine.arrays.cpus],
+            "held": self.held.to_json(),
         }

@@ -11,6 +11,7 @@ from sim.machine.words import PROCESS_GROUP, PROCESS_OOM_SCORE_ADJ
 if TYPE_CHECKING:
     from sim.engine.clock import Clock
     from sim.engine.groups import GroupNames
+    from sim.engine.held import Held
     from sim.engine.shortage import Scope
     from sim.engine.table import TaskTable
     from sim.engine.task import Task
@@ -20,11 +21,19 @@ if TYPE_CHECKING:
 class KillLog:
     """The kills of a run, from its start, an entry for each process."""
 
-    def __init__(self, machine: Machine, clock: Clock, table: TaskTable, names: GroupNames) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        clock: Clock,
+        table: TaskTable,
+        names: GroupNames,
+        held: Held,
+    ) -> None:
         self._machine = machine
         self._clock = clock
         self._table = table
         self._names = names
+        self._seen = held
         self.entries: list[dict[str, Any]] = []
 
     @property
@@ -47,6 +56,7 @@ class KillLog:
         `badness` is its score in pages; `together` the group all of which is killed; `in_place_of`
         its parent, which had the highest score (before 5.1).
         """
+        self._seen.short()
         m = self._machine.arrays
         limit = scope.pages * PAGE_BYTES
         usage = limit if scope.group == ROOT else int(m.groups[scope.group].usage) * PAGE_BYTES
@@ -69,6 +79,7 @@ class KillLog:
 
         Its limit is the least that is to be left, its usage what was.
         """
+        self._seen.look()
         self.entries.append(
             {
                 **self._who(victim),

@@ -48,7 +48,10 @@ def test_a_run_that_answers_nothing_says_nothing():
 
 def test_a_need_that_was_cut_off_is_a_lower_bound():
     findings = [{"code": "need_cut_off", "severity": "note", "what": "", "where": "", "count": 1}]
-    assert answer_of(document(validity=findings))[0].startswith("demo needs more than 1.13 GiB of")
+    assert answer_of(document(validity=findings))[0].startswith("demo needs at least 1.13 GiB of")
+    held = {"events": [], "held": {"short_bytes": GIB + 132 * MIB}}
+    told = answer_of(document(validity=findings, evidence=held, pages_stolen=0))[0]
+    assert told.startswith("demo needs more than 1.13 GiB of")
     findings.append({"code": "peak_is_room", "severity": "warning"})
     assert answer_of(document(validity=findings))[0].startswith("demo holds 1.13 GiB of memory")
 

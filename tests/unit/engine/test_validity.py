@@ -138,9 +138,30 @@ def test_what_is_certainly_needed_leaves_out_page_cache_that_had_room():
     need = {"total": 3 * GIB, "page_cache": GIB}
     for stolen, least in ((0, "needed is more than 3 GiB"), (9, "left out, is more than 2 GiB")):
         metrics = {"memory_need_bytes": need, "pages_stolen": stolen}
-        run = document(metrics=metrics, processes=[process(ended="oom-killed")])
+        held = {"short_bytes": 3 * GIB, "short_besides_page_cache_bytes": 2 * GIB}
+        run = document(
+            metrics=metrics,
+            processes=[process(ended="oom-killed")],
+            evidence={"held": {"besides_page_cache_bytes": 2 * GIB, **held}},
+        )
         found = {finding.code: finding.what for finding in findings(run, scenario())}
         assert f"{least}: 1 killed" in found["need_cut_off"]
+
+
+def test_a_peak_that_nobody_was_short_at_may_be_all_that_is_needed():
+    """Killed after the peak, or in a run of a version that did not keep what was in use then."""
+    for held in ({}, {"short_bytes": GIB - 1}):
+        run = document(processes=[process(ended="oom-killed")], evidence={"held": held})
+        found = {finding.code: finding.what for finding in findings(run, scenario())}
+        assert "needed is at least 1 GiB: 1 killed" in found["need_cut_off"]
+
+
+def test_the_least_besides_page_cache_is_the_most_that_was_seen():
+    need = {"total": 3 * GIB, "page_cache": 2 * GIB}
+    held = {"besides_page_cache_bytes": 2 * GIB, "besides_page_cache_ns": 10**9}
+    run = document(metrics={"memory_need_bytes": need, "pages_stolen": 9}, evidence={"held": held})
+    (found,) = findings(run, scenario())
+    assert found.what.endswith("besides page cache at least 2 GiB was in use, at 1 s")
 
 
 def test_a_peak_that_reclaim_has_cut_is_told_without_its_page_cache():
@@ -149,7 +170,7 @@ def test_a_peak_that_reclaim_has_cut_is_told_without_its_page_cache():
     (found,) = findings(run, scenario())
     assert (found.code, found.severity) == ("peak_is_room", "warning")
     assert "dropped 1 MiB of page cache: the peak, 3 GiB, is what there was room for" in found.what
-    assert found.what.endswith("besides page cache it was 2 GiB")
+    assert found.what.endswith("besides page cache at least 2 GiB was in use")
     assert judged(run, scenario())["answered"]
     run["metrics"]["pages_stolen"] = 0
     assert findings(run, scenario()) == []
