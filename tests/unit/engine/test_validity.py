@@ -17,10 +17,10 @@ def process(name="p", ended="exit 0"):
     }  # fmt: skip
 
 
-def load(begun, waiting, late_ns=0):
+def load(begun, waiting, late_ns=0, cpu_ns=(10**9, 10**9), busiest=("p", 0.5)):
     return {
         "process": "p", "begun": begun, "waiting": waiting, "first_ns": 0, "last_ns": 10**9,
-        "late_ns": late_ns,
+        "late_ns": late_ns, "window_ns": (0, 10**9), "cpu_ns": cpu_ns, "busiest": busiest,
     }  # fmt: skip
 
 
@@ -251,15 +251,20 @@ def test_refusals_that_a_program_handles_matter_where_they_are_about_memory():
 
 def test_few_that_wait_or_an_idle_cpu_are_served():
     assert codes(document(evidence={"arrivals": [load(95, 5)]})) == []
-    idle = {"arrivals": [load(5, 95)], "cpu_ns": [10**10, 10**9]}
-    assert codes(document(evidence=idle)) == []
+    idle = load(5, 95, cpu_ns=(10**9, 10**8))
+    assert codes(document(evidence={"arrivals": [idle]})) == []
+
+
+def test_cpus_that_are_idle_at_other_times_of_a_run_served_no_request():
+    run = document(evidence={"arrivals": [load(5, 95)], "cpu_ns": [10**9, 10**9]})
+    (found,) = findings(run, scenario())
+    assert found.what.endswith("no CPU was idle: about 40 CPUs of work for 2")
 
 
 def test_a_thread_that_is_never_off_its_cpu_has_none_idle():
-    idle = {"arrivals": [load(5, 95)], "cpu_ns": [10**10, 0]}
-    busy = {**process(), "cpu_ns": 10**10}
-    assert codes(document(evidence=idle)) == []
-    assert codes(document(evidence=idle, processes=[busy])) == ["not_served"]
+    for share, found in ((0.9, []), (0.95, ["not_served"])):
+        idle = load(5, 95, cpu_ns=(10**9, 0), busiest=("p.2", share))
+        assert codes(document(evidence={"arrivals": [idle]})) == found
 
 
 def test_what_is_served_late_is_a_warning():
