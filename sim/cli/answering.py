@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
+from sim.engine.names import kind_of
 from sim.engine.shortfalls import counted, least_words
 from sim.machine.parts import PARTS
 from sim.stats.enough import enough_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+_MOST_NAMED: Final = 3
+"""So many processes are named of which a figure is; more are counted."""
 _LEAST_SHARE: Final = 0.001
 """Parts of the need that are smaller than this share of it are not worth a word."""
 
@@ -22,6 +25,7 @@ _LEAST_SHARE: Final = 0.001
 def answer_of(document: Mapping[str, Any]) -> list[str]:
     """Return what a run answers, a sentence each; nothing where it answers nothing.
 
+    What is of several processes of the scenario says so: times are measured of all together.
     Whether it does is the run's `answered`; a need that was cut off is a lower bound.
     """
     if not document["answered"]:
@@ -63,7 +67,11 @@ def _forks(document: Mapping[str, Any]) -> str:
     if forks["count"] == 1:
         return f"Its fork takes {mean}{over}."
     longest = format_duration(round(forks["max"]))
-    return f"Its {forks['count']:,} forks take {mean} on average{over}, the longest {longest}."
+    together = _together(_callers(document, "fork"))
+    return (
+        f"Its {forks['count']:,} forks{together} take {mean} on average{over}, the longest "
+        f"{longest}."
+    )
 
 
 def _vforks(document: Mapping[str, Any]) -> str:
@@ -74,7 +82,28 @@ def _vforks(document: Mapping[str, Any]) -> str:
     mean, longest = (format_duration(round(vforks[key])) for key in ("mean", "max"))
     if count == 1:
         return f"Its vfork holds the parent for {mean}."
-    return f"Its {count:,} vforks hold the parent for {mean} on average, the longest for {longest}."
+    together = _together(_callers(document, "vfork"))
+    return (
+        f"Its {count:,} vforks{together} hold the parent for {mean} on average, the longest for "
+        f"{longest}."
+    )
+
+
+def _callers(document: Mapping[str, Any], kind: str) -> list[str]:
+    """Return the processes of the scenario that, or whose children, made calls of a kind."""
+    warmup_ns = document["provenance"]["scenario"].get("run", {}).get("warmup", 0)
+    marks = document.get("marks", ())
+    names = (m["name"] for m in marks if m["kind"] == kind and m["t_ns"] >= warmup_ns)
+    return list(dict.fromkeys(kind_of(name.partition("/")[0]) for name in names))
+
+
+def _together(origins: Sequence[str]) -> str:
+    """Return of whom a figure is, where that is of several processes of the scenario."""
+    if len(origins) < 2:
+        return ""
+    named = len(origins) <= _MOST_NAMED
+    whose = " and ".join((", ".join(origins[:-1]), origins[-1])) if named else f"{len(origins)}"
+    return f", of {whose}{'' if named else ' processes'} together,"
 
 
 def _over_prices(document: Mapping[str, Any], name: str) -> str:
@@ -98,7 +127,9 @@ def _requests(document: Mapping[str, Any]) -> str:
     most = ""
     if enough_for(99.0, count):
         most = f", 99 % of them at most {format_duration(round(requests['p99']))}"
-    return f"{count:,} requests take {mean} on average{most}, the slowest {slowest}."
+    loads = document["evidence"].get("arrivals", ())
+    together = _together([load["process"] for load in loads if load["begun"]])
+    return f"{count:,} requests{together} take {mean} on average{most}, the slowest {slowest}."
 
 
 def done_in(document: Mapping[str, Any]) -> str:

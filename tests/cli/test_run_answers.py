@@ -97,6 +97,30 @@ def test_a_percentile_of_requests_needs_enough_of_them(count, told):
     assert said[2:] == ([] if told is None else [told])
 
 
+def test_what_several_processes_did_is_called_so():
+    """Not what one did: forks and requests of a database and a server have nothing in common."""
+    forks = {**NOTHING, "count": 5, "mean": 3 * MS, "max": 9 * MS}
+    requests = {**NOTHING, "count": 9, "mean": 20 * US, "max": 5 * MS}
+    made = document(fork_latency_ns=forks, vfork_latency_ns=forks, request_latency_ns=requests)
+    made["marks"] = [
+        {"kind": kind, "name": name, "t_ns": S}
+        for kind, name in (
+            ("fork", "r"), ("vfork", "w.1"), ("vfork", "w.2/3"), ("fork", "w/1"), ("exit", "x"),
+        )
+    ]  # fmt: skip
+    loads = [
+        {"process": name, "begun": begun}
+        for name, begun in zip("rwxyz", (1, 2, 3, 4, 0), strict=True)
+    ]
+    made["evidence"]["arrivals"] = loads
+    _, forks_told, vforks_told, requests_told = answer_of(made)
+    assert forks_told.startswith("Its 5 forks, of r and w together, take 3 ms on average")
+    assert vforks_told.startswith("Its 5 vforks hold the parent")
+    assert requests_told.startswith("9 requests, of 4 processes together, take 20 us on average")
+    made["provenance"]["scenario"]["run"] = {"warmup": 2 * S}
+    assert answer_of(made)[1].startswith("Its 5 forks take")
+
+
 def test_a_range_of_prices_stands_beside_the_mean():
     made = document()
     made["work"] = {"fork_pte": {"units": 1000, "ns": 14.2 * MS}}
