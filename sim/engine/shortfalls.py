@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
-from sim.engine.endings import BAD_ENDINGS
+from sim.engine.endings import BAD_ENDINGS, CRITICAL
 from sim.engine.finding import Finding
 from sim.engine.names import kind_of
+from sim.engine.replicas import replicated
 from sim.machine.layout import HUGE_PAGES
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
@@ -37,9 +38,11 @@ REMEDIES: Final = {
 """What helps against a refusal."""
 
 
-def ended_badly(document: Mapping[str, Any]) -> Iterator[Finding]:
+def ended_badly(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what was killed, by which limit, and what crashed."""
     for how, (code, what, remedy) in BAD_ENDINGS.items():
+        if how == "evicted" and _others_to_evict(scenario):
+            remedy += ", or give the pod a larger request (requests.memory): another goes then"
         if how != "oom-killed":
             names = [p["name"] for p in document["processes"] if p["ended"] == how]
             for where, count in _kinds(names).items():
@@ -55,9 +58,19 @@ def ended_badly(document: Mapping[str, Any]) -> Iterator[Finding]:
         if group is not None:
             limit = document["groups"][group]["max_bytes"]
             what = f"killed because group {group} was at its limit, {format_bytes(limit)}"
-            remedy = f"raise groups.{group}.memory_max, or let fewer processes use it"
+            remedy = f"raise groups.{kind_of(group)}.memory_max, or let fewer processes use it"
         for where, count in _kinds(names).items():
             yield Finding("killed", "error", what, where, remedy, count)
+
+
+def _others_to_evict(scenario: Mapping[str, Any]) -> bool:
+    """Whether the kubelet has a choice: more than one pod that it may end."""
+    pods = [
+        group
+        for _, _, group in replicated(scenario.get("groups", {}))
+        if group.get("memory_request") is not None and group["priority"] < CRITICAL
+    ]
+    return len(pods) > 1
 
 
 def _kinds(names: Iterable[str]) -> dict[str, int]:
@@ -113,7 +126,7 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the need, and that of each group, that somebody was killed or refused before."""
     evidence = document["evidence"]
     limits = dict.fromkeys(kill["limit_of"] for kill in document.get("kills", ()))
-    by_group = [group for group in limits if group is not None]
+    by_group = list(dict.fromkeys(kind_of(group) for group in limits if group is not None))
     killed = sum(process["ended"] == "oom-killed" for process in document["processes"])
     evicted = sum(process["ended"] == "evicted" for process in document["processes"])
     reasons = [f"{killed:,} killed"] if killed else []

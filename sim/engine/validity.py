@@ -89,7 +89,7 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
     """Return what was found in a run, in the order of `CODES`, then of processes."""
     found = [
         *_deadlock(document),
-        *ended_badly(document),
+        *ended_badly(document, scenario),
         *refused(document, scenario),
         *need_cut_off(document),
         *peak_is_room(document),
@@ -175,8 +175,17 @@ def _nothing_happened(
             what, remedy = f"no {event} began: {died}", "mend what ended it"
         else:
             what = f"no {event} began before the end of the run, at {until}"
-            remedy = "let it begin earlier, or the run end later (run.horizon)"
+            remedy = _to_begin(document, scenario, count["process"])
         yield Finding("nothing_happened", "error", what, count["process"], remedy)
+
+
+def _to_begin(document: Mapping[str, Any], scenario: Mapping[str, Any], origin: str) -> str:
+    """Say what lets an event begin: more time, from whoever ended the time there was."""
+    if document["ending"] == "horizon":
+        return "let it begin earlier, or the run end later (run.horizon)"
+    if "duration" in scenario["processes"][origin]:
+        return f"let it begin earlier, or go on for longer (processes.{origin}.duration)"
+    return f"let it begin before {origin} ends: nothing else ended the run"
 
 
 def _died(document: Mapping[str, Any], origin: str) -> str:

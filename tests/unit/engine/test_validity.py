@@ -290,6 +290,7 @@ def test_judging_is_pure(code):
         ("web.3", "web"),
         ("web/1", "web/*"),
         ("a/b.2/3.4", "a/b/*"),
+        ("app.1.12.3/child", "app/child"),
         ("v1.2x", "v1.2x"),
     ],
 )
