@@ -98,7 +98,8 @@ def lines_of_kills(kills: Sequence[Mapping[str, Any]]) -> list[str]:
 def _line(kill: Mapping[str, Any]) -> str:
     group = kill["limit_of"]
     limit = format_bytes(kill["limit_bytes"])
-    why = f"group {group} at its limit of {limit}" if group else f"out of memory ({limit})"
+    both = " of memory and swap" if kill.get("of_memory_and_swap") else ""
+    why = f"group {group} at its limit of {limit}{both}" if group else f"out of memory ({limit})"
     if kill.get("evicted"):
         left = format_bytes(kill["usage_bytes"])
         why = f"memory.available {left}, less than {limit}: evicted pod {kill['killed_with']}"

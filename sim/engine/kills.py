@@ -54,12 +54,17 @@ class KillLog:
         """Note that `victim` is killed because `asked` could not have memory within `scope`.
 
         `badness` is its score in pages; `together` the group all of which is killed; `in_place_of`
-        its parent, which had the highest score (before 5.1).
+        its parent, which had the highest score (before 5.1).  The limit may be the one of memory
+        and swap together that groups of version 1 have.
         """
         self._seen.short()
         m = self._machine.arrays
         limit = scope.pages * PAGE_BYTES
-        usage = limit if scope.group == ROOT else int(m.groups[scope.group].usage) * PAGE_BYTES
+        g = m.groups[scope.group]
+        usage = limit if scope.group == ROOT else int(g.usage) * PAGE_BYTES
+        with_swap = bool(scope.group != ROOT and m.operations[asked.row].over_memsw)
+        if with_swap:
+            limit, usage = (int(n) * PAGE_BYTES for n in (g.memsw_limit, g.usage + g.swap))
         self.entries.append(
             {
                 **self._who(victim),
@@ -67,6 +72,7 @@ class KillLog:
                 "limit_of": self._names.of_row(scope.group),
                 "limit_bytes": limit,
                 "usage_bytes": usage,
+                **({"of_memory_and_swap": True} if with_swap else {}),
                 "badness_pages": badness,
                 "killed_with": None if together is None else self._names.of_row(together),
                 **({} if in_place_of is None else {"in_place_of": in_place_of.leader.name}),

@@ -48,17 +48,25 @@ def ended_badly(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Ite
             for where, count in _kinds(names).items():
                 yield Finding(code, "error", what, where, remedy, count)
     limits = {kill["pid"]: kill for kill in document.get("kills", ())}
-    killed: dict[str | None, list[str]] = {}
+    killed: dict[tuple[str | None, int | None], list[str]] = {}
     for process in document["processes"]:
         if process["ended"] == "oom-killed":
-            kill = limits.get(process.get("pid"))
-            killed.setdefault(kill and kill["limit_of"], []).append(process["name"])
-    for group, names in killed.items():
+            kill = limits.get(process.get("pid"), {"limit_of": None})
+            both_bytes = kill["limit_bytes"] if kill.get("of_memory_and_swap") else None
+            killed.setdefault((kill["limit_of"], both_bytes), []).append(process["name"])
+    for (group, both_bytes), names in killed.items():
         _, what, remedy = BAD_ENDINGS["oom-killed"]
         if group is not None:
             limit = document["groups"][group]["max_bytes"]
             what = f"killed because group {group} was at its limit, {format_bytes(limit)}"
-            remedy = f"raise groups.{kind_of(group)}.memory_max, or let fewer processes use it"
+            key = f"groups.{kind_of(group)}.memory_max"
+            if both_bytes is not None:
+                what = (
+                    f"killed because group {group} was at its limit of memory and swap together, "
+                    f"{format_bytes(both_bytes)}"
+                )
+                key += " or swap_max"
+            remedy = f"raise {key}, or let fewer processes use it"
         for where, count in _kinds(names).items():
             yield Finding("killed", "error", what, where, remedy, count)
 
