@@ -55,8 +55,13 @@ def _need(document: Mapping[str, Any]) -> str:
     needs = (
         f"{scenario['name']} {'holds' if room else 'needs'} {least}{format_bytes(total)} of memory"
     )
-    said = exactness("memory_need_bytes.total", scenario["host"])
-    return f"{needs} at its peak{when}{f' ({said})' if said else ''}: {bill}."
+    return f"{needs} at its peak{when}{_exact(document, 'memory_need_bytes.total')}: {bill}."
+
+
+def _exact(document: Mapping[str, Any], metric: str) -> str:
+    """Return what is to be said behind a figure that is not exact; else nothing."""
+    said = exactness(metric, document["provenance"]["scenario"]["host"])
+    return f" ({said})" if said else ""
 
 
 def _forks(document: Mapping[str, Any]) -> str:
@@ -65,12 +70,12 @@ def _forks(document: Mapping[str, Any]) -> str:
         return ""
     mean, over = format_duration(round(forks["mean"])), _over_prices(document, "fork_latency_ns")
     if forks["count"] == 1:
-        return f"Its fork takes {mean}{over}."
+        return f"Its fork takes {mean}{over}{_exact(document, 'fork_latency_ns')}."
     longest = format_duration(round(forks["max"]))
     together = _together(_callers(document, "fork"))
     return (
         f"Its {forks['count']:,} forks{together} take {mean} on average{over}, the longest "
-        f"{longest}."
+        f"{longest}{_exact(document, 'fork_latency_ns')}."
     )
 
 
@@ -81,11 +86,11 @@ def _vforks(document: Mapping[str, Any]) -> str:
         return ""
     mean, longest = (format_duration(round(vforks[key])) for key in ("mean", "max"))
     if count == 1:
-        return f"Its vfork holds the parent for {mean}."
+        return f"Its vfork holds the parent for {mean}{_exact(document, 'vfork_latency_ns')}."
     together = _together(_callers(document, "vfork"))
     return (
         f"Its {count:,} vforks{together} hold the parent for {mean} on average, the longest for "
-        f"{longest}."
+        f"{longest}{_exact(document, 'vfork_latency_ns')}."
     )
 
 
@@ -123,13 +128,16 @@ def _requests(document: Mapping[str, Any]) -> str:
         return ""
     mean, slowest = (format_duration(round(requests[key])) for key in ("mean", "max"))
     if count == 1:
-        return f"Its request takes {mean}."
+        return f"Its request takes {mean}{_exact(document, 'request_latency_ns')}."
     most = ""
     if enough_for(99.0, count):
         most = f", 99 % of them at most {format_duration(round(requests['p99']))}"
     loads = document["evidence"].get("arrivals", ())
     together = _together([load["process"] for load in loads if load["begun"]])
-    return f"{count:,} requests{together} take {mean} on average{most}, the slowest {slowest}."
+    return (
+        f"{count:,} requests{together} take {mean} on average{most}, the slowest {slowest}"
+        f"{_exact(document, 'request_latency_ns')}."
+    )
 
 
 def done_in(document: Mapping[str, Any]) -> str:

@@ -114,6 +114,9 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
     page.table(beside(*_counts(metrics, mark), page.width))
     times, notes = _latencies(metrics)
     page.table(times.lines(page.width))
+    inexact = [words for name, words in LATENCIES.items() if exactness(name, host)]
+    if inexact:
+        notes.append(f"times of {', '.join(inexact)}: {exactness('fault_latency_ns', host)}")
     for note in (*notes, *_in_the_long_run(document), *_price_ranges(document)):
         page.say(note)
     memory = _memory(document, mark, found)
@@ -130,9 +133,12 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         page.lines([""])
         for line in lines_of_kills(document["kills"]):
             page.say(line)
-    if inexact := exactness("free_pages", host):
+    if said := exactness("free_pages", host):
         page.lines([""])
-        page.say(f"memory over time, of groups too, and who is killed when: {inexact}")
+        page.say(
+            "memory over time, of groups and of processes, events and pressure in groups, and who "
+            f"is killed when: {said}"
+        )
     page.table(_processes(document["processes"]).lines(page.width))
 
 
@@ -175,8 +181,10 @@ def marked(label: str, metric: str, host: Mapping[str, Any]) -> str:
 
 def _counts(metrics: Mapping[str, Any], mark: Mark) -> tuple[Table, Table]:
     faults = Table(("faults", "count"))
-    faults.rows.append(("minor faults", _count(metrics["minor_faults"])))
-    faults.rows += [(f"  {_words(name)}", _count(metrics[name])) for name in _FAULTS[:5]]
+    faults.rows.append((mark("minor faults", "minor_faults"), _count(metrics["minor_faults"])))
+    faults.rows += [
+        (mark(f"  {_words(name)}", name), _count(metrics[name])) for name in _FAULTS[:5]
+    ]
     faults.rows += [(mark(_words(name), name), _count(metrics[name])) for name in _FAULTS[5:]]
     events = Table(("events", "count"))
     events.rows += [(mark(_words(name), name), _count(metrics[name])) for name in EVENTS]
