@@ -264,3 +264,15 @@ def test_the_limit_of_memory_and_swap_is_named_where_it_is_what_kills() -> None:
     assert "group pod at its limit of 3 MiB of memory and swap:" in lines_of_kills([kill])[0]
     more = run({"a": process}, {"pod": {**limits, "swap_max": 4 * MIB}}, cgroup="v1", swap=64 * MIB)
     assert killed(more) == []
+
+
+def test_what_is_swapped_out_of_a_group_is_told_beside_its_limit() -> None:
+    process = {"program": "steps", "group": "pod", "steps": held(1024)}
+    limits = {"memory_max": 2 * MIB, "swap_max": MIB}
+    told = run({"a": process}, {"pod": limits}, swap=64 * MIB)["groups"]["pod"]
+    assert (told["swap_peak_bytes"], told["swap_max_bytes"], told["memsw_bytes"]) == (
+        MIB, MIB, None,
+    )  # fmt: skip
+    assert told["events"]["swap_max"] > 0
+    told = run({"a": process}, {"pod": limits}, swap=64 * MIB, cgroup="v1")["groups"]["pod"]
+    assert told["memsw_bytes"] == 3 * MIB
