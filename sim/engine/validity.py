@@ -130,7 +130,8 @@ def _missing(expected: set[str], found: Iterable[Finding]) -> Iterator[Finding]:
             yield Finding(
                 "not_as_expected",
                 "error",
-                f"`{code}` was to be shown and did not occur: {CODES[code]}",
+                f"`{code}` was to be shown and did not occur (it would have been said that "
+                f"{CODES[code]})",
                 "run.expect",
                 f"take `{code}` out of run.expect, or change the scenario until it occurs",
             )

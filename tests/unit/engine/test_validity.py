@@ -114,7 +114,10 @@ def test_an_expected_code_that_does_not_occur_is_an_error(code):
     found = judged(document(), scenario(expect=[code]))
     assert not found["answered"]
     assert [finding["code"] for finding in found["validity"]] == ["not_as_expected"]
-    assert code in found["validity"][0]["what"]
+    what = found["validity"][0]["what"]
+    assert what == (
+        f"`{code}` was to be shown and did not occur (it would have been said that {CODES[code]})"
+    )
 
 
 def test_need_cut_off_is_silent_only_if_all_its_causes_are_expected():
