@@ -66,9 +66,17 @@ def ended_badly(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Ite
                     f"{format_bytes(both_bytes)}"
                 )
                 key += " or swap_max"
+            elif _is_pod(scenario, group):
+                key += " (limits.memory, where that sets it)"
             remedy = f"raise {key}, or let fewer processes use it"
         for where, count in _kinds(names).items():
             yield Finding("killed", "error", what, where, remedy, count)
+
+
+def _is_pod(scenario: Mapping[str, Any], group: str) -> bool:
+    """Whether a group has requests, as one has whose limit is `limits.memory`."""
+    own: Mapping[str, Any] = scenario.get("groups", {}).get(kind_of(group), {})
+    return own.get("memory_request") is not None
 
 
 def _others_to_evict(scenario: Mapping[str, Any]) -> bool:

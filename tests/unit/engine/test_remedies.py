@@ -51,6 +51,13 @@ def test_a_limit_of_replicas_is_raised_where_it_is_written() -> None:
     assert found["need_cut_off"]["remedy"].endswith("set memory_max of g to max")
 
 
+def test_a_limit_that_a_pod_has_is_raised_where_it_is_written() -> None:
+    """`limits.memory` and `memory_max` together are refused."""
+    pod = {"limits": {"memory": 6 * MIB}}
+    found = run({"g": pod}, {**steps(8 * MIB), "group": "g"})
+    assert "groups.g.memory_max (limits.memory, where that sets it)" in found["killed"]["remedy"]
+
+
 def test_copies_within_replicas_that_are_cut_off_are_told_as_one_process() -> None:
     """They are called a.1.1 to a.3.2: no key of the scenario."""
     found = run({"g": {}}, {**steps(MIB), **REPLICAS}, horizon=5 * MS)
