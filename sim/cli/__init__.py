@@ -28,6 +28,7 @@ from sim.cli import (  # noqa: F401  # their commands
     script_commands,
 )
 from sim.cli.commands import app
+from sim.cli.reading import outlive_the_reader, throw_away
 from sim.cli.stopping import what_is_kept
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None and not sys.warnoptions:
         warnings.simplefilter("ignore")  # what libraries have to say to programmers
     try:
+        outlive_the_reader()
         with stopping_by_signals():
             _put_back_settings()
             return _carried_out(arguments)
@@ -148,7 +150,7 @@ def _defect(error: Exception) -> int:
 
 def _reader_has_gone() -> int:
     """Throw the rest of the output away: whoever read it has seen enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    throw_away()
     return DONE
 
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
-from sim.engine.shortfalls import counted
+from sim.engine.names import kind_of
+from sim.engine.shortfalls import counted, least_words
 from sim.machine.parts import PARTS
 from sim.stats.enough import enough_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+_MOST_NAMED: Final = 3
+"""So many processes are named of which a figure is; more are counted."""
 _LEAST_SHARE: Final = 0.001
 """Parts of the need that are smaller than this share of it are not worth a word."""
 
@@ -22,6 +25,7 @@ _LEAST_SHARE: Final = 0.001
 def answer_of(document: Mapping[str, Any]) -> list[str]:
     """Return what a run answers, a sentence each; nothing where it answers nothing.
 
+    What is of several processes of the scenario says so: times are measured of all together.
     Whether it does is the run's `answered`; a need that was cut off is a lower bound.
     """
     if not document["answered"]:
@@ -47,12 +51,17 @@ def _need(document: Mapping[str, Any]) -> str:
     scenario = document["provenance"]["scenario"]
     when = " after its warm-up" if scenario.get("run", {}).get("warmup") else ""
     room = any(finding["code"] == "peak_is_room" for finding in document["validity"])
-    least = "more than " if cut_off and not room else ""
+    least = f"{least_words(document)} " if cut_off and not room else ""
     needs = (
         f"{scenario['name']} {'holds' if room else 'needs'} {least}{format_bytes(total)} of memory"
     )
-    said = exactness("memory_need_bytes.total", scenario["host"])
-    return f"{needs} at its peak{when}{f' ({said})' if said else ''}: {bill}."
+    return f"{needs} at its peak{when}{_exact(document, 'memory_need_bytes.total')}: {bill}."
+
+
+def _exact(document: Mapping[str, Any], metric: str) -> str:
+    """Return what is to be said behind a figure that is not exact; else nothing."""
+    said = exactness(metric, document["provenance"]["scenario"]["host"])
+    return f" ({said})" if said else ""
 
 
 def _forks(document: Mapping[str, Any]) -> str:
@@ -61,9 +70,13 @@ def _forks(document: Mapping[str, Any]) -> str:
         return ""
     mean, over = format_duration(round(forks["mean"])), _over_prices(document, "fork_latency_ns")
     if forks["count"] == 1:
-        return f"Its fork takes {mean}{over}."
+        return f"Its fork takes {mean}{over}{_exact(document, 'fork_latency_ns')}."
     longest = format_duration(round(forks["max"]))
-    return f"Its {forks['count']:,} forks take {mean} on average{over}, the longest {longest}."
+    together = _together(_callers(document, "fork"))
+    return (
+        f"Its {forks['count']:,} forks{together} take {mean} on average{over}, the longest "
+        f"{longest}{_exact(document, 'fork_latency_ns')}."
+    )
 
 
 def _vforks(document: Mapping[str, Any]) -> str:
@@ -73,8 +86,29 @@ def _vforks(document: Mapping[str, Any]) -> str:
         return ""
     mean, longest = (format_duration(round(vforks[key])) for key in ("mean", "max"))
     if count == 1:
-        return f"Its vfork holds the parent for {mean}."
-    return f"Its {count:,} vforks hold the parent for {mean} on average, the longest for {longest}."
+        return f"Its vfork holds the parent for {mean}{_exact(document, 'vfork_latency_ns')}."
+    together = _together(_callers(document, "vfork"))
+    return (
+        f"Its {count:,} vforks{together} hold the parent for {mean} on average, the longest for "
+        f"{longest}{_exact(document, 'vfork_latency_ns')}."
+    )
+
+
+def _callers(document: Mapping[str, Any], kind: str) -> list[str]:
+    """Return the processes of the scenario that, or whose children, made calls of a kind."""
+    warmup_ns = document["provenance"]["scenario"].get("run", {}).get("warmup", 0)
+    marks = document.get("marks", ())
+    names = (m["name"] for m in marks if m["kind"] == kind and m["t_ns"] >= warmup_ns)
+    return list(dict.fromkeys(kind_of(name.partition("/")[0]) for name in names))
+
+
+def _together(origins: Sequence[str]) -> str:
+    """Return of whom a figure is, where that is of several processes of the scenario."""
+    if len(origins) < 2:
+        return ""
+    named = len(origins) <= _MOST_NAMED
+    whose = " and ".join((", ".join(origins[:-1]), origins[-1])) if named else f"{len(origins)}"
+    return f", of {whose}{'' if named else ' processes'} together,"
 
 
 def _over_prices(document: Mapping[str, Any], name: str) -> str:
@@ -94,11 +128,16 @@ def _requests(document: Mapping[str, Any]) -> str:
         return ""
     mean, slowest = (format_duration(round(requests[key])) for key in ("mean", "max"))
     if count == 1:
-        return f"Its request takes {mean}."
+        return f"Its request takes {mean}{_exact(document, 'request_latency_ns')}."
     most = ""
     if enough_for(99.0, count):
         most = f", 99 % of them at most {format_duration(round(requests['p99']))}"
-    return f"{count:,} requests take {mean} on average{most}, the slowest {slowest}."
+    loads = document["evidence"].get("arrivals", ())
+    together = _together([load["process"] for load in loads if load["begun"]])
+    return (
+        f"{count:,} requests{together} take {mean} on average{most}, the slowest {slowest}"
+        f"{_exact(document, 'request_latency_ns')}."
+    )
 
 
 def done_in(document: Mapping[str, Any]) -> str:

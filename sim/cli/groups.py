@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_bytes, format_duration
 from sim.cli.tables import Table
-from sim.machine.rules.cgroup import V1_FAILCNT, cgroup_rules
+from sim.machine.rules.cgroup import V1_FAILCNT, V1_MEMSW, cgroup_rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,17 +17,25 @@ _EVENTS_OF_V1: Final = ("failcnt", "oom_kill")
 _PROTECTIONS: Final = ("low", "min")
 
 
-def tables_of_groups(
-    groups: Mapping[str, Mapping[str, Any]], version: str = "v2"
-) -> tuple[Table, Table]:
+def tables_of_groups(groups: Mapping[str, Mapping[str, Any]], version: str = "v2") -> list[Table]:
     """Return what each group held at the end and at most, beside its limits; and what it met.
 
-    Of version 1, that is the refused charges of `memory.failcnt` and the kills.
+    Of version 1, that is the refused charges of `memory.failcnt` and the kills.  What of a group
+    was on the swap device is a table of its own, where anything was, or was to be.
 
     What no group has set is left out; so is the working set where it is all of what a group holds,
     and pressure where there was none.
     """
-    return _memory(groups), _met(groups, cgroup_rules(version))
+    rules = cgroup_rules(version)
+    swapped = any(
+        group.get("swap_peak_bytes") or group["events"].get("swap_fail")
+        for group in groups.values()
+    )
+    return [
+        _memory(groups),
+        *([_swap(groups, rules)] if swapped else []),
+        _met(groups, rules),
+    ]
 
 
 def _memory(groups: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -47,6 +55,35 @@ def _memory(groups: Mapping[str, Mapping[str, Any]]) -> Table:
                 _named(name, group),
                 *("max" if size_bytes is None else format_bytes(size_bytes) for size_bytes in told),
                 *(format_bytes(group[f"{size}_bytes"]) for size in sizes),
+            )
+        )
+    return table
+
+
+def _swap(groups: Mapping[str, Mapping[str, Any]], rules: int) -> Table:
+    """Return what of each group was swapped out; version 1 limits it together with memory."""
+    both = bool(rules & V1_MEMSW)
+    limit, heading = ("memsw_bytes", "memory+swap max") if both else ("swap_max_bytes", "max")
+    sizes = ("swap_bytes", "swap_peak_bytes")
+    table = Table(
+        (
+            "swap of group",
+            heading,
+            "current",
+            "peak",
+            *(() if both else ("refused at max",)),
+            "fail",
+        )
+    )
+    for name, group in groups.items():
+        most, events = group[limit], group["events"]
+        table.rows.append(
+            (
+                _named(name, group),
+                "max" if most is None else format_bytes(most),
+                *(format_bytes(group[size]) for size in sizes),
+                *(() if both else (f"{events['swap_max']:,}",)),
+                f"{events['swap_fail']:,}",
             )
         )
     return table
@@ -98,7 +135,8 @@ def lines_of_kills(kills: Sequence[Mapping[str, Any]]) -> list[str]:
 def _line(kill: Mapping[str, Any]) -> str:
     group = kill["limit_of"]
     limit = format_bytes(kill["limit_bytes"])
-    why = f"group {group} at its limit of {limit}" if group else f"out of memory ({limit})"
+    both = " of memory and swap" if kill.get("of_memory_and_swap") else ""
+    why = f"group {group} at its limit of {limit}{both}" if group else f"out of memory ({limit})"
     if kill.get("evicted"):
         left = format_bytes(kill["usage_bytes"])
         why = f"memory.available {left}, less than {limit}: evicted pod {kill['killed_with']}"

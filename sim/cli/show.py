@@ -20,6 +20,7 @@ from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
 from sim.engine.long_run import long_run_words
 from sim.engine.metrics import EVENTS, LATENCIES
+from sim.engine.shortfalls import least_words
 from sim.machine.parts import PARTS
 from sim.observe.faults import FAULT_METRICS
 from sim.stats.enough import enough_for, independent_values, percentile_needs
@@ -113,9 +114,12 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
     page.table(beside(*_counts(metrics, mark), page.width))
     times, notes = _latencies(metrics)
     page.table(times.lines(page.width))
+    inexact = [words for name, words in LATENCIES.items() if exactness(name, host)]
+    if inexact:
+        notes.append(f"times of {', '.join(inexact)}: {exactness('fault_latency_ns', host)}")
     for note in (*notes, *_in_the_long_run(document), *_price_ranges(document)):
         page.say(note)
-    memory = _memory(metrics, document.get("host") or {}, mark, found)
+    memory = _memory(document, mark, found)
     page.table(beside(*memory, page.width))
     over_time = lines_over_time(document, page.width)
     if over_time:
@@ -129,9 +133,12 @@ def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
         page.lines([""])
         for line in lines_of_kills(document["kills"]):
             page.say(line)
-    if inexact := exactness("free_pages", host):
+    if said := exactness("free_pages", host):
         page.lines([""])
-        page.say(f"memory over time, of groups too, and who is killed when: {inexact}")
+        page.say(
+            "memory over time, of groups and of processes, events and pressure in groups, and who "
+            f"is killed when: {said}"
+        )
     page.table(_processes(document["processes"]).lines(page.width))
 
 
@@ -174,8 +181,10 @@ def marked(label: str, metric: str, host: Mapping[str, Any]) -> str:
 
 def _counts(metrics: Mapping[str, Any], mark: Mark) -> tuple[Table, Table]:
     faults = Table(("faults", "count"))
-    faults.rows.append(("minor faults", _count(metrics["minor_faults"])))
-    faults.rows += [(f"  {_words(name)}", _count(metrics[name])) for name in _FAULTS[:5]]
+    faults.rows.append((mark("minor faults", "minor_faults"), _count(metrics["minor_faults"])))
+    faults.rows += [
+        (mark(f"  {_words(name)}", name), _count(metrics[name])) for name in _FAULTS[:5]
+    ]
     faults.rows += [(mark(_words(name), name), _count(metrics[name])) for name in _FAULTS[5:]]
     events = Table(("events", "count"))
     events.rows += [(mark(_words(name), name), _count(metrics[name])) for name in EVENTS]
@@ -211,12 +220,11 @@ def _latencies(metrics: Mapping[str, Any]) -> tuple[Table, list[str]]:
     return table, [f"-: too few values; {needs} are needed{of_forks}"]
 
 
-def _memory(
-    metrics: Mapping[str, Any], watermarks: Mapping[str, Any], mark: Mark, found: Collection[str]
-) -> tuple[Table, Table]:
+def _memory(document: Mapping[str, Any], mark: Mark, found: Collection[str]) -> tuple[Table, Table]:
+    metrics, watermarks = document["metrics"], document.get("host") or {}
     need, free = metrics["memory_need_bytes"], metrics["free_pages"]
     room = "peak_is_room" in found
-    least = "more than " if "need_cut_off" in found and not room else ""
+    least = f"{least_words(document)} " if "need_cut_off" in found and not room else ""
     memory = Table(("memory", ""))
     verb = "held" if room else "needed"
     total = mark(f"{verb} at the peak", "memory_need_bytes.total")

@@ -141,7 +141,7 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     line = partial(MemoryWaits, machine, cpus, pressure, evidence)
     waits = line()
     names = GroupNames(machine, spec.groups)
-    log = KillLog(machine, clock, table, names)
+    log = KillLog(machine, clock, table, names, evidence.held)
 
     def killer(scope: Scope, waits: MemoryWaits) -> Rung:
         return Kill(machine, table, signals, waits, scope, log)

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 NOT_EXACT: Final = "not exact: MGLRU"
 
 FROM_RECLAIM: Final = (
+    "minor_faults",
+    "file_maps",
     "major_faults",
+    "fault_latency_ns",
+    "request_latency_ns",
+    "first_oom_ns",
     "oom_kills",
     "direct_reclaims",
     "pages_swapped_in",
@@ -35,9 +40,18 @@ FROM_RECLAIM: Final = (
 )
 """Metrics that depend on which pages reclaim takes; a name without its part stands for all."""
 
+FROM_SWAP: Final = (
+    "swap_maps",
+    "fork_latency_ns",
+    "vfork_latency_ns",
+    "cow_copies",
+    "cow_reuses",
+    "memory_need_bytes",
+)
+"""Those that depend on it where there is swap, so that reclaim takes pages of processes too."""
 
 CONDITIONS: Final = {
-    "not_linux": "which page leaves memory is decided as in a textbook, not as by Linux",
+    "not_linux": "which page leaves memory is not decided as by Linux",
     "nearest_rules": "the kernel goes by the rules of another release",
     "not_exact": "figures that depend on reclaim are not exact",
     "not_simulated": "something that the scenario says changes nothing here",
@@ -62,7 +76,7 @@ def host_conditions(host: Mapping[str, Any]) -> list[HostCondition]:
         remedy = "write a release whose rules are known, or allow for what differs"
         found.append(HostCondition("nearest_rules", "host.kernel", note, remedy))
     if uses_mglru(host):
-        names = ", ".join(FROM_RECLAIM)
+        names = ", ".join((*FROM_RECLAIM, *(FROM_SWAP if host.get("swap") else ())))
         what = f"{NOT_EXACT}: reclaim goes by the classic lists; what depends on it: {names}"
         remedy = (
             "take these figures as rough, see how far policy.replacement: mglru_like moves them, or"
@@ -127,6 +141,8 @@ def policy_conditions(policy: Mapping[str, Any]) -> list[HostCondition]:
     if replacement == "linux":
         return []
     what = f"{replacement}, of all pages alike: a policy of textbooks, no Linux reclaims so"
+    if replacement == "mglru_like":
+        what = f"{replacement}, of all pages alike: an approximation, no Linux reclaims just so"
     remedy = "leave it out for what Linux would do"
     return [HostCondition("not_linux", "policy.replacement", what, remedy)]
 
@@ -153,5 +169,7 @@ def exactness(metric: str, host: Mapping[str, Any]) -> str:
     >>> exactness("free_pages.min", {"lru": "mglru"}), exactness("forks", {"lru": "mglru"})
     ('not exact: MGLRU', '')
     """
-    names = (metric, metric.partition(".")[0])
-    return NOT_EXACT if uses_mglru(host) and any(name in FROM_RECLAIM for name in names) else ""
+    if not uses_mglru(host):
+        return ""
+    depend = (*FROM_RECLAIM, *(FROM_SWAP if host.get("swap") else ()))
+    return NOT_EXACT if any(name in depend for name in (metric, metric.partition(".")[0])) else ""

@@ -134,6 +134,7 @@ class Driver:
                 self._devices.take_requests()
             if reason == burst.FINISHED:
                 task = cpus.task_on(cpu)
+                self._evidence.held.look()
                 self._locks.look_again()
             elif reason in self._handlers:
                 self._handlers[reason](cpus.task_on(cpu), cpu)

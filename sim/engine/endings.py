@@ -2,6 +2,9 @@
 
 from typing import Final
 
+CRITICAL: Final = 2_000_000_000
+"""From this priority on the kubelet never evicts a pod (`IsCriticalPod`)."""
+
 BAD_ENDINGS: Final = {
     "segfault": (
         "crashed",
@@ -16,7 +19,7 @@ BAD_ENDINGS: Final = {
     "evicted": (
         "evicted",
         "evicted by the kubelet: memory.available was below policy.eviction",
-        "give the host more memory, or the pod a larger request (requests.memory)",
+        "give the host more memory, or lower policy.eviction.memory_available",
     ),
     "oom-killed": (
         "killed",

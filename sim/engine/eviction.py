@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import S
+from sim.engine.endings import CRITICAL
 from sim.engine.task import Signal
 from sim.kernel.files.dirty import pages_on_list
 from sim.machine.groups import is_within
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 MONITORING_NS: Final = 10 * S
 """How often the kubelet looks (`evictionMonitoringPeriod`)."""
-CRITICAL: Final = 2_000_000_000
-"""From this priority on a pod is never evicted (`IsCriticalPod`)."""
 
 
 @dataclass(frozen=True, slots=True)

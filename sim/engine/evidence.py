@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sim.base.units import PAGE_BYTES
+from sim.engine.held import Held
 from sim.engine.names import kind_of
+from sim.engine.windows import Windows
 from sim.kernel import ops
 from sim.kernel.work import BY_HUGETLB, BY_LIMIT, BY_MEMORY, BY_PROMISE
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 REQUEST: Final = "request"
 """The event that reads and writes with arrivals count by themselves."""
+
+MOST_WAITING: Final = 0.05
+"""Share of requests that may wait at the end of a run; of their time, that the last may be late."""
 
 REFUSED_BY: Final = {
     0: "argument",
@@ -62,11 +67,23 @@ class Load:
     last_ns: int = -1
     late_ns: int = 0
     """How long after it had arrived the last of them was done with."""
+    window_ns: tuple[int, int] | None = None
+    """From the first access that serves requests until the last of them was done with late, or was
+    seen to wait; None if neither."""
+    cpu_ns: tuple[int, ...] = ()
+    """CPU time in use meanwhile, by CPU, by all there is."""
+    busiest: tuple[str, float] | None = None
+    """Of the tasks that serve them and were behind, which was most on a CPU, and for what share."""
 
     def note(self, first_ns: int, last_ns: int) -> None:
         """Widen the time of arrivals."""
         self.first_ns = first_ns if self.first_ns < 0 else min(self.first_ns, first_ns)
         self.last_ns = max(self.last_ns, last_ns)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the last that arrived was done with late."""
+        return self.late_ns > MOST_WAITING * (self.last_ns - self.first_ns) > 0
 
 
 class Evidence:
@@ -76,6 +93,7 @@ class Evidence:
         self._machine = machine
         self._clock = clock
         self._table = table
+        self.held = Held(machine, clock)
         self._events: dict[tuple[str, str], EventCount] = {}
         self._declared: dict[str, tuple[str, ...]] = {}
         self._endless: set[str] = set()
@@ -83,6 +101,8 @@ class Evidence:
         self._waits: Counter[str] = Counter()
         self._loads: dict[str, Load] = {}
         self._offers: dict[int, list[tuple[ArrivalStream, int | None]]] = {}  # by pid
+        self._windows = Windows(machine, clock, table)
+        self._shares: dict[str, dict[str, float]] = {}  # of those behind, by origin and name
 
     def declare(
         self,
@@ -124,6 +144,7 @@ class Evidence:
 
     def offers(self, task: Task, stream: ArrivalStream, until_ns: int | None) -> None:
         """Take note that requests arrive for a task as `stream` says, before `until_ns`."""
+        self._windows.open(task, offered=True)
         self._offers.setdefault(task.pid, []).append((stream, until_ns))
 
     def left(self, task: Task) -> None:
@@ -140,6 +161,16 @@ class Evidence:
             if waiting:
                 load.waiting += waiting
                 load.note(end_ns, end_ns)
+                self._behind(task, load)
+
+    def _behind(self, task: Task, load: Load) -> None:
+        """Take note that a task is behind with its requests now, and what CPUs did until now."""
+        load.window_ns, load.cpu_ns = self._windows.until_now(task)
+        self._shares.setdefault(task.origin, {})[task.name] = self._windows.share(task)
+
+    def serves(self, task: Task) -> None:
+        """Take note that a task begins an access that serves requests."""
+        self._windows.open(task)
 
     def requested(self, task: Task) -> None:
         """Count the requests of an access that is over, and when they arrived."""
@@ -151,6 +182,10 @@ class Evidence:
         if last_ns >= load.last_ns:
             load.late_ns = self._clock.now_ns - last_ns
         load.note(first_ns, last_ns)
+        if load.is_late:
+            self._behind(task, load)
+        else:
+            self._shares.get(task.origin, {}).pop(task.name, None)
 
     def cut_off(self, task: Task) -> None:
         """Count the requests of the access under way, if any: begun, and those that wait."""
@@ -167,6 +202,8 @@ class Evidence:
             load.waiting += max(0, arrived - begun)
             if arrived:
                 load.note(self._arrival_ns(task, 0), self._arrival_ns(task, arrived - 1))
+            if arrived > begun:
+                self._behind(task, load)
 
     def _arrival_ns(self, task: Task, number: int) -> int:
         """Return when a request of the access under way, or just over, arrives."""
@@ -192,16 +229,20 @@ class Evidence:
     def waited(self, task: Task) -> None:
         """Take note that a task has to wait for memory."""
         self._waits[kind_of(task.name)] += 1
+        self.held.short()
 
     def warmed_up(self) -> None:
         """Take note that measuring begins now."""
         self._count_requests()
+        self.held.restart()
         for count in self._events.values():
             count.at_warmup = count.ended
 
     def refused(self, task: Task, refused: Refused) -> None:
         """Take note that the kernel refuses a call, by what, and what it has promised by then."""
         self._refusal(task, refused.call, refused.errno.name, refused.by)["count"] += 1
+        if refused.by == "memory":
+            self.held.short()
 
     def failed(self, task: Task, refused: Refused) -> None:
         """Take note that a process ends because a call was refused and it did not expect that."""
@@ -250,6 +291,9 @@ class Evidence:
             if task.killed is None:
                 self._count_offers(task)
         self._count_requests()
+        for origin, shares in self._shares.items():
+            if shares:
+                self._loads[origin].busiest = max(shares.items(), key=lambda each: each[1])
         return {
             "events": [
                 {
@@ -271,4 +315,5 @@ class Evidence:
                 if load.begun or load.waiting
             ],
             "cpu_ns": [int(cpu.busy_ns) for cpu in self._machine.arrays.cpus],
+            "held": self.held.to_json(),
         }

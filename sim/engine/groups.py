@@ -107,6 +107,9 @@ class GroupNames:
             **{name: int(m.charged[row, kind]) * PAGE_BYTES for name, kind in STAT.items()},
             "slab_bytes": self._slab_bytes(row),
             "swap_bytes": int(g.swap) * PAGE_BYTES,
+            "swap_peak_bytes": int(g.swap_peak) * PAGE_BYTES,
+            "swap_max_bytes": _limit_bytes(g.swap_limit),
+            "memsw_bytes": _limit_bytes(g.memsw_limit),
         }
 
     def _slab_bytes(self, row: int) -> int:

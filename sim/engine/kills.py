@@ -11,6 +11,7 @@ from sim.machine.words import PROCESS_GROUP, PROCESS_OOM_SCORE_ADJ
 if TYPE_CHECKING:
     from sim.engine.clock import Clock
     from sim.engine.groups import GroupNames
+    from sim.engine.held import Held
     from sim.engine.shortage import Scope
     from sim.engine.table import TaskTable
     from sim.engine.task import Task
@@ -20,11 +21,19 @@ if TYPE_CHECKING:
 class KillLog:
     """The kills of a run, from its start, an entry for each process."""
 
-    def __init__(self, machine: Machine, clock: Clock, table: TaskTable, names: GroupNames) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        clock: Clock,
+        table: TaskTable,
+        names: GroupNames,
+        held: Held,
+    ) -> None:
         self._machine = machine
         self._clock = clock
         self._table = table
         self._names = names
+        self._seen = held
         self.entries: list[dict[str, Any]] = []
 
     @property
@@ -45,11 +54,17 @@ class KillLog:
         """Note that `victim` is killed because `asked` could not have memory within `scope`.
 
         `badness` is its score in pages; `together` the group all of which is killed; `in_place_of`
-        its parent, which had the highest score (before 5.1).
+        its parent, which had the highest score (before 5.1).  The limit may be the one of memory
+        and swap together that groups of version 1 have.
         """
+        self._seen.short()
         m = self._machine.arrays
         limit = scope.pages * PAGE_BYTES
-        usage = limit if scope.group == ROOT else int(m.groups[scope.group].usage) * PAGE_BYTES
+        g = m.groups[scope.group]
+        usage = limit if scope.group == ROOT else int(g.usage) * PAGE_BYTES
+        with_swap = bool(scope.group != ROOT and m.operations[asked.row].over_memsw)
+        if with_swap:
+            limit, usage = (int(n) * PAGE_BYTES for n in (g.memsw_limit, g.usage + g.swap))
         self.entries.append(
             {
                 **self._who(victim),
@@ -57,6 +72,7 @@ class KillLog:
                 "limit_of": self._names.of_row(scope.group),
                 "limit_bytes": limit,
                 "usage_bytes": usage,
+                **({"of_memory_and_swap": True} if with_swap else {}),
                 "badness_pages": badness,
                 "killed_with": None if together is None else self._names.of_row(together),
                 **({} if in_place_of is None else {"in_place_of": in_place_of.leader.name}),
@@ -69,6 +85,7 @@ class KillLog:
 
         Its limit is the least that is to be left, its usage what was.
         """
+        self._seen.look()
         self.entries.append(
             {
                 **self._who(victim),

@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
-from sim.engine.endings import BAD_ENDINGS
+from sim.engine.endings import BAD_ENDINGS, CRITICAL
 from sim.engine.finding import Finding
 from sim.engine.names import kind_of
+from sim.engine.replicas import replicated
 from sim.machine.layout import HUGE_PAGES
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
@@ -37,27 +38,55 @@ REMEDIES: Final = {
 """What helps against a refusal."""
 
 
-def ended_badly(document: Mapping[str, Any]) -> Iterator[Finding]:
+def ended_badly(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what was killed, by which limit, and what crashed."""
     for how, (code, what, remedy) in BAD_ENDINGS.items():
+        if how == "evicted" and _others_to_evict(scenario):
+            remedy += ", or give the pod a larger request (requests.memory): another goes then"
         if how != "oom-killed":
             names = [p["name"] for p in document["processes"] if p["ended"] == how]
             for where, count in _kinds(names).items():
                 yield Finding(code, "error", what, where, remedy, count)
     limits = {kill["pid"]: kill for kill in document.get("kills", ())}
-    killed: dict[str | None, list[str]] = {}
+    killed: dict[tuple[str | None, int | None], list[str]] = {}
     for process in document["processes"]:
         if process["ended"] == "oom-killed":
-            kill = limits.get(process.get("pid"))
-            killed.setdefault(kill and kill["limit_of"], []).append(process["name"])
-    for group, names in killed.items():
+            kill = limits.get(process.get("pid"), {"limit_of": None})
+            both_bytes = kill["limit_bytes"] if kill.get("of_memory_and_swap") else None
+            killed.setdefault((kill["limit_of"], both_bytes), []).append(process["name"])
+    for (group, both_bytes), names in killed.items():
         _, what, remedy = BAD_ENDINGS["oom-killed"]
         if group is not None:
             limit = document["groups"][group]["max_bytes"]
             what = f"killed because group {group} was at its limit, {format_bytes(limit)}"
-            remedy = f"raise groups.{group}.memory_max, or let fewer processes use it"
+            key = f"groups.{kind_of(group)}.memory_max"
+            if both_bytes is not None:
+                what = (
+                    f"killed because group {group} was at its limit of memory and swap together, "
+                    f"{format_bytes(both_bytes)}"
+                )
+                key += " or swap_max"
+            elif _is_pod(scenario, group):
+                key += " (limits.memory, where that sets it)"
+            remedy = f"raise {key}, or let fewer processes use it"
         for where, count in _kinds(names).items():
             yield Finding("killed", "error", what, where, remedy, count)
+
+
+def _is_pod(scenario: Mapping[str, Any], group: str) -> bool:
+    """Whether a group has requests, as one has whose limit is `limits.memory`."""
+    own: Mapping[str, Any] = scenario.get("groups", {}).get(kind_of(group), {})
+    return own.get("memory_request") is not None
+
+
+def _others_to_evict(scenario: Mapping[str, Any]) -> bool:
+    """Whether the kubelet has a choice: more than one pod that it may end."""
+    pods = [
+        group
+        for _, _, group in replicated(scenario.get("groups", {}))
+        if group.get("memory_request") is not None and group["priority"] < CRITICAL
+    ]
+    return len(pods) > 1
 
 
 def _kinds(names: Iterable[str]) -> dict[str, int]:
@@ -113,7 +142,7 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the need, and that of each group, that somebody was killed or refused before."""
     evidence = document["evidence"]
     limits = dict.fromkeys(kill["limit_of"] for kill in document.get("kills", ()))
-    by_group = [group for group in limits if group is not None]
+    by_group = list(dict.fromkeys(kind_of(group) for group in limits if group is not None))
     killed = sum(process["ended"] == "oom-killed" for process in document["processes"])
     evicted = sum(process["ended"] == "evicted" for process in document["processes"])
     reasons = [f"{killed:,} killed"] if killed else []
@@ -130,9 +159,8 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
         reasons.append(f"{counted(waits, 'wait')} for memory")
     if not reasons:
         return
-    metrics = by_dotted_name(document["metrics"])
-    rest = besides_page_cache(metrics)
-    least = metrics["memory_need_bytes.total"] if rest is None else rest
+    rest = besides_page_cache(document)
+    least = document["metrics"]["memory_need_bytes"]["total"] if rest is None else rest
     besides = "" if rest is None else ", page cache left out,"
     remedy = "measure the need on a host with more memory"
     if by_group:
@@ -142,37 +170,54 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding(
         "need_cut_off",
         "error",
-        f"the memory needed{besides} is more than {format_bytes(least)}: {', '.join(reasons)}",
+        f"the memory needed{besides} is {least_words(document)} {format_bytes(least)}: "
+        f"{', '.join(reasons)}",
         "metrics.memory_need_bytes",
         remedy,
     )
 
 
-def by_dotted_name(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells how far a peak is a need, from the metrics of a run's document."""
-    need = {f"memory_need_bytes.{part}": n for part, n in metrics["memory_need_bytes"].items()}
-    return {**need, "pages_stolen": metrics.get("pages_stolen")}
+def least_words(document: Mapping[str, Any]) -> str:
+    """Return how a need that was cut off is told: ``more than`` its peak, or ``at least``.
 
-
-def besides_page_cache(metrics: Mapping[str, Any]) -> float | None:
-    """Return a peak of memory without its page cache, where the peak is what there was room for.
-
-    None where reclaim dropped nothing: the peak is the need then.  `metrics` are those of a run by
-    dotted name.
+    It is more where somebody was short of memory at the peak.  After the peak, or where the kubelet
+    ended a pod or a promise was refused, the peak may be all that is needed.
     """
-    if not metrics.get("pages_stolen"):
+    held = document.get("evidence", {}).get("held", {})
+    rest = besides_page_cache(document)
+    short = held.get("short_bytes" if rest is None else "short_besides_page_cache_bytes", 0)
+    if not short:
+        return "at least"
+    least = document["metrics"]["memory_need_bytes"]["total"] if rest is None else rest
+    return "more than" if short >= least else "at least"
+
+
+def is_room(metrics: Mapping[str, Any]) -> bool:
+    """Return whether a run's peak is what there was room for: reclaim dropped something."""
+    return bool(metrics.get("pages_stolen"))
+
+
+def besides_page_cache(document: Mapping[str, Any]) -> float | None:
+    """Return what was certainly in use besides page cache at some moment, in bytes.
+
+    None where reclaim dropped nothing: the peak is the need then.  Else the most that the engine
+    saw (`sim.engine.held`), or what was in use besides when all of it was most.
+    """
+    metrics = document["metrics"]
+    if not is_room(metrics):
         return None
-    need, cache = metrics["memory_need_bytes.total"], metrics["memory_need_bytes.page_cache"]
-    return float(need - cache)
+    need = metrics["memory_need_bytes"]
+    held = document.get("evidence", {}).get("held", {})
+    return float(max(need["total"] - need["page_cache"], held.get("besides_page_cache_bytes", 0)))
 
 
 def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield that page cache took what there was room for, where reclaim dropped some of it."""
-    metrics = by_dotted_name(document["metrics"])
-    rest = besides_page_cache(metrics)
+    rest = besides_page_cache(document)
     if rest is None:
         return
     swap = document.get("swap") or {"stolen_pages": 0, "peak_bytes": 0}
+    metrics = document["metrics"]
     dropped = metrics["pages_stolen"] - swap["stolen_pages"]
     did = [f"dropped {format_bytes(dropped * PAGE_BYTES)} of page cache"] if dropped else []
     remedy = (
@@ -186,12 +231,18 @@ def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
         more = f", and up to {format_bytes(swap['peak_bytes'])} on the swap device"
         if zram := swap.get("zram_peak_bytes"):
             more += f", which took up to {format_bytes(zram)} of memory for it"
-    peak = format_bytes(metrics["memory_need_bytes.total"])
+    need = metrics["memory_need_bytes"]
+    peak = format_bytes(need["total"])
+    when = ""
+    if rest > need["total"] - need["page_cache"]:
+        at_ns = document["evidence"]["held"]["besides_page_cache_ns"]
+        when = f", at {format_duration(at_ns)}"
     yield Finding(
         "peak_is_room",
         "warning",
         f"reclaim {' and '.join(did)}: the peak, {peak}, is what there was room for, "
-        f"not what is needed; besides page cache it was {format_bytes(rest)}{more}",
+        f"not what is needed; besides page cache at least {format_bytes(rest)} was in use{when}"
+        f"{more}",
         "metrics.memory_need_bytes",
         remedy,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.base.units import S, format_duration
 from sim.engine.conditions import CONDITIONS, conditions_of
+from sim.engine.evidence import MOST_WAITING
 from sim.engine.finding import Finding, Severity
 from sim.engine.names import kind_of
 from sim.engine.shortfalls import (
@@ -66,9 +67,6 @@ CODES: Final = {
 CUTS_NEED: Final = ("killed", "evicted", "refused", "deadlock")
 """Findings after which memory in use is less than what would have been used."""
 
-MOST_WAITING: Final = 0.05
-"""Share of requests that may wait at the end of a run."""
-
 NO_CPU_IDLE: Final = "no CPU was idle"
 
 NO_IDLE_CPU: Final = 0.95
@@ -91,7 +89,7 @@ def findings(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[F
     """Return what was found in a run, in the order of `CODES`, then of processes."""
     found = [
         *_deadlock(document),
-        *ended_badly(document),
+        *ended_badly(document, scenario),
         *refused(document, scenario),
         *need_cut_off(document),
         *peak_is_room(document),
@@ -132,7 +130,8 @@ def _missing(expected: set[str], found: Iterable[Finding]) -> Iterator[Finding]:
             yield Finding(
                 "not_as_expected",
                 "error",
-                f"`{code}` was to be shown and did not occur: {CODES[code]}",
+                f"`{code}` was to be shown and did not occur (it would have been said that "
+                f"{CODES[code]})",
                 "run.expect",
                 f"take `{code}` out of run.expect, or change the scenario until it occurs",
             )
@@ -177,8 +176,17 @@ def _nothing_happened(
             what, remedy = f"no {event} began: {died}", "mend what ended it"
         else:
             what = f"no {event} began before the end of the run, at {until}"
-            remedy = "let it begin earlier, or the run end later (run.horizon)"
+            remedy = _to_begin(document, scenario, count["process"])
         yield Finding("nothing_happened", "error", what, count["process"], remedy)
+
+
+def _to_begin(document: Mapping[str, Any], scenario: Mapping[str, Any], origin: str) -> str:
+    """Say what lets an event begin: more time, from whoever ended the time there was."""
+    if document["ending"] == "horizon":
+        return "let it begin earlier, or the run end later (run.horizon)"
+    if "duration" in scenario["processes"][origin]:
+        return f"let it begin earlier, or go on for longer (processes.{origin}.duration)"
+    return f"let it begin before {origin} ends: nothing else ended the run"
 
 
 def _died(document: Mapping[str, Any], origin: str) -> str:
@@ -233,7 +241,7 @@ def _longer(program: str) -> str:
 def _not_served(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield loads that were not served, or late, where that is for want of CPU time."""
     for load in document["evidence"]["arrivals"]:
-        full = _without_idle_cpu(document, scenario, load["process"])
+        full = _without_idle_cpu(load, scenario)
         waiting, arrived = load["waiting"], load["begun"] + load["waiting"]
         took_ns = load["last_ns"] - load["first_ns"]
         behind = waiting > MOST_WAITING * arrived
@@ -242,7 +250,7 @@ def _not_served(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Ite
         rate_per_s = arrived * S / max(took_ns, 1)
         rate = f" ({rate_per_s:,.4g}/s)" if took_ns > 0 else ""
         if full == NO_CPU_IDLE:
-            full += _cpus_needed(document, scenario, load["begun"], rate_per_s)
+            full += _cpus_needed(load, scenario, rate_per_s)
         what = (
             f"{arrived:,} requests arrived{rate} faster than they were served: the last was done "
             f"{format_duration(load['late_ns'])} after it had come; {full}"
@@ -261,35 +269,29 @@ def _not_served(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Ite
         )
 
 
-def _without_idle_cpu(
-    document: Mapping[str, Any], scenario: Mapping[str, Any], origin: str
-) -> str | None:
-    """Say which CPU time was all in use for a process of the scenario, or nothing if some was not.
+def _without_idle_cpu(load: Mapping[str, Any], scenario: Mapping[str, Any]) -> str | None:
+    """Say which CPU time was all in use while requests arrived and queued, or nothing if not all.
 
-    One thread can use one CPU, and a process that is bound to a CPU no other.
+    One thread can use one CPU, and a process that is bound to a CPU no other.  What CPUs did at
+    other times of the run bears on nothing.
     """
-    elapsed_ns = max(1, document["simulated_ns"])
-    shares = [ns / elapsed_ns for ns in document["evidence"]["cpu_ns"]]
+    if load["window_ns"] is None:
+        return None
+    from_ns, until_ns = load["window_ns"]
+    shares = [ns / max(1, until_ns - from_ns) for ns in load["cpu_ns"]]
     if sum(shares) >= NO_IDLE_CPU * len(shares):
         return NO_CPU_IDLE
-    bound = scenario["processes"][origin]["cpu"]
+    bound = scenario["processes"][load["process"]]["cpu"]
     if bound is not None and shares[bound] >= NO_IDLE_CPU:
         return f"CPU {bound}, to which it is bound, was never idle"
-    for process in document["processes"]:
-        if process["name"].split("/")[0].split(".")[0] != origin:
-            continue
-        ended_ns = process["ended_ns"]
-        lived_ns = (elapsed_ns if ended_ns is None else ended_ns) - process["started_ns"]
-        if process["cpu_ns"] >= NO_IDLE_CPU * lived_ns > 0:
-            return f"{process['name']} was never off its CPU"
+    if load["busiest"] is not None and load["busiest"][1] >= NO_IDLE_CPU:
+        return f"{load['busiest'][0]} was never off its CPU"
     return None
 
 
-def _cpus_needed(
-    document: Mapping[str, Any], scenario: Mapping[str, Any], begun: int, rate_per_s: float
-) -> str:
+def _cpus_needed(load: Mapping[str, Any], scenario: Mapping[str, Any], rate_per_s: float) -> str:
     """Say how many CPUs requests at this rate would keep busy, by what those served took."""
-    if begun == 0:
+    if load["begun"] == 0:
         return ""
-    cpus = sum(document["evidence"]["cpu_ns"]) / begun * rate_per_s / S
+    cpus = sum(load["cpu_ns"]) / load["begun"] * rate_per_s / S
     return f": about {cpus:,.3g} CPUs of work for {scenario['host']['cpus']}"

@@ -7,13 +7,15 @@ change.  Sizes are bytes in whole pages, None for no limit.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shlex
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sim.base.text import shorten
-from sim.base.units import KIB, MIB, PAGE_BYTES
+from sim.base.units import KIB, MIB, PAGE_BYTES, BaseFloat, BaseInt
 from sim.scenario.complaints import suggestion
 
 if TYPE_CHECKING:
@@ -279,16 +281,27 @@ class Asked:
 
 
 def kubernetes_bytes(value: object) -> object:
-    """Return a quantity of memory without what only Kubernetes means: `1G` is decimal there.
+    """Return a quantity of memory without what only Kubernetes means.
 
-    Raises `ValueError` for `512m`, which is half a byte there.
+    `1G` is decimal there, a bare number is bytes (`1e8` too), and `m` a thousandth of a byte, whole
+    bytes of which are rounded up.  Raises `ValueError` for `512m`, which is less than a page.
+
+    >>> kubernetes_bytes("1G"), kubernetes_bytes(65536), kubernetes_bytes("128974848000m")
+    ('1000000000 B', '65536 B', '128974848 B')
     """
+    if isinstance(value, int | float) and not isinstance(value, bool | BaseInt | BaseFloat):
+        return f"{math.ceil(value)} B" if value > 0 and math.isfinite(value) else value
     if isinstance(value, str):
         text = value.strip()
-        if re.fullmatch(r"[0-9.]+m", text):
-            raise ValueError(
-                f"{text!r} is thousandths of a byte to Kubernetes; write `{text[:-1]}Mi`"
-            )
+        if match := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)m", text):
+            whole_bytes = math.ceil(Fraction(match[1]) / 1000)
+            if whole_bytes < PAGE_BYTES:
+                raise ValueError(
+                    f"{text!r} is thousandths of a byte to Kubernetes; write `{match[1]}Mi`"
+                )
+            return f"{whole_bytes} B"
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]{1,2}", text):
+            return f"{math.ceil(Fraction(text))} B"
         if match := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([kMGT])", text):
             return f"{round(float(match[1]) * _DECIMAL[match[2]])} B"
         if text.isdecimal():

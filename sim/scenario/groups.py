@@ -77,7 +77,7 @@ Limit = Annotated[
 PodMemory = Annotated[
     int | None,
     BeforeValidator(lambda value: _limit(kubernetes_bytes(value))),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "$comment": "a size"}),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "$comment": "a size"}),
 ]
 SwapLimit = Annotated[
     int | None,
@@ -103,7 +103,8 @@ class Resources(Closed):
     """What a container of Kubernetes asks for, or may have."""
 
     memory: PodMemory = Field(
-        default=None, description="memory, as Kubernetes reads it: `500Mi`; `1G` is decimal"
+        default=None,
+        description="memory, as Kubernetes reads it: `500Mi`; `1G` is decimal, a bare number bytes",
     )
     cpu: PodCpus | None = Field(
         default=None,

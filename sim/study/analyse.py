@@ -318,7 +318,8 @@ class _Analysis:
         cut_off = sum(record.cut_off for record in records)
         if self.study.need is None:
             metric = self.study.answer.metric
-            return answer.more_than_sentence(metric, where, more_than, cut_off, len(records))
+            words = "more than" if any(record.needs_more for record in records) else "at least"
+            return answer.more_than_sentence(metric, where, words, more_than, cut_off, len(records))
         subject = self.study.answer.subject
         return answer.more_than_host(subject, where, more_than, cut_off, len(records))
 

@@ -101,10 +101,15 @@ def more_than_host(subject: str, where: str, host_bytes: float, cut_off: int, ru
     )
 
 
-def more_than_sentence(metric: str, where: str, at_least: float, cut_off: int, runs: int) -> str:
-    """Return what is known of a need that was cut off on the scenario's own host."""
+def more_than_sentence(
+    metric: str, where: str, words: str, at_least: float, cut_off: int, runs: int
+) -> str:
+    """Return what is known of a need that was cut off on the scenario's own host.
+
+    `words` are ``more than`` or ``at least``.
+    """
     return (
-        f"{metric} ({where}) is more than {metric_text(metric, at_least)}: "
+        f"{metric} ({where}) is {words} {metric_text(metric, at_least)}: "
         f"{cut_off} of {runs} runs ran out of memory."
     )
 

@@ -12,7 +12,7 @@ from statistics import variance
 from typing import Any, Final
 
 from sim.base.errors import PartlyDoneError, ScenarioError
-from sim.engine.shortfalls import besides_page_cache
+from sim.engine.shortfalls import is_room
 from sim.scenario.conditions import no_such_metric
 from sim.scenario.effort import expected_work_s
 from sim.stats.paired import (
@@ -175,7 +175,7 @@ def _middle(metric: str, runs: Sequence[Mapping[str, Any]]) -> float | None:
 
 def _with_room_alone(runs: Sequence[Mapping[str, Any]]) -> int:
     """Return in how many runs reclaim took what there was no room for, so that no need shows."""
-    return sum(besides_page_cache(run["metrics"]) is not None for run in runs)
+    return sum(is_room(run["metrics"]) for run in runs)
 
 
 def _run_up_to(

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sim.base.units import format_bytes
-from sim.engine.shortfalls import besides_page_cache
 from sim.study.comparisons import ModelError, model_error
 from sim.study.inputs import Input, Omission, omissions_of
 from sim.study.need import Need
@@ -71,7 +70,7 @@ def page_cache_sentences(records: Sequence[Record]) -> list[str]:
             f"In {swapped} of {len(records)} runs pages were swapped out: their peak is what there "
             "was room for, and what is needed is more. Measure it with more memory, or `swap: 0`."
         ]
-    least = [besides_page_cache(record.scalars) for record in records]
+    least = (record.besides_bytes for record in records)
     known = sorted(rest for rest in least if rest is not None)
     if not known:
         return []
@@ -79,7 +78,7 @@ def page_cache_sentences(records: Sequence[Record]) -> list[str]:
     rest = low if low == high else f"{low} to {high}"
     return [
         f"In {len(known)} of {len(records)} runs reclaim dropped page cache: their peak is what "
-        f"there was room for, not what is needed; besides page cache it was {rest}."
+        f"there was room for, not what is needed; besides page cache at least {rest} was in use."
     ]
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sim.base.errors import InsufficientDataError
-from sim.engine.shortfalls import besides_page_cache
 from sim.study.first_kill import ABOUT_KILLS, FIRST_KILL, median_first_kill
 from sim.study.percentiles import distributions_of, percent_of, pooled_percentile
 from sim.study.plan import Planner
@@ -162,7 +161,7 @@ def _is_cut_off(
 
 def _certain(record: Record) -> float:
     """Return what a run certainly needed of memory: its peak, less page cache that had room."""
-    rest = besides_page_cache(record.scalars)
+    rest = record.besides_bytes
     return (record.scalars.get(f"{NEED}.total") or 0.0) if rest is None else rest
 
 

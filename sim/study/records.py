@@ -13,7 +13,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from sim.engine.long_run import long_run_words
-from sim.engine.shortfalls import SHORT
+from sim.engine.shortfalls import SHORT, besides_page_cache, least_words
 from sim.study.need import kept_bytes
 from sim.study.store import Place, Store
 
@@ -29,7 +29,9 @@ class Record:
     be on any host; that is an error like others.  `errors` are the findings that make it no answer,
     as ``{code, what, where, ...}``.  `programs` are those of its scenario, `ended_ns` is how much
     time was simulated, `long_run` what the run by itself says of the mean latency of requests in
-    the long run.
+    the long run.  `besides_bytes` is what was certainly in use besides page cache; None where
+    reclaim dropped nothing, so that the peak is the need.  `needs_more` tells that a need that was
+    cut off is certainly more than what was measured.
     """
 
     place: Place
@@ -47,6 +49,8 @@ class Record:
     programs: frozenset[str] = frozenset()
     ended_ns: int = 0
     long_run: str = ""
+    besides_bytes: float | None = None
+    needs_more: bool = False
 
     @property
     def answered(self) -> bool:
@@ -142,6 +146,8 @@ def _told(result: Mapping[str, Any]) -> dict[str, Any]:
         "errors": errors_of(result),
         "ended_ns": int(result["simulated_ns"]),
         "long_run": long_run_words(result),
+        "besides_bytes": besides_page_cache(result),
+        "needs_more": cut_off(result) and least_words(result) == "more than",
     }
 
 
@@ -150,7 +156,7 @@ def _distributions(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-RECORD: Final = "record 3"
+RECORD: Final = "record 4"
 DISTRIBUTIONS: Final = "distributions 1"
 GISTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     RECORD: _told,

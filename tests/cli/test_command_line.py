@@ -345,3 +345,25 @@ def test_a_reader_that_goes_away_is_no_defect():
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("limit", "status"), [("20 MiB", 0), ("2 MiB", 1)])
+def test_a_reader_that_goes_away_leaves_a_run_its_status(tmp_path, limit, status):
+    """Whoever reads nothing at all has still asked whether the run answers."""
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "version: 1\nhost: {memory: 64 MiB, cpus: 1}\n"
+        f"groups: {{g: {{memory_max: {limit}}}}}\n"
+        "processes: {a: {program: steps, group: g, "
+        "steps: [{mmap: {name: A, size: 4 MiB}}, {write: A}]}}\n"
+    )
+    for more in ("", " --json"):
+        done = subprocess.run(
+            f"{sys.executable} -m sim run {file}{more} | true; exit ${{PIPESTATUS[0]}}",
+            shell=True,
+            executable="/bin/bash",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (status, "")

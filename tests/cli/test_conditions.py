@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from sim.cli import main
-from sim.engine.conditions import FROM_RECLAIM, exactness, host_conditions
+from sim.engine.conditions import FROM_RECLAIM, FROM_SWAP, exactness, host_conditions
 from sim.engine.metrics import METRICS
 
 SMALL = """\
@@ -39,6 +39,7 @@ SAID = [
     ("host.kernel=4.15.0-20-generic", "nearest_rules", "the rest is 4.19's"),
     ("host.lru=mglru", "not_exact", MARK),
     ("policy.replacement=clock", "not_linux", "a policy of textbooks"),
+    ("policy.replacement=mglru_like", "not_linux", "mglru_like, of all pages alike: an approxim"),
 ]
 
 
@@ -110,22 +111,31 @@ def test_figures_that_depend_on_reclaim_are_marked_and_no_others(small, capsys):
         "oom kills",
         "direct reclaims",
         "pages reclaimed",
+        "minor faults",
+        "file maps",
         "major faults",
         "free, min",
         "needed at the peak",
     ):
-        (line,) = (line for line in shown if label in line)
+        line = next(line for line in shown if label in line)
         assert f"{label} ({MARK})" in line
     whole = "\n".join(shown)
-    assert "memory over time, of groups too, and who is killed when: not exact: MGLRU" in whole
-    for label in ("minor faults", "zero fills", "context switches", "page tables", "CPUs busy"):
+    assert "and who is killed when: not exact: MGLRU" in " ".join(shown)
+    assert f"times of fault, request: {MARK}" in whole
+    for label in ("swap maps", "zero fills", "context switches", "page tables", "CPUs busy"):
         assert label in whole
         assert f"{label} ({MARK})" not in whole
 
 
-@pytest.mark.parametrize("name", FROM_RECLAIM)
+@pytest.mark.parametrize("name", [*FROM_RECLAIM, *FROM_SWAP])
 def test_what_is_said_to_depend_on_reclaim_is_a_metric(name):
     assert [metric for metric in METRICS if metric == name or metric.startswith(f"{name}.")]
+
+
+def test_explain_says_by_which_lists_pages_leave_under_mglru(small, capsys):
+    words = " ".join(printed(capsys, "explain", small, "--set", "host.lru=mglru").split())
+    assert "as Linux chooses by its classic LRU (MGLRU is not simulated)" in words
+    assert "as Linux chooses (classic LRU)" in " ".join(printed(capsys, "explain", small).split())
 
 
 def test_only_mglru_makes_a_figure_inexact():
@@ -133,6 +143,10 @@ def test_only_mglru_makes_a_figure_inexact():
     assert {"free_pages.min", "psi_memory_some", "oom_kills"} <= marked
     assert not marked & {"forks", "cow_copies", "fork_latency_ns.mean", "memory_need_bytes.data"}
     assert not any(exactness(metric, {"lru": "classic"}) for metric in METRICS)
+    of_swap = {"lru": "mglru", "swap": 1 << 20}
+    more = {metric for metric in METRICS if exactness(metric, of_swap)} - marked
+    assert {"swap_maps", "memory_need_bytes.data", "fork_latency_ns.mean"} <= more
+    assert not more & {"forks", "zero_fills", "context_switches"}
     assert host_conditions({"kernel": "6.12", "lru": "classic"}) == []
 
 

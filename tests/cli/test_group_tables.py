@@ -68,3 +68,42 @@ def test_limits_events_and_sleeps_are_told_in_80_columns() -> None:
 def test_events_that_occurred_have_a_column(name: str) -> None:
     _, met = printed({"pod": group(events={name: 1})})
     assert met[0].split()[3] == name
+
+
+SWAPPED = {
+    "swap_bytes": 5 * MIB, "swap_peak_bytes": 6 * MIB, "swap_max_bytes": 6 * MIB,
+    "memsw_bytes": 26 * MIB, "events": {"swap_max": 85, "swap_fail": 86},
+}  # fmt: skip
+NOT_SWAPPED = {
+    "swap_bytes": 0, "swap_peak_bytes": 0, "swap_max_bytes": None, "memsw_bytes": None,
+    "events": {"swap_max": 0, "swap_fail": 0},
+}  # fmt: skip
+
+
+def test_swap_of_groups_has_a_table_where_any_was_swapped_out_or_refused() -> None:
+    groups = {"pod": group(**NOT_SWAPPED), "app": group("pod", **SWAPPED)}
+    _, swap, _ = printed(groups)
+    assert swap[0].split() == [
+        *("swap", "of", "group", "max", "current", "peak", "refused", "at", "max", "fail")
+    ]
+    assert swap[2].split() == ["pod", "max", "0", "B", "0", "B", "0", "0"]
+    assert swap[3].split() == ["pod/app", "6", "MiB", "5", "MiB", "6", "MiB", "85", "86"]
+    assert len(printed({"pod": group(**NOT_SWAPPED)})) == 2
+    full = NOT_SWAPPED | {"events": {"swap_max": 0, "swap_fail": 1}}
+    assert len(printed({"pod": group(**full)})) == 3
+
+
+def test_version_1_has_a_limit_of_memory_and_swap_together() -> None:
+    _, swap, _ = tables_of_groups({"app": group(**SWAPPED)}, "v1")
+    heading, _, app = swap.lines(80)
+    assert heading.split() == [
+        "swap",
+        "of",
+        "group",
+        "memory+swap",
+        "max",
+        "current",
+        "peak",
+        "fail",
+    ]
+    assert app.split() == ["app", "26", "MiB", "5", "MiB", "6", "MiB", "86"]

@@ -48,7 +48,10 @@ def test_a_run_that_answers_nothing_says_nothing():
 
 def test_a_need_that_was_cut_off_is_a_lower_bound():
     findings = [{"code": "need_cut_off", "severity": "note", "what": "", "where": "", "count": 1}]
-    assert answer_of(document(validity=findings))[0].startswith("demo needs more than 1.13 GiB of")
+    assert answer_of(document(validity=findings))[0].startswith("demo needs at least 1.13 GiB of")
+    held = {"events": [], "held": {"short_bytes": GIB + 132 * MIB}}
+    told = answer_of(document(validity=findings, evidence=held, pages_stolen=0))[0]
+    assert told.startswith("demo needs more than 1.13 GiB of")
     findings.append({"code": "peak_is_room", "severity": "warning"})
     assert answer_of(document(validity=findings))[0].startswith("demo holds 1.13 GiB of memory")
 
@@ -92,6 +95,30 @@ def test_a_percentile_of_requests_needs_enough_of_them(count, told):
     requests = {**NOTHING, "count": count, "mean": 20 * US, "p99": 90 * US, "max": 5 * MS}
     said = answer_of(document(request_latency_ns=requests if count else NOTHING))
     assert said[2:] == ([] if told is None else [told])
+
+
+def test_what_several_processes_did_is_called_so():
+    """Not what one did: forks and requests of a database and a server have nothing in common."""
+    forks = {**NOTHING, "count": 5, "mean": 3 * MS, "max": 9 * MS}
+    requests = {**NOTHING, "count": 9, "mean": 20 * US, "max": 5 * MS}
+    made = document(fork_latency_ns=forks, vfork_latency_ns=forks, request_latency_ns=requests)
+    made["marks"] = [
+        {"kind": kind, "name": name, "t_ns": S}
+        for kind, name in (
+            ("fork", "r"), ("vfork", "w.1"), ("vfork", "w.2/3"), ("fork", "w/1"), ("exit", "x"),
+        )
+    ]  # fmt: skip
+    loads = [
+        {"process": name, "begun": begun}
+        for name, begun in zip("rwxyz", (1, 2, 3, 4, 0), strict=True)
+    ]
+    made["evidence"]["arrivals"] = loads
+    _, forks_told, vforks_told, requests_told = answer_of(made)
+    assert forks_told.startswith("Its 5 forks, of r and w together, take 3 ms on average")
+    assert vforks_told.startswith("Its 5 vforks hold the parent")
+    assert requests_told.startswith("9 requests, of 4 processes together, take 20 us on average")
+    made["provenance"]["scenario"]["run"] = {"warmup": 2 * S}
+    assert answer_of(made)[1].startswith("Its 5 forks take")
 
 
 def test_a_range_of_prices_stands_beside_the_mean():

@@ -157,7 +157,7 @@ def test_what_bears_on_the_answer_comes_first(capsys):
     killed = [{**PROCESS, "name": f"p/{n}", "ended": "oom-killed"} for n in range(6)]
     lines = shown(capsys, processes=killed).splitlines()
     assert lines[0] == "error: killed: p/*: killed because memory ran out (6 times)"
-    assert "more than 6 MiB: 6 killed" in lines[2]
+    assert "at least 6 MiB: 6 killed" in lines[2]
     assert lines[4].startswith("no answer")
 
 
@@ -165,18 +165,20 @@ def test_a_need_that_was_cut_off_is_a_lower_bound(capsys):
     need = next(line for line in shown(capsys).splitlines() if "needed at the peak" in line)
     assert "more than" not in need
     killed = [{**PROCESS, "ended": "oom-killed"}]
-    out = shown(capsys, processes=killed).splitlines()
-    need = next(line for line in out if "needed at the peak" in line)
-    assert "more than 6 MiB" in need
+    for held, least in (({}, "at least 6 MiB"), ({"short_bytes": 6 << 20}, "more than 6 MiB")):
+        evidence = {**DOCUMENT["evidence"], "held": held}
+        out = shown(capsys, processes=killed, evidence=evidence).splitlines()
+        need = next(line for line in out if "needed at the peak" in line)
+        assert least in need
 
 
 def test_what_there_was_room_for_is_no_lower_bound(capsys):
     metrics = {**DOCUMENT["metrics"], "pages_stolen": 100}
     killed = [{**PROCESS, "ended": "oom-killed"}]
     out = shown(capsys, metrics=metrics, processes=killed)
-    assert "needed, page cache left out, is more than 5 MiB: 1 killed" in out
+    assert "needed, page cache left out, is at least 5 MiB: 1 killed" in out
     (held,) = (line for line in out.splitlines() if line.startswith("held at the peak"))
-    assert "more than" not in held
+    assert "at least" not in held
 
 
 def test_a_peak_that_is_what_there_was_room_for_is_called_no_need(capsys):

@@ -51,7 +51,9 @@ def loads(draw):
     return {
         "process": draw(st.sampled_from(["web", "db"])), "begun": draw(COUNT),
         "waiting": draw(COUNT), "first_ns": first_ns, "last_ns": first_ns + draw(TIME_NS),
-        "late_ns": draw(st.integers(0, 10**12)),
+        "late_ns": draw(st.integers(0, 10**12)), "window_ns": (0, 100),
+        "cpu_ns": [draw(st.integers(0, 100)) for _ in range(2)],
+        "busiest": draw(st.sampled_from([None, ("web", 0.3), ("db", 1.0)])),
     }  # fmt: skip
 
 

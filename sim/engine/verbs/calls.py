@@ -78,6 +78,8 @@ class Calls:
         self._segments = segments
         task.done = done = Event(self._env)
         self._figures.counters["operations"] += 1
+        if "arrivals" in fields:
+            self._evidence.serves(task)
         self._cpus.submit(task)
         yield done
         words, row = self._m.words.operations, task.row * O_WORDS

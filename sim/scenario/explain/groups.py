@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration
 from sim.engine.conditions import group_conditions, release_conditions
 from sim.engine.replicas import suffixes_of
+from sim.machine.rules.cgroup import V1_MEMSW, cgroup_rules
 from sim.scenario.explain.section import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _ABOVE_PERCENT: Final = (2, 5, 10)
 """Where the price of being above `memory_high` is told."""
@@ -61,6 +62,8 @@ def _text(name: str, resolved: Mapping[str, Any]) -> str:
             f"{each}at most {format_bytes(group['memory_max'])}: then clean pages of files are "
             f"dropped{swapped}, and if {_lacking(swapped)} {kill}"
         )
+    if group["swappiness"] is not None and resolved["host"]["swap"]:
+        said.append(f"swappiness {group['swappiness']}, not the host's")
     if group["memory_high"] is not None:
         said.append(_high(group["memory_high"], resolved["host"]["hz"], swapped))
     said += [
@@ -78,10 +81,27 @@ def _swapped(name: str, resolved: Mapping[str, Any]) -> str:
     own = around[0]["swappiness"]
     if not host["swap"] or (host["swappiness"] if own is None else own) == 0:
         return ""
+    if cgroup_rules(host["cgroup"]) & V1_MEMSW:
+        return _swapped_by_v1(around)
     limits = [group["swap_max"] for group in around if group["swap_max"] is not None]
     if not limits:
         return ", others swapped out"
     return f", others swapped out ({format_bytes(min(limits))} at most)" if min(limits) else ""
+
+
+def _swapped_by_v1(around: Sequence[Mapping[str, Any]]) -> str:
+    """Say the same of version 1, which limits memory and swap together (`memory.memsw`)."""
+    both = [
+        group["memory_max"] + group["swap_max"]
+        for group in around
+        if group["memory_max"] is not None and group["swap_max"] is not None
+    ]
+    if not both:
+        return ", others swapped out"
+    most = around[0]["memory_max"]
+    if most is not None and min(both) <= most:  # at its limit it is at that of both
+        return ""
+    return f", others swapped out (memory and swap together at most {format_bytes(min(both))})"
 
 
 def _lacking(swapped: str) -> str:

@@ -162,7 +162,9 @@ def policies_section(policy: Mapping[str, Any], host: Mapping[str, Any]) -> Sect
         "async": "the child copies the leaf page tables; pages are shared until written",
     }
     leaves = {
-        "linux": f"as Linux chooses ({host['lru']} LRU)",
+        "linux": "as Linux chooses (classic LRU)"
+        if host["lru"] == "classic"
+        else "as Linux chooses by its classic LRU (MGLRU is not simulated)",
         "fifo": "who came first (textbook)",
         "clock": "who came first, unless used since the hand passed (textbook)",
         "lru": "whose last use is longest ago, every use seen (textbook)",

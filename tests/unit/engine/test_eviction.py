@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sim.cli.groups import lines_of_kills
-from sim.engine.eviction import CRITICAL, Pod, rank
+from sim.engine.endings import CRITICAL
+from sim.engine.eviction import Pod, rank
 from sim.engine.run import simulate
 from sim.scenario.resolve import resolve
 

@@ -248,3 +248,31 @@ def test_before_5_1_the_saver_goes_in_place_of_the_server(
     assert kill["badness_pages"] > 0
     (line,) = lines_of_kills(document["kills"])
     assert ("in place of its parent parent" in line) == (in_place_of is not None)
+
+
+def test_the_limit_of_memory_and_swap_is_named_where_it_is_what_kills() -> None:
+    """Version 1 limits both together: 2 + 1 MiB here, and either key raises that."""
+    process = {"program": "steps", "group": "pod", "steps": held(1024)}
+    limits = {"memory_max": 2 * MIB, "swap_max": MIB, "swappiness": 100}
+    document = run({"a": process}, {"pod": limits}, cgroup="v1", swap=64 * MIB)
+    (kill,) = document["kills"]
+    assert (kill["limit_bytes"], kill["of_memory_and_swap"]) == (3 * MIB, True)
+    assert kill["usage_bytes"] > 2 * MIB
+    (found,) = (f for f in document["validity"] if f["code"] == "killed")
+    assert found["what"].endswith("at its limit of memory and swap together, 3 MiB")
+    assert found["remedy"].startswith("raise groups.pod.memory_max or swap_max,")
+    assert "group pod at its limit of 3 MiB of memory and swap:" in lines_of_kills([kill])[0]
+    more = run({"a": process}, {"pod": {**limits, "swap_max": 4 * MIB}}, cgroup="v1", swap=64 * MIB)
+    assert killed(more) == []
+
+
+def test_what_is_swapped_out_of_a_group_is_told_beside_its_limit() -> None:
+    process = {"program": "steps", "group": "pod", "steps": held(1024)}
+    limits = {"memory_max": 2 * MIB, "swap_max": MIB}
+    told = run({"a": process}, {"pod": limits}, swap=64 * MIB)["groups"]["pod"]
+    assert (told["swap_peak_bytes"], told["swap_max_bytes"], told["memsw_bytes"]) == (
+        MIB, MIB, None,
+    )  # fmt: skip
+    assert told["events"]["swap_max"] > 0
+    told = run({"a": process}, {"pod": limits}, swap=64 * MIB, cgroup="v1")["groups"]["pod"]
+    assert told["memsw_bytes"] == 3 * MIB

@@ -176,6 +176,17 @@ SWAP = "then clean pages of files are dropped, others swapped out{}, and if ther
             NO_SWAP,
         ),
         ("memory_max: 64Mi, parent: o}, o: {swap_max: 0", ["host.swap=1GiB"], NO_SWAP),
+        (
+            "memory_max: 64Mi, swap_max: 8Mi",
+            ["host.swap=1GiB", "host.cgroup=v1"],
+            SWAP.format(" (memory and swap together at most 72 MiB)"),
+        ),
+        ("memory_max: 64Mi, swap_max: 0", ["host.swap=1GiB", "host.cgroup=v1"], NO_SWAP),
+        (
+            "memory_max: 64Mi, swappiness: 10",
+            ["host.swap=1GiB", "host.cgroup=v1"],
+            "one in it is killed; swappiness 10, not the host's",
+        ),
         ("memory_high: 64Mi", [], "are dropped, and if there are none it sleeps for each 256 KiB"),
         ("memory_high: 64Mi", ["host.swap=1GiB"], "others swapped out, and if there is no room"),
     ],

@@ -32,7 +32,7 @@ RESULT = {
     "series": {"t_ns": [0, 60], "free_pages": [10, 2]},
 }  # fmt: skip
 OF_IT = {
-    "record 3": {
+    "record 4": {
         "scalars": {
             "fork_latency_ns.count": 2.0, "fork_latency_ns.p99": None, "forks": 2.0,
             "oom_kills": 0.0, "request_latency_ns.count": 0.0,
@@ -45,6 +45,8 @@ OF_IT = {
         "errors": (RESULT["validity"][0],),
         "ended_ns": 60,
         "long_run": "",
+        "besides_bytes": None,
+        "needs_more": False,
     },
     "distributions 1": RESULT["distributions"],
 }  # fmt: skip
@@ -125,4 +127,4 @@ def test_what_would_have_come_on_any_host_asks_for_no_larger_one(limits, refused
     kills = [{"limit_of": limit} for limit in limits]
     refusals = [{"by": by} for by in refused_by]
     result = {**RESULT, "kills": kills, "evidence": {"refusals": refusals}}
-    assert GISTS["record 3"](result)["cut_off"] is by_the_host
+    assert GISTS["record 4"](result)["cut_off"] is by_the_host
