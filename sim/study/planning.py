@@ -77,7 +77,10 @@ class Searched:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What the test of one size came to, after `n` runs of which some `failures`."""
+    """What the test of one size came to, after `n` runs of which some `failures`: those `judged`.
+
+    What was run beside them, and ended after the test had, is not among them.
+    """
 
     size: int
     test: SequentialTest
@@ -171,7 +174,8 @@ class Plan:
                 verdict = test.verdict(n, failures)
                 if verdict is not None:
                     break
-        return Tried(size, test, verdict, n, failures, judged)
+        counted = {trial: result for trial, result in judged.items() if trial.replication < n}
+        return Tried(size, test, verdict, n, failures, counted)
 
     def _curve(
         self, found: Found, n: int, judged: dict[Trial, Judged]

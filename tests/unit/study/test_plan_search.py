@@ -263,6 +263,46 @@ def test_one_size_alone(plan_file, standin):
     assert (small.exit_status, small.told.facts["verdict"]) == (1, "not enough")
 
 
+def failing(standin, fails):
+    """Return what carries out runs of which `fails(scenario, replication)` says whether they do."""
+
+    def simulate(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        kills = {"oom_kills": int(fails(scenario, replication))}
+        return {**result, "validity": [], "metrics": {**result["metrics"], **kills}}
+
+    return simulate
+
+
+def test_of_one_size_it_says_no_more_than_its_runs_show(plan_file, standin):
+    """A run in ten fails: more than a quarter of the risk do, not more than the risk."""
+    a_tenth = failing(standin, lambda scenario, r: r % 10 == 3)
+    outcome = plan(plan_file, a_tenth, size="512MiB")
+    told, facts = outcome.told, outcome.told.facts
+    assert (outcome.exit_status, facts["verdict"]) == (1, "not shown")
+    assert facts["answered"] is False
+    assert "host.memory 512MiB is not shown to be enough: more than 2.5 %" in told.sentences[0]
+    assert "whether more than 10 % do, cannot be told" in told.sentences[0]
+    assert "where 5 % fail, in 40 %" in told.sentences[1]
+
+
+def test_what_failed_after_the_test_had_ended_is_not_counted(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate, size="80MiB")
+    facts = outcome.told.facts
+    assert facts["runs"] == facts["failures"] < 16
+    assert f"(oom_kills is 1: {facts['failures']})" in outcome.told.sentences[0]
+    assert len(pd.read_csv(outcome.out / "tables" / "trials.csv")) == facts["runs"]
+
+
+def test_one_size_has_its_figure(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate, size="80MiB")
+    assert outcome.told.facts["size"]["figure"] == 80 << 20
+    assert set(pd.read_csv(outcome.out / "tables" / "trials.csv")["figure"]) == {80 << 20}
+    settings = ["plan={maximise: processes.redis.key_distribution}"]
+    with pytest.raises(ScenarioError, match="is no number above 0"):
+        plan(plan_file, standin.simulate, size="zipf", settings=settings)
+
+
 def test_a_catalogue_has_the_smallest_that_is_enough(plan_file, standin):
     (plan_file.parent / "sizes.yaml").write_text(
         "version: 1\nname: shop\ndate: 2025-01\nsource: invented for a test\nsizes:\n"
