@@ -74,7 +74,8 @@ def tell_search(
         ],
         "moved": [
             {"key": m.input.key, "label": m.input.label, "value": m.end.text,
-             "answer": None if m.size is None else size_facts(sizes, m.size)}
+             "answer": None if m.size is None else size_facts(sizes, m.size),
+             "at_the_end_of_the_range": m.size == 0}
             for m in found.moved
         ],
         "to_set": sizes.to_set(size, search.headroom) if answered and size is not None else None,
@@ -198,21 +199,32 @@ def _moved(moved: Sequence[Moved], sizes: Sizes, size: int) -> list[str]:
     if not far:
         return ["No input moves the answer by one size, at either end of its range."]
     reached = [m.size for m in moved if m.size is not None] + [size]
-    ends = sorted((sizes.every[s].figure, s) for s in reached)
-    low, high = name_of(sizes, ends[0][1]), name_of(sizes, ends[-1][1])
+    ends = sorted(set(reached), reverse=not sizes.smallest)
+    low, high = _reached(sizes, ends[0]), _reached(sizes, ends[-1])
     beyond = "or beyond the range, " if any(m.size is None for m in moved) else ""
     by_distance = sorted(far, key=lambda m: -_distance(m, size, len(sizes.every)))
     named = "; ".join(
         f"{m.input.label} {m.end.text}: "
-        f"{'none tried will do' if m.size is None else name_of(sizes, m.size)}"
+        f"{'none tried will do' if m.size is None else _reached(sizes, m.size)}"
         for m in by_distance[: 2 * MOST_NAMED]
     )
     first = by_distance[0].input
     measure = f" Measure {first.label} first: {first.measure}." if first.measure else ""
+    reach = low if low == high else f"{low} to {high}"
     return [
-        f"With one input at a time at an end of its range it is {low} to {high}, {beyond}by the"
+        f"With one input at a time at an end of its range it is {reach}, {beyond}by the"
         f" one replication that decides ({named}).{measure}"
     ]
+
+
+def _reached(sizes: Sizes, size: int) -> str:
+    """Return a size at which a search ended; at the hardest it may have ended for want of others.
+
+    A catalogue has no others.
+    """
+    if size or sizes.key is None:
+        return name_of(sizes, size)
+    return f"{name_of(sizes, size)} or {'less' if sizes.smallest else 'more'}"
 
 
 def _distance(moved: Moved, size: int, n_sizes: int) -> int:
@@ -223,7 +235,11 @@ def _probed(found: Searched, sizes: Sizes, size: int) -> str:
     """Return what was seen beyond the answer, and which bump could have been missed."""
     n = found.probes
     if size == len(sizes.every) - 1 or not n:
-        return "Beyond it nothing was tried: that more does not make it worse is taken for granted."
+        beside, more = ("Beyond", "more") if sizes.smallest else ("Below", "less")
+        return (
+            f"{beside} it nothing was tried: that {more} does not make it worse is taken for"
+            " granted."
+        )
     share = 1 - (1 - BUMP_NOTICED) ** (1 / n)
     where = "beyond" if sizes.smallest else "below"
     return (

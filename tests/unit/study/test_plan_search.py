@@ -226,6 +226,43 @@ def test_inputs_move_the_answer_one_at_a_time(planned):
     assert fast < answer < slow
 
 
+LOADS = "plan={{maximise: processes.redis.writes, in: [100/s, {high}]}}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "ends"),
+    [
+        ([LOADS.format(high="30000/s"), "host.memory=100MiB"], "30,000/s or more"),
+        (["plan.in=[83MiB, 640MiB]"], "83 MiB or less"),
+    ],
+)
+def test_an_input_that_moves_the_answer_out_of_the_range_says_so(
+    plan_file, standin, settings, ends
+):
+    text = PLAN if "MiB" in ends else PLAN.replace(", processes.redis.writes: 4000/s", "")
+    plan_file.write_text(text)
+    told = plan(plan_file, standin.simulate, settings=settings).told
+    at_end = [m for m in told.facts["moved"] if m["at_the_end_of_the_range"]]
+    assert at_end
+    assert told.facts["answer"]["number"] > 0
+    moves = next(s for s in told.sentences if s.startswith("With one input at a time"))
+    assert f": {ends}" in moves
+    assert f"to {ends}" in moves or f"it is {ends} to " in moves
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("maximise: processes.redis.writes", "less"), ("minimise: host.memory", "more")],
+)
+def test_what_was_not_tried_is_named_by_its_direction(plan_file, standin, key, said):
+    plan_file.write_text(PLAN.replace(", processes.redis.writes: 4000/s", ""))
+    ends = "[100/s, 100000/s]" if "writes" in key else "[72MiB, 640MiB]"
+    settings = [f"plan={{{key}, in: {ends}, probes: 0}}"]
+    settings += ["host.memory=100MiB"] if "writes" in key else []
+    told = " ".join(plan(plan_file, standin.simulate, settings=settings).told.sentences)
+    assert f"that {said} does not make it worse is taken for granted" in told
+
+
 @pytest.mark.parametrize("high", ["40 MiB", "200 MiB"])
 def test_an_end_that_small_sizes_cannot_have_is_tried_at_others(plan_file, standin, high):
     reserve = f"{{low: 20 MiB, likely: 20 MiB, high: {high}}}"
