@@ -143,7 +143,12 @@ def _neighbour(found: Searched, sizes: Sizes, objectives: Objectives) -> str:
     share = format_percent(1 - objectives.share)
     verdict = f"whether more than {share} of all would, cannot be told"
     if facts["verdict"] == "not enough":
-        verdict = f"more than {share} of all would, at {100 * objectives.confidence:g} % confidence"
+        by = facts["refuted_by"]
+        least = "at least " if by["tried"] < by["of"] else ""
+        verdict = (
+            f"more than {share} of all would, at {100 * objectives.confidence:g} % confidence"
+            f" ({least}{by['failed']} of the first {by['of']} do)"
+        )
     who = ", ".join(str(number) for number in facts["failed"][:MOST_NAMED])
     return (
         f"One size {'smaller' if sizes.smallest else 'larger'}, {facts['name']}:"
@@ -157,19 +162,31 @@ def _neighbour_facts(
 ) -> dict[str, Any] | None:
     """Return what is known of one size less, and whether that refutes it.
 
-    A replication that was not tried there counts as one that passes.
+    Which runs a search makes there depends on results, so their share is no fair one.  But the
+    first replications are, if how many is fixed beforehand: those of the curve, which all run
+    there, and all of the plan, of which those not tried count as passes.  The error is shared out
+    between the two.  That the size was chosen by results takes nothing away: a size that passes
+    often enough is refuted only if the hardest such size is, as none fails less often than it.
     """
     size = found.found.size
     if not size:
         return None
     tried = {t: j for t, j in found.judged.items() if t.size == size - 1}
     failed = [t for t in sorted(tried) if not tried[t].passed]
-    limits = exact_limits(len(failed), found.found.n_replications, confidence=objectives.confidence)
+    firsts = sorted({n for n in (found.curve_runs, found.found.n_replications) if n})
+    refuting = []
+    for n in firsts:
+        count = sum(t.replication < n for t in failed)
+        limits = exact_limits(count, n, confidence=objectives.confidence, looks=len(firsts))
+        if limits.low > 1 - objectives.share:
+            known = sum(t.replication < n for t in tried)
+            refuting.append({"failed": count, "tried": known, "of": n})
     return {
         **size_facts(sizes, size - 1),
         "runs": len(tried),
         "failed": [t.replication for t in failed],
-        "verdict": "not enough" if limits.low > 1 - objectives.share else "cannot tell",
+        "verdict": "not enough" if refuting else "cannot tell",
+        "refuted_by": refuting[0] if refuting else None,
         "why": "; ".join(tried[failed[0]].broken) if failed else "",
     }
 

@@ -63,7 +63,9 @@ def test_of_one_size_less_it_says_whether_it_is_refuted(plan_file, standin):
     """Where chance decides a few pages, one size less fails in all runs, or in one."""
     coarse = plan(plan_file, standin.simulate, settings=["plan.curve=29"]).told
     assert coarse.facts["neighbour"]["verdict"] == "not enough"
-    assert "more than 10.0 % of all would, at 95 % confidence" in " ".join(coarse.sentences)
+    said = " ".join(coarse.sentences)
+    assert "more than 10.0 % of all would, at 95 % confidence (" in said
+    assert " of the first 29 do)" in said
 
     def one_in_29(scenario, *, seed, replication):
         result = standin.simulate(scenario, seed=seed, replication=replication)
@@ -338,6 +340,45 @@ def test_one_size_has_its_figure(plan_file, standin):
     settings = ["plan={maximise: processes.redis.key_distribution}"]
     with pytest.raises(ScenarioError, match="is no number above 0"):
         plan(plan_file, standin.simulate, size="zipf", settings=settings)
+
+
+def two_sizes(plan_file, *, curve):
+    """Write a plan that chooses between two sizes of a catalogue."""
+    (plan_file.parent / "sizes.yaml").write_text(
+        "version: 1\nname: shop\ndate: 2025-01\nsource: invented for a test\nsizes:\n"
+        "  small: {memory: 512 MiB, cpus: 1}\n  large: {memory: 1 GiB, cpus: 4}\n"
+    )
+    text = PLAN.replace("plan: {minimise: host.memory, in: [72 MiB, 640 MiB]}", "")
+    plan_file.write_text(f"{text}plan: {{curve: {curve}}}\ncatalogue: ./sizes.yaml\n")
+
+
+def test_one_size_less_that_fails_in_all_runs_of_the_curve_is_refuted(plan_file, standin):
+    """Few runs are made there, so untried ones that count as passes hide it."""
+    two_sizes(plan_file, curve=5)
+    small_fails = failing(standin, lambda scenario, r: scenario["host"]["memory"] < 1 << 30)
+    told = plan(plan_file, small_fails).told
+    neighbour = told.facts["neighbour"]
+    assert (neighbour["runs"], neighbour["verdict"]) == (5, "not enough")
+    assert neighbour["refuted_by"] == {"failed": 5, "tried": 5, "of": 5}
+    assert "more than 10.0 % of all would, at 95 % confidence (5 of the first 5 do)" in " ".join(
+        told.sentences
+    )
+
+
+def test_of_the_curve_one_run_in_five_refutes_nothing(plan_file, standin):
+    two_sizes(plan_file, curve=5)
+    small = failing(standin, lambda scenario, r: r == 3 and scenario["host"]["memory"] < 1 << 30)
+    assert plan(plan_file, small).told.facts["neighbour"]["verdict"] == "cannot tell"
+
+
+def test_the_curve_has_all_replications_where_all_have_run(plan_file, standin):
+    """The last replication decides, so all ran one size less; the curve had the first five."""
+    two_sizes(plan_file, curve=5)
+    last = failing(standin, lambda scenario, r: r == 28 and scenario["host"]["memory"] < 1 << 30)
+    outcome = plan(plan_file, last)
+    curve = pd.read_csv(outcome.out / "tables" / "curve.csv").set_index("size")
+    assert tuple(curve.loc["small", ["passed", "runs"]]) == (28, 29)
+    assert tuple(curve.loc["large", ["passed", "runs"]]) == (29, 29)
 
 
 def test_a_catalogue_has_the_smallest_that_is_enough(plan_file, standin):
