@@ -26,7 +26,7 @@ from sim.cli.commands import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sim.study.compare import Compared, Row
     from sim.study.winner import Winner
@@ -97,6 +97,7 @@ def compare(
     variants = {"base": base}
     for text in others:
         own = load_scenario(scenario, [*given, *shlex.split(text)], programs, schedulers)
+        _refuse_seed(text, base, own)
         variants[text] = own
     for each in variants.values():
         each["run"]["seed"] = chosen
@@ -132,6 +133,16 @@ def compare(
     told = bool(found.rows) and all(row.verdict != "cannot tell" for row in found.rows)
     told = told and not (metrics and found.too_few)
     return 0 if told and not found.unanswered else 1
+
+
+def _refuse_seed(text: str, base: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise `ScenarioError` if a variant is to have a seed of its own."""
+    from sim.base.errors import ScenarioError
+
+    named = any(part.partition("=")[0].strip() == "run.seed" for part in shlex.split(text))
+    if named or own["run"]["seed"] != base["run"]["seed"]:
+        message = f"{text} changes nothing: all variants have one seed; give it with --seed"
+        raise ScenarioError(message, key="--vs")
 
 
 def _show(found: Compared, asked: Sequence[str] = ()) -> None:

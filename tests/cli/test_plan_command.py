@@ -130,6 +130,8 @@ def test_what_was_asked_for_and_nobody_has_is_named(tiny, capsys):
     [
         (["--vs", "host.cpus=none"], "host.cpus"),
         (["--vs", "host.cpus=1", "--metric", "forkz"], "did you mean 'forks'?"),
+        (["--vs", "run.seed=99"], "--vs: run.seed=99 changes nothing: all variants have one seed"),
+        (["--vs", "'run={seed: 99, horizon: 1 s}'"], "all variants have one seed"),
     ],
 )
 def test_what_cannot_be_compared_is_told_in_one_line(tiny, capsys, options, message):
