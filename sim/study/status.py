@@ -40,9 +40,9 @@ class Left:
     """What the runs left come to.
 
     `work_s` is their time one after the other, None where no run is finished that would tell;
-    `alike` of them have finished runs of the same scenario.  `time_s` is until they are done, None
-    where nobody is at work or too little is finished: `at_once` runs are made at a time, as was
-    seen over `seen_s`, in which `finished` runs were finished.
+    `alike` of them have finished runs enough of the same scenario.  `time_s` is until they are
+    done, None where nobody is at work or too little is finished: `at_once` runs are made at a time,
+    as was seen over `seen_s`, in which `finished` runs were finished.
     """
 
     runs: int
@@ -74,7 +74,8 @@ class Status:
 
     `process` is the one that runs it, 0 or less if it is known to be run but not by whom, None if
     nobody does; `watched` is false where nobody can tell.  `quiet_s` is how long ago something was
-    written last.  `points` are counts by part and point, in that order.
+    written last.  `points` are counts by part and point, in that order.  `damaged` runs were made,
+    and are left again: their results cannot be read any more.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Status:
     point_names: Mapping[int, str]
     failures: Sequence[FailedRun]
     left: Left
+    damaged: int = 0
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
@@ -112,6 +114,7 @@ class Status:
             ],
             "failures": [asdict(failure) for failure in self.failures],
             "rest": asdict(self.left),
+            "damaged": self.damaged,
         }
 
 
@@ -132,9 +135,11 @@ def status_of(path: Path, now_s: float | None = None) -> Status:
         now_s = time.time() if now_s is None else now_s
         quiet_s = max(0.0, now_s - written_s(path))
         kept, plan, outcomes = store.study(), store.plan(), store.outcomes()
-        session, ended = store.session(), store.ended()
+        session, ended, damaged = store.session(), store.ended(), store.damaged()
+        outcomes = {key: outcome for key, outcome in outcomes.items() if key not in damaged}
+        begun = None if process is None else session
+        left = left_of(plan, outcomes, begun, ended, now_s)
     known = kept_points(kept)
-    begun = None if process is None else session
     return Status(
         name=known.study.name,
         question=known.study.question,
@@ -160,7 +165,8 @@ def status_of(path: Path, now_s: float | None = None) -> Status:
             for run in plan
             if (outcome := outcomes.get(run.key)) is not None and outcome.reason is not None
         ],
-        left=left_of(plan, outcomes, begun, ended, now_s),
+        left=left,
+        damaged=len(damaged),
     )
 
 
