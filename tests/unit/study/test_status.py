@@ -127,13 +127,23 @@ def plan_of(*scenarios):
 
 
 def test_time_left_rests_on_runs_of_the_same_scenario_else_on_all():
-    plan = plan_of("a", "a", "a", "b", "b", "c")
-    outcomes = {"k0": Outcome(None, 2), "k1": Outcome(None, 4), "k3": Outcome(None, 9)}
-    left = left_of(plan, outcomes, None, Ended(3, 15), 1000)
+    plan = plan_of(*"aaaabbc")
+    outcomes = {f"k{n}": Outcome(None, wall) for n, wall in ((0, 60), (1, 3), (2, 4), (4, 9))}
+    left = left_of(plan, outcomes, None, Ended(4, 76), 1000)
     assert left.runs == 3
-    assert left.alike == 2
-    assert left.work_s == 3 + 9 + 5  # a: 3 s, b: 9 s; c: the mean of all three finished runs
+    assert left.alike == 1
+    assert left.work_s == 4 + 9 + 6.5  # a: 4 s, b: 9 s; c: the median of all four finished runs
     assert left.time_s is None
+
+
+def test_one_slow_first_run_does_not_stand_for_all_of_its_scenario():
+    """Of `b` only the first run of the process is finished, which is short, and took longest."""
+    plan = plan_of(*"aaaa", *"b" * 300)
+    outcomes = {f"k{n}": Outcome(None, 0.04) for n in range(3)} | {"k4": Outcome(None, 1.5)}
+    expected = {"a": 0.2, "b": 0.1}
+    left = left_of(plan, outcomes, None, Ended(4, 1.62), 1000, expected.__getitem__)
+    assert left.work_s == pytest.approx(0.04 + 299 * 0.02)
+    assert left.alike == 1
 
 
 def test_as_many_are_made_at_a_time_as_was_seen():
