@@ -26,7 +26,7 @@ from sim.cli.commands import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sim.study.compare import Compared, Row
     from sim.study.winner import Winner
@@ -97,6 +97,7 @@ def compare(
     variants = {"base": base}
     for text in others:
         own = load_scenario(scenario, [*given, *shlex.split(text)], programs, schedulers)
+        _refuse_seed(text, base, own)
         variants[text] = own
     for each in variants.values():
         each["run"]["seed"] = chosen
@@ -125,11 +126,23 @@ def compare(
     else:
         _show(found, wanted if metrics else ())
         if choosing is not None:
-            _show_winner(winner, f"{how} {choosing}")
+            nobody = choosing in found.absent
+            _show_winner(winner, f"{how} {choosing}", nobody=nobody)
     if choosing is not None:  # and that alone was asked
         return 0 if winner is not None and winner.told and not winner.left_out else 1
     told = bool(found.rows) and all(row.verdict != "cannot tell" for row in found.rows)
+    told = told and not (metrics and found.too_few)
     return 0 if told and not found.unanswered else 1
+
+
+def _refuse_seed(text: str, base: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise `ScenarioError` if a variant is to have a seed of its own."""
+    from sim.base.errors import ScenarioError
+
+    named = any(part.partition("=")[0].strip() == "run.seed" for part in shlex.split(text))
+    if named or own["run"]["seed"] != base["run"]["seed"]:
+        message = f"{text} changes nothing: all variants have one seed; give it with --seed"
+        raise ScenarioError(message, key="--vs")
 
 
 def _show(found: Compared, asked: Sequence[str] = ()) -> None:
@@ -143,23 +156,25 @@ def _show(found: Compared, asked: Sequence[str] = ()) -> None:
     about_kills = sorted({row.metric for row in found.rows} & ABOUT_KILLS)
     but = f" of all but {' and '.join(about_kills)}" if about_kills else ""
     for name, reasons in found.unanswered.items():
+        which = "all" if found.n_unanswered.get(name) == found.n else "some"
         page.sentence(
-            f"{name}: no answer in some runs, which are left out{but}: {'; '.join(reasons)}."
+            f"{name}: no answer in {which} runs, which are left out{but}: {'; '.join(reasons)}."
         )
     if not found.rows:
-        page.sentence(f"Nothing can be compared: {found.n:,} pairs of runs have none of it.")
+        for sentence in _nothing(found):
+            page.sentence(sentence)
         return
-    for variant in dict.fromkeys(row.variant for row in found.rows):
+    for variant in found.left_out:
         table = Table(("metric", "base", "other", "change", "verdict", "from", "to"), left=(0, 4))
         for row in (row for row in found.rows if row.variant == variant):
             shown = (_middle(row, row.base), _middle(row, row.other))
             change, low, high = _change(row)
             table.rows.append((row.metric, *shown, change, _verdict(row), low, high))
         page.lines(["", f"--vs {variant}"])
-        page.table(table.lines(page.width))
-        there = {row.metric for row in found.rows if row.variant == variant}
-        if absent := [metric for metric in asked if metric not in there]:
-            page.sentence(f"No pair of runs has any {' or '.join(absent)}.")
+        if table.rows:
+            page.table(table.lines(page.width))
+        for sentence in _missing(found, variant, asked):
+            page.sentence(sentence)
     page.lines([""])
     limits = f"There are no limits of fewer than {found.n_least:,} pairs."
     if any(row.limits is not None for row in found.rows):
@@ -186,13 +201,57 @@ def _show(found: Compared, asked: Sequence[str] = ()) -> None:
     )
 
 
-def _show_winner(winner: Winner | None, asked: str) -> None:
+def _nothing(found: Compared) -> list[str]:
+    """Say why there is no row at all, of any variant."""
+    left = {variant: found.n - lost for variant, lost in found.left_out.items()}
+    if not any(left.values()):
+        return [f"Nothing can be compared: all {found.n:,} pairs of runs are left out."]
+    few = dict.fromkeys(s for variant in left for s in _few(found, variant))
+    if few:
+        return ["Nothing can be compared.", *few]
+    pairs = max(left.values())
+    return [f"Nothing can be compared: {pairs:,} pairs of runs have none of it."]
+
+
+def _missing(found: Compared, variant: str, asked: Sequence[str]) -> list[str]:
+    """Say why metrics that were asked for have no row, and which percentiles have none."""
+    there = {row.metric for row in found.rows if row.variant == variant}
+    known = {*there, *found.too_few.get(variant, ())}
+    said = _few(found, variant)
+    if absent := " or ".join(metric for metric in asked if metric not in known):
+        if found.left_out[variant] == found.n:
+            said.append(f"Of {absent} all {found.n:,} pairs of runs are left out.")
+        else:
+            said.append(f"No pair of runs has any {absent}.")
+    return said
+
+
+def _few(found: Compared, variant: str) -> list[str]:
+    """Say which percentiles are not compared, as some run has too few values."""
+    from sim.stats.enough import BULK, percentile_needs
+    from sim.study.percentiles import percent_of
+
+    said = []
+    for metric in found.too_few.get(variant, ()):
+        percent = percent_of(metric) or 0.0
+        of_forks = "; of requests and waits, forks count" if percent > BULK else ""
+        said.append(
+            f"{metric} is not compared: too few values: {metric.rpartition('.')[2]} needs"
+            f" {percentile_needs(percent):,} a run{of_forks}."
+        )
+    return said
+
+
+def _show_winner(winner: Winner | None, asked: str, *, nobody: bool = False) -> None:
     """Say which has least, or most, what fresh runs say of it, and of each other beside it."""
     from sim.cli.show import Page
     from sim.study.compare import SAME_WITHIN
 
     page = Page()
     page.lines([""])
+    if winner is None and nobody:
+        page.sentence(f"No run has any {asked.split()[-1]}: nobody is chosen.")
+        return
     if winner is None:
         page.sentence(f"Which has {asked} cannot be told: fewer than two have an answer to that.")
         return
@@ -291,6 +350,9 @@ def _document(found: Compared) -> dict[str, Any]:
         "confidence": found.confidence,
         "only_room": dict(found.only_room),
         "unanswered": {name: list(reasons) for name, reasons in found.unanswered.items()},
+        "pairs_left_out": dict(found.left_out),
+        "too_few_values": {name: list(few) for name, few in found.too_few.items()},
+        "nobody_has": sorted(found.absent),
         "rows": [
             {
                 "variant": row.variant,

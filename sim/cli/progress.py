@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sim.base.units import S, format_duration
 from sim.cli.show import Page
 from sim.cli.tables import Table
+from sim.study.packed import damaged_words
 from sim.study.status import LEAST_FINISHED
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def show_status(status: Status) -> None:
     page = Page()
     page.sentence(f"{status.name}: {status.question}" if status.question else status.name, "bold")
     page.sentence(_who(status))
-    page.sentence(_runs(status.whole))
+    page.sentence(_runs(status.whole) + damaged_words(status.damaged))
     if time := _time(status.left, running=status.process is not None):
         page.sentence(time)
     if not status.whole.planned:

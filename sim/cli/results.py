@@ -55,6 +55,7 @@ def export(
     """
     from sim.cli.running import known
     from sim.study.export import export as write
+    from sim.study.packed import damaged_words
     from sim.study.run import STORE_NAME
     from sim.study.snapshot import snapshot
 
@@ -65,12 +66,14 @@ def export(
         done = write(store, folder / EXPORT_FOLDER if to is None else to, formats, programs)
     if as_json:
         files = [str(file) for file in done.files]
-        counts = {"points": done.n_points, "runs": done.n_runs}
+        counts = {"points": done.n_points, "runs": done.n_runs, "damaged": done.n_damaged}
         print_json({"schema_version": SCHEMA_VERSION, **counts, "files": files})
         return 0
     for file in done.files:
         n = done.n_runs if file.stem == "runs" else done.n_points
         sys.stdout.write(printable(f"{file}: {n:,} row{'s' if n != 1 else ''}\n"))
+    if words := damaged_words(done.n_damaged):
+        sys.stderr.write(f"{words.strip()}\n")
     return 0
 
 

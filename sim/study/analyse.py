@@ -112,6 +112,9 @@ class _Analysis:
         self.part: Part = planner.main_part
         self.records, self.failures = read_records(store)
         self.n_missing = len(store.plan()) - len(self.records) - len(self.failures)
+        whole = {record.key for record in self.records}
+        ended = store.outcomes().items()
+        self.n_damaged = sum(o.reason is None and key not in whole for key, o in ended)
         self.groups = tables.grouped(self.records)
         self._note_enlarged()
         self.needs, self.hosts = needs_and_hosts(self.records, planner)
@@ -199,6 +202,7 @@ class _Analysis:
                 "runs_done": len(self.records),
                 "runs_failed": len(self.failures),
                 "runs_missing": self.n_missing,
+                "runs_damaged": self.n_damaged,
             },
             "failures": [failure_facts(f, self.axes, self.points) for f in self.failures],
         }

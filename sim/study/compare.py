@@ -5,7 +5,7 @@ cancels as far as it can.  Runs are looked at after numbers of them that are fix
 every metric of every variant is decided, or the last look is over.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from statistics import variance
@@ -26,6 +26,7 @@ from sim.study.executor import Executor
 from sim.study.first_kill import ABOUT_KILLS, Span, less, span_of, times
 from sim.study.job import Job
 from sim.study.packed import unpack
+from sim.study.percentiles import run_has_enough
 from sim.study.progress import Progress
 from sim.study.records import CUT_OFF_CODES, errors_of, flatten
 
@@ -98,7 +99,11 @@ class Compared:
 
     There are no limits of fewer than `n_least` pairs.  `only_room` is in how many runs of a variant
     the peak of memory is what there was room for.  `middles` are medians over the runs of a variant
-    by variant and metric, where all of them have an answer and it is not cut off.
+    by variant and metric, where all of them have an answer and it is not cut off.  `too_few` are
+    percentiles without a row by variant: some run of it, or of the base, has too few values.
+    `left_out` is how many pairs of a variant with the base have a run that is no answer, for each
+    variant but the base, and `n_unanswered` how many runs of a variant.  `absent` are metrics of
+    which all runs have an answer, and none has any.
     """
 
     rows: tuple[Row, ...]
@@ -108,6 +113,10 @@ class Compared:
     unanswered: Mapping[str, tuple[str, ...]]
     only_room: Mapping[str, int] = field(default_factory=dict)
     middles: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    too_few: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    n_unanswered: Mapping[str, int] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
 
 
 def metrics_of(names: Sequence[str], option: str = "--metric") -> tuple[str, ...]:
@@ -161,12 +170,63 @@ def compare(
         for metric in metrics
         if (middle := _middle(metric, runs)) is not None
     }
-    n = len(results[base])
-    return Compared(tuple(rows), n, n_least, 1 - ERROR, unanswered, only_room, middles)
+    too_few = {
+        other: found
+        for other in others
+        if (found := _too_few(metrics, [*results[base], *results[other]]))
+    }
+    explained = _explained(metrics)
+    lost = {name: [_is_lost(run, explained) for run in runs] for name, runs in results.items()}
+    return Compared(
+        rows=tuple(rows),
+        n=len(results[base]),
+        n_least=n_least,
+        confidence=1 - ERROR,
+        unanswered=unanswered,
+        only_room=only_room,
+        middles=middles,
+        too_few=too_few,
+        left_out={
+            other: sum(a or b for a, b in zip(lost[base], lost[other], strict=True))
+            for other in others
+        },
+        n_unanswered={name: sum(own) for name, own in lost.items() if any(own)},
+        absent=frozenset(metric for metric in metrics if _is_absent(metric, results)),
+    )
+
+
+def _is_absent(metric: str, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> bool:
+    """Return whether all runs have an answer, and none has any of a metric."""
+    runs = [run for own in results.values() for run in own]
+    answered = not any(_is_lost(run, _explained([metric])) for run in runs)
+    return answered and all(_span(metric, run) in (None, NOTHING) for run in runs)
+
+
+def _explained(metrics: Sequence[str]) -> Collection[str]:
+    """Return which errors leave a run an answer to all of these metrics."""
+    return CUT_OFF_CODES if ABOUT_KILLS.issuperset(metrics) else ()
+
+
+def _is_lost(run: Mapping[str, Any], explained: Collection[str]) -> bool:
+    return any(error["code"] not in explained for error in run["errors"])
+
+
+def _too_few(metrics: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the percentiles for which some run has too few values, but some."""
+    return tuple(
+        metric
+        for metric in metrics
+        if any(
+            run["metrics"].get(metric) is not None and not run_has_enough(metric, run["metrics"])
+            for run in runs
+        )
+    )
 
 
 def _middle(metric: str, runs: Sequence[Mapping[str, Any]]) -> float | None:
     """Return the median of a metric over runs; None unless all of them tell."""
+    if _too_few([metric], runs):
+        return None
     spans = [span for run in runs if (span := _span(metric, run)) is not None]
     if not spans or len(spans) < len(runs):
         return None
@@ -223,7 +283,9 @@ def _row(
     results: Mapping[str, Sequence[Mapping[str, Any]]],
     error: float,
 ) -> Row | None:
-    """Return the row of a metric; None if there is none of it, on either side."""
+    """Return the row of a metric; None if there is none of it, or too little, on either side."""
+    if _too_few([metric], [*results[base], *results[other]]):
+        return None
     pairs = [
         (first, second)
         for a, b in zip(results[base], results[other], strict=True)
@@ -252,8 +314,7 @@ def _row(
 
 def _span(metric: str, run: Mapping[str, Any]) -> Span | None:
     """Return what a run says of a metric; None if it is no answer to that."""
-    explained = CUT_OFF_CODES if metric in ABOUT_KILLS else ()
-    if any(error["code"] not in explained for error in run["errors"]):
+    if _is_lost(run, _explained([metric])):
         return None
     return span_of(metric, run["metrics"].get(metric), run["ended_ns"])
 
@@ -269,7 +330,7 @@ def _gain(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 def _in_the_way(runs: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> tuple[str, ...]:
     """Return why runs are no answer to some of `metrics`, a line a reason, with a count."""
-    explained = CUT_OFF_CODES if ABOUT_KILLS.issuperset(metrics) else ()
+    explained = _explained(metrics)
     counts: dict[str, int] = {}
     for run in runs:
         errors = [error for error in run["errors"] if error["code"] not in explained]

@@ -18,12 +18,11 @@ import numpy as np
 
 from sim.base.errors import InsufficientDataError
 from sim.scenario.conditions import metric_text
-from sim.stats.enough import BULK
 from sim.stats.shares import Shares, shares_of
 from sim.study.design import FILLING, Made
 from sim.study.frames import frame_of
 from sim.study.headline import NEED
-from sim.study.percentiles import percent_of
+from sim.study.percentiles import percent_of, run_has_enough
 from sim.study.records import Record
 from sim.study.summary import mean_of, n_not_answered, programs_of, summarised, summary_text
 from sim.study.tables import Groups, by_replication
@@ -37,14 +36,15 @@ def effects_table(
     """Return one row a metric and effect of a factorial, or share of a design that fills ranges.
 
     Effects that only come together have one row, and are joined by ``+``.  A metric that some run
-    cuts off, or lacks in every replication at some point, has none.
+    cuts off, or lacks in every replication at some point, has none; nor has a percentile for which
+    some run by itself has too few values.
     """
     runs = [groups.get((part, point.index, 0), []) for point in design.points]
     rows: list[dict[str, Any]] = []
     for metric in metrics:
         if not _is_whole(runs, metric):
             continue
-        if design.effects is not None and (percent_of(metric) or 0) <= BULK:
+        if design.effects is not None:
             rows += _effects(runs, design, metric, confidence)
         if design.kind in FILLING:
             rows += _shares(runs, design, metric)
@@ -52,9 +52,10 @@ def effects_table(
 
 
 def _is_whole(runs: Sequence[Sequence[Record]], metric: str) -> bool:
-    """Return whether every point has runs, none of which cuts the metric off."""
+    """Return whether every point has runs, none of which cuts the metric off or has too little."""
+    enough = all(run_has_enough(metric, r.scalars) for records in runs for r in records)
     cut_off = any(record.cut_off for records in runs for record in records)
-    return all(runs) and not (metric.startswith(NEED) and cut_off)
+    return all(runs) and enough and not (metric.startswith(NEED) and cut_off)
 
 
 def _effects(
@@ -167,6 +168,10 @@ def design_sentences(design: Made, table: Any, metric: str) -> list[str]:
         said += _filled_sentences(own, metric, left_out=design.left_out > 0)
     elif design.effects is not None and not own.empty:
         said += _effect_sentences(own, metric, design)
+    elif design.effects is not None and percent_of(metric) is not None:
+        said.append(
+            f"No effects on {metric} are told: each run would need values enough of its own."
+        )
     return said
 
 
@@ -181,7 +186,10 @@ def _scales(design: Made) -> str:
 
 def _filled_sentences(own: Any, metric: str, *, left_out: bool) -> list[str]:
     if own.empty:
-        return [f"Some point has no {metric}, or one that is cut off: no mean over them is told."]
+        few = ", has too few values for it" if percent_of(metric) is not None else ""
+        return [
+            f"Some point has no {metric}{few}, or one that is cut off: no mean over them is told."
+        ]
     first = own.iloc[0]
     mean, low, high = (metric_text(metric, first[name]) for name in _ENDS)
     said = [f"Over the points {metric} is {mean} on average, {low} to {high}."]

@@ -23,6 +23,8 @@ from sim.study.store import Outcome, PlannedRun, Reader
 
 RUNS: Final = "runs"
 POINTS: Final = "points"
+DAMAGED: Final = "damaged"
+"""Status of a run that was made, and whose result cannot be read any more."""
 _SUFFIXES: Final = {"a size": "_bytes", "a duration": "_ns", "a rate": "_per_s",
                     "a speed": "_bytes_per_s"}  # fmt: skip
 """What ends the name of a column, by what its key takes."""
@@ -33,11 +35,12 @@ _SAID: Final = re.compile(r"host\.(published|machine)\b|.*\.(source|low_ps|high_
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: files, and how many rows each table has."""
+    """What was written: files, how many rows each table has, how many runs are damaged."""
 
     files: tuple[Path, ...]
     n_points: int
     n_runs: int
+    n_damaged: int = 0
 
 
 def export(store: Reader, folder: Path, formats: Sequence[str], programs: Any = None) -> Exported:
@@ -57,7 +60,8 @@ def export(store: Reader, folder: Path, formats: Sequence[str], programs: Any = 
                 frame.to_csv(made / f"{table}.csv", index=False, lineterminator="\n")
             if "parquet" in formats:
                 frame.to_parquet(made / f"{table}.parquet", engine="pyarrow", index=False)
-    return Exported(tuple(folder / name for name in names), len(points), len(runs))
+    damaged = int((runs["status"] == DAMAGED).sum()) if len(runs) else 0
+    return Exported(tuple(folder / name for name in names), len(points), len(runs), damaged)
 
 
 def frames(store: Reader, programs: Any = None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -79,12 +83,13 @@ def _row(
     """Return what is known of one planned run."""
     result = None if outcome is None else store.result(run.key)
     failed = outcome is not None and outcome.reason is not None
+    lost = "not made" if outcome is None else DAMAGED
     place = run.place
     row: dict[str, Any] = {
         **{"part": place.part, "point": place.point, "point_name": known.names.get(place.point)},
         **{"host": place.host, "replication": place.replication},
         **settings[run.scenario],
-        "status": "failed" if failed else "not made" if result is None else "done",
+        "status": "failed" if failed else lost if result is None else "done",
         **{"answered": None, "cut_off": None, "ran_out": None, "validity": None, "notes": None},
         **{"ending": None, "reason": None, "raised_in": None},
         "wall_s": None if outcome is None else outcome.wall_s,

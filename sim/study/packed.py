@@ -33,5 +33,25 @@ def whole(body: bytes | None) -> Any | None:
         return None
 
 
+def is_whole(body: bytes | None) -> bool:
+    """Whether these bytes are what `pack` made, by the checksum in them.
+
+    >>> is_whole(pack({"a": 1})), is_whole(pack({"a": 1})[:-1]), is_whole(None)
+    (True, False, False)
+    """
+    try:
+        return body is not None and bool(zlib.decompress(body))
+    except (zlib.error, TypeError, MemoryError):
+        return False
+
+
+def damaged_words(n: int) -> str:
+    """Return a sentence on `n` damaged runs, to stand behind another; empty if there are none."""
+    if not n:
+        return ""
+    runs, them = ("1 run is", "it") if n == 1 else (f"{n:,} runs are", "them")
+    return f" {runs} damaged; `cowpool study` makes {them} again."
+
+
 class DamagedError(ValueError):
     """Bytes that are not what was put into the store."""

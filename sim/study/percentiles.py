@@ -46,6 +46,22 @@ def percent_of(metric: str) -> float | None:
     return PERCENTS.get(name) if latency.endswith("_ns") else None
 
 
+def run_has_enough(metric: str, scalars: Mapping[str, float | None]) -> bool:
+    """Whether a run by itself, of these metrics, has values enough for one that is a percentile.
+
+    The rule of a study's own percentiles, and of what `run` prints; other metrics always have.
+
+    >>> run_has_enough("request_latency_ns.p99", {"request_latency_ns.count": 80})
+    False
+    """
+    percent, latency = percent_of(metric), metric.rpartition(".")[0]
+    if percent is None:
+        return True
+    values = int(scalars.get(f"{latency}.count") or 0)
+    forks = int(scalars.get("forks") or 0) if latency in _DELAYED_BY_FORKS else 0
+    return enough_for(percent, independent_values(percent, values, forks))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Distributions:
     """What each run of a cell says of its latencies, by kind; itself only, to be a key."""

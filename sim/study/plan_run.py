@@ -12,6 +12,7 @@ import sim
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.base.files import CannotWriteError, remove_unfinished, require_places, stage
 from sim.base.limits import Limits
+from sim.base.text import shorten
 from sim.engine.room import machine_bytes, require_room
 from sim.program.plugin import Plugin
 from sim.scenario.questions import Search
@@ -22,14 +23,16 @@ from sim.study.carrier import Carrier
 from sim.study.doubts import other_sentences
 from sim.study.executor import RunFactory, executor_for
 from sim.study.frames import frame_of
+from sim.study.one_size import tell_trial
 from sim.study.plan import Planner
-from sim.study.planned import Told, curve_rows, rows_of, tell_search, tell_trial
+from sim.study.planned import curve_rows, tell_search
 from sim.study.planning import Plan, conditions_of, replications_of
-from sim.study.points import place_text
+from sim.study.points import place_text, value_at
 from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent
 from sim.study.run import DEFAULT_OUT, STORE_NAME, command_of
-from sim.study.sizes import Size, Sizes, sizes_of
+from sim.study.said import Told, rows_of
+from sim.study.sizes import Size, Sizes, is_positive, sizes_of
 from sim.study.store import Store
 
 FACTS_NAME: Final = "plan.json"
@@ -179,10 +182,13 @@ def _one(study: Study, planner: Planner, point: int, size: str) -> Sizes:
         return replace(sizes, every=tuple(found))
     key = "host.memory" if study.file.plan is None else study.file.plan.key or "host.memory"
     try:
-        planner.size_cell("sizes", point, 0, {key: size})
+        cell = planner.size_cell("sizes", point, 0, {key: size})
     except ScenarioError as error:
         raise ScenarioError(error.message, key="--size") from None
-    return Sizes(key, key, "written", True, (Size(size, {key: size}, 0.0),))
+    value = value_at(cell.scenario, key)
+    if not is_positive(value):
+        raise ScenarioError(f"{shorten(key)} is no number above 0", key="--size")
+    return Sizes(key, key, "written", True, (Size(size, {key: size}, float(value)),))
 
 
 WRITTEN: Final = "tables/trials.csv tables/curve.csv figures/capacity.svg figures/capacity.png"

@@ -1,30 +1,18 @@
 """What a plan found, in words and as JSON-able values: every figure with its condition."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sim.scenario.conditions import Condition, metric_text
 from sim.scenario.questions import Objectives, Search
 from sim.stats.proportion import exact_limits, format_percent
-from sim.stats.record_search import Trial
-from sim.stats.sequential import characteristic
 from sim.stats.tolerance import values_needed
-from sim.study.planning import Judged, Moved, Searched, Tried
+from sim.study.planning import Moved, Searched
+from sim.study.said import MOST_NAMED, Told, name_of, percent, said, size_facts, why
 from sim.study.sizes import Sizes
 
-MOST_NAMED: Final = 4
 BUMP_NOTICED: Final = 0.95
 """Chance with which a bump has to be noticed to be named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Sentences, the answer first; whether it is one to act on, a size that will do; and facts."""
-
-    sentences: tuple[str, ...]
-    will_do: bool
-    facts: Mapping[str, Any]
 
 
 def tell_search(
@@ -76,82 +64,23 @@ def tell_search(
         "confidence": objectives.confidence,
         "replications": found.found.n_replications,
         "runs": n_runs,
-        "answer": _size_facts(sizes, size) if answered and size is not None else None,
+        "answer": size_facts(sizes, size) if answered and size is not None else None,
         "neighbour": _neighbour_facts(found, sizes, objectives) if answered else None,
         "at_the_end_of_the_range": size == 0,
         "worse": [
-            {"replication": low.replication, "passes_at": _name(sizes, low.size),
-             "fails_at": _name(sizes, high.size)}
+            {"replication": low.replication, "passes_at": name_of(sizes, low.size),
+             "fails_at": name_of(sizes, high.size)}
             for low, high in found.found.worse
         ],
         "moved": [
             {"key": m.input.key, "label": m.input.label, "value": m.end.text,
-             "answer": None if m.size is None else _size_facts(sizes, m.size)}
+             "answer": None if m.size is None else size_facts(sizes, m.size),
+             "at_the_end_of_the_range": m.size == 0}
             for m in found.moved
         ],
         "to_set": sizes.to_set(size, search.headroom) if answered and size is not None else None,
     }  # fmt: skip
     return Told(tuple(filter(None, sentences)), answered, facts)
-
-
-def tell_trial(
-    tried: Tried, sizes: Sizes, conditions: Sequence[Condition], objectives: Objectives, where: str
-) -> Told:
-    """Return what the test of one size came to."""
-    name, risk = _said(sizes, tried.size), _percent(1 - objectives.share)
-    sure = _percent(objectives.confidence)
-    count = f"{tried.failures:,} of {tried.n:,} runs failed"
-    if tried.verdict == "enough":
-        first = (
-            f"{name} meets the objectives: fewer than {risk} of runs fail, at {sure} confidence"
-            f" ({count})."
-        )
-    elif tried.verdict == "not enough":
-        first = (
-            f"{name} does not meet the objectives at a risk of {risk}: {count}{_why(tried.judged)}."
-        )
-    else:
-        first = (
-            f"Whether {name} meets the objectives at a risk of {risk} cannot be told: {count},"
-            " and the test ends."
-        )
-    hoped = tried.test.hoped
-    at_worst = characteristic(tried.test, tried.test.refuted)
-    at_best = characteristic(tried.test, hoped)
-    operating = (
-        f"Where {risk} of runs fail, this test says that it does in {_percent(at_worst.enough)} of"
-        f" cases (after {at_worst.runs:,.0f} runs on average); where {_percent(hoped)} do, in"
-        f" {_percent(at_best.enough)} ({at_best.runs:,.0f})."
-    )
-    facts = {
-        "kind": "one size",
-        "answered": tried.verdict != "cannot tell",
-        "where": where,
-        "verdict": tried.verdict,
-        "size": _size_facts(sizes, tried.size),
-        "objectives": [str(condition) for condition in conditions],
-        "share": objectives.share,
-        "confidence": objectives.confidence,
-        "runs": tried.n,
-        "failures": tried.failures,
-        "most_runs": tried.test.most,
-    }
-    return Told((first, operating), tried.verdict == "enough", facts)
-
-
-def rows_of(judged: Mapping[Trial, Judged], sizes: Sizes) -> list[dict[str, Any]]:
-    """Return a row for each run: size, replication, whether it passed, why not, its metrics."""
-    return [
-        {
-            "size": _name(sizes, trial.size),
-            "figure": sizes.every[trial.size].figure,
-            "replication": trial.replication,
-            "passed": result.passed,
-            "why": "; ".join(result.broken),
-            **result.values,
-        }
-        for trial, result in sorted(judged.items(), key=lambda item: (item[0].size, item[0]))
-    ]
 
 
 def curve_rows(found: Searched, sizes: Sizes, confidence: float) -> list[dict[str, Any]]:
@@ -161,7 +90,7 @@ def curve_rows(found: Searched, sizes: Sizes, confidence: float) -> list[dict[st
         limits = exact_limits(passed, n, confidence=confidence)
         rows.append(
             {
-                "size": _name(sizes, size),
+                "size": name_of(sizes, size),
                 "figure": sizes.every[size].figure,
                 "runs": n,
                 "passed": passed,
@@ -181,29 +110,29 @@ def _answer(
     place = f" ({where})" if where else ""
     if size == 0:
         first = (
-            f"{_said(sizes, 0)}{place}, the {which} tried, will do already; the answer may lie"
+            f"{said(sizes, 0)}{place}, the {which} tried, will do already; the answer may lie"
             " beyond: widen the range."
         )
     else:
-        first = f"{_said(sizes, size)}{place} is the {which} that will do."
+        first = f"{said(sizes, size)}{place} is the {which} that will do."
     content = min(found.content, objectives.share)
-    sure = _percent(objectives.confidence)
+    sure = percent(objectives.confidence)
     who = f"All {n:,} replications" if n > 1 else "The one replication"
     claim = (
         f"{who} met the objectives there, so at least"
-        f" {_percent(content)} of runs do, at {sure} confidence, whatever their distribution."
+        f" {percent(content)} of runs do, at {sure} confidence, whatever their distribution."
     )
     if content < objectives.share:
         wanted = values_needed(content=objectives.share, confidence=objectives.confidence)
         claim += (
-            f" That is all that {n:,} support, a risk of {_percent(1 - content)}:"
-            f" {_percent(objectives.share)} takes {wanted:,}."
+            f" That is all that {n:,} support, a risk of {percent(1 - content)}:"
+            f" {percent(objectives.share)} takes {wanted:,}."
         )
     fineness = ""
     if sizes.key is not None and size > 0:
-        fineness = f"Sizes tried are {_percent(search.resolution)} apart, whole numbers at least 1."
+        fineness = f"Sizes tried are {percent(search.resolution)} apart, whole numbers at least 1."
         if sizes.kind != "number":
-            fineness = f"Sizes tried are {_percent(search.resolution)} apart."
+            fineness = f"Sizes tried are {percent(search.resolution)} apart."
     return [first, claim, fineness]
 
 
@@ -214,7 +143,12 @@ def _neighbour(found: Searched, sizes: Sizes, objectives: Objectives) -> str:
     share = format_percent(1 - objectives.share)
     verdict = f"whether more than {share} of all would, cannot be told"
     if facts["verdict"] == "not enough":
-        verdict = f"more than {share} of all would, at {100 * objectives.confidence:g} % confidence"
+        by = facts["refuted_by"]
+        least = "at least " if by["tried"] < by["of"] else ""
+        verdict = (
+            f"more than {share} of all would, at {100 * objectives.confidence:g} % confidence"
+            f" ({least}{by['failed']} of the first {by['of']} do)"
+        )
     who = ", ".join(str(number) for number in facts["failed"][:MOST_NAMED])
     return (
         f"One size {'smaller' if sizes.smallest else 'larger'}, {facts['name']}:"
@@ -228,19 +162,31 @@ def _neighbour_facts(
 ) -> dict[str, Any] | None:
     """Return what is known of one size less, and whether that refutes it.
 
-    A replication that was not tried there counts as one that passes.
+    Which runs a search makes there depends on results, so their share is no fair one.  But the
+    first replications are, if how many is fixed beforehand: those of the curve, which all run
+    there, and all of the plan, of which those not tried count as passes.  The error is shared out
+    between the two.  That the size was chosen by results takes nothing away: a size that passes
+    often enough is refuted only if the hardest such size is, as none fails less often than it.
     """
     size = found.found.size
     if not size:
         return None
     tried = {t: j for t, j in found.judged.items() if t.size == size - 1}
     failed = [t for t in sorted(tried) if not tried[t].passed]
-    limits = exact_limits(len(failed), found.found.n_replications, confidence=objectives.confidence)
+    firsts = sorted({n for n in (found.curve_runs, found.found.n_replications) if n})
+    refuting = []
+    for n in firsts:
+        count = sum(t.replication < n for t in failed)
+        limits = exact_limits(count, n, confidence=objectives.confidence, looks=len(firsts))
+        if limits.low > 1 - objectives.share:
+            known = sum(t.replication < n for t in tried)
+            refuting.append({"failed": count, "tried": known, "of": n})
     return {
-        **_size_facts(sizes, size - 1),
+        **size_facts(sizes, size - 1),
         "runs": len(tried),
         "failed": [t.replication for t in failed],
-        "verdict": "not enough" if limits.low > 1 - objectives.share else "cannot tell",
+        "verdict": "not enough" if refuting else "cannot tell",
+        "refuted_by": refuting[0] if refuting else None,
         "why": "; ".join(tried[failed[0]].broken) if failed else "",
     }
 
@@ -270,21 +216,32 @@ def _moved(moved: Sequence[Moved], sizes: Sizes, size: int) -> list[str]:
     if not far:
         return ["No input moves the answer by one size, at either end of its range."]
     reached = [m.size for m in moved if m.size is not None] + [size]
-    ends = sorted((_figure(sizes, s), s) for s in reached)
-    low, high = _name(sizes, ends[0][1]), _name(sizes, ends[-1][1])
+    ends = sorted(set(reached), reverse=not sizes.smallest)
+    low, high = _reached(sizes, ends[0]), _reached(sizes, ends[-1])
     beyond = "or beyond the range, " if any(m.size is None for m in moved) else ""
     by_distance = sorted(far, key=lambda m: -_distance(m, size, len(sizes.every)))
     named = "; ".join(
         f"{m.input.label} {m.end.text}: "
-        f"{'none tried will do' if m.size is None else _name(sizes, m.size)}"
+        f"{'none tried will do' if m.size is None else _reached(sizes, m.size)}"
         for m in by_distance[: 2 * MOST_NAMED]
     )
     first = by_distance[0].input
     measure = f" Measure {first.label} first: {first.measure}." if first.measure else ""
+    reach = low if low == high else f"{low} to {high}"
     return [
-        f"With one input at a time at an end of its range it is {low} to {high}, {beyond}by the"
+        f"With one input at a time at an end of its range it is {reach}, {beyond}by the"
         f" one replication that decides ({named}).{measure}"
     ]
+
+
+def _reached(sizes: Sizes, size: int) -> str:
+    """Return a size at which a search ended; at the hardest it may have ended for want of others.
+
+    A catalogue has no others.
+    """
+    if size or sizes.key is None:
+        return name_of(sizes, size)
+    return f"{name_of(sizes, size)} or {'less' if sizes.smallest else 'more'}"
 
 
 def _distance(moved: Moved, size: int, n_sizes: int) -> int:
@@ -295,12 +252,16 @@ def _probed(found: Searched, sizes: Sizes, size: int) -> str:
     """Return what was seen beyond the answer, and which bump could have been missed."""
     n = found.probes
     if size == len(sizes.every) - 1 or not n:
-        return "Beyond it nothing was tried: that more does not make it worse is taken for granted."
+        beside, more = ("Beyond", "more") if sizes.smallest else ("Below", "less")
+        return (
+            f"{beside} it nothing was tried: that {more} does not make it worse is taken for"
+            " granted."
+        )
     share = 1 - (1 - BUMP_NOTICED) ** (1 / n)
     where = "beyond" if sizes.smallest else "below"
     return (
         f"{n:,} runs spread over the sizes {where} it passed: that these make it worse in"
-        f" {_percent(share)} of runs or more would have shown with {_percent(BUMP_NOTICED)}"
+        f" {percent(share)} of runs or more would have shown with {percent(BUMP_NOTICED)}"
         " confidence."
     )
 
@@ -315,8 +276,8 @@ def _none_is_enough(found: Searched, sizes: Sizes, objectives: Objectives) -> li
     failed = {t: j for t, j in found.judged.items() if t.size == last and not j.passed}
     tried = len({trial.replication for trial in found.judged})
     limits = exact_limits(len(failed), tried, confidence=objectives.confidence)
-    size, share = _said(sizes, last), format_percent(1 - objectives.share)
-    seen = f"{len(failed)} of {tried} replications failed there{_why(failed)}"
+    size, share = said(sizes, last), format_percent(1 - objectives.share)
+    seen = f"{len(failed)} of {tried} replications failed there{why(list(failed.values()))}"
     if limits.low > 1 - objectives.share:
         sure = f"more than {share} of all would, at {100 * objectives.confidence:g} % confidence"
         return [f"Not even {size} will do, the {which} tried: {seen}; {sure}."]
@@ -329,8 +290,8 @@ def _none_is_enough(found: Searched, sizes: Sizes, objectives: Objectives) -> li
 def _more_was_worse(found: Searched, sizes: Sizes) -> list[str]:
     pairs = found.found.worse
     shown = "; ".join(
-        f"replication {low.replication} passes at {_name(sizes, low.size)} and fails at"
-        f" {_name(sizes, high.size)} ({'; '.join(found.judged[high].broken)})"
+        f"replication {low.replication} passes at {name_of(sizes, low.size)} and fails at"
+        f" {name_of(sizes, high.size)} ({'; '.join(found.judged[high].broken)})"
         for low, high in pairs[:MOST_NAMED]
     )
     more, less = ("more", "smallest") if sizes.smallest else ("less", "largest")
@@ -343,39 +304,7 @@ def _more_was_worse(found: Searched, sizes: Sizes) -> list[str]:
     ]
 
 
-def _why(judged: Mapping[Trial, Judged]) -> str:
-    counts: dict[str, int] = {}
-    for result in judged.values():
-        for reason in result.broken:
-            counts[reason] = counts.get(reason, 0) + 1
-    most = sorted(counts.items(), key=lambda item: -item[1])[:MOST_NAMED]
-    return f" ({'; '.join(f'{reason}: {n}' for reason, n in most)})" if most else ""
-
-
 def _headroom(sizes: Sizes, search: Search) -> str:
     if sizes.key is None or not search.headroom:
         return ""
-    return f", with {_percent(search.headroom)} of headroom"
-
-
-def _said(sizes: Sizes, size: int) -> str:
-    name = _name(sizes, size)
-    if sizes.key is not None:
-        return f"{sizes.key} {name}"
-    return f"{name} ({sizes.to_set(size, 0)})"
-
-
-def _name(sizes: Sizes, size: int) -> str:
-    return sizes.every[size].name
-
-
-def _figure(sizes: Sizes, size: int) -> float:
-    return sizes.every[size].figure
-
-
-def _size_facts(sizes: Sizes, size: int) -> dict[str, Any]:
-    return {"name": _name(sizes, size), "figure": _figure(sizes, size), "number": size}
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f", with {percent(search.headroom)} of headroom"

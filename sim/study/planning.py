@@ -63,8 +63,9 @@ class Moved:
 class Searched:
     """What a plan found; `curve` has for some sizes the runs that passed, and all of them.
 
-    The runs of the curve are those of the same replications at each size; `probes` were spread
-    over the sizes beyond the answer; `content` is the share of all runs that is supported.
+    The runs of the curve are those of the first `curve_runs` replications at each size, and of all
+    replications where all have run; `probes` were spread over the sizes beyond the answer;
+    `content` is the share of all runs that is supported.
     """
 
     found: Found
@@ -73,11 +74,15 @@ class Searched:
     moved: tuple[Moved, ...]
     content: float
     probes: int
+    curve_runs: int
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What the test of one size came to, after `n` runs of which some `failures`."""
+    """What the test of one size came to, after `n` runs of which some `failures`: those `judged`.
+
+    What was run beside them, and ended after the test had, is not among them.
+    """
 
     size: int
     test: SequentialTest
@@ -144,18 +149,18 @@ class Plan:
         """Find the size with `n` replications; see `sim.stats.record_search`."""
         n_sizes = len(self.sizes.every)
         judged: dict[Trial, Judged] = {}
-        probes = min(search.probes, n)
+        probes, n_curve = min(search.probes, n), min(search.curve, n)
         found = _driven(
             record_search(n_sizes, n, probes),
             partial(self._passed, "looking for the size", judged),
         )
         curve: list[tuple[int, int, int]] = []
         if found.holds:
-            curve = self._curve(found, min(search.curve, n), judged)
+            curve = self._curve(found, n_curve, judged)
             found = replace(found, passed={t: j.passed for t, j in judged.items()})
         moved = self._moved(found) if found.holds else ()
         content = supported_content(n, confidence=confidence)
-        return Searched(found, judged, tuple(curve), moved, content, probes)
+        return Searched(found, judged, tuple(curve), moved, content, probes, n_curve)
 
     def try_size(self, size: int, *, share: float, confidence: float) -> Tried:
         """Run one size until it is known whether it is enough, or that this cannot be told."""
@@ -171,14 +176,16 @@ class Plan:
                 verdict = test.verdict(n, failures)
                 if verdict is not None:
                     break
-        return Tried(size, test, verdict, n, failures, judged)
+        counted = {trial: result for trial, result in judged.items() if trial.replication < n}
+        return Tried(size, test, verdict, n, failures, counted)
 
     def _curve(
         self, found: Found, n: int, judged: dict[Trial, Judged]
     ) -> list[tuple[int, int, int]]:
         """Return how many of the first `n` replications pass at sizes about the answer.
 
-        At the next size beyond it, and at sizes below it, farther and farther, until none passes.
+        At the next size beyond it, and at sizes below it, farther and farther, until none passes;
+        of all replications where the search has run all of them.
         """
         assert found.size is not None
         beyond = [found.size + 1] if found.size + 1 < len(self.sizes.every) else []
@@ -186,7 +193,9 @@ class Plan:
         rows = []
         for size in (*beyond, found.size, *below) if n else ():
             passed = self._passed("the capacity curve", judged, [Trial(r, size) for r in range(n)])
-            rows.append((size, sum(passed.values()), n))
+            own = {t: j.passed for t, j in judged.items() if t.size == size}
+            every = own if len(own) == found.n_replications else passed
+            rows.append((size, sum(every.values()), len(every)))
             if not any(passed.values()):
                 break
         return sorted(rows)

@@ -26,6 +26,7 @@ from sim.scenario.study import load_study
 from sim.study.analyse import Findings, analyse
 from sim.study.base import planner_again, planner_of, require_same_results
 from sim.study.executor import Executor, RunFactory, available_cpus, executor_for
+from sim.study.packed import damaged_words
 from sim.study.plan import Planner
 from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent
@@ -288,8 +289,9 @@ def _written(
     )
     sentences = [told["sentence"], *told["more"]]
     if provenance["runs_missing"]:
-        missing = provenance["runs_missing"]
-        sentences.append(f"Not finished: {missing} runs are still to be made.")
+        missing, damaged = provenance["runs_missing"], provenance["runs_damaged"]
+        runs = "1 run is" if missing == 1 else f"{missing:,} runs are"
+        sentences.append(f"Not finished: {runs} still to be made.{damaged_words(damaged)}")
     return StudyOutcome(
         sentences=tuple(sentences),
         out=out,

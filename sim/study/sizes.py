@@ -86,7 +86,7 @@ def sizes_of(study: Study, planner: Planner, point: int) -> Sizes:
     if key in taken or key in study.file.set:
         raise study.error(f"{shorten(key)} is set besides; take it away there", *place)
     value = value_at(planner.size_cell("sizes", point, 0, {}).scenario, key)
-    if not _is_positive(value):
+    if not is_positive(value):
         raise study.error(f"{shorten(key)} is no number above 0 in the scenario", *place)
     low, high, kind = _range(study, planner, point, search, value)
     steps = math.ceil(math.log(high / low) / math.log1p(search.resolution))
@@ -110,7 +110,7 @@ def _range(
     ends = []
     for number, written in enumerate(search.between):
         end = value_at(planner.size_cell("sizes", point, 0, {key: written}).scenario, key)
-        if not _is_positive(end):
+        if not is_positive(end):
             raise study.error("is no number above 0", "plan", "in", str(number))
         ends.append(end)
     if ends[0] >= ends[1]:
@@ -118,7 +118,8 @@ def _range(
     return ends[0], ends[1], kind_of(search.between[1])
 
 
-def _is_positive(value: Any) -> bool:
+def is_positive(value: Any) -> bool:
+    """Whether a value is a number above 0."""
     return not isinstance(value, bool) and isinstance(value, int | float) and value > 0
 
 

@@ -6,19 +6,24 @@ left is what is left of the runs planned so far.  How long these take rests on f
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 from typing import Any, Final
 
+from sim.base.errors import ScenarioError
+from sim.scenario.effort import expected_work_s
 from sim.study.kept import kept_points
 from sim.study.reasons import last_line, raised_in
 from sim.study.snapshot import holder, snapshot, written_s
-from sim.study.store import Ended, Outcome, PlannedRun, Session
+from sim.study.store import Ended, Outcome, PlannedRun, Reader, Session
 
 LEAST_FINISHED: Final = 3
 """Fewer runs finished since the study was begun say nothing of the time that others take."""
+LEAST_ALIKE: Final = 3
+"""Fewer finished runs of a scenario say nothing of its others: one may be a process's first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,9 @@ class Left:
     """What the runs left come to.
 
     `work_s` is their time one after the other, None where no run is finished that would tell;
-    `alike` of them have finished runs of the same scenario.  `time_s` is until they are done, None
-    where nobody is at work or too little is finished: `at_once` runs are made at a time, as was
-    seen over `seen_s`, in which `finished` runs were finished.
+    `alike` of them have finished runs enough of the same scenario.  `time_s` is until they are
+    done, None where nobody is at work or too little is finished: `at_once` runs are made at a time,
+    as was seen over `seen_s`, in which `finished` runs were finished.
     """
 
     runs: int
@@ -74,7 +79,8 @@ class Status:
 
     `process` is the one that runs it, 0 or less if it is known to be run but not by whom, None if
     nobody does; `watched` is false where nobody can tell.  `quiet_s` is how long ago something was
-    written last.  `points` are counts by part and point, in that order.
+    written last.  `points` are counts by part and point, in that order.  `damaged` runs were made,
+    and are left again: their results cannot be read any more.
     """
 
     name: str
@@ -89,6 +95,7 @@ class Status:
     point_names: Mapping[int, str]
     failures: Sequence[FailedRun]
     left: Left
+    damaged: int = 0
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
@@ -112,6 +119,7 @@ class Status:
             ],
             "failures": [asdict(failure) for failure in self.failures],
             "rest": asdict(self.left),
+            "damaged": self.damaged,
         }
 
 
@@ -132,9 +140,15 @@ def status_of(path: Path, now_s: float | None = None) -> Status:
         now_s = time.time() if now_s is None else now_s
         quiet_s = max(0.0, now_s - written_s(path))
         kept, plan, outcomes = store.study(), store.plan(), store.outcomes()
-        session, ended = store.session(), store.ended()
+        session, ended, damaged = store.session(), store.ended(), store.damaged()
+        outcomes = {key: outcome for key, outcome in outcomes.items() if key not in damaged}
+        work_of = partial(_expected_work_s, store)
+        told = (plan, outcomes, None if process is None else session, ended, now_s)
+        try:
+            left = left_of(*told, work_of)
+        except ScenarioError:  # a scenario is damaged
+            left = left_of(*told)
     known = kept_points(kept)
-    begun = None if process is None else session
     return Status(
         name=known.study.name,
         question=known.study.question,
@@ -160,7 +174,8 @@ def status_of(path: Path, now_s: float | None = None) -> Status:
             for run in plan
             if (outcome := outcomes.get(run.key)) is not None and outcome.reason is not None
         ],
-        left=left_of(plan, outcomes, begun, ended, now_s),
+        left=left,
+        damaged=len(damaged),
     )
 
 
@@ -170,31 +185,62 @@ def left_of(
     session: Session | None,
     ended: Ended,
     now_s: float,
+    work_of: Callable[[str], float] | None = None,
 ) -> Left:
     """Return what the runs without an outcome come to.
 
     `session` is since when runs are made, None if nobody makes any; `ended` is how many of the
-    store have ended by now.
+    store have ended by now; `work_of` is what a run of a scenario, by its SHA-256, is expected to
+    take, in s.
     """
     walls_s: dict[str, list[float]] = defaultdict(list)
     for run in plan:
         outcome = outcomes.get(run.key)
         if outcome is not None and outcome.reason is None:
             walls_s[run.scenario].append(outcome.wall_s)
-    of_scenario = {scenario: fmean(walls) for scenario, walls in walls_s.items()}
-    of_all = fmean(wall for walls in walls_s.values() for wall in walls) if walls_s else None
     waiting = {run.key: run.scenario for run in plan if run.key not in outcomes}
-    expected = [of_scenario.get(scenario, of_all) for scenario in waiting.values()]
-    known = [wall for wall in expected if wall is not None]
-    work_s = sum(known) if len(known) == len(expected) else None
+    times_s = _times_s(set(waiting.values()), walls_s, work_of)
+    known = [times_s[scenario] for scenario in waiting.values() if scenario in times_s]
+    work_s = sum(known) if len(known) == len(waiting) else None
     finished, at_once, seen_s, time_s = 0, None, None, None
     if session is not None and now_s > session.began_s:
         finished, seen_s = ended.runs - session.before.runs, now_s - session.began_s
         at_once = (ended.wall_s - session.before.wall_s) / seen_s
         if work_s is not None and finished >= LEAST_FINISHED and at_once > 0:
             time_s = max(work_s / at_once, max(known, default=0.0))
-    alike = sum(scenario in of_scenario for scenario in waiting.values())
+    alike = sum(len(walls_s.get(scenario, ())) >= LEAST_ALIKE for scenario in waiting.values())
     return Left(len(waiting), work_s, alike, time_s, at_once, seen_s, finished)
+
+
+def _times_s(
+    scenarios: Collection[str],
+    walls_s: Mapping[str, Sequence[float]],
+    work_of: Callable[[str], float] | None,
+) -> dict[str, float]:
+    """Return how long a run of each scenario is likely to take, in s; nothing if none would tell.
+
+    Medians: the first run of a process takes longer than all others.  A scenario with fewer than
+    `LEAST_ALIKE` finished runs may have such a one alone, so there it is what is expected of it,
+    times what others took of what was expected of them; without others, the median of all.
+    """
+    often = {s: median(walls) for s, walls in walls_s.items() if len(walls) >= LEAST_ALIKE}
+    factor = None
+    if work_of is not None and often and not often.keys() >= set(scenarios):
+        factor = median(wall / work_of(scenario) for scenario, wall in often.items())
+    every = [wall for walls in walls_s.values() for wall in walls]
+    times_s = {}
+    for scenario in scenarios:
+        if scenario in often:
+            times_s[scenario] = often[scenario]
+        elif factor is not None and work_of is not None:
+            times_s[scenario] = factor * work_of(scenario)
+        elif every:
+            times_s[scenario] = median(walls_s.get(scenario) or every)
+    return times_s
+
+
+def _expected_work_s(store: Reader, sha: str) -> float:
+    return expected_work_s(store.scenario(sha))
 
 
 def _by_part(plan: Iterable[PlannedRun]) -> dict[str, list[PlannedRun]]:

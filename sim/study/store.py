@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 from sim.base.errors import ScenarioError
 from sim.base.files import CannotWriteError
-from sim.study.packed import pack, whole
+from sim.study.packed import is_whole, pack, whole
 
 SCHEMA_VERSION: Final = 1
 
@@ -225,6 +225,12 @@ class Reader:
             "SELECT key, reason, wall_s FROM runs WHERE key IN (SELECT key FROM plan)"
         )
         return {key: Outcome(reason, wall_s) for key, reason, wall_s in rows}
+
+    def damaged(self) -> set[str]:
+        """Return the finished runs of the current plan whose results are not whole any more."""
+        done = "SELECT key, body FROM runs WHERE status = 'done' AND key IN (SELECT key FROM plan)"
+        with self._told():
+            return {key for key, body in self._db.execute(done) if not is_whole(body)}
 
     def session(self) -> Session | None:
         """Return when the current plan was begun or gone on with; None if that is not known."""

@@ -10,12 +10,11 @@ from typing import Any
 
 from sim.base.errors import InsufficientDataError
 from sim.machine.parts import PARTS
-from sim.stats.enough import BULK
 from sim.stats.estimate import paired
 from sim.study.first_kill import FIRST_KILL, first_kill, paired_first_kill
 from sim.study.frames import frame_of
 from sim.study.need import Need, need_of
-from sim.study.percentiles import Distributions, percent_of
+from sim.study.percentiles import Distributions, run_has_enough
 from sim.study.points import Axis, Part, Point
 from sim.study.records import Record
 from sim.study.summary import (
@@ -169,8 +168,10 @@ def _difference(
     `low` and `high` are the smallest and the largest; of the time to the first kill the limits of
     its median.
     """
-    if (percent_of(metric) or 0) > BULK or not treated or not control:
-        return None  # of such a percentile no run by itself has values enough
+    if not treated or not control:
+        return None
+    if not all(run_has_enough(metric, record.scalars) for record in (*treated, *control)):
+        return None  # a percentile of so few values is about its largest one
     if metric == FIRST_KILL:
         return paired_first_kill(treated, control, confidence)
     pairs = paired(by_replication(treated, metric), by_replication(control, metric))

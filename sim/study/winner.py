@@ -66,11 +66,12 @@ def winner_of(
     """Choose by the runs of a comparison, and compare the others with the choice by fresh runs.
 
     `how` is ``least`` or ``most``; `most` limits the fresh pairs.  None if there is no choice:
-    fewer than two variants have an answer in all of their runs.
+    fewer than two variants have an answer in all of their runs, or nobody has any of what most is
+    asked of.
     """
     middles = {name: found.middles.get((name, metric)) for name in variants}
     known = {name: middle for name, middle in middles.items() if middle is not None}
-    if len(known) < 2:
+    if len(known) < 2 or (how == "most" and metric in found.absent):
         return None
     sign = 1 if how == "least" else -1
     name = min(known, key=lambda each: sign * known[each])

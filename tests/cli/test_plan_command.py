@@ -107,6 +107,14 @@ def test_what_nobody_has_is_not_compared(tiny, capsys):
     assert "Nothing can be compared: " in capsys.readouterr().out
 
 
+def test_nobody_is_chosen_where_nobody_has_any(tiny, capsys):
+    arguments = ["compare", "tiny_scenario.yaml", "--vs", "host.cpus=1", "--most", "oom_kills"]
+    assert main([*arguments, *RUNS_HERE]) == 1
+    said = capsys.readouterr().out
+    assert "No run has any oom_kills: nobody is chosen." in said
+    assert "It is base" not in said
+
+
 def test_what_was_asked_for_and_nobody_has_is_named(tiny, capsys):
     other = "processes.parent.steps.2.fork.0.write.pattern.uniform=600"
     arguments = ["compare", "tiny_scenario.yaml", "--vs", other, "--runs", "2", *RUNS_HERE]
@@ -122,6 +130,8 @@ def test_what_was_asked_for_and_nobody_has_is_named(tiny, capsys):
     [
         (["--vs", "host.cpus=none"], "host.cpus"),
         (["--vs", "host.cpus=1", "--metric", "forkz"], "did you mean 'forks'?"),
+        (["--vs", "run.seed=99"], "--vs: run.seed=99 changes nothing: all variants have one seed"),
+        (["--vs", "'run={seed: 99, horizon: 1 s}'"], "all variants have one seed"),
     ],
 )
 def test_what_cannot_be_compared_is_told_in_one_line(tiny, capsys, options, message):

@@ -94,6 +94,67 @@ def test_runs_that_are_no_answer_are_left_out_and_named(standin):
     assert found.rows == ()
 
 
+def waits(standin, count, forks=0):
+    """Return what carries out runs of which those on 2 CPUs have `count` waits."""
+
+    def simulate(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        few = scenario["host"]["cpus"] == 2
+        times = {"count": count if few else 90_000, "mean": 5, "p50": 3, "p99": 9, "p999": 20}
+        more = {"runqueue_wait_ns": times, "forks": forks}
+        return {**result, "metrics": {**result["metrics"], **more}}
+
+    return simulate
+
+
+P99, P999 = "runqueue_wait_ns.p99", "runqueue_wait_ns.p999"
+
+
+@pytest.mark.parametrize(
+    ("count", "forks", "left_out"),
+    [(80, 0, (P99, P999)), (500, 0, (P999,)), (5_000, 0, ()), (5_000, 9, (P999,))],
+)
+def test_percentiles_of_too_few_values_are_not_compared_and_named(
+    standin, capsys, count, forks, left_out
+):
+    """As `run` prints none of them: a p999 of 80 values is the largest."""
+    simulate = waits(standin, count, forks)
+    found = compared(simulate, "host.cpus=2", metrics=["runqueue_wait_ns.mean", P99, P999])
+    assert by_metric(found).keys() == {"runqueue_wait_ns.mean", P99, P999} - {*left_out}
+    assert found.too_few.get("host.cpus=2", ()) == left_out
+    assert all(("host.cpus=2", metric) not in found.middles for metric in left_out)
+    _show(found)
+    said = " ".join(capsys.readouterr().out.split())
+    assert (f"{P99} is not compared: too few values: p99 needs 500 a run." in said) == (
+        P99 in left_out
+    )
+    assert (f"{P999} is not compared: too few values: p999 needs 5,000 a run" in said) == (
+        P999 in left_out
+    )
+    assert "No pair of runs has any" not in said
+
+
+def test_a_comparison_of_such_percentiles_alone_says_why_there_is_none(standin, capsys):
+    _show(compared(waits(standin, 80), "host.cpus=2", metrics=[P99]), [P99])
+    said = " ".join(capsys.readouterr().out.split())
+    assert said == f"Nothing can be compared. {P99} is not compared: too few values: p99 needs" + (
+        " 500 a run."
+    )
+
+
+def test_pairs_that_are_left_out_are_not_said_to_have_none_of_it(standin, capsys):
+    found = compared(standin.simulate, "host.memory=80MiB", metrics=["cow_copies"])
+    assert found.left_out == {"host.memory=80MiB": found.n}
+    _show(found, ["cow_copies"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "host.memory=80MiB: no answer in all runs, which are left out: " in said
+    assert f"Nothing can be compared: all {found.n} pairs of runs are left out." in said
+    both = compared(standin.simulate, "host.memory=80MiB", metrics=["cow_copies", "oom_kills"])
+    _show(both, ["cow_copies", "oom_kills"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Of cow_copies all {both.n} pairs of runs are left out." in said
+
+
 def test_a_run_that_fails_says_which(standin):
     def breaks(scenario, *, seed, replication):
         if replication == 1:

@@ -13,6 +13,7 @@ from sim.base.units import GIB, MIB
 from sim.scenario.document import parse_document
 from sim.scenario.study import load_study, parsed_study
 from sim.study.base import planner_of
+from sim.study.effects import design_sentences
 from sim.study.executor import InlineExecutor
 from sim.study.points import value_at
 from sim.study.run import report_again, run_study
@@ -339,9 +340,9 @@ axes:
 """
 
 
-def carried_out(text, folder, standin, report=None):
+def carried_out(text, folder, standin, report=None, metrics="cow_copies"):
     path = folder / "small.yaml"
-    path.write_text(STUDY + text)
+    path.write_text(STUDY.replace("cow_copies", metrics) + text)
     executors = lambda n_workers: InlineExecutor(standin.simulate)  # noqa: E731
     outcome = run_study(path, folder / "out", quiet=True, executors=executors, report=report)
     return outcome, json.loads((folder / "out" / "findings.json").read_text())
@@ -399,6 +400,40 @@ def test_a_fraction_says_what_it_cannot_tell_apart(tmp_path, standin):
         "\n".join(outcome.sentences)
     )
     assert "dataset + writes × save speed" in set(table(tmp_path, "effects")["effect"])
+
+
+@pytest.mark.parametrize(("count", "there"), [(499, False), (500, True)])
+def test_percentiles_of_each_run_by_itself_take_values_enough(tmp_path, standin, count, there):
+    """The points table refuses them of 4 runs together; a run by itself has fewer still."""
+
+    def simulate(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        waits = result["metrics"]["runqueue_wait_ns"] = {"mean": 5, "p99": 9 + replication}
+        busy = scenario["processes"]["redis"]["writes"] > 2000
+        waits["count"] = count if busy else 9_000
+        result["metrics"]["forks"] = 0
+        return result
+
+    standing = SimpleNamespace(simulate=simulate)
+    asked = {"metrics": "cow_copies, runqueue_wait_ns.p99"}
+    for name, design in (("paired", "one at a time"), ("effects", "factorial")):
+        carried_out(f"{SPEEDS}design: {design}\n", tmp_path, standing, **asked)
+        own = table(tmp_path, name)
+        own = own[own["name"] == "writes 40000/s"] if name == "paired" else own
+        assert "cow_copies" in set(own["metric"])
+        assert ("runqueue_wait_ns.p99" in set(own["metric"])) == there
+    carried_out(SPEEDS + "design: {latin_hypercube: 60}\n", tmp_path, standing, **asked)
+    assert ("runqueue_wait_ns.p99" in set(table(tmp_path, "effects")["metric"])) == there
+
+
+def test_a_percentile_whose_effects_are_not_told_says_why(tmp_path):
+    import pandas as pd
+
+    made = planner(SPEEDS + "design: factorial\n", tmp_path).design
+    nothing = pd.DataFrame({"metric": []})
+    (said,) = design_sentences(made, nothing, "runqueue_wait_ns.p99")
+    assert said.startswith("No effects on runqueue_wait_ns.p99 are told: each run would need")
+    assert design_sentences(made, nothing, "cow_copies") == []
 
 
 def test_one_axis_at_a_time_is_compared_with_its_base(tmp_path, standin):

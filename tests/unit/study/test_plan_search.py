@@ -63,7 +63,9 @@ def test_of_one_size_less_it_says_whether_it_is_refuted(plan_file, standin):
     """Where chance decides a few pages, one size less fails in all runs, or in one."""
     coarse = plan(plan_file, standin.simulate, settings=["plan.curve=29"]).told
     assert coarse.facts["neighbour"]["verdict"] == "not enough"
-    assert "more than 10.0 % of all would, at 95 % confidence" in " ".join(coarse.sentences)
+    said = " ".join(coarse.sentences)
+    assert "more than 10.0 % of all would, at 95 % confidence (" in said
+    assert " of the first 29 do)" in said
 
     def one_in_29(scenario, *, seed, replication):
         result = standin.simulate(scenario, seed=seed, replication=replication)
@@ -226,6 +228,43 @@ def test_inputs_move_the_answer_one_at_a_time(planned):
     assert fast < answer < slow
 
 
+LOADS = "plan={{maximise: processes.redis.writes, in: [100/s, {high}]}}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "ends"),
+    [
+        ([LOADS.format(high="30000/s"), "host.memory=100MiB"], "30,000/s or more"),
+        (["plan.in=[83MiB, 640MiB]"], "83 MiB or less"),
+    ],
+)
+def test_an_input_that_moves_the_answer_out_of_the_range_says_so(
+    plan_file, standin, settings, ends
+):
+    text = PLAN if "MiB" in ends else PLAN.replace(", processes.redis.writes: 4000/s", "")
+    plan_file.write_text(text)
+    told = plan(plan_file, standin.simulate, settings=settings).told
+    at_end = [m for m in told.facts["moved"] if m["at_the_end_of_the_range"]]
+    assert at_end
+    assert told.facts["answer"]["number"] > 0
+    moves = next(s for s in told.sentences if s.startswith("With one input at a time"))
+    assert f": {ends}" in moves
+    assert f"to {ends}" in moves or f"it is {ends} to " in moves
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("maximise: processes.redis.writes", "less"), ("minimise: host.memory", "more")],
+)
+def test_what_was_not_tried_is_named_by_its_direction(plan_file, standin, key, said):
+    plan_file.write_text(PLAN.replace(", processes.redis.writes: 4000/s", ""))
+    ends = "[100/s, 100000/s]" if "writes" in key else "[72MiB, 640MiB]"
+    settings = [f"plan={{{key}, in: {ends}, probes: 0}}"]
+    settings += ["host.memory=100MiB"] if "writes" in key else []
+    told = " ".join(plan(plan_file, standin.simulate, settings=settings).told.sentences)
+    assert f"that {said} does not make it worse is taken for granted" in told
+
+
 @pytest.mark.parametrize("high", ["40 MiB", "200 MiB"])
 def test_an_end_that_small_sizes_cannot_have_is_tried_at_others(plan_file, standin, high):
     reserve = f"{{low: 20 MiB, likely: 20 MiB, high: {high}}}"
@@ -261,6 +300,85 @@ def test_one_size_alone(plan_file, standin):
     assert (enough.exit_status, enough.told.facts["verdict"]) == (0, "enough")
     small = plan(plan_file, standin.simulate, size="80MiB")
     assert (small.exit_status, small.told.facts["verdict"]) == (1, "not enough")
+
+
+def failing(standin, fails):
+    """Return what carries out runs of which `fails(scenario, replication)` says whether they do."""
+
+    def simulate(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        kills = {"oom_kills": int(fails(scenario, replication))}
+        return {**result, "validity": [], "metrics": {**result["metrics"], **kills}}
+
+    return simulate
+
+
+def test_of_one_size_it_says_no_more_than_its_runs_show(plan_file, standin):
+    """A run in ten fails: more than a quarter of the risk do, not more than the risk."""
+    a_tenth = failing(standin, lambda scenario, r: r % 10 == 3)
+    outcome = plan(plan_file, a_tenth, size="512MiB")
+    told, facts = outcome.told, outcome.told.facts
+    assert (outcome.exit_status, facts["verdict"]) == (1, "not shown")
+    assert facts["answered"] is False
+    assert "host.memory 512MiB is not shown to be enough: more than 2.5 %" in told.sentences[0]
+    assert "whether more than 10 % do, cannot be told" in told.sentences[0]
+    assert "where 5 % fail, in 40 %" in told.sentences[1]
+
+
+def test_what_failed_after_the_test_had_ended_is_not_counted(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate, size="80MiB")
+    facts = outcome.told.facts
+    assert facts["runs"] == facts["failures"] < 16
+    assert f"(oom_kills is 1: {facts['failures']})" in outcome.told.sentences[0]
+    assert len(pd.read_csv(outcome.out / "tables" / "trials.csv")) == facts["runs"]
+
+
+def test_one_size_has_its_figure(plan_file, standin):
+    outcome = plan(plan_file, standin.simulate, size="80MiB")
+    assert outcome.told.facts["size"]["figure"] == 80 << 20
+    assert set(pd.read_csv(outcome.out / "tables" / "trials.csv")["figure"]) == {80 << 20}
+    settings = ["plan={maximise: processes.redis.key_distribution}"]
+    with pytest.raises(ScenarioError, match="is no number above 0"):
+        plan(plan_file, standin.simulate, size="zipf", settings=settings)
+
+
+def two_sizes(plan_file, *, curve):
+    """Write a plan that chooses between two sizes of a catalogue."""
+    (plan_file.parent / "sizes.yaml").write_text(
+        "version: 1\nname: shop\ndate: 2025-01\nsource: invented for a test\nsizes:\n"
+        "  small: {memory: 512 MiB, cpus: 1}\n  large: {memory: 1 GiB, cpus: 4}\n"
+    )
+    text = PLAN.replace("plan: {minimise: host.memory, in: [72 MiB, 640 MiB]}", "")
+    plan_file.write_text(f"{text}plan: {{curve: {curve}}}\ncatalogue: ./sizes.yaml\n")
+
+
+def test_one_size_less_that_fails_in_all_runs_of_the_curve_is_refuted(plan_file, standin):
+    """Few runs are made there, so untried ones that count as passes hide it."""
+    two_sizes(plan_file, curve=5)
+    small_fails = failing(standin, lambda scenario, r: scenario["host"]["memory"] < 1 << 30)
+    told = plan(plan_file, small_fails).told
+    neighbour = told.facts["neighbour"]
+    assert (neighbour["runs"], neighbour["verdict"]) == (5, "not enough")
+    assert neighbour["refuted_by"] == {"failed": 5, "tried": 5, "of": 5}
+    assert "more than 10.0 % of all would, at 95 % confidence (5 of the first 5 do)" in " ".join(
+        told.sentences
+    )
+
+
+def test_of_the_curve_one_run_in_five_refutes_nothing(plan_file, standin):
+    two_sizes(plan_file, curve=5)
+    small = failing(standin, lambda scenario, r: r == 3 and scenario["host"]["memory"] < 1 << 30)
+    assert plan(plan_file, small).told.facts["neighbour"]["verdict"] == "cannot tell"
+
+
+def test_the_curve_has_all_replications_where_all_have_run(plan_file, standin):
+    """The last replication decides, so all ran one size less; the curve had the first five."""
+    two_sizes(plan_file, curve=5)
+    last = failing(standin, lambda scenario, r: r == 28 and scenario["host"]["memory"] < 1 << 30)
+    outcome = plan(plan_file, last)
+    curve = pd.read_csv(outcome.out / "tables" / "curve.csv").set_index("size")
+    assert tuple(curve.loc["small", ["passed", "runs"]]) == (28, 29)
+    assert tuple(curve.loc["large", ["passed", "runs"]]) == (29, 29)
 
 
 def test_a_catalogue_has_the_smallest_that_is_enough(plan_file, standin):

@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
+import pandas as pd
 import pytest
 
 from sim.base.errors import ScenarioError
+from sim.cli import main
 from sim.study.executor import InlineExecutor
 from sim.study.run import run_study
 from sim.study.status import LEAST_FINISHED, left_of, status_of
@@ -123,13 +127,23 @@ def plan_of(*scenarios):
 
 
 def test_time_left_rests_on_runs_of_the_same_scenario_else_on_all():
-    plan = plan_of("a", "a", "a", "b", "b", "c")
-    outcomes = {"k0": Outcome(None, 2), "k1": Outcome(None, 4), "k3": Outcome(None, 9)}
-    left = left_of(plan, outcomes, None, Ended(3, 15), 1000)
+    plan = plan_of(*"aaaabbc")
+    outcomes = {f"k{n}": Outcome(None, wall) for n, wall in ((0, 60), (1, 3), (2, 4), (4, 9))}
+    left = left_of(plan, outcomes, None, Ended(4, 76), 1000)
     assert left.runs == 3
-    assert left.alike == 2
-    assert left.work_s == 3 + 9 + 5  # a: 3 s, b: 9 s; c: the mean of all three finished runs
+    assert left.alike == 1
+    assert left.work_s == 4 + 9 + 6.5  # a: 4 s, b: 9 s; c: the median of all four finished runs
     assert left.time_s is None
+
+
+def test_one_slow_first_run_does_not_stand_for_all_of_its_scenario():
+    """Of `b` only the first run of the process is finished, which is short, and took longest."""
+    plan = plan_of(*"aaaa", *"b" * 300)
+    outcomes = {f"k{n}": Outcome(None, 0.04) for n in range(3)} | {"k4": Outcome(None, 1.5)}
+    expected = {"a": 0.2, "b": 0.1}
+    left = left_of(plan, outcomes, None, Ended(4, 1.62), 1000, expected.__getitem__)
+    assert left.work_s == pytest.approx(0.04 + 299 * 0.02)
+    assert left.alike == 1
 
 
 def test_as_many_are_made_at_a_time_as_was_seen():
@@ -164,6 +178,43 @@ def test_a_failure_says_nothing_of_how_long_runs_take():
 
 def test_nothing_left_takes_no_time():
     assert left_of([], {}, None, Ended(0, 0), 1000).work_s == 0
+
+
+def damage(store, n):
+    """Overwrite the middle of the results of the first `n` finished runs."""
+    with closing(sqlite3.connect(store)) as db, db:
+        rows = db.execute(
+            "SELECT key, body FROM runs WHERE status = 'done' AND key IN"
+            " (SELECT key FROM plan WHERE part = 'need') LIMIT ?",
+            (n,),
+        ).fetchall()
+        for key, body in rows:
+            spoilt = body[: len(body) // 2] + bytes(40) + body[len(body) // 2 + 40 :]
+            db.execute("UPDATE runs SET body = ? WHERE key = ?", (spoilt, key))
+    return {key for key, _ in rows}
+
+
+@pytest.mark.parametrize(("n", "words"), [(1, "1 run is damaged"), (2, "2 runs are damaged")])
+def test_damaged_runs_are_told_and_are_not_done(stopped, tmp_path, capsys, n, words):
+    out = shutil.copytree(stopped, tmp_path / "out")
+    before = status_of(out / STORE)
+    assert before.damaged == before.plain()["damaged"] == 0
+    keys = damage(out / STORE, n)
+    status = status_of(out / STORE)
+    assert status.damaged == n
+    assert status.whole.done == before.whole.done - n
+    assert status.whole.left == before.whole.left + n
+    assert main(["status", str(out)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{words}; `cowpool study` makes {'it' if n == 1 else 'them'} again." in told
+    assert main(["export", str(out), "--format", "csv"]) == 0
+    assert words in capsys.readouterr().err
+    runs = pd.read_csv(out / "export" / "runs.csv")
+    assert set(runs[runs["status"] == "damaged"]["run"]) == keys
+    main(["report", str(out)])
+    assert words in " ".join(capsys.readouterr().out.split())
+    page = " ".join((out / "report.html").read_text().split())
+    assert f"the stored results of {n} are damaged" in page
 
 
 def test_a_folder_without_a_plan_is_refused(tmp_path):

@@ -129,6 +129,16 @@ def test_equal_ones_are_the_same_whatever_was_chosen():
     assert winner.value == 0
 
 
+@pytest.mark.parametrize("errors", [set(), {1, 2}])
+def test_nobody_has_most_of_what_nobody_has(capsys, errors):
+    found, winner = chosen(simulating(lambda cpus, r: 0, errors=errors), [1, 2], "most")
+    assert winner is None
+    assert found.absent == (set() if errors else {METRIC})
+    _show_winner(winner, f"most {METRIC}", nobody=METRIC in found.absent)
+    said = capsys.readouterr().out.strip()
+    assert (said == f"No run has any {METRIC}: nobody is chosen.") == (not errors)
+
+
 def test_who_has_no_answer_cannot_be_chosen_and_is_named(capsys):
     _, winner = chosen(simulating(lambda cpus, r: cpus, errors={1}), [1, 2, 3])
     assert winner.name == "cpus=2"
