@@ -216,7 +216,7 @@ def _sections(
         Section(
             "need",
             "Memory at every point",
-            _some(draw_hosts(need, axes, answer["bound"], *over[1:])),
+            _some(draw_hosts(need, axes, answer["event"], *over[1:])),
             need_grid(need, tables["fork"], axes),
         ),
         Section(

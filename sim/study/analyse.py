@@ -177,7 +177,8 @@ class _Analysis:
                 "figure": None if base is None else base.figure,
                 "metric": None if base is None else base.metric,
                 "text": None if base is None else base.text(base.figure),
-                "bound": answer.bound_words(self.study.answer),
+                "bound": None,
+                "event": self.study.answer.event,
                 "where": None if head is None else place_text(self.axes, self.points[head]),
             },
             "inputs": [] if base is None else rests.effect_facts(effects, base),
@@ -246,6 +247,7 @@ class _Analysis:
             need, host = self.needs[head], self.hosts[head]
             scenario, data = self.planner.on_host(head, host), self.data.get(head)
             event = self.study.answer.event
+            facts["answer"]["bound"] = answer.bound_words(need, event)
             omissions = omissions_of(resolved, self.planner.programs)
             items = bill.bill(need, host, scenario, data, event, omissions)
             facts["bill"] = [item.plain() for item in items]
@@ -310,7 +312,8 @@ class _Analysis:
         summary = summary_of(records, metric, confidence, distributions_of(self.store, records))
         if summary is None:
             return f"{metric} ({where}) has no value that could be stated; see the runs."
-        return answer.metric_sentence(metric, where, summary, confidence)
+        asked = "confidence" in self.study.answer.model_fields_set
+        return answer.metric_sentence(metric, where, summary, confidence, asked=asked)
 
     def _more_than(self, head: int, where: str) -> str:
         records = self.groups[self.part, head, 0]

@@ -8,17 +8,18 @@ from typing import Any, Final
 
 from sim.base.units import format_bytes, format_bytes_up
 from sim.scenario.conditions import metric_text
-from sim.scenario.questions import Answer
 from sim.stats.proportion import REFUTES_AT, format_percent
 from sim.stats.tolerance import GUARD_LEVEL
 from sim.study.need import Need
+from sim.study.percentiles import percent_of
 from sim.study.summary import Summary, summary_text
 from sim.study.trials import Books, Verdict
 
 
-def bound_words(asked: Answer) -> str:
-    """Return what the bound covers: ``99 % of saves at 95 % confidence``."""
-    return f"{100 * asked.content:g} % of {asked.event} at {100 * asked.confidence:g} % confidence"
+def bound_words(need: Need, event: str) -> str:
+    """Return what a bound covers, as its runs support: ``99 % of saves at 95 % confidence``."""
+    bound = need.bound
+    return f"{100 * bound.content:.3g} % of {event} at {100 * bound.confidence:g} % confidence"
 
 
 def need_sentences(
@@ -109,8 +110,13 @@ def more_than_sentence(metric: str, where: str, at_least: float, cut_off: int, r
     )
 
 
-def metric_sentence(metric: str, where: str, summary: Summary, confidence: float) -> str:
-    """Return the answer to a question about a metric: its mean, and what is known of it."""
+def metric_sentence(
+    metric: str, where: str, summary: Summary, confidence: float, *, asked: bool = False
+) -> str:
+    """Return the answer to a question about a metric: what it is, and what is known of it.
+
+    `asked` tells that the study names the confidence: then it is said if nothing has it.
+    """
     if summary.n == 1:
         return f"{metric} ({where}) is {metric_text(metric, summary.mean)}, in a single run."
     text = summary_text(metric, summary)
@@ -118,7 +124,14 @@ def metric_sentence(metric: str, where: str, summary: Summary, confidence: float
         return f"{metric} ({where}) is {text} ({100 * confidence:g} % CI, n={summary.n})."
     if summary.low == summary.high:
         return f"{metric} ({where}) is {text}, the same in all {summary.n} runs."
-    return f"{metric} ({where}) is {text}."
+    if percent_of(metric) is not None:
+        return f"{metric} ({where}) is {text}, of all values of the runs together."
+    of_what = _OF_WHAT.get(metric.rpartition(".")[2], "of the runs")
+    none = f"; no {100 * confidence:g} % interval of it is known to hold" if asked else ""
+    return f"{metric} ({where}) is {text}, the mean {of_what}{none}."
+
+
+_OF_WHAT: Final = {"max": "of each run's largest", "min": "of each run's smallest"}
 
 
 def precision_sentences(precision: Mapping[str, Any] | None) -> list[str]:

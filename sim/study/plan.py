@@ -45,6 +45,8 @@ FEWEST: Final = 10
 """Where a study names no replications, a point gets at least so many."""
 
 
+NEED_METRIC: Final = "memory_need_bytes.total"
+"""What a study with a `need` is about."""
 CONTAINER: Final = "container"
 """What the control group is called in which a container's limit is tried."""
 
@@ -315,6 +317,21 @@ class Planner:
         for path, metric in asked:
             if wrong := no_such_metric(metric, known):
                 raise self._source.error(wrong, *path)
+        self._check_answer()
+
+    def _check_answer(self) -> None:
+        """Raise `ScenarioError` if the study asks for a figure that its answer would not be."""
+        study, asked = self.study, self.study.answer
+        if study.need is not None and asked.metric != NEED_METRIC:
+            message = (
+                f"`need` asks for memory, not for {asked.metric}; list that in `metrics`, or leave"
+                " out `need`"
+            )
+            raise self._source.error(message, "answer", "metric")
+        bounded = study.need or study.container or study.plan
+        if bounded is None and "content" in asked.model_fields_set:
+            message = "there is no bound without `need`, the answer is a mean; leave it out"
+            raise self._source.error(message, "answer", "content")
 
     def error(self, message: str, *path: str | int) -> ScenarioError:
         """Return the error that says `message` about the value at `path` of the study's file."""

@@ -8,7 +8,7 @@ leaves the difference alone; the answer is then moved by the mean difference.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from sim.base.errors import InsufficientDataError
 from sim.base.units import format_bytes_up
@@ -17,13 +17,11 @@ from sim.study.frames import frame_of
 from sim.study.headline import NEED, Figure, figure_from
 from sim.study.inputs import End, Input, input_cells, inputs_at, reads_disk
 from sim.study.need import Need, smallest_host_bytes
-from sim.study.plan import Planner
+from sim.study.plan import NEED_METRIC, Planner
 from sim.study.records import Record
 from sim.study.stated import PRICES
 from sim.study.store import Store
 from sim.study.tables import Groups
-
-NEED_METRIC: Final = f"{NEED}.total"
 
 
 @dataclass(frozen=True, slots=True)

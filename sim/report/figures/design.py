@@ -169,13 +169,13 @@ def draw_results(
 def draw_hosts(
     need: Any,
     axes: Sequence[Mapping[str, Any]],
-    bound: str,
+    event: str,
     design: Mapping[str, Any],
     folder: Path,
 ) -> list[Drawing | None]:
     """Draw the memory of the host at every point, and what it is for."""
     if design["kind"] == "grid":
-        return [draw_need(need, axes, bound, folder), draw_bills(need, axes, folder)]
+        return [draw_need(need, axes, event, folder), draw_bills(need, axes, folder)]
     if need.empty:
         return []
     size = need["host_bytes"]
