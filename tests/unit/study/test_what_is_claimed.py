@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from sim.base.errors import ScenarioError
+from sim.report.figures import metrics
 from sim.report.figures.maps import bound_words
-from sim.report.page import write_report
+from sim.report.page import to_measure, write_report
 from sim.study.answer import metric_sentence
 from sim.study.executor import InlineExecutor
+from sim.study.inputs import End
+from sim.study.rests import Base, Moved, _moved_facts
 from sim.study.run import run_study
 from sim.study.summary import Summary
 
@@ -107,3 +110,88 @@ def test_a_mean_is_called_one(metric, asked, end):
 def test_what_was_asked_of_a_mean_is_said_to_be_missing(told):
     sentences = told("replications: 4\nanswer: {metric: free_pages.min, confidence: 0.9}\n")[0]
     assert "the mean of each run's smallest; no 90 % interval" in sentences[0]
+
+
+UNSURE = """\
+uncertain:
+  processes.redis.fragmentation: {low: 1.0, likely: 1.05, high: 1.06}
+  processes.redis.save_speed: {low: 50 MiB/s, likely: 200 MiB/s, high: 800 MiB/s}
+"""
+
+
+def test_an_input_that_was_not_tried_has_no_lack_of_an_answer(told):
+    head = HEAD.replace(", 256 MiB", "").replace(", 40000/s", "")
+    _, facts, page = told(f"{NEED}{UNSURE}replications: 4\nsample: 200\n", head)
+    texts = {end["text"] for each in facts["inputs"] for end in each["ends"]}
+    assert texts == {"not tried"}
+    assert "no answer" not in page
+    shares = facts["sampled"]["shares"]["shares"]
+    (measures,) = re.findall(r'<ol class="measure">(.*?)</ol>', page)
+    first = next(each["label"] for each in facts["inputs"] if each["key"] == shares[0]["name"])
+    assert re.findall("<strong>(.*?)</strong>", measures)[0] == first
+
+
+def test_an_input_that_was_tried_in_vain_has_no_answer():
+    end = End("x", {})
+    assert _moved_facts(Moved(end, None, False, 0, ()), BASE)["text"] == "no answer"
+    assert _moved_facts(Moved(end, None, False, 0, (), tried=False), BASE)["text"] == "not tried"
+
+
+BASE = Base(0, 1.0, "cow_copies", None, lambda records: 1.0)
+P99 = "request_latency_ns.p99"
+
+
+def test_what_is_to_be_measured_is_listed_by_the_shares_of_the_draws():
+    inputs = [{"key": k, "label": k, "measure": f"see {k}", "ends": [1]} for k in "abc"]
+    shares = [{"name": "b", "share": 0.3}, {"name": "c (LKML)", "share": 0.6}]
+    assert [label for label, _ in to_measure(inputs, None)] == ["a", "b", "c"]
+    drawn = {"shares": {"shares": shares}}
+    assert [label for label, _ in to_measure(inputs, drawn)] == ["c", "b", "a"]
+
+
+def captions(page, name):
+    """Return what stands below the pictures of a page whose files begin with `name`."""
+    found = re.findall(r"<figcaption>(.*?)<span.*?figures/([\w-]+)\.svg", page)
+    return [caption for caption, file in found if file.startswith(name)]
+
+
+def test_a_caption_says_what_is_drawn_of_a_percentile(told):
+    page = told(f"replications: 4\nmetrics: [{P99}, cow_copies]\nanswer: {{metric: forks}}\n")[2]
+    (percentile,) = captions(page, "metric_request_latency_ns_p99")
+    assert percentile.startswith(f"{P99}: of all values of the runs together, and the range of")
+    (mean,) = captions(page, "metric_cow_copies")
+    assert mean.startswith("cow_copies: mean over replications, and ")
+
+
+@pytest.mark.parametrize(
+    ("design", "fill"),
+    [
+        ("", "the ranges evenly;"),
+        ('where: ["dataset <= 200 MiB"]\n', "what `where` leaves of the ranges;"),
+    ],
+)
+def test_a_caption_says_what_a_host_is_and_what_points_fill(told, design, fill):
+    ranges = HEAD.replace("[64 MiB, 256 MiB]", "{range: [64 MiB, 256 MiB]}")
+    ranges = ranges.replace("[1000/s, 40000/s]", "{range: [1000/s, 40000/s]}")
+    text = f"{NEED}replications: 3\ndesign: {{latin_hypercube: 8}}\n{design}"
+    (host,) = captions(told(text, ranges)[2], "metric_host_bytes")
+    assert "mean over replications" not in host
+    assert "the smallest host in whole MiB, for what covers 36.8 % of runs at 95 % confid" in host
+    assert f"Points fill {fill} their share is no probability" in host
+
+
+@pytest.mark.parametrize("metric", [P99, "memory_need_bytes.kernel_stacks"])
+def test_a_title_is_not_cut_off(monkeypatch, tmp_path, metric):
+    def seen(figure, folder, name, **words):
+        figure.draw_without_rendering()
+        box = figure._suptitle.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        return figure._suptitle.get_text()
+
+    monkeypatch.setattr(metrics, "drawn", seen)
+    names = [f"a rather long name of a point, {n}" for n in range(3)]
+    row = {"metric": metric, "difference": 1.0, "low": 0.0, "high": 2.0, "half_width": None}
+    table = pd.DataFrame([{**row, "at": name, "text": "1"} for name in names])
+    title = metrics.draw_paired(table, metric, [{"key": "at"}], tmp_path)
+    assert title.replace("\n", " ").endswith(": difference from the baseline")
