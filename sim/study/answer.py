@@ -6,7 +6,7 @@ Every figure here comes from the tables; nothing is estimated anew.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sim.base.units import format_bytes, format_bytes_up
+from sim.base.units import GIB, format_bytes, format_bytes_up
 from sim.scenario.conditions import metric_text
 from sim.stats.proportion import REFUTES_AT, format_percent
 from sim.stats.tolerance import GUARD_LEVEL
@@ -41,14 +41,18 @@ def need_sentences(
     begins = f"{words['condition']}{subject}" if words["condition"] else _capital(subject)
     margin = need.bound.bound - need.mean_bytes
     chance = f"chance moves that by {format_bytes(margin)}"
-    if not margin:
+    if need.bound.n == 1:
+        chance = "a single run tells nothing of chance"
+    elif not margin:
         chance = "all its runs agree"
     sentences = [
         f"{begins} ({where}) needs about {format_bytes_up(host_bytes)} of memory{ratio}; {chance} "
         f"({_bound_words(need, words)})."
     ]
+    rounding = ", or rounding up to whole MiB" if host_bytes < GIB else ""
     sentences.append(
-        f"Processes may use {format_bytes_up(need.bound.bound)} of it; the rest is the kernel's."
+        f"Processes may use {format_bytes_up(need.bound.bound)} of it; the rest is the kernel's"
+        f"{rounding}."
     )
     if len(times_data) > 1:
         low, high = min(times_data.values()), max(times_data.values())

@@ -350,7 +350,7 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
     how = sampled.measures.get(first.name)
     return [
         *said,
-        f"Shares of that variance: {named} (regression, R² {sampled.shares.r_squared:.2f});"
+        f"Shares of that variance: {named} ({sampled.shares.how});"
         f" if {sampled.labels[first.name]} were known, the range would shrink by"
         f" {100 * first.shrinks:.0f} % on average" + (f": measure {how} first." if how else "."),
     ]

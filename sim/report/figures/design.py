@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from sim.base.units import format_bytes
+from sim.base.units import format_bytes_up
 from sim.report.axes import metric_words, quantity_axis, value_words
 from sim.report.figures.bill import draw_bills
 from sim.report.figures.maps import bound_words, draw_need, draw_oom
@@ -194,7 +194,7 @@ def draw_hosts(
     )
     own = need.assign(
         metric=HOST_METRIC, mean=size, low=size, high=size, half_width=None, text=size
-    ).assign(text=[format_bytes(each) for each in size], **{DRAWN: words})
+    ).assign(text=[format_bytes_up(each) for each in size], **{DRAWN: words})
     return [
         draw_results(own, HOST_METRIC, axes, design, folder),
         draw_bills(titled(need, axes), [title_axis(design)], folder),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.base.units import format_bytes
+from sim.base.units import format_bytes_up
 from sim.report.style import INK, Drawing, canvas, drawn, ink_on
 
 CELL_IN = 0.46
@@ -40,7 +40,7 @@ def draw_need(
     for _, row in table.iterrows():
         at = rows.index(row[first["key"]]), columns.index(row[second["key"]])
         values[at] = row[colour]
-        texts[at] = format_bytes(row["host_bytes"])
+        texts[at] = format_bytes_up(row["host_bytes"])
         if relative:
             texts[at] += f"\n{row['times_data']:.2f} ×"
     with canvas(1.35 + CELL_IN * len(rows)) as (figure, (axis,)):

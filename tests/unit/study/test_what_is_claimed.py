@@ -5,16 +5,21 @@ import json
 import re
 from html import unescape
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from sim.base.errors import ScenarioError
+from sim.base.units import GIB, MIB
 from sim.report.figures import metrics
 from sim.report.figures.maps import bound_words
+from sim.report.grids import effects_grid, need_grid
 from sim.report.page import to_measure, write_report
-from sim.study.answer import metric_sentence
+from sim.stats.shares import shares_of
+from sim.study.answer import metric_sentence, need_sentences
 from sim.study.executor import InlineExecutor
 from sim.study.inputs import End
+from sim.study.need import need_of
 from sim.study.rests import Base, Moved, _moved_facts
 from sim.study.run import run_study
 from sim.study.summary import Summary
@@ -195,3 +200,56 @@ def test_a_title_is_not_cut_off(monkeypatch, tmp_path, metric):
     table = pd.DataFrame([{**row, "at": name, "text": "1"} for name in names])
     title = metrics.draw_paired(table, metric, [{"key": "at"}], tmp_path)
     assert title.replace("\n", " ").endswith(": difference from the baseline")
+
+
+def need(n, total):
+    return need_of([{"total": total}] * n, content=0.99, confidence=0.95)
+
+
+WORDS = {"subject": "a host", "event": "runs", "condition": ""}
+
+
+def test_a_single_run_agrees_with_nothing():
+    (first, _) = need_sentences(need(1, 20.0 * MIB), 24 * MIB, {}, None, "here", WORDS)
+    assert "a single run tells nothing of chance (5 % of simulated runs" in first
+    assert "agree" not in first
+
+
+@pytest.mark.parametrize(
+    ("total", "host", "rest"),
+    [
+        (22.746 * MIB, 24 * MIB, "the rest is the kernel's, or rounding up to whole MiB."),
+        (2.0 * GIB, 2100 * MIB, "the rest is the kernel's."),
+    ],
+)
+def test_what_is_left_of_a_small_host_is_rounding_too(total, host, rest):
+    assert need_sentences(need(3, total), host, {}, None, "here", WORDS)[1].endswith(f"; {rest}")
+
+
+def test_a_size_is_rounded_alike_in_sentence_and_table():
+    (_, second) = need_sentences(need(3, 22.746 * MIB), 24 * MIB, {}, None, "here", WORDS)
+    assert "Processes may use 22.8 MiB of it" in second
+    row = {"a": "x", "host_bytes": 24 * MIB, "times_data": None, "bound_bytes": 22.746 * MIB}
+    row |= {
+        "point": 0,
+        "mean_bytes": 1.0,
+        "cow_copies_bytes": 1.0,
+        "page_tables_bytes": 1.0,
+        "n": 3,
+    }
+    axes = [{"key": "a", "label": "a"}]
+    grid = need_grid(pd.DataFrame([row]), pd.DataFrame(), axes)
+    assert grid.rows[0][grid.columns.index("of it for processes")] == "22.8 MiB"
+
+
+def test_no_share_is_minus_nothing():
+    row = {"metric": "forks", "effect": "value", "share": -0.002, "error": 0.004, "points": 32}
+    assert effects_grid(pd.DataFrame([row])).rows[0][2] == "0 ± 1 %"
+
+
+def test_a_regression_on_lines_is_called_one():
+    u = np.random.default_rng(1).random(32)
+    other = np.random.default_rng(2).random(32)
+    few = shares_of({"a": u, "b": other}, u**2)  # two degrees take 50
+    assert few.how.startswith("regression on straight lines, R² 0.9")
+    assert shares_of({"a": u}, u**2).how == "regression, R² 1.00"
