@@ -1,5 +1,6 @@
 """Axes of quantities: ticks at round numbers of a unit that people use, and their texts."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from sim.base.units import GIB, HOUR, KIB, MIB, MINUTE, TIB, format_bytes, format_duration
 
 _UPPER: Final = {"oom": "OOM", "cow": "COW", "cpu": "CPU", "psi": "PSI"}
+_PERCENTILE: Final = re.compile(r"_ns\.p\d+$")
 _STEPS: Final = [1, 2, 2.5, 5, 10]
 _BYTE_UNITS: Final = (TIB, GIB, MIB, KIB, 1)
 _TIME_UNITS: Final = (HOUR, MINUTE, 1)
@@ -48,6 +50,17 @@ def metric_words(metric: str) -> str:
         name = name.removesuffix(unit)
     words = " ".join(_UPPER.get(word, word) for word in name.split("_"))
     return f"{words}, {part.replace('_', ' ')}" if part else words
+
+
+def value_words(metric: str) -> str:
+    """Return what of a metric a table of points has as its middle value.
+
+    >>> value_words("request_latency_ns.p99"), value_words("cow_copies")
+    ('of all values of the runs together', 'mean over replications')
+    """
+    if _PERCENTILE.search(metric):
+        return "of all values of the runs together"
+    return "mean over replications"
 
 
 def _units_of(metric: str) -> tuple[tuple[int, ...], Callable[[float], str]]:

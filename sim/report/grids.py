@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sim.base.units import format_bytes, format_duration
+from sim.base.units import format_bytes, format_bytes_up, format_duration
 from sim.machine.parts import PARTS
 from sim.report.figures.design import named_axes
 
@@ -50,7 +50,7 @@ def effects_grid(table: Any) -> Grid | None:
     if "share" in table:
         own, last = table[table["share"].notna()], "share of the variance over the points"
         texts = [
-            f"{100 * s:.0f} ± {200 * e:.0f} %"
+            f"{round(100 * s)} ± {round(200 * e)} %"  # not -0
             for s, e in zip(own["share"], own["error"], strict=True)
         ]
     else:
@@ -73,9 +73,9 @@ def need_grid(table: Any, fork: Any, axes: Sequence[Mapping[str, Any]]) -> Grid 
         rows.append(
             (
                 *(str(row[axis["key"]]) for axis in axes),
-                format_bytes(row["host_bytes"]),
+                format_bytes_up(row["host_bytes"]),
                 "" if times is None or math.isnan(times) else f"{times:.2f}",
-                format_bytes(row["bound_bytes"]),
+                format_bytes_up(row["bound_bytes"]),
                 format_bytes(row["mean_bytes"]),
                 *(format_bytes(row[f"{part}_bytes"]) for part in _NEED_PARTS),
                 "" if stall is None else _range(stall["low_ns"], stall["high_ns"]),

@@ -72,6 +72,7 @@ def write_report(facts: Mapping[str, Any], tables: Mapping[str, Any], page: Path
         contents=_contents(facts, sections),
         tornado=tornado,
         inputs=input_rows(facts["inputs"]),
+        to_measure=to_measure(facts["inputs"], facts["sampled"]),
         fixed_inputs=_fixed_words(facts["inputs"]),
         latencies=_latency_grid(facts["latencies"]),
         latency_words=LATENCY_WORDS,
@@ -129,11 +130,31 @@ def input_rows(inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "known": "given, varied by the study" if each["asked"] else each["evidence"],
             "source": each["source"],
             "effect": "; ".join(f"{end['value']}: {_effect(end)}" for end in each["ends"]),
-            "measure": each["measure"],
         }
         for each in inputs
         if each["ends"]
     ]
+
+
+def to_measure(
+    inputs: Sequence[Mapping[str, Any]], sampled: Mapping[str, Any] | None
+) -> list[tuple[str, str]]:
+    """Return what to measure to know better, label and how, what decides most first.
+
+    That is told by the shares of the variance of draws where there are some, as in the sentence
+    about them; else, and where these are alike, by how far the answer moved with one at its ends.
+    """
+    found = sampled["shares"] if sampled is not None else None
+    shares = {each["name"]: float(each["share"]) for each in found["shares"]} if found else {}
+
+    def share(each: Mapping[str, Any]) -> float:  # prices have one by source
+        key = each["key"]
+        own = [s for name, s in shares.items() if name == key or name.startswith(f"{key} (")]
+        return max(0.0, *own) if own else 0.0
+
+    listed = [each for each in inputs if each["ends"] and each["measure"]]
+    ordered = sorted(listed, key=lambda each: -share(each))
+    return [(each["label"], each["measure"]) for each in ordered]
 
 
 def _fixed_words(inputs: Sequence[Mapping[str, Any]]) -> str:
@@ -216,7 +237,7 @@ def _sections(
         Section(
             "need",
             "Memory at every point",
-            _some(draw_hosts(need, axes, answer["bound"], *over[1:])),
+            _some(draw_hosts(need, axes, answer["event"], *over[1:])),
             need_grid(need, tables["fork"], axes),
         ),
         Section(

@@ -28,7 +28,10 @@ N_BOOTSTRAP: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """An input's share of the variance of the answer, and the standard error of that."""
+    """An input's share of the variance of the answer, and the standard error of that.
+
+    It is right on average, so one of an input that does nothing may be a little below 0.
+    """
 
     name: str
     share: float
@@ -42,12 +45,21 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Shares in descending order; `r_squared` is what the regression explains, adjusted."""
+    """Shares in descending order; `r_squared` is what the regression explains, adjusted.
+
+    Of `degree` 1 the regression is on straight lines: what is bent counts as not explained.
+    """
 
     shares: tuple[Share, ...]
     r_squared: float
     degree: int
     n: int
+
+    @property
+    def how(self) -> str:
+        """How they were found: what their sentence has in brackets."""
+        lines = "regression on straight lines" if self.degree == 1 else "regression"
+        return f"{lines}, R² {self.r_squared:.2f}"
 
 
 def shares_of(

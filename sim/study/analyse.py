@@ -15,16 +15,16 @@ from sim.study import answer, bill, container, corner, doubts, rests, sampled, t
 from sim.study.adaptive import mean_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.effects import design_sentences, effects_table
-from sim.study.facts import axis_facts, exact_words, failure_facts, provenance_facts, study_facts
-from sim.study.first_kill import FIRST_KILL, first_kill
-from sim.study.headline import (
-    Headline,
-    asks_for_need,
-    at_least,
-    figure_from,
-    headline,
-    unanswered,
+from sim.study.facts import (
+    axis_facts,
+    exact_words,
+    failure_facts,
+    provenance_facts,
+    runs_facts,
+    study_facts,
 )
+from sim.study.first_kill import FIRST_KILL, first_kill
+from sim.study.headline import Headline, asks_for_need, at_least, figure_from, headline, unanswered
 from sim.study.inputs import omissions_of
 from sim.study.latencies import latencies_of
 from sim.study.need import Need, smallest_host_bytes
@@ -180,7 +180,8 @@ class _Analysis:
                 "figure": None if base is None else base.figure,
                 "metric": None if base is None else base.metric,
                 "text": None if base is None else base.text(base.figure),
-                "bound": answer.bound_words(self.study.answer),
+                "bound": None,
+                "event": self.study.answer.event,
                 "where": None if head is None else place_text(self.axes, self.points[head]),
             },
             "inputs": [] if base is None else rests.effect_facts(effects, base),
@@ -196,14 +197,8 @@ class _Analysis:
             "published": [],
             "prices": [],
             "scenario": None,
-            "provenance": provenance_facts(self.planner, head, scenarios)
-            | {
-                "command": self.command,
-                "runs_done": len(self.records),
-                "runs_failed": len(self.failures),
-                "runs_missing": self.n_missing,
-                "runs_damaged": self.n_damaged,
-            },
+            "provenance": provenance_facts(self.planner, head, scenarios, self.command)
+            | runs_facts(self.records, self.failures, self.n_missing, self.n_damaged),
             "failures": [failure_facts(f, self.axes, self.points) for f in self.failures],
         }
         if told.kind == "no answer":
@@ -250,6 +245,7 @@ class _Analysis:
             need, host = self.needs[head], self.hosts[head]
             scenario, data = self.planner.on_host(head, host), self.data.get(head)
             event = self.study.answer.event
+            facts["answer"]["bound"] = answer.bound_words(need, event)
             omissions = omissions_of(resolved, self.planner.programs)
             items = bill.bill(need, host, scenario, data, event, omissions)
             facts["bill"] = [item.plain() for item in items]
@@ -314,7 +310,8 @@ class _Analysis:
         summary = summary_of(records, metric, confidence, distributions_of(self.store, records))
         if summary is None:
             return f"{metric} ({where}) has no value that could be stated; see the runs."
-        return answer.metric_sentence(metric, where, summary, confidence)
+        asked = "confidence" in self.study.answer.model_fields_set
+        return answer.metric_sentence(metric, where, summary, confidence, asked=asked)
 
     def _more_than(self, head: int, where: str) -> str:
         records = self.groups[self.part, head, 0]

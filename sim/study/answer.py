@@ -6,19 +6,20 @@ Every figure here comes from the tables; nothing is estimated anew.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sim.base.units import format_bytes, format_bytes_up
+from sim.base.units import GIB, format_bytes, format_bytes_up
 from sim.scenario.conditions import metric_text
-from sim.scenario.questions import Answer
 from sim.stats.proportion import REFUTES_AT, format_percent
 from sim.stats.tolerance import GUARD_LEVEL
 from sim.study.need import Need
+from sim.study.percentiles import percent_of
 from sim.study.summary import Summary, summary_text
 from sim.study.trials import Books, Verdict
 
 
-def bound_words(asked: Answer) -> str:
-    """Return what the bound covers: ``99 % of saves at 95 % confidence``."""
-    return f"{100 * asked.content:g} % of {asked.event} at {100 * asked.confidence:g} % confidence"
+def bound_words(need: Need, event: str) -> str:
+    """Return what a bound covers, as its runs support: ``99 % of saves at 95 % confidence``."""
+    bound = need.bound
+    return f"{100 * bound.content:.3g} % of {event} at {100 * bound.confidence:g} % confidence"
 
 
 def need_sentences(
@@ -40,14 +41,18 @@ def need_sentences(
     begins = f"{words['condition']}{subject}" if words["condition"] else _capital(subject)
     margin = need.bound.bound - need.mean_bytes
     chance = f"chance moves that by {format_bytes(margin)}"
-    if not margin:
+    if need.bound.n == 1:
+        chance = "a single run tells nothing of chance"
+    elif not margin:
         chance = "all its runs agree"
     sentences = [
         f"{begins} ({where}) needs about {format_bytes_up(host_bytes)} of memory{ratio}; {chance} "
         f"({_bound_words(need, words)})."
     ]
+    rounding = ", or rounding up to whole MiB" if host_bytes < GIB else ""
     sentences.append(
-        f"Processes may use {format_bytes_up(need.bound.bound)} of it; the rest is the kernel's."
+        f"Processes may use {format_bytes_up(need.bound.bound)} of it; the rest is the kernel's"
+        f"{rounding}."
     )
     if len(times_data) > 1:
         low, high = min(times_data.values()), max(times_data.values())
@@ -114,8 +119,13 @@ def more_than_sentence(
     )
 
 
-def metric_sentence(metric: str, where: str, summary: Summary, confidence: float) -> str:
-    """Return the answer to a question about a metric: its mean, and what is known of it."""
+def metric_sentence(
+    metric: str, where: str, summary: Summary, confidence: float, *, asked: bool = False
+) -> str:
+    """Return the answer to a question about a metric: what it is, and what is known of it.
+
+    `asked` tells that the study names the confidence: then it is said if nothing has it.
+    """
     if summary.n == 1:
         return f"{metric} ({where}) is {metric_text(metric, summary.mean)}, in a single run."
     text = summary_text(metric, summary)
@@ -123,7 +133,14 @@ def metric_sentence(metric: str, where: str, summary: Summary, confidence: float
         return f"{metric} ({where}) is {text} ({100 * confidence:g} % CI, n={summary.n})."
     if summary.low == summary.high:
         return f"{metric} ({where}) is {text}, the same in all {summary.n} runs."
-    return f"{metric} ({where}) is {text}."
+    if percent_of(metric) is not None:
+        return f"{metric} ({where}) is {text}, of all values of the runs together."
+    of_what = _OF_WHAT.get(metric.rpartition(".")[2], "of the runs")
+    none = f"; no {100 * confidence:g} % interval of it is known to hold" if asked else ""
+    return f"{metric} ({where}) is {text}, the mean {of_what}{none}."
+
+
+_OF_WHAT: Final = {"max": "of each run's largest", "min": "of each run's smallest"}
 
 
 def precision_sentences(precision: Mapping[str, Any] | None) -> list[str]:

@@ -20,6 +20,7 @@ from sim.study.plan_run import point_of_plan, replications_for
 from sim.study.planning import conditions_of, runs_of
 from sim.study.points import Axis, place_text
 from sim.study.sizes import sizes_of
+from sim.study.stated_ranges import check_uncertain
 
 Line = tuple[str, str]
 
@@ -51,7 +52,7 @@ def explain_study(
     """
     source = load_study(path, settings)
     planner, _ = planner_of(source, large=large, plugin=plugin)
-    planner.check_uncertain()
+    check_uncertain(planner)
     study = planner.study
     n_jobs = available_cpus() if jobs is None else jobs
     question = [("question", study.question)] if study.question else []

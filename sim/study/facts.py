@@ -61,7 +61,10 @@ def study_facts(
 
 
 def provenance_facts(
-    planner: Planner, head: int | None, scenarios: Iterable[Mapping[str, Any] | None]
+    planner: Planner,
+    head: int | None,
+    scenarios: Iterable[Mapping[str, Any] | None],
+    command: str,
 ) -> dict[str, Any]:
     """Return by what a study was carried out; `scenarios` are those of its points."""
     return {
@@ -71,6 +74,19 @@ def provenance_facts(
         "conditions": conditions_of(scenarios),
         "run_command": None if head is None else planner.run_command(head),
         "seed": planner.study.seed,
+        "command": command,
+    }
+
+
+def runs_facts(
+    records: Sequence[Record], failures: Sequence[Failure], n_missing: int, n_damaged: int
+) -> dict[str, int]:
+    """Return what became of the runs of a study."""
+    return {
+        "runs_done": len(records),
+        "runs_failed": len(failures),
+        "runs_missing": n_missing,
+        "runs_damaged": n_damaged,
     }
 
 

@@ -33,7 +33,7 @@ from sim.stats.tolerance import values_needed
 from sim.study.design import made, n_points
 from sim.study.limits import require_moderate_size
 from sim.study.points import MEMORY, Axis, Part, Point, axes_of, first_sets, value_at
-from sim.study.stated import is_price, likely_value, with_units
+from sim.study.stated import likely_value
 from sim.study.where import allowed
 
 FRESH_FROM: Final = 1_000_000
@@ -45,6 +45,8 @@ FEWEST: Final = 10
 """Where a study names no replications, a point gets at least so many."""
 
 
+NEED_METRIC: Final = "memory_need_bytes.total"
+"""What a study with a `need` is about."""
 CONTAINER: Final = "container"
 """What the control group is called in which a container's limit is tried."""
 
@@ -315,25 +317,25 @@ class Planner:
         for path, metric in asked:
             if wrong := no_such_metric(metric, known):
                 raise self._source.error(wrong, *path)
+        self._check_answer()
 
-    def check_uncertain(self) -> None:
-        """Raise `ScenarioError` if an end of a range that the study gives cannot be."""
-        self._common_sets()
-        for key, given in self.study.uncertain.items():
-            self._check_units(key, given)
-            if given.has_law or is_price(key):
-                continue  # what cannot be drawn is drawn again
-            for end in (given.low, given.high, *given.instead):
-                if end is not None:
-                    self.input_cell(0, 0, {key: end})
+    def _check_answer(self) -> None:
+        """Raise `ScenarioError` if the study asks for a figure that its answer would not be."""
+        study, asked = self.study, self.study.answer
+        if study.need is not None and asked.metric != NEED_METRIC:
+            message = (
+                f"`need` asks for memory, not for {asked.metric}; list that in `metrics`, or leave"
+                " out `need`"
+            )
+            raise self._source.error(message, "answer", "metric")
+        bounded = study.need or study.container or study.plan
+        if bounded is None and "content" in asked.model_fields_set:
+            message = "there is no bound without `need`, the answer is a mean; leave it out"
+            raise self._source.error(message, "answer", "content")
 
-    def _check_units(self, key: str, given: UncertainInput) -> None:
-        for path, value in with_units(key, given):
-            try:
-                self.input_cell(0, 0, {key: value})
-            except ScenarioError as error:
-                if "has no unit" in error.message:
-                    raise self._source.error(error.message, "uncertain", key, *path) from None
+    def error(self, message: str, *path: str | int) -> ScenarioError:
+        """Return the error that says `message` about the value at `path` of the study's file."""
+        return self._source.error(message, *path)
 
     def _value_of(self, key: str, written: Any) -> Any:
         """Return what a key is, in base units, where it is written so, all else as first."""

@@ -33,6 +33,7 @@ from sim.study.progress import ProgressBar, Silent
 from sim.study.run import DEFAULT_OUT, STORE_NAME, command_of
 from sim.study.said import Told, rows_of
 from sim.study.sizes import Size, Sizes, is_positive, sizes_of
+from sim.study.stated_ranges import check_uncertain
 from sim.study.store import Store
 
 FACTS_NAME: Final = "plan.json"
@@ -96,7 +97,7 @@ def run_plan(
     ]
     n = replications_for(study, planner, point, sizes)
     require_room(max((cell.scenario for cell in ends), key=machine_bytes))
-    planner.check_uncertain()
+    check_uncertain(planner)
     folder = DEFAULT_OUT / f"{study.file.name}-plan" if out is None else out
     require_places(folder, (FACTS_NAME,), ("tables", "figures"))
     bar = nullcontext(Silent()) if quiet else ProgressBar()

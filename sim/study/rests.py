@@ -8,7 +8,7 @@ leaves the difference alone; the answer is then moved by the mean difference.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from sim.base.errors import InsufficientDataError
 from sim.base.units import format_bytes_up
@@ -17,13 +17,11 @@ from sim.study.frames import frame_of
 from sim.study.headline import NEED, Figure, figure_from
 from sim.study.inputs import End, Input, input_cells, inputs_at, reads_disk
 from sim.study.need import Need, smallest_host_bytes
-from sim.study.plan import Planner
+from sim.study.plan import NEED_METRIC, Planner
 from sim.study.records import Record
 from sim.study.stated import PRICES
 from sim.study.store import Store
 from sim.study.tables import Groups
-
-NEED_METRIC: Final = f"{NEED}.total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,7 @@ class Moved:
 
     `figure` is in the unit of the answer, None if no run tells; `at_least` says that runs were cut
     off, so that it is more than that.  `n` runs were compared; `records` are those that answered.
+    Without a run there is none that could: it was not `tried`.
     """
 
     end: End
@@ -39,6 +38,7 @@ class Moved:
     at_least: bool
     n: int
     records: tuple[Record, ...]
+    tried: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,8 @@ def moved_to(
         except InsufficientDataError:
             figure = None
     cut_off = any(record.cut_off for record in changed)
-    return Moved(end, figure, cut_off, len(changed), tuple(changed))
+    tried = bool(records) or planner.study.one_at_a_time > 0  # else what was to be run has failed
+    return Moved(end, figure, cut_off, len(changed), tuple(changed), tried)
 
 
 def _figure(planner: Planner, base: Base, end: End, difference: float) -> float:
@@ -168,7 +169,7 @@ def effect_facts(effects: Sequence[Effect], base: Base) -> list[dict[str, Any]]:
 
 
 def _moved_facts(moved: Moved, base: Base) -> dict[str, Any]:
-    figure, text = moved.figure, "no answer"
+    figure, text = moved.figure, "no answer" if moved.tried else "not tried"
     if figure is not None:
         text = f"{'more than ' if moved.at_least else ''}{base.text(figure)}"
     relative = None if figure is None or not base.figure else figure / base.figure - 1

@@ -32,6 +32,7 @@ from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
 from sim.study.shard import Shard
+from sim.study.stated_ranges import check_uncertain
 from sim.study.store import Store
 
 EXIT_DONE: Final = 0
@@ -148,7 +149,7 @@ def prepare_study(
     if not study.file.varied:
         raise study.error("is all it has, and no axes; use `cowpool plan`", "plan")
     planner, kept = planner_of(study, large=large, plugin=plugin)
-    planner.check_uncertain()
+    check_uncertain(planner)
     return Prepared(planner, {**kept, "command": command_of("study", path, settings, plugin)})
 
 

@@ -34,6 +34,8 @@ MOST_NAMED: Final = 3
 WORTH_A_WORD: Final = 0.01
 FEW_VALUES: Final = 8
 """A number that took so many values at most is a choice among them."""
+STREAM: Final = "uncertain inputs"
+"""The random numbers of draws are called so."""
 TRIES: Final = 100
 """So often a draw is made again that inputs forbid together, before that is said."""
 
@@ -84,20 +86,53 @@ def draws(
     Raises `ScenarioError` where inputs forbid each other nearly always.
     """
     scenario = planner.main_cell(point).scenario
-    inputs = [i for i in inputs_at(planner, point, reads_disk=reads_disk) if not i.asked and i.ends]
+    inputs = _to_draw(planner, point, reads_disk=reads_disk)
     ends = {each.key: _values(planner, point, each) for each in inputs}
     found = []
     for number in range(n):
-        random = stream(planner.study.seed, number, "uncertain inputs")
+        random = stream(planner.study.seed, number, STREAM)
         for attempt in range(TRIES):
-            drawn = _draw(inputs, ends, scenario, random)
             try:
+                drawn = _draw(inputs, ends, scenario, random)
                 found.append((drawn, planner.sampled_cell(point, number, drawn.sets)))
                 break
-            except ScenarioError:
+            except (ScenarioError, ValueError):  # of a price
                 if attempt == TRIES - 1:
                     raise
     return tuple(found)
+
+
+def law_spans(
+    planner: Planner, point: int, n: int, *, reads_disk: bool
+) -> list[tuple[Input, tuple[float, float]]]:
+    """Return inputs of a point with a distribution, and between which values they are taken.
+
+    In base units, of a price in ps: of the `n` draws before any is made again, and of the ends that
+    are tried one at a time.
+    """
+    every = inputs_at(planner, point, reads_disk=reads_disk)
+    shares = {each.key: [(1 - SPAN) / 2, (1 + SPAN) / 2] for each in every if each.law is not None}
+    if not shares:
+        return []
+    inputs = _to_draw(planner, point, reads_disk=reads_disk)
+    scenario = planner.main_cell(point).scenario
+    n_sources = len(set(map(source_of, _own_prices(scenario, inputs).values())))
+    for number in range(n):
+        random = stream(planner.study.seed, number, STREAM)
+        for each in inputs:
+            drawn = random.random(n_sources if each.key == PRICES else 1)
+            if each.key in shares:
+                shares[each.key].append(float(drawn[0]))
+    return [
+        (each, (each.law.quantile(min(own)), each.law.quantile(max(own))))
+        for each in every
+        if each.law is not None and (own := shares[each.key])
+    ]
+
+
+def _to_draw(planner: Planner, point: int, *, reads_disk: bool) -> list[Input]:
+    inputs = inputs_at(planner, point, reads_disk=reads_disk)
+    return [each for each in inputs if not each.asked and each.ends]
 
 
 def _values(planner: Planner, point: int, each: Input) -> tuple[Any, ...]:
@@ -124,7 +159,7 @@ def _draw(
     choices: dict[str, int] = {}
     for each in inputs:
         if each.key == PRICES:
-            _draw_prices(scenario, [i.key for i in inputs], random, sets, places)
+            _draw_prices(_own_prices(scenario, inputs), scenario, random, sets, places)
             continue
         value, u = value_at(scenario, each.key), float(random.random())
         if each.law is not None or is_price(each.key):
@@ -146,16 +181,21 @@ def _draw(
     return Drawn(sets, places, choices)
 
 
+def _own_prices(scenario: Mapping[str, Any], inputs: Sequence[Input]) -> dict[str, Any]:
+    """Return the prices that nothing is stated of, by name."""
+    stated = [each.key for each in inputs]
+    prices = value_at(scenario, PRICES)
+    return {name: price for name, price in prices.items() if f"{PRICES}.{name}" not in stated}
+
+
 def _draw_prices(
+    own: dict[str, Any],
     scenario: Mapping[str, Any],
-    stated: Sequence[str],
     random: np.random.Generator,
     sets: dict[str, Any],
     places: dict[str, float],
 ) -> None:
-    """Draw prices that nothing is `stated` of; those from one source move together."""
-    prices = value_at(scenario, PRICES)
-    own = {name: price for name, price in prices.items() if f"{PRICES}.{name}" not in stated}
+    """Draw prices that nothing is stated of, `own`; those from one source move together."""
     by_source = {source: float(random.random()) for source in sorted(map(source_of, own.values()))}
     for name, price in own.items():
         source = source_of(price)
@@ -163,7 +203,7 @@ def _draw_prices(
         ends = [float(price["low_ps"]), float(price["high_ps"])]
         number = _triangle_of(mean_ps(price), ends, u, log=True)
         own[name] = stated_value(f"{PRICES}.{name}", number, price, "drawn from its range")
-    sets[PRICES] = {**prices, **own}
+    sets[PRICES] = {**value_at(scenario, PRICES), **own}
 
 
 def _of_price(each: Input, price: Mapping[str, Any], u: float) -> float:
@@ -310,7 +350,7 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
     how = sampled.measures.get(first.name)
     return [
         *said,
-        f"Shares of that variance: {named} (regression, R² {sampled.shares.r_squared:.2f});"
+        f"Shares of that variance: {named} ({sampled.shares.how});"
         f" if {sampled.labels[first.name]} were known, the range would shrink by"
         f" {100 * first.shrinks:.0f} % on average" + (f": measure {how} first." if how else "."),
     ]

@@ -37,7 +37,6 @@ axes: AXES
 replications: N
 seed: 1
 need: {set: {host.memory: 1 GiB}}
-answer: {metric: forks}
 """
 HUNDRED = str([f"{n} ms" for n in range(1, 101)])
 

@@ -10,7 +10,8 @@ from typing import Final
 
 from sim.base.jit import compiled, rare
 from sim.kernel.files.requests import add_folio, submit
-from sim.kernel.reclaim.vmscan import shrink_group, try_to_free_pages
+from sim.kernel.reclaim.memcg import try_to_free_pages
+from sim.kernel.reclaim.vmscan import shrink_group
 from sim.kernel.work import note
 from sim.machine.cached import has_page
 from sim.machine.groups import count_event, drain_all_stock, margin

@@ -21,7 +21,7 @@ from typing import Final
 from sim.base.jit import compiled, inlined, rare
 from sim.kernel.files.dirty import file_pages, pages_on_list
 from sim.kernel.reclaim.pageout import wakeup_flusher
-from sim.kernel.reclaim.vmscan import shrink_group, try_to_free_pages
+from sim.kernel.reclaim.vmscan import shrink_group
 from sim.machine.groups import count_event, drain_all_stock, margin
 from sim.machine.layout import (
     EV_FAILCNT,
@@ -100,6 +100,17 @@ def reclaim_from_group(m: Arrays, cpu: int, task: int, over: int, need: int) -> 
 def is_under_way(m: Arrays, cpu: int) -> bool:
     """Whether the last reclaim waits for a write: it gave the swap device pages, or it met one."""
     return bool(m.scans[cpu].written + m.scans[cpu].congested > 0)
+
+
+@compiled
+def try_to_free_pages(m: Arrays, cpu: int, pages: int) -> int:
+    """Reclaim from the whole machine for the task on `cpu`: direct reclaim; return how many."""
+    reclaimed = shrink_group(m, cpu, ROOT, pages, 0)
+    if m.scans[cpu].scanned > 0:
+        m.pool[0].allocation_stalls += 1
+    if reclaimed > 0:
+        m.pool[0].kswapd_failures = 0
+    return reclaimed
 
 
 @compiled

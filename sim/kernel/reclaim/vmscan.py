@@ -111,17 +111,6 @@ def shrink_group(m: Arrays, cpu: int, group: int, pages: int, no_swap: int) -> i
 
 
 @compiled
-def try_to_free_pages(m: Arrays, cpu: int, pages: int) -> int:
-    """Reclaim from the whole machine for the task on `cpu`: direct reclaim; return how many."""
-    reclaimed = shrink_group(m, cpu, ROOT, pages, 0)
-    if m.scans[cpu].scanned > 0:
-        m.pool[0].allocation_stalls += 1
-    if reclaimed > 0:
-        m.pool[0].kswapd_failures = 0
-    return reclaimed
-
-
-@compiled
 def do_try_to_free_pages(m: Arrays, cpu: int) -> None:
     """Look at ever more of the lists until enough is reclaimed, as this CPU's scan says.
 

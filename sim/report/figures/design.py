@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from sim.base.units import format_bytes
-from sim.report.axes import metric_words, quantity_axis
+from sim.base.units import format_bytes_up
+from sim.report.axes import metric_words, quantity_axis, value_words
 from sim.report.figures.bill import draw_bills
-from sim.report.figures.maps import draw_need, draw_oom
+from sim.report.figures.maps import bound_words, draw_need, draw_oom
 from sim.report.figures.metrics import (
     bar_words,
     dots,
@@ -27,6 +27,8 @@ MOST_POINTS: Final = 30
 MOST_EFFECTS: Final = 24
 TITLE: Final = "point"
 """The column that `titled` adds."""
+DRAWN: Final = "drawn"
+"""The column that says what is drawn, where it is no mean over replications."""
 
 
 def titled(table: Any, axes: Sequence[Mapping[str, Any]]) -> Any:
@@ -74,8 +76,7 @@ def draw_points(table: Any, metric: str, design: Mapping[str, Any], folder: Path
             folder,
             f"metric_{file_word(metric)}",
             title=metric_words(metric),
-            caption=f"{metric} at each point ({design['words']}): mean over replications and "
-            f"{bar_words(own)}"
+            caption=f"{metric} at each point ({design['words']}): {_drawn_words(own, metric)}"
             + (f"; the first {len(own)} of {n} points." if n > len(own) else "."),
             alt="; ".join(f"{row[TITLE]}: {row['text']}" for _, row in own.head(12).iterrows()),
         )
@@ -102,17 +103,25 @@ def draw_scatter(
             panel.set_xlabel(facts["label"])
         panels[0].set_title(metric_words(metric))
         more = f"; {len(axes) - len(shown)} axes are not shown" if len(axes) > len(shown) else ""
+        filled = "what `where` leaves of the ranges" if design["left_out"] else "the ranges evenly"
         return drawn(
             figure,
             folder,
             f"metric_{file_word(metric)}",
             title=metric_words(metric),
-            caption=f"{metric} at each point ({design['words']}), mean over replications: a scatter"
-            f" over each axis while all others differ too{more}. Points fill the ranges evenly; "
-            "their share is no probability.",
+            caption=f"{metric} at each point ({design['words']}), "
+            f"{_drawn_words(own, metric, bars=False)}: a scatter over each axis while all others "
+            f"differ too{more}. Points fill {filled}; their share is no probability.",
             alt=f"Scatter of {metric} at {len(own)} points over "
             + ", ".join(facts["label"] for facts in shown),
         )
+
+
+def _drawn_words(own: Any, metric: str, *, bars: bool = True) -> str:
+    """Return what is drawn of a metric: what the table says of it, or a mean and its `bars`."""
+    if DRAWN in own:
+        return str(own[DRAWN].iloc[0])
+    return value_words(metric) + (f", and {bar_words(own)}" if bars else "")
 
 
 def _scatter(panel: Any, own: Any, facts: Mapping[str, Any]) -> None:
@@ -169,19 +178,23 @@ def draw_results(
 def draw_hosts(
     need: Any,
     axes: Sequence[Mapping[str, Any]],
-    bound: str,
+    event: str,
     design: Mapping[str, Any],
     folder: Path,
 ) -> list[Drawing | None]:
     """Draw the memory of the host at every point, and what it is for."""
     if design["kind"] == "grid":
-        return [draw_need(need, axes, bound, folder), draw_bills(need, axes, folder)]
+        return [draw_need(need, axes, event, folder), draw_bills(need, axes, folder)]
     if need.empty:
         return []
     size = need["host_bytes"]
+    words = (
+        f"the smallest host in whole MiB, for what covers {bound_words(need, event)} and what the"
+        " kernel and the min watermark keep"
+    )
     own = need.assign(
         metric=HOST_METRIC, mean=size, low=size, high=size, half_width=None, text=size
-    ).assign(text=[format_bytes(each) for each in size])
+    ).assign(text=[format_bytes_up(each) for each in size], **{DRAWN: words})
     return [
         draw_results(own, HOST_METRIC, axes, design, folder),
         draw_bills(titled(need, axes), [title_axis(design)], folder),

@@ -6,15 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from sim.base.units import format_bytes
+from sim.base.units import format_bytes_up
 from sim.report.style import INK, Drawing, canvas, drawn, ink_on
 
 CELL_IN = 0.46
 MOST_PANELS = 6
 
 
+def bound_words(table: Any, event: str) -> str:
+    """Return what the bounds of a table of needs cover, as their runs support.
+
+    ``74.1 % of saves at 95 % confidence``, or, where points differ, from the least to the most.
+    """
+    least, most = (100 * float(each) for each in (table["content"].min(), table["content"].max()))
+    share = f"{least:.3g}" if f"{least:.3g}" == f"{most:.3g}" else f"{least:.3g} to {most:.3g}"
+    return f"{share} % of {event} at {100 * float(table['confidence'].max()):g} % confidence"
+
+
 def draw_need(
-    table: Any, axes: Sequence[Mapping[str, Any]], bound: str, folder: Path
+    table: Any, axes: Sequence[Mapping[str, Any]], event: str, folder: Path
 ) -> Drawing | None:
     """Draw memory needed over the first two axes; colour is the multiple of the data."""
     if table.empty or len(axes) != 2:
@@ -30,7 +40,7 @@ def draw_need(
     for _, row in table.iterrows():
         at = rows.index(row[first["key"]]), columns.index(row[second["key"]])
         values[at] = row[colour]
-        texts[at] = format_bytes(row["host_bytes"])
+        texts[at] = format_bytes_up(row["host_bytes"])
         if relative:
             texts[at] += f"\n{row['times_data']:.2f} ×"
     with canvas(1.35 + CELL_IN * len(rows)) as (figure, (axis,)):
@@ -55,8 +65,8 @@ def draw_need(
             folder,
             "memory_needed",
             title="Memory of the host",
-            caption=f"The smallest host for each point: what covers {bound}, plus what the kernel "
-            "and the min watermark keep."
+            caption=f"The smallest host for each point: what covers {bound_words(table, event)}, "
+            "plus what the kernel and the min watermark keep, in whole MiB."
             + (" The second figure is that host over the data." if relative else ""),
             alt=f"Heat map of memory needed over {first['label']} and {second['label']}, from "
             f"{best:.3g} to {worst:.3g} {'times the data' if relative else 'bytes'}.",

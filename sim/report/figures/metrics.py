@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from textwrap import fill
+from typing import Any, Final
 
 import numpy as np
 
-from sim.report.axes import metric_words, quantity_axis
+from sim.report.axes import metric_words, quantity_axis, value_words
 from sim.report.style import DASHES, INK, MARKERS, PALETTE, Drawing, canvas, drawn
 
 MOST_SERIES = 8
 MOST_DIFFERENCES = 24
+TITLE_WIDTH = 46
+"""So many characters of a title fit on a line."""
+ABOVE: Final[Mapping[str, Any]] = {"x": 0.01, "ha": "left", "size": 10.5, "weight": "bold"}
+"""How a title of the whole figure is set: as that of axes, from the left edge."""
 
 
 def draw_metric(
@@ -60,7 +65,7 @@ def draw_metric(
             folder,
             f"metric_{file_word(metric)}",
             title=metric_words(metric),
-            caption=f"{metric}: mean over replications and {bar_words(own)}"
+            caption=f"{metric}: {value_words(metric)}, and {bar_words(own)}"
             + (f"; the first {MOST_SERIES} lines." if len(series) > MOST_SERIES else "."),
             alt=f"{metric} over {first['label']}: "
             + "; ".join(
@@ -101,7 +106,9 @@ def draw_differences(
     with canvas(1.0 + 0.3 * len(own)) as (figure, (axis,)):
         axis.axvline(0, color=INK, linewidth=1)
         dots(axis, own, "difference", names, metric)
-        axis.set_title(words[0])
+        figure.suptitle(
+            fill(words[0], TITLE_WIDTH), **ABOVE
+        )  # over the names too, or it may not fit
         return drawn(
             figure,
             folder,

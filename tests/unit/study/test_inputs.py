@@ -10,6 +10,7 @@ from sim.scenario.study import load_study
 from sim.study.base import planner_of
 from sim.study.inputs import input_cells, inputs_at
 from sim.study.stated import PRICES
+from sim.study.stated_ranges import check_uncertain
 
 
 def planned(study_file, text=""):
@@ -101,7 +102,7 @@ def test_each_run_changes_one_input_and_nothing_else(study_file):
 def test_a_user_s_end_that_cannot_be_is_refused_where_it_stands(study_file):
     planner = planned(study_file, "uncertain: {processes.redis.value: {low: 0}}\n")
     with pytest.raises(ScenarioError, match=r"small.yaml:21: uncertain.processes.redis.value"):
-        planner.check_uncertain()
+        check_uncertain(planner)
 
 
 def test_a_value_is_set_once(study_file):

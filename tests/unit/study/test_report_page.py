@@ -152,7 +152,8 @@ def plain(tmp_path_factory, standin):
 
 def test_a_study_of_another_metric_has_its_own_sections(plain):
     assert re.fullmatch(
-        r"fork_latency_ns.mean \(cpus [12]\) is .* ms \(.* us to .* ms in 3 runs\)\.",
+        r"fork_latency_ns.mean \(cpus [12]\) is .* ms \(.* us to .* ms in 3 runs\), the mean of the"
+        r" runs\.",
         plain.answer,
     )
     text = plain.report.read_text()

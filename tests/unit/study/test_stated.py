@@ -15,6 +15,7 @@ from sim.study.points import value_at
 from sim.study.run import report_again, run_study
 from sim.study.sampled import draws
 from sim.study.stated import source_of
+from sim.study.stated_ranges import check_uncertain
 
 HEAD = """\
 version: 1
@@ -32,7 +33,7 @@ def planned(folder, text):
     path = folder / "small.yaml"
     path.write_text(HEAD + text)
     planner, _ = planner_of(load_study(path))
-    planner.check_uncertain()
+    check_uncertain(planner)
     return planner
 
 

@@ -187,7 +187,9 @@ def test_the_answer_in_words(facts):
     )
     assert more[2].startswith("With all inputs at their worst ends at once it is ")
     assert "(save speed 100 MiB/s, fragmentation 1.2" in more[2]
-    assert more[3] == "Processes may use 435 MiB of it; the rest is the kernel's."
+    assert more[3] == (
+        "Processes may use 435 MiB of it; the rest is the kernel's, or rounding up to whole MiB."
+    )
     assert more[5].startswith(
         "A real redis had 2 to 6 % more pages copied during a save than the model (value 1,000 B):"
     )
