@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import median_low
 from typing import Any, Final
 
 from sim.base.errors import ScenarioError
@@ -22,7 +22,7 @@ from sim.study.store import Ended, Outcome, PlannedRun, Reader, Session
 
 LEAST_FINISHED: Final = 3
 """Fewer runs finished since the study was begun say nothing of the time that others take."""
-LEAST_ALIKE: Final = 3
+LEAST_ALIKE: Final = 2
 """Fewer finished runs of a scenario say nothing of its others: one may be a process's first."""
 
 
@@ -146,7 +146,7 @@ def status_of(path: Path, now_s: float | None = None) -> Status:
         told = (plan, outcomes, None if process is None else session, ended, now_s)
         try:
             left = left_of(*told, work_of)
-        except ScenarioError:  # a scenario is damaged
+        except (ScenarioError, KeyError):  # a scenario is damaged, or of an earlier version
             left = left_of(*told)
     known = kept_points(kept)
     return Status(
@@ -219,14 +219,15 @@ def _times_s(
 ) -> dict[str, float]:
     """Return how long a run of each scenario is likely to take, in s; nothing if none would tell.
 
-    Medians: the first run of a process takes longer than all others.  A scenario with fewer than
-    `LEAST_ALIKE` finished runs may have such a one alone, so there it is what is expected of it,
-    times what others took of what was expected of them; without others, the median of all.
+    Low medians: the first run of a process takes longest, and may be one of two.  A scenario with
+    fewer than `LEAST_ALIKE` finished runs may have such a one alone, so there it is what is
+    expected of it, times what others took of what was expected of them; without others, the median
+    of its own, or of all.
     """
-    often = {s: median(walls) for s, walls in walls_s.items() if len(walls) >= LEAST_ALIKE}
+    often = {s: median_low(walls) for s, walls in walls_s.items() if len(walls) >= LEAST_ALIKE}
     factor = None
     if work_of is not None and often and not often.keys() >= set(scenarios):
-        factor = median(wall / work_of(scenario) for scenario, wall in often.items())
+        factor = median_low(wall / work_of(scenario) for scenario, wall in often.items())
     every = [wall for walls in walls_s.values() for wall in walls]
     times_s = {}
     for scenario in scenarios:
@@ -235,7 +236,7 @@ def _times_s(
         elif factor is not None and work_of is not None:
             times_s[scenario] = factor * work_of(scenario)
         elif every:
-            times_s[scenario] = median(walls_s.get(scenario) or every)
+            times_s[scenario] = median_low(walls_s.get(scenario) or every)
     return times_s
 
 
