@@ -55,6 +55,8 @@ def _chance(planner: Planner, base: Base, need: Need | None) -> str:
     if need is None:
         return f"{figure}; its spread over runs is in the table of points"
     bound, event = need.bound, planner.study.answer.event
+    if bound.n == 1:
+        return f"{figure}; a single run tells nothing of chance"
     margin = format_bytes(bound.bound - need.mean_bytes)
     return (
         f"{figure}, of which {margin} for chance: {100 * bound.content:.3g} % of {event}, at "

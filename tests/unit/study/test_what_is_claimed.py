@@ -215,6 +215,12 @@ def test_a_single_run_agrees_with_nothing():
     assert "agree" not in first
 
 
+def test_nor_in_the_table_of_uncertainties(told):
+    _, facts, _ = told(f"{NEED}replications: 1\n")
+    (chance,) = [row["text"] for row in facts["uncertainty"] if row["kind"] == "chance"]
+    assert chance.endswith("; a single run tells nothing of chance")
+
+
 @pytest.mark.parametrize(
     ("total", "host", "rest"),
     [
