@@ -119,7 +119,16 @@ def _shares(runs: Sequence[Sequence[Record]], design: Made, metric: str) -> list
     }
     shares = _shares_of(design, known)
     if shares is None:
-        return [{**told, "effect": "", "share": None, "error": None, "r_squared": None}]
+        return [
+            {
+                **told,
+                "effect": "",
+                "share": None,
+                "error": None,
+                "r_squared": None,
+                "found_by": None,
+            }
+        ]
     labels = {axis.key: axis.label for axis in design.axes}
     return [
         {
@@ -128,6 +137,7 @@ def _shares(runs: Sequence[Sequence[Record]], design: Made, metric: str) -> list
             "share": share.share,
             "error": share.error,
             "r_squared": shares.r_squared,
+            "found_by": shares.how,
         }
         for share in shares.shares
     ]
@@ -197,14 +207,10 @@ def _filled_sentences(own: Any, metric: str, *, left_out: bool) -> list[str]:
         why = "some points are left out" if left_out else "the points are too few"
         return [*said, f"No shares of its variance are told: {why}."]
     named = ", ".join(
-        f"{row['effect']} {100 * row['share']:.0f} ± {200 * row['error']:.0f} %"
+        f"{row['effect']} {round(100 * row['share'])} ± {round(200 * row['error'])} %"
         for _, row in own.head(MOST_TOLD).iterrows()
     )
-    r_squared = first["r_squared"]
-    return [
-        *said,
-        f"Shares of its variance over the points: {named} (regression, R² {r_squared:.2f}).",
-    ]
+    return [*said, f"Shares of its variance over the points: {named} ({first['found_by']})."]
 
 
 _ENDS: Final = ("mean", "smallest", "largest")
