@@ -132,7 +132,7 @@ def _requests(document: Mapping[str, Any]) -> str:
     most = ""
     if enough_for(99.0, count):
         most = f", 99 % of them at most {format_duration(round(requests['p99']))}"
-    loads = document["evidence"].get("arrivals", ())
+    loads = document.get("evidence", {}).get("arrivals", ())
     together = _together([load["process"] for load in loads if load["begun"]])
     return (
         f"{count:,} requests{together} take {mean} on average{most}, the slowest {slowest}"

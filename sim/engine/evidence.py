@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sim.base.units import PAGE_BYTES
+from sim.engine.finding import MOST_WAITING
 from sim.engine.held import Held
 from sim.engine.names import kind_of
 from sim.engine.windows import Windows
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 REQUEST: Final = "request"
 """The event that reads and writes with arrivals count by themselves."""
-
-MOST_WAITING: Final = 0.05
-"""Share of requests that may wait at the end of a run; of their time, that the last may be late."""
 
 REFUSED_BY: Final = {
     0: "argument",

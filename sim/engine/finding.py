@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+MOST_WAITING: Final = 0.05
+"""Share of requests that may wait at the end of a run; of their time, that the last may be late."""
 
 Severity = Literal["error", "warning", "note"]
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.base.units import S, format_duration
 from sim.engine.conditions import CONDITIONS, conditions_of
-from sim.engine.evidence import MOST_WAITING
-from sim.engine.finding import Finding, Severity
+from sim.engine.finding import MOST_WAITING, Finding, Severity
 from sim.engine.names import kind_of
 from sim.engine.shortfalls import (
     counted,
