@@ -240,7 +240,7 @@ def _longer(program: str) -> str:
 def _not_served(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield loads that were not served, or late, where that is for want of CPU time."""
     for load in document["evidence"]["arrivals"]:
-        full = _without_idle_cpu(load, scenario)
+        full = _without_idle_cpu(load, document, scenario)
         waiting, arrived = load["waiting"], load["begun"] + load["waiting"]
         took_ns = load["last_ns"] - load["first_ns"]
         behind = waiting > MOST_WAITING * arrived
@@ -268,16 +268,21 @@ def _not_served(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Ite
         )
 
 
-def _without_idle_cpu(load: Mapping[str, Any], scenario: Mapping[str, Any]) -> str | None:
+def _without_idle_cpu(
+    load: Mapping[str, Any], document: Mapping[str, Any], scenario: Mapping[str, Any]
+) -> str | None:
     """Say which CPU time was all in use while requests arrived and queued, or nothing if not all.
 
     One thread can use one CPU, and a process that is bound to a CPU no other.  What CPUs did at
-    other times of the run bears on nothing.
+    other times of the run bears on nothing; but where no request was begun, the time may be any,
+    however short, and all of the run counts.
     """
     if load["window_ns"] is None:
         return None
-    from_ns, until_ns = load["window_ns"]
-    shares = [ns / max(1, until_ns - from_ns) for ns in load["cpu_ns"]]
+    (from_ns, until_ns), cpu_ns = load["window_ns"], load["cpu_ns"]
+    if load["begun"] == 0:
+        from_ns, until_ns, cpu_ns = 0, document["simulated_ns"], document["evidence"]["cpu_ns"]
+    shares = [ns / max(1, until_ns - from_ns) for ns in cpu_ns]
     if sum(shares) >= NO_IDLE_CPU * len(shares):
         return NO_CPU_IDLE
     bound = scenario["processes"][load["process"]]["cpu"]

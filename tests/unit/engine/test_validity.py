@@ -264,6 +264,12 @@ def test_cpus_that_are_idle_at_other_times_of_a_run_served_no_request():
     assert found.what.endswith("no CPU was idle: about 40 CPUs of work for 2")
 
 
+def test_a_server_that_began_nothing_before_it_was_ended_says_little_of_cpus():
+    """The CPUs were busy for as long as it was there: some microseconds."""
+    for cpu_ns, found in ([10**9, 10**9], []), ([10**10, 10**10], ["not_served"]):
+        assert codes(document(evidence={"arrivals": [load(0, 4)], "cpu_ns": cpu_ns})) == found
+
+
 def test_a_thread_that_is_never_off_its_cpu_has_none_idle():
     for share, found in ((0.9, []), (0.95, ["not_served"])):
         idle = load(5, 95, cpu_ns=(10**9, 0), busiest=("p.2", share))
