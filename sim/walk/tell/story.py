@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sim.script.grammar import Operation
     from sim.script.operation import Work
+    from sim.script.processes import ScriptedProcess
     from sim.script.record import Figures
 
 MOST_FRAMES: Final = 4096
@@ -212,11 +213,27 @@ class _Teller:
         if name not in self._scripted.processes:
             return self._gone.get(name, f"there is no {name}")
         process = self._scripted.processes[name]
+        if borrower := self._borrower_of(process):
+            return f"{name} waits for {borrower}, which has its memory (vfork)"
         region = operation.region
         is_new = operation.verb in MAPPING_VERBS or operation.verb is Verb.BRK
         needed = {operation.beside} if is_new else {region}
         missing = needed - {""} - process.regions.keys()
         return f"{name} has no {missing.pop()}" if missing else ""
+
+    def _borrower_of(self, lender: ScriptedProcess) -> str:
+        """Return the child that still uses the memory of a process, or "".
+
+        A valid script says nothing of the lender before it execs or exits; but that may be a line
+        that was not done.
+        """
+        space = self._scripted.space(lender)
+        children = (
+            name
+            for name, process in self._scripted.processes.items()
+            if process.parent == lender.born and self._scripted.space(process) == space
+        )
+        return next(children, "")
 
     def _carry_out(self, pending: _Pending, *, goes_on: bool = False) -> bool:
         """Send an operation on until it is over, or has to wait; say if it is over."""

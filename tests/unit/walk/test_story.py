@@ -43,6 +43,15 @@ def test_frames_taken_and_returned_add_up(policy, frames):
         assert used + chapter.free == frames
 
 
+@pytest.mark.parametrize("index", [83, 1602])
+def test_who_has_lent_its_memory_waits_for_a_child_that_waits(index):
+    """Its lines come after that child's exec, which was not done; it was let at its memory."""
+    script = random_script(script_generator(12, index), verbs=ALL_VERBS)
+    story = tell(script, MachineChoice(24 + 4 * (index % 20), WAIT))
+    reasons = [chapter.reason for chapter in story.chapters if chapter.ending == NOT_DONE]
+    assert any("which has its memory (vfork)" in reason for reason in reasons)
+
+
 @pytest.mark.stress
 @pytest.mark.parametrize("policy", ["oom", WAIT])
 def test_any_script_can_be_told_of_a_small_machine(policy):
