@@ -123,7 +123,7 @@ class ProgressBar:
             self._said_s = now_s
             left_s = (now_s - self._began_s) * (self._work / self._work_done - 1)
             planned = " that are planned so far" if self._rounds > 1 else ""
-            self._say(f"{self._runs()}{planned}, about {left_s:.0f} s left")
+            self._say(f"{self._runs()}{planned}, about {max(0, round(left_s))} s left")
 
     def note(self, what: str) -> None:
         """Say what the study is busy with."""
