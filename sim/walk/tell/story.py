@@ -258,7 +258,8 @@ class _Teller:
         effects = self._witness.finish(copied)
         if ending in (SIGSEGV, SIGBUS):
             self._gone[operation.process] = f"{operation.process} was killed by {ending}"
-        if ending != WAITS or not goes_on or effects.touches:
+        moved = effects.touches or effects.taken or effects.returned  # it may have read ahead alone
+        if ending != WAITS or not goes_on or moved:
             self._add(
                 pending.number, operation, ending, effects, kills=tuple(kills), goes_on=goes_on
             )

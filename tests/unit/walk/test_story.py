@@ -43,6 +43,16 @@ def test_frames_taken_and_returned_add_up(policy, frames):
         assert used + chapter.free == frames
 
 
+def test_frames_that_one_in_line_took_for_read_ahead_alone_are_told():
+    """It went on, read ahead into all that was free, and had none for its page: it waits again."""
+    script = random_script(script_generator(12, 827), verbs=ALL_VERBS)
+    story = tell(script, MachineChoice(24 + 4 * (827 % 20), WAIT))
+    free = story.free
+    for chapter in story.chapters:
+        free += sum(chapter.effects.returned.values()) - sum(chapter.effects.taken.values())
+        assert free == chapter.free
+
+
 @pytest.mark.parametrize("index", [83, 1602])
 def test_who_has_lent_its_memory_waits_for_a_child_that_waits(index):
     """Its lines come after that child's exec, which was not done; it was let at its memory."""
