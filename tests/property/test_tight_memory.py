@@ -71,6 +71,14 @@ def test_what_was_found_is_mended(number: int) -> None:
     assert what_is_wrong(run(number)) == []
 
 
+def test_a_panic_stays_one_though_pages_come_free_later() -> None:
+    """Of the first in line, too: the one who is left gives some back when a device has written."""
+    ran = run(79)
+    assert what_is_wrong(ran) == []
+    assert ran.document["ending"] == "deadlock"
+    assert "Linux would panic" in ran.document["deadlock"]
+
+
 @pytest.mark.parametrize("number", [7079, 8365])
 def test_who_reclaims_in_vain_has_not_been_served(number: int) -> None:
     """It was sent to the end of the queue, tried again, and so on: no deadlock was ever told."""

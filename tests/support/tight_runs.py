@@ -114,12 +114,14 @@ def could_be_served(ran: Ran, waiting: list[Task]) -> Wrong:
         if over != ROOT:
             if margin(m, over) >= need:
                 yield f"the group has room for {task.name}"
+        elif task.wait.what == NOBODY_TO_KILL:
+            continue  # Linux has panicked, whatever came free later
         elif task is first_in_line(ran) and spare(m) >= need:
             yield f"{spare(m)} pages are there for {task.name}, which needs {need}"
     for task in waiting:
         o = m.operations[task.row]
         if task.wait is not None and task.wait.what == NOBODY_TO_KILL:
-            continue  # Linux has panicked, whatever comes later
+            continue  # it has panicked
         if int(o.over) != ROOT or task is first_in_line(ran) or not machine.host.queueing:
             reclaimed = shrink_group(m, 0, int(o.over), int(o.need), int(o.over_memsw))
             if reclaimed > 0:
