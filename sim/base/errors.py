@@ -40,7 +40,8 @@ class Refused(SimError):  # noqa: N818  (not an error of ours: the kernel said n
     'fork: ENOMEM (out of memory)'
 
     `by` is what it was refused by: ``promise`` (overcommit accounting), ``limit`` (no addresses are
-    free), ``memory`` (no frames are), or ``argument`` for all that is not about memory.
+    free), ``memory`` (no frames are), ``hugetlb`` (no huge pages
+    are), ``group`` (its limit is in the way), or ``argument`` for all that is not about memory.
     """
 
     def __init__(self, errno: Errno, call: str, why: str = "", by: str = "argument") -> None:

@@ -70,6 +70,7 @@ PER: Final[Mapping[int, str]] = {
     work.SWAP_WRITE: "page given to the swap device; in memory (zram): compressed",
     work.READY_FILL: "zero-fill fault on a frame that was zeroed before",
     work.PAGE_ZERO: "frame zeroed apart from a fault",
+    work.UNUSE_PTE: "page that swapoff maps again, the reading of it not counted",
 }
 """Per what each kind of work is paid.  All prices are times on the task's CPU."""
 

@@ -17,7 +17,8 @@ from sim.engine.held import Held
 from sim.engine.names import kind_of
 from sim.engine.windows import Windows
 from sim.kernel import ops
-from sim.kernel.work import BY_HUGETLB, BY_LIMIT, BY_MEMORY, BY_PROMISE
+from sim.kernel.overcommit import commit_limit
+from sim.kernel.work import BY_GROUP, BY_HUGETLB, BY_LIMIT, BY_MEMORY, BY_PROMISE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,7 @@ REFUSED_BY: Final = {
     BY_LIMIT: "limit",
     BY_MEMORY: "memory",
     BY_HUGETLB: "hugetlb",
+    BY_GROUP: "group",
 }
 """What a call is refused by; all but the first are about memory."""
 
@@ -245,6 +247,8 @@ class Evidence:
     def failed(self, task: Task, refused: Refused) -> None:
         """Take note that a process ends because a call was refused and it did not expect that."""
         found = self._refusal(task, refused.call, refused.errno.name, refused.by)
+        if refused.why:
+            found["why"] = refused.why
         found["failed"] += 1
         found["count"] = max(found["count"], found["failed"])
 
@@ -272,7 +276,7 @@ class Evidence:
                 "first_ns": self._clock.now_ns,
                 "asked_bytes": int(o.refused_pages) * PAGE_BYTES,
                 "committed_bytes": int(o.refused_with) * PAGE_BYTES,
-                "commit_limit_bytes": int(m.config[0].commit_limit) * PAGE_BYTES,
+                "commit_limit_bytes": int(commit_limit(m)) * PAGE_BYTES,
             }
         return self._refusals[key]
 

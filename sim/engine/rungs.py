@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from sim.engine import burst
 from sim.engine.shortage import MemoryWaits, Rung, Scope
 from sim.engine.task import Signal, Task
+from sim.kernel import ops
+from sim.kernel.calls.swapoff import fail_swapoff
 from sim.kernel.reclaim.memcg import count_tries
 from sim.machine.groups import count_event, is_within
 from sim.machine.layout import (
@@ -97,11 +99,15 @@ class Kill(Rung):
     def _give_up(self, task: Task, cpu: int) -> None:
         """Stop a task for which nobody may be killed.
 
-        Linux panics where the machine has no memory.  In a group it goes on trying: here when
-        something was freed, so that there may be room.
+        Linux panics where the machine has no memory.  In a group a fault goes on trying: here when
+        something was freed, so that there may be room.  swapoff fails.
         """
         if self._scope.group == ROOT:
             self._stall(task, cpu, NOBODY_TO_KILL)
+            return
+        m = self._machine.arrays
+        if m.operations[task.row].op == ops.OP_SWAPOFF:
+            fail_swapoff(m, task.row)
             return
         self._stall(task, cpu, NOBODY_IN_GROUP)
         self._stuck.append(task)
@@ -178,6 +184,7 @@ class Kill(Rung):
     def _candidates(self) -> list[Candidate]:
         tasks = [task for task in self._scope.processes() if task.may_be_interrupted]
         resident, swapped, tables = self._table.memory_of(tasks)
+        emptier = self._table.by_row.get(int(self._machine.arrays.swap_area[0].off) - 1)
         return [
             Candidate(
                 task.pid,
@@ -187,6 +194,7 @@ class Kill(Rung):
                 self._machine.attribute(task.row, PROCESS_OOM_SCORE_ADJ),
                 task.vfork_done is not None,
                 None if task.parent is None else task.parent.leader.pid,
+                emptier is not None and task is emptier.leader,
             )
             for n, task in enumerate(tasks)
         ]

@@ -17,7 +17,7 @@ from sim.machine.rules.limits import R_GUESS_TOTAL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-SHORT: Final = ("promise", "memory", "hugetlb")
+SHORT: Final = ("promise", "memory", "hugetlb", "group")
 """What refuses a call because there is not enough; one that wants other addresses may get them."""
 
 SLEPT: Final = ("high_sleeps", "high_slept_ns")
@@ -33,6 +33,7 @@ REMEDIES: Final = {
     "`host.overcommit: {mode: 1}`",
     "limit": "map less at a time, or elsewhere",
     "memory": "give the host more memory",
+    "group": "raise memory_max of the groups that have pages on the swap device",
     "hugetlb": "raise `host.nr_hugepages` (vm.nr_hugepages), or map less of it",
 }
 """What helps against a refusal."""
@@ -119,9 +120,11 @@ def _by(refusal: Mapping[str, Any], host: Mapping[str, Any]) -> str:
     """Say what a call was refused by, with what was promised then and how much may be."""
     at = f"at {format_duration(refusal['first_ns'])}"
     if refusal["by"] == "argument":
-        return f"because of its arguments, {at}"
+        return f"because {refusal.get('why', 'of its arguments')}, {at}"
     mode = host["overcommit"]["mode"]
     sizes = f"asked for {format_bytes(refusal['asked_bytes'])}, "
+    if refusal["by"] == "group":
+        return f"because a group was at its limit, and nobody in it was left to kill, {at}"
     if refusal["by"] == "hugetlb":  # which is outside of what is promised
         sizes += f"the pool has {format_bytes(host['nr_hugepages'] * HUGE_PAGES * PAGE_BYTES)}"
     else:

@@ -127,6 +127,8 @@ OP_COLLAPSE: Final = Op(25, Range, first=BLOCK_LOCK, changes=True)
 OP_KHUGEPAGED: Final = Op(26, Nothing)
 OP_KSWAPD: Final = Op(27, Nothing)
 OP_FLUSH: Final = Op(28, Flush)
+OP_SWAPOFF: Final = Op(29, Nothing)
+OP_SWAPON: Final = Op(30, Nothing)
 
 OPS: Final = rows_of(globals(), Op, "OP_")
 """Operations by name, in order of their numbers."""

@@ -4,7 +4,7 @@ from sim.base.jit import compiled
 from sim.kernel.work import BY_PROMISE, ENOMEM
 from sim.machine.layout import KIND_FILE, ROOT, Arrays
 from sim.machine.rules.limits import R_GUESS_TOTAL
-from sim.machine.swap import get_nr_swap_pages
+from sim.machine.swap import get_nr_swap_pages, total_swap_pages
 
 OVERCOMMIT_GUESS = 0
 OVERCOMMIT_ALWAYS = 1
@@ -37,10 +37,19 @@ def may_commit(m: Arrays, task: int, space: int, pages: int) -> bool:
     if config.overcommit == OVERCOMMIT_GUESS:
         if config.rules & R_GUESS_TOTAL == 0:
             return bool(pages < free_guess(m) - reserve)
-        return bool(pages <= config.ram + config.total_swap_pages)
-    allowed = config.commit_limit - reserve
+        return bool(pages <= config.ram + total_swap_pages(m))
+    allowed = commit_limit(m) - reserve
     allowed -= min(m.spaces[space].pages // 32, config.user_reserve)
     return bool(pool.committed + pages < allowed)
+
+
+@compiled
+def commit_limit(m: Arrays) -> int:
+    """Return how many pages mode 2 promises; what a swap device that is off had is no part of it.
+
+    Linux's `vm_commit_limit`.
+    """
+    return int(m.config[0].commit_limit - m.config[0].total_swap_pages + total_swap_pages(m))
 
 
 @compiled

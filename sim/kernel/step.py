@@ -12,6 +12,7 @@ from sim.kernel.calls.mlock import mlock_step
 from sim.kernel.calls.mremap import STAGE_GROWN, mremap_step
 from sim.kernel.calls.populate import madvise_populate_step
 from sim.kernel.calls.protect import advise_step, mprotect_step
+from sim.kernel.calls.swapoff import swapoff_step, swapon_step
 from sim.kernel.calls.unmap import dontneed_step, unmap_step
 from sim.kernel.chain import Step, chain
 from sim.kernel.files.fadvise import fadvise_step
@@ -52,6 +53,8 @@ from sim.kernel.ops import (
     OP_POPULATE,
     OP_REAP,
     OP_START,
+    OP_SWAPOFF,
+    OP_SWAPON,
     OP_VFORK,
     READ_LOCK,
     THEN,
@@ -94,6 +97,8 @@ STEPS: Mapping[Op[Any], Step] = {
     OP_FSYNC: fsync_step,
     OP_MSYNC: msync_step,
     OP_FADVISE: fadvise_step,
+    OP_SWAPOFF: swapoff_step,
+    OP_SWAPON: swapon_step,
 }
 """What does a step of each operation, those first that programs make most often.
 

@@ -56,6 +56,8 @@ BY_MEMORY: Final = 3
 """The pool: a call that does not wait found no frames."""
 BY_HUGETLB: Final = 4
 """The pool of huge pages: not as many are left that nobody has reserved."""
+BY_GROUP: Final = 5
+"""A control group at its limit, in which nobody is left to be killed."""
 
 
 @compiled

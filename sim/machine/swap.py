@@ -15,7 +15,7 @@ from typing import Final
 
 from sim.base.jit import compiled, inlined, rare
 from sim.machine.entries import pte_swp_clear_exclusive, set_pte, swp_offset
-from sim.machine.groups import count_event
+from sim.machine.groups import charge_to, count_event
 from sim.machine.layout import (
     EV_SWAP_FAIL,
     EV_SWAP_MAX,
@@ -43,14 +43,36 @@ def swapon(m: Arrays, file: int, kind: int) -> None:
     m.files[file].bdev = SWAP_DEVICE
 
 
+@compiled
+def stop_swapoff(m: Arrays, task: int) -> None:
+    """Have a device that a task was emptying take pages again: it is being killed, or has failed.
+
+    Does nothing for any other task.
+    """
+    if m.swap_area[0].off == task + 1:
+        m.swap_area[0].off = 0
+
+
 # -- slots ---------------------------------------------------------------------------------------
 
 
 @inlined
 def get_nr_swap_pages(m: Arrays) -> int:
-    """Return how many slots are free."""
+    """Return how many slots may be taken: those that are free; none of a device that goes off."""
     slots = m.slots[SLOTS_SWAP]
-    return int(slots.room - slots.used)
+    return int(slots.room - slots.used) if m.swap_area[0].off == 0 else 0
+
+
+@inlined
+def swap_usage_in_pages(m: Arrays) -> int:
+    """Return how many slots are taken; row 0 is none."""
+    return int(m.slots[SLOTS_SWAP].used - 1)
+
+
+@inlined
+def total_swap_pages(m: Arrays) -> int:
+    """Return how many slots there are; none once swapoff has begun."""
+    return int(m.config[0].total_swap_pages) if m.swap_area[0].off == 0 else 0
 
 
 @compiled
@@ -72,8 +94,7 @@ def mem_cgroup_swap_full(m: Arrays, group: int) -> bool:
 
     Half of the device, or of what a group may have.
     """
-    slots = m.slots[SLOTS_SWAP]
-    if 2 * get_nr_swap_pages(m) < slots.room - 1:
+    if 2 * get_nr_swap_pages(m) < total_swap_pages(m):
         return True
     if m.config[0].cgroup & V1_MEMSW != 0:
         return False
@@ -145,6 +166,15 @@ def folio_alloc_swap(m: Arrays, pfn: int) -> bool:
     add_to_swap_cache(m, pfn, slot)
     m.frames[pfn].bits |= F_DIRTY
     return True
+
+
+@inlined
+def charge_to_owner(m: Arrays, cpu: int, slot: int) -> None:
+    """Have the page of a slot, which comes back, charged to the group that it was of.
+
+    Whoever reads it (`mem_cgroup_swapin_charge_folio`).
+    """
+    charge_to(m, cpu, int(m.swap[slot].group))
 
 
 @rare

@@ -73,6 +73,7 @@ SWAP_READ: Final = Kind(44, draw=46)
 SWAP_WRITE: Final = Kind(45, draw=47)
 READY_FILL: Final = Kind(46, draw=49)
 PAGE_ZERO: Final = Kind(47, draw=50)
+UNUSE_PTE: Final = Kind(48, draw=51)
 
 KINDS: Final = rows_of(globals(), Kind)
 """Kinds by name, in order of their numbers."""

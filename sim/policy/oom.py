@@ -3,7 +3,8 @@
 Linux 6.12 `mm/oom_kill.c`: badness in pages is resident set + swap entries + page-table pages +
 oom_score_adj * (total / 1000), the quotient a whole number; a score of -1000 is never killed, nor
 is a vfork child in flight (its parent may be).  The total is memory without the kernel's share, and
-swap.  The highest goes; among equals the later process.
+swap.  The highest goes; among equals the later process; but before all others goes who empties the
+swap device, whatever its score (`oom_task_origin`).
 
 Before 5.1 a child of it goes in its place, if one may: the one with the highest score, among equals
 the first (`oom_kill_process` in 4.18: "sacrifice child"); a score below 1 counts as 1 there.
@@ -28,6 +29,7 @@ class Candidate:
     oom_score_adj: int
     in_vfork: bool = False
     parent: int | None = None
+    in_swapoff: bool = False
 
 
 def badness_pages(candidate: Candidate, total_pages: int) -> int | None:
@@ -47,6 +49,9 @@ def choose_victim(
     """
     worst: tuple[int, int] | None = None
     for candidate in candidates:
+        if candidate.in_swapoff:
+            worst = 0, candidate.pid
+            break
         score = badness_pages(candidate, total_pages)
         if score is not None and (worst is None or score >= worst[0]):
             worst = score, candidate.pid

@@ -252,6 +252,17 @@ class Process(Protocol):
     def nice(self, increment: int) -> Verb[int]:
         """Add to the nice value, -20 to 19, of this process, from its next wait or switch on."""
 
+    # -- what an administrator does -------------------------------------------------------
+
+    def swapoff(self) -> Verb[None]:
+        """Bring all that is swapped out back to memory, and use the swap device no more.
+
+        The process needs `cap_sys_admin`; it is the first that the killer takes meanwhile.
+        """
+
+    def swapon(self) -> Verb[None]:
+        """Use the swap device again, after `swapoff`."""
+
     # -- time -------------------------------------------------------------------------
 
     def compute(self, cpu_ns: int) -> Verb[None]:

@@ -358,7 +358,7 @@ class ProcessFields(Closed):
     cap_sys_admin: bool = Field(
         default=False,
         description="whether it has CAP_SYS_ADMIN, as root outside of containers: overcommit keeps "
-        "nothing back from it for root",
+        "nothing back from it for root, and it may call `swapoff`",
     )
     group: Name | None = Field(
         default=None, description="the control group it is in, one of `groups`"

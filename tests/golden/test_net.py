@@ -103,7 +103,7 @@ def test_what_is_drawn_is_of_every_kind() -> None:
         kind: {v for p in processes if p["program"] == kind for v in steps_of(p["steps"])}
         for kind in ("steps", "does")
     }
-    assert verbs["steps"] >= set(VERBS)
+    assert verbs["steps"] >= set(VERBS) - {"swapoff", "swapon"}  # see test_swap_invariance
     assert verbs["does"] >= set(DONE_WEIGHTS)
     redis = [p for p in processes if p["program"] == "redis"]
     assert {str(p["version"]).partition(" ")[0] for p in redis} >= {"7.2", "valkey"}

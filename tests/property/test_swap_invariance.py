@@ -170,6 +170,34 @@ def test_shared_memory_is_swapped_as_it_is_whatever_the_burst(
         assert found["swap"]["used_bytes"] == 0
 
 
+EACH_ADMINISTERED = list(product(DEVICES, ("cow", "on_demand", "async"), (25, 50, 75)))
+ADMINISTERED = dict.fromkeys((EACH_ADMINISTERED[::11] + EACH_ADMINISTERED)[: sample(3, 30)])
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize(("device", "fork", "per_cent"), ADMINISTERED)
+def test_swap_may_be_switched_off_and_on_at_any_time(device: str, fork: str, per_cent: int) -> None:
+    """Whoever is killed for it, no page and no slot is lost, and bursts leave no trace."""
+    steps = [{"repeat": {"times": 3, "steps": ["swapoff", "swapon", {"sleep": "1 ms"}]}}]
+    back = 0  # pages, and who was killed for them
+    for said in (scenario(device, *SETTINGS[0]), sharing(device, "linux")):
+        said["policy"]["fork"] = fork
+        alone_ns = simulate(resolve(said), seed=3).to_json()["simulated_ns"]
+        admin = {"program": "steps", "cap_sys_admin": True, "steps": steps}
+        said["processes"]["admin"] = {**admin, "start": f"{alone_ns * per_cent // 100} ns"}
+        resolved = resolve(said)
+        audited = 1 if sample(1, 2) == 2 or device == "zram" else None
+        runs = [
+            json.dumps(simulate(resolved, seed=3, burst=burst, check=burst == audited).to_json())
+            for burst in (0, 1)
+        ]
+        assert runs[0] == runs[1]
+        found = json.loads(runs[0])
+        assert found["ending"] == "idle"
+        back += found["work"].get("unuse_pte", {"units": 0})["units"] + len(found["kills"])
+    assert back > 0
+
+
 def test_another_seed_is_another_run() -> None:
     """Negative control of the comparison."""
     resolved = resolve(scenario("ssd", *SETTINGS[0]))

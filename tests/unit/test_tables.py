@@ -108,7 +108,7 @@ def test_each_part_of_memory_is_measured_told_and_documented():
 
 FIRST_OPERATIONS = """none access compute mmap munmap brk dontneed fork vfork exec exit reap
 mprotect madvise populate async_copy mlock mremap free msync fsync file_read file_write start
-fadvise collapse khugepaged kswapd flush""".split()
+fadvise collapse khugepaged kswapd flush swapoff swapon""".split()
 
 VERBS = {
     "access": "read write",
@@ -136,6 +136,8 @@ VERBS = {
     "start": "exec",
     "fadvise": "fadvise drop",
     "collapse": "madvise",
+    "swapoff": "swapoff",
+    "swapon": "swapon",
 }
 """The verbs by which programs have each operation carried out."""
 OF_THE_KERNEL = dict.fromkeys(("khugepaged", "kswapd", "flush"), "a thread of the kernel does it")
@@ -172,6 +174,7 @@ NOT_OF_SCRIPTS = {
     "none": "it is no operation",
     "compute": "scripts have no time",
     "reap": "a child is reaped when it exits",
+    **dict.fromkeys(("swapoff", "swapon"), "scripts have no swap"),
     "start": "images of scripts are empty; `sim.script.spawn` plays those of programs",
     **dict.fromkeys(OF_THE_KERNEL, "nothing happens by itself in a script"),
 }

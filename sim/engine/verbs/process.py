@@ -13,6 +13,7 @@ from sim.engine.verbs.calls import Calls
 from sim.engine.verbs.family import Family
 from sim.engine.verbs.files import FileCalls
 from sim.engine.verbs.memory import Memory
+from sim.engine.verbs.swap import SwapCalls
 from sim.kernel import ops
 from sim.machine.layout.fields import Demand
 from sim.program.arrivals import ArrivalStream
@@ -56,6 +57,8 @@ class Process:
         files = FileCalls(calls, system.machine, system.files)
         self.pread, self.pwrite, self.fsync = files.pread, files.pwrite, files.fsync
         self.fadvise, self.drop = files.fadvise, files.drop
+        swap = SwapCalls(calls, system.machine)
+        self.swapoff, self.swapon = swap.swapoff, swap.swapon
         family = Family(
             calls,
             memory,

@@ -18,6 +18,7 @@ from sim.kernel.files.requests import request_room
 from sim.kernel.files.shmem import shmem_from_swap_cache, shmem_new_page
 from sim.kernel.work import BEGUN, DONE, GROW, MORE, SHORT, UNDER_WAY, fault_waits, note
 from sim.machine.cached import find_slot
+from sim.machine.groups import act_for
 from sim.machine.layout import (
     F_LOCKED,
     F_WRITEBACK,
@@ -28,7 +29,7 @@ from sim.machine.layout import (
 )
 from sim.machine.lru import folio_add_lru, renew
 from sim.machine.pool import secure
-from sim.machine.swap import swap_free
+from sim.machine.swap import charge_to_owner, swap_free
 from sim.machine.work import MAJOR_FAULT
 
 
@@ -37,43 +38,62 @@ def shmem_swapin(m: Arrays, cpu: int, task: int, file: int, index: int) -> int:
     """Bring a page back that is in a slot: MORE, UNDER_WAY; or SHORT, GROW: nothing happened."""
     o = m.operations[task]
     slot = find_slot(m, file, index)
-    row = m.swap[slot]
-    if row.pfn == 0 or o.ahead_slot == slot:
-        if m.swap_area[0].kind == SWAP_IN_MEMORY:
-            status = read_shmem(m, cpu, task, file, index)
-        elif not request_room(m, 1 << int(m.config[0].page_cluster)):
-            return GROW
-        else:
-            status = swapin_readahead(m, cpu, task, NONE, 0, slot)
-        if status == SHORT:
-            return SHORT
+    if m.swap[slot].pfn == 0 or o.ahead_slot == slot:
+        status = read_shmem(m, cpu, task, file, index)
+        if status in (SHORT, GROW):
+            return status
         if status == DONE:
             note(m, MAJOR_FAULT, 1)
             fault_waits(m, task, 2)
         m.clock[0].kind = BEGUN
         return MORE
-    pfn = int(row.pfn)
     fault_waits(m, task, 1)
-    if m.frames[pfn].bits & (F_LOCKED | F_WRITEBACK) != 0:
-        o.wait_file = m.swap_area[0].file
-        o.wait_index = slot
+    if wait_on_slot(m, task, slot):
         return UNDER_WAY
-    m.swap_area[0].hits += row.ahead
-    shmem_from_swap_cache(m, pfn, file, index)
-    if m.config[0].replacement != REPLACE_LINUX:
-        renew(m, pfn)
+    m.swap_area[0].hits += m.swap[slot].ahead
+    take_back(m, file, index)
     m.clock[0].kind = BEGUN
     return MORE
 
 
 @compiled
+def wait_on_slot(m: Arrays, task: int, slot: int) -> bool:
+    """Whether the device reads or writes the page of a slot; if so a task is to wait for it."""
+    if m.frames[int(m.swap[slot].pfn)].bits & (F_LOCKED | F_WRITEBACK) == 0:
+        return False
+    o = m.operations[task]
+    o.wait_file = m.swap_area[0].file
+    o.wait_index = slot
+    return True
+
+
+@compiled
+def take_back(m: Arrays, file: int, index: int) -> None:
+    """Make a page that is in the swap cache, and nothing is under way for, the file's again."""
+    pfn = int(m.swap[find_slot(m, file, index)].pfn)
+    shmem_from_swap_cache(m, pfn, file, index)
+    if m.config[0].replacement != REPLACE_LINUX:
+        renew(m, pfn)
+
+
+@compiled
 def read_shmem(m: Arrays, cpu: int, task: int, file: int, index: int) -> int:
-    """Fill a fresh page from a device in memory: DONE or SHORT."""
+    """Read a page that is in a slot and not in the swap cache.
+
+    DONE: it is there, or the device has been asked for it.  MORE: memory is short, and some near it
+    were read.  SHORT, GROW: nothing happened.
+    """
+    slot = find_slot(m, file, index)
+    if m.swap_area[0].kind != SWAP_IN_MEMORY:
+        if not request_room(m, 1 << int(m.config[0].page_cluster)):
+            return GROW
+        return swapin_readahead(m, cpu, task, NONE, 0, slot)
+    charge_to_owner(m, cpu, slot)
     if not secure(m, cpu, task, 1):
         return SHORT
-    slot = find_slot(m, file, index)
     pfn = shmem_new_page(m, cpu, file, index)
     came_back(m, cpu, pfn, slot)
     folio_add_lru(m, cpu, pfn)
+    act_for(m, cpu, task)
     swap_free(m, slot)
     return DONE

@@ -11,17 +11,14 @@ on the device                          reads it into the swap cache, and what li
 
 A page that is alone an address space's becomes writable; a write to one that is not copies it.  Its
 slot stays taken, so that it need not be written again while it is clean, but for a write and where
-half of all slots are taken.  What is read ahead lies near in memory, or on the device if that
-rotates; how far, by what was used of it.
+half of all slots are taken.  What is read ahead says `sim.kernel.fault.swap_window`.
 
 Read in Linux 6.18 `mm/memory.c` (`do_swap_page`, `should_try_to_free_swap`) and `mm/swap_state.c`
-(`swap_vma_readahead`, `swap_cluster_readahead`, `__swapin_nr_pages`).  Not followed: pages are
-charged to the group of who reads them, not of who had them swapped out.
+(`swap_vma_readahead`, `swap_cluster_readahead`).
 """
 
-from typing import Final
-
-from sim.base.jit import compiled
+from sim.base.jit import compiled, inlined
+from sim.kernel.fault.swap_window import near_in_memory, near_on_device, note_hit, window_pages
 from sim.kernel.files.requests import request_room, submit
 from sim.kernel.pages import (
     anon_vma_prepare,
@@ -44,6 +41,7 @@ from sim.kernel.work import (
     note,
 )
 from sim.machine.entries import is_swap_pte, mk_pte, set_pte, swp_offset
+from sim.machine.groups import act_for
 from sim.machine.layout import (
     A_LOCKED,
     A_WRITE,
@@ -67,7 +65,7 @@ from sim.machine.layout import (
 from sim.machine.lru import folio_add_lru, lru_add_drain, renew
 from sim.machine.pool import secure, take
 from sim.machine.swap import (
-    FIRST_HITS,
+    charge_to_owner,
     folio_free_swap,
     mem_cgroup_swap_full,
     swap_free,
@@ -75,110 +73,6 @@ from sim.machine.swap import (
 )
 from sim.machine.tables import find_table
 from sim.machine.work import COW_COPY, MAJOR_FAULT, SWAP_MAP, SWAP_READ
-
-_HITS_BITS: Final = 6
-_MOST_HITS: Final = (1 << _HITS_BITS) - 1
-_ADDRESS_SHIFT: Final = 2 * _HITS_BITS
-_MOST_IN_MEMORY: Final = 5
-"""The largest power of 2 of pages read ahead by address (`SWAP_RA_ORDER_CEILING`)."""
-
-
-# -- how much is read ahead ------------------------------------------------------------------------
-
-
-@compiled
-def swapin_nr_pages(before: int, page: int, hits: int, most: int, last: int) -> int:
-    """Return how many pages are read, with the one at `page`; `before` is where the last one was.
-
-    `hits` pages of the last `last` were used, and `most` may be (`__swapin_nr_pages`).
-    """
-    pages = hits + 2
-    if pages == 2:
-        if page not in (before + 1, before - 1):
-            pages = 1
-    else:
-        enough = 4
-        while enough < pages:
-            enough *= 2
-        pages = enough
-    return max(min(pages, most), last // 2)
-
-
-@compiled
-def near_in_memory(m: Arrays, area: int, vpn: int) -> tuple[int, int]:
-    """Return the pages [first, end) of an area to read for a fault at `vpn` (`swap_vma_ra_win`)."""
-    most = 1 << min(int(m.config[0].page_cluster), _MOST_IN_MEMORY)
-    if most == 1:
-        return vpn, vpn + 1
-    a = m.areas[area]
-    known = int(a.swap_readahead)
-    if known == 0:
-        known = FIRST_HITS
-    before = known >> _ADDRESS_SHIFT
-    last = known >> _HITS_BITS & _MOST_HITS
-    pages = swapin_nr_pages(before, vpn, known & _MOST_HITS, most, last)
-    a.swap_readahead = vpn << _ADDRESS_SHIFT | pages << _HITS_BITS
-    if pages == 1:
-        return vpn, vpn + 1
-    first = vpn - (pages - 1) // 2
-    if vpn == before + 1:
-        first = vpn
-    elif vpn == before - 1:
-        first = vpn - pages + 1
-    end = first + pages
-    base = vpn - (vpn & TABLE_MASK)
-    return max(first, int(a.start), base), min(end, int(a.end), base + TABLE_MASK + 1)
-
-
-@compiled
-def near_on_device(m: Arrays, slot: int) -> tuple[int, int]:
-    """Return the slots [first, end) to read for a fault on one (`swap_cluster_readahead`)."""
-    most = 1 << int(m.config[0].page_cluster)
-    device = m.swap_area[0]
-    pages = 1
-    if most > 1:
-        hits = int(device.hits)
-        device.hits = 0
-        before = int(device.last_offset)
-        pages = swapin_nr_pages(before, slot, hits, most, int(device.last_pages))
-        if hits == 0:
-            device.last_offset = slot
-        device.last_pages = pages
-    first = slot - slot % pages
-    return max(1, first), min(first + pages, len_of_device(m))
-
-
-@compiled
-def window_pages(m: Arrays, area: int) -> int:
-    """Return how many pages the last fault read, or would have if they had been there."""
-    if area == NONE or m.swap_area[0].kind == SWAP_ROTATING:
-        return int(m.swap_area[0].last_pages) if m.config[0].page_cluster > 0 else 1
-    known = int(m.areas[area].swap_readahead)
-    return known >> _HITS_BITS & _MOST_HITS if known != 0 else 1
-
-
-@compiled
-def len_of_device(m: Arrays) -> int:
-    """Return the number behind that of the last slot."""
-    return int(m.config[0].total_swap_pages) + 1
-
-
-@compiled
-def note_hit(m: Arrays, area: int, vpn: int, slot: int) -> None:
-    """Take note that a page in the swap cache was asked for (`swap_update_readahead`)."""
-    ahead = int(m.swap[slot].ahead)
-    m.swap[slot].ahead = 0
-    if m.swap_area[0].kind == SWAP_ROTATING:
-        m.swap_area[0].hits += ahead
-        return
-    a = m.areas[area]
-    known = int(a.swap_readahead)
-    if known == 0:
-        known = FIRST_HITS
-    hits = min((known & _MOST_HITS) + ahead, _MOST_HITS)
-    window = known >> _HITS_BITS & _MOST_HITS
-    a.swap_readahead = vpn << _ADDRESS_SHIFT | window << _HITS_BITS | hits
-
 
 # -- reading ---------------------------------------------------------------------------------------
 
@@ -231,8 +125,8 @@ def slot_near(m: Arrays, space: int, vpn: int) -> int:
 
 
 @compiled
-def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: int) -> int:
-    """Read the page of a slot, and what lies near, one after the other: on the device without area.
+def read_window(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: int) -> int:
+    """Do as `swapin_readahead`; the CPU is left acting for the group of a page.
 
     DONE; MORE: memory is short, and some were read; SHORT: none was, and nothing has changed but
     that it is known which are to be read.  Each is charged by itself, so that reclaim may come in
@@ -251,6 +145,7 @@ def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: 
         at = int(o.ahead_at)
         near = at if on_device else slot_near(m, int(m.areas[area].space), at)
         if near != 0 and m.swap[near].refs > 0 and m.swap[near].pfn == 0:
+            charge_to_owner(m, cpu, near)
             if not secure(m, cpu, task, 1):
                 return status
             read_swap_cache(m, cpu, near, 0 if near == slot else 1)
@@ -261,11 +156,23 @@ def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: 
     if window_pages(m, area) > 1:
         lru_add_drain(m, cpu)
     if m.swap[slot].pfn == 0:  # it was reclaimed again while others were read
+        charge_to_owner(m, cpu, slot)
         if not secure(m, cpu, task, 1):
             return status
         read_swap_cache(m, cpu, slot, 0)
     o.ahead_slot = 0
     return DONE
+
+
+@compiled
+def swapin_readahead(m: Arrays, cpu: int, task: int, area: int, vpn: int, slot: int) -> int:
+    """Read the page of a slot, and what lies near, one after the other: on the device without area.
+
+    As `read_window`, each charged to the group that it was of.
+    """
+    status = read_window(m, cpu, task, area, vpn, slot)
+    act_for(m, cpu, task)
+    return status
 
 
 @compiled
@@ -281,6 +188,7 @@ def bring_back(m: Arrays, cpu: int, task: int, area: int, vpn: int, entry: int) 
     row = m.swap[slot]
     if row.pfn == 0 or o.ahead_slot == slot:
         if m.swap_area[0].kind == SWAP_IN_MEMORY and row.refs == 1 and o.ahead_slot != slot:
+            charge_to_owner(m, cpu, slot)
             return DONE if secure(m, cpu, task, 1) else SHORT
         if not request_room(m, 1 << int(m.config[0].page_cluster)):
             return GROW
@@ -301,6 +209,19 @@ def bring_back(m: Arrays, cpu: int, task: int, area: int, vpn: int, entry: int) 
 
 
 # -- mapping ---------------------------------------------------------------------------------------
+
+
+@inlined
+def add_anon_rmap(m: Arrays, pfn: int, root: int, index: int) -> None:
+    """Take note that one entry more maps a page of the swap cache (`folio_add_anon_rmap_pte`)."""
+    frame = m.frames[pfn]
+    if frame.maps == 0:
+        frame.mapping = root
+        frame.index = index
+        if m.config[0].replacement != REPLACE_LINUX:
+            renew(m, pfn)  # it had left, or was read ahead
+    frame.maps += 1
+    frame.refs += 1
 
 
 @compiled
@@ -346,6 +267,7 @@ def do_swap_page(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int,
         bits |= PTE_WRITE | (PTE_DIRTY if write == 1 else 0)
     if row.pfn == 0:
         pfn = read_directly(m, cpu, area, vpn, slot)
+        act_for(m, cpu, task)
         m.clock[0].kind = MAJOR_FAULT
         set_pte(m, leaf, at, mk_pte(pfn, bits))
         swap_free(m, slot)
@@ -376,13 +298,7 @@ def do_swap_page(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int,
             frame.bits |= F_EXCLUSIVE
         else:
             bits = PTE_ACCESSED
-        if frame.maps == 0:
-            frame.mapping = root
-            frame.index = index
-            if m.config[0].replacement != REPLACE_LINUX:
-                renew(m, pfn)  # it had left, or was read ahead
-        frame.maps += 1
-        frame.refs += 1
+        add_anon_rmap(m, pfn, root, index)
         set_pte(m, leaf, at, mk_pte(pfn, bits))
     count_resident(m, int(a.space), 1)
     if is_shared and not copies:

@@ -14,6 +14,7 @@ from sim.kernel.work import DONE, MORE, SHORT, note, note_freed
 from sim.machine.areas import free_space
 from sim.machine.layout import NONE, VPN_BITS, Arrays
 from sim.machine.pool import drop_reserve, secure
+from sim.machine.swap import stop_swapoff
 from sim.machine.tables import free_tables
 from sim.machine.work import EXIT_BASE, FRAME_FREE, TABLE_FREE, UNMAP_AREA, VFORK_BASE, WAIT_CALL
 
@@ -70,6 +71,7 @@ def exit_step(m: Arrays, cpu: int, task: int) -> int:
     o = m.operations[task]
     if o.stage == 0:
         drop_reserve(m, task)
+        stop_swapoff(m, task)
         if t.holds != NO_LOCK:
             release(m, task)
             tell(m, int(t.space))

@@ -74,6 +74,7 @@ from sim.machine.lru import (
     workingset_age_nonresident,
 )
 from sim.machine.rules.pressure import R_FULL_WALK
+from sim.machine.swap import total_swap_pages
 from sim.machine.zram import zram_settle
 
 DEF_PRIORITY: Final = 12
@@ -223,7 +224,7 @@ def shrink_lruvec(m: Arrays, cpu: int, group: int) -> None:
             anon = still_wanted(anon_wanted, anon, per_cent)
             active_anon = still_wanted(active_anon_wanted, active_anon, per_cent)
     scan.reclaimed += reclaimed
-    if m.config[0].total_swap_pages != 0 and anon_is_low(m, group):
+    if total_swap_pages(m) != 0 and anon_is_low(m, group):
         shrink_active_list(m, cpu, group, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX)
 
 

@@ -35,6 +35,7 @@ SWAP_AREA = np.dtype(
         for name in (
             "file",  # its row among the files, for requests; NONE without a swap device
             "kind",  # SWAP_NONE and its like
+            "off",  # 0: it is on; the row of the task that empties it, + 1; NONE: it is empty, off
             # read ahead by slots (`swapin_nr_pages`)
             "hits",  # pages read ahead and used since the last time
             "last_offset",

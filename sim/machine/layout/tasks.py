@@ -15,7 +15,7 @@ TASK = np.dtype(
             "stack",  # first frame of the kernel stack (linked by `next`)
             "process",  # of which it is a task
             "cpu_ns",
-            "old_space",  # what exec is dropping, or NONE
+            "old_space",  # what exec is dropping, or swapoff holds, or NONE
             "evict",  # files that nobody maps any more, for it to free
             "reserved",  # frames set aside for its fork
             # what it owes for charging a group above `memory.high`

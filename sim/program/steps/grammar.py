@@ -255,6 +255,8 @@ VERBS: Final[dict[str, Verb]] = {
     "prctl": Verb({"option": AN_OPTION, "value": whole(0, 1)}, required=("option", "value")),
     "nice": Verb({"increment": whole(-39, 39)}, required=("increment",), bare="increment"),
     "oom_score_adj": Verb({"value": whole(-1000, 1000)}, required=("value",), bare="value"),
+    "swapoff": Verb({}),
+    "swapon": Verb({}),
     "mark": Verb({"kind": a_name}, required=("kind",), bare="kind"),
 }
 """Every verb of a list of steps, with its arguments."""

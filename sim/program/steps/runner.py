@@ -91,6 +91,7 @@ def steps(
     prctl          option (thp_disable), value (0, 1)
     nice           increment
     oom_score_adj  value, of the process itself
+    swapoff        all of it back to memory; the process needs `cap_sys_admin`; then `swapon`
     mark           kind
     =============  =====================================================================
 
@@ -119,7 +120,7 @@ def steps(
 
 
 class _Runner:
-    """One process that does steps."""
+    """One process that does steps: by a method here, else as the process itself does it."""
 
     def __init__(
         self,
@@ -141,7 +142,8 @@ class _Runner:
     def run(self, steps: list[dict[str, dict[str, Any]]]) -> Generator[Any, Any, None]:
         for step in steps:
             for verb, arguments in step.items():
-                yield from getattr(self, f"_{verb}")(**arguments)
+                does = getattr(self, f"_{verb}", None) or getattr(self._task, verb)
+                yield from does(**arguments)
 
     def _mmap(self, name: str, size: int, **how: Any) -> Generator[Any, Any, None]:
         self._regions[name] = yield from self._task.mmap(size, **how)
@@ -173,14 +175,6 @@ class _Runner:
 
     def _write_file(self, file: str, pages: int, first: int) -> Generator[Any, Any, None]:
         yield from self._task.pwrite(file, pages, first)
-
-    def _fsync(self, file: str) -> Generator[Any, Any, None]:
-        yield from self._task.fsync(file)
-
-    def _fadvise(
-        self, file: str, advice: str, first: int, pages: int | None = None
-    ) -> Generator[Any, Any, None]:
-        yield from self._task.fadvise(file, advice, first, pages)
 
     def _drop(self, file: str = "", program: str = "") -> Generator[Any, Any, None]:
         yield from self._task.drop(file or f"program:{program}")
@@ -320,15 +314,6 @@ class _Runner:
     def _repeat(self, times: int, steps: list[Any]) -> Generator[Any, Any, None]:
         for _ in range(times):
             yield from self.run(steps)
-
-    def _prctl(self, option: str, value: int) -> Generator[Any, Any, None]:
-        yield from self._task.prctl(option, value)
-
-    def _nice(self, increment: int) -> Generator[Any, Any, None]:
-        yield from self._task.nice(increment)
-
-    def _oom_score_adj(self, value: int) -> Generator[Any, Any, None]:
-        yield from self._task.oom_score_adj(value)
 
     def _mark(self, kind: str) -> Generator[Any, Any, None]:
         self._task.mark(kind)

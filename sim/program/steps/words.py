@@ -44,6 +44,8 @@ VERB_TEXTS: Final[dict[str, str]] = {
     "prctl": "change an attribute of the process: `thp_disable`, no huge pages for it",
     "nice": "add to the nice value of the process",
     "oom_score_adj": "by how much the out-of-memory killer prefers the process from now on",
+    "swapoff": "bring all that is swapped out back, and use swap no more (CAP_SYS_ADMIN)",
+    "swapon": "use swap again (CAP_SYS_ADMIN)",
     "mark": "put a mark into the time series",
 }
 """What each verb does."""

@@ -38,10 +38,10 @@ def test_steps_have_the_verbs_of_programs_and_of_their_heaps():
 
 def test_a_verb_that_steps_had_not_would_be_noticed():
     class More(Process):
-        def swapon(self, file: str) -> "Verb[None]":  # noqa: F821
+        def splice(self, file: str) -> "Verb[None]":  # noqa: F821
             """Nobody wrote this one."""
 
-    assert verbs_of(More) - set(VERBS) == {"swapon"}
+    assert verbs_of(More) - set(VERBS) == {"splice"}
 
 
 def test_their_words_are_those_of_the_kernel():

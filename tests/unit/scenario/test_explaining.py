@@ -61,7 +61,7 @@ def test_guesses_are_counted_and_marked():
     title = next(title for title, _ in lines if title.startswith("Prices"))
     marked = sum("; assumed" in text for (t, _), text in lines.items() if t == title)
     assert lines[title, "evidence"] == (
-        f"{48 - marked} of 48 prices have a source, {marked} are assumed"
+        f"{49 - marked} of 49 prices have a source, {marked} are assumed"
     )
 
 
