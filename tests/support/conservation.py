@@ -524,7 +524,12 @@ class Conservation(RuleBasedStateMachine):
         mapped = set(self.mapped(process.row))
         before = self.kernel.entry(process.row, vpn)
         words = self.content(before)
+        all_before = self.resident_frames(process, vpn)
         status = self.kernel.access(process.row, vpn, write, cpu=cpu)
+        for (row, page), pfn in all_before.items():
+            entry = self.kernel.entry(row, page)
+            if is_swap_pte(entry):
+                self.swapped[swp_offset(entry)] = self.contents[pfn]
         came_back = is_swap_pte(before) and self.kernel.entry(process.row, vpn) & PTE_PRESENT
         if came_back:  # maybe no more than that: there may be no frame to copy it to
             self.contents[self.kernel.pfn(process.row, vpn)] = words
@@ -541,6 +546,24 @@ class Conservation(RuleBasedStateMachine):
             assert vpn in process.space.memory
         self.kernel.operation(process.row).op = ops.OP_NONE
         return status
+
+    def resident_frames(self, process: Process, vpn: int) -> dict[tuple[int, int], int]:
+        """Return frames of pages that an access to `vpn` may put out: by task and page.
+
+        Reading ahead makes room for each page by itself, where memory is short: within the fault.
+        """
+        if self.kernel.machine.host.swap_pages == 0 or not any(
+            area.start <= vpn < area.end and area.kind == KIND_FILE
+            for area in self.kernel.area_rows(process.row)
+        ):
+            return {}
+        return {
+            (each.row, page): entry >> PFN_SHIFT
+            for each in self.alive
+            if int(self.kernel.task(each.row).space) != NONE
+            for page, entry in self.kernel.resident(each.row).items()
+            if not entry & PTE_ZERO and entry >> PFN_SHIFT in self.contents
+        }
 
     # -- what there is to see ---------------------------------------------------------------------
 
