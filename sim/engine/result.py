@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,6 +83,7 @@ class Measurement:
         self._busy_ns = 0
         self._free_area = 0
         self._stalls = self._swapped = 0
+        self._before: Counter[str] = Counter()
         self._reclaim = ReclaimFigures(system.machine, system.pressure, system.throttle)
 
     def restart(self) -> None:
@@ -105,6 +107,8 @@ class Measurement:
         self._stalls = int(m.pool[0].allocation_stalls)
         forget_swap_peak(m)
         self._swapped = int(m.lruvecs["pgsteal_anon"].sum())
+        for name in ("swpout_zero", "swpin_zero"):
+            self._before[name] = int(m.lruvecs[name].sum())
 
     def _busy_now(self) -> int:
         """Return CPU time used up to now; steps under way count up to now only."""
@@ -173,8 +177,19 @@ class Measurement:
                 "peak_bytes": int(root.swap_peak) * PAGE_BYTES,
                 "stolen_pages": int(m.lruvecs["pgsteal_anon"].sum()) - self._swapped,
                 **{name: getattr(device, name) for name in ("reads", "writes")},
+                **self._zero_pages(),
                 **self._zram(),
             }
+        }
+
+    def _zero_pages(self) -> dict[str, int]:
+        """Return how many pages went out and in as a bit, if any are all zeros."""
+        m = self._system.machine.arrays
+        if m.config[0].zero_pages_of_2_32 == 0:
+            return {}
+        return {
+            name: int(m.lruvecs[name].sum()) - self._before[name]
+            for name in ("swpout_zero", "swpin_zero")
         }
 
     def _zram(self) -> dict[str, int]:

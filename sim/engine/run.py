@@ -101,6 +101,7 @@ def _swap(host: Mapping[str, Any]) -> dict[str, int]:
         "swap_pages": host["swap"] // PAGE_BYTES,
         "swap_kind": SWAP_KINDS[device["device"]],
         "zram_page_bytes": 0 if ratio is None else zram_page_bytes(ratio),
+        "swap_zeros": device.get("zeros", 0.0),
         "swappiness": host["swappiness"],
         "page_cluster": host["page_cluster"],
     }

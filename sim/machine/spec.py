@@ -37,7 +37,8 @@ class HostSpec:
     file at most, and `largest_read_pages` in one request.  `cgroup` is the version of its control
     groups, "v1" or "v2".  `swap_pages` are slots of a swap device of `swap_kind`, one of
     `SWAP_IN_MEMORY` and its like; that one takes `zram_page_bytes` of memory for a page it has;
-    2**`page_cluster` of them are read at once at most.  `swappiness` is that of groups that say
+    2**`page_cluster` of them are read at once at most.  `swap_zeros` is the share of pages that are
+    all zeros when they are swapped out.  `swappiness` is that of groups that say
     nothing else.  `replacement` says which page leaves, `REPLACE_LINUX`
     and its like; `zeroing` who zeroes frames, `ZERO_IN_FAULTS` and its like, at most
     `zero_stock_pages` ahead, `zero_ns` for each.  `nr_huge_pages`, of 2
@@ -71,6 +72,7 @@ class HostSpec:
     swap_pages: int = 0
     swap_kind: int = SWAP_NONE
     zram_page_bytes: int = 0
+    swap_zeros: float = 0.0
     swappiness: int = 60
     replacement: int = REPLACE_LINUX
     page_cluster: int = 3
@@ -141,6 +143,7 @@ def configuration(host: HostSpec) -> dict[str, int]:
         "cgroup": cgroup_rules(host.cgroup),
         "total_swap_pages": host.swap_pages,
         "zram_page_bytes": host.zram_page_bytes,
+        "zero_pages_of_2_32": round(host.swap_zeros * 2**32),
         "page_cluster": host.page_cluster,
         "replacement": host.replacement,
         "queueing": int(host.queueing),

@@ -6,6 +6,7 @@ a page                 takes
 is written             `zram_page_bytes`, whatever is in it; a frame more when those of all pages
                        need one
 is written once more   nothing: it has its place
+is all zeros           nothing
 is in no slot now      nothing any more; a frame is free as soon as the others do without it
 =====================  ========================================================================
 
@@ -16,7 +17,7 @@ zsmalloc has them after compaction.  Read in Linux 6.18 `drivers/block/zram/zram
 """
 
 from sim.base.jit import compiled, inlined
-from sim.machine.layout import F_ZRAM, KIND_ZRAM, NONE, PAGE_SHIFT, ROOT, Arrays
+from sim.machine.layout import F_ZRAM, KIND_ZRAM, NONE, PAGE_SHIFT, ROOT, STORED, Arrays
 from sim.machine.pool import give_block, restore_reserve, take_reserve
 
 
@@ -30,7 +31,7 @@ def frames_for(m: Arrays, pages: int) -> int:
 def zram_store(m: Arrays, cpu: int, slot: int) -> bool:
     """Keep the page of a slot; False if there is no frame for it."""
     pool = m.pool[0]
-    if m.swap[slot].stored == 1:
+    if m.swap[slot].stored != 0:
         return True
     if frames_for(m, int(pool.zram_stored) + 1) > m.charged[ROOT, KIND_ZRAM]:
         pfn = take_reserve(m, cpu, KIND_ZRAM)
@@ -39,7 +40,7 @@ def zram_store(m: Arrays, cpu: int, slot: int) -> bool:
         m.frames[pfn].bits = F_ZRAM
         m.frames[pfn].next = pool.zram_head
         pool.zram_head = pfn
-    m.swap[slot].stored = 1
+    m.swap[slot].stored = STORED
     pool.zram_stored += 1
     pool.zram_peak = max(pool.zram_peak, m.charged[ROOT, KIND_ZRAM])
     return True
@@ -55,10 +56,11 @@ def zram_settle(m: Arrays) -> None:
 @compiled
 def zram_free(m: Arrays, slot: int) -> None:
     """Forget the page of a slot that is free now, if there is one."""
-    if m.swap[slot].stored == 0:
+    stored = m.swap[slot].stored
+    m.swap[slot].stored = 0
+    if stored != STORED:
         return
     pool = m.pool[0]
-    m.swap[slot].stored = 0
     pool.zram_stored -= 1
     if frames_for(m, int(pool.zram_stored)) < m.charged[ROOT, KIND_ZRAM]:
         pfn = int(pool.zram_head)

@@ -46,6 +46,12 @@ class Swap(Device):
         "by TOTAL); 2 unless it is said",
     )
 
+    zeros: Annotated[float, within(0, 1)] | None = Field(
+        default=None,
+        description="share of the pages swapped out that are nothing but zeros, 0 to 1, default 0; "
+        "since 6.12 they are not written, on zram they take no memory",
+    )
+
     @model_validator(mode="after")
     def _memory_has_no_latency(self) -> Self:
         given = [key for key in _OF_DEVICES if getattr(self, key) is not None]
@@ -76,7 +82,7 @@ def resolve_swap(host: Mapping[str, Any]) -> dict[str, Any]:
     if size == 0:
         return {"swap": 0}
     device = given.get("device", DEFAULT_DEVICE)
-    told = {key: given[key] for key in (*_ASSUMED[device], "latency_sd") if key in given}
+    told = {key: given[key] for key in (*_ASSUMED[device], "latency_sd", "zeros") if key in given}
     source = given.get("source", f"assumed: {_ordinary(device, told)}")
     return {
         "swap": size,
@@ -95,8 +101,12 @@ def _ordinary(device: str, told: Mapping[str, Any]) -> str:
 
 def zram_bytes(host: Mapping[str, Any], size_bytes: int) -> int:
     """Return what a resolved host's zram takes for `size_bytes` of pages; 0 if it has none."""
-    ratio = host["swap_device"].get("compression_ratio") if host["swap"] else None
-    return 0 if ratio is None else -(-size_bytes // PAGE_BYTES) * zram_page_bytes(ratio)
+    device = host["swap_device"] if host["swap"] else {}
+    if "compression_ratio" not in device:
+        return 0
+    page_bytes = zram_page_bytes(device["compression_ratio"])
+    written: float = 1 - device.get("zeros", 0)
+    return round(-(-size_bytes // PAGE_BYTES) * page_bytes * written)
 
 
 def check_swap(host: Mapping[str, Any], document: Document) -> None:

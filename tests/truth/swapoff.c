@@ -1,8 +1,8 @@
 /* Pages that are swapped out and come back by swapoff: what they are mapped as then.
 
-   Usage: swapoff GROUP KIND PAGES [DEVICE].  It enters the group (a folder of version 1), writes
-   PAGES pages of its own (KIND "own"), of its own before a fork ("forked"), or of shared memory
-   ("shared"), says "written", and waits for a line on its standard input: the pages are to be back
+   Usage: swapoff GROUP KIND PAGES.  It enters the group (a folder of version 1), writes
+   PAGES pages of its own (KIND "own"), of its own with nothing but zeros ("zeros"), of its own
+   before a fork ("forked"), or of shared memory ("shared"), says "written", and waits for a line on its standard input: the pages may be back
    then.  It says how many are swapped out still, and how many faults it takes to read all of them,
    to write all of them in the child, if there is one, and to write all of them in the parent. */
 #define _GNU_SOURCE
@@ -49,7 +49,8 @@ int main(int count, char **words) {
                     MAP_ANONYMOUS | (shares ? MAP_SHARED : MAP_PRIVATE), -1, 0);
     if (at == MAP_FAILED) return 2;
     madvise(at, pages * SIZE, MADV_NOHUGEPAGE);
-    for (long i = 0; i < pages; i++) at[i * SIZE] = 1;
+    char word = strcmp(words[2], "zeros") != 0;
+    for (long i = 0; i < pages; i++) at[i * SIZE] = word;
     int go[2];
     if (pipe(go) != 0) return 2;
     swapped(); faults();

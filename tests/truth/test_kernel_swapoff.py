@@ -37,9 +37,9 @@ LIMIT = 300
 BASE = 512 * 1000
 
 
-def swap_ins() -> int:
+def vmstat(name: str) -> int:
     words = (read_setting("/proc/vmstat") or "").split()
-    return int(words[words.index("pswpin") + 1])
+    return int(words[words.index(name) + 1])
 
 
 def stat(group: Path, name: str) -> int:
@@ -60,9 +60,9 @@ def asked(kind: str, medium: Medium, *, lifted: bool = True) -> dict[str, int]:
             out = stat(group, "swap")
             if lifted:
                 (group / "memory.limit_in_bytes").write_text("-1")
-            before = swap_ins()
+            before = vmstat("pswpin")
             off = subprocess.run(["swapoff", device], capture_output=True, check=False)
-            read = swap_ins() - before
+            read = vmstat("pswpin") - before
             charged = stat(group, "rss") + stat(group, "cache")
             told, _ = running.communicate("\n")
         killed = int((group / "memory.oom_control").read_text(encoding="ascii").split()[-1])
@@ -170,3 +170,49 @@ def test_one_that_shares_is_not_as_one_that_does_not() -> None:
     """Negative control: what is predicted of the one does not hold for the other."""
     told = asked("own", Medium.ZRAM)
     assert told["write"] != predicted(told["out"], forked=True)["write"]
+
+
+COUNTS = ("pswpin", "pswpout", "swpin_zero", "swpout_zero")
+
+
+@pytest.mark.parametrize(("kind", "medium"), [("zeros", m) for m in (Medium.ZRAM, Medium.FILE)])
+def test_pages_of_zeros_take_a_slot_and_are_neither_written_nor_read(
+    kind: str, medium: Medium
+) -> None:
+    """As `test_zeros_are_a_bit_of_their_slot` predicts it; all come back by faults here."""
+    counts = went_out_and_in(kind, medium)
+    assert counts["out"] >= PAGES - LIMIT
+    assert (counts["pswpin"], counts["pswpout"]) == (0, 0)
+    assert counts["swpin_zero"] == counts["swapped"]
+    assert counts["swpout_zero"] >= counts["out"]
+    if medium is Medium.ZRAM:
+        assert counts["read"] == counts["swapped"], "each is a fault"
+        assert counts["stored"] < 4096, "the header of the device"
+
+
+def test_other_pages_are_written_and_read() -> None:
+    """Negative control."""
+    counts = went_out_and_in("own", Medium.ZRAM)
+    assert (counts["swpin_zero"], counts["swpout_zero"]) == (0, 0)
+    assert counts["pswpin"] == counts["swapped"] == counts["pswpout"] > 0
+    assert counts["stored"] > 4096
+
+
+def went_out_and_in(kind: str, medium: Medium) -> dict[str, int]:
+    """Return what was counted while the program wrote, and then read with its limit lifted."""
+    program = compiled_program("swapoff", [SOURCE])
+    with swap_on(medium) as device, new_group(LIMIT, 60) as group:
+        before = {name: vmstat(name) for name in COUNTS}
+        command = [program, group, kind, str(PAGES)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as running:
+            assert running.stdout is not None
+            assert running.stdout.readline() == "written\n"
+            out = stat(group, "swap")
+            state = Path("/sys/block", Path(device).name, "mm_stat")
+            stored = int(state.read_text(encoding="ascii").split()[1]) if state.exists() else 0
+            (group / "memory.limit_in_bytes").write_text("-1")
+            told, _ = running.communicate("\n")
+        counted = {name: vmstat(name) - before[name] for name in COUNTS}
+    found = {name: int(count) for name, count in (line.split() for line in told.splitlines())}
+    return {**found, **counted, "out": out, "stored": stored}

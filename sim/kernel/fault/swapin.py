@@ -60,10 +60,12 @@ from sim.machine.layout import (
     SWAP_IN_MEMORY,
     SWAP_ROTATING,
     TABLE_MASK,
+    ZEROS,
     Arrays,
 )
 from sim.machine.lru import folio_add_lru, lru_add_drain, renew
 from sim.machine.pool import secure, take
+from sim.machine.rules.pressure import R_ZERO_SWAP
 from sim.machine.swap import (
     charge_to_owner,
     folio_free_swap,
@@ -72,7 +74,7 @@ from sim.machine.swap import (
     swapped_in,
 )
 from sim.machine.tables import find_table
-from sim.machine.work import COW_COPY, MAJOR_FAULT, SWAP_MAP, SWAP_READ
+from sim.machine.work import COW_COPY, MAJOR_FAULT, PAGE_ZERO, SWAP_MAP, SWAP_READ
 
 # -- reading ---------------------------------------------------------------------------------------
 
@@ -86,8 +88,15 @@ def came_back(m: Arrays, cpu: int, pfn: int, slot: int) -> None:
     row.shadow = 0
     if shadow != 0:
         workingset_refault(m, cpu, pfn, shadow)
-    m.lruvecs[int(m.frames[pfn].group)].pswpin += 1
-    if m.swap_area[0].kind == SWAP_IN_MEMORY:
+    v = m.lruvecs[int(m.frames[pfn].group)]
+    zeros = row.stored == ZEROS
+    if zeros and m.config[0].rules & R_ZERO_SWAP != 0:
+        v.swpin_zero += 1
+    else:
+        v.pswpin += 1
+    if zeros:
+        note(m, PAGE_ZERO, 1)
+    elif m.swap_area[0].kind == SWAP_IN_MEMORY:
         note(m, SWAP_READ, 1)
 
 
@@ -99,7 +108,7 @@ def read_swap_cache(m: Arrays, cpu: int, slot: int, ahead: int) -> None:
     """
     pfn = take(m, cpu, KIND_ANON)
     frame = m.frames[pfn]
-    at_once = m.swap_area[0].kind == SWAP_IN_MEMORY
+    at_once = m.swap_area[0].kind == SWAP_IN_MEMORY or m.swap[slot].stored == ZEROS
     frame.maps = 0
     frame.mapping = 0
     frame.copy_next = frame.copy_prev = pfn

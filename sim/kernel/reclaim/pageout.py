@@ -37,6 +37,7 @@ from sim.kernel.reclaim.workingset import workingset_eviction
 from sim.kernel.rmap import anon_referenced, next_mapper, try_to_unmap
 from sim.kernel.work import note
 from sim.machine.cached import find_page
+from sim.machine.draw import threefry
 from sim.machine.entries import set_pte, swp_entry_to_pte
 from sim.machine.layout import (
     F_ACTIVE,
@@ -51,10 +52,12 @@ from sim.machine.layout import (
     PTE_DIRTY,
     ROOT,
     SWAP_IN_MEMORY,
+    ZEROS,
     Arrays,
 )
 from sim.machine.page_counter import count_dirty
 from sim.machine.rules.cgroup import V1_WRITEBACK_WAITS
+from sim.machine.rules.pressure import R_ZERO_SWAP
 from sim.machine.swap import (
     folio_alloc_swap,
     folio_free_swap,
@@ -70,6 +73,9 @@ NR_REQUESTS: Final = 256
 """
 FREED: Final = 0
 KEPT: Final = 1
+
+_ZEROS_KEY: Final = 0x5EED
+_WORD: Final = 0xFFFF_FFFF
 """It stays in memory; its bits say which list it belongs on."""
 
 
@@ -147,16 +153,39 @@ def is_congested(m: Arrays) -> bool:
     return bool(device.file != NONE and m.files[int(device.file)].writing >= NR_REQUESTS)
 
 
+@inlined
+def is_zero_filled(m: Arrays, pfn: int) -> bool:
+    """Whether a page that goes to swap is nothing but zeros: so many are, by where they belong.
+
+    What is in a page is not simulated; the same page is always the same.
+    """
+    share = m.config[0].zero_pages_of_2_32
+    if share == 0:
+        return False
+    frame = m.frames[pfn]
+    index, mapping = int(frame.index) & _WORD, int(frame.mapping) & _WORD
+    return bool(threefry(_ZEROS_KEY, 0, index, mapping) < share)
+
+
 @compiled
 def swap_writeout(m: Arrays, cpu: int, pfn: int) -> bool:
     """Have a dirty page of the swap cache written; say whether that is done already.
 
-    One that a device in memory has no frame for stays dirty.
+    One that a device in memory has no frame for stays dirty.  One of zeros takes but a bit: of the
+    slot since 6.12, before that of zram.
     """
     frame = m.frames[pfn]
     group = int(frame.group)
-    m.lruvecs[group].pswpout += 1
     m.scans[cpu].paged_out += 1
+    if is_zero_filled(m, pfn):
+        if m.config[0].rules & R_ZERO_SWAP != 0:
+            m.swap[int(frame.slot)].stored = ZEROS
+            m.lruvecs[group].swpout_zero += 1
+            frame.bits &= ~F_DIRTY
+            return True
+        if m.swap_area[0].kind == SWAP_IN_MEMORY:
+            m.swap[int(frame.slot)].stored = ZEROS
+    m.lruvecs[group].pswpout += 1
     note(m, SWAP_WRITE, 1)
     if m.swap_area[0].kind == SWAP_IN_MEMORY and not zram_store(m, cpu, int(frame.slot)):
         return False

@@ -33,6 +33,7 @@ from sim.machine.layout import (
     NONE,
     ROOT,
     SLOTS_SWAP,
+    STORED,
     TABLE_SHIFT,
     Arrays,
 )
@@ -307,7 +308,7 @@ def audit_swap(m: Arrays, slots: NDArray[np.int64], held: NDArray[np.int64]) -> 
         row = m.swap[slot]
         if row.refs != slots[slot]:
             return 31, slot
-        stored += int(row.stored)
+        stored += int(row.stored == STORED)
         if row.refs == 0 and row.pfn == 0:
             if row.stored != 0:
                 return 41, slot

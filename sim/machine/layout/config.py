@@ -39,6 +39,7 @@ CONFIG = np.dtype(
             "stocks",  # groups that a CPU has a stock of, at most
             "ram",  # pages without the kernel's share: `totalram_pages`
             "total_swap_pages",  # slots of the swap device
+            "zero_pages_of_2_32",  # so many of 2**32 pages that are swapped out are all zeros
             "zram_page_bytes",  # what zram takes for one of them
             "replacement",  # which page leaves: REPLACE_LINUX and its like
             "page_cluster",  # of pages read ahead from it at most, the power of 2

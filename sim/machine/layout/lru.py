@@ -87,6 +87,8 @@ LRUVEC = np.dtype(
             "pgsteal_anon",  # of those reclaimed: anonymous ones
             "pswpin",  # pages read from the swap device
             "pswpout",  # and written to it
+            "swpin_zero",  # that were all zeros, and so were not read
+            "swpout_zero",  # nor written
         )
     ]
 )

@@ -15,6 +15,10 @@ SWAP_ROTATING: Final = 3
 SWAP_DEVICE: Final = 1
 """Its number among the devices; number 0 is the disk that files are on."""
 
+STORED: Final = 1
+ZEROS: Final = 2
+"""Its page is nothing but zeros, of which a bit says so: it takes nothing, and is not read."""
+
 SWAP = np.dtype(
     [
         ("refs", "i4"),  # page-table entries that refer to the slot
@@ -23,7 +27,7 @@ SWAP = np.dtype(
         ("shadow", "i8"),  # what its page has left when it was reclaimed, or 0
         ("turn", "i4"),  # of the read-ahead that asked a device for its page last, or 0
         ("group", "i2"),  # that is charged for it, ROOT for none
-        ("stored", "i1"),  # 1 if zram has its page (`sim.machine.zram`)
+        ("stored", "i1"),  # STORED if zram has its page (`sim.machine.zram`), or ZEROS
         ("ahead", "i1"),  # 1 if its page was read ahead and not used yet (`PG_readahead`)
     ]
 )

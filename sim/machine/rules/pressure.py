@@ -5,7 +5,7 @@ Some are only told yet: see `simulated`.
 
 from typing import Final
 
-from sim.machine.rules.rule import KERNEL_6_1, KERNEL_6_12, SEEN, SOURCE, UNCHECKED, Rule
+from sim.machine.rules.rule import KERNEL, KERNEL_6_1, KERNEL_6_12, SEEN, SOURCE, UNCHECKED, Rule
 
 R_CHARGE_WAITS: Final = Rule(
     33,
@@ -128,10 +128,9 @@ R_ZERO_SWAP: Final = Rule(
     "a page of zeros takes a slot of the swap device and is not written",
     "it is written",
     "writes to the swap device, time",
-    SEEN,
+    KERNEL,
     UNCHECKED,
     "0ca0c24e3211",
-    simulated=False,
 )
 R_SEVEN_STOCKS: Final = Rule(
     39,

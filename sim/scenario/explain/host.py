@@ -52,6 +52,9 @@ def _swap(host: Mapping[str, Any]) -> list[tuple[str, str]]:
         latency, rate = latency_text(device), format_bytes(device["bandwidth"])
         speed = f"{latency} and {rate}/s, {device['queue_depth']} requests at a time"
     said = f"{format_bytes(host['swap'])} on {device['device']}, swappiness {host['swappiness']}: "
+    zeros = device.get("zeros", 0)
+    if zeros:
+        speed += f"; {zeros:.3g} of the pages are zeros"
     return [("swap", f"{said}{speed} ({device['source']})")]
 
 
