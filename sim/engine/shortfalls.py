@@ -229,8 +229,10 @@ def peak_is_room(document: Mapping[str, Any]) -> Iterator[Finding]:
     more = ""
     if swap["stolen_pages"]:
         remedy = "measure what is needed on a host with more memory, where nothing is swapped out"
-        written = document["metrics"]["pages_swapped_out"]
-        did.append(f"swapped out {format_bytes(written * PAGE_BYTES)}")
+        zeros = swap.get("swpout_zero", 0)
+        out = format_bytes((metrics["pages_swapped_out"] + zeros) * PAGE_BYTES)
+        of_zeros = f" ({format_bytes(zeros * PAGE_BYTES)} of it zeros)" if zeros else ""
+        did.append(f"swapped out {out}{of_zeros}")
         more = f", and up to {format_bytes(swap['peak_bytes'])} on the swap device"
         if zram := swap.get("zram_peak_bytes"):
             more += f", which took up to {format_bytes(zram)} of memory for it"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sim.base.units import format_bytes
 from sim.engine.run import simulate
 from sim.scenario.resolve import resolve
 
@@ -72,6 +73,9 @@ def test_as_many_are_as_was_said(share: float) -> None:
     zeros = result["swap"]["swpout_zero"]
     sd = (share * (1 - share) / PAGES) ** 0.5
     assert zeros / (zeros + out) == pytest.approx(share, abs=5 * sd)
+    (said,) = [one["what"] for one in result["validity"] if one["code"] == "peak_is_room"]
+    all_of_it, of_zeros = ((zeros + more) * 4096 for more in (out, 0))
+    assert f"swapped out {format_bytes(all_of_it)} ({format_bytes(of_zeros)} of it zeros)" in said
     assert 0 < result["swap"]["zram_peak_bytes"] < run("zram", 0.0)["swap"]["zram_peak_bytes"]
 
 
