@@ -28,6 +28,7 @@ from sim.engine.kswapd import start_kswapd
 from sim.engine.lists import ListStore
 from sim.engine.lives import Lives
 from sim.engine.mmap_lock import LockQueue
+from sim.engine.oom_reaper import start_oom_reaper
 from sim.engine.pressure import Pressure
 from sim.engine.result import Measurement
 from sim.engine.rungs import Kill, Queue
@@ -37,6 +38,7 @@ from sim.engine.system import System
 from sim.engine.table import TaskTable
 from sim.engine.throttle import Throttle
 from sim.engine.verbs.process import Process
+from sim.engine.victims import Victims
 from sim.machine.groups import is_within
 from sim.machine.layout import COLUMNS, FOREVER, N_QUANTILES, ROOT
 from sim.machine.machine import Machine
@@ -143,8 +145,10 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     names = GroupNames(machine, spec.groups)
     log = KillLog(machine, clock, table, names, evidence.held)
 
+    victims = Victims(machine, clock, table)
+
     def killer(scope: Scope, waits: MemoryWaits) -> Rung:
-        return Kill(machine, table, signals, waits, scope, log)
+        return Kill(machine, table, signals, waits, scope, log, victims)
 
     if machine.host.queueing:
         last: Rung = Queue(machine, table, waits)
@@ -169,7 +173,7 @@ def build_system(machine: Machine, spec: EngineSpec) -> System:
     files = FileNames(machine)
     return System(
         machine, clock, table, cpus, pressure, figures, evidence, signals, waits, shortage, names,
-        log, kswapd, flusher, devices, throttle, ListStore(machine), files,
+        log, victims, kswapd, flusher, devices, throttle, ListStore(machine), files,
         Shelf(machine, files.row), lives, driver,
     )  # fmt: skip
 
@@ -194,6 +198,7 @@ class Simulation:
         self.machine = machine
         self.system = build_system(machine, spec)
         self.system.kswapd_bell.first = partial(start_kswapd, self.system)
+        self.system.victims.bell.first = partial(start_oom_reaper, self.system)
         self.system.flusher_bell.first = partial(start_flusher, self.system)
         if spec.eviction is not None:
             start_kubelet(self.system, spec.eviction)

@@ -34,9 +34,11 @@ from sim.policy.oom import (
 )
 
 if TYPE_CHECKING:
+    from sim.base.units import Pid
     from sim.engine.kills import KillLog
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
+    from sim.engine.victims import Victims
     from sim.machine.machine import Machine
 
 NOBODY_TO_KILL: Final = "memory (out of memory, and no process may be killed: Linux would panic)"
@@ -54,6 +56,7 @@ class Kill(Rung):
         waits: MemoryWaits,
         scope: Scope,
         log: KillLog,
+        victims: Victims,
     ) -> None:
         self._machine = machine
         self._table = table
@@ -61,7 +64,8 @@ class Kill(Rung):
         self._waits = waits
         self._scope = scope
         self._log = log
-        self._dying: set[int] = set()
+        self._victims = victims
+        self._dying: set[Pid] = set()
         self._stuck: list[Task] = []
 
     def relieve(self, task: Task, cpu: int) -> bool:
@@ -167,12 +171,22 @@ class Kill(Rung):
         """Kill all who use the victim's memory; what they are building is dying with them."""
         group = self._machine.attribute(victim.row, PROCESS_GROUP)
         count_event(self._machine.arrays, group, EV_OOM_KILL, 1)
+        dying: set[Pid] = set()
         for sharer in self._table.sharers(victim):
             building = sharer.building
             self._signals.kill(sharer, Signal.OOM_KILL)
-            self._dying.add(sharer.pid)
+            dying.add(sharer.pid)
             if building is not None and building.child.pid in self._table.by_pid:
-                self._dying.add(building.child.pid)
+                dying.add(building.child.pid)
+        self._dying |= dying
+        self._victims.queue(victim, partial(self._forget, dying))
+
+    def _forget(self, pids: set[Pid]) -> None:
+        """Wait no longer for those: they have ended, or have nothing any more that may be taken."""
+        self._dying -= pids
+        if not self._dying:
+            for waiter in self._waits.tasks:
+                self._waits.tasks.wake(waiter)
 
     def _stall(self, task: Task, cpu: int, what: str | None = None) -> None:
         self._waits.park(task, cpu, self._first_to_die, what=what)
@@ -201,10 +215,7 @@ class Kill(Rung):
 
     def ended(self, task: Task) -> None:
         """When the last dying task has ended, retry all stalled tasks."""
-        self._dying.discard(task.pid)
-        if not self._dying:
-            for waiter in self._waits.tasks:
-                self._waits.tasks.wake(waiter)
+        self._forget({task.pid})
 
 
 class Queue(Rung):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sim.engine.signals import Signals
     from sim.engine.table import TaskTable
     from sim.engine.throttle import Throttle
+    from sim.engine.victims import Victims
     from sim.machine.machine import Machine
 
 
@@ -45,6 +46,7 @@ class System:
     shortage: Ladders
     groups: GroupNames
     kills: KillLog
+    victims: Victims
     kswapd_bell: Bell
     flusher_bell: Bell
     devices: Devices

@@ -129,6 +129,7 @@ OP_KSWAPD: Final = Op(27, Nothing)
 OP_FLUSH: Final = Op(28, Flush)
 OP_SWAPOFF: Final = Op(29, Nothing)
 OP_SWAPON: Final = Op(30, Nothing)
+OP_OOM_REAP: Final = Op(31, Child)
 
 OPS: Final = rows_of(globals(), Op, "OP_")
 """Operations by name, in order of their numbers."""

@@ -50,6 +50,7 @@ from sim.kernel.ops import (
     OP_MREMAP,
     OP_MSYNC,
     OP_MUNMAP,
+    OP_OOM_REAP,
     OP_POPULATE,
     OP_REAP,
     OP_START,
@@ -64,6 +65,7 @@ from sim.kernel.ops import (
 from sim.kernel.reclaim.flusher import flush_step
 from sim.kernel.reclaim.khugepaged import khugepaged_step
 from sim.kernel.reclaim.kswapd import kswapd_step
+from sim.kernel.reclaim.oom_reaper import oom_reap_step
 from sim.kernel.stream import access_step
 from sim.kernel.work import DONE, LOCKED, UNDER_WAY
 from sim.machine.groups import act_for, settle_objects
@@ -99,6 +101,7 @@ STEPS: Mapping[Op[Any], Step] = {
     OP_FADVISE: fadvise_step,
     OP_SWAPOFF: swapoff_step,
     OP_SWAPON: swapon_step,
+    OP_OOM_REAP: oom_reap_step,
 }
 """What does a step of each operation, those first that programs make most often.
 

@@ -120,6 +120,7 @@ TABLE: dict[str, Row] = {
         (needs.driver, needs.root, needs.static_library, needs.fixed_addresses), (RELEASE, QUIET)
     ),
     "truth/test_kernel_zram.py": Row((needs.root,), (RELEASE,)),
+    "truth/test_kernel_oom_reaper.py": Row((needs.driver, needs.root)),
     "truth/test_kernel_swapoff.py": Row((needs.driver, needs.root)),
     "truth/test_kernel_huge_pages.py": Row(
         (needs.driver, needs.calm, needs.root, needs.folio_sizes), (RELEASE, QUIET)

@@ -108,7 +108,7 @@ def test_each_part_of_memory_is_measured_told_and_documented():
 
 FIRST_OPERATIONS = """none access compute mmap munmap brk dontneed fork vfork exec exit reap
 mprotect madvise populate async_copy mlock mremap free msync fsync file_read file_write start
-fadvise collapse khugepaged kswapd flush swapoff swapon""".split()
+fadvise collapse khugepaged kswapd flush swapoff swapon oom_reap""".split()
 
 VERBS = {
     "access": "read write",
@@ -140,7 +140,8 @@ VERBS = {
     "swapon": "swapon",
 }
 """The verbs by which programs have each operation carried out."""
-OF_THE_KERNEL = dict.fromkeys(("khugepaged", "kswapd", "flush"), "a thread of the kernel does it")
+THREADS = ("khugepaged", "kswapd", "flush", "oom_reap")
+OF_THE_KERNEL = dict.fromkeys(THREADS, "a thread of the kernel does it")
 NOT_OF_PROGRAMS = {"none": "it is no operation", **OF_THE_KERNEL}
 
 IN_SCRIPTS = {

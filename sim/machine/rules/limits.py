@@ -33,6 +33,17 @@ R_GUESS_TOTAL: Final = Rule(
     SOURCE_3_10,
     "8c7829b04c52",
 )
+R_REAPER_WAITS: Final = Rule(
+    46,
+    (5, 18),
+    "a thread of the kernel takes the memory of who was killed for lack of memory and is still "
+    "there after 2 s",
+    "at once, since 4.6; here its own exit gives it back",
+    "when a killed process's memory is free, where it has no CPU or very much memory",
+    KERNEL,
+    UNCHECKED,
+    "e4a38402c36e",
+)
 R_EEVDF: Final = Rule(
     7,
     (6, 6),

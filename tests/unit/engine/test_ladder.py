@@ -89,7 +89,13 @@ def test_the_killer_of_a_group_looks_no_further(group: set[str] | None, victim: 
     has = None if group is None else (lambda task: task.name in group)
     scope = Scope(system.table, 240, has)
     kill = Kill(
-        system.machine, system.table, system.signals, system.memory_waits, scope, system.kills
+        system.machine,
+        system.table,
+        system.signals,
+        system.memory_waits,
+        scope,
+        system.kills,
+        system.victims,
     )
     system.shortage.machine.rungs[:] = [kill]
     for name, program in (("large", holding(120)), ("small", holding(80)), ("asks", asks)):
