@@ -12,6 +12,15 @@ from sim.base.errors import InsufficientDataError
 from sim.stats.estimate import mean_over_replications
 from sim.stats.proportion import level_of_a_look
 from sim.study.need import Need
+from sim.study.percentiles import (
+    distributions_of,
+    percent_of,
+    percentile_limits,
+    pooled_percentile,
+)
+from sim.study.records import Record
+from sim.study.store import Store
+from sim.study.summary import values_of
 
 
 def host_is_sure(
@@ -49,6 +58,31 @@ def need_is_sure(need: Need | None, precision: float) -> bool:
     if need is None or need.bound.method == "largest value":
         return False
     return need.bound.bound - need.mean_bytes <= precision * need.mean_bytes
+
+
+def figure_is_sure(
+    store: Store,
+    records: Sequence[Record],
+    metric: str,
+    *,
+    precision: float,
+    confidence: float,
+    looks: int = 1,
+) -> bool:
+    """Return whether the figure that is told of a metric is sure to `precision` of itself.
+
+    That is the mean over runs; of a percentile it is that of all values, whose limits count.
+    """
+    if percent_of(metric) is None:
+        values = values_of(records, metric)
+        return mean_is_sure(values or [], precision=precision, confidence=confidence, looks=looks)
+    try:
+        told = distributions_of(store, records)
+        figure = pooled_percentile(told, records, metric)
+        low, high = percentile_limits(told, metric, level_of_a_look(confidence, looks))
+    except InsufficientDataError:
+        return False
+    return max(high - figure, figure - low) <= precision * figure
 
 
 def mean_is_sure(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.errors import InsufficientDataError
 from sim.scenario.questions import Replications
 from sim.study import answer, bill, container, corner, doubts, rests, sampled, tables, trials
-from sim.study.adaptive import mean_is_sure, need_is_sure
+from sim.study.adaptive import figure_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.effects import design_sentences, effects_table
 from sim.study.facts import (
@@ -34,7 +34,7 @@ from sim.study.points import place_text, value_at
 from sim.study.prices import price_list
 from sim.study.records import Record, read_records
 from sim.study.store import Store
-from sim.study.summary import summary_of, values_of
+from sim.study.summary import summary_of
 from sim.study.uncertainties import uncertainty_rows
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ class _Analysis:
         sentences += container.sentences(rest.limits, self.planner)
         sentences += doubts.price_sentences(rest.latencies)
         sentences += answer.outgrown_sentences(trials.outgrown(self.groups, head))
-        sentences += answer.precision_sentences(self._precision(head))
+        sentences += answer.precision_sentences(self._precision(head), self.study.answer.metric)
         if judged is None and self._n_fresh():
             sentences.append(answer.no_verdict_sentence(self._n_fresh()))
         elif judged is not None:
@@ -342,9 +342,10 @@ class _Analysis:
         if head in self.needs:
             reached = need_is_sure(self.needs[head], asked.precision)
         else:
-            values = values_of(self.groups[self.part, head, 0], self.study.answer.metric)
-            reached = mean_is_sure(
-                values or [],
+            reached = figure_is_sure(
+                self.store,
+                self.groups[self.part, head, 0],
+                self.study.answer.metric,
                 precision=asked.precision,
                 confidence=self.study.answer.confidence,
                 looks=self.planner.looks(head),

@@ -143,12 +143,13 @@ def metric_sentence(
 _OF_WHAT: Final = {"max": "of each run's largest", "min": "of each run's smallest"}
 
 
-def precision_sentences(precision: Mapping[str, Any] | None) -> list[str]:
+def precision_sentences(precision: Mapping[str, Any] | None, metric: str) -> list[str]:
     """Return whether the answer is as precise as the study asked for; nothing if it did not."""
     if precision is None:
         return []
     reached = "was reached" if precision["reached"] else "was not reached: allow more runs (most)"
-    return [f"The precision asked for, {100 * precision['asked']:g} % of the mean, {reached}."]
+    of_what = "mean" if percent_of(metric) is None else "percentile"
+    return [f"The precision asked for, {100 * precision['asked']:g} % of the {of_what}, {reached}."]
 
 
 def outgrown_sentences(hosts: Sequence[tuple[int, int, int]]) -> list[str]:

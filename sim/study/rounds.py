@@ -35,7 +35,6 @@ from sim.study.progress import Progress
 from sim.study.records import Record, read_records
 from sim.study.shard import Shard, Share
 from sim.study.store import Store
-from sim.study.summary import values_of
 
 MOST_DOUBLINGS: Final = 3
 """A host on which a need is measured grows to 8 times what the study says, at most."""
@@ -289,9 +288,10 @@ class Rounds:
         unsure = []
         for point in points:
             part = self._planner.main_part
-            values = values_of(groups.get((part, point, 0), []), answer.metric)
-            sure = values is not None and adaptive.mean_is_sure(
-                values,
+            sure = adaptive.figure_is_sure(
+                self._store,
+                groups.get((part, point, 0), []),
+                answer.metric,
                 precision=self._often[point].precision,
                 confidence=answer.confidence,
                 looks=self._planner.looks(point),

@@ -22,8 +22,10 @@ from sim.stats.shares import Shares, shares_of
 from sim.study.headline import NEED
 from sim.study.inputs import Input, inputs_at, reads_disk
 from sim.study.need import smallest_host_bytes
+from sim.study.percentiles import run_has_enough
 from sim.study.plan import Cell, Planner
 from sim.study.points import value_at
+from sim.study.records import Record
 from sim.study.rests import Base
 from sim.study.stated import PRICES, SPAN, is_price, mean_ps, source_of, stated_value
 from sim.study.tables import Groups
@@ -56,7 +58,8 @@ class Sampled:
     The range holds at least a share `content` of all draws, at `confidence`, whatever their
     distribution: a tolerance interval by order statistics.
     `n_cut_off` of the `n` draws are known only to be larger than what was measured; they count as
-    larger than all others, and an end among them is None.  `n_lost` more draws have no answer.
+    larger than all others, and an end among them is None.  `n_lost` more draws have no answer,
+    `n_few` of them because the run has too few values for the percentile that is asked for.
     """
 
     low: float | None
@@ -67,6 +70,7 @@ class Sampled:
     n: int
     n_cut_off: int
     n_lost: int
+    n_few: int
     labels: Mapping[str, str]
     measures: Mapping[str, str]
     laws: Mapping[str, str]
@@ -228,19 +232,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None:
-    """Return what the draws of the answer's point say; None without any."""
-    n = planner.study.sample
-    if base is None or not n:
-        return None
-    own = groups[planner.main_part, base.point, 0]
-    reads = reads_disk(own)
+def _rows(
+    planner: Planner, groups: Groups, base: Base, n: int, own: Sequence[Record]
+) -> tuple[list[tuple[Drawn, float]], int]:
+    """Return draws with what each found, infinite if it was cut off; and how many have too little.
+
+    Those without an answer are left out.
+    """
     centre = base.figure_of(own)
     rows = []
-    for drawn, cell in draws(planner, base.point, n, reads_disk=reads):
+    n_few = 0
+    for drawn, cell in draws(planner, base.point, n, reads_disk=reads_disk(own)):
         records = groups.get(("sampled", base.point, cell.host), [])
         told = [r for r in records if not r.in_the_way(of_need=base.metric.startswith(NEED))]
-        if told:
+        if told and not run_has_enough(base.metric, told[0].scalars):
+            n_few += 1
+        elif told:
             value = told[0].scalars.get(base.metric)
             cut_off = told[0].cut_off and base.metric.startswith(NEED)
             if value is not None or cut_off:
@@ -248,8 +255,19 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
                 if not cut_off:
                     figure = _figure(planner, base, drawn, float(value or 0.0), centre)
                 rows.append((drawn, figure))
-    if not rows:
+    return rows, n_few
+
+
+def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None:
+    """Return what the draws of the answer's point say; None without any."""
+    n = planner.study.sample
+    if base is None or not n:
         return None
+    own = groups[planner.main_part, base.point, 0]
+    rows, n_few = _rows(planner, groups, base, n, own)
+    if not rows:
+        nothing = Sampled(*(None,) * 3, 0.0, CONFIDENCE, 0, 0, n, n_few, {}, {}, {}, None)
+        return nothing if n_few else None
     values = sorted(value for _, value in rows)
     out, content = inner_ranks(len(values), content=SPAN, confidence=CONFIDENCE)
     low, middle, high = (
@@ -269,7 +287,7 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
             )
         except InsufficientDataError:
             shares = None
-    inputs = inputs_at(planner, base.point, reads_disk=reads)
+    inputs = inputs_at(planner, base.point, reads_disk=reads_disk(own))
     of_prices = [key for key in rows[0][0].places if key.startswith(f"{PRICES} (")]
     return Sampled(
         low=low,
@@ -280,6 +298,7 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
         n=len(rows),
         n_cut_off=len(rows) - len(known),
         n_lost=n - len(rows),
+        n_few=n_few,
         labels={i.key: i.label for i in inputs}
         | {key: f"prices {key.removeprefix(PRICES).strip()}" for key in of_prices},
         measures={i.key: i.measure for i in inputs if i.measure},
@@ -324,6 +343,12 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
     """Return what the draws say in words; nothing without any."""
     if sampled is None or base is None:
         return []
+    few = (
+        f"in {sampled.n_few} of them the run has too few values for {base.metric} by itself: draw "
+        "longer runs"
+    )
+    if sampled.n == 0:
+        return [f"Of {sampled.n_lost} draws of all inputs none has an answer; {few}."]
     low = "?" if sampled.low is None else base.text(sampled.low)
     high = "more than was measured" if sampled.high is None else base.text(sampled.high)
     laws = "".join(f"; {label}: {words}" for label, words in sampled.laws.items())
@@ -336,7 +361,8 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
     ]
     if sampled.n_lost:
         n = sampled.n + sampled.n_lost
-        said.append(f"{sampled.n_lost} of {n} draws have no answer and are left out of that.")
+        why = f" ({few})" if sampled.n_few else ""
+        said.append(f"{sampled.n_lost} of {n} draws have no answer and are left out of that{why}.")
     if sampled.shares is None:
         return [*said, "Too few draws, or some cut off: no input's share of that is told."]
     worth = [s for s in sampled.shares.shares if s.share > max(WORTH_A_WORD, 2 * s.error)]

@@ -34,7 +34,7 @@ def uncertainty_rows(
         low, high, more = range_of(effects, base)
         text = f"{base.text(low)} to {'more than ' if more else ''}{base.text(high)}"
         rows.append(("inputs", "one at a time, at the ends of their ranges", text))
-    if drawn is not None:
+    if drawn is not None and drawn.n > 0:
         low_text = "?" if drawn.low is None else base.text(drawn.low)
         high_text = "more than was measured" if drawn.high is None else base.text(drawn.high)
         of_what = f"all at once, in {100 * drawn.content:.3g} % of what was stated about them"

@@ -170,3 +170,30 @@ def test_too_few_draws_tell_a_range_and_no_shares(sample_file, standin):
     text = "\n".join(outcome.sentences)
     assert "(12 runs;" in text
     assert "no input's share of that is told" in text
+
+
+@pytest.mark.parametrize("every", [4, 1])
+def test_a_draw_with_too_few_values_for_a_percentile_has_no_answer(tmp_path, standin, every):
+    """A run's p99 of 499 values is none, as wherever else runs are told of by themselves."""
+    path = tmp_path / "small.yaml"
+    head = STUDY[: STUDY.index("need:")]
+    path.write_text(f"{head}sample: 40\nanswer: {{metric: request_latency_ns.p99}}\n")
+
+    def simulate(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        drawn = replication >= 1_000_000
+        few = drawn and replication % every == 0
+        result["metrics"]["request_latency_ns"]["count"] = 499 if few else 50_000
+        result["metrics"]["forks"] = 0
+        return result
+
+    text = "\n".join(study(path, simulate).sentences)
+    why = "the run has too few values for request_latency_ns.p99 by itself: draw longer runs"
+    if every == 1:
+        assert f"Of 40 draws of all inputs none has an answer; in 40 of them {why}." in text
+        assert "drawn at random" not in text
+    else:
+        assert (
+            f"10 of 40 draws have no answer and are left out of that (in 10 of them {why})" in text
+        )
+        assert "(30 runs; triangles" in text

@@ -2,8 +2,11 @@ from dataclasses import replace
 
 import pytest
 
+from sim.base.errors import InsufficientDataError
 from sim.stats.tolerance import UpperBound
-from sim.study.adaptive import host_is_sure, mean_is_sure, need_is_sure
+from sim.study import adaptive
+from sim.study.adaptive import figure_is_sure, host_is_sure, mean_is_sure, need_is_sure
+from sim.study.answer import precision_sentences
 from sim.study.need import Need
 
 NEED = Need(
@@ -72,3 +75,34 @@ def test_two_looks_ask_for_more_than_one():
     values = [99.0, 100.0, 101.0]
     assert mean_is_sure(values, precision=0.0359, confidence=0.95, looks=2)
     assert not mean_is_sure(values, precision=0.0358, confidence=0.95, looks=2)
+
+
+def test_a_percentile_is_sure_by_the_limits_of_all_values(monkeypatch):
+    """Not by those of the mean of each run's own."""
+    asked = []
+
+    def limits(told, metric, confidence):
+        asked.append((metric, confidence))
+        return 96.0, 105.0
+
+    monkeypatch.setattr(adaptive, "distributions_of", lambda store, records: records)
+    monkeypatch.setattr(adaptive, "pooled_percentile", lambda told, records, metric: 100.0)
+    monkeypatch.setattr(adaptive, "percentile_limits", limits)
+    wants = {"confidence": 0.95, "looks": 2}
+    assert figure_is_sure(None, [], "fork_latency_ns.p99", precision=0.05, **wants)
+    assert not figure_is_sure(None, [], "fork_latency_ns.p99", precision=0.049, **wants)
+    assert asked == [("fork_latency_ns.p99", 0.975)] * 2
+
+    def too_few(*_):
+        raise InsufficientDataError("19 runs have values, limits take 20")
+
+    monkeypatch.setattr(adaptive, "percentile_limits", too_few)
+    assert not figure_is_sure(None, [], "fork_latency_ns.p99", precision=9.0, **wants)
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"), [("cow_copies", "mean"), ("fork_latency_ns.p99", "percentile")]
+)
+def test_what_was_to_be_precise_is_named(metric, said):
+    (told,) = precision_sentences({"asked": 0.05, "reached": True}, metric)
+    assert told == f"The precision asked for, 5 % of the {said}, was reached."
