@@ -45,7 +45,9 @@ def tell_search(
             f"To set{_headroom(sizes, search)}: {sizes.to_set(size, search.headroom)}.",
         ]
     n_runs = len(found.judged)
-    moved = f", and those of {len(found.moved)} ends of inputs" if found.moved else ""
+    moved = (
+        f", and {found.moved_runs:,} at {len(found.moved)} ends of inputs" if found.moved else ""
+    )
     n = found.found.n_replications
     if sizes.source:
         sentences.append(f"Sizes of {sizes.title}: {sizes.source}.")
@@ -64,6 +66,7 @@ def tell_search(
         "confidence": objectives.confidence,
         "replications": found.found.n_replications,
         "runs": n_runs,
+        "moved_runs": found.moved_runs,
         "answer": size_facts(sizes, size) if answered and size is not None else None,
         "neighbour": _neighbour_facts(found, sizes, objectives) if answered else None,
         "at_the_end_of_the_range": size == 0,

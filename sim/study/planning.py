@@ -65,13 +65,14 @@ class Searched:
 
     The runs of the curve are those of the first `curve_runs` replications at each size, and of all
     replications where all have run; `probes` were spread over the sizes beyond the answer;
-    `content` is the share of all runs that is supported.
+    `content` is the share of all runs that is supported.  `moved_runs` were made for `moved`.
     """
 
     found: Found
     judged: Mapping[Trial, Judged]
     curve: tuple[tuple[int, int, int], ...]
     moved: tuple[Moved, ...]
+    moved_runs: int
     content: float
     probes: int
     curve_runs: int
@@ -158,9 +159,9 @@ class Plan:
         if found.holds:
             curve = self._curve(found, n_curve, judged)
             found = replace(found, passed={t: j.passed for t, j in judged.items()})
-        moved = self._moved(found) if found.holds else ()
+        moved, moved_runs = self._moved(found) if found.holds else ((), 0)
         content = supported_content(n, confidence=confidence)
-        return Searched(found, judged, tuple(curve), moved, content, probes, n_curve)
+        return Searched(found, judged, tuple(curve), moved, moved_runs, content, probes, n_curve)
 
     def try_size(self, size: int, *, share: float, confidence: float) -> Tried:
         """Run one size until it is known whether it is enough, or that this cannot be told."""
@@ -200,13 +201,15 @@ class Plan:
                 break
         return sorted(rows)
 
-    def _moved(self, found: Found) -> tuple[Moved, ...]:
+    def _moved(self, found: Found) -> tuple[tuple[Moved, ...], int]:
         """Return where the deciding replication's threshold goes with each uncertain input.
+
+        And how many runs that took.
 
         Nothing where none decides: the first size is enough for all.
         """
         if found.size is None or not found.decided_by:
-            return ()
+            return (), 0
         replication = found.decided_by[0]
         ends = [
             (each, end)
@@ -234,10 +237,12 @@ class Plan:
                 thresholds[number] = end.value
                 return None
 
+        n_runs = 0
         asked = {n: order_of(n, next(search)) for n, search in enumerate(searches)}
         while orders := {n: order for n, order in asked.items() if order is not None}:
             # in step, so that all workers have something to do
             self._carrier.carry_out("one input at a time", list(orders.values()), self._executor)
+            n_runs += len(orders)
             asked = {}
             for number, order in orders.items():
                 try:
@@ -246,7 +251,7 @@ class Plan:
                     thresholds[number] = end.value
                 else:
                     asked[number] = order_of(number, size)
-        return tuple(Moved(*ends[n], thresholds[n]) for n in range(len(ends)))
+        return tuple(Moved(*ends[n], thresholds[n]) for n in range(len(ends))), n_runs
 
     def _may_be(self, each: Input, end: End) -> bool:
         """Return whether an input may have this value at the last size, which is the likeliest.

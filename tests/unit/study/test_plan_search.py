@@ -231,6 +231,14 @@ def test_inputs_move_the_answer_one_at_a_time(planned):
 LOADS = "plan={{maximise: processes.redis.writes, in: [100/s, {high}]}}"
 
 
+def test_all_runs_are_told_with_those_at_the_ends_of_inputs(planned):
+    facts = planned.told.facts
+    assert facts["moved_runs"] >= len(facts["moved"]) > 0
+    assert planned.n_new == facts["runs"] + facts["moved_runs"]
+    at_ends = f"and {facts['moved_runs']} at {len(facts['moved'])} ends of inputs."
+    assert any(said.endswith(at_ends) for said in planned.told.sentences)
+
+
 @pytest.mark.parametrize(
     ("settings", "ends"),
     [
