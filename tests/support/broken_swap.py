@@ -90,11 +90,11 @@ BROKEN: dict[str, tuple[Change, str]] = {
         FORK,
     ),
     "nothing is read ahead": (
-        ("kernel/fault/swapin.py", "most = 1 << min(", "most = 0 << min("),
+        ("kernel/fault/swap_window.py", "most = 1 << min(", "most = 0 << min("),
         READ,
     ),
     "what was used of it does not count": (
-        ("kernel/fault/swapin.py", "(known & _MOST_HITS) + ahead", "known & _MOST_HITS"),
+        ("kernel/fault/swap_window.py", "(known & _MOST_HITS) + ahead", "known & _MOST_HITS"),
         READ,
     ),
     "a child knows nothing of read-ahead": (

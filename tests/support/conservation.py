@@ -114,6 +114,8 @@ class Process:
     child: "Process | None" = None
     asked: tuple[int, ...] = ()
     suspended: bool = False
+    began_in: int = NONE
+    """The machine's address space in which its call began; exec goes over to a new one."""
 
     @property
     def is_ready(self) -> bool:
@@ -376,6 +378,7 @@ class Conservation(RuleBasedStateMachine):
 
     def begin(self, process: Process, call: str, op: ops.Op, **fields: int) -> None:
         process.call = call
+        process.began_in = int(self.kernel.task(process.row).space)
         self.kernel.begin(process.row, op, **fields)
 
     def advance(self, process: Process, steps: int, cpu: int) -> int:
@@ -524,12 +527,12 @@ class Conservation(RuleBasedStateMachine):
         mapped = set(self.mapped(process.row))
         before = self.kernel.entry(process.row, vpn)
         words = self.content(before)
-        all_before = self.resident_frames(process, vpn)
+        may_go_out = self.resident_pages(process, vpn)
         status = self.kernel.access(process.row, vpn, write, cpu=cpu)
-        for (row, page), pfn in all_before.items():
+        for (row, page), held in may_go_out.items():
             entry = self.kernel.entry(row, page)
             if is_swap_pte(entry):
-                self.swapped[swp_offset(entry)] = self.contents[pfn]
+                self.swapped[swp_offset(entry)] = held
         came_back = is_swap_pte(before) and self.kernel.entry(process.row, vpn) & PTE_PRESENT
         if came_back:  # maybe no more than that: there may be no frame to copy it to
             self.contents[self.kernel.pfn(process.row, vpn)] = words
@@ -547,8 +550,8 @@ class Conservation(RuleBasedStateMachine):
         self.kernel.operation(process.row).op = ops.OP_NONE
         return status
 
-    def resident_frames(self, process: Process, vpn: int) -> dict[tuple[int, int], int]:
-        """Return frames of pages that an access to `vpn` may put out: by task and page.
+    def resident_pages(self, process: Process, vpn: int) -> dict[tuple[int, int], Words]:
+        """Return what pages hold that an access to `vpn` may put out: by task and page.
 
         Reading ahead makes room for each page by itself, where memory is short: within the fault.
         """
@@ -557,13 +560,17 @@ class Conservation(RuleBasedStateMachine):
             for area in self.kernel.area_rows(process.row)
         ):
             return {}
-        return {
-            (each.row, page): entry >> PFN_SHIFT
-            for each in self.alive
-            if int(self.kernel.task(each.row).space) != NONE
-            for page, entry in self.kernel.resident(each.row).items()
-            if not entry & PTE_ZERO and entry >> PFN_SHIFT in self.contents
-        }
+        found: dict[tuple[int, int], Words] = {}
+        for each in (*self.alive, *(p.child for p in self.alive if p.child and p.call == "fork")):
+            space = int(self.kernel.task(each.row).space)
+            if space == NONE:
+                continue
+            new = each.call == "exec" and space != each.began_in
+            for page, entry in self.kernel.resident(each.row).items():
+                if not entry & PTE_ZERO and (new or entry >> PFN_SHIFT in self.contents):
+                    words = ZEROES if new else self.contents[entry >> PFN_SHIFT]
+                    found[each.row, page] = words
+        return found
 
     # -- what there is to see ---------------------------------------------------------------------
 
