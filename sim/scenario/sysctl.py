@@ -31,6 +31,11 @@ TO_HOST: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Names, and the key of the host that each is."""
 
+BARE: Final[Mapping[str, str]] = {
+    name.removeprefix("vm."): name for name, key in TO_HOST.items() if f"vm.{key[0]}" != name
+}
+"""Names that may stand in the host itself, without ``vm.``, and the whole name of each."""
+
 IN_KIB: Final = ("vm.min_free_kbytes",)
 
 SIMULATED: Final[Mapping[str, int]] = {
@@ -49,15 +54,40 @@ SIMULATED: Final[Mapping[str, int]] = {
 
 
 def with_sysctl(document: Document) -> Document:
-    """Return a document whose `host.sysctl` stands in the keys of its host.
+    """Return a document whose names of Linux stand in the keys of its host.
 
-    Raises `ScenarioError` for a name without a key, and for one whose key is there already.
+    They are those of `host.sysctl`, and those of `BARE` beside it.  Raises `ScenarioError` for a
+    name without a key, and for one whose key is there already.
     """
     host = document.data.get("host")
-    if not isinstance(host, Mapping) or host.get("sysctl") is None:
+    if not isinstance(host, Mapping):
         return document
+    bare = [word for word in host if word in BARE and host[word] is not None]
+    if not bare and host.get("sysctl") is None:
+        return document
+    said = [(BARE[word], host[word], ("host", word)) for word in bare]
+    said += _in_sysctl(host.get("sysctl"), document)
+    rest = {key: value for key, value in host.items() if key != "sysctl" and key not in bare}
+    if rest.get("overcommit") is not None and not isinstance(rest["overcommit"], Mapping):
+        rest["overcommit"] = {"mode": rest["overcommit"]}
+    plain = Document({**document.data, "host": rest}, document.file, dict(document.places))
+    for name, value, path in said:
+        key = _key_of(name, value, path, document)
+        if key is None:
+            continue
+        if _is_said(plain.data["host"], key):
+            message = f"`host.{'.'.join(key)}` says it already; take one of the two out"
+            raise document.error(path, message)
+        worth = f"{value} KiB" if name in IN_KIB else _number(value)
+        plain = with_value(plain, ("host", *key), worth, document.place(path))
+    return plain
+
+
+def _in_sysctl(given: object, document: Document) -> list[tuple[str, object, Keys]]:
+    """Return names, values and places of what `host.sysctl` gives."""
     at: Keys = ("host", "sysctl")
-    given = host["sysctl"]
+    if given is None:
+        return []
     if isinstance(given, str):
         try:
             given = assignments(given)
@@ -66,21 +96,10 @@ def with_sysctl(document: Document) -> Document:
     if not isinstance(given, Mapping):
         message = f"{kind_of(given)} is not a mapping; write e.g. `{{vm.swappiness: 60}}`"
         raise document.error(at, message)
-    rest = {key: value for key, value in host.items() if key != "sysctl"}
-    if rest.get("overcommit") is not None and not isinstance(rest["overcommit"], Mapping):
-        rest["overcommit"] = {"mode": rest["overcommit"]}
-    plain = Document({**document.data, "host": rest}, document.file, dict(document.places))
-    for path, value in _flat(given, at):
-        name = ".".join(str(part) for part in path[len(at) :]).replace("/", ".")
-        key = _key_of(name, value, path, document)
-        if key is None:
-            continue
-        if _is_said(rest, key):
-            message = f"`host.{'.'.join(key)}` says it already; take one of the two out"
-            raise document.error(path, message)
-        said = f"{value} KiB" if name in IN_KIB else _number(value)
-        plain = with_value(plain, ("host", *key), said, document.place(path))
-    return plain
+    return [
+        (".".join(str(part) for part in path[len(at) :]).replace("/", "."), value, path)
+        for path, value in _flat(given, at)
+    ]
 
 
 def _flat(given: Mapping[str, Any], at: Keys) -> list[tuple[Keys, Any]]:
@@ -95,7 +114,8 @@ def _flat(given: Mapping[str, Any], at: Keys) -> list[tuple[Keys, Any]]:
 def _key_of(name: str, value: object, path: Keys, document: Document) -> tuple[str, ...] | None:
     """Return the key of the host that a name is; None where its value changes nothing."""
     if isinstance(value, bool) or not isinstance(_number(value), int):
-        message = f"{kind_of(value)} is not a whole number; write e.g. `{name}: 1`"
+        written = name if path[1] == "sysctl" else path[1]
+        message = f"{kind_of(value)} is not a whole number; write e.g. `{written}: 1`"
         raise document.error(path, message)
     if name in TO_HOST:
         return TO_HOST[name]

@@ -41,7 +41,7 @@ def test_a_synonym_leads_to_a_key_that_exists_and_hides_none(part):
         ("processes.redis.used_memory=2gb", "unknown key 'used_memory'; did you mean 'dataset'?"),
         ("processes.redis.value_size=300B", "unknown key 'value_size'; did you mean 'value'?"),
         ("processes.redis.instances=3", "unknown key 'instances'; did you mean 'copies'?"),
-        ("host.overcommit_memory=1", "unknown key 'overcommit_memory'; write `overcommit: {mode:"),
+        ("host.overcommit-mode=1", "unknown key 'overcommit-mode'; write `overcommit: {mode:"),
         ("host.vm={overcommit_memory: 1}", "unknown key 'vm'"),
         ("host.RAM=4GiB", "unknown key 'RAM'; did you mean 'memory'?"),
         ("host.cores=4", "unknown key 'cores'; did you mean 'cpus'?"),

@@ -211,9 +211,23 @@ def test_linux_names_stand_for_keys_of_the_host(load: Any, said: str, plain: str
     assert load("{}", "", "v2", *settings) == own
 
 
+def test_linux_names_stand_in_the_host_itself(load: Any) -> None:
+    own = load("{}", "overcommit: {mode: 2, ratio: 80}, min_free: 66 MiB, page_cluster: 1")
+    bare = "overcommit_memory: 2, overcommit_ratio: 80, min_free_kbytes: 67584, page-cluster: 1"
+    assert load("{}", bare) == own
+    settings = [f"host.{each.replace(': ', '=')}" for each in bare.split(", ")]
+    assert load("{}", "", "v2", *settings) == own
+
+
 @pytest.mark.parametrize(
     ("host", "message"),
     [
+        ("overcommit_memory: 1, overcommit: 0", "`host.overcommit.mode` says it already"),
+        (
+            "overcommit_memory: 1, sysctl: {vm.overcommit_memory: 2}",
+            "host.sysctl.vm.overcommit_memory: `host.overcommit.mode` says it already",
+        ),
+        ("overcommit_ratio: yes please", "whole number; write e.g. `overcommit_ratio: 1`"),
         (
             "sysctl: {vm.swapiness: 60}",
             "no sysctl 'vm.swapiness' is simulated; did you mean",
