@@ -65,8 +65,10 @@ def with_sysctl(document: Document) -> Document:
     bare = [word for word in host if word in BARE and host[word] is not None]
     if not bare and host.get("sysctl") is None:
         return document
-    said = [(BARE[word], host[word], ("host", word)) for word in bare]
-    said += _in_sysctl(host.get("sysctl"), document)
+    said = [
+        *((BARE[word], host[word], ("host", word)) for word in bare),
+        *_in_sysctl(host.get("sysctl"), document),
+    ]
     rest = {key: value for key, value in host.items() if key != "sysctl" and key not in bare}
     if rest.get("overcommit") is not None and not isinstance(rest["overcommit"], Mapping):
         rest["overcommit"] = {"mode": rest["overcommit"]}
