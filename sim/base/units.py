@@ -142,6 +142,11 @@ class Range:
         return above and below
 
 
+@dataclass(frozen=True, slots=True)
+class InBytes:
+    """Mark of a parameter whose bare number is in bytes (`parse_length`), for `Annotated`."""
+
+
 def parse_bytes(value: object) -> int:
     """Return a size in bytes.
 
@@ -156,6 +161,20 @@ def parse_bytes(value: object) -> int:
     """
     _refuse_bare(value, ("GiB", "MiB", "B"))
     return _whole(_parse(value, BYTE_UNITS, _BYTE_EXAMPLE), value, "bytes", _BYTE_EXAMPLE)
+
+
+def parse_length(value: object) -> int:
+    """Return the length of a thing that is counted in bytes, where a bare number says which unit.
+
+    A value, a key, a block of malloc: `redis-benchmark -d` and malloc(3) take bytes, and nobody
+    means GiB.  Otherwise as `parse_bytes`.
+
+    >>> parse_length(1000), parse_length("2 KiB")
+    (1000, 2048)
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = BaseInt(value)
+    return parse_bytes(value)
 
 
 def parse_duration(value: object) -> int:

@@ -58,7 +58,9 @@ UNITS: Final = (
     "Durations: `ns`, `us`, `ms`, `s`, `min`, `h`. Rates: a number, `/` and one of these: "
     "`20000/s`, `3/min`; a plain number is per second. Speeds: a size, `/` and one of these: "
     "`200 MiB/s`.",
-    "A size, a duration or a speed without its unit is refused, except 0.",
+    "A size, a duration or a speed without its unit is refused, except 0, and except for what "
+    "everybody counts in bytes: Redis' `value` and `key`, the `size` of `malloc`, `calloc` and "
+    "`realloc`.",
     "`--set KEY.PATH=VALUE` changes a key on the command line: `--set host.memory=8GiB`, "
     "`--set processes.redis.writes=20000/s`. A number in a path counts items of a list from 0.",
 )

@@ -17,12 +17,14 @@ from pydantic.errors import PydanticUserError
 
 from sim.base.text import shorten
 from sim.base.units import (
+    InBytes,
     Range,
     format_bytes,
     format_duration,
     format_rate,
     parse_bytes,
     parse_duration,
+    parse_length,
     parse_rate,
 )
 from sim.program.blame import blaming
@@ -35,6 +37,7 @@ from sim.scenario.quantities import (
     BYTE_RATE_SCHEMA,
     BYTES_SCHEMA,
     DURATION_SCHEMA,
+    LENGTH_SCHEMA,
     RATE_SCHEMA,
     or_nothing,
     parse_byte_rate,
@@ -154,6 +157,8 @@ def field_type(annotation: Any, unit: Unit | None) -> Any:
     show: Callable[[Any], str] = plainly
     if unit is not None:
         parse, schema, show = _UNITS[unit]
+        if any(isinstance(item, InBytes) for item in metadata):
+            parse, schema = parse_length, LENGTH_SCHEMA
         if get_origin(annotation) is list:
             inner = get_args(annotation)[0]
             annotation = list[field_type(inner, unit)]  # type: ignore[misc]
@@ -162,7 +167,7 @@ def field_type(annotation: Any, unit: Unit | None) -> Any:
                 annotation, BeforeValidator(or_nothing(parse)), WithJsonSchema(schema)
             ]
     for item in metadata:
-        if not isinstance(item, Uncertain | LeftOut):
+        if not isinstance(item, Uncertain | LeftOut | InBytes):
             annotation = Annotated[annotation, _check(item, show)]
     return annotation
 

@@ -61,6 +61,9 @@ def _quantity_schema(bare: dict[str, Any], pattern: str, description: str) -> di
 
 
 BYTES_SCHEMA: Final = _quantity_schema({"const": 0}, _SIZES, "a size, e.g. `16 GiB`")
+LENGTH_SCHEMA: Final = _quantity_schema(
+    {"type": "integer", "minimum": 0}, _SIZES, "a size, e.g. `2 KiB`; a plain number is in bytes"
+)
 DURATION_SCHEMA: Final = _quantity_schema({"const": 0}, _TIMES, "a duration, e.g. `1.5 ms`")
 RATE_SCHEMA: Final = _quantity_schema(
     {"type": "number", "minimum": 0},

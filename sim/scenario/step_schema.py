@@ -9,7 +9,7 @@ from sim.program.steps.accesses import HOT_COLD
 from sim.program.steps.grammar import VERBS
 from sim.program.steps.readers import ACCESS, ADVICE, FILE_ADVICE, OPTIONS, Reader, Verb
 from sim.program.steps.words import ARGUMENT_TEXTS, VERB_TEXTS
-from sim.scenario.quantities import BYTES_SCHEMA, DURATION_SCHEMA, RATE_SCHEMA
+from sim.scenario.quantities import BYTES_SCHEMA, DURATION_SCHEMA, LENGTH_SCHEMA, RATE_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +82,7 @@ def _kind_schema(reader: Reader) -> Mapping[str, Any]:
 
 _KINDS: Final[dict[str, Mapping[str, Any]]] = {
     "a size": BYTES_SCHEMA,
+    "a length in bytes": LENGTH_SCHEMA,
     "a duration": DURATION_SCHEMA,
     "a number, 0 to 1": {"type": "number", "minimum": 0, "maximum": 1},
     "true or false": {"type": "boolean"},

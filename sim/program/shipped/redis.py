@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.base.errors import Refused
-from sim.base.units import GIB, MIB, MS, PAGE_BYTES, US, Range, S, pages_for
+from sim.base.units import GIB, MIB, MS, PAGE_BYTES, US, InBytes, Range, S, pages_for
 from sim.program.arrivals import ArrivalKind, ArrivalStream, arrival_stream
 from sim.program.declared import advised_by, near_normal
 from sim.program.offer import program
@@ -64,8 +64,8 @@ def redis(
     *,
     version: Annotated[str, read_version] = "7.2",
     dataset_bytes: Annotated[int, Range(64 * 1024, None)] = GIB,
-    value_bytes: Annotated[int, Range(1, 512 * MIB), VALUE] = 1000,
-    key_bytes: Annotated[int, Range(1, 65_536)] = 16,
+    value_bytes: Annotated[int, Range(1, 512 * MIB), InBytes(), VALUE] = 1000,
+    key_bytes: Annotated[int, Range(1, 65_536), InBytes()] = 16,
     fragmentation: Annotated[float, Range(1.0, 10.0), FRAGMENTATION] = 1.0,
     writes_per_s: Annotated[float, Range(0, 10_000_000), WRITES] = 5000.0,
     arrivals: ArrivalKind = "poisson",

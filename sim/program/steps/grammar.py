@@ -22,6 +22,7 @@ from sim.program.steps.readers import (
     BYTES,
     COUNT,
     DURATION,
+    LENGTH,
     SOME_ADVICE,
     SOME_FILE_ADVICE,
     Reader,
@@ -176,7 +177,7 @@ _ACCESS: Final = Verb(
 _ON_RANGE: Final = Verb(_RANGE, required=("region",), defaults={"first": 0}, bare="region")
 _BRANCH: Final = Verb({"name": a_name, "steps": _child_steps}, required=("steps",), bare="steps")
 
-_ALLOCATE: Final = Verb({"name": a_name, "size": BYTES}, required=("name", "size"))
+_ALLOCATE: Final = Verb({"name": a_name, "size": LENGTH}, required=("name", "size"))
 
 _FILE_RANGE: Final = Verb(
     {"file": a_name, "first": COUNT, "pages": whole(1)},
@@ -221,7 +222,7 @@ VERBS: Final[dict[str, Verb]] = {
     "sbrk": Verb({"name": a_name, "grow": BYTES, "shrink": BYTES}),
     "malloc": _ALLOCATE,
     "calloc": _ALLOCATE,
-    "realloc": Verb({"block": a_block, "size": BYTES}, required=("block", "size")),
+    "realloc": Verb({"block": a_block, "size": LENGTH}, required=("block", "size")),
     "free": Verb({"block": a_block}, required=("block",), bare="block"),
     "malloc_trim": Verb({}),
     "dontneed": _ON_RANGE,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeAlias
 
-from sim.base.units import parse_bytes, parse_duration
+from sim.base.units import parse_bytes, parse_duration, parse_length
 from sim.program.presets import preset_names
 from sim.program.steps.errors import Path, StepsError, kind_of, unknown
 
@@ -266,6 +266,9 @@ COUNT: Final = whole(0)
 
 
 BYTES: Final = quantity("a size", parse_bytes, 1)
+
+
+LENGTH: Final = quantity("a length in bytes", parse_length, 1)
 
 
 ANY_BYTES: Final = quantity("a size", parse_bytes, 0)
