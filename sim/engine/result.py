@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 1
 _OF_ZRAM: Final = ("zram", "zram_pages")
+_ZEROS: Final = ("swpout_zero", "swpin_zero")
 _OF_SWAP: Final = ("active_anon_pages", "inactive_anon_pages", "swap_pages")
 """Without a swap device no anonymous page is on a list here, because nothing looks for it there."""
 
@@ -83,7 +83,7 @@ class Measurement:
         self._busy_ns = 0
         self._free_area = 0
         self._stalls = self._swapped = 0
-        self._before: Counter[str] = Counter()
+        self._zeros = dict.fromkeys(_ZEROS, 0)
         self._reclaim = ReclaimFigures(system.machine, system.pressure, system.throttle)
 
     def restart(self) -> None:
@@ -107,8 +107,7 @@ class Measurement:
         self._stalls = int(m.pool[0].allocation_stalls)
         forget_swap_peak(m)
         self._swapped = int(m.lruvecs["pgsteal_anon"].sum())
-        for name in ("swpout_zero", "swpin_zero"):
-            self._before[name] = int(m.lruvecs[name].sum())
+        self._zeros = {name: int(m.lruvecs[name].sum()) for name in _ZEROS}
 
     def _busy_now(self) -> int:
         """Return CPU time used up to now; steps under way count up to now only."""
@@ -187,10 +186,7 @@ class Measurement:
         m = self._system.machine.arrays
         if m.config[0].zero_pages_of_2_32 == 0:
             return {}
-        return {
-            name: int(m.lruvecs[name].sum()) - self._before[name]
-            for name in ("swpout_zero", "swpin_zero")
-        }
+        return {name: int(m.lruvecs[name].sum()) - before for name, before in self._zeros.items()}
 
     def _zram(self) -> dict[str, int]:
         """Return what swap takes of memory, if it is in memory."""
