@@ -15,7 +15,13 @@ from support.samples import sample
 
 import sim.machine.spec as simulated
 from sim.host.compare import compare, count_differences
-from sim.host.conditions import assumed_release, host_conditions, objections
+from sim.host.conditions import (
+    assumed_release,
+    file_folder,
+    host_conditions,
+    objections,
+    read_ahead_pages,
+)
 from sim.host.kernel import HostError, KernelRunner
 from sim.machine.rules import RULES, rules_of
 from sim.script.grammar import HUGETLB_VERBS, Operation, Verb, format_script
@@ -37,7 +43,21 @@ RULES_SHOWN = 5
 
 
 Predictor = Callable[[list[Operation]], list[OpRecord]]
-BOTH: tuple[Predictor, ...] = (predict, reference_model.predict)
+
+
+def simulated_here(script: list[Operation]) -> list[OpRecord]:
+    """Return what a machine of this release, whose files are on a device like this one, does."""
+    return predict(
+        script, kernel=assumed_release(platform.release()), read_ahead_pages=_read_ahead_here()
+    )
+
+
+def _read_ahead_here() -> int | None:
+    folder = file_folder()
+    return None if folder is None else read_ahead_pages(folder)
+
+
+BOTH: tuple[Predictor, ...] = (simulated_here, reference_model.predict)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +129,27 @@ def test_random_scripts_of_a_fresh_seed(runner: KernelRunner, record_property):
     seed = random.SystemRandom().randrange(10**6)
     record_property("fresh seed", seed)
     check_random(runner, seed, FRESH_SCRIPTS)
+
+
+AHEAD_OF_A_CHILD = """\
+P mapshfile A 584
+P fork C
+C sequential A
+P random A
+P drop A
+C read A 543 561
+"""
+"""In order the first window is as long as the device reads ahead: on 128 KiB it ends elsewhere."""
+
+
+@pytest.mark.kernel
+def test_what_is_read_ahead_is_up_to_the_device(runner: KernelRunner):
+    script = parse_script(AHEAD_OF_A_CHILD)
+    if not reliable(script):
+        pytest.skip(f"unchecked: {objections(host_conditions(), script)[0]}")
+    assert not differs(runner, script)
+    if _read_ahead_here() not in (None, 32):
+        assert differs(runner, script, predictors=(predict,))
 
 
 @pytest.mark.kernel
