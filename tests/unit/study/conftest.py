@@ -4,6 +4,11 @@ from pathlib import Path
 
 import cloudpickle
 import pytest
+from support import quick_runs
+from support.stores import rows_of
+
+from sim.study.executor import InlineExecutor
+from sim.study.run import run_study
 
 STUDY = """\
 version: 1
@@ -58,3 +63,20 @@ def study_file(tmp_path, study_text):
     path = tmp_path / "small.yaml"
     path.write_text(study_text)
     return path
+
+
+@pytest.fixture(scope="module")
+def lasting_study(study_text, tmp_path_factory):
+    """Return the file of a study that nobody changes, for all tests of a module."""
+    path = tmp_path_factory.mktemp("study") / "small.yaml"
+    path.write_text(study_text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rows_made_here(lasting_study):
+    """Return the rows of that study, carried out in this process, a run after the other."""
+    out = lasting_study.parent / "whole"
+    inline = InlineExecutor(quick_runs.simulate)
+    run_study(lasting_study, out, quiet=True, executors=lambda n: inline)
+    return rows_of(out)

@@ -89,37 +89,20 @@ def test_a_worker_that_is_killed_while_it_says_what_it_found_is_not_waited_for(t
     }
 
 
-@pytest.fixture(scope="module")
-def study_file(study_text, tmp_path_factory):
-    """Return a file that nobody changes."""
-    path = tmp_path_factory.mktemp("study") / "small.yaml"
-    path.write_text(study_text)
-    return path
-
-
-@pytest.fixture(scope="module")
-def reference(study_file):
-    """Return the rows of a study that was carried out here, a run after the other."""
-    out = study_file.parent / "reference"
-    inline = InlineExecutor(quick_runs.simulate)
-    run_study(study_file, out, quiet=True, executors=lambda n: inline)
-    return rows_of(out)
-
-
-def test_the_pool_does_not_show(study_file, tmp_path, pool_executor, reference):
+def test_the_pool_does_not_show(lasting_study, tmp_path, pool_executor, rows_made_here):
     out = tmp_path / "out"
     executor = pool_executor(quick_runs.simulate)
-    run_study(study_file, out, quiet=True, executors=lambda n: executor)
-    assert rows_of(out) == reference
+    run_study(lasting_study, out, quiet=True, executors=lambda n: executor)
+    assert rows_of(out) == rows_made_here
     assert [path.name for path in out.iterdir() if "sqlite" in path.name] == ["runs.sqlite"]
 
 
-def test_one_worker_does_not_show_either(study_file, tmp_path, reference):
+def test_one_worker_does_not_show_either(lasting_study, tmp_path, rows_made_here):
     """Above there are two, in test_study_run.py three."""
     out = tmp_path / "out"
     executor = LokyExecutor(1, quick_runs.simulate)
-    run_study(study_file, out, quiet=True, executors=lambda n: executor)
-    assert rows_of(out) == reference
+    run_study(lasting_study, out, quiet=True, executors=lambda n: executor)
+    assert rows_of(out) == rows_made_here
 
 
 def test_a_run_has_a_main_thread_elsewhere_and_what_it_prints_is_no_answer(pool_executor):
@@ -183,7 +166,7 @@ def test_workers_of_another_release_are_refused(monkeypatch):
 
 
 def test_a_cluster_that_goes_away_ends_the_study_and_what_is_finished_is_kept(
-    study_file, tmp_path, cluster
+    lasting_study, tmp_path, cluster
 ):
     address, process = cluster()
     import dask
@@ -202,7 +185,7 @@ def test_a_cluster_that_goes_away_ends_the_study_and_what_is_finished_is_kept(
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(PartlyDoneError, match="everything finished so far is kept"),
     ):
-        run_study(study_file, out, quiet=True, executors=lambda n: executor)
+        run_study(lasting_study, out, quiet=True, executors=lambda n: executor)
     with Store(out / "runs.sqlite") as store:
         assert len(store.done_keys()) >= 4
 

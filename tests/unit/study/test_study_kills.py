@@ -7,16 +7,12 @@ import sqlite3
 from contextlib import closing, suppress
 
 import pytest
-from support import quick_runs
 from support.clusters import dask_cluster
 from support.copies import Original
 from support.killed_study import CODE, PRELOADED
 from support.patience import wait_until
 from support.samples import sample
 from support.stores import rows_of
-
-from sim.study.executor import InlineExecutor
-from sim.study.run import run_study
 
 KILLS = {"loky 2": sample(2, 7), "dask": sample(2, 6), "shards": sample(1, 6), "loky 4": 6}
 """How many there are in a study: 5 in all, or 100."""
@@ -103,23 +99,6 @@ def original():
         yield process
 
 
-@pytest.fixture(scope="module")
-def study_file(study_text, tmp_path_factory):
-    """Return a file that nobody changes."""
-    path = tmp_path_factory.mktemp("study") / "small.yaml"
-    path.write_text(study_text)
-    return path
-
-
-@pytest.fixture(scope="module")
-def expected(study_file):
-    """Return the rows of the study when it is carried out in this process and never killed."""
-    out = study_file.parent / "whole"
-    inline = InlineExecutor(quick_runs.simulate)
-    run_study(study_file, out, quiet=True, executors=lambda n: inline)
-    return rows_of(out)
-
-
 def carried_out(killer, how, study, folder, address):
     """Return where a study is that was carried out, killed on the way."""
     if how != "shards":
@@ -136,15 +115,15 @@ def carried_out(killer, how, study, folder, address):
 @pytest.mark.stress
 @pytest.mark.parametrize("turn", range(sample(1, 4)))
 @pytest.mark.parametrize("how", list(KILLS)[: sample(3, 4)])
-def test_kills_lose_nothing(study_file, original, expected, tmp_path, request, how, turn):
+def test_kills_lose_nothing(lasting_study, original, rows_made_here, tmp_path, request, how, turn):
     address = [request.getfixturevalue("cluster")] if how == "dask" else []
     luck, left = random.Random(f"{how}/{turn}"), KILLS[how]
     while left:  # a study may end before it was killed as often: then another one
         folder = tmp_path / f"{left} left"
         killer = Killer(original, luck, folder, left)
-        found = rows_of(carried_out(killer, how, study_file, folder, address))
+        found = rows_of(carried_out(killer, how, lasting_study, folder, address))
         if killer.run_failed:  # what later rounds made without that run stays, outside of the plan
-            assert all(set(rows) <= set(found[name]) for name, rows in expected.items())
-            found |= {name: expected[name] for name in ("runs", "scenarios")}
-        assert found == expected
+            assert all(set(rows) <= set(found[name]) for name, rows in rows_made_here.items())
+            found |= {name: rows_made_here[name] for name in ("runs", "scenarios")}
+        assert found == rows_made_here
         left = killer.left
