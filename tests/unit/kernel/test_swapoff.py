@@ -212,16 +212,22 @@ def test_who_is_killed_in_it_leaves_the_device_on() -> None:
     assert references(kernel.arrays) == {}
 
 
-def test_each_page_is_charged_to_the_group_that_it_was_of() -> None:
+def in_a_group(pages: int, swapped: int) -> tuple[Kernel, int, int, int]:
+    """Return a kernel, a process of a group that wrote pages, who has a capability, the group."""
     kernel = Kernel(memory_pages=4000, swap_pages=256, swap_kind=SWAP_IN_MEMORY, cpus=1)
     group = kernel.machine.new_group(ROOT)
     row, admin = kernel.process(), kernel.process()
+    kernel.arrays.processes[int(kernel.task(row).process)].group = group
+    kernel.mmap(row, pages, start=BASE)
+    kernel.write(row, BASE, pages)
+    for vpn in range(BASE, BASE + swapped):
+        assert swap_out(kernel.arrays, 0, kernel.pfn(row, vpn)) != NONE
+    return kernel, row, admin, group
+
+
+def test_each_page_is_charged_to_the_group_that_it_was_of() -> None:
+    kernel, row, admin, group = in_a_group(100, swapped=100)
     m = kernel.arrays
-    m.processes[int(kernel.task(row).process)].group = group
-    kernel.mmap(row, 100, start=BASE)
-    kernel.write(row, BASE, 100)
-    for vpn in range(BASE, BASE + 100):
-        assert swap_out(m, 0, kernel.pfn(row, vpn)) != NONE
     before = int(m.groups[group].usage)
     assert int(m.groups[group].swap) == 100
     swapoff(kernel, admin)
@@ -231,15 +237,8 @@ def test_each_page_is_charged_to_the_group_that_it_was_of() -> None:
 
 
 def test_a_limit_that_the_group_has_is_in_the_way() -> None:
-    kernel = Kernel(memory_pages=4000, swap_pages=256, swap_kind=SWAP_IN_MEMORY, cpus=1)
-    group = kernel.machine.new_group(ROOT)
-    row, admin = kernel.process(), kernel.process()
+    kernel, _, admin, group = in_a_group(200, swapped=150)
     m = kernel.arrays
-    m.processes[int(kernel.task(row).process)].group = group
-    kernel.mmap(row, 200, start=BASE)
-    kernel.write(row, BASE, 200)
-    for vpn in range(BASE, BASE + 150):
-        assert swap_out(m, 0, kernel.pfn(row, vpn)) != NONE
     set_limits(m, group, max_pages=int(m.groups[group].usage) + 20)
     assert kernel.call(admin, ops.OP_SWAPOFF) == SHORT
     assert int(kernel.operation(admin).over) == group
