@@ -55,6 +55,7 @@ class MemoryWaits:
         self, machine: Machine, cpus: Cpus, pressure: Pressure, evidence: Evidence
     ) -> None:
         self._words = machine.arrays.words
+        self._kept_back = int(machine.arrays.zones["min_pages"].sum())
         self._evidence = evidence
         self.tasks = WaitList(cpus, pressure=pressure)
 
@@ -76,6 +77,8 @@ class MemoryWaits:
                 what = f"memory of its control group: {need} {frames}"
             else:
                 what = f"memory: {need} {frames}, with {self._words.pool[P_FREE]} free"
+                if self._kept_back:
+                    what += f" and {self._kept_back} kept back (min watermark)"
         self.tasks.park(task, cpu, what, who_has, first=first, stalled=True)
         self._evidence.waited(task)
 

@@ -106,6 +106,12 @@ def test_a_fork_that_cannot_have_all_its_frames() -> None:
     assert ending({"p": parent}, OWN + 2 + 600 + 10 + 2)["ending"] == "idle"
 
 
+def test_what_is_kept_back_is_told_beside_what_is_free() -> None:
+    document = ending({"p": taking(20, 20)}, OWN + 1 + 30 + 7, min_free_pages=7)
+    said = "p waits for memory: 1 frame, with 7 free and 7 kept back (min watermark)"
+    assert document["deadlock"] == said
+
+
 def test_nobody_may_be_killed() -> None:
     document = ending({"p": taking(60), "q": taking(60)}, 2 * OWN + 40, queueing=False)
     assert document["ending"] == "idle"
