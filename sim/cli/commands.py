@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -181,15 +182,22 @@ def run(
     plugin: PluginOption = None,
     time_limit: TimeLimitOption = None,
     memory_limit: MemoryLimitOption = None,
+    ranges: Annotated[
+        bool | None,
+        typer.Option(
+            "--price-ranges/--no-price-ranges",
+            help="Run twice more, with all prices low and all high; default: if the run is short.",
+        ),
+    ] = None,
 ) -> int:
     """Run a scenario once; print whether it answers, then its metrics.
 
     Exit status 1 if it does not answer: `validity` says why.
     """
     from sim.cli.limiting import limits_of
-    from sim.cli.running import run_document
+    from sim.cli.running import run_document, run_resolved
 
-    loaded = load_if_named(plugin)
+    loaded, limits = load_if_named(plugin), limits_of(time_limit, memory_limit)
     document = run_document(
         scenario,
         settings or [],
@@ -198,14 +206,16 @@ def run(
         burst=burst,
         check=check,
         plugin=loaded,
-        limits=limits_of(time_limit, memory_limit),
+        limits=limits,
     )
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, **document})
     else:
+        from sim.cli.price_ranges import range_sentences
         from sim.cli.show import show_run
 
-        show_run(document)
+        again = partial(run_resolved, replication=replication, plugin=loaded, limits=limits)
+        show_run(document, ranges=range_sentences(document, again, ranges))
     return 0 if document["answered"] else 1
 
 

@@ -61,24 +61,38 @@ def run_document(
 ) -> dict[str, Any]:
     """Carry out one run and return its results with their provenance, as JSON-able values."""
     from sim.base.errors import ScenarioError
-    from sim.base.limits import within
-    from sim.cli.limiting import progress_of_a_run
-    from sim.scenario.resolve import RESULTS_VERSION, load_scenario, scenario_sha256
+    from sim.scenario.resolve import load_scenario
 
     if is_study(scenario):
         raise ScenarioError("is a study; carry it out with `cowpool study`", scenario, 1)
-    programs, schedulers = known(plugin)
-    resolved = load_scenario(scenario, settings, programs, schedulers)
-    chosen = resolved["run"]["seed"] if seed is None else seed
-    resolved["run"]["seed"] = chosen
+    resolved = load_scenario(scenario, settings, *known(plugin))
+    if seed is not None:
+        resolved["run"]["seed"] = seed
     if burst is not None:
         resolved["run"]["burst"] = burst
+    return run_resolved(resolved, replication, check=check, plugin=plugin, limits=limits)
+
+
+def run_resolved(
+    resolved: Mapping[str, Any],
+    replication: int,
+    *,
+    check: bool = False,
+    plugin: Plugin | None,
+    limits: Limits,
+) -> dict[str, Any]:
+    """Carry out a resolved scenario and return its results with their provenance."""
     # Compiled code is loaded only once the scenario is known to be good.
+    from sim.base.limits import within
+    from sim.cli.limiting import progress_of_a_run
     from sim.engine.conditions import conditions_of
     from sim.engine.long_run import long_run_facts
     from sim.engine.run import simulate
     from sim.policy.schedulers import SCHEDULERS
+    from sim.scenario.resolve import RESULTS_VERSION, scenario_sha256
 
+    seed = resolved["run"]["seed"]
+    programs, _ = known(plugin)
     with (
         redirect_stdout(sys.stderr),  # what a plug-in prints is no result
         within(limits),
@@ -86,9 +100,9 @@ def run_document(
     ):
         result = simulate(
             resolved,
-            seed=chosen,
+            seed=seed,
             replication=replication,
-            burst=burst,
+            burst=resolved["run"].get("burst"),
             check=check,
             programs=programs,
             schedulers=None if plugin is None else {**SCHEDULERS, **plugin.schedulers},
@@ -100,9 +114,9 @@ def run_document(
         "results_version": RESULTS_VERSION,
         "scenario": resolved,
         "conditions": [each.what for each in conditions_of(resolved)],
-        "seed": chosen,
+        "seed": seed,
         "replication": replication,
-        "sha256": scenario_sha256(resolved, chosen, replication, RESULTS_VERSION, digest),
+        "sha256": scenario_sha256(resolved, seed, replication, RESULTS_VERSION, digest),
     }
     if digest is not None:
         provenance["plugin_sha256"] = digest

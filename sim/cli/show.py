@@ -91,13 +91,18 @@ def show_sections(sections: Iterable[Section]) -> None:
         page.lines([""])
 
 
-def show_run(document: Mapping[str, Any], width: int | None = None) -> None:
-    """Print the results of one run, in lines of `width`; default: those of the terminal."""
+def show_run(
+    document: Mapping[str, Any], width: int | None = None, ranges: Sequence[str] = ()
+) -> None:
+    """Print the results of one run, in lines of `width`; default: those of the terminal.
+
+    `ranges` are sentences on how far its times move with the prices.
+    """
     page = Page(width)
     metrics, provenance = document["metrics"], document["provenance"]
     name = provenance["scenario"]["name"]
     show_validity(page, document)
-    answer = answer_of(document)
+    answer = [*answer_of(document), *ranges]
     for sentence in answer:
         page.sentence(sentence, "bold")
     if answer:
