@@ -5,6 +5,9 @@ from typing import Final
 CRITICAL: Final = 2_000_000_000
 """From this priority on the kubelet never evicts a pod (`IsCriticalPod`)."""
 
+NOBODY_IN_GROUP: Final = "memory (its control group is full, and no process in it may be killed)"
+"""What a task of a full group waits for that Linux would let try again and again."""
+
 BAD_ENDINGS: Final = {
     "segfault": (
         "crashed",

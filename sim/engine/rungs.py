@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sim.engine import burst
+from sim.engine.endings import NOBODY_IN_GROUP
 from sim.engine.shortage import MemoryWaits, Rung, Scope
 from sim.engine.task import Signal, Task
 from sim.kernel import ops
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from sim.machine.machine import Machine
 
 NOBODY_TO_KILL: Final = "memory (out of memory, and no process may be killed: Linux would panic)"
-NOBODY_IN_GROUP: Final = "memory (its control group is full, and no process in it may be killed)"
 
 
 class Kill(Rung):

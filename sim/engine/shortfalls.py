@@ -144,8 +144,7 @@ def _by(refusal: Mapping[str, Any], host: Mapping[str, Any]) -> str:
 def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the need, and that of each group, that somebody was killed or refused before."""
     evidence = document["evidence"]
-    limits = dict.fromkeys(kill["limit_of"] for kill in document.get("kills", ()))
-    by_group = list(dict.fromkeys(kind_of(group) for group in limits if group is not None))
+    by_group = groups_out_of_memory(document)
     killed = sum(process["ended"] == "oom-killed" for process in document["processes"])
     evicted = sum(process["ended"] == "evicted" for process in document["processes"])
     reasons = [f"{killed:,} killed"] if killed else []
@@ -178,6 +177,21 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
         "metrics.memory_need_bytes",
         remedy,
     )
+
+
+def groups_out_of_memory(document: Mapping[str, Any]) -> list[str]:
+    """Return the kinds of groups at whose own limit somebody was killed, or nobody could be.
+
+    An event counts for all groups around as well: those have more only where they met a limit.
+    """
+    met = [kill["limit_of"] for kill in document.get("kills", ()) if kill["limit_of"] is not None]
+    ooms: Counter[str] = Counter()
+    for name, group in document.get("groups", {}).items():
+        count = group.get("events", {}).get("oom", 0)
+        ooms[name] += count
+        if group.get("parent") is not None:
+            ooms[group["parent"]] -= count
+    return list(dict.fromkeys(kind_of(group) for group in (*met, *+ooms)))
 
 
 def least_words(document: Mapping[str, Any]) -> str:

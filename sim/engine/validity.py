@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.base.units import S, format_duration
 from sim.engine.conditions import CONDITIONS, conditions_of
+from sim.engine.endings import NOBODY_IN_GROUP
 from sim.engine.finding import MOST_WAITING, Finding, Severity
 from sim.engine.names import kind_of
 from sim.engine.shortfalls import (
     counted,
     ended_badly,
+    groups_out_of_memory,
     need_cut_off,
     peak_is_room,
     refused,
@@ -138,13 +140,18 @@ def _missing(expected: set[str], found: Iterable[Finding]) -> Iterator[Finding]:
 
 def _deadlock(document: Mapping[str, Any]) -> Iterator[Finding]:
     if document["ending"] == "deadlock":
+        remedy = "give the host more memory, or let whoever is waited for end"
+        full = groups_out_of_memory(document)
+        if full and NOBODY_IN_GROUP in document["deadlock"]:
+            keys = " and ".join(f"groups.{group}.memory_max" for group in full)
+            remedy = f"raise {keys}, or let somebody in it be killed (`oom_score_adj` above -1000)"
         yield Finding(
             "deadlock",
             "error",
             f"nothing can go on at {format_duration(document['simulated_ns'])}: "
             f"{document['deadlock']}",
             "run",
-            "give the host more memory, or let whoever is waited for end",
+            remedy,
         )
 
 

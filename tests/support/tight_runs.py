@@ -6,8 +6,9 @@ from typing import Any
 
 from sim.base.units import PAGE_BYTES
 from sim.engine.build import Simulation
+from sim.engine.endings import NOBODY_IN_GROUP
 from sim.engine.run import build_simulation, populate
-from sim.engine.rungs import NOBODY_IN_GROUP, NOBODY_TO_KILL
+from sim.engine.rungs import NOBODY_TO_KILL
 from sim.engine.task import Task
 from sim.kernel.files.cache import uncache_page
 from sim.kernel.reclaim.vmscan import shrink_group

@@ -58,6 +58,22 @@ def test_a_limit_that_a_pod_has_is_raised_where_it_is_written() -> None:
     assert "groups.g.memory_max (limits.memory, where that sets it)" in found["killed"]["remedy"]
 
 
+@pytest.mark.parametrize("parent", [{}, {"parent": "outer"}])
+def test_a_group_that_is_full_for_good_is_named_and_not_the_host(parent: dict[str, Any]) -> None:
+    groups = {"outer": {}, "g": {"memory_max": 6 * MIB, **parent}}
+    found = run(groups, {**steps(8 * MIB), "group": "g", "oom_score_adj": -1000})
+    assert found["deadlock"]["remedy"].startswith("raise groups.g.memory_max, or")
+    assert found["need_cut_off"]["remedy"].endswith("set memory_max of g to max")
+
+
+def test_a_host_that_is_full_for_good_is_named_and_no_group() -> None:
+    found = run(
+        {"g": {"memory_max": 127 * MIB}}, {**steps(119 * MIB), "group": "g", "oom_score_adj": -1000}
+    )
+    assert found["deadlock"]["remedy"].startswith("give the host more memory")
+    assert found["need_cut_off"]["remedy"] == "measure the need on a host with more memory"
+
+
 def test_copies_within_replicas_that_are_cut_off_are_told_as_one_process() -> None:
     """They are called a.1.1 to a.3.2: no key of the scenario."""
     found = run({"g": {}}, {**steps(MIB), **REPLICAS}, horizon=5 * MS)
