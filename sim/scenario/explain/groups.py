@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration
 from sim.engine.conditions import group_conditions, release_conditions
 from sim.engine.replicas import suffixes_of
+from sim.machine.rules import rules_of
 from sim.machine.rules.cgroup import V1_MEMSW, cgroup_rules
+from sim.machine.rules.pressure import R_HIGH_SLEEPS
 from sim.scenario.explain.section import Section
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def _text(name: str, resolved: Mapping[str, Any]) -> str:
     if group["swappiness"] is not None and resolved["host"]["swap"]:
         said.append(f"swappiness {group['swappiness']}, not the host's")
     if group["memory_high"] is not None:
-        said.append(_high(group["memory_high"], resolved["host"]["hz"], swapped))
+        said.append(_high(group["memory_high"], resolved["host"], swapped))
     said += [
         what.format(_size(group[f"memory_{key}"]))
         for key, what in _PROTECTED.items()
@@ -120,13 +122,19 @@ def _evicts(available_bytes: int) -> str:
     )
 
 
-def _high(high_bytes: int, hz: int, swapped: str) -> str:
+def _high(high_bytes: int, host: Mapping[str, Any], swapped: str) -> str:
     """Say what it costs to hold more than `memory_high`, by the formula of the kernel."""
+    above = (
+        f"above {format_bytes(high_bytes)} nobody is killed, but for who takes more clean pages of "
+        f"files are dropped{swapped}"
+    )
+    if not rules_of(host["kernel"]) & R_HIGH_SLEEPS:
+        return f"{above}, and that is all (from Linux 5.4 on it sleeps if that is no help)"
     # loads compiled code, which the rest of `explain` does without
     from sim.kernel.reclaim.high import calculate_high_delay, calculate_overage
     from sim.machine.layout import STOCK_PAGES
 
-    high_pages = high_bytes // PAGE_BYTES
+    high_pages, hz = high_bytes // PAGE_BYTES, host["hz"]
     slept = []
     for percent in _ABOVE_PERCENT:
         overage = calculate_overage(high_pages * (100 + percent) // 100, high_pages)
@@ -135,8 +143,7 @@ def _high(high_bytes: int, hz: int, swapped: str) -> str:
             slept.append(f"{format_duration(jiffies * S // hz)} at {percent} % more")
     times = f" ({', '.join(slept)})" if slept else ""
     return (
-        f"above {format_bytes(high_bytes)} nobody is killed, but for who takes more clean pages of "
-        f"files are dropped{swapped}, and if {_lacking(swapped)} it sleeps for each "
+        f"{above}, and if {_lacking(swapped)} it sleeps for each "
         f"{format_bytes(STOCK_PAGES * PAGE_BYTES)}{times}"
     )
 

@@ -189,6 +189,8 @@ SWAP = "then clean pages of files are dropped, others swapped out{}, and if ther
         ),
         ("memory_high: 64Mi", [], "are dropped, and if there are none it sleeps for each 256 KiB"),
         ("memory_high: 64Mi", ["host.swap=1GiB"], "others swapped out, and if there is no room"),
+        ("memory_high: 64Mi", ["host.kernel=5.4"], "it sleeps for each 256 KiB"),
+        ("memory_high: 64Mi", ["host.kernel=5.3"], "files are dropped, and that is all (from"),
     ],
 )
 def test_explain_says_what_is_taken_at_a_limit(
