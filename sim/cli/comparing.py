@@ -160,6 +160,9 @@ def _show(found: Compared, asked: Sequence[str] = ()) -> None:
         page.sentence(
             f"{name}: no answer in {which} runs, which are left out{but}: {'; '.join(reasons)}."
         )
+    for what, names in found.conditions.items():
+        everywhere = set(names) > found.left_out.keys()  # and of the base
+        page.sentence(f"{what}." if everywhere else f"{', '.join(names)}: {what}.")
     if not found.rows:
         for sentence in _nothing(found):
             page.sentence(sentence)
@@ -349,6 +352,7 @@ def _document(found: Compared) -> dict[str, Any]:
         "pairs": found.n,
         "confidence": found.confidence,
         "only_room": dict(found.only_room),
+        "conditions": {what: list(names) for what, names in found.conditions.items()},
         "unanswered": {name: list(reasons) for name, reasons in found.unanswered.items()},
         "pairs_left_out": dict(found.left_out),
         "too_few_values": {name: list(few) for name, few in found.too_few.items()},

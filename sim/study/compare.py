@@ -12,6 +12,7 @@ from statistics import variance
 from typing import Any, Final
 
 from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.engine.conditions import conditions_of
 from sim.engine.shortfalls import is_room
 from sim.scenario.conditions import no_such_metric
 from sim.scenario.effort import expected_work_s
@@ -103,7 +104,8 @@ class Compared:
     percentiles without a row by variant: some run of it, or of the base, has too few values.
     `left_out` is how many pairs of a variant with the base have a run that is no answer, for each
     variant but the base, and `n_unanswered` how many runs of a variant.  `absent` are metrics of
-    which all runs have an answer, and none has any.
+    which all runs have an answer, and none has any.  `conditions` are what runs do not follow, and
+    the variants of which that holds.
     """
 
     rows: tuple[Row, ...]
@@ -117,6 +119,7 @@ class Compared:
     left_out: Mapping[str, int] = field(default_factory=dict)
     n_unanswered: Mapping[str, int] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
+    conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def metrics_of(names: Sequence[str], option: str = "--metric") -> tuple[str, ...]:
@@ -192,7 +195,17 @@ def compare(
         },
         n_unanswered={name: sum(own) for name, own in lost.items() if any(own)},
         absent=frozenset(metric for metric in metrics if _is_absent(metric, results)),
+        conditions=_conditions(variants),
     )
+
+
+def _conditions(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return what runs of the variants do not follow, each with the variants of which it holds."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, scenario in variants.items():
+        for what in dict.fromkeys(each.what for each in conditions_of(scenario)):
+            found[what] = (*found.get(what, ()), name)
+    return found
 
 
 def _is_absent(metric: str, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> bool:

@@ -18,10 +18,12 @@ from sim.program.plugin import Plugin
 from sim.scenario.questions import Search
 from sim.scenario.resolve import RESULTS_VERSION
 from sim.scenario.study import Study, load_study
+from sim.study.answer import sentence
 from sim.study.base import planner_of
 from sim.study.carrier import Carrier
 from sim.study.doubts import other_sentences
 from sim.study.executor import RunFactory, executor_for
+from sim.study.facts import conditions_of as host_facts
 from sim.study.frames import frame_of
 from sim.study.one_size import tell_trial
 from sim.study.plan import Planner
@@ -135,12 +137,20 @@ def run_plan(
                 "seed": study.file.seed,
                 "plugin_sha256": kept["plugin_sha256"],
             }
+            told = _with_conditions(told, [end.scenario for end in ends])
             facts = {**told.facts, "sentences": list(told.sentences), "provenance": provenance}
             _write(folder, facts, rows, curve, draw)
             return PlanOutcome(told, folder, carrier.n_new)
     except (CannotWriteError, PoolGoneError) as error:
         message = f"{error}; everything finished so far is kept, the same command goes on with it"
         raise PartlyDoneError(message) from error
+
+
+def _with_conditions(told: Told, scenarios: Sequence[Mapping[str, Any]]) -> Told:
+    """Return what is told with what runs of these scenarios do not follow."""
+    taken = host_facts(scenarios)
+    said = (*told.sentences, *map(sentence, taken))
+    return replace(told, sentences=said, facts={**told.facts, "conditions": taken})
 
 
 def replications_for(study: Study, planner: Planner, point: int, sizes: Sizes) -> int:

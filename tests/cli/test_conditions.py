@@ -92,6 +92,31 @@ def test_a_file_of_arrivals_that_nobody_reads_is_a_note(tmp_path, capsys, arriva
     assert ("is not read: arrivals are" in explained) == (arrivals != "file")
 
 
+COMPARED = ["compare", "--vs", "host.cpus=1", "--metric", "minor_faults", "--runs", "1"]
+
+
+def test_a_comparison_says_it_of_the_variants_of_which_it_holds(small, capsys):
+    assert MARK not in printed(capsys, *COMPARED, small, status=1)
+    said = printed(capsys, *COMPARED, small, "--set", "host.lru=mglru", status=1).splitlines()
+    assert said[0].startswith(MARK)
+    said = printed(capsys, *COMPARED, small, "--vs", "host.lru=mglru", status=1).splitlines()
+    assert said[0].startswith(f"host.lru=mglru: {MARK}")
+
+
+def test_a_plan_says_it_and_keeps_it(small, capsys, tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        "version: 1\nname: s\nseed: 1\nbase: small.yaml\n"
+        "plan: {minimise: host.memory, in: [32 MiB, 64 MiB]}\n"
+        'objectives: {share: 0.5, confidence: 0.5, each_run: ["oom_kills = 0"]}\n'
+    )
+    for setting, n in (([], 0), (["--set", "host.lru=mglru"], 1)):
+        out = tmp_path / str(n)
+        said = printed(capsys, "plan", str(study), *setting, "--out", str(out)).splitlines()
+        assert sum(line.startswith("Not exact: MGLRU") for line in said) == n
+        assert len(json.loads((out / "plan.json").read_text())["conditions"]) == n
+
+
 def test_both_are_said_where_both_hold(small, capsys):
     both = ["--set", "host.kernel=7.1", "--set", "host.lru=mglru"]
     document = json.loads(printed(capsys, "run", small, "--json", *both))
