@@ -23,7 +23,7 @@ from sim.scenario.constraints import (
 from sim.scenario.study import Study
 from sim.study.design import Made
 from sim.study.key_kinds import is_kind, what_keys_take
-from sim.study.points import Point
+from sim.study.points import Point, value_at
 
 ScenarioAt = Callable[[Point], Mapping[str, Any]]
 """Returns the scenario that a point makes; raises `ScenarioError` if it makes none."""
@@ -104,9 +104,12 @@ def _asked(
         if key is None:
             known = [*own, *(known for known in values if not known.startswith("host.prices."))]
             raise ValueError(f"{shorten(word)!r} is no key here; {suggestion(word, known)}")
-        if values.get(key) is None:
+        value = values.get(key)
+        if value is None and scenario:  # a resolved one has some values elsewhere
+            value = value_at(scenario, key)
+        if value is None:
             raise ValueError(f"{key} has no value at some point; leave it out, or set it")
-        return measure_of(values[key], _dimension(key, scenario))
+        return measure_of(value, _dimension(key, scenario))
 
     try:
         return constraint_of(text).holds(value_of)

@@ -192,6 +192,14 @@ set: {processes.redis.dataset: 512 MiB}
         ("0", "1 GiB"), ("0", "2 GiB"), ("1 GiB", "1 GiB"), ("1 GiB", "2 GiB")
     ]  # fmt: skip
     assert made.design.left_out == 2
+    pods = """
+axes:
+  processes.redis.replicas: [1, 4]
+  groups.pod.limits.memory: [1 GiB, 3 GiB]
+where: ["replicas * limits.memory <= host.memory"]
+set: {processes.redis.group: pod, host.memory: 4 GiB}
+"""
+    assert titles(pods, tmp_path) == ["1 · 1 GiB", "1 · 3 GiB", "4 · 1 GiB"]
     impossible = "axes: {host.cpus: [2, 100000]}\nwhere: ['cpus <= 4096']\n"
     assert titles(impossible, tmp_path) == ["2"]
     assert "host.cpus" in refused("axes: {host.cpus: [2, 100000]}\n", tmp_path)
