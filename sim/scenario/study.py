@@ -197,7 +197,7 @@ class StudyFile(Closed):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         varied = self.varied
-        if not varied and self.plan is None:
+        if not varied and self.plan is None and self.catalogue is None:
             raise _PlacedError(("axes",), "needs at least one key, or the study a `plan`")
         if self.axes and self.listed is not None:
             raise _PlacedError(("axes",), "the design has points of its own; keep one of them")

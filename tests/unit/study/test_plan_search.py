@@ -395,7 +395,7 @@ def test_a_catalogue_has_the_smallest_that_is_enough(plan_file, standin):
         "  large: {memory: 2 GiB, cpus: 4}\n  small: {memory: 80 MiB, cpus: 1}\n"
         "  middle: {memory: 512 MiB, cpus: 2}\n"
     )
-    text = PLAN.replace("plan: {minimise: host.memory, in: [72 MiB, 640 MiB]}", "plan: {}")
+    text = PLAN.replace("plan: {minimise: host.memory, in: [72 MiB, 640 MiB]}\n", "")
     plan_file.write_text(text + "catalogue: ./sizes.yaml\n")
     outcome = plan(plan_file, standin.simulate)
     assert outcome.told.facts["answer"]["name"] == "middle"
