@@ -99,7 +99,7 @@ def shares_of(
             best = error, degree
     if best is None:
         need = ROWS_A_COLUMN * _design(given, chosen, 1)[0].shape[1]
-        raise InsufficientDataError(f"{len(y)} runs tell no shares; it takes {need}")
+        raise InsufficientDataError(f"{len(y)} runs are too few; it takes {need}")
     columns, owner = _design(given, chosen, best[1])
     if np.ptp(y) == 0:
         names = [*given, *chosen]

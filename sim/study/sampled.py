@@ -60,6 +60,7 @@ class Sampled:
     `n_cut_off` of the `n` draws are known only to be larger than what was measured; they count as
     larger than all others, and an end among them is None.  `n_lost` more draws have no answer,
     `n_few` of them because the run has too few values for the percentile that is asked for.
+    `no_shares` says why there are no `shares`.
     """
 
     low: float | None
@@ -75,6 +76,7 @@ class Sampled:
     measures: Mapping[str, str]
     laws: Mapping[str, str]
     shares: Shares | None
+    no_shares: str = ""
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
@@ -276,6 +278,7 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
     )
     known = [(drawn, value) for drawn, value in rows if math.isfinite(value)]
     shares = None
+    no_shares = f"{len(rows) - len(known)} of {len(rows)} draws are known only to be larger"
     if len(known) == len(rows):
         places, choices = _regressors([drawn for drawn, _ in known])
         try:
@@ -285,8 +288,9 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
                 choices=choices,
                 seed=planner.study.seed % 2**32,
             )
-        except InsufficientDataError:
-            shares = None
+            no_shares = ""
+        except InsufficientDataError as error:
+            no_shares = str(error)
     inputs = inputs_at(planner, base.point, reads_disk=reads_disk(own))
     of_prices = [key for key in rows[0][0].places if key.startswith(f"{PRICES} (")]
     return Sampled(
@@ -304,6 +308,7 @@ def found(planner: Planner, groups: Groups, base: Base | None) -> Sampled | None
         measures={i.key: i.measure for i in inputs if i.measure},
         laws={i.label: i.law.words for i in inputs if i.law is not None},
         shares=shares,
+        no_shares=no_shares,
     )
 
 
@@ -364,7 +369,7 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
         why = f" ({few})" if sampled.n_few else ""
         said.append(f"{sampled.n_lost} of {n} draws have no answer and are left out of that{why}.")
     if sampled.shares is None:
-        return [*said, "Too few draws, or some cut off: no input's share of that is told."]
+        return [*said, f"No input's share of that is told: {sampled.no_shares}."]
     worth = [s for s in sampled.shares.shares if s.share > max(WORTH_A_WORD, 2 * s.error)]
     if not worth:
         return [*said, "No input alone has a share of its variance that shows."]

@@ -65,7 +65,7 @@ def test_a_product_alone_is_in_no_share_and_shows_in_r_squared():
 
 
 def test_too_few_runs_tell_no_shares():
-    with pytest.raises(InsufficientDataError, match="12 runs tell no shares; it takes 30"):
+    with pytest.raises(InsufficientDataError, match="12 runs are too few; it takes 30"):
         shares_of({"a": np.linspace(0, 1, 12), "b": np.linspace(1, 0, 12)}, np.arange(12.0))
     with pytest.raises(InsufficientDataError, match="no input varies"):
         shares_of({}, [1.0])
