@@ -153,6 +153,8 @@ def _neighbour(found: Searched, sizes: Sizes, objectives: Objectives) -> str:
             f" ({least}{by['failed']} of the first {by['of']} do)"
         )
     who = ", ".join(str(number) for number in facts["failed"][:MOST_NAMED])
+    more = len(facts["failed"]) - MOST_NAMED
+    who += f" and {more:,} more" if more > 0 else ""
     return (
         f"One size {'smaller' if sizes.smallest else 'larger'}, {facts['name']}:"
         f" {len(facts['failed'])} of {facts['runs']} runs tried there failed"

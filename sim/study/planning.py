@@ -110,15 +110,16 @@ def judge(result: Mapping[str, Any], conditions: Sequence[Condition]) -> Judged:
     A run that is no answer meets none: whatever is wrong with it may hide what was asked.
     """
     metrics = dict(flatten(result["metrics"]))
-    broken = []
+    broken, missing = [], []
     for condition in conditions:
         value = metrics.get(condition.metric)
         if value is None:
-            broken.append(f"{condition.metric} has no value")
+            missing.append(f"{condition.metric} has no value")
         elif not condition.holds(value):
             broken.append(f"{condition.metric} is {metric_text(condition.metric, value)}")
     if not broken:  # else most of what is wrong besides comes of that
         broken = [str(error.get("what") or error["code"]) for error in errors_of(result)]
+    broken = broken or missing  # a value that is missing comes of what is wrong
     values = {condition.metric: metrics.get(condition.metric) for condition in conditions}
     return Judged(tuple(dict.fromkeys(broken)), values)
 

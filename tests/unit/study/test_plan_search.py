@@ -6,6 +6,7 @@ import pytest
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.study.executor import InlineExecutor
 from sim.study.plan_run import run_plan
+from sim.study.planning import condition_of, judge
 from sim.study.run import run_study
 
 PLAN = """\
@@ -66,6 +67,8 @@ def test_of_one_size_less_it_says_whether_it_is_refuted(plan_file, standin):
     said = " ".join(coarse.sentences)
     assert "more than 10.0 % of all would, at 95 % confidence (" in said
     assert " of the first 29 do)" in said
+    n = len(coarse.facts["neighbour"]["failed"])
+    assert f"(replication 0, 1, 2, 3 and {n - 4} more: " in said
 
     def one_in_29(scenario, *, seed, replication):
         result = standin.simulate(scenario, seed=seed, replication=replication)
@@ -412,6 +415,22 @@ def test_a_run_that_is_no_answer_meets_no_objective(plan_file, standin):
     outcome = plan(plan_file, lost)
     assert outcome.exit_status == 1
     assert "a save has not ended: 8" in outcome.told.sentences[0]
+
+
+def test_a_value_that_is_missing_is_no_reason_where_there_is_one():
+    conditions = [condition_of("fork_latency_ns.max <= 50 ms"), condition_of("oom_kills = 0")]
+    refused = {"code": "refused", "severity": "error", "what": "fork was refused"}
+    metrics = {"fork_latency_ns": {"max": None}, "oom_kills": 0}
+    assert judge({"metrics": metrics, "validity": [refused]}, conditions).broken == (
+        "fork was refused",
+    )
+    assert judge({"metrics": metrics, "validity": []}, conditions).broken == (
+        "fork_latency_ns.max has no value",
+    )
+    killed = {**metrics, "oom_kills": 2}
+    assert judge({"metrics": killed, "validity": [refused]}, conditions).broken == (
+        "oom_kills is 2",
+    )
 
 
 def test_facts_are_written(planned):
