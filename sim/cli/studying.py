@@ -69,7 +69,8 @@ def tell(outcome: StudyOutcome | ShardOutcome) -> None:
     """Print what came of a study, or of a shard."""
     n_failed = len(outcome.failures)
     page = Page()
-    runs = f"{outcome.n_done:,} runs, {outcome.n_new:,} of them new, {n_failed:,} failed"
+    n_runs = outcome.n_done + n_failed
+    runs = f"{n_runs:,} runs, {outcome.n_new:,} of them new, {n_failed:,} failed"
     if isinstance(outcome, ShardOutcome):
         page.sentence(f"{str(outcome.shard).capitalize()}: {runs}.")
         page.sentence(

@@ -248,6 +248,8 @@ def test_a_run_of_a_study_that_reaches_its_limit_has_failed(here, capsys):
     assert document["runs_failed"] == 2
     reasons = document["failures"]
     assert all("the time limit of 300 ms is over" in reason for reason in reasons), reasons
+    assert main(["study", "study.yaml", *RUNS_HERE, "--time-limit", "300 ms"]) == status
+    assert "2 runs, 2 of them new, 2 failed" in capsys.readouterr().out
 
 
 def test_the_timer_is_gone_afterwards():
