@@ -284,7 +284,8 @@ class _Analysis:
             sentences[1:1] = doubts.page_cache_sentences(self.groups[self.part, head, 0])
         if base is not None:
             together = sampled.sentences(rest.sample, base) + corner.sentences(rest.corner, base)
-            sentences[1:1] = doubts.ignorance_sentences(effects, base) + together
+            advise = not sampled.advises(rest.sample)
+            sentences[1:1] = doubts.ignorance_sentences(effects, base, advise=advise) + together
             sentences += doubts.other_sentences(self.planner, head, self.needs.get(head))
         sentences += container.sentences(rest.limits, self.planner)
         sentences += doubts.price_sentences(rest.latencies)

@@ -31,8 +31,11 @@ def condition(effects: Sequence[Effect], base: Base) -> str:
     return f"With {listed(named)} ({'all ' if len(named) > 2 else ''}assumed), "
 
 
-def ignorance_sentences(effects: Sequence[Effect], base: Base) -> list[str]:
-    """Return how far the answer moves over its inputs, one at a time, and what to measure first."""
+def ignorance_sentences(effects: Sequence[Effect], base: Base, *, advise: bool) -> list[str]:
+    """Return how far the answer moves over its inputs, one at a time.
+
+    And, to `advise`, what to measure first: shares of variance, where there are any, say it better.
+    """
     tried = [e for e in effects if not e.input.asked and _n_runs(e)]
     if not tried:
         return ["How far the answer moves with its inputs was not tried."]
@@ -56,7 +59,7 @@ def ignorance_sentences(effects: Sequence[Effect], base: Base) -> list[str]:
         f"{runs})."
     ]
     first = next((e for e in visible if e.input.measure and e.input.evidence != "measured"), None)
-    if first is not None:
+    if advise and first is not None:
         what = "decides most" if first is visible[0] else "decides most of what is not measured"
         sentences.append(f"Measure first: {first.input.measure} ({first.input.label} {what}).")
     return sentences + lacking

@@ -18,7 +18,7 @@ import numpy as np
 from sim.base.errors import InsufficientDataError, ScenarioError
 from sim.base.rng import stream
 from sim.stats.laws import inner_ranks, triangular
-from sim.stats.shares import Shares, shares_of
+from sim.stats.shares import Share, Shares, shares_of
 from sim.study.headline import NEED
 from sim.study.inputs import Input, inputs_at, reads_disk
 from sim.study.need import smallest_host_bytes
@@ -344,6 +344,17 @@ def _figure(planner: Planner, base: Base, drawn: Drawn, value: float, centre: fl
     return smallest_host_bytes(base.bound_bytes + value - centre, on_host)
 
 
+def _worth_a_word(shares: Shares) -> list[Share]:
+    return [s for s in shares.shares if s.share > max(WORTH_A_WORD, 2 * s.error)]
+
+
+def advises(sampled: Sampled | None) -> bool:
+    """Return whether the draws say what to measure first."""
+    if sampled is None or sampled.shares is None:
+        return False
+    return any(sampled.measures.get(s.name) for s in _worth_a_word(sampled.shares)[:1])
+
+
 def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
     """Return what the draws say in words; nothing without any."""
     if sampled is None or base is None:
@@ -370,7 +381,7 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
         said.append(f"{sampled.n_lost} of {n} draws have no answer and are left out of that{why}.")
     if sampled.shares is None:
         return [*said, f"No input's share of that is told: {sampled.no_shares}."]
-    worth = [s for s in sampled.shares.shares if s.share > max(WORTH_A_WORD, 2 * s.error)]
+    worth = _worth_a_word(sampled.shares)
     if not worth:
         return [*said, "No input alone has a share of its variance that shows."]
     named = ", ".join(

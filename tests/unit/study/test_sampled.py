@@ -75,6 +75,8 @@ def test_the_range_and_the_shares_are_told(finished):
     assert "With all inputs drawn at random from their ranges (200 runs;" in text
     assert "in 90 % of draws: what was stated about the inputs, not a chance" in text
     assert "Shares of that variance: " in text
+    assert ": measure " in text
+    assert "Measure first" not in text  # one at a time it may be another input
     drawn = told["sampled"]
     assert drawn["low"] <= drawn["middle"] <= drawn["high"]
     assert drawn["low"] < told["answer"]["figure"] < drawn["high"]
@@ -173,6 +175,7 @@ def test_too_few_draws_tell_a_range_and_no_shares(sample_file, standin):
     needed = re.search(r"share of that is told: 12 runs are too few; it takes (\d+)\.", text)
     assert needed
     assert int(needed[1]) > 12
+    assert "Measure first" in text
 
 
 @pytest.mark.parametrize("every", [4, 1])
