@@ -17,7 +17,13 @@ import simpy
 from sim.base.units import PAGE_BYTES, S
 from sim.cost.quantiles import PS_PER_NS, lognormal, table_quantile_ps
 from sim.engine.waits import WaitList
-from sim.kernel.files.requests import arrived, is_thrashing, is_under_way, written
+from sim.kernel.files.requests import (
+    arrived,
+    direct_wait,
+    is_thrashing,
+    is_under_way,
+    written,
+)
 from sim.kernel.reclaim.pageout import wakeup_flusher
 from sim.machine.layout import NONE, PENDING_QUEUE, PENDING_READS, PENDING_ROOM, ROOT
 from sim.machine.words import O_WAIT_FILE, O_WAIT_INDEX, O_WORDS, P_PENDING, P_REQUESTS
@@ -63,11 +69,13 @@ class Device:
         clock: Clock,
         spec: DeviceSpec,
         came: Callable[[int, range], None],
+        transferred: Callable[[int, int, int], None],
         luck_of: Callable[[str], Generator],
     ) -> None:
         self._machine = machine
         self._clock = clock
         self._came = came
+        self._transferred = transferred
         self.spec = spec
         self._places = simpy.Resource(clock.env, spec.queue_depth)
         self._way = simpy.Resource(clock.env, 1)
@@ -75,9 +83,10 @@ class Device:
         self._luck = luck_of(spec.name) if spec.latency_sd_ns else None
         self.reads = self.pages_read = self.writes = self.pages_written = 0
 
-    def submit(self, file: int, first: int, end: int, *, writes: bool) -> None:
-        """Take a request for the pages [first, end) of a file."""
-        self._clock.start(self._serve(file, first, end, self.latency_ns(), writes=writes))
+    def submit(self, file: int, first: int, end: int, *, writes: bool, direct: int = 0) -> None:
+        """Take a request for the pages [first, end) of a file; `direct` is its transfer, if any."""
+        latency_ns = self.latency_ns()
+        self._clock.start(self._serve(file, first, end, latency_ns, writes=writes, direct=direct))
 
     def latency_ns(self) -> int:
         """Return how long the next request takes to its first byte."""
@@ -89,7 +98,9 @@ class Device:
         """Return how long `pages` pages take on their way to memory."""
         return round(pages * PAGE_BYTES * S / self.spec.bandwidth_bytes_per_s)
 
-    def _serve(self, file: int, first: int, end: int, latency_ns: int, *, writes: bool) -> Any:
+    def _serve(
+        self, file: int, first: int, end: int, latency_ns: int, *, writes: bool, direct: int
+    ) -> Any:
         env = self._clock.env
         with self._places.request() as place:
             yield place
@@ -101,13 +112,17 @@ class Device:
         if writes:
             self.writes += 1
             self.pages_written += end - first
+        else:
+            self.reads += 1
+            self.pages_read += end - first
+        if direct:
+            self._transferred(file, direct, end - first)
+        elif writes:
             written(m, file, first, end)
             self._came(file, _WRITES)
             if file == m.swap_area[0].file:
                 self._came(file, range(first, end))
         else:
-            self.reads += 1
-            self.pages_read += end - first
             arrived(m, file, first, end)
             self._came(file, range(first, end))
 
@@ -135,7 +150,11 @@ class Devices:
         self._parked = 0
         self._throttled = WaitList(cpus, pressure=pressure)
         self._released = released
-        self._devices = [Device(machine, clock, spec, self._look_again, luck_of) for spec in specs]
+        self._direct: dict[int, int] = {}  # pages under way, by transfer past the page cache
+        self._devices = [
+            Device(machine, clock, spec, self._look_again, self._transferred, luck_of)
+            for spec in specs
+        ]
 
     def __getitem__(self, number: int) -> Device:
         return self._devices[number]
@@ -144,10 +163,12 @@ class Devices:
         """Take over the requests that the step just made has left in `m.requests`."""
         pool = self._words.pool
         requests = self._machine.arrays.requests[: pool[P_REQUESTS]]
-        for bdev, file, first, end, write in requests.tolist():
+        for bdev, file, first, end, write, direct in requests.tolist():
+            if direct:
+                self._direct[direct] = end - first
             for start in range(first, end, self._largest):
                 until = min(end, start + self._largest)
-                self._devices[bdev].submit(file, start, until, writes=bool(write))
+                self._devices[bdev].submit(file, start, until, writes=bool(write), direct=direct)
         pool[P_REQUESTS] = 0
         pool[P_PENDING] &= ~PENDING_READS
 
@@ -190,6 +211,16 @@ class Devices:
         if self._machine.arrays.groups[ROOT].writeback == 0:
             for task in self._throttled:
                 self._throttled.wake(task)
+
+    def _transferred(self, file: int, number: int, pages: int) -> None:
+        """Take note that pages of a transfer past the page cache are done; who waits goes on."""
+        self._direct[number] -= pages
+        if self._direct[number] == 0:
+            del self._direct[number]
+            waiting = self._waiting.pop((file, direct_wait(number)), WaitList(self._cpus))
+            for task in waiting:
+                del self._turns[task.pid]
+                waiting.wake(task)
 
     def _look_again(self, file: int, pages: range) -> None:
         """Let those go on whose page of `file`, one of `pages`, has come, as they came.

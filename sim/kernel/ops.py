@@ -130,6 +130,8 @@ OP_FLUSH: Final = Op(28, Flush)
 OP_SWAPOFF: Final = Op(29, Nothing)
 OP_SWAPON: Final = Op(30, Nothing)
 OP_OOM_REAP: Final = Op(31, Child)
+OP_DIRECT_READ: Final = Op(32, FilePages)
+OP_DIRECT_WRITE: Final = Op(33, FilePages)
 
 OPS: Final = rows_of(globals(), Op, "OP_")
 """Operations by name, in order of their numbers."""

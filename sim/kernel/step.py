@@ -15,6 +15,7 @@ from sim.kernel.calls.protect import advise_step, mprotect_step
 from sim.kernel.calls.swapoff import swapoff_step, swapon_step
 from sim.kernel.calls.unmap import dontneed_step, unmap_step
 from sim.kernel.chain import Step, chain
+from sim.kernel.files.direct import direct_read_step, direct_write_step
 from sim.kernel.files.fadvise import fadvise_step
 from sim.kernel.files.fileio import file_read_step, file_write_step, fsync_step, msync_step
 from sim.kernel.flush import tlb_finish_mmu
@@ -31,6 +32,8 @@ from sim.kernel.ops import (
     OP_ASYNC_COPY,
     OP_BRK,
     OP_COLLAPSE,
+    OP_DIRECT_READ,
+    OP_DIRECT_WRITE,
     OP_DONTNEED,
     OP_EXEC,
     OP_EXIT,
@@ -102,6 +105,8 @@ STEPS: Mapping[Op[Any], Step] = {
     OP_SWAPOFF: swapoff_step,
     OP_SWAPON: swapon_step,
     OP_OOM_REAP: oom_reap_step,
+    OP_DIRECT_READ: direct_read_step,
+    OP_DIRECT_WRITE: direct_write_step,
 }
 """What does a step of each operation, those first that programs make most often.
 

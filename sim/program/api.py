@@ -151,14 +151,19 @@ class Process(Protocol):
         It waits for the disk.
         """
 
-    def pread(self, file: str, pages: int, first: int = 0) -> Verb[None]:
+    def pread(self, file: str, pages: int, first: int = 0, *, direct: bool = False) -> Verb[None]:
         """Read `pages` pages of a file, from page `first` on, through the page cache.
 
         The first to name a file makes it, of the size that it asks for; it is on the disk only.
+        `direct` (O_DIRECT) passes the page cache by: it stays as it is, but that what is dirty of
+        the range is written first.
         """
 
-    def pwrite(self, file: str, pages: int, first: int = 0) -> Verb[None]:
-        """Write pages of a file, as `pread`: they are dirty in the page cache until `fsync`."""
+    def pwrite(self, file: str, pages: int, first: int = 0, *, direct: bool = False) -> Verb[None]:
+        """Write pages of a file, as `pread`: they are dirty in the page cache until `fsync`.
+
+        `direct` (O_DIRECT) waits for the disk, and takes the range out of the page cache.
+        """
 
     def fsync(self, file: str) -> Verb[None]:
         """Have all dirty pages of a file written back, and wait for the disk."""

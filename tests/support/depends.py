@@ -106,6 +106,7 @@ TABLE: dict[str, Row] = {
         (needs.driver, needs.calm, needs.disk_files, needs.huge_pages)
     ),
     "truth/test_kernel_copies.py": Row((needs.frame_numbers,), (RELEASE, QUIET)),
+    "truth/test_kernel_direct_io.py": Row((needs.linux, needs.disk_files), (RELEASE, QUIET, FILES)),
     "truth/test_kernel_file_pages.py": Row(
         (needs.driver, needs.root, needs.disk_files), (RELEASE, QUIET, FILES)
     ),

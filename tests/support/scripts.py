@@ -52,6 +52,9 @@ _simple = st.one_of(
     ),
     st.tuples(st.just("mremap"), _region, _pages),
     st.tuples(st.sampled_from(["pread", "pwrite", "fsync"]), st.sampled_from("abcd"), _pages),
+    st.tuples(
+        st.just("direct"), st.sampled_from(["pread", "pwrite"]), st.sampled_from("abcd"), _pages
+    ),
     st.tuples(st.just("cold"), _pages, st.booleans(), st.sampled_from("cd")),
     st.tuples(st.just("cold"), st.sampled_from([150, 400]), st.booleans(), st.sampled_from("cd")),
     st.tuples(st.just("pread"), st.sampled_from("cde"), st.sampled_from([600, 1500])),
@@ -143,6 +146,9 @@ def _perform(task: Process, verb: str, a: list[Any], regions: list[Region]) -> A
             regions[a[0] % len(regions)] = yield from task.mremap(region, a[1] * PAGE_BYTES)
     elif verb in ("pread", "pwrite"):
         yield from getattr(task, verb)(*a)
+    elif verb == "direct":
+        call, file, pages = a
+        yield from getattr(task, call)(file, pages, direct=True)
     elif verb == "fsync":
         yield from task.fsync(a[0])
     elif verb in ("mlock", "munlock", "msync", "free_pages"):

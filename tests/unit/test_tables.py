@@ -108,7 +108,7 @@ def test_each_part_of_memory_is_measured_told_and_documented():
 
 FIRST_OPERATIONS = """none access compute mmap munmap brk dontneed fork vfork exec exit reap
 mprotect madvise populate async_copy mlock mremap free msync fsync file_read file_write start
-fadvise collapse khugepaged kswapd flush swapoff swapon oom_reap""".split()
+fadvise collapse khugepaged kswapd flush swapoff swapon oom_reap direct_read direct_write""".split()
 
 VERBS = {
     "access": "read write",
@@ -138,6 +138,8 @@ VERBS = {
     "collapse": "madvise",
     "swapoff": "swapoff",
     "swapon": "swapon",
+    "direct_read": "pread",
+    "direct_write": "pwrite",
 }
 """The verbs by which programs have each operation carried out."""
 THREADS = ("khugepaged", "kswapd", "flush", "oom_reap")
@@ -176,6 +178,7 @@ NOT_OF_SCRIPTS = {
     "compute": "scripts have no time",
     "reap": "a child is reaped when it exits",
     **dict.fromkeys(("swapoff", "swapon"), "scripts have no swap"),
+    **dict.fromkeys(("direct_read", "direct_write"), "`test_kernel_direct_io.py` asks the kernel"),
     "start": "images of scripts are empty; `sim.script.spawn` plays those of programs",
     **dict.fromkeys(OF_THE_KERNEL, "nothing happens by itself in a script"),
 }

@@ -32,17 +32,19 @@ class FileCalls:
         self._machine = machine
         self._files = files
 
-    def pread(self, file: str, pages: int, first: int = 0) -> Verb:
+    def pread(self, file: str, pages: int, first: int = 0, *, direct: bool = False) -> Verb:
         """Read pages of a file by read(); see `sim.program.api.Process.pread`."""
         at = self._pages("read", file, pages, first)
         if pages > 0:
-            yield from self._calls.do("read", ops.OP_FILE_READ, at)
+            op = ops.OP_DIRECT_READ if direct else ops.OP_FILE_READ
+            yield from self._calls.do("read", op, at)
 
-    def pwrite(self, file: str, pages: int, first: int = 0) -> Verb:
+    def pwrite(self, file: str, pages: int, first: int = 0, *, direct: bool = False) -> Verb:
         """Write pages of a file by write(); see `sim.program.api.Process.pread`."""
         at = self._pages("write", file, pages, first)
         if pages > 0:
-            yield from self._calls.do("write", ops.OP_FILE_WRITE, at)
+            op = ops.OP_DIRECT_WRITE if direct else ops.OP_FILE_WRITE
+            yield from self._calls.do("write", op, at)
 
     def fsync(self, file: str) -> Verb:
         """Have all dirty pages of a file written back."""

@@ -50,8 +50,32 @@ def submit(m: Arrays, file: int, first: int, end: int, write: int) -> None:
     r.first = first
     r.end = end
     r.write = write
+    r.direct = 0
     pool.requests += 1
     pool.pending |= PENDING_READS
+
+
+@compiled
+def submit_direct(m: Arrays, file: int, first: int, end: int, write: int) -> int:
+    """Leave a request for the pages [first, end) past the page cache; return its number."""
+    pool = m.pool[0]
+    pool.direct += 1
+    r = m.requests[int(pool.requests)]
+    r.bdev = m.files[file].bdev
+    r.file = file
+    r.first = first
+    r.end = end
+    r.write = write
+    r.direct = pool.direct
+    pool.requests += 1
+    pool.pending |= PENDING_READS
+    return int(pool.direct)
+
+
+@compiled
+def direct_wait(number: int) -> int:
+    """Return what stands for a transfer past the page cache in place of a page that is awaited."""
+    return -1 - number
 
 
 @inlined
@@ -93,6 +117,8 @@ def arrive_at_once(m: Arrays) -> None:
     pool = m.pool[0]
     for number in range(int(pool.requests)):
         r = m.requests[number]
+        if r.direct != 0:
+            continue  # nothing of it is in memory
         if r.write == 1:
             written(m, int(r.file), int(r.first), int(r.end))
         else:
@@ -120,7 +146,7 @@ def is_thrashing(m: Arrays, file: int, index: int) -> bool:
 
     Who waits for such a page is stalled on memory (Linux `folio_wait_bit_common`).
     """
-    pfn = page_at(m, file, index) if index != NONE else NONE
+    pfn = page_at(m, file, index) if index >= 0 else NONE
     if pfn == NONE:
         return False
     order = int(m.frames[pfn].order)

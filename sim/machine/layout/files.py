@@ -52,5 +52,8 @@ NODE = np.dtype(
 )
 """A node of a file's tree in the page cache (Linux `xa_node`)."""
 
-REQUEST = np.dtype([(name, "i8") for name in ("bdev", "file", "first", "end", "write")])
-"""Pages [first, end) of a file that its device is to read, or to write."""
+REQUEST = np.dtype([(name, "i8") for name in ("bdev", "file", "first", "end", "write", "direct")])
+"""Pages [first, end) of a file that its device is to read, or to write.
+
+`direct` is the number of a transfer past the page cache, else 0.
+"""

@@ -38,7 +38,7 @@ OPERATION = np.dtype(
             "unanswered_ns",  # when a request came that is served but for what is owed, or NONE
             "waits",  # for a page: 1 in a minor fault, 2 in a major one, 3 in one not yet counted
             "wait_file",  # the page of a file that is waited for
-            "wait_index",  # NONE: all that is being written
+            "wait_index",  # NONE: all that is being written; below: a transfer of its own
             # a fault on a page that is shared, or swapped out
             "held",  # the frame that a refused step would copy: reclaim does not free it; 0: none
             "ahead_slot",  # the slot that is read, while pages near it are; 0: none

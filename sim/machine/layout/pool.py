@@ -72,6 +72,7 @@ POOL = np.dtype(
             "flusher_woken",  # 1 once reclaim found nothing but dirty pages
             "requests",  # rows of `requests` that the device has not taken yet
             "room_requests",
+            "direct",  # transfers past the page cache so far
             "zeroed",  # free frames that idle CPUs have zeroed
             "zeroed_from_ns",  # CPU time spent idle, of all CPUs, that has been used for it
             "uses",  # pages that came to a list so far, where a textbook chooses who leaves

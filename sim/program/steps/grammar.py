@@ -180,9 +180,9 @@ _BRANCH: Final = Verb({"name": a_name, "steps": _child_steps}, required=("steps"
 _ALLOCATE: Final = Verb({"name": a_name, "size": LENGTH}, required=("name", "size"))
 
 _FILE_RANGE: Final = Verb(
-    {"file": a_name, "first": COUNT, "pages": whole(1)},
+    {"file": a_name, "first": COUNT, "pages": whole(1), "direct": a_flag},
     required=("file", "pages"),
-    defaults={"first": 0},
+    defaults={"first": 0, "direct": False},
 )
 
 

@@ -62,8 +62,8 @@ def steps(
     mremap         region, size: its size from now on
     mlock, munlock region; first, pages
     msync          region; first, pages
-    read_file      file, pages; first: read()
-    write_file     file, pages; first: write()
+    read_file      file, pages; first, direct (O_DIRECT): read()
+    write_file     file, pages; first, direct: write()
     fsync          file
     fadvise        file, advice (normal, random, sequential, willneed, dontneed); first, pages
     drop           file, or program (as exec): fsync, and out of the page cache
@@ -170,11 +170,15 @@ class _Runner:
     def _msync(self, region: str, first: int, pages: int) -> Generator[Any, Any, None]:
         yield from self._task.msync(self._regions[region], first, pages)
 
-    def _read_file(self, file: str, pages: int, first: int) -> Generator[Any, Any, None]:
-        yield from self._task.pread(file, pages, first)
+    def _read_file(
+        self, file: str, pages: int, first: int, direct: bool
+    ) -> Generator[Any, Any, None]:
+        yield from self._task.pread(file, pages, first, direct=direct)
 
-    def _write_file(self, file: str, pages: int, first: int) -> Generator[Any, Any, None]:
-        yield from self._task.pwrite(file, pages, first)
+    def _write_file(
+        self, file: str, pages: int, first: int, direct: bool
+    ) -> Generator[Any, Any, None]:
+        yield from self._task.pwrite(file, pages, first, direct=direct)
 
     def _drop(self, file: str = "", program: str = "") -> Generator[Any, Any, None]:
         yield from self._task.drop(file or f"program:{program}")

@@ -90,6 +90,7 @@ ARGUMENT_TEXTS: Final[dict[str, str]] = {
     "hugetlb": "huge pages of the host's pool (MAP_HUGETLB), reserved at once; default false",
     "noreserve": "nothing is promised for it (MAP_NORESERVE), but in overcommit mode 2; default "
     "false",
+    "direct": "the page cache is passed by (O_DIRECT); default false",
     "cold": "a new file is on the disk only, not in the page cache; default false",
     "region": "a region that was mapped before",
     "advice": "`normal`, `random`, `sequential`, `dontneed`; of `advise` also `free`, "
