@@ -182,7 +182,7 @@ _ALLOCATE: Final = Verb({"name": a_name, "size": LENGTH}, required=("name", "siz
 _FILE_RANGE: Final = Verb(
     {"file": a_name, "first": COUNT, "pages": whole(1), "direct": a_flag},
     required=("file", "pages"),
-    defaults={"first": 0, "direct": False},
+    defaults={"first": 0},
 )
 
 

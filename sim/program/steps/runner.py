@@ -171,12 +171,12 @@ class _Runner:
         yield from self._task.msync(self._regions[region], first, pages)
 
     def _read_file(
-        self, file: str, pages: int, first: int, direct: bool
+        self, file: str, pages: int, first: int, direct: bool = False
     ) -> Generator[Any, Any, None]:
         yield from self._task.pread(file, pages, first, direct=direct)
 
     def _write_file(
-        self, file: str, pages: int, first: int, direct: bool
+        self, file: str, pages: int, first: int, direct: bool = False
     ) -> Generator[Any, Any, None]:
         yield from self._task.pwrite(file, pages, first, direct=direct)
 
