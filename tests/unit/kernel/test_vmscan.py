@@ -286,8 +286,10 @@ def test_active_pages_become_inactive_once_statistics_say_they_are_too_many() ->
 def test_statistics_are_flushed_every_two_seconds() -> None:
     reader = Reader()
     reader.pread(*range(31))
+    reader.arrays.cpus[0].next_ns = 2_000_000_000 - 1
+    reader.drain()
     assert reader.vec().flushed_inactive_file == 0
-    reader.arrays.cpus[0].next_ns = FLUSH_NS
+    reader.arrays.cpus[0].next_ns = 2_000_000_000
     reader.pread(*range(31, 62))
     assert reader.vec().flushed_inactive_file == 31
     assert reader.vec(ROOT).flushed_inactive_file == 31
