@@ -100,6 +100,19 @@ def _temporary() -> Path | None:
         return None
 
 
+def runnable_tasks() -> float:
+    """Return how many other tasks want a CPU: now, or in the last minute if these were more."""
+    load = read_setting("/proc/loadavg")
+    words = load.split() if load is not None else ["0", "0", "0", "1/1"]
+    return max(float(words[0]), int(words[3].split("/")[0]) - 1)
+
+
+def why_busy() -> str:
+    """Say that more tasks want a CPU than there are; "" if not."""
+    wanted, cpus = runnable_tasks(), len(os.sched_getaffinity(0))
+    return f"{wanted:.1f} tasks want {cpus} CPUs" if wanted > cpus else ""
+
+
 def read_ahead_pages(folder: Path) -> int | None:
     """Return how many pages the kernel reads ahead of files in `folder`; ``None`` if it is hidden.
 

@@ -227,3 +227,23 @@ def test_every_claim_is_listed_and_an_unknown_one_is_named():
     assert [line.split()[0] for line in out.getvalue().splitlines()] == list(CLAIMS)
     with pytest.raises(ScenarioError, match="there is no claim 'kil'; there are: usage, kill"):
         run_claims(["kil"])
+
+
+@pytest.mark.parametrize(
+    ("busy", "quiet", "status", "said"),
+    [
+        ("", True, 1, "1 of 1 red"),
+        ("9.0 tasks want 2 CPUs", True, 3, "unchecked: 1 of 1 differ, but 9.0 tasks want 2 CPUs"),
+        ("9.0 tasks want 2 CPUs", False, 1, "1 of 1 red"),
+    ],
+)
+def test_what_holds_on_a_quiet_machine_is_not_red_on_another(
+    monkeypatch, busy, quiet, status, said
+):
+    differs = Case("so many faults", "3073", "3057", held=False, quiet=quiet)
+    claim = Claim("swaploop", "it", "2", 1, lambda: "", lambda *_: iter([differs]))
+    monkeypatch.setitem(CLAIMS, "swaploop", claim)
+    monkeypatch.setattr(command, "why_busy", lambda: busy)
+    out = io.StringIO()
+    assert run_claims(["swaploop"], kernel=True, out=out) == status
+    assert said in out.getvalue()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.host.conditions import file_folder, file_system_of
+from sim.host.conditions import file_folder, file_system_of, runnable_tasks
 from support import needs
 from support.needs import Need
 
@@ -70,16 +70,13 @@ def this_host() -> Host:
     cpu = Path("/proc/cpuinfo")
     told = cpu.read_text(encoding="ascii", errors="replace") if cpu.exists() else ""
     found = dict(re.findall(r"^(vendor_id|flags)\s*: (.*)$", told, re.MULTILINE))
-    load = Path("/proc/loadavg")
-    words = load.read_text(encoding="ascii").split() if load.exists() else ["0", "0", "0", "1/1"]
-    others_now = int(words[3].split("/")[0]) - 1  # without us, who ask
     return Host(
         release=os.uname().release,
         vendor=found.get("vendor_id", "an unknown vendor"),
         features=ALL_FEATURES & set(found.get("flags", "").split()),
         glibc=needs.glibc_version(),
         files=file_system_of(folder) if (folder := file_folder()) is not None else "no disk",
-        runnable=max(float(words[0]), others_now),
+        runnable=runnable_tasks(),
         cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
     )
 

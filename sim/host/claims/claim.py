@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One thing that was predicted and asked for; `kernel` is "" where it was not asked."""
+    """One thing that was predicted and asked for; `kernel` is "" where it was not asked.
+
+    `quiet` tells that what was counted may be something else where tasks wait for CPUs.
+    """
 
     name: str
     predicted: str
     kernel: str = ""
     held: bool = True
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

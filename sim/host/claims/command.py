@@ -12,7 +12,7 @@ from sim.host.claims.scripts import GROUP_SCRIPTS
 from sim.host.claims.swap import SWAP_FILE, SWAP_LOOP
 from sim.host.claims.threads import ARENAS
 from sim.host.claims.zram import ZRAM
-from sim.host.conditions import group_conditions
+from sim.host.conditions import group_conditions, why_busy
 from sim.host.kernel import HostError
 from sim.host.session import DIFFERENT, DONE, UNCHECKED, Session, worst
 
@@ -113,7 +113,11 @@ class _Session(Session):
                 self._write(f"{_line(case)}\n")
         except HostError as error:
             reason = str(error)
-        red = sum(not case.held for case in found)
+        lost = [case for case in found if not case.held]
+        busy = why_busy() if lost else ""
+        if busy and all(case.quiet for case in lost):
+            reason, lost = f"{len(lost)} of {len(found)} differ, but {busy}", []
+        red = len(lost)
         status = DIFFERENT if red else UNCHECKED if reason else DONE
         told = f"{red} of {len(found)} red" if red else f"unchecked: {reason}" if reason else ""
         told = told or (f"held ({claim.band})" if kernel else "predicted")

@@ -127,7 +127,7 @@ def _case(
     held = all(
         told is not None and one is not None and _is_within(told, one, band) for one in found
     )
-    return Case(name, _said([told]), _said(found), held)
+    return Case(name, _said([told]), _said(found), held, quiet=True)
 
 
 def _is_within(told: int, counted: int, band: float | tuple[int, int]) -> bool:
