@@ -42,8 +42,10 @@ REMEDIES: Final = {
 def ended_badly(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what was killed, by which limit, and what crashed."""
     for how, (code, what, remedy) in BAD_ENDINGS.items():
-        if how == "evicted" and _others_to_evict(scenario):
-            remedy += ", or give the pod a larger request (requests.memory): another goes then"
+        if how == "evicted":
+            what += _evicted_at(document)
+            if _others_to_evict(scenario):
+                remedy += ", or give the pod a larger request (requests.memory): another goes then"
         if how != "oom-killed":
             names = [p["name"] for p in document["processes"] if p["ended"] == how]
             for where, count in _kinds(names).items():

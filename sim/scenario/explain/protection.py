@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_bytes
+from sim.scenario.explain.groups import groups_around
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 KEYS: Final = ("memory_low", "memory_min")
+MOST_MISSED: Final = 0.01
+"""How much above its room something must be not to fit: what a host has for data is within 1 %."""
 _ALL: Final = 1 << 62
 """In place of ``max``: all that a group holds."""
 
@@ -26,6 +29,7 @@ def vain_limits(
     in it, hold at least, in bytes; `room_bytes` is what the host has for data.
     """
     for name, group in groups.items():
+        yield from _above_host(name, groups, room_bytes)
         yield from _high(name, group, held.get(name, 0))
         for key in KEYS:
             if _bytes(group[key]) > 0:
@@ -47,6 +51,25 @@ def vain_limits(
 
 def _bytes(size_bytes: int | None, everything: int = _ALL) -> int:
     return everything if size_bytes is None else size_bytes
+
+
+def _above_host(
+    name: str, groups: Mapping[str, Mapping[str, Any]], room_bytes: int
+) -> Iterator[tuple[str, str]]:
+    """Yield limits that no group can come to: the host is short of memory before."""
+    most = (1 + MOST_MISSED) * room_bytes
+    around = [groups[outer]["memory_max"] for outer in groups_around(name, groups)][1:]
+    if any(limit is not None and limit <= most for limit in around):
+        return
+    for key in ("memory_high", "memory_max"):
+        limit = groups[name][key]
+        if limit is not None and limit > most:
+            yield (
+                f"{key} of group {name} is never reached",
+                f"it is {format_bytes(limit)}, and the host has {format_bytes(room_bytes)} for "
+                "data: the host is short of memory first, and a kill there may take any of its "
+                f"processes; lower groups.{name}.{key}, or raise host.memory",
+            )
 
 
 def _high(name: str, group: Mapping[str, Any], held_bytes: int) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.engine.replicas import how_many, suffixes_of
 from sim.scenario.explain.groups import groups_around
-from sim.scenario.explain.protection import vain_limits
+from sim.scenario.explain.protection import MOST_MISSED, vain_limits
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.host import data_pages
 from sim.scenario.forms.outlook import outlook_of
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from sim.scenario.forms.outlook import Outlook
-
-MOST_MISSED: float = 0.01
-"""How much more than its room data may be before it is said not to fit: the room is within 1 %."""
 
 
 def warnings_section(

@@ -81,6 +81,14 @@ def test_what_is_warned_of(name, settings, expected, pytestconfig):
         ("{a: {memory_min: 3 GiB}, b: {memory_min: 2 GiB}}", ["too much is protected"]),
         ("{a: {memory_min: 3 GiB, replicas: 2}}", ["too much is protected"]),
         ("{a: {memory_min: max}}", []),
+        ("{a: {memory_max: 8 GiB}}", ["memory_max of group a is never reached"]),
+        ("{a: {memory_max: 8 GiB, memory_high: 6 GiB}}",
+         ["memory_high of group a is never reached", "memory_max of group a is never reached"]),
+        ("{a: {memory_max: 3800 MiB}}", []),
+        ("{a: {memory_max: 2 GiB, replicas: 4}}", []),
+        ("{p: {memory_max: 1 GiB}, a: {parent: p, memory_max: 8 GiB}}", []),
+        ("{p: {memory_max: 9 GiB}, a: {parent: p, memory_max: 8 GiB}}",
+         ["memory_max of group p is never reached", "memory_max of group a is never reached"]),
     ],
 )  # fmt: skip
 def test_limits_and_protections_that_cannot_do_what_they_say(groups, expected, tmp_path):
@@ -88,6 +96,20 @@ def test_limits_and_protections_that_cannot_do_what_they_say(groups, expected, t
     text = f"version: 1\nhost: {{memory: 4 GiB}}\ngroups: {groups}\nprocesses: {{x: {growing}}}\n"
     (tmp_path / "s.yaml").write_text(text)
     assert labels(load_scenario(tmp_path / "s.yaml")) == expected
+
+
+@pytest.mark.parametrize(("limit", "by"), [("8 GiB", None), ("60 MiB", "a")])
+def test_the_host_is_short_before_a_limit_that_is_never_reached(limit, by):
+    scenario = resolve({
+        "version": 1,
+        "host": {"memory": "128 MiB", "overcommit": {"mode": 1}},
+        "groups": {"a": {"memory_max": limit}},
+        "processes": {"p": {"program": "steps", "group": "a", "steps": [
+            {"mmap": {"name": "A", "size": "127 MiB"}}, {"write": "A"}]}},
+    })  # fmt: skip
+    assert (labels(scenario) == ["memory_max of group a is never reached"]) is (by is None)
+    document = simulate(scenario, seed=1).document
+    assert [kill["limit_of"] for kill in document["kills"]] == [by]
 
 
 SMALL = {
