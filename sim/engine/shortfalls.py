@@ -42,14 +42,13 @@ REMEDIES: Final = {
 def ended_badly(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what was killed, by which limit, and what crashed."""
     for how, (code, what, remedy) in BAD_ENDINGS.items():
-        if how == "evicted":
-            what += _evicted_at(document)
-            if _others_to_evict(scenario):
-                remedy += ", or give the pod a larger request (requests.memory): another goes then"
+        if how == "evicted" and _others_to_evict(scenario):
+            remedy += ", or give the pod a larger request (requests.memory): another goes then"
         if how != "oom-killed":
             names = [p["name"] for p in document["processes"] if p["ended"] == how]
             for where, count in _kinds(names).items():
-                yield Finding(code, "error", what, where, remedy, count)
+                told = _evicted_at(document, where) if how == "evicted" else ""
+                yield Finding(code, "error", what + told, where, remedy, count)
     limits = {kill["pid"]: kill for kill in document.get("kills", ())}
     killed: dict[tuple[str | None, int | None], list[str]] = {}
     for process in document["processes"]:
@@ -74,6 +73,20 @@ def ended_badly(document: Mapping[str, Any], scenario: Mapping[str, Any]) -> Ite
             remedy = f"raise {key}, or let fewer processes use it"
         for where, count in _kinds(names).items():
             yield Finding("killed", "error", what, where, remedy, count)
+
+
+def _evicted_at(document: Mapping[str, Any], where: str) -> str:
+    """Say how much memory was left when the kubelet first ended a process, or one of a kind."""
+    times = [
+        kill
+        for kill in document.get("kills", ())
+        if kill.get("evicted") and where in (kill["process"], kind_of(kill["process"]))
+    ]
+    if not times:
+        return ""
+    left, least = (format_bytes(times[0][f"{key}_bytes"]) for key in ("usage", "limit"))
+    first = "first " if times[-1]["t_ns"] > times[0]["t_ns"] else ""
+    return f" ({left}, less than {least}, {first}at {format_duration(times[0]['t_ns'])})"
 
 
 def _is_pod(scenario: Mapping[str, Any], group: str) -> bool:

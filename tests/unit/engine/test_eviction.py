@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sim.base.units import format_bytes
 from sim.cli.groups import lines_of_kills
 from sim.engine.endings import CRITICAL
 from sim.engine.eviction import Pod, rank
@@ -70,6 +71,9 @@ def test_the_pod_furthest_above_its_request_goes_as_a_whole_at_the_first_look() 
     assert "evicted pod c: killed process" in lines_of_kills(kills)[0]
     found = {finding["code"]: finding for finding in document["validity"]}
     assert found["evicted"]["severity"] == "error"
+    left = format_bytes(kills[0]["usage_bytes"])
+    told = f"memory.available was below policy.eviction ({left}, less than 150 MiB, at 10 s)"
+    assert found["evicted"]["what"].endswith(told)
     assert found["need_cut_off"]["what"].endswith("2 evicted")
     assert document["metrics"]["oom_kills"] == 0
     assert document["metrics"]["first_oom_ns"] is None
@@ -85,6 +89,10 @@ def test_one_a_look_until_enough_is_left() -> None:
     assert [(k["killed_with"], k["t_ns"] // S) for k in document["kills"]] == [
         ("c", 10), ("c", 10), ("a", 20), ("a", 20)
     ]  # fmt: skip
+    figures = [(format_bytes(k["usage_bytes"]), k["t_ns"] // S) for k in document["kills"][1:3]]
+    said = [finding["what"] for finding in document["validity"] if finding["code"] == "evicted"]
+    for (left, at), what in zip(figures, (said[2], said[0]), strict=True):
+        assert what.endswith(f"({left}, less than 330 MiB, at {at} s)")
 
 
 @pytest.mark.parametrize("available", [None, 120])
