@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _MOST_KILLS: Final = 5
 _EVENTS: Final = ("max", "oom", "oom_kill")
 _EVENTS_OF_V1: Final = ("failcnt", "oom_kill")
+_BEFORE: Final = ("low", "high")
+_BEHIND: Final = ("oom_group_kill",)
+"""Events that have a column where any occurred, before and behind the others."""
 _PROTECTIONS: Final = ("low", "min")
 
 
@@ -93,7 +96,7 @@ def _met(groups: Mapping[str, Mapping[str, Any]], rules: int) -> Table:
     always = _EVENTS_OF_V1 if rules & V1_FAILCNT else _EVENTS
     events = [
         name
-        for name in ("low", "high", *always)
+        for name in (*_BEFORE, *always, *_BEHIND)
         if name in always or any(group["events"][name] for group in groups.values())
     ]
     slept = any(group["high_sleeps"] for group in groups.values())

@@ -233,7 +233,8 @@ def _memory(document: Mapping[str, Any], mark: Mark, found: Collection[str]) -> 
     memory = Table(("memory", ""))
     verb = "held" if room else "needed"
     total = mark(f"{verb} at the peak", "memory_need_bytes.total")
-    memory.rows.append((total, f"{least}{format_bytes(need['total'])}"))
+    known = need["total"] or not least
+    memory.rows.append((total, f"{least}{format_bytes(need['total'])}" if known else "not known"))
     memory.rows += [
         (mark(f"  {_words(part)}", f"memory_need_bytes.{part}"), format_bytes(need.get(part, 0)))
         for part in PARTS

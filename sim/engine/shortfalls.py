@@ -184,11 +184,11 @@ def need_cut_off(document: Mapping[str, Any]) -> Iterator[Finding]:
         remedy = f"measure it without a limit: set memory_max of {' and '.join(by_group)} to max"
     elif len(reasons) == 1 and refusals and {r["by"] for r in evidence["refusals"]} == {"hugetlb"}:
         remedy = "measure the need with more huge pages in the pool (`host.nr_hugepages`)"
+    known = f"{least_words(document)} {format_bytes(least)}" if least else "not known"
     yield Finding(
         "need_cut_off",
         "error",
-        f"the memory needed{besides} is {least_words(document)} {format_bytes(least)}: "
-        f"{', '.join(reasons)}",
+        f"the memory needed{besides} is {known}: {', '.join(reasons)}",
         "metrics.memory_need_bytes",
         remedy,
     )

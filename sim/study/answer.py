@@ -113,10 +113,8 @@ def more_than_sentence(
 
     `words` are ``more than`` or ``at least``.
     """
-    return (
-        f"{metric} ({where}) is {words} {metric_text(metric, at_least)}: "
-        f"{cut_off} of {runs} runs ran out of memory."
-    )
+    known = f"{words} {metric_text(metric, at_least)}" if at_least else "not known"
+    return f"{metric} ({where}) is {known}: {cut_off} of {runs} runs ran out of memory."
 
 
 def metric_sentence(

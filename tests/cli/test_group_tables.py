@@ -64,10 +64,10 @@ def test_limits_events_and_sleeps_are_told_in_80_columns() -> None:
     assert met[3].split()[:4] == ["pod/app", "3", "20,978", "12"]
 
 
-@pytest.mark.parametrize("name", ["high", "low"])
-def test_events_that_occurred_have_a_column(name: str) -> None:
+@pytest.mark.parametrize(("name", "column"), [("high", 3), ("low", 3), ("oom_group_kill", 6)])
+def test_events_that_occurred_have_a_column(name: str, column: int) -> None:
     _, met = printed({"pod": group(events={name: 1})})
-    assert met[0].split()[3] == name
+    assert met[0].split()[column] == name
 
 
 SWAPPED = {

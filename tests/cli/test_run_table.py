@@ -1,6 +1,7 @@
 """The table that `run` prints, from a document with round numbers."""
 
 import copy
+import re
 
 from sim.cli.show import show_run
 from sim.engine.validity import judged
@@ -170,6 +171,13 @@ def test_a_need_that_was_cut_off_is_a_lower_bound(capsys):
         out = shown(capsys, processes=killed, evidence=evidence).splitlines()
         need = next(line for line in out if "needed at the peak" in line)
         assert least in need
+    metrics = {
+        **DOCUMENT["metrics"],
+        "memory_need_bytes": dict.fromkeys(DOCUMENT["metrics"]["memory_need_bytes"], 0),
+    }
+    out = shown(capsys, processes=killed, metrics=metrics)
+    assert re.search(r"needed at the peak +not known", out)
+    assert "at least 0 B" not in out
 
 
 def test_what_there_was_room_for_is_no_lower_bound(capsys):

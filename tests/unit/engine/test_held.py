@@ -101,3 +101,11 @@ def test_whom_the_kubelet_ends_was_not_short_of_memory() -> None:
     )
     (told,) = (f for f in document["validity"] if f["code"] == "need_cut_off")
     assert told["what"] == "the memory needed is at least 100 MiB: 1 evicted"
+
+
+def test_of_whom_nothing_was_ever_held_the_need_is_not_known() -> None:
+    """A group of one page has no room for a kernel stack: its process never begins."""
+    document = run({"a": writes(20 * MIB)}, group={"memory_max": 4096})
+    assert document["metrics"]["memory_need_bytes"]["total"] == 0
+    (told,) = (f for f in document["validity"] if f["code"] == "need_cut_off")
+    assert told["what"] == "the memory needed is not known: 1 killed"

@@ -9,7 +9,7 @@ from sim.program import PROGRAMS
 from sim.program.signature import parameters_of
 from sim.stats.tolerance import UpperBound
 from sim.study import bill
-from sim.study.answer import need_sentences
+from sim.study.answer import more_than_sentence, need_sentences
 from sim.study.executor import InlineExecutor
 from sim.study.inputs import Omission
 from sim.study.need import Need, need_of, smallest_host_bytes
@@ -326,3 +326,11 @@ def test_differences_are_paired_with_the_baseline(tmp_path, facts):
 def read_table(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_need_of_which_nothing_was_held_is_not_known():
+    said = [more_than_sentence("need", "x = 1", "at least", held, 1, 2) for held in (0.0, 4096.0)]
+    assert said == [
+        "need (x = 1) is not known: 1 of 2 runs ran out of memory.",
+        "need (x = 1) is at least 4,096: 1 of 2 runs ran out of memory.",
+    ]
