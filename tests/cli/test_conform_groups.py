@@ -9,15 +9,18 @@ import pytest
 
 from sim.base.errors import ScenarioError
 from sim.host import conform as memory
-from sim.host.claims import command
+from sim.host.claims import command, files
 from sim.host.claims.charging import PLENTY
 from sim.host.claims.claim import Case, Claim
 from sim.host.claims.command import CLAIMS, list_claims, run_claims
 from sim.host.compare import EQUAL, IN_GROUP, Band
 from sim.host.filepage import conform
+from sim.host.filepage.compare import TRIES
 from sim.host.filepage.conform import run_filepage_conform
+from sim.host.filepage.real import Reads
 from sim.script.fewest import fewest
 from sim.script.filepage.grammar import parse_page_script
+from sim.script.filepage.predict import read_pages
 from sim.script.filepage.random import random_mapped_script, random_page_script
 from sim.script.group import predict_in_group
 from sim.script.random import GROUP_VERBS
@@ -196,6 +199,52 @@ def test_what_a_full_group_does_to_dirty_pages_is_unchecked_and_said(monkeypatch
     assert "unchecked: the group is full: " in err
     assert "scripts unchecked" in out
     assert random_in_group(monkeypatch, {}, kernel=False, limit=64)[0] == 0
+
+
+# -- a file read twice ----------------------------------------------------------------------------
+
+
+class Reader:
+    """In place of one that asks the kernel: as predicted, but for what `off` says."""
+
+    def __init__(self, off):
+        self.off = off
+        self.asked = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        return None
+
+    def run(self, script, *, limit_pages, random, freed_at, refaults):
+        self.asked += 1
+        found = read_pages(script.steps, script.pages, limit_pages=limit_pages, random=random)
+        counts = {**found.counts, "pgsteal_file": found.counts["pgsteal_file"] + self.off["stolen"]}
+        assert refaults == found.counts["workingset_refault_file"]
+        resident = [[file.copy() for file in row] for row in found.resident]
+        resident[-1][0][0] ^= bool(self.off["pages"])
+        return Reads(resident, counts, 0, refaults + self.off["refaults"])
+
+
+@pytest.mark.parametrize("off", [None, "pages", "stolen", "refaults"])
+def test_a_file_read_twice_is_held_by_its_map_what_was_stolen_and_what_came_back(monkeypatch, off):
+    readers = []
+
+    def reader(_pages):
+        what = ("pages", "stolen", "refaults")
+        readers.append(Reader({name: int(name == off) for name in what}))
+        return readers[-1]
+
+    monkeypatch.setattr(files, "FileReader", reader)
+    monkeypatch.setattr(files, "LARGE", 1024)
+    cases = list(files.TWICE.check(2, 1, True))
+    assert [case.held for case in cases] == [off is None] * 2
+    assert [each.asked for each in readers] == [1 if off is None else TRIES] * 2
+    stolen, refaults = cases[1].predicted.split(", ")[-2:]
+    assert int(stolen) > 1000
+    assert refaults == "2048"
+    assert cases[1].kernel.split(", ")[3] == str(2048 + (off == "refaults"))
 
 
 # -- claims ---------------------------------------------------------------------------------------

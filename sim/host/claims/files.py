@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sim.base.units import PAGE_BYTES
 from sim.host.claims.claim import Case, Claim
 from sim.host.conditions import cannot_run, file_folder
-from sim.host.filepage.compare import BAND, compare
+from sim.host.filepage.compare import BAND, REFAULTS, STOLEN, compare
 from sim.host.filepage.real import FileReader, why_not
 from sim.host.groups import group_pages, new_group
 from sim.host.kernel import HostError, compiled_program
@@ -47,23 +47,23 @@ def read_twice(limit: int, *, random: bool, ask: bool) -> Compared:
     script = twice(2 * limit)
     with ExitStack() as stack:
         reader = stack.enter_context(FileReader(script.pages)) if ask else None
-        return compare(reader, "", script, limit, random=random)
+        return compare(reader, "", script, limit, random=random, count=True)
 
 
 def _twice(cases: int, _seed: int, ask: bool) -> Iterator[Case]:
     for random in (False, True)[:cases]:
         found = read_twice(LARGE, random=random, ask=ask)
         advice = "POSIX_FADV_RANDOM" if random else "read ahead"
-        name = f"{2 * LARGE} pages, limit {LARGE}, {advice}: resident after each, stolen"
+        name = f"{2 * LARGE} pages, limit {LARGE}, {advice}: resident after each, stolen, refaults"
         told, real = found.resident_each
-        mine = f"{told}, {found.predicted.counts['pgsteal_file']}"
+        mine = f"{told}, {found.predicted.counts[STOLEN]}, {found.predicted.counts[REFAULTS]}"
         if found.real is None:
             yield Case(name, mine)
             continue
-        answer = f"{real}, {found.real.counts['pgsteal_file']}"
+        answer = f"{real}, {found.real.counts[STOLEN]}, {found.real.refaults}"
         if found.different:
             answer += f", {found.different} pages elsewhere"
-        yield Case(name, mine, answer, found.different == 0)
+        yield Case(name, mine, answer, found.is_equal)
 
 
 def _random(cases: int, seed: int, ask: bool) -> Iterator[Case]:
@@ -155,7 +155,7 @@ def _writer(cases: int, _seed: int, ask: bool) -> Iterator[Case]:
 
 TWICE: Final = Claim(
     "twice",
-    "a file of twice the limit read twice: resident page by page, stolen",
+    "a file of twice the limit read twice: resident page by page, stolen, refaults",
     "equal",
     2,
     _why_not,

@@ -26,6 +26,8 @@ TRIES: Final = 5
 Every two seconds the kernel flushes the statistics that it reclaims by: a run in which it did
 differs from the next one.
 """
+STOLEN: Final = "pgsteal_file"
+REFAULTS: Final = "workingset_refault_file"
 BAND: Final = Band(exact=0.9, close=2)
 """What is claimed of random scripts, in pages."""
 MOST_AHEAD: Final = 2048
@@ -37,6 +39,8 @@ class Compared:
     """A script, its prediction, and the run that came closest, if it was run at all.
 
     `different` counts pages, over all maps, that one side has in the page cache and the other not.
+    `counted` are what was reclaimed and how often a page came back, as predicted and as the kernel
+    has it, where that is asked for.
     """
 
     name: str
@@ -44,6 +48,17 @@ class Compared:
     predicted: PageReads
     real: Reads | None = None
     different: int = 0
+    counted: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the kernel was asked, and all that is compared is the same."""
+        return self.real is not None and self.apart == (0, 0)
+
+    @property
+    def apart(self) -> tuple[int, int]:
+        """How far the two sides are apart: by pages in the page cache, then by what was counted."""
+        return self.different, sum(abs(mine - real) for mine, real in self.counted)
 
     @property
     def resident(self) -> tuple[int, int]:
@@ -66,7 +81,7 @@ class Compared:
     def line(self) -> str:
         """Return it as it is printed: predicted, then the kernel's."""
         mine, real = self.resident
-        stolen = str(self.predicted.counts["pgsteal_file"])
+        stolen = str(self.predicted.counts[STOLEN])
         start = f"{self.name} limit={self.limit_pages}"
         if self.real is None:
             return f"{start} resident={mine} stolen={stolen}"
@@ -121,21 +136,32 @@ def compare(
     limit_pages: int,
     *,
     random: bool = True,
+    count: bool = False,
 ) -> Compared:
-    """Predict a script and carry it out until there is no difference, `TRIES` times at most."""
+    """Predict a script and carry it out until there is no difference, `TRIES` times at most.
+
+    With `count`, what was reclaimed and how often a page came back is compared too.
+    """
     predicted = predict(script, limit_pages, random=random)
     best = Compared(name, limit_pages, predicted)
     if reader is None:
         return best
     mine = np.concatenate([file for row in predicted.resident for file in row])
+    stolen, refaults = (predicted.counts[name] for name in (STOLEN, REFAULTS))
     for _ in range(TRIES):
         real = reader.run(
-            script, limit_pages=limit_pages, random=random, freed_at=predicted.nodes_freed
+            script,
+            limit_pages=limit_pages,
+            random=random,
+            freed_at=predicted.nodes_freed,
+            refaults=refaults if count else None,
         )
         told = np.concatenate([file for row in real.resident for file in row])
         different = int((mine != told).sum())
-        if best.real is None or different < best.different:
-            best = Compared(name, limit_pages, predicted, real, different)
-        if different == 0:
+        counted = ((stolen, real.counts[STOLEN]), (refaults, real.refaults)) if count else ()
+        found = Compared(name, limit_pages, predicted, real, different, counted)
+        if best.real is None or found.apart < best.apart:
+            best = found
+        if found.is_equal:
             break
     return best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,12 +28,18 @@ FREE: Final = -2
 """A step that waits until what was freed has left the group's account."""
 SOURCE: Final = Path(__file__).with_name("programs") / "reader.c"
 FLAGS: Final = ("-static",)
+REFAULTS: Final = "workingset_refault_file"
+FLUSHED_WITHIN_S: Final = 2.5
+"""``memory.stat`` may lack what was counted since the last flush, every 2 s (`FLUSH_TIME`).
+
+Reading it flushes too, but not for less than 64 changes a CPU.
+"""
 COUNTED: Final = (
     "pgscan_file",
     "pgsteal_file",
     "pgactivate",
     "pgdeactivate",
-    "workingset_refault_file",
+    REFAULTS,
     "workingset_activate_file",
 )
 """What is counted for the whole machine, in ``/proc/vmstat``: on a quiet one, for the group."""
@@ -43,13 +50,15 @@ class Reads:
     """What the kernel made of a script.
 
     `resident` has a map for each step that asked for one: for each file, which pages are there.
-    `counts` are the differences in ``/proc/vmstat`` while it ran; `kernel_pages` what the group was
-    charged for beside the page cache at the end.
+    `counts` are the differences in ``/proc/vmstat`` while it ran; `refaults` those that the group
+    itself has in ``memory.stat``; `kernel_pages` what it was charged for beside the page cache at
+    the end.
     """
 
     resident: list[list[NDArray[np.bool_]]]
     counts: dict[str, int]
     kernel_pages: int
+    refaults: int = 0
 
 
 def why_not() -> str:
@@ -88,10 +97,13 @@ class FileReader(Folders):
         limit_pages: int,
         random: bool = True,
         freed_at: Sequence[int] = (),
+        refaults: int | None = None,
     ) -> Reads:
         """Read as a script says in a new group of `limit_pages`, nothing cached.
 
         Behind the steps `freed_at` the program waits until RCU has freed what is to be freed.
+        Where the group has not as many `refaults` as are expected, it is asked once more after the
+        next flush of statistics.
         """
         self._lay_out()
         steps = np.insert(script.steps, [at + 1 for at in freed_at], FREE)
@@ -104,6 +116,7 @@ class FileReader(Folders):
                 before = _vmstat()
                 self._carry_out(group, random)
                 after = _vmstat()
+                refaulted = _refaults(group, refaults)
                 charged = group_pages(group, "kmem.usage_in_bytes")
                 self._remove_files()
         finally:
@@ -118,7 +131,7 @@ class FileReader(Folders):
                 at += size
             resident.append(row)
         counts = {name: after[name] - before[name] for name in COUNTED}
-        return Reads(resident, counts, charged)
+        return Reads(resident, counts, charged, refaulted)
 
     def _carry_out(self, group: Path, random: bool) -> None:
         done = run_on_cpu(
@@ -145,6 +158,18 @@ class FileReader(Folders):
     def _remove_files(self) -> None:
         for path in self._files:
             path.unlink(missing_ok=True)
+
+
+def _refaults(group: Path, expected: int | None) -> int:
+    """Return the refaults of a group: those expected, or those behind the next flush."""
+    if expected is not None and _group_refaults(group) != expected:
+        time.sleep(FLUSHED_WITHIN_S)
+    return _group_refaults(group)
+
+
+def _group_refaults(group: Path) -> int:
+    lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+    return next((int(n) for name, n in map(str.split, lines) if name == REFAULTS), 0)
 
 
 def _vmstat() -> dict[str, int]:
