@@ -192,7 +192,10 @@ def _counts(metrics: Mapping[str, Any], mark: Mark) -> tuple[Table, Table]:
     ]
     faults.rows += [(mark(_words(name), name), _count(metrics[name])) for name in _FAULTS[5:]]
     events = Table(("events", "count"))
-    events.rows += [(mark(_words(name), name), _count(metrics[name])) for name in EVENTS]
+    for name in EVENTS:
+        events.rows.append((mark(_words(name), name), _count(metrics[name])))
+        if name == "direct_reclaims" and metrics.get("allocation_stall_ns"):
+            events.rows.append(("  time in them", format_duration(metrics["allocation_stall_ns"])))
     return faults, events
 
 

@@ -33,6 +33,7 @@ from sim.kernel.work import (
     MORE,
     NO_ROOM_YET,
     RECLAIMED,
+    RECLAIMS_DIRECTLY,
     SHORT,
     SLEEPS,
     UNDER_WAY,
@@ -48,6 +49,7 @@ from sim.machine.layout import (
     PENDING_LOCKS,
     PENDING_QUEUE,
     PENDING_ROOM,
+    ROOT,
     Arrays,
 )
 from sim.machine.native import arrays_at
@@ -192,10 +194,14 @@ def carry_out(m: Arrays, cpu: int, task: int) -> int:
 def reclaimed(m: Arrays, cpu: int, step_ns: int) -> None:
     """Record the part of a step of `step_ns` in which memory was reclaimed."""
     clock = m.clock[0]
+    directly = clock.reclaims == RECLAIMS_DIRECTLY
     clock.reclaims = 0
     ps = reclaim_cost_ps(m) - int(clock.reclaim_from_ps)
     if ps > 0:
-        record_reclaim(m, cpu, min(step_ns, ps // 1000))
+        ns = min(step_ns, ps // 1000)
+        record_reclaim(m, cpu, ns)
+        if directly:
+            m.pool[0].allocation_stall_ns += ns
 
 
 @compiled
@@ -212,13 +218,18 @@ def makes_room(m: Arrays, cpu: int, task: int) -> int:
     o = m.operations[task]
     if o.op == OP_ACCESS and o.fault_from_ns == NONE:
         o.fault_from_ns = m.cpus[cpu].next_ns
-    spend_on_reclaim(m, cpu, task)
+    ns = spend_on_reclaim(m, cpu, task)
+    if o.over == ROOT:
+        m.pool[0].allocation_stall_ns += ns
     return RECLAIMED
 
 
 @compiled
-def spend_on_reclaim(m: Arrays, cpu: int, task: int) -> None:
-    """Price a step that did nothing but reclaim, and move the CPU's clock to its end."""
+def spend_on_reclaim(m: Arrays, cpu: int, task: int) -> int:
+    """Price a step that did nothing but reclaim, and move the CPU's clock to its end.
+
+    Returns how long it takes.
+    """
     c = m.cpus[cpu]
     start = int(c.next_ns)
     ns = (settle(m, task) + 500) // 1000
@@ -228,6 +239,7 @@ def spend_on_reclaim(m: Arrays, cpu: int, task: int) -> None:
     c.steps += 1
     m.tasks[task].cpu_ns += ns
     follow_peaks(m)
+    return ns
 
 
 @compiled

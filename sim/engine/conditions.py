@@ -32,6 +32,7 @@ FROM_RECLAIM: Final = (
     "memory_need_bytes.total",
     "memory_need_bytes.page_cache",
     "allocation_stalls",
+    "allocation_stall_ns",
     "pages_scanned",
     "pages_stolen",
     "refaults",

@@ -203,6 +203,7 @@ class Devices:
         being_written = g.writeback > 0 or (swap != NONE and is_under_way(m, swap, NONE))
         if g.dirty > 0 or being_written:
             self._throttled.park(task, cpu, _WRITTEN, stalled=True)
+            self._pressure.sleeps(task)
         if g.dirty > 0 and not being_written:
             wakeup_flusher(m)
 

@@ -10,7 +10,13 @@ LIVES: Final = ("forks", "vforks", "execs", "exits", "fork_failures")
 SHORTAGE: Final = ("oom_kills", "direct_reclaims")
 """Counted by the engine: what shortage of memory leads to."""
 SWAPPED: Final = ("pages_swapped_in", "pages_swapped_out")
-RECLAIM: Final = ("allocation_stalls", "pages_scanned", "pages_stolen", "refaults")
+RECLAIM: Final = (
+    "allocation_stalls",
+    "allocation_stall_ns",
+    "pages_scanned",
+    "pages_stolen",
+    "refaults",
+)
 """What reclaim of pages of files did."""
 EVENTS: Final = (*LIVES, *SHORTAGE, "pages_stolen", *SWAPPED, "context_switches")
 """What is counted besides faults, in the order of the table that a run prints."""

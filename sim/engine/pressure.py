@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.machine.layout import AVERAGED_S, NONE, PSI_IOWAIT, PSI_MEMSTALL, PSI_NONE
+from sim.machine.layout import AVERAGED_S, NONE, PSI_IOWAIT, PSI_MEMSTALL, PSI_NONE, ROOT
 from sim.observe import pressure
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ class Pressure:
     def __init__(self, machine: Machine, clock: Clock) -> None:
         self._machine = machine
         self._clock = clock
+        self._asleep: dict[int, int] = {}  # by pid: since when it sleeps in direct reclaim
+        self._slept_ns = 0
 
     def begin(self, task: Task, cpu: int, *, stalled: bool) -> None:
         """Let a task, just off `cpu`, be stalled from now on, or only wait for a device."""
@@ -28,6 +30,23 @@ class Pressure:
     def end(self, task: Task) -> None:
         """Let a task that `begin` was told of sleep, and no more than that."""
         pressure.change_state(self._machine.arrays, task.row, PSI_NONE, NONE, self._clock.now_ns)
+
+    def sleeps(self, task: Task) -> None:
+        """Take note that a task sleeps in its reclaim, perhaps for the machine itself."""
+        if self._machine.arrays.operations[task.row].over == ROOT:
+            self._asleep[task.pid] = self._clock.now_ns
+
+    def wakes(self, task: Task) -> None:
+        """Take note that a task that waited, of which `sleeps` may have been told, does no more."""
+        since_ns = self._asleep.pop(task.pid, None)
+        if since_ns is not None:
+            self._slept_ns += self._clock.now_ns - since_ns
+
+    def direct_reclaim_ns(self) -> int:
+        """Return for how long tasks were in direct reclaim up to now: on a CPU, or asleep in it."""
+        asleep_ns = sum(self._clock.end_ns - since_ns for since_ns in self._asleep.values())
+        on_cpu_ns = int(self._machine.arrays.pool[0].allocation_stall_ns)
+        return on_cpu_ns + self._slept_ns + asleep_ns
 
     def so_far_ns(self, group: int) -> tuple[int, int]:
         """Return how long at least one task of a group, and how long all, were stalled.

@@ -82,7 +82,7 @@ class Measurement:
         self._since_ns = 0
         self._busy_ns = 0
         self._free_area = 0
-        self._stalls = self._swapped = 0
+        self._stalls = self._stall_ns = self._swapped = 0
         self._zeros = dict.fromkeys(_ZEROS, 0)
         self._reclaim = ReclaimFigures(system.machine, system.pressure, system.throttle)
 
@@ -105,6 +105,7 @@ class Measurement:
         self._free_area = self._area_now()
         self._reclaim.restart(self._since_ns)
         self._stalls = int(m.pool[0].allocation_stalls)
+        self._stall_ns = system.pressure.direct_reclaim_ns()
         forget_swap_peak(m)
         self._swapped = int(m.lruvecs["pgsteal_anon"].sum())
         self._zeros = {name: int(m.lruvecs[name].sum()) for name in _ZEROS}
@@ -222,6 +223,7 @@ class Measurement:
             "first_oom_ns": system.kills.first_ns,
             "direct_reclaims": stalls,
             "allocation_stalls": stalls,
+            "allocation_stall_ns": system.pressure.direct_reclaim_ns() - self._stall_ns,
             "bus_errors": counters["bus_errors"],
             "context_switches": int(units[work.CONTEXT_SWITCH]),
             "fault_latency_ns": latencies(m, *FAULT_LINES).summary(),

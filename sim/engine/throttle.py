@@ -29,6 +29,7 @@ class Throttle:
     def __init__(self, machine: Machine, clock: Clock, cpus: Cpus, pressure: Pressure) -> None:
         self._machine = machine
         self._clock = clock
+        self._pressure = pressure
         self._asleep = WaitList(cpus, pressure=pressure)
         self._since: dict[int, tuple[int, int]] = {}  # by pid: the group, and since when
         self._slept: dict[int, tuple[int, int]] = {}  # by group: how often, and for how long
@@ -45,6 +46,7 @@ class Throttle:
         """Let `task`, on `cpu`, sleep before it looks again for memory that it can reclaim."""
         o = self._machine.arrays.operations[task.row]
         self._sleep(task, cpu, int(o.naps), IN_VAIN)
+        self._pressure.sleeps(task)
         o.naps = 0
 
     def _sleep(self, task: Task, cpu: int, jiffies: int, what: str) -> None:

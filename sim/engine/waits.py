@@ -87,3 +87,5 @@ class WaitList:
     def _leave(self, task: Task) -> None:
         del self._tasks[task.pid]
         task.wait = None
+        if self._pressure is not None:
+            self._pressure.wakes(task)

@@ -126,12 +126,18 @@ def reclaim_cost_ps(m: Arrays) -> int:
     return int(spent)
 
 
+RECLAIMS: Final = 1
+"""What ``clock.reclaims`` is in a step in which memory was reclaimed."""
+RECLAIMS_DIRECTLY: Final = 2
+"""The same where the machine itself was short of it."""
+
+
 @compiled
 def note_reclaim(m: Arrays, scanned: int, stolen: int) -> None:
     """Add pages that reclaim has looked at, and those that it has taken, to the receipt."""
     clock = m.clock[0]
     if clock.reclaims == 0:
-        clock.reclaims = 1
+        clock.reclaims = RECLAIMS
         clock.reclaim_from_ps = reclaim_cost_ps(m)
     note(m, RECLAIM_PAGE, scanned)
     note_freed(m, PAGE_STOLEN, stolen)

@@ -22,6 +22,7 @@ from sim.base.jit import compiled, inlined, rare
 from sim.kernel.files.dirty import file_pages, pages_on_list
 from sim.kernel.reclaim.pageout import wakeup_flusher
 from sim.kernel.reclaim.vmscan import shrink_group
+from sim.kernel.work import RECLAIMS_DIRECTLY
 from sim.machine.groups import count_event, drain_all_stock, margin
 from sim.machine.layout import (
     EV_FAILCNT,
@@ -108,6 +109,7 @@ def try_to_free_pages(m: Arrays, cpu: int, pages: int) -> int:
     reclaimed = shrink_group(m, cpu, ROOT, pages, 0)
     if m.scans[cpu].scanned > 0:
         m.pool[0].allocation_stalls += 1
+        m.clock[0].reclaims = RECLAIMS_DIRECTLY
     if reclaimed > 0:
         m.pool[0].kswapd_failures = 0
     return reclaimed

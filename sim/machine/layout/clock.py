@@ -29,7 +29,7 @@ CLOCK = np.dtype(
             "lines",
             "kind",  # fault kind of this step, or NONE
             "fault_ps",
-            "reclaims",  # 1 if memory was reclaimed in this step
+            "reclaims",  # 1 if memory was reclaimed in this step, 2 if for the machine
             "reclaim_from_ps",  # what reclaim had cost before it
             "flush_space",  # an address space that is due a flush when it ends, or 0
         )

@@ -65,6 +65,7 @@ POOL = np.dtype(
             "kswapd_awake",  # 1 unless it sleeps
             "kswapd_failures",  # rounds without a page, one after the other
             "allocation_stalls",  # how often a task had to reclaim from the machine itself
+            "allocation_stall_ns",  # for how long, on a CPU
             "n_protected",  # groups that reclaim spares something of
             "n_groups",
             "over_memsw",  # 1 if the last charge was refused by a limit of memory and swap
