@@ -23,6 +23,7 @@ from sim.machine.layout import (
     SERIES_SOME,
     SWAP_DEVICE,
     SWAP_IN_MEMORY,
+    ZERO_WHEN_IDLE,
 )
 from sim.machine.swap import forget_swap_peak
 from sim.observe.faults import FAULT_KINDS, FAULT_LINES, FAULT_METRICS
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 1
 _OF_ZRAM: Final = ("zram", "zram_pages")
+_OF_STOCK: Final = ("zeroed_pages",)
 _ZEROS: Final = ("swpout_zero", "swpin_zero")
 _OF_SWAP: Final = ("active_anon_pages", "inactive_anon_pages", "swap_pages")
 """Without a swap device no anonymous page is on a list here, because nothing looks for it there."""
@@ -245,9 +247,11 @@ class Measurement:
         }
 
     def _told(self, names: Sequence[str] | None) -> list[str]:
-        """Return the names of levels that are told: of zram only where there is any."""
-        has_zram = self._has_zram()
-        return [name for name in names or () if has_zram or name not in _OF_ZRAM]
+        """Return the names of levels that are told: of what there is none of, nothing."""
+        left_out: tuple[str, ...] = () if self._has_zram() else _OF_ZRAM
+        if self._system.machine.arrays.config[0].zeroing != ZERO_WHEN_IDLE:
+            left_out += _OF_STOCK
+        return [name for name in names or () if name not in left_out]
 
     @staticmethod
     def _process(task: Task) -> dict[str, Any]:

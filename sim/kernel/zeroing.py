@@ -45,16 +45,32 @@ def idle_ns(m: Arrays, now_ns: int) -> int:
 
 
 @compiled
+def idle_pages(m: Arrays, now_ns: int) -> int:
+    """Return how many frames idle CPUs had time for since the last fault that asked."""
+    spent_ns = idle_ns(m, now_ns) - int(m.pool[0].zeroed_from_ns)
+    return max(0, spent_ns // int(m.config[0].zero_ns))
+
+
+@inlined
+def may_zero(m: Arrays) -> int:
+    """Return how many more frames may be zeroed; fewer than none where zeroed ones were taken."""
+    return min(int(m.config[0].zero_stock), int(m.pool[0].free)) - int(m.pool[0].zeroed)
+
+
+@compiled
+def zeroed_pages(m: Arrays, now_ns: int) -> int:
+    """Return how many free frames are zeroed at `now_ns`."""
+    return int(m.pool[0].zeroed) + min(may_zero(m), idle_pages(m, now_ns))
+
+
+@compiled
 def stock_up(m: Arrays, now_ns: int) -> None:
     """Add to the stock what idle CPUs have zeroed since the last fault that asked."""
     pool = m.pool[0]
-    config = m.config[0]
-    spent_ns = idle_ns(m, now_ns) - int(pool.zeroed_from_ns)
-    room = min(int(config.zero_stock), int(pool.free)) - int(pool.zeroed)
-    pages = max(0, spent_ns // int(config.zero_ns))
-    if pages >= room:
-        pool.zeroed += room
-        pool.zeroed_from_ns += spent_ns
+    pages, most = idle_pages(m, now_ns), may_zero(m)
+    if pages >= most:
+        pool.zeroed += most
+        pool.zeroed_from_ns = idle_ns(m, now_ns)
     else:
         pool.zeroed += pages
-        pool.zeroed_from_ns += pages * int(config.zero_ns)
+        pool.zeroed_from_ns += pages * int(m.config[0].zero_ns)

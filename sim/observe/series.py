@@ -6,6 +6,7 @@ A level changes at the start of a step only, so it is enough to bring integrals 
 from typing import Final
 
 from sim.base.jit import compiled, inlined, rare
+from sim.kernel.zeroing import zeroed_pages
 from sim.machine.layout import (
     GROUP_SERIES,
     HUGE_PAGES,
@@ -37,9 +38,11 @@ from sim.machine.layout import (
     SERIES_STOLEN,
     SERIES_SWAP,
     SERIES_WORKING_SET,
+    ZERO_WHEN_IDLE,
     Arrays,
 )
 from sim.machine.lru import lru_pages, next_group
+from sim.machine.pool import listed
 from sim.observe.pressure import so_far_us, update_averages
 
 _LIMIT: Final = 1 << 61
@@ -75,6 +78,12 @@ def sample(m: Arrays) -> None:
     row = m.samples[int(clock.samples)]
     row.t_ns = clock.sample_next_ns
     row.free_pages = pool.free
+    row.percpu_pages = 0
+    for cpu in range(int(m.config[0].n_cpus)):
+        row.percpu_pages += listed(m, cpu)
+    row.zeroed_pages = 0
+    if m.config[0].zeroing == ZERO_WHEN_IDLE:
+        row.zeroed_pages = zeroed_pages(m, int(clock.sample_next_ns))
     row.anon_pages = m.charged[ROOT, KIND_ANON]
     row.page_tables_pages = m.charged[ROOT, KIND_TABLE]
     row.kernel_stacks_pages = m.charged[ROOT, KIND_STACK]
@@ -141,6 +150,8 @@ def drop_every_second(m: Arrays) -> None:
         row = m.samples[kept]
         row.t_ns = old.t_ns
         row.free_pages = old.free_pages
+        row.percpu_pages = old.percpu_pages
+        row.zeroed_pages = old.zeroed_pages
         row.anon_pages = old.anon_pages
         row.page_tables_pages = old.page_tables_pages
         row.kernel_stacks_pages = old.kernel_stacks_pages

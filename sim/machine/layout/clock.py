@@ -45,6 +45,8 @@ SAMPLE = np.dtype(
         for name in (
             "t_ns",
             "free_pages",
+            "percpu_pages",  # free ones that are on the lists of CPUs
+            "zeroed_pages",  # of those in `free_pages`, zeroed ahead of time
             "anon_pages",
             "page_tables_pages",
             "kernel_stacks_pages",

@@ -60,6 +60,31 @@ def test_few_rows_stay_as_far_apart_as_was_asked():
     assert found["t_ns"] == [n * 10 * MS for n in range(len(found["t_ns"]))]
 
 
+@pytest.mark.parametrize("zones", ["DMA32, Normal", "Normal"])
+def test_each_page_is_on_a_buddy_list_on_a_cpus_list_or_in_use(zones):
+    steps = [
+        {"mmap": {"name": "A", "size": "3 MiB"}}, {"write": "A"},
+        {"read_file": {"file": "f", "pages": 500}},
+        {"fork": {"name": "c", "steps": [{"write": "A"}, {"sleep": "20 ms"}]}},
+        {"dontneed": {"region": "A", "pages": 300}}, {"sleep": "30 ms"},
+    ]  # fmt: skip
+    memory = "64 MiB" if zones == "Normal" else "5 GiB"
+    document = simulate(
+        resolve({
+            "version": 1,
+            "host": {"memory": memory, "cpus": 3},
+            "processes": {"p": {"program": "steps", "copies": 2, "steps": steps}},
+        }), seed=1,
+    ).document  # fmt: skip
+    found = document["series"]
+    names = ("free", "percpu", "anon", "page_tables", "kernel_stacks", "page_cache")
+    rows = zip(*(found[f"{name}_pages"] for name in names), strict=True)
+    assert {sum(row) for row in rows} == {document["host"]["free_at_start_pages"]}
+    assert len(set(found["percpu_pages"])) > 3
+    assert max(found["percpu_pages"]) > 100
+    assert "zeroed_pages" not in found
+
+
 def grouped(burst=0, cgroup="v2"):
     """Return a run of 5 s: a reader in a full group, and one that keeps the other CPU in use."""
 

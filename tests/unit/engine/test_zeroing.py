@@ -67,6 +67,34 @@ def test_idle_cpus_zero_as_many_as_they_have_time_for():
     assert units(document, "page_zero") == 0  # nobody's work: the CPU was idle
 
 
+def test_the_stock_is_told_over_time():
+    """40 of 100 pages are left at first; every 4 us of idling zeroes ten."""
+    steps = [map_("A", 59), {"write": "A"}, {"sleep": "36 us"}, map_("B", 90), {"write": "B"}]
+    said = scenario({"idle": "400 KiB"}, steps)
+    said["run"] = {"sample_every": "4 us"}
+    found = run(said)["series"]
+    written = max(found["anon_pages"][: found["anon_pages"].index(60) + 1])
+    asleep = found["anon_pages"].count(written)
+    first = found["anon_pages"].index(written)
+    told = found["zeroed_pages"][first : first + asleep]
+    assert told[0] - 40 in range(10)
+    assert [later - told[0] for later in told] == [
+        min(10 * n, 100 - told[0]) for n in range(asleep)
+    ]
+    assert found["zeroed_pages"][-1] == 100 - 90
+    for burst in (1, 7):
+        assert run(said, burst=burst)["series"] == found
+
+
+def test_no_more_is_zeroed_than_is_free():
+    """The stock may be larger than what is left."""
+    steps = [map_("A", 1500), {"write": "A"}, {"sleep": "10 ms"}]
+    found = run(scenario({"idle": "6 MiB"}, steps))["series"]
+    pairs = list(zip(found["zeroed_pages"], found["free_pages"], strict=True))
+    assert all(zeroed <= free for zeroed, free in pairs)
+    assert (280, 280) in pairs
+
+
 def test_a_stock_is_bounded():
     """Negative control of the test above: ten times as long a sleep fills it once."""
     steps = [map_("A", 150), {"write": "A"}, {"sleep": "200 us"}, map_("B", 150), {"write": "B"}]
