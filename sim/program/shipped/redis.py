@@ -93,13 +93,21 @@ def redis(
     (`sim.program.shipped.redis_heap`).  `save_every_ns` after loading, and after each save,
     it forks a child that reads the whole data set, and goes on serving; every 100 ms it
     looks whether the child has ended.  A save that the kernel refuses or kills is tried again after
-    5 s and counts as one of `saves`.  A rewrite of the AOF is a save like any other.
+    5 s and counts as one of `saves`.
 
     What it does by `version`: from 6.2 on it has no huge pages (``disable-thp``).  From 7.0 on the
     child gives back (MADV_DONTNEED) the pages that belong to one saved value alone; from Valkey 8.1
     on it frees saved values, so that the pages of a slab go when all its values have been saved.
     From 7.2 on, and in Valkey, the dump is synced every 4 MiB and dropped from the page cache,
     unless the save is for a replica; before, it stays there until the next one replaces it.
+
+    A rewrite of the AOF is a save to the disk, and its base file the dump: written in the format of
+    one (``aof-use-rdb-preamble``), synced every 4 MiB (``aof-rewrite-incremental-fsync``), from 7.2
+    on dropped from the page cache.  What is written meanwhile goes to an ``incr`` file from 7.0 on,
+    whose pages in the page cache are left out; before, it stays in memory until the rewrite ends:
+    give `aof_buffers_bytes` key, value and some 30 B for each SET meanwhile.  Read in
+    `rewriteAppendOnlyFile` and `aofRewriteBufferAppend`, ``src/aof.c`` of Redis 6.2.6, 7.0 and
+    7.4.5, and in pull request 11248.
 
     Give it two CPUs, or the child takes the server's time.
 

@@ -3,6 +3,7 @@ import pytest
 
 from sim.alloc.jemalloc.layout import size_class
 from sim.base.units import GIB, MIB
+from sim.program.shipped.redis import redis
 from sim.program.shipped.redis_heap import redis_heap
 
 
@@ -77,3 +78,16 @@ def test_large_values_are_page_aligned_from_7_2_on():
 def test_a_data_set_too_small_for_one_value_is_refused():
     with pytest.raises(ValueError, match="holds no value of 100000000"):
         heap(100_000_000)
+
+
+@pytest.mark.parametrize(("key", "value"), [(16, 1000), (1, 1), (40, 100_000)])
+def test_the_page_says_what_a_set_takes_in_the_aof(key, value):
+    """Before 7.0 a rewrite keeps SETs as the protocol has them."""
+    command = b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+        key,
+        b"k" * key,
+        value,
+        b"v" * value,
+    )
+    assert 25 <= len(command) - key - value <= 35
+    assert "key, value and some 30 B for each SET" in " ".join((redis.__doc__ or "").split())
