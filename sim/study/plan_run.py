@@ -186,11 +186,12 @@ def _one(study: Study, planner: Planner, point: int, size: str) -> Sizes:
     """Return the one size that is to be tried: a value of the plan's key, or a catalogue's name."""
     if study.file.catalogue is not None:
         sizes = sizes_of(study, planner, point)
-        found = [each for each in sizes.every if each.name == size]
+        offers = sorted((*sizes.every, *sizes.left_out), key=lambda each: each.figure)
+        found = [each for each in offers if each.name == size]
         if not found:
-            names = ", ".join(each.name for each in sizes.every)
+            names = ", ".join(each.name for each in offers)
             raise ScenarioError(f"the catalogue has no {size!r}; it has {names}", key="--size")
-        return replace(sizes, every=tuple(found))
+        return replace(sizes, every=tuple(found), left_out=())
     key = "host.memory" if study.file.plan is None else study.file.plan.key or "host.memory"
     try:
         cell = planner.size_cell("sizes", point, 0, {key: size})

@@ -9,7 +9,7 @@ from sim.stats.proportion import exact_limits, format_percent
 from sim.stats.tolerance import values_needed
 from sim.study.planning import Moved, Searched
 from sim.study.said import MOST_NAMED, Told, name_of, percent, said, size_facts, why
-from sim.study.sizes import Sizes
+from sim.study.sizes import Sizes, in_no_order
 
 BUMP_NOTICED: Final = 0.95
 """Chance with which a bump has to be noticed to be named."""
@@ -49,6 +49,8 @@ def tell_search(
         f", and {found.moved_runs:,} at {len(found.moved)} ends of inputs" if found.moved else ""
     )
     n = found.found.n_replications
+    if sizes.left_out:
+        sentences.append(_left_out(sizes))
     if sizes.source:
         sentences.append(f"Sizes of {sizes.title}: {sizes.source}.")
     sentences.append(f"{n_runs:,} runs of {n:,} replication{'s' if n > 1 else ''}{moved}.")
@@ -66,6 +68,7 @@ def tell_search(
         "confidence": objectives.confidence,
         "replications": found.found.n_replications,
         "runs": n_runs,
+        "not_asked": [each.name for each in sizes.left_out],
         "moved_runs": found.moved_runs,
         "answer": size_facts(sizes, size) if answered and size is not None else None,
         "neighbour": _neighbour_facts(found, sizes, objectives) if answered else None,
@@ -112,10 +115,12 @@ def _answer(
     which = "smallest" if sizes.smallest else "largest"
     place = f" ({where})" if where else ""
     if size == 0:
-        first = (
-            f"{said(sizes, 0)}{place}, the {which} tried, will do already; the answer may lie"
-            " beyond: widen the range."
-        )
+        beyond = "the answer may lie beyond: widen the range"
+        if sizes.key is None:
+            beyond = "the catalogue has none with less memory"
+            if any(each.figure < sizes.every[0].figure for each in sizes.left_out):
+                beyond = "of those with less memory none was asked"
+        first = f"{said(sizes, 0)}{place}, the {which} tried, will do already; {beyond}."
     else:
         first = f"{said(sizes, size)}{place} is the {which} that will do."
     content = min(found.content, objectives.share)
@@ -290,6 +295,23 @@ def _none_is_enough(found: Searched, sizes: Sizes, objectives: Objectives) -> li
         f"No size tried is known to do: at {size}, the {which}, {seen}; whether more than {share}"
         " of all would, cannot be told."
     ]
+
+
+def _left_out(sizes: Sizes) -> str:
+    """Say which sizes of a catalogue were not asked, as they are in no order with the others."""
+    told = []
+    for each in sizes.left_out[:MOST_NAMED]:
+        other = min(
+            (size for size in sizes.every if in_no_order(each, size)),
+            key=lambda size: abs(size.figure - each.figure),
+        )
+        more = each.figure > other.figure
+        memory, cpus = ("more", "fewer") if more else ("less", "more")
+        told.append(f"{each.name} ({memory} memory than {other.name}, {cpus} CPUs)")
+    rest = len(sizes.left_out) - len(told)
+    told += [f"{rest:,} more"] if rest else []
+    alone = f"`--size {sizes.left_out[0].name}` asks about that one alone"
+    return f"Not asked: {', '.join(told)}; {alone}."
 
 
 def _more_was_worse(found: Searched, sizes: Sizes) -> list[str]:

@@ -1,10 +1,12 @@
 """The sizes that a plan chooses among: values of one key, or a catalogue of what can be had.
 
-They are in order from the hardest, at which least is to be hoped for, to the easiest.
+They are in order from the hardest, at which least is to be hoped for, to the easiest.  Each has to
+be more than the one before, in all that it sets, or a run that passes at one of them says nothing
+of the next: of a catalogue, a size with more memory and fewer CPUs than others is left out.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from sim.study.plan import Planner
 from sim.study.points import MEMORY, value_at
 from sim.study.written import KINDS, kind_of
 
+CPUS: Final = "host.cpus"
 USUAL_FACTOR: Final = 8
 """Without a range, a key is tried from an eighth of its value to eight times as much."""
 MOST_SIZES: Final = 100_000
@@ -40,7 +43,8 @@ class Sizes:
 
     `key` is the one that varies, None where a catalogue says which do; `kind` is what its values
     are (`KINDS`).  `smallest` tells that small ones are hard: the smallest is looked for.
-    `source` is where a catalogue has its sizes from.
+    `source` is where a catalogue has its sizes from, and `left_out` those of it that are in no
+    order with `every`: more memory and fewer CPUs than one of these, or the other way round.
     """
 
     key: str | None
@@ -49,6 +53,7 @@ class Sizes:
     smallest: bool
     every: tuple[Size, ...]
     source: str = ""
+    left_out: tuple[Size, ...] = ()
 
     def to_set(self, number: int, headroom: float) -> str:
         """Return a line to set: a size with `headroom`, a share of it, added or taken away.
@@ -130,18 +135,44 @@ def _of_catalogue(study: Study, name: str) -> Sizes:
         if error.file is not None:
             raise
         raise study.error(error.message, "catalogue") from None
-    ordered = sorted(catalogue.sizes.items(), key=lambda item: (item[1].memory, item[1].cpus))
-    every = tuple(
-        Size(
-            each,
-            {MEMORY: BaseInt(offer.memory), "host.cpus": BaseInt(offer.cpus)},
-            float(offer.memory),
-        )
-        for each, offer in ordered
-    )
-    return Sizes(
-        None, f"{catalogue.name} ({catalogue.date})", "bytes", True, every, catalogue.source
-    )
+    offers = [
+        Size(each, {MEMORY: BaseInt(offer.memory), CPUS: BaseInt(offer.cpus)}, float(offer.memory))
+        for each, offer in catalogue.sizes.items()
+    ]
+    every = longest_chain(offers)
+    left_out = tuple(size for size in sorted(offers, key=_extent) if size not in every)
+    title = f"{catalogue.name} ({catalogue.date})"
+    return Sizes(None, title, "bytes", True, every, catalogue.source, left_out)
+
+
+def longest_chain(offers: Sequence[Size]) -> tuple[Size, ...]:
+    """Return as many sizes as can be put in a row in which neither memory nor CPUs get fewer.
+
+    Of several such rows one that ends with the most memory.
+
+    >>> names = {"nano": (1, 2), "small": (2, 2), "medium": (4, 1), "large": (8, 2)}
+    >>> offers = [Size(n, {MEMORY: m, CPUS: c}, m) for n, (m, c) in names.items()]
+    >>> [size.name for size in longest_chain(offers)]
+    ['nano', 'small', 'large']
+    """
+    chains: list[tuple[Size, ...]] = []
+    for size in sorted(offers, key=_extent):
+        shorter = [chain for chain in chains if chain[-1].sets[CPUS] <= size.sets[CPUS]]
+        chains.append((*max(shorter, key=len, default=()), size))
+    return max(reversed(chains), key=len)
+
+
+def in_no_order(one: Size, other: Size) -> bool:
+    """Whether one of two sizes of a catalogue has more memory, and the other more CPUs.
+
+    So a run that passes at one of them says nothing of the other.
+    """
+    (small, cpus), (large, others) = sorted((_extent(one), _extent(other)))
+    return small < large and cpus > others
+
+
+def _extent(size: Size) -> tuple[int, int]:
+    return size.sets[MEMORY], size.sets[CPUS]
 
 
 def _between(kind: str, low: float, high: float, steps: int, *, whole: bool) -> list[Any]:

@@ -406,6 +406,80 @@ def test_a_catalogue_has_the_smallest_that_is_enough(plan_file, standin):
     assert "Sizes of shop (2025-01): invented for a test." in outcome.told.sentences
 
 
+def of_the_shop(plan_file, sizes):
+    """Write a plan that chooses among sizes, name: (memory, CPUs), of a catalogue."""
+    rows = "".join(f"  {n}: {{memory: {m}, cpus: {c}}}\n" for n, (m, c) in sizes.items())
+    (plan_file.parent / "sizes.yaml").write_text(
+        f"version: 1\nname: shop\ndate: 2025-01\nsource: invented\nsizes:\n{rows}"
+    )
+    text = PLAN.replace("plan: {minimise: host.memory, in: [72 MiB, 640 MiB]}\n", "")
+    plan_file.write_text(text + "catalogue: ./sizes.yaml\n")
+
+
+def test_more_memory_with_fewer_cpus_is_not_more(plan_file, standin):
+    """Of the catalogue that ships, runs that fail with one CPU do not refute smaller sizes."""
+    text = PLAN.replace("plan: {minimise: host.memory, in: [72 MiB, 640 MiB]}\n", "")
+    plan_file.write_text(text + "catalogue: aws_m7g\n")
+    one_cpu = failing(standin, lambda scenario, r: scenario["host"]["cpus"] == 1)
+    outcome = plan(plan_file, one_cpu)
+    assert outcome.exit_status == 0
+    assert outcome.told.facts["answer"]["name"] == "t4g.nano"
+    assert outcome.told.facts["not_asked"] == ["m7g.medium"]
+    said = " ".join(outcome.told.sentences)
+    assert "Not asked: m7g.medium (more memory than t4g.small, fewer CPUs); `--size m7g" in said
+    assert "will do already; the catalogue has none with less memory." in said
+    assert "m7g.medium" not in set(pd.read_csv(outcome.out / "tables" / "trials.csv")["size"])
+    alone = run_plan(
+        plan_file,
+        plan_file.parent / "alone",
+        size="m7g.medium",
+        quiet=True,
+        executors=lambda n_workers: InlineExecutor(one_cpu),
+    )
+    assert alone.told.facts["verdict"] == "not enough"
+    assert "Not asked" not in " ".join(alone.told.sentences)
+
+
+@pytest.mark.parametrize("gib", [1, 2, 4, 8, 64, 200])
+def test_a_threshold_in_memory_is_found_whatever_cpus_lie_between(plan_file, standin, gib):
+    """Two CPUs and so much memory are needed; the list by memory has sizes with one between."""
+    sizes = {
+        "a": ("1 GiB", 2), "b": ("2 GiB", 1), "c": ("3 GiB", 2), "d": ("4 GiB", 1),
+        "e": ("6 GiB", 2), "f": ("8 GiB", 4), "g": ("64 GiB", 2), "h": ("128 GiB", 8),
+        "i": ("256 GiB", 16),
+    }  # fmt: skip
+    of_the_shop(plan_file, sizes)
+
+    def short(scenario, r):
+        host = scenario["host"]
+        return host["memory"] < gib << 30 or host["cpus"] < 2
+
+    facts = plan(plan_file, failing(standin, short)).told.facts
+    assert facts["not_asked"] == ["b", "d", "g"]
+    wanted = {1: "a", 2: "c", 4: "e", 8: "f", 64: "h", 200: "i"}
+    assert facts["answer"]["name"] == wanted[gib]
+    assert facts["worse"] == []
+
+
+def test_more_of_both_that_is_worse_still_leaves_no_answer(plan_file, standin):
+    of_the_shop(plan_file, {"a": ("1 GiB", 2), "b": ("2 GiB", 1), "c": ("3 GiB", 4)})
+    large = failing(standin, lambda scenario, r: r == 5 and scenario["host"]["cpus"] == 4)
+    told = plan(plan_file, large).told
+    assert told.sentences[0].startswith("There is no smallest size: more makes it worse for 1 ")
+    assert told.facts["worse"] == [{"replication": 5, "passes_at": "a", "fails_at": "c"}]
+
+
+def test_many_sizes_that_were_not_asked_are_counted(plan_file, standin):
+    few = {f"few{n}": (f"{n + 10} GiB", 1) for n in range(6)}
+    row = {f"row{n}": (f"{n + 1} GiB", 8) for n in range(8)}
+    of_the_shop(plan_file, {**few, **row})
+    told = plan(plan_file, standin.simulate).told
+    assert told.facts["not_asked"] == sorted(few)
+    (said,) = (s for s in told.sentences if s.startswith("Not asked: "))
+    assert said.startswith("Not asked: few0 (more memory than row7, fewer CPUs), few1 ")
+    assert ", 2 more; `--size few0` asks" in said
+
+
 def test_a_run_that_is_no_answer_meets_no_objective(plan_file, standin):
     def lost(scenario, *, seed, replication):
         result = standin.simulate(scenario, seed=seed, replication=replication)
