@@ -32,7 +32,7 @@ from sim.scenario.study import Study
 from sim.stats.tolerance import values_needed
 from sim.study.design import made, n_points
 from sim.study.limits import require_moderate_size
-from sim.study.points import MEMORY, Axis, Part, Point, axes_of, first_sets, value_at
+from sim.study.points import MEMORY, Axis, Part, Point, axes_of, first_sets, names_of, value_at
 from sim.study.stated import likely_value
 from sim.study.where import allowed
 
@@ -43,7 +43,6 @@ WORK_OF_A_POINT_S: Final = 60.0
 """Where a study names no replications, a point gets no more of them than take this long."""
 FEWEST: Final = 10
 """Where a study names no replications, a point gets at least so many."""
-
 
 NEED_METRIC: Final = "memory_need_bytes.total"
 """What a study with a `need` is about."""
@@ -171,7 +170,7 @@ class Planner:
         return [
             point.index
             for point in self.points
-            if (not isinstance(at, str) or point.title == at)
+            if (not isinstance(at, str) or at in names_of(self.axes, point))
             and all(
                 str(wanted.get(axis.key, level)) == level
                 for axis, level in zip(self.axes, point.levels, strict=True)
@@ -344,8 +343,9 @@ class Planner:
 
     def _check_name(self, name: object) -> None:
         """Raise `ScenarioError` if the answer is about a point that there is not."""
-        if isinstance(name, str) and all(name != point.title for point in self.points):
-            instead = suggestion(name, [point.title for point in self.points])
+        known = [names_of(self.axes, point) for point in self.points]
+        if isinstance(name, str) and not any(name in names for names in known):
+            instead = suggestion(name, [first for first, *_ in known])
             raise self._source.error(f"no point is called so; {instead}", "answer", "at")
 
     def _check_levels(self, axes: Sequence[Axis], levels: Mapping[str, Any], where: str) -> None:

@@ -188,6 +188,15 @@ def place_text(axes: Sequence[Axis], point: Point) -> str:
     return f"{point.name}: {words}" if point.name else words
 
 
+def names_of(axes: Sequence[Axis], point: Point) -> tuple[str, ...]:
+    """Return what a point may be called, the name to suggest first.
+
+    Its own name if it has one, its levels in words as they are printed, and its title.
+    """
+    words = place_text(axes, point)
+    return (point.name, words) if point.name else (words, point.title)
+
+
 def value_at(scenario: Mapping[str, Any], key_path: str) -> Any:
     """Return the value that a dotted key path leads to; None if it leads nowhere.
 

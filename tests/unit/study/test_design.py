@@ -153,6 +153,17 @@ def test_points_may_be_written_with_names_or_without(tmp_path):
     assert planner(text, tmp_path).candidates() == [1]
 
 
+def test_the_answer_may_be_about_a_point_by_what_is_printed_for_it(tmp_path):
+    axes = "axes: {host.cpus: [2, 4], host.hz: [100, 250]}\nlabels: {host.hz: ticks}\n"
+    for name in ("4 · 100", "cpus 4, ticks 100"):
+        assert planner(f'{axes}answer: {{at: "{name}"}}\n', tmp_path).candidates() == [2]
+    text = "design: {points: {small: {host.cpus: 2}, large: {host.cpus: 4}}}\n"
+    for name in ("large", "large: cpus 4"):
+        assert planner(f'{text}answer: {{at: "{name}"}}\n', tmp_path).candidates() == [1]
+    with pytest.raises(ScenarioError, match="did you mean 'cpus 4, ticks 100'"):
+        planner(f'{axes}answer: {{at: "cpus 4, tick 100"}}\n', tmp_path)
+
+
 def test_points_may_come_from_elsewhere(tmp_path):
     (tmp_path / "p.csv").write_text(
         'name,host.cpus,processes.redis.writes\na,2,"5,000/s"\nb,4,1/s\n'
