@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.counts import counted
 from sim.base.units import format_bytes, format_duration
 from sim.cost.bounds import PRICED, mean_range
 from sim.engine.conditions import exactness
 from sim.engine.names import kind_of
-from sim.engine.shortfalls import counted, least_words
+from sim.engine.shortfalls import least_words
 from sim.machine.parts import PARTS
 from sim.stats.enough import enough_for
 

@@ -28,7 +28,8 @@ from sim.cli.commands import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sim.study.compare import Compared, Row
+    from sim.cli.tables import Table
+    from sim.study.compare import Compared
     from sim.study.winner import Winner
 
 
@@ -147,9 +148,9 @@ def _refuse_seed(text: str, base: Mapping[str, Any], own: Mapping[str, Any]) -> 
 
 def _show(found: Compared, asked: Sequence[str] = ()) -> None:
     """Print what came of a comparison, and which of the metrics `asked` for have no row."""
+    from sim.base.counts import counted, out_of
+    from sim.cli.compared import largest_change
     from sim.cli.show import Page
-    from sim.cli.tables import Table
-    from sim.study.compare import SAME_WITHIN
     from sim.study.first_kill import ABOUT_KILLS
 
     page = Page()
@@ -167,53 +168,88 @@ def _show(found: Compared, asked: Sequence[str] = ()) -> None:
         for sentence in _nothing(found):
             page.sentence(sentence)
         return
+    if largest := largest_change(found.rows):
+        page.sentence(largest, "bold")
     for variant in found.left_out:
-        table = Table(("metric", "base", "other", "change", "verdict", "from", "to"), left=(0, 4))
-        for row in (row for row in found.rows if row.variant == variant):
-            shown = (_middle(row, row.base), _middle(row, row.other))
-            change, low, high = _change(row)
-            table.rows.append((row.metric, *shown, change, _verdict(row), low, high))
         page.lines(["", f"--vs {variant}"])
+        table = _table(found, variant)
         if table.rows:
             page.table(table.lines(page.width))
-        for sentence in _missing(found, variant, asked):
+        for sentence in (*_lacking(found, variant), *_missing(found, variant, asked)):
             page.sentence(sentence)
     page.lines([""])
-    limits = f"There are no limits of fewer than {found.n_least:,} pairs."
+    if any(row.metric.startswith("memory_need_bytes") for row in found.rows):
+        for name, n in found.only_room.items():
+            page.sentence(
+                f"{name}: in {out_of(n, found.n, 'run')} reclaim took pages: their"
+                " memory_need_bytes is what there was room for, not what is needed."
+            )
+    page.sentence(
+        f"Medians over {counted(found.n, 'pair of runs')} with the same random numbers; changes"
+        f" are medians over pairs. {_of_limits(found)}"
+    )
+
+
+def _of_limits(found: Compared) -> str:
+    """Say what the limits are, and what common random numbers gained."""
+    from sim.cli.compared import times
+    from sim.study.compare import SAME_WITHIN
+
+    said = f"There are no limits of fewer than {found.n_least:,} pairs."
     if any(row.limits is not None for row in found.rows):
-        limits = (
+        said = (
             f"The limits, from and to, hold together in {100 * found.confidence:g} % of"
             " comparisons, whatever the distribution;"
             f" the same: both within {100 * SAME_WITHIN:g} %."
         )
     if any(row.n_cut_off for row in found.rows):
-        limits += " A run without a kill counts as longer than it was watched."
-    if any(row.metric.startswith("memory_need_bytes") for row in found.rows):
-        for name, n in found.only_room.items():
-            page.sentence(
-                f"{name}: in {n:,} of {found.n:,} runs reclaim took pages: their memory_need_bytes"
-                " is what there was room for, not what is needed."
-            )
+        said += " A run without a kill counts as longer than it was watched."
     gains = [row.gain for row in found.rows if row.gain is not None]
     if gains:
-        times = " to ".join(dict.fromkeys(_times(gain) for gain in (min(gains), max(gains))))
-        limits += f" With other ones the variance of a change would be {times} times as large."
-    page.sentence(
-        f"Medians over {found.n:,} pairs of runs with the same random numbers; changes are medians"
-        f" over pairs. {limits}"
-    )
+        shrunk = " to ".join(dict.fromkeys(times(gain) for gain in (min(gains), max(gains))))
+        said += f" With other ones the variance of a change would be {shrunk} times as large."
+    return said
+
+
+def _table(found: Compared, variant: str) -> Table:
+    """Return a row for each metric of a variant."""
+    from sim.cli.compared import change, middle
+    from sim.cli.tables import Table
+
+    table = Table(("metric", "base", "other", "change", "verdict", "from", "to"), left=(0, 4))
+    for row in (row for row in found.rows if row.variant == variant):
+        shown = (middle(row, row.base), middle(row, row.other))
+        by, low, high = change(row)
+        table.rows.append((row.metric, *shown, by, row.verdict, low, high))
+    return table
+
+
+def _lacking(found: Compared, variant: str) -> list[str]:
+    """Say what it takes to tell what cannot be told."""
+    from sim.cli.compared import to_tell
+
+    rows = [row for row in found.rows if row.variant == variant]
+    lacks = [f"{row.metric} {lack}" for row in rows if (lack := to_tell(row))]
+    return [f"Cannot tell: {', '.join(lacks)}."] if lacks else []
 
 
 def _nothing(found: Compared) -> list[str]:
     """Say why there is no row at all, of any variant."""
+    from sim.base.counts import counted
+
     left = {variant: found.n - lost for variant, lost in found.left_out.items()}
     if not any(left.values()):
-        return [f"Nothing can be compared: all {found.n:,} pairs of runs are left out."]
-    few = dict.fromkeys(s for variant in left for s in _few(found, variant))
-    if few:
-        return ["Nothing can be compared.", *few]
+        return [f"Nothing can be compared: {_all_pairs(found)} left out."]
+    said = dict.fromkeys(s for variant in left for s in _few(found, variant))
+    if said:
+        return ["Nothing can be compared.", *said]
     pairs = max(left.values())
-    return [f"Nothing can be compared: {pairs:,} pairs of runs have none of it."]
+    few = f"{counted(pairs, 'pair of runs')} {'has' if pairs == 1 else 'have'}"
+    return [f"Nothing can be compared: {few} none of it."]
+
+
+def _all_pairs(found: Compared) -> str:
+    return "the one pair of runs is" if found.n == 1 else f"all {found.n:,} pairs of runs are"
 
 
 def _missing(found: Compared, variant: str, asked: Sequence[str]) -> list[str]:
@@ -223,7 +259,7 @@ def _missing(found: Compared, variant: str, asked: Sequence[str]) -> list[str]:
     said = _few(found, variant)
     if absent := " or ".join(metric for metric in asked if metric not in known):
         if found.left_out[variant] == found.n:
-            said.append(f"Of {absent} all {found.n:,} pairs of runs are left out.")
+            said.append(f"Of {absent} {_all_pairs(found)} left out.")
         else:
             said.append(f"No pair of runs has any {absent}.")
     return said
@@ -247,6 +283,8 @@ def _few(found: Compared, variant: str) -> list[str]:
 
 def _show_winner(winner: Winner | None, asked: str, *, nobody: bool = False) -> None:
     """Say which has least, or most, what fresh runs say of it, and of each other beside it."""
+    from sim.base.counts import counted
+    from sim.cli.compared import change, figure, verdict
     from sim.cli.show import Page
     from sim.study.compare import SAME_WITHIN
 
@@ -259,8 +297,8 @@ def _show_winner(winner: Winner | None, asked: str, *, nobody: bool = False) -> 
         page.sentence(f"Which has {asked} cannot be told: fewer than two have an answer to that.")
         return
     fresh, rows = winner.fresh, winner.fresh.rows
-    of = f"the median of {fresh.n:,} fresh runs, which it was not chosen by"
-    value = "no figure" if winner.value is None else _figure(winner.metric, winner.value)
+    of = f"the median of {counted(fresh.n, 'fresh run')}, which it was not chosen by"
+    value = "no figure" if winner.value is None else figure(winner.metric, winner.value)
     has = f"It is {winner.name} that has {asked}"
     if winner.beaten:
         has = f"Which has {asked} cannot be told: {winner.name} was chosen, and another is better"
@@ -268,13 +306,13 @@ def _show_winner(winner: Winner | None, asked: str, *, nobody: bool = False) -> 
         has += ", but not beyond doubt"
     page.sentence(f"{has}: {value} ({of}).")
     for row in rows:
-        change, low, high = _change(row)
+        by, low, high = change(row)
         limits = f" ({low} to {high})" if row.limits is not None and not row.identical else ""
         what = {
             "same": f"has as much, within {100 * SAME_WITHIN:g} %",
-            "cannot tell": _verdict(row),
-            winner.worse: f"has {winner.worse}: {change}{limits}",
-        }.get(row.verdict, f"has {row.verdict} by fresh runs: {change}{limits}")
+            "cannot tell": verdict(row),
+            winner.worse: f"has {winner.worse}: {by}{limits}",
+        }.get(row.verdict, f"has {row.verdict} by fresh runs: {by}{limits}")
         page.sentence(f"{row.variant} {what}.")
     if winner.value == 0 and not rows and winner.told:
         page.sentence("None of the others has any either.")
@@ -284,48 +322,6 @@ def _show_winner(winner: Winner | None, asked: str, *, nobody: bool = False) -> 
         page.sentence(f"{name} could not be chosen: some of its runs have no answer.")
     for name, reasons in fresh.unanswered.items():
         page.sentence(f"{name}: no answer in some of the fresh runs: {'; '.join(reasons)}.")
-
-
-def _figure(metric: str, value: float) -> str:
-    from sim.scenario.conditions import metric_text
-
-    return "not seen" if isinf(value) else metric_text(metric, value)
-
-
-def _middle(row: Row, value: float | None) -> str:
-    """Return a median; of times that too many runs have cut off, that none is known."""
-    return "not seen" if value is None else _figure(row.metric, value)
-
-
-def _change(row: Row) -> tuple[str, str, str]:
-    from sim.scenario.conditions import metric_text
-
-    if row.identical:
-        return "none", "", ""
-    if row.limits is None:
-        return "?", "", ""
-
-    def text(x: float | None) -> str:
-        if x is None or isinf(x):
-            return "?"
-        if row.is_ratio:
-            return f"{x:.4g} x"
-        return f"{'-' if x < 0 else '+' if x > 0 else ''}{metric_text(row.metric, abs(x))}"
-
-    return text(row.limits.median), text(row.limits.low), text(row.limits.high)
-
-
-def _verdict(row: Row) -> str:
-    if row.verdict != "cannot tell":
-        return row.verdict
-    more = row.more_runs
-    if row.n_cut_off:
-        return f"cannot tell: no kill in {row.n_cut_off} of {row.n} pairs"
-    return "cannot tell yet" + (f": some {more:,} pairs more" if more else "")
-
-
-def _times(gain: float) -> str:
-    return f"{gain:,.0f}" if gain >= 100 else f"{gain:.3g}"
 
 
 def _finite(value: float | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sim.base.counts import counted
 from sim.base.units import S, format_duration
 from sim.cli.show import Page
 from sim.cli.tables import Table
@@ -64,13 +65,13 @@ def _time(left: Left, *, running: bool) -> str:
     if left.work_s is None:
         return "How long that takes is not known: no run is finished."
     work = (
-        f"{left.runs:,} run{'s' if left.runs != 1 else ''} of {_time_text(left.work_s / left.runs)}"
+        f"{counted(left.runs, 'run')} of {_time_text(left.work_s / left.runs)}"
         f" on average ({left.alike:,} like finished ones)"
     )
     if left.time_s is not None and left.at_once is not None and left.seen_s is not None:
         return (
             f"That takes about {_time_text(left.time_s)}: {work}, {left.at_once:.1f} at a time, as"
-            f" over the last {_time_text(left.seen_s)} ({left.finished:,} runs). {later}"
+            f" over the last {_time_text(left.seen_s)} ({counted(left.finished, 'run')}). {later}"
         )
     why = ""
     if running:

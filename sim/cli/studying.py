@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sim.base.counts import counted
 from sim.base.errors import ScenarioError
 from sim.base.text import printable
 from sim.cli.show import Page
@@ -70,7 +71,7 @@ def tell(outcome: StudyOutcome | ShardOutcome) -> None:
     n_failed = len(outcome.failures)
     page = Page()
     n_runs = outcome.n_done + n_failed
-    runs = f"{n_runs:,} runs, {outcome.n_new:,} of them new, {n_failed:,} failed"
+    runs = f"{counted(n_runs, 'run')}, {outcome.n_new:,} of them new, {n_failed:,} failed"
     if isinstance(outcome, ShardOutcome):
         page.sentence(f"{str(outcome.shard).capitalize()}: {runs}.")
         page.sentence(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.base.counts import counted
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
 from sim.engine.endings import BAD_ENDINGS, CRITICAL
 from sim.engine.finding import Finding
@@ -312,8 +313,3 @@ def _outermost_high(groups: Mapping[str, Mapping[str, Any]], name: str) -> str |
         found = at if groups[at]["high_bytes"] is not None else found
         at = groups[at]["parent"]
     return found
-
-
-def counted(number: int, what: str) -> str:
-    """Return so many of something, in words."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

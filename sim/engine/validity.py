@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from sim.base.counts import counted
 from sim.base.units import S, format_duration
 from sim.engine.conditions import CONDITIONS, conditions_of
 from sim.engine.endings import NOBODY_IN_GROUP
 from sim.engine.finding import MOST_WAITING, Finding, Severity
 from sim.engine.names import kind_of
 from sim.engine.shortfalls import (
-    counted,
     ended_badly,
     groups_out_of_memory,
     need_cut_off,

@@ -6,6 +6,7 @@ Every figure here comes from the tables; nothing is estimated anew.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sim.base.counts import counted, out_of
 from sim.base.units import GIB, format_bytes, format_bytes_up
 from sim.scenario.conditions import metric_text
 from sim.stats.proportion import REFUTES_AT, format_percent
@@ -102,7 +103,7 @@ def more_than_host(subject: str, where: str, host_bytes: float, cut_off: int, ru
     """Return what is known of a need that was cut off by every host it was measured on."""
     return (
         f"{_capital(subject)} ({where}) needs more than {format_bytes(host_bytes)} of memory: "
-        f"{cut_off} of {runs} runs ran out of memory on a host of that size."
+        f"{out_of(cut_off, runs, 'run')} ran out of memory on a host of that size."
     )
 
 
@@ -114,7 +115,7 @@ def more_than_sentence(
     `words` are ``more than`` or ``at least``.
     """
     known = f"{words} {metric_text(metric, at_least)}" if at_least else "not known"
-    return f"{metric} ({where}) is {known}: {cut_off} of {runs} runs ran out of memory."
+    return f"{metric} ({where}) is {known}: {out_of(cut_off, runs, 'run')} ran out of memory."
 
 
 def metric_sentence(
@@ -162,8 +163,9 @@ def outgrown_sentences(hosts: Sequence[tuple[int, int, int]]) -> list[str]:
 def verdict_sentence(verdict: Verdict, event: str) -> str:
     """Return what fresh runs on a host of the answer's size say about it."""
     seen = (
-        f"in {verdict.runs} runs with fresh random numbers on a host of exactly that size, "
-        f"{verdict.exceeded} needed more than the bound and memory ran out in {verdict.ran_out}"
+        f"in {counted(verdict.runs, 'run')} with fresh random numbers on a host of exactly that "
+        f"size, {verdict.exceeded} needed more than the bound and memory ran out in "
+        f"{verdict.ran_out}"
     )
     level = f"{100 * REFUTES_AT:g} %"
     lost = f" {verdict.lost} more had no result." if verdict.lost else ""
@@ -185,7 +187,8 @@ def verdict_sentence(verdict: Verdict, event: str) -> str:
 
 def no_verdict_sentence(planned: int) -> str:
     """Return that the answer could not be tried."""
-    return f"Check: not made: none of {planned} runs with fresh random numbers has a result."
+    runs = counted(planned, "run")
+    return f"Check: not made: none of {runs} with fresh random numbers has a result."
 
 
 def books_sentences(books: Books) -> list[str]:
@@ -193,10 +196,14 @@ def books_sentences(books: Books) -> list[str]:
     if not books.runs:
         return []
     agree, runs = books.agree, books.runs
-    how_many = f"all {runs}" if agree == runs else f"{agree} of {runs}"
+    trials = counted(runs, "trial run")
+    if agree < runs:
+        trials = out_of(agree, runs, "trial run")
+    elif runs > 1:
+        trials = f"all {trials}"
     lost = f" {books.lost} more had no run to compare with." if books.lost else ""
     return [
-        f"In {how_many} trial runs, memory ran out exactly when the peak measured with the same "
+        f"In {trials}, memory ran out exactly when the peak measured with the same "
         "random numbers exceeded what the trial host had left: a test of the books, not of the "
         f"bound.{lost}"
     ]

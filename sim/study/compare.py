@@ -11,6 +11,7 @@ from math import inf
 from statistics import variance
 from typing import Any, Final
 
+from sim.base.counts import out_of
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.engine.conditions import conditions_of
 from sim.engine.shortfalls import is_room
@@ -349,4 +350,6 @@ def _in_the_way(runs: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> tu
         errors = [error for error in run["errors"] if error["code"] not in explained]
         for what in {str(error.get("what") or error["code"]) for error in errors}:
             counts[what] = counts.get(what, 0) + 1
-    return tuple(f"{what} ({count} of {len(runs)} runs)" for what, count in sorted(counts.items()))
+    return tuple(
+        f"{what} ({out_of(count, len(runs), 'run')})" for what, count in sorted(counts.items())
+    )

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from sim.base.counts import counted
 from sim.base.rng import stream
 from sim.base.text import shorten
 from sim.scenario.designs import Design
@@ -50,13 +51,14 @@ class Made:
     def words(self) -> str:
         """What it is, in words."""
         n = len(self.points) + self.left_out
+        source = f", {self.source}" if self.source else ""
         names = {
             "grid": "every combination",
             "zip": "axes that change together",
             "one at a time": "one axis at a time",
             "latin hypercube": f"a Latin hypercube of {n:,} points",
             "sobol": f"{n:,} points of a Sobol sequence",
-            "points": f"a list of {n:,} points" + (f", {self.source}" if self.source else ""),
+            "points": f"a list of {counted(n, 'point')}{source}",
             "factorial": self._factorial_words(),
         }
         return names[self.kind] + (f", {self.left_out:,} left out" if self.left_out else "")

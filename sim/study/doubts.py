@@ -6,6 +6,7 @@ Each is a sentence of its own; none is added to another, nor to chance.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sim.base.counts import out_of
 from sim.base.units import format_bytes
 from sim.study.comparisons import ModelError, model_error
 from sim.study.inputs import Input, Omission, omissions_of
@@ -53,7 +54,7 @@ def ignorance_sentences(effects: Sequence[Effect], base: Base, *, advise: bool) 
         return [f"No input moves it by {100 * VISIBLE_FROM:g} %: not {names} ({runs}).", *lacking]
     named = [_range_words(each.input) for each in visible[:MOST_NAMED]]
     rest = len(tried) - len(named)
-    also = f"; {rest} more inputs move it less" if rest else ""
+    also = f"; {rest} more {'input moves' if rest == 1 else 'inputs move'} it less" if rest else ""
     sentences = [
         f"With one input at a time at an end of its range it is {reach} ({'; '.join(named)}{also}; "
         f"{runs})."
@@ -70,8 +71,9 @@ def page_cache_sentences(records: Sequence[Record]) -> list[str]:
     swapped = sum(bool(record.scalars.get("pages_swapped_out")) for record in records)
     if swapped:
         return [
-            f"In {swapped} of {len(records)} runs pages were swapped out: their peak is what there "
-            "was room for, and what is needed is more. Measure it with more memory, or `swap: 0`."
+            f"In {out_of(swapped, len(records), 'run')} pages were swapped out: their peak is what "
+            "there was room for, and what is needed is more. Measure it with more memory, or "
+            "`swap: 0`."
         ]
     least = (record.besides_bytes for record in records)
     known = sorted(rest for rest in least if rest is not None)
@@ -80,8 +82,9 @@ def page_cache_sentences(records: Sequence[Record]) -> list[str]:
     low, high = format_bytes(known[0]), format_bytes(known[-1])
     rest = low if low == high else f"{low} to {high}"
     return [
-        f"In {len(known)} of {len(records)} runs reclaim dropped page cache: their peak is what "
-        f"there was room for, not what is needed; besides page cache at least {rest} was in use."
+        f"In {out_of(len(known), len(records), 'run')} reclaim dropped page cache: their peak is "
+        f"what there was room for, not what is needed; besides page cache at least {rest} was in "
+        "use."
     ]
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sim.base.counts import counted
 from sim.base.errors import InsufficientDataError
 from sim.scenario.conditions import metric_text
 from sim.stats.shares import Shares, shares_of
@@ -168,7 +169,7 @@ def design_sentences(design: Made, table: Any, metric: str) -> list[str]:
     """Return what is to be said of a design, and what it tells of `metric`; nothing of a grid."""
     said = []
     if design.left_out:
-        said.append(f"`where` leaves out {design.left_out:,} points.")
+        said.append(f"`where` leaves out {counted(design.left_out, 'point')}.")
     own = table[table["metric"] == metric] if not table.empty else table
     if design.kind in FILLING:
         said.append(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from sim.base.counts import counted
 from sim.base.units import S, format_bytes, format_duration
 from sim.program.plugin import Plugin
 from sim.scenario.explain import Section, explain_scenario
@@ -92,13 +93,14 @@ def _plan(study: Study, planner: Planner, jobs: int) -> list[tuple[str, str]]:
     n = replications_for(study, planner, point, sizes)
     about = runs_of(n, asked, len(sizes.every))
     seconds = format_duration(round((START_S + about * (middle.weight + KEEP_S) / jobs) * S))
+    runs = f"some {about:,} for {counted(n, 'replication')}"
     which = "smallest" if sizes.smallest else "largest"
     share, sure = f"{100 * objectives.share:g} %", f"{100 * objectives.confidence:g} %"
     ends = f"{sizes.every[0].name} to {sizes.every[-1].name}"
     return [
         ("looks for", f"the {which} {sizes.title} of {len(sizes.every)} sizes, {ends}"),
         ("where", f"in {share} of runs, surely at {sure}: {conditions}"),
-        ("runs", f"some {about:,} for {n:,} replications, about {seconds} with {jobs} at a time"),
+        ("runs", f"{runs}, about {seconds} with {jobs} at a time"),
     ]
 
 
@@ -128,7 +130,7 @@ def _bounded(planner: Planner) -> str:
     if answer.normal_because is not None:
         return f"{share:g} % of {answer.event} {level}, declared normal: {answer.normal_because}"
     less = 100 * supported_content(n, confidence=answer.confidence)
-    return f"{less:g} % of {answer.event} {level}: {share:g} % would take {needed} runs"
+    return f"{less:g} % of {answer.event} {level}: {share:g} % would take {counted(needed, 'run')}"
 
 
 def _runs(planner: Planner, jobs: int) -> list[Line]:
@@ -143,21 +145,24 @@ def _runs(planner: Planner, jobs: int) -> list[Line]:
         once = Replications(least=study.one_at_a_time, most=study.one_at_a_time)
         tried = input_cells(planner, heaviest.point, reads_disk=False)
         names = ", ".join(dict.fromkeys(each.label for each, _, _ in tried))
-        lines.append(("one input at a time", f"{len(tried)} runs of the answer's point: {names}"))
+        lines.append(
+            ("one input at a time", f"{counted(len(tried), 'run')} of the answer's point: {names}")
+        )
         lines.append(("all at their worst ends", f"{_times([once])}, the answer's point"))
         orders += [(cell, once) for _, _, cell in tried] + [(heaviest, once)]
     if study.sample:
-        lines.append(("all inputs drawn", f"{study.sample} runs of the answer's point"))
+        lines.append(("all inputs drawn", f"{counted(study.sample, 'run')} of the answer's point"))
         orders.append((heaviest, Replications(least=study.sample, most=study.sample)))
     if study.container is not None:
         boxed, cells = study.container, container_cells(planner, heaviest.point)
         in_all = boxed.replications + 2 * boxed.tried
         orders += [(cell, Replications(least=in_all, most=in_all)) for cell in cells]
-        what = f"{boxed.replications} times without a limit, {boxed.tried} with it, and with less"
+        without = counted(boxed.replications, "time")
+        what = f"{without} without a limit, {boxed.tried} with it, and with less"
         lines.append(("the answer in a container", f"{', '.join(names_of(planner))}: {what}"))
     if study.check is not None:
         often, hosts = study.check.replications, planner.check_cells()
-        what = f"each point on {len(study.check.by)} hosts"
+        what = f"each point on {counted(len(study.check.by), 'host')}"
         lines.append((what, f"{_times([often])}; hosts of {_sizes(hosts)}"))
         orders += [(cell, often) for cell in hosts]
         if study.check.around:
@@ -200,15 +205,16 @@ def _axis_words(axis: Axis) -> str:
 
 
 def _levels(n: int) -> str:
-    return "1 level" if n == 1 else f"{n} levels"
+    return counted(n, "level")
 
 
 def _times(often: Sequence[Replications]) -> str:
     least, most = (sorted({getattr(r, name) for r in often}) for name in ("least", "most"))
     low = f"{least[0]} to {least[-1]}" if least[0] < least[-1] else str(least[0])
+    often_words = "once" if low == "1" else f"{low} times"
     if least == most:
-        return f"{low} times"
-    return f"{low} times, up to {most[-1]} where chance matters"
+        return often_words
+    return f"{often_words}, up to {most[-1]} where chance matters"
 
 
 def _sizes(cells: Sequence[Cell]) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from sim.base.counts import out_of
 from sim.base.errors import InsufficientDataError
 from sim.base.units import format_duration
 from sim.stats.paired import MedianLimits, least_pairs, median_limits_between
@@ -69,7 +70,7 @@ class FirstKill:
     @property
     def text(self) -> str:
         """What is known of it, for people."""
-        cut = f"no kill in {self.n - self.n_killed} of {self.n} runs of"
+        cut = f"no kill in {out_of(self.n - self.n_killed, self.n, 'run')} of"
         ended = f"{cut} {format_duration(self.shortest_ns)}" if self.n > self.n_killed else ""
         if not self.n_killed:
             return ended
@@ -151,7 +152,7 @@ def paired_first_kill(
     if found is not None and known and bounded:
         told += f": median {_signed(found.median or 0.0)}"
         told += f" ({_signed(found.low)} to {_signed(found.high)})"
-    cut = f"; no kill in {n_cut} of {len(pairs)} pairs" if n_cut else ""
+    cut = f"; no kill in {out_of(n_cut, len(pairs), 'pair')}" if n_cut else ""
     return {
         "difference": found.median if found is not None else None,
         "half_width": None,

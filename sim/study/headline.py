@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from sim.base.counts import counted, out_of
 from sim.base.errors import InsufficientDataError
 from sim.study.first_kill import ABOUT_KILLS, FIRST_KILL, median_first_kill
 from sim.study.percentiles import distributions_of, percent_of, pooled_percentile
@@ -109,7 +110,7 @@ def unanswered(
             reasons = ("no run of it is finished",)
         elif not reasons and _is_cut_off(point, runs, planner, hosts_bytes):
             cut_off = sum(record.cut_off for record in runs)
-            reasons = (f"memory ran out in {cut_off} of {len(runs)} runs, it needs more",)
+            reasons = (f"memory ran out in {out_of(cut_off, len(runs), 'run')}, it needs more",)
         if reasons:
             found[point] = reasons
     return found
@@ -141,7 +142,7 @@ def reasons_of(
         for place, error in own.items():
             wording.setdefault(place, _words(error))
             counts[place] = counts.get(place, 0) + 1
-    return tuple(f"{wording[p]} ({n} of {len(records)} runs)" for p, n in counts.items())
+    return tuple(f"{wording[p]} ({n} of {counted(len(records), 'run')})" for p, n in counts.items())
 
 
 def _words(error: Mapping[str, Any]) -> str:

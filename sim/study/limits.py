@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sim.base.counts import counted
 from sim.scenario.questions import Replications
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def require_moderate_size(study: Study, axes: Sequence[Axis], points: int) -> No
         raise study.error(message, "axes")
     runs = most_runs(study, points)
     if runs > MOST_RUNS:
-        message = f"{points:,} points make up to {_many(runs)} runs; {_remedy(MOST_RUNS, 'runs')}"
+        makes = f"{counted(points, 'point')} {'makes' if points == 1 else 'make'}"
+        message = f"{makes} up to {_many(runs)} runs; {_remedy(MOST_RUNS, 'runs')}"
         where = "axes" if study.file.axes else "design"
         raise study.error(message, "replications" if study.file.replications else where)
 

@@ -93,7 +93,7 @@ def _made_by(function: Callable[..., Any], name: str, jobs: int | None) -> Pool:
     except Exception as error:
         raise ScenarioError(f"{name} makes no pool ({in_short(error)})") from error
     if not (hasattr(pool, "submit") and hasattr(pool, "shutdown")):
-        message = f"{name} returns a {type(pool).__name__}; what is wanted has submit and shutdown"
+        message = f"{name} returns no pool ({type(pool).__name__}); a pool has submit and shutdown"
         raise ScenarioError(message)
     made: Pool = pool
     return made

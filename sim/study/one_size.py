@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from sim.base.counts import out_of
 from sim.scenario.conditions import Condition
 from sim.scenario.questions import Objectives
 from sim.stats.sequential import SequentialTest, characteristic
@@ -17,7 +18,7 @@ def tell_trial(
     """Return what the test of one size came to."""
     name, risk = said(sizes, tried.size), percent(1 - objectives.share)
     sure, hoped = percent(objectives.confidence), percent(tried.test.hoped)
-    count = f"{tried.failures:,} of {tried.n:,} runs failed{why(list(tried.judged.values()))}"
+    count = f"{out_of(tried.failures, tried.n, 'run')} failed{why(list(tried.judged.values()))}"
     first = {
         "enough": f"{name} meets the objectives: fewer than {risk} of runs fail, at {sure}"
         f" confidence: {count}.",

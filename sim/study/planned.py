@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from sim.base.counts import counted, out_of
 from sim.scenario.conditions import Condition, metric_text
 from sim.scenario.questions import Objectives, Search
 from sim.stats.proportion import exact_limits, format_percent
@@ -46,14 +47,16 @@ def tell_search(
         ]
     n_runs = len(found.judged)
     moved = (
-        f", and {found.moved_runs:,} at {len(found.moved)} ends of inputs" if found.moved else ""
+        f", and {found.moved_runs:,} at {counted(len(found.moved), 'end')} of inputs"
+        if found.moved
+        else ""
     )
     n = found.found.n_replications
     if sizes.left_out:
         sentences.append(_left_out(sizes))
     if sizes.source:
         sentences.append(f"Sizes of {sizes.title}: {sizes.source}.")
-    sentences.append(f"{n_runs:,} runs of {n:,} replication{'s' if n > 1 else ''}{moved}.")
+    sentences.append(f"{counted(n_runs, 'run')} of {counted(n, 'replication')}{moved}.")
     answered = size is not None and found.found.holds
     facts = {
         "kind": "search",
@@ -162,7 +165,7 @@ def _neighbour(found: Searched, sizes: Sizes, objectives: Objectives) -> str:
     who += f" and {more:,} more" if more > 0 else ""
     return (
         f"One size {'smaller' if sizes.smallest else 'larger'}, {facts['name']}:"
-        f" {len(facts['failed'])} of {facts['runs']} runs tried there failed"
+        f" {len(facts['failed'])} of {counted(facts['runs'], 'run')} tried there failed"
         f" (replication {who}: {facts['why']}); {verdict}."
     )
 
@@ -270,7 +273,7 @@ def _probed(found: Searched, sizes: Sizes, size: int) -> str:
     share = 1 - (1 - BUMP_NOTICED) ** (1 / n)
     where = "beyond" if sizes.smallest else "below"
     return (
-        f"{n:,} runs spread over the sizes {where} it passed: that these make it worse in"
+        f"{counted(n, 'run')} spread over the sizes {where} it passed: that these make it worse in"
         f" {percent(share)} of runs or more would have shown with {percent(BUMP_NOTICED)}"
         " confidence."
     )
@@ -287,7 +290,7 @@ def _none_is_enough(found: Searched, sizes: Sizes, objectives: Objectives) -> li
     tried = len({trial.replication for trial in found.judged})
     limits = exact_limits(len(failed), tried, confidence=objectives.confidence)
     size, share = said(sizes, last), format_percent(1 - objectives.share)
-    seen = f"{len(failed)} of {tried} replications failed there{why(list(failed.values()))}"
+    seen = f"{out_of(len(failed), tried, 'replication')} failed there{why(list(failed.values()))}"
     if limits.low > 1 - objectives.share:
         sure = f"more than {share} of all would, at {100 * objectives.confidence:g} % confidence"
         return [f"Not even {size} will do, the {which} tried: {seen}; {sure}."]
@@ -324,8 +327,8 @@ def _more_was_worse(found: Searched, sizes: Sizes) -> list[str]:
     more, less = ("more", "smallest") if sizes.smallest else ("less", "largest")
     return [
         f"There is no {less} size: {more} makes it worse for {len(pairs)} of"
-        f" {found.found.n_replications} replications, so a size that will do says nothing of those"
-        " beyond it.",
+        f" {counted(found.found.n_replications, 'replication')}, so a size that will do says"
+        " nothing of those beyond it.",
         f"Seen: {shown}.",
         "Whether one size will do can be asked: `cowpool plan STUDY --size SIZE`.",
     ]

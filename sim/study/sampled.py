@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sim.base.counts import counted, out_of
 from sim.base.errors import InsufficientDataError, ScenarioError
 from sim.base.rng import stream
 from sim.stats.laws import inner_ranks, triangular
@@ -364,21 +365,22 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
         "longer runs"
     )
     if sampled.n == 0:
-        return [f"Of {sampled.n_lost} draws of all inputs none has an answer; {few}."]
+        return [f"Of {counted(sampled.n_lost, 'draw')} of all inputs none has an answer; {few}."]
     low = "?" if sampled.low is None else base.text(sampled.low)
     high = "more than was measured" if sampled.high is None else base.text(sampled.high)
     laws = "".join(f"; {label}: {words}" for label, words in sampled.laws.items())
     share = f"{100 * sampled.content:.3g} %"
     said = [
-        f"With all inputs drawn at random from their ranges ({sampled.n} runs; triangles, of speeds"
-        f" and rates on a log scale{laws}) it is {low} to {high} in {share} of"
+        f"With all inputs drawn at random from their ranges ({counted(sampled.n, 'run')};"
+        f" triangles, of speeds and rates on a log scale{laws}) it is {low} to {high} in {share} of"
         " draws: what was stated about the inputs, not a chance of the machine"
         f" ({100 * sampled.confidence:g} % confidence)."
     ]
     if sampled.n_lost:
         n = sampled.n + sampled.n_lost
         why = f" ({few})" if sampled.n_few else ""
-        said.append(f"{sampled.n_lost} of {n} draws have no answer and are left out of that{why}.")
+        have = "has no answer and is" if sampled.n_lost == 1 else "have no answer and are"
+        said.append(f"{out_of(sampled.n_lost, n, 'draw')} {have} left out of that{why}.")
     if sampled.shares is None:
         return [*said, f"No input's share of that is told: {sampled.no_shares}."]
     worth = _worth_a_word(sampled.shares)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sim.base.counts import counted, is_or_are, out_of
 from sim.base.errors import ScenarioError
 from sim.base.limits import Limits
 from sim.program.plugin import Plugin
@@ -158,7 +159,7 @@ def _opened(folders: Sequence[Path], plugin: Plugin | None) -> tuple[Prepared, M
             outcomes = store.outcomes()
             missing = len({run.key for run in store.plan()} - outcomes.keys())
             if missing:
-                message = f"{shard} has {missing:,} runs still to be made; run it again"
+                message = f"{shard} has {counted(missing, 'run')} still to be made; run it again"
                 raise ScenarioError(message, str(folder))
             found |= {key: folder for key, ended in outcomes.items() if ended.reason is None}
     if first is None:
@@ -166,7 +167,8 @@ def _opened(folders: Sequence[Path], plugin: Plugin | None) -> tuple[Prepared, M
     _, kept, shard = first
     if absent := [str(n) for n in range(1, shard.of + 1) if n not in numbers]:
         named = ", ".join(absent[:MOST_NAMED]) + (", ..." if len(absent) > MOST_NAMED else "")
-        message = f"{len(absent):,} of {shard.of:,} shards are missing: {named}; name all folders"
+        few = f"{out_of(len(absent), shard.of, 'shard')} {is_or_are(len(absent))} missing"
+        message = f"{few}: {named}; name all folders"
         raise ScenarioError(message, key="--merge")
     return Prepared(planner_again(kept, plugin), kept), found
 

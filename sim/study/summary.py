@@ -3,6 +3,7 @@
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
+from sim.base.counts import out_of
 from sim.base.errors import InsufficientDataError
 from sim.scenario.conditions import metric_text
 from sim.stats.estimate import mean_over_replications
@@ -124,5 +125,5 @@ def text_of(metric: str, summary: Summary | None, records: Sequence[Record]) -> 
     if summary is None and percent_of(metric) is not None and values_of(records, metric):
         told = ["too few values"]
     if lost := n_not_answered(records):
-        told.append(f"[{lost} of {len(records)} runs not answered]")
+        told.append(f"[{out_of(lost, len(records), 'run')} not answered]")
     return " ".join(told)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from sim.base.counts import out_of
 from sim.stats.proportion import POWER, exact_limits, refuting_count, share_noticed
 from sim.stats.tolerance import UpperBound
 from sim.study.frames import frame_of
@@ -50,7 +51,7 @@ def oom_table(
         text = str(seen) if own else f"{events} of {len(records)} ({SAME_LUCK})"
         idle = sum(bool(record.in_the_way(of_need=True)) for record in records)
         if idle:
-            text += f" [{idle} of {len(records)} runs not answered]"
+            text += f" [{out_of(idle, len(records), 'run')} not answered]"
         rows.append(
             {
                 "part": part,

@@ -1,9 +1,13 @@
+import math
+
 import pytest
 
 from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.cli.compared import verdict
 from sim.cli.comparing import _show
 from sim.scenario import load_scenario
-from sim.study.compare import USUAL, compare, metrics_of
+from sim.stats.paired import MedianLimits
+from sim.study.compare import USUAL, Row, compare, metrics_of
 from sim.study.executor import InlineExecutor
 from sim.study.progress import Silent
 
@@ -140,6 +144,57 @@ def test_a_comparison_of_such_percentiles_alone_says_why_there_is_none(standin, 
     assert said == f"Nothing can be compared. {P99} is not compared: too few values: p99 needs" + (
         " 500 a run."
     )
+
+
+def forks_take(standin, ns):
+    """Return what carries out runs of which forks take `ns(cpus, replication)`."""
+
+    def simulate(scenario, *, seed, replication):
+        result = standin.simulate(scenario, seed=seed, replication=replication)
+        result["metrics"]["fork_latency_ns"]["mean"] = ns(scenario["host"]["cpus"], replication)
+        return result
+
+    return simulate
+
+
+FORK = "fork_latency_ns.mean"
+
+
+def test_the_largest_change_is_told_in_a_sentence(standin, capsys):
+    def ns(cpus, replication):
+        return {2: 3000, 3: 100, 4: 1500}[cpus] + replication % 2
+
+    _show(compared(forks_take(standin, ns), "host.cpus=3", "host.cpus=4", metrics=[FORK]))
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"With host.cpus=3 {FORK} is 0.0333 times (0.0333 to 0.0337) that of base,"
+        " 30 times (29.7 to 30) as fast."
+    )
+
+
+def test_what_cannot_be_told_leaves_one_table_and_says_what_it_takes(standin, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def ns(cpus, replication):
+        return 10**6 + (cpus == 3) * (70, -90, 20, -10, 50)[replication % 5] * 1000
+
+    metrics = [FORK, "memory_need_bytes.total"]
+    found = compared(forks_take(standin, ns), "host.cpus=3", metrics=metrics, most=12)
+    assert by_metric(found)[FORK].verdict == "cannot tell"
+    _show(found)
+    said = capsys.readouterr().out
+    assert said.count("─\n") == 1
+    assert f"\nCannot tell: {FORK} +{by_metric(found)[FORK].more_runs} pairs.\n" in said
+    assert "With host.cpus" not in said
+
+
+@pytest.mark.parametrize(("n", "words"), [(1, "pair"), (2, "pairs")])
+def test_pairs_that_are_lacking_are_counted_in_words(standin, capsys, n, words):
+    half = 0.5 * math.sqrt(1 + n / 10)
+    limits = MedianLimits(median=1.5, low=1.5 - half, high=1.5 + half, n=10, confidence=0.99)
+    row = Row("b", "cow_copies", 1.0, 1.5, True, limits, False, None, 10)
+    assert verdict(row) == f"cannot tell: +{n} {words}"
+    _show(compared(standin.simulate, "host.cpus=2", metrics=["forks"], most=n))
+    assert f"Medians over {n} {words} of runs with the same" in capsys.readouterr().out
 
 
 def test_pairs_that_are_left_out_are_not_said_to_have_none_of_it(standin, capsys):

@@ -13,7 +13,7 @@ WRONG = {
     "nothing": "'nothing' is not MODULE:FUNCTION, such as concurrent.futures:ThreadPoolExecutor",
     "no.such.module:x": r"cannot import 'no.such.module' \(ModuleNotFoundError: ",
     "concurrent.futures:ThredPoolExecutor": "did you mean 'ThreadPoolExecutor'",
-    "builtins:dict": "returns a dict; what is wanted has submit and shutdown",
+    "builtins:dict": "returns no pool \\(dict\\); a pool has submit and shutdown",
     "concurrent.futures:Executor": r"makes no pool \(TypeError",
 }
 

@@ -143,7 +143,7 @@ def refused(folders, out):
 
 def test_a_missing_shard_is_named(three, tmp_path):
     told = refused([three[2], three[0]], tmp_path / "out")
-    assert told == "--merge: 1 of 3 shards are missing: 2; name all folders"
+    assert told == "--merge: 1 of 3 shards is missing: 2; name all folders"
 
 
 def test_a_shard_that_is_there_twice_is_named(three, tmp_path):
