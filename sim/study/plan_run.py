@@ -27,7 +27,7 @@ from sim.study.facts import conditions_of as host_facts
 from sim.study.frames import frame_of
 from sim.study.one_size import tell_trial
 from sim.study.plan import Planner
-from sim.study.planned import curve_rows, tell_search
+from sim.study.planned import curve_rows, input_rows, tell_search
 from sim.study.planning import Plan, conditions_of, replications_of
 from sim.study.points import place_text, value_at
 from sim.study.pool import PoolGoneError
@@ -114,12 +114,14 @@ def run_plan(
             carrier = Carrier(store, planner, progress)
             plan = Plan(store, planner, carrier, executor, point, sizes, conditions)
             curve: list[dict[str, Any]] = []
+            inputs: list[dict[str, Any]] = []
             try:
                 if size is None:
                     found = plan.search(asked, n, confidence=objectives.confidence)
                     others = other_sentences(planner, point, None)
                     told = tell_search(found, sizes, conditions, asked, objectives, where, others)
                     curve = curve_rows(found, sizes, objectives.confidence)
+                    inputs = input_rows(found, sizes)
                     judged = found.judged
                 else:
                     tried = plan.try_size(
@@ -139,7 +141,7 @@ def run_plan(
             }
             told = _with_conditions(told, [end.scenario for end in ends])
             facts = {**told.facts, "sentences": list(told.sentences), "provenance": provenance}
-            _write(folder, facts, rows, curve, draw)
+            _write(folder, facts, {"trials": rows, "curve": curve, "inputs": inputs}, draw)
             return PlanOutcome(told, folder, carrier.n_new)
     except (CannotWriteError, PoolGoneError) as error:
         message = f"{error}; everything finished so far is kept, the same command goes on with it"
@@ -203,21 +205,24 @@ def _one(study: Study, planner: Planner, point: int, size: str) -> Sizes:
     return Sizes(key, key, "written", True, (Size(size, {key: size}, float(value)),))
 
 
-WRITTEN: Final = "tables/trials.csv tables/curve.csv figures/capacity.svg figures/capacity.png"
+WRITTEN: Final = (
+    "tables/trials.csv tables/curve.csv tables/inputs.csv figures/capacity.svg figures/capacity.png"
+)
 """What a plan may write: what another one has left of these is not of this one."""
 
 
 def _write(
     folder: Path,
     facts: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
-    curve: Sequence[Mapping[str, Any]],
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
     draw: Draw | None,
 ) -> None:
+    """Write the tables of a plan that have rows, its facts, and what is drawn of its curve."""
+    curve = tables["curve"]
     remove_unfinished(folder)
     with stage(folder, FACTS_NAME, WRITTEN.split()) as made:
         (made / "tables").mkdir()
-        for name, table in (("trials", rows), ("curve", curve)):
+        for name, table in tables.items():
             if table:
                 text = frame_of(table).to_csv(index=False, lineterminator="\n")
                 (made / "tables" / f"{name}.csv").write_text(text, encoding="utf-8")

@@ -110,6 +110,27 @@ def curve_rows(found: Searched, sizes: Sizes, confidence: float) -> list[dict[st
     return sorted(rows, key=lambda row: float(row["figure"]))
 
 
+def input_rows(found: Searched, sizes: Sizes) -> list[dict[str, Any]]:
+    """Return a row for each uncertain input and end of its range: where the answer goes with it.
+
+    `size` and `figure` are None where no size tried will do.
+    """
+    return [
+        {
+            "input": moved.input.key,
+            "value": moved.input.text,
+            "evidence": moved.input.evidence,
+            "source": moved.input.source,
+            "measure": moved.input.measure,
+            "instead": moved.end.text,
+            "size": None if moved.size is None else name_of(sizes, moved.size),
+            "figure": None if moved.size is None else sizes.every[moved.size].figure,
+            "at_the_end_of_the_range": moved.size == 0,
+        }
+        for moved in found.moved
+    ]
+
+
 def _answer(
     found: Searched, sizes: Sizes, search: Search, objectives: Objectives, where: str
 ) -> list[str]:

@@ -507,6 +507,25 @@ def test_a_value_that_is_missing_is_no_reason_where_there_is_one():
     )
 
 
+def test_the_answer_at_the_ends_of_inputs_is_a_table(planned, plan_file, standin):
+    rows = pd.read_csv(planned.out / "tables" / "inputs.csv")
+    facts = planned.told.facts["moved"]
+    assert list(zip(rows["input"], rows["instead"], strict=True)) == [
+        (moved["key"], moved["value"]) for moved in facts
+    ]
+    assert list(rows["figure"].dropna()) == [m["answer"]["figure"] for m in facts if m["answer"]]
+    assert rows["figure"].isna().sum() == sum(m["answer"] is None for m in facts)
+    speed = rows[rows["input"] == "processes.redis.save_speed"].set_index("instead")
+    assert speed.loc["400 MiB/s", "figure"] < speed.loc["100 MiB/s", "figure"]
+    assert set(speed["value"]) == {"200 MiB/s"}
+    # Another plan in the same folder, which moves no input, leaves none of it.
+    plan(plan_file, standin.simulate)
+    table = plan_file.parent / "out" / "tables" / "inputs.csv"
+    assert table.exists()
+    plan(plan_file, standin.simulate, size="512MiB")
+    assert not table.exists()
+
+
 def test_facts_are_written(planned):
     facts = json.loads((planned.out / "plan.json").read_text())
     assert facts["answer"] == planned.told.facts["answer"]
