@@ -33,7 +33,7 @@ from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
 from sim.study.shard import Shard
 from sim.study.stated_ranges import check_uncertain
-from sim.study.store import Store
+from sim.study.store import READ_ONLY, Store
 
 EXIT_DONE: Final = 0
 EXIT_NO_ANSWER: Final = 1
@@ -235,7 +235,7 @@ def report_again(
     if not path.exists():
         raise ScenarioError("holds no study; run `cowpool study` first", str(out))
     _require_writable(out)
-    with Store(path) as store:
+    with Store(path, READ_ONLY) as store:
         kept = store.study()
         if "shard" in kept:
             message = f"holds {Shard(**kept['shard'])}; `cowpool study --merge` reports on all"

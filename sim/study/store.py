@@ -22,6 +22,8 @@ from sim.base.files import CannotWriteError
 from sim.study.packed import is_whole, pack, whole
 
 SCHEMA_VERSION: Final = 1
+READ_ONLY: Final = "use that version, or make the study anew in another folder"
+"""What to do about a store of another version, where it was only to be read."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -151,15 +153,13 @@ class Reader:
         row = self._row("SELECT value FROM meta WHERE name = 'schema_version'")
         return None if row is None else str(row[0])
 
-    def require_version(self) -> None:
-        """Raise `ScenarioError` if the store is of a version that this cowpool cannot read."""
+    def require_version(self, instead: str = READ_ONLY) -> None:
+        """Raise `ScenarioError`, which says `instead`, if this cowpool cannot read its version."""
         version = self.version()
         if version != str(SCHEMA_VERSION):
-            raise ScenarioError(
-                f"was written by another version of cowpool (store schema {version}, not"
-                f" {SCHEMA_VERSION}); choose another folder with --out",
-                str(self.path),
-            )
+            schema = f"(store schema {version}, not {SCHEMA_VERSION})"
+            message = f"was written by another version of cowpool {schema}; {instead}"
+            raise ScenarioError(message, str(self.path))
 
     def result(self, key: str) -> dict[str, Any] | None:
         """Return the result of the finished run `key`; None when there is none, or no whole one."""
@@ -274,15 +274,14 @@ class Store(Reader):
     ends with the process, however that ends.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, instead: str = "choose another folder with --out") -> None:
         self._intact: set[str] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and not path.is_file():  # a pipe would have us wait for ever
-                raise ScenarioError("is no file; choose another folder with --out", str(path))
+                raise ScenarioError("is no file; choose another folder", str(path))
             if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-                message = "may not be read and written; choose another folder with --out"
-                raise ScenarioError(message, str(path))
+                raise ScenarioError("may not be read and written; choose another folder", str(path))
             super().__init__(path, sqlite3.connect(path, isolation_level=None, timeout=0.5))
         except (OSError, sqlite3.OperationalError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
@@ -298,7 +297,7 @@ class Store(Reader):
                     self._db.execute(statement)
             if self.version() is None:
                 self._put_meta("schema_version", str(SCHEMA_VERSION))
-            self.require_version()
+            self.require_version(instead)
         except ScenarioError:
             self._db.close()
             raise

@@ -9,6 +9,8 @@ from sim.base.errors import ScenarioError
 from sim.study import base
 from sim.study.executor import InlineExecutor
 from sim.study.run import report_again, run_study
+from sim.study.snapshot import snapshot
+from sim.study.status import status_of
 from sim.study.store import Store
 
 STORE = "runs.sqlite"
@@ -97,10 +99,20 @@ def test_a_report_of_results_of_another_version_is_refused(first, tmp_path, monk
     assert told(out) == before
 
 
+def opened_to_be_read(out):
+    """Do as `cowpool export` does first."""
+    with snapshot(out / STORE):
+        pass
+
+
 def test_a_store_of_a_version_to_come_is_refused_by_everything(first, tmp_path):
     folder, _ = first
     out = shutil.copytree(folder / "out", tmp_path / "out")
     with Store(out / STORE) as store:
         store._put_meta("schema_version", "99")
-    with pytest.raises(ScenarioError, match=r"another version of cowpool \(store schema 99"):
-        report_again(out)
+    refused = r"another version of cowpool \(store schema 99, not 1\); "
+    for reads in (report_again, lambda out: status_of(out / STORE), opened_to_be_read):
+        with pytest.raises(ScenarioError, match=f"{refused}use that version, or make the study"):
+            reads(out)
+    with pytest.raises(ScenarioError, match=f"{refused}choose another folder with --out"):
+        Store(out / STORE)
