@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import InsufficientDataError
 from sim.scenario.questions import Replications
-from sim.study import answer, bill, container, corner, doubts, rests, sampled, tables, trials
+from sim.study import answer, bill, container, corner, doubts, drawn, rests, sampled, tables, trials
 from sim.study.adaptive import figure_is_sure, need_is_sure
 from sim.study.curves import free_pages_curves, pooled_distributions
 from sim.study.effects import design_sentences, effects_table
@@ -160,10 +160,10 @@ class _Analysis:
         base = None if head is None or told.kind != "answered" else self._base(head)
         effects = [] if base is None else rests.effects_of(self.planner, self.groups, base)
         limits = container.found(self.store, self.planner, self.groups, told)
-        drawn = sampled.found(self.planner, self.groups, base)
+        sample = sampled.found(self.planner, self.groups, base)
         worst = corner.found(self.planner, self.groups, base, effects)
         needed = None if head is None else self.needs.get(head)
-        rest = Rest(base, effects, self._latencies(told, effects), limits, drawn, worst)
+        rest = Rest(base, effects, self._latencies(told, effects), limits, sample, worst)
         frames["inputs"] = rests.effects_table(effects, base)
         scenarios = map(self._scenario_at, range(len(self.points)))
         facts: dict[str, Any] = {
@@ -185,9 +185,9 @@ class _Analysis:
                 "where": None if head is None else place_text(self.axes, self.points[head]),
             },
             "inputs": [] if base is None else rests.effect_facts(effects, base),
-            "sampled": None if drawn is None else drawn.plain(),
+            "sampled": None if sample is None else sample.plain(),
             "corner": None if worst is None else worst.plain(),
-            "uncertainty": uncertainty_rows(self.planner, base, needed, effects, drawn, worst),
+            "uncertainty": uncertainty_rows(self.planner, base, needed, effects, sample, worst),
             "latencies": [],
             "container": [limit.plain() for limit in rest.limits],
             "bill": [],
@@ -283,8 +283,8 @@ class _Analysis:
         if asks_for_need(self.planner):
             sentences[1:1] = doubts.page_cache_sentences(self.groups[self.part, head, 0])
         if base is not None:
-            together = sampled.sentences(rest.sample, base) + corner.sentences(rest.corner, base)
-            advise = not sampled.advises(rest.sample)
+            together = drawn.sentences(rest.sample, base) + corner.sentences(rest.corner, base)
+            advise = not drawn.advises(rest.sample)
             sentences[1:1] = doubts.ignorance_sentences(effects, base, advise=advise) + together
             sentences += doubts.other_sentences(self.planner, head, self.needs.get(head))
         sentences += container.sentences(rest.limits, self.planner)

@@ -12,6 +12,7 @@ from sim.base.units import format_bytes
 from sim.study.comparisons import model_error
 from sim.study.corner import Corner
 from sim.study.doubts import model_sentence
+from sim.study.drawn import reach
 from sim.study.need import Need
 from sim.study.plan import Planner
 from sim.study.rests import Base, Effect, range_of
@@ -35,10 +36,8 @@ def uncertainty_rows(
         text = f"{base.text(low)} to {'more than ' if more else ''}{base.text(high)}"
         rows.append(("inputs", "one at a time, at the ends of their ranges", text))
     if drawn is not None and drawn.n > 0:
-        low_text = "?" if drawn.low is None else base.text(drawn.low)
-        high_text = "more than was measured" if drawn.high is None else base.text(drawn.high)
         of_what = f"all at once, in {100 * drawn.content:.3g} % of what was stated about them"
-        rows.append(("inputs", of_what, f"{low_text} to {high_text}"))
+        rows.append(("inputs", of_what, reach(drawn, base)))
     if worst is not None and worst.figure is not None:
         text = f"{'more than ' if worst.at_least else ''}{base.text(worst.figure)}"
         rows.append(("inputs", "all at once, at their worst ends", text))

@@ -8,9 +8,11 @@ from sim.scenario.study import load_study
 from sim.stats.laws import triangular
 from sim.stats.shares import shares_of
 from sim.study.base import planner_of
+from sim.study.drawn import sentences
 from sim.study.executor import InlineExecutor
+from sim.study.rests import Base
 from sim.study.run import run_study
-from sim.study.sampled import draws
+from sim.study.sampled import Sampled, draws
 
 STUDY = """\
 version: 1
@@ -43,6 +45,22 @@ def study(path, simulate, **options):
 
 def facts_of(path):
     return json.loads((path.parent / "out" / "findings.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (1 << 30, 2 << 30, "it is 1 GiB to 2 GiB in 95 % of draws"),
+        (1 << 30, None, "it is 1 GiB to more than was measured in 95 % of draws"),
+        (None, None, "it is more than was measured in 95 % of draws"),
+    ],
+)
+def test_ends_that_were_cut_off_are_told_in_words(low, high, text):
+    base = Base(0, 1.5e9, "memory_need_bytes.total", None, lambda records: 0.0)
+    found = Sampled(low, None, high, 0.95, 0.95, 90, 88, 0, 0, {}, {}, {}, None, "most are larger")
+    said = sentences(found, base)
+    assert text in said[0]
+    assert "?" not in " ".join(said)
 
 
 @pytest.mark.parametrize("log", [False, True])
