@@ -268,24 +268,31 @@ def _run_up_to(
             key = f"{name}/{replication}"
             jobs.append(Job(key, scenario, seed, first + replication, work))
             whose[key] = name, replication
-    progress.begin("pairs of runs", len(jobs), sum(job.weight for job in jobs))
-    found: dict[tuple[str, int], Mapping[str, Any]] = {}
-    weights = {job.key: job.weight for job in jobs}
     heaviest_first = sorted(jobs, key=lambda job: (-job.weight, job.key))
-    # One short run alone, so that what it compiles is there for all the others.
-    alone = [] if any(results.values()) else [heaviest_first.pop()]
-    for finished in (*executor.run(alone), *executor.run(heaviest_first)):
-        if finished.body is None:
-            reason = (finished.reason or "no result").strip().splitlines()[-1]
+    found: dict[tuple[str, int], Mapping[str, Any]] = {}
+
+    def take(some: Sequence[Job]) -> None:
+        weights = {job.key: job.weight for job in some}
+        for finished in executor.run(some):
             name, replication = whose[finished.key]
-            raise PartlyDoneError(f"run {first + replication} of {name} failed: {reason}")
-        result = unpack(finished.body)
-        found[whose[finished.key]] = {
-            "metrics": dict(flatten(result["metrics"])),
-            "errors": errors_of(result),
-            "ended_ns": result["simulated_ns"],
-        }
-        progress.advance(weights[finished.key])
+            if finished.body is None:
+                reason = (finished.reason or "no result").strip().splitlines()[-1]
+                raise PartlyDoneError(f"run {first + replication} of {name} failed: {reason}")
+            result = unpack(finished.body)
+            found[name, replication] = {
+                "metrics": dict(flatten(result["metrics"])),
+                "errors": errors_of(result),
+                "ended_ns": result["simulated_ns"],
+            }
+            progress.advance(weights[finished.key])
+
+    if first == 0 and not any(results.values()):  # fresh runs come later
+        # One short run alone, so that what it compiles is there for all the others, and is not in
+        # the time that these are said to take.
+        progress.note("one short run first: on a new machine it compiles the simulator")
+        take([heaviest_first.pop()])
+    progress.begin("pairs of runs", len(heaviest_first), sum(j.weight for j in heaviest_first))
+    take(heaviest_first)
     for name, runs in results.items():
         runs += [found[name, replication] for replication in range(len(runs), n)]
 

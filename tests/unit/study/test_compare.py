@@ -210,6 +210,30 @@ def test_pairs_that_are_left_out_are_not_said_to_have_none_of_it(standin, capsys
     assert f"Of cow_copies all {both.n} pairs of runs are left out." in said
 
 
+def test_the_first_run_is_in_no_time_that_is_left_and_others_are_told_as_they_end(standin):
+    told = []
+
+    class Told(Silent):
+        def begin(self, what, n_runs, work):
+            told.append(("begin", n_runs))
+
+        def advance(self, work):
+            told.append("ended")
+
+        def note(self, what):
+            told.append("note")
+
+    def simulate(scenario, *, seed, replication):
+        told.append("run")
+        return standin.simulate(scenario, seed=seed, replication=replication)
+
+    found = compare(
+        variants("host.cpus=3"), ["forks"], InlineExecutor(simulate), Told(), seed=1, most=9
+    )
+    assert told[:5] == ["note", "run", "ended", ("begin", 2 * found.n - 1), "run"]
+    assert told[4:] == ["run", "ended"] * (2 * found.n - 1)
+
+
 def test_a_run_that_fails_says_which(standin):
     def breaks(scenario, *, seed, replication):
         if replication == 1:
