@@ -256,12 +256,23 @@ def _eviction(resolved: Mapping[str, Any]) -> Eviction | None:
     return Eviction(said["memory_available"] // PAGE_BYTES, pods)
 
 
+def start_of(own_name: str, process: Mapping[str, Any], luck_of: Callable[[str], float]) -> int:
+    """Return when one of the processes that one of a resolved scenario stands for starts, in ns.
+
+    With `start_within` at a random time, the same for the same name whatever else there is.
+    """
+    start_ns: int = process["start"]
+    within_ns: int = process.get("start_within", 0)
+    return start_ns + int(within_ns * luck_of(own_name)) if within_ns else start_ns
+
+
 def populate(
     simulation: Simulation,
     resolved: Mapping[str, Any],
     programs: Mapping[str, Callable[..., Any]],
 ) -> None:
     """Let the scenario's processes be born, in order."""
+    table = simulation.system.table
     for name, process in resolved["processes"].items():
         program = programs[process["program"]]
         parameters = {key: value for key, value in process.items() if key not in PROCESS_KEYS}
@@ -276,7 +287,7 @@ def populate(
             simulation.add(
                 own_name,
                 partial(program, **arguments),
-                start_ns=process["start"],
+                start_ns=start_of(own_name, process, table.luck_of_start),
                 pin=process["cpu"],
                 oom_score_adj=process["oom_score_adj"],
                 nice=process["nice"],

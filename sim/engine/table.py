@@ -109,6 +109,10 @@ class TaskTable:
         """Return a task's random stream for `purpose`, at its start."""
         return stream(self._seed, self._replication, "task", task.name, purpose)
 
+    def luck_of_start(self, name: str) -> float:
+        """Return the share of its `start_within` after which the process called `name` starts."""
+        return float(stream(self._seed, self._replication, "start within", name).random())
+
     def bear(self, task: Task) -> None:
         """Let a task be known by its number from now on."""
         self.by_pid[task.pid] = task

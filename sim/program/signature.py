@@ -31,8 +31,8 @@ _SUFFIXES: Final[dict[str, Unit]] = {
 }
 
 PROCESS_KEYS: Final = (
-    "program", "start", "cpu", "oom_score_adj", "nice", "cap_sys_admin", "group", "copies",
-    "replicas",
+    "program", "start", "start_within", "cpu", "oom_score_adj", "nice", "cap_sys_admin", "group",
+    "copies", "replicas",
 )  # fmt: skip
 """Keys of a process in a scenario that belong to the process, not to its program."""
 

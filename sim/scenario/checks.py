@@ -155,3 +155,10 @@ def check_processes(
                 f"{format_duration(process['start'])} is not before the end of the run "
                 f"({format_duration(run['horizon'])}); start it earlier",
             )
+        latest_ns = process["start"] + process.get("start_within", 0)
+        if run["horizon"] is not None and latest_ns > run["horizon"]:
+            raise document.error(
+                (*path, "start_within"),
+                f"some would start at {format_duration(latest_ns)}, and the run ends at "
+                f"{format_duration(run['horizon'])}; write a shorter time",
+            )

@@ -19,6 +19,7 @@ from sim.program.steps.grammar import VERBS
 from sim.program.steps.words import ARGUMENT_TEXTS, ARRIVAL_TEXTS, PATTERN_TEXTS, VERB_TEXTS
 from sim.scenario import model, study
 from sim.scenario.groups import Group
+from sim.scenario.process import ProcessFields
 from sim.scenario.programs import known_programs, process_model, show_value
 from sim.scenario.quantities import bounds_of
 
@@ -77,7 +78,7 @@ _MODELS: Final[dict[str, tuple[type[BaseModel], str]]] = {
         "`docker run` or as properties of systemd; each key once.",
     ),
     "process": (
-        model.ProcessFields,
+        ProcessFields,
         "`processes.NAME`: what every process has; the other keys are its program's.",
     ),
     "run": (model.Run, "`run`: how long to simulate, and what to keep."),

@@ -339,39 +339,6 @@ class Run(Closed):
     )
 
 
-class ProcessFields(Closed):
-    """What every process has, whatever its program."""
-
-    program: str = Field(
-        examples=["redis"], description="what it does: `cowpool keys` lists the programs"
-    )
-    start: Duration = Field(default=0, description="simulated time at which it starts")
-    cpu: Annotated[int, within(0, MOST_CPUS - 1)] | None = Field(
-        default=None, description="the only CPU it may run on"
-    )
-    oom_score_adj: Annotated[int, within(-1000, 1000)] = Field(
-        default=0, description="how much more likely the out-of-memory killer takes it"
-    )
-    nice: Annotated[int, within(-20, 19)] = Field(
-        default=0, description="the lower, the more CPU time; for `eevdf` and `priority`"
-    )
-    cap_sys_admin: bool = Field(
-        default=False,
-        description="whether it has CAP_SYS_ADMIN, as root outside of containers: overcommit keeps "
-        "nothing back from it for root, and it may call `swapoff`",
-    )
-    group: Name | None = Field(
-        default=None, description="the control group it is in, one of `groups`"
-    )
-    copies: Annotated[int, within(1, 100_000)] = Field(
-        default=1, description="how many alike are started"
-    )
-    replicas: Annotated[int, within(1, 100_000)] | None = Field(
-        default=None,
-        description="how many alike, each in a group of its own like `group`: NAME.1, NAME.2, ...",
-    )
-
-
 def _some(processes: dict[str, Any]) -> dict[str, Any]:
     if not processes:
         raise ValueError("there is no process; add e.g. `db: {program: redis}`")

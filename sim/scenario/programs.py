@@ -32,7 +32,7 @@ from sim.program.declared import LeftOut, Uncertain
 from sim.program.signature import Unit, check_arguments, described, keyword_arguments, parameters_of
 from sim.scenario.complaints import checked, suggestion
 from sim.scenario.document import Document, Keys, kind_of
-from sim.scenario.model import ProcessFields
+from sim.scenario.process import ProcessFields
 from sim.scenario.quantities import (
     BYTE_RATE_SCHEMA,
     BYTES_SCHEMA,
@@ -101,6 +101,8 @@ def resolve_process(
         ) from None
     with blaming(programs[name]):
         process = checked(model, document, path, dict(raw)).model_dump()
+        if not process["start_within"]:  # so that runs without it stay the runs they were
+            del process["start_within"]
         try:
             check_arguments(programs[name], keyword_arguments(programs[name], process))
         except ValueError as error:

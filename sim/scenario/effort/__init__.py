@@ -61,7 +61,8 @@ def expected_work(scenario: Mapping[str, Any]) -> Amount:
             total += _by_sizes(process, host).times(how_many(process, scenario["groups"]))
             continue
         arguments = keyword_arguments(program, process)
-        left_ns = max(1, horizon_ns - process["start"])
+        starts_ns = process["start"] + process.get("start_within", 0) // 2  # on average
+        left_ns = max(1, horizon_ns - starts_ns)
         one = effort(arguments, setting, left_ns)
         if process["program"] == "redis" and one.fills > 1.02 * room:
             one = LIFE + Amount(fills=room, accesses=room, removed=room)

@@ -55,6 +55,9 @@ def _how_started(process: Mapping[str, Any], count: int) -> str:
         text += f", {count} of them"
     if process["start"]:
         text += f", from {format_duration(process['start'])} on"
+    if process.get("start_within"):
+        each = "each at a random time" if count > 1 else "at a random time"
+        text += f", {each} within {format_duration(process['start_within'])}"
     if process["cpu"] is not None:
         text += f", on CPU {process['cpu']} only"
     if process["oom_score_adj"]:

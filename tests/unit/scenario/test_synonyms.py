@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from sim.base.errors import ScenarioError
 from sim.scenario import load_scenario, model
-from sim.scenario.model import ProcessFields
+from sim.scenario.process import ProcessFields
 from sim.scenario.programs import known_programs, process_model
 from sim.scenario.study import StudyFile
 from sim.scenario.synonyms import SYNONYMS, meant
