@@ -36,7 +36,7 @@ def change(row: Row) -> tuple[str, str, str]:
         if x is None or isinf(x):
             return "?"
         if row.is_ratio:
-            return f"{x:.4g}{unit}"
+            return f"{x:.{4 if x >= 0.1 else 3}g}{unit}"
         return f"{'-' if x < 0 else '+' if x > 0 else ''}{metric_text(row.metric, abs(x))}"
 
     return text(row.limits.median, " x"), text(row.limits.low), text(row.limits.high)
