@@ -2,7 +2,9 @@
 
 With a spinner on every CPU all weigh the same, so what one task is stalled is told as that over the
 number of CPUs.  A spinner on its own CPU has it lose that CPU in the middle of reclaim: that is
-SOME, and not FULL, which counts the time in which it reclaims on the CPU itself.
+SOME, and not FULL, which counts the time in which it reclaims on the CPU itself.  That is a small
+part of it, an eighth on a busy machine: within 2 % of the stall, FULL is within some 10 % of itself
+(docs/conformance.md has what was tried).
 """
 
 import json
@@ -47,7 +49,9 @@ def test_pressure_is_reclaim_over_the_cpus() -> None:
         pytest.skip(f"others reclaim too, or events of the trace were lost: {told}")
     assert told["reclaim_us"] > 100_000, told
     assert told["cpus"] * told["some_us"] / told["reclaim_us"] == pytest.approx(1, abs=0.02), told
-    assert told["cpus"] * told["full_us"] / told["on_cpu_us"] == pytest.approx(1, abs=0.05), told
+    full_us = told["cpus"] * told["full_us"]
+    assert full_us == pytest.approx(told["on_cpu_us"], abs=0.02 * told["reclaim_us"]), told
+    assert full_us == pytest.approx(told["on_cpu_us"], rel=0.1), told
     assert told["full_us"] < HALF[1] * told["some_us"], told
 
 
