@@ -54,9 +54,9 @@ def _limit(value: object) -> object:
     return size_bytes // PAGE_BYTES * PAGE_BYTES
 
 
-def _protection(value: object) -> object:
-    """Return what is protected in bytes, in whole pages; None for all there is."""
-    if isinstance(value, int) and value == 0 and value is not False:
+def _or_nothing(value: object) -> object:
+    """Return a limit as `_limit`, or 0: of swap, or of what is protected."""
+    if value is not None and value not in NO_LIMIT and parse_bytes(value) == 0:
         return 0
     return _limit(value)
 
@@ -81,13 +81,13 @@ PodMemory = Annotated[
 ]
 SwapLimit = Annotated[
     int | None,
-    BeforeValidator(lambda value: value if value == 0 else _limit(value)),
+    BeforeValidator(_or_nothing),
     WithJsonSchema(LIMIT_SCHEMA),
 ]
 NumberOrMax = BeforeValidator(lambda value: None if value in NO_LIMIT else value)
 Protection = Annotated[
     int | None,
-    BeforeValidator(_protection),
+    BeforeValidator(_or_nothing),
     WithJsonSchema(LIMIT_SCHEMA),
 ]
 """What is protected, in bytes, or None for ``max``: all that the group holds."""

@@ -58,7 +58,7 @@ def test_what_a_group_means(resolved: Any, groups: str, limit: Any, together: bo
     [
         ("{memory_high: 30Mi, memory_low: 10Mi}", 30 * MIB, 10 * MIB, 0),
         ("{memory_high: max, memory_low: max, memory_min: 5000 B}", None, None, 4096),
-        ("{memory_high: infinity, memory_low: 0, memory_min: 0}", None, 0, 0),
+        ("{memory_high: infinity, memory_low: 0, memory_min: 0 B}", None, 0, 0),
     ],
 )
 def test_what_slows_a_group_down_and_what_protects_it(
@@ -181,7 +181,7 @@ SWAP = "then clean pages of files are dropped, others swapped out{}, and if ther
             ["host.swap=1GiB", "host.cgroup=v1"],
             SWAP.format(" (memory and swap together at most 72 MiB)"),
         ),
-        ("memory_max: 64Mi, swap_max: 0", ["host.swap=1GiB", "host.cgroup=v1"], NO_SWAP),
+        ("memory_max: 64Mi, swap_max: 0 B", ["host.swap=1GiB", "host.cgroup=v1"], NO_SWAP),
         (
             "memory_max: 64Mi, swappiness: 10",
             ["host.swap=1GiB", "host.cgroup=v1"],
