@@ -565,8 +565,10 @@ class Conservation(RuleBasedStateMachine):
             space = int(self.kernel.task(each.row).space)
             if space == NONE:
                 continue
-            new = each.call == "exec" and space != each.began_in
+            execed = each.call == "exec" and space != each.began_in
             for page, entry in self.kernel.resident(each.row).items():
+                made = each.call in ("brk", "mmap") and page not in each.space.memory
+                new = execed or made  # what a call under way has made so far
                 if not entry & PTE_ZERO and (new or entry >> PFN_SHIFT in self.contents):
                     words = ZEROES if new else self.contents[entry >> PFN_SHIFT]
                     found[each.row, page] = words
