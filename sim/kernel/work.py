@@ -107,9 +107,18 @@ def fault_waits(m: Arrays, task: int, waits: int) -> None:
     m.tasks[task].cached_tag = NONE
 
 
-@compiled
+@inlined
 def fault_served(m: Arrays, task: int, kind: int) -> None:
     """Add a fault of `kind` to the receipt, or a major one; that may have been counted already."""
+    if m.operations[task].waits == 0:
+        note_fault(m, kind)
+    else:
+        awaited_fault_served(m, task, kind)
+
+
+@compiled
+def awaited_fault_served(m: Arrays, task: int, kind: int) -> None:
+    """Do as `fault_served` for a fault that waited for its page."""
     o = m.operations[task]
     if o.waits == 2:
         m.clock[0].kind = MAJOR_FAULT
