@@ -35,16 +35,9 @@ def direct_read_step(m: Arrays, cpu: int, task: int) -> int:
     if not file_call_is_sound(m, task):
         return DONE
     o = m.operations[task]
-    if o.stage == FLUSH:
-        return flush_range(m, task)
-    if o.stage == AWAIT:
-        if wait_for_writes(m, task, int(o.file)) == UNDER_WAY:
-            return UNDER_WAY
-        o.stage = TRANSFER
-        return MORE
-    if o.stage == TRANSFER:
-        return transfer(m, task, 0)
-    return DONE
+    if o.stage <= AWAIT:
+        return write_first(m, task, TRANSFER)
+    return transfer(m, task, 0) if o.stage == TRANSFER else DONE
 
 
 @rare
@@ -53,14 +46,8 @@ def direct_write_step(m: Arrays, cpu: int, task: int) -> int:
     if not file_call_is_sound(m, task):
         return DONE
     o = m.operations[task]
-    if o.stage == FLUSH:
-        return flush_range(m, task)
-    if o.stage == AWAIT:
-        if wait_for_writes(m, task, int(o.file)) == UNDER_WAY:
-            return UNDER_WAY
-        o.stage = INVALIDATE
-        o.at = 0
-        return MORE
+    if o.stage <= AWAIT:
+        return write_first(m, task, INVALIDATE)
     if o.stage == TRANSFER:
         return transfer(m, task, 1)
     went = invalidate_range(m, cpu, task)
@@ -68,6 +55,19 @@ def direct_write_step(m: Arrays, cpu: int, task: int) -> int:
         o.stage = TRANSFER
         return MORE
     return went
+
+
+@compiled
+def write_first(m: Arrays, task: int, then: int) -> int:
+    """Have what is dirty of the range written, and wait for that; the stage is `then` after it."""
+    o = m.operations[task]
+    if o.stage == FLUSH:
+        return flush_range(m, task)
+    if wait_for_writes(m, task, int(o.file)) == UNDER_WAY:
+        return UNDER_WAY
+    o.stage = then
+    o.at = 0
+    return MORE
 
 
 @compiled

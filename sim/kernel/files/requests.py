@@ -44,32 +44,31 @@ def submit(m: Arrays, file: int, first: int, end: int, write: int) -> None:
         if r.file == file and r.write == write and r.end == first:
             r.end = end
             return
-    r = m.requests[int(pool.requests)]
-    r.bdev = m.files[file].bdev
-    r.file = file
-    r.first = first
-    r.end = end
-    r.write = write
-    r.direct = 0
-    pool.requests += 1
-    pool.pending |= PENDING_READS
+    new_request(m, file, first, end, write, 0)
 
 
 @compiled
 def submit_direct(m: Arrays, file: int, first: int, end: int, write: int) -> int:
     """Leave a request for the pages [first, end) past the page cache; return its number."""
+    m.pool[0].direct += 1
+    number = int(m.pool[0].direct)
+    new_request(m, file, first, end, write, number)
+    return number
+
+
+@compiled
+def new_request(m: Arrays, file: int, first: int, end: int, write: int, direct: int) -> None:
+    """Fill the next row of `m.requests`, and let the engine know."""
     pool = m.pool[0]
-    pool.direct += 1
     r = m.requests[int(pool.requests)]
     r.bdev = m.files[file].bdev
     r.file = file
     r.first = first
     r.end = end
     r.write = write
-    r.direct = pool.direct
+    r.direct = direct
     pool.requests += 1
     pool.pending |= PENDING_READS
-    return int(pool.direct)
 
 
 @compiled
