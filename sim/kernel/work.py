@@ -37,6 +37,9 @@ RECLAIMED: Final = 10
 BEGUN: Final = -2
 """In place of a fault's kind: the step has begun a fault that a later step will serve."""
 
+BEGUN_FAULT: Final = 4
+"""What ``o.waits`` is while a fault has done what comes before its page, and waited for nothing."""
+
 # --- error numbers of Linux -----------------------------------------------------------------
 E2BIG: Final = 7
 ENOMEM: Final = 12
@@ -102,7 +105,7 @@ def fault_waits(m: Arrays, task: int, waits: int) -> None:
     The entry is looked up anew then: a thread may have mapped the page meanwhile.
     """
     o = m.operations[task]
-    if o.waits == 0 or waits == 2:
+    if o.waits in (0, BEGUN_FAULT) or waits == 2:
         o.waits = waits
     m.tasks[task].cached_tag = NONE
 

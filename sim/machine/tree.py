@@ -3,8 +3,11 @@
 In Linux the page cache of a file is a tree of nodes with 64 slots (`lib/xarray.c`), and whoever has
 one made is charged for it.  A folio of 64 pages or more has slots of the nodes above the lowest.
 Nodes that hold nothing but shadows are reclaimed (`mm/workingset.c`, `workingset_update_node`):
-each group has a list of its own.  Trees are taken to be as high from the start as all pages of the
-file need; that of a file of one page has no node.
+each group has a list of its own.
+
+A tree is as high as its last page needs, and grows when one further on comes; it loses nodes at the
+top while these have nothing but their first slot in use.  Page 0 alone has no node.  `entries` are
+counted in rows for all levels that the file may come to need; those that are `made` are nodes.
 """
 
 from typing import Final
@@ -51,22 +54,101 @@ def tree_pages(m: Arrays, cpu: int, file: int, index: int, order: int) -> int:
 @compiled
 def tree_bytes(m: Arrays, file: int, first: int, end: int, order: int) -> int:
     """Return the bytes of the nodes that are made when all pages of [first, end) are there."""
-    row = int(m.files[file].nodes)
-    size = int(m.files[file].pages)
-    level = 0
+    f = m.files[file]
+    if f.pages < 2:
+        return 0
+    row = int(f.nodes)
+    size = int(f.pages)
+    high = is_high(m, file, order)
+    height = int(f.height)
     made = 0
     last = end - 1
-    while size > 1:
+    for level in range(1, max(height, height_for(last, high)) + 1):
         first >>= NODE_SHIFT
         last >>= NODE_SHIFT
-        size = (size + (1 << NODE_SHIFT) - 1) >> NODE_SHIFT
-        if level > 0 or not is_high(m, file, order):
+        size = (size + NODE_MASK) >> NODE_SHIFT
+        if level > height and m.nodes[row].entries > 0 and (first > 0 or (high and level == 1)):
+            made += 1  # on the way to what the tree has by now
+        if level > 1 or not high:
             for at in range(row + first, row + last + 1):
-                if m.nodes[at].entries == 0:
-                    made += 1
+                made += 1 - int(m.nodes[at].made)
         row += size
-        level += 1
     return made * NODE_BYTES
+
+
+@inlined
+def height_for(index: int, high: bool) -> int:
+    """Return how high a tree with a page is (`xas_max`, `xas_expand`).
+
+    >>> [height_for(index, False) for index in (0, 1, 63, 64, 4096)], height_for(0, True)
+    ([0, 1, 1, 2, 3], 2)
+    """
+    last = max(index | NODE_MASK, NODE_MASK + 1) if high else index
+    height = 0
+    while last > 0:
+        last >>= NODE_SHIFT
+        height += 1
+    return height
+
+
+@compiled
+def first_of_level(m: Arrays, file: int, level: int) -> int:
+    """Return the row of the first node of a level, from 1 on at the bottom."""
+    row = int(m.files[file].nodes)
+    size = int(m.files[file].pages)
+    for _ in range(1, level):
+        size = (size + NODE_MASK) >> NODE_SHIFT
+        row += size
+    return row
+
+
+@compiled
+def make_node(m: Arrays, cpu: int, file: int, row: int) -> None:
+    """Make a node; the group for which `cpu` acts is charged for it."""
+    node = m.nodes[row]
+    node.made = 1
+    node.file = file
+    node.group = m.cpus[cpu].group
+    count_slab(m, int(node.group), NODE_BYTES)
+
+
+@compiled
+def free_node(m: Arrays, cpu: int, row: int) -> None:
+    """Free a node."""
+    m.nodes[row].made = 0
+    update_node(m, row)
+    free_objects(m, cpu, int(m.nodes[row].group), NODE_BYTES)
+
+
+@compiled
+def expand(m: Arrays, cpu: int, file: int, height: int) -> None:
+    """Make a tree as high as `height`; what there is goes below the new nodes (`xas_expand`)."""
+    f = m.files[file]
+    for level in range(int(f.height) + 1, height + 1):
+        row = first_of_level(m, file, level)
+        if m.nodes[row].entries > 0:
+            make_node(m, cpu, file, row)
+            update_node(m, row)
+    f.height = max(int(f.height), height)
+
+
+@compiled
+def shrink_height(m: Arrays, cpu: int, file: int, gone: int) -> None:
+    """Free nodes at the top that lead to what is in their first slot alone (`xas_shrink`).
+
+    Page `gone` is about to go.  A large folio in that slot keeps its node.
+    """
+    f = m.files[file]
+    while f.height > 0:
+        root = first_of_level(m, file, int(f.height))
+        if m.nodes[root].entries > 0:
+            below = m.cached[int(f.first)] != 0 and gone != 0
+            if f.height > 1:
+                below = m.nodes[first_of_level(m, file, int(f.height) - 1)].entries > 0
+            if m.nodes[root].entries > 1 or not below:
+                return
+            free_node(m, cpu, root)
+        f.height -= 1
 
 
 @inlined
@@ -116,21 +198,20 @@ def make_entry(m: Arrays, cpu: int, file: int, index: int, old: int, order: int)
     first = index & ~NODE_MASK
     if high and index != first:
         return
+    if high or index >> NODE_SHIFT * m.files[file].height != 0:
+        expand(m, cpu, file, height_for(index, high))
     was_high = old < 0 and is_high(m, file, shadow_order(old))
     leaf = m.nodes[node_row(m, file, index, False)]
     if high and leaf.entries > 0:
         leaf.entries = 0
         leaf.shadows = 0
-        update_node(m, node_row(m, file, index, False))
-        free_objects(m, cpu, int(leaf.group), NODE_BYTES)
+        free_node(m, cpu, node_row(m, file, index, False))
         return
     if was_high and not high:
         split_shadow(m, file, first)
         leaf.entries = NODE_MASK + 1
         leaf.shadows = NODE_MASK + 1
-        leaf.file = file
-        leaf.group = m.cpus[cpu].group
-        count_slab(m, int(leaf.group), NODE_BYTES)
+        make_node(m, cpu, file, node_row(m, file, index, False))
         count_shadow(m, node_row(m, file, index, True), -1)
     if old == 0:
         count_entry(m, cpu, file, index, 1 if high else 0, 1)
@@ -173,7 +254,7 @@ def count_shadow(m: Arrays, row: int, change: int) -> None:
 def update_node(m: Arrays, row: int) -> None:
     """Put a node on the list of those that hold nothing but shadows, or take it off."""
     node = m.nodes[row]
-    wanted = 1 if node.entries > 0 and node.entries == node.shadows else 0
+    wanted = 1 if node.made == 1 and node.entries > 0 and node.entries == node.shadows else 0
     if node.listed == wanted:
         return
     node.listed = wanted
@@ -206,27 +287,26 @@ def count_entry(m: Arrays, cpu: int, file: int, index: int, level: int, change: 
 
     A node that has its first entry is made, and charged for; one that has none is freed.
     """
+    at = 0
+    page = index
     first = int(m.files[file].nodes)
     size = int(m.files[file].pages)
-    at = 0
-    while True:
+    while size > 1:
         index >>= NODE_SHIFT
         first += size if at > 0 else 0
-        size = (size + (1 << NODE_SHIFT) - 1) >> NODE_SHIFT
+        size = (size + NODE_MASK) >> NODE_SHIFT
         at += 1
         if at <= level:
             continue
         node = m.nodes[first + index]
         before = int(node.entries)
         node.entries = before + change
+        if before == 0 and at <= m.files[file].height:
+            make_node(m, cpu, file, first + index)
         update_node(m, first + index)
         if before != 0 and before + change != 0:
-            return
-        if change > 0:
-            node.group = m.cpus[cpu].group
-            node.file = file
-            count_slab(m, int(node.group), NODE_BYTES)
-        else:
-            free_objects(m, cpu, int(node.group), NODE_BYTES)
-        if size == 1:
-            return
+            break
+        if change < 0 and node.made == 1:
+            free_node(m, cpu, first + index)
+    if change < 0:
+        shrink_height(m, cpu, file, page)

@@ -12,7 +12,7 @@ from functools import partial
 
 from support.broken_kernels import Change, found_out
 
-INHERITED, READ, WRITE, FORK, TWICE, HARDLY, SHARED = (
+INHERITED, READ, WRITE, FORK, TWICE, HARDLY, SHARED, TABLES, AROUND, TREE = (
     "read_ahead_inherited",
     "children_read",
     "children_write",
@@ -20,6 +20,9 @@ INHERITED, READ, WRITE, FORK, TWICE, HARDLY, SHARED = (
     "used_twice",
     "hardly_willing",
     "shared_memory",
+    "tables_first",
+    "around_first",
+    "tree_grows",
 )
 BROKEN: dict[str, tuple[Change, str]] = {
     "nothing": (
@@ -128,6 +131,30 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "shared pages that nobody wrote are swapped": (
         ("kernel/reclaim/pageout.py", "if frame.bits & F_DIRTY == 0:", "if frame.bits < 0:"),
         SHARED,
+    ),
+    "a table is made when its page is there": (
+        (
+            "kernel/fault/filemap.py",
+            "    missing = mapped = 0\n",
+            "    missing = mapped = 0\n    if leaf == NONE:\n        return DONE\n",
+        ),
+        TABLES,
+    ),
+    "nothing is mapped around a page that has to come back": (
+        (
+            "kernel/fault/filemap.py",
+            "mapped = map_around(m, area, leaf, NONE, first, end)",
+            "mapped = 0",
+        ),
+        AROUND,
+    ),
+    "a tree is as high as its file needs from the start": (
+        (
+            "machine/tree.py",
+            "expand(m, cpu, file, height_for(index, high))",
+            "expand(m, cpu, file, height_for(int(m.files[file].pages) - 1, high))",
+        ),
+        TREE,
     ),
     "a child's kernel memory is a page less": (
         ("machine/slab.py", "TASK_SLAB_BYTES: Final = 6_112", "TASK_SLAB_BYTES: Final = 2_112"),

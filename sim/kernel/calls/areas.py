@@ -3,7 +3,7 @@
 from sim.base.jit import compiled
 from sim.kernel.calls.populate import AS_ALLOWED, populate_step
 from sim.kernel.calls.unmap import remove_areas, split_edges, zap_next
-from sim.kernel.fault.filemap import fill_step
+from sim.kernel.files.evict import fill_step
 from sim.kernel.hugetlb.areas import reserve_pages
 from sim.kernel.overcommit import OVERCOMMIT_NEVER, commit, promised, refuse
 from sim.kernel.work import BY_HUGETLB, BY_LIMIT, DONE, EINVAL, ENOMEM, GROW, MORE, note

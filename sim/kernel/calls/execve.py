@@ -23,7 +23,7 @@ from typing import Final
 
 from sim.base.jit import compiled
 from sim.kernel.fault.fault import access
-from sim.kernel.fault.filemap import evict_step, fill_step
+from sim.kernel.files.evict import evict_step, fill_step
 from sim.kernel.fork.process import leave_space
 from sim.kernel.fork.task import take_stack
 from sim.kernel.overcommit import commit, may_commit, promised

@@ -119,7 +119,7 @@ def populate_step(m: Arrays, cpu: int, task: int, mode: int) -> int:
 def madvise_populate_step(m: Arrays, cpu: int, task: int) -> int:
     """Do one step of MADV_POPULATE_READ or _WRITE, as `populate_mode` says."""
     o = m.operations[task]
-    if o.at == 0:
+    if o.at == 0 and o.waits == 0:
         note(m, MADVISE_CALL, 1)
     return populate_step(m, cpu, task, int(o.populate_mode))
 

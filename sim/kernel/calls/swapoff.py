@@ -23,9 +23,9 @@ and `mm/shmem.c` (`shmem_unuse`).
 """
 
 from sim.base.jit import compiled, rare
-from sim.kernel.fault.filemap import evict_step
 from sim.kernel.fault.shmem import read_shmem, take_back, wait_on_slot
 from sim.kernel.fault.swapin import add_anon_rmap, swapin_readahead
+from sim.kernel.files.evict import evict_step
 from sim.kernel.files.requests import request_room
 from sim.kernel.fork.process import leave_space
 from sim.kernel.fork.shared_tables import ALL_PAGES, is_shared_table, own_step

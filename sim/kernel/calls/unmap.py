@@ -6,10 +6,10 @@ use them any more (`free_pgd_range`).
 
 from sim.base.jit import compiled, inlined
 from sim.kernel.calls.ranges import area_ahead, begin_range, entries_ahead
-from sim.kernel.fault.filemap import evict_step, remove_vma
 from sim.kernel.fault.mappers import drop_mapper
 from sim.kernel.fault.pmd import huge_entry, split_across, split_huge, zap_huge
 from sim.kernel.files.cache import unmap_cached
+from sim.kernel.files.evict import evict_step, remove_vma
 from sim.kernel.flush import flush_tlb_range
 from sim.kernel.fork.shared_tables import drop_shared_table, end_async_child
 from sim.kernel.hugetlb.areas import may_split

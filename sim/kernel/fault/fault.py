@@ -25,7 +25,7 @@ made again; only a stack stays extended.
 from typing import Final
 
 from sim.base.jit import compiled, inlined, rare
-from sim.kernel.fault.filemap import bring_in, file_fault, write_cached
+from sim.kernel.fault.filemap import file_fault, write_cached
 from sim.kernel.fault.folio import fill_folio, may_reuse
 from sim.kernel.fault.huge import SMALL, SPLIT, huge_fault
 from sim.kernel.fault.mappers import drop_mapper
@@ -77,9 +77,7 @@ from sim.machine.layout import (
     F_FILE,
     F_LARGE,
     KIND_ANON,
-    KIND_FILE,
     KIND_HUGETLB,
-    KIND_SHMEM,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
@@ -258,35 +256,27 @@ def access_shared(
 ) -> int:
     """Do as `access` where the leaf table may not be changed: the fault copies it first.
 
-    Reading what is there needs no change.  A page that is swapped out comes in the next step.
+    Reading what is there needs no change.  A page that is not there comes in the next step.
     """
     t = m.tasks[task]
     space = int(t.space)
     at = vpn & TABLE_MASK
     entry = int(m.tables[leaf, at])
     if write == 1 or not pte_present(entry):
-        a = m.areas[area]
-        if a.kind in (KIND_FILE, KIND_SHMEM) and not pte_present(entry):
-            index = int(a.offset + vpn - a.start)
-            if index < m.files[int(a.file)].pages:
-                status = bring_in(m, cpu, task, area, index)
-                if status != DONE:
-                    return status
         tables = frames_to_own(m, space, vpn)
         if not table_room(m, tables):
             return GROW
-        if not secure(m, cpu, task, tables + 1):  # a page besides: nothing may be short later
+        present = pte_present(entry)
+        if not secure(m, cpu, task, tables + (1 if present else 0)):
             return SHORT
         own_leaf(m, cpu, space, vpn)
         leaf = find_table(m, space, vpn, 0)
         t.cached_leaf = leaf
         entry = int(m.tables[leaf, at])
-        if is_swap_pte(entry):
+        if not present:
             m.clock[0].kind = BEGUN
             return MORE
-        if not pte_present(entry):
-            fill(m, cpu, task, area, leaf, vpn, write)
-        elif entry & PTE_WRITE == 0:
+        if entry & PTE_WRITE == 0:
             unshare(m, cpu, task, area, leaf, vpn)
         else:
             set_pte(m, leaf, at, entry | WRITTEN)

@@ -27,18 +27,15 @@ from sim.kernel.files.cache import (
     count_cached,
     dirty_folio,
     map_cached,
-    uncache_page,
 )
 from sim.kernel.files.readahead import hit, read_around, read_further
-from sim.kernel.files.reads import absent_pages, read_range
+from sim.kernel.files.reads import read_range
 from sim.kernel.files.requests import window_room
-from sim.kernel.files.shmem import shmem_free_swap
 from sim.kernel.flush import flush_tlb_range
-from sim.kernel.hugetlb.areas import close_area
-from sim.kernel.hugetlb.pages import evict_hugetlb
 from sim.kernel.pages import anon_vma_prepare, count_resident, fresh_page
 from sim.kernel.work import (
     BEGUN,
+    BEGUN_FAULT,
     DONE,
     GROW,
     MORE,
@@ -48,11 +45,9 @@ from sim.kernel.work import (
     fault_served,
     fault_waits,
     note,
-    note_freed,
 )
 from sim.kernel.zeroing import zero_fill_kind
-from sim.machine.areas import drop_area
-from sim.machine.cached import find_page, find_slot, forget_shadows, has_page
+from sim.machine.cached import find_page, find_slot, has_page
 from sim.machine.entries import WRITTEN, mk_pte, pte_none, set_access_flags, set_pte
 from sim.machine.layout import (
     A_RANDOM,
@@ -60,32 +55,24 @@ from sim.machine.layout import (
     A_WRITE,
     F_AHEAD,
     F_LOCKED,
-    F_REFERENCED,
     KIND_FILE,
-    KIND_HUGETLB,
     KIND_SHMEM,
     NONE,
     PFN_SHIFT,
     PTE_ACCESSED,
     PTE_WRITE,
-    ROOT,
-    SLOTS_FILES,
     TABLE_MASK,
     TABLE_SHIFT,
     Arrays,
 )
 from sim.machine.pool import secure
 from sim.machine.rules.files import R_FAULT_AROUND, R_FILE_LOCKS, R_FOLIO_AROUND, R_RETRY_MAJOR
-from sim.machine.slab import object_pages
-from sim.machine.slots import give_row
 from sim.machine.tables import make_table, table_room, tables_missing
-from sim.machine.tree import tree_bytes
+from sim.machine.tree import tree_pages
 from sim.machine.work import (
-    CACHE_FILL,
     COW_COPY,
     FILE_MAP,
     FILE_MAP_AROUND,
-    FRAME_FREE,
     MAJOR_FAULT,
     SPURIOUS,
     TABLE_ALLOC,
@@ -93,10 +80,6 @@ from sim.machine.work import (
 
 AROUND_PAGES = 16
 """Pages that a read fault maps at most (`fault_around_bytes`, 64 KiB)."""
-FILL_PAGES = 32
-"""Pages that one step puts into the page cache."""
-EVICT_PAGES = 512
-"""Pages that one step takes out of it."""
 
 
 @compiled
@@ -145,21 +128,13 @@ def folio_bounds(m: Arrays, area: int, vpn: int, order: int) -> tuple[int, int]:
 
 
 @compiled
-def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
-    """Map what the cache has of the window around `vpn`; return how many pages that were.
+def map_around(m: Arrays, area: int, leaf: int, vpn: int, first: int, end: int) -> int:
+    """Map what the cache has of the pages [first, end); return how many pages that were.
 
-    The window is the aligned 16 pages, or 16 from the start of an area that begins inside them;
-    before Linux 3.15 it is the page alone.
     Pages under way and markers are passed over, but for `vpn` itself.
     """
     a = m.areas[area]
-    f = m.files[int(a.file)]
-    first = max(vpn - vpn % AROUND_PAGES, int(a.start))
-    end = min(first + AROUND_PAGES, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT, int(a.end))
     behind = int(a.offset - a.start)
-    end = min(end, int(f.pages) - behind)
-    if m.config[0].rules & R_FAULT_AROUND == 0:
-        first, end = vpn, vpn + 1
     writable = a.kind == KIND_SHMEM and a.vm_flags & A_WRITE != 0 and a.vm_flags & A_SHARED != 0
     bits = PTE_ACCESSED | (PTE_WRITE if writable else 0)
     mapped = 0
@@ -176,11 +151,64 @@ def map_around(m: Arrays, space: int, area: int, leaf: int, vpn: int) -> int:
         mapped += map_folio(m, area, leaf, low, high, bits)
         found += high - low
         near = high
-    set_access_flags(m, leaf, vpn & TABLE_MASK, PTE_ACCESSED)
-    count_cached(m, space, int(a.kind), mapped)
+    count_cached(m, int(a.space), int(a.kind), mapped)
     if a.kind == KIND_FILE:
         hit(m, int(a.file), found)
     return mapped
+
+
+@compiled
+def around(m: Arrays, area: int, vpn: int) -> tuple[int, int]:
+    """Return the pages that a read fault at `vpn` maps if the cache has them.
+
+    They are the aligned 16 pages, or 16 from the start of an area that begins inside them; before
+    Linux 3.15 it is the page alone.
+    """
+    if m.config[0].rules & R_FAULT_AROUND == 0:
+        return vpn, vpn + 1
+    a = m.areas[area]
+    first = max(vpn - vpn % AROUND_PAGES, int(a.start))
+    end = min(first + AROUND_PAGES, ((vpn >> TABLE_SHIFT) + 1) << TABLE_SHIFT, int(a.end))
+    return first, min(end, int(m.files[int(a.file)].pages - a.offset + a.start))
+
+
+@compiled
+def may_map(m: Arrays, file: int, index: int) -> bool:
+    """Whether the page cache has a page, and nothing is to be done before it is used."""
+    pfn = find_page(m, file, index)
+    return pfn != NONE and m.frames[pfn].bits & (F_LOCKED | F_AHEAD) == 0
+
+
+@rare
+def begin_fault(
+    m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int, copies: int
+) -> int:
+    """Do what a fault does before it looks for a page that may not be mapped yet.
+
+    Tables are made, behind the frame of a copy; a read maps what is there around the page.  MORE:
+    that was done, and the fault goes on with the next step; DONE: there was nothing to do.
+    """
+    t = m.tasks[task]
+    missing = mapped = 0
+    if leaf == NONE:
+        missing = tables_missing(m, int(t.space), vpn, 0)
+        if not table_room(m, missing):
+            return GROW
+    if not secure(m, cpu, task, copies + missing):
+        return SHORT
+    if leaf == NONE:
+        leaf = make_table(m, cpu, int(t.space), vpn, 0)
+        t.cached_leaf = leaf
+        note(m, TABLE_ALLOC, missing)
+    if write == 0:
+        first, end = around(m, area, vpn)
+        mapped = map_around(m, area, leaf, NONE, first, end)
+    if missing + mapped == 0:
+        return DONE
+    note(m, FILE_MAP_AROUND, mapped)
+    fault_waits(m, task, BEGUN_FAULT)
+    m.clock[0].kind = BEGUN
+    return MORE
 
 
 @rare
@@ -201,7 +229,9 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
         return DONE
     rules = int(m.config[0].rules)
     retry = 3 if rules & R_RETRY_MAJOR != 0 and rules & R_FILE_LOCKS == 0 else 1
-    if pfn == NONE or (bits & F_AHEAD != 0 and o.waits == 0 and a.vm_flags & A_RANDOM == 0):
+    if pfn == NONE or (
+        bits & F_AHEAD != 0 and o.waits in (0, BEGUN_FAULT) and a.vm_flags & A_RANDOM == 0
+    ):
         if not window_room(m, file):
             return GROW
         if pfn != NONE:
@@ -238,6 +268,12 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
     if index >= f.pages:
         o.fault_page = vpn
         return SEGV
+    copies = 1 if write == 1 and a.vm_flags & A_SHARED == 0 else 0
+    fresh = a.kind == KIND_SHMEM and not has_page(m, file, index) and find_slot(m, file, index) == 0
+    if o.waits + o.attempts == 0 and not may_map(m, file, index) and not (fresh and write == 1):
+        status = begin_fault(m, cpu, task, area, leaf, vpn, write, copies)
+        if status != DONE:
+            return status
     status = bring_in(m, cpu, task, area, index)
     if status != DONE:
         return status
@@ -246,9 +282,9 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         missing = tables_missing(m, space, vpn, 0)
         if not table_room(m, missing):
             return GROW
-    copies = write == 1 and a.vm_flags & A_SHARED == 0
-    absent = not has_page(m, file, index)
-    wanted = missing + (1 if copies else 0) + (1 if absent else 0)
+    wanted = missing + copies
+    if fresh:
+        wanted += 1 + tree_pages(m, cpu, file, index, 0)
     if not secure(m, cpu, task, wanted):
         return SHORT
     if leaf == NONE:
@@ -257,12 +293,12 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         note(m, TABLE_ALLOC, missing)
     at = vpn & TABLE_MASK
     kind: int = FILE_MAP
-    if copies:
+    if copies == 1:
         kind = COW_COPY
-    if absent:
+    if fresh:
         cache_folio(m, cpu, file, index, 0, 0, False)
         kind = zero_fill_kind(m, cpu)
-    if copies:
+    if copies == 1:
         pfn = fresh_page(m, cpu, anon_vma_prepare(m, area), index)
         set_pte(m, leaf, at, mk_pte(pfn, WRITTEN))
         count_resident(m, space, 1)
@@ -275,7 +311,11 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         map_folio(m, area, leaf, low, high, WRITTEN)
         count_cached(m, space, int(a.kind), high - low)
     else:
-        mapped = map_around(m, space, area, leaf, vpn)
+        first, end = around(m, area, vpn)
+        if fresh or (a.kind == KIND_SHMEM and o.waits != 0):  # it was looked around before
+            first, end = vpn, vpn + 1
+        mapped = map_around(m, area, leaf, vpn, first, end)
+        set_access_flags(m, leaf, at, PTE_ACCESSED)
         note(m, FILE_MAP_AROUND, mapped - 1)
     fault_served(m, task, kind)
     return DONE
@@ -307,71 +347,3 @@ def write_cached(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int)
     m.pool[0].released += 1
     fault_served(m, task, COW_COPY)
     return DONE
-
-
-# --- files come and go ----------------------------------------------------------------------
-
-
-@rare
-def fill_step(m: Arrays, cpu: int, task: int) -> int:
-    """Put the next pages of a file that is being mapped into the page cache, clean."""
-    o = m.operations[task]
-    file = int(o.file)
-    f = m.files[file]
-    end = min(int(o.at) + FILL_PAGES, int(f.pages))
-    absent = absent_pages(m, file, int(o.at), end)
-    nodes = 0
-    if m.cpus[cpu].group != ROOT:
-        nodes = object_pages(m, cpu, tree_bytes(m, file, int(o.at), end, 0))
-    if not secure(m, cpu, task, absent + nodes):
-        return SHORT
-    for index in range(int(o.at), end):
-        if not has_page(m, file, index):
-            cache_folio(m, cpu, file, index, 0, F_REFERENCED, False)
-    note(m, CACHE_FILL, absent)
-    o.at = end
-    if end == f.pages:
-        f.fills = 0
-    return MORE
-
-
-@compiled
-def remove_vma(m: Arrays, task: int, area: int) -> None:
-    """Drop an area; the last one of a file leaves its pages to be evicted."""
-    file = int(m.areas[area].file)
-    close_area(m, area)
-    drop_area(m, area)
-    if file == NONE:
-        return
-    f = m.files[file]
-    if f.users == 0 and f.known == 0:
-        f.at = 0
-        f.next = m.tasks[task].evict
-        m.tasks[task].evict = file
-
-
-@rare
-def evict_step(m: Arrays, cpu: int, task: int) -> None:
-    """Free some pages of the first file that the task is to evict; at last, the file."""
-    t = m.tasks[task]
-    file = int(t.evict)
-    f = m.files[file]
-    end = min(int(f.at) + EVICT_PAGES, int(f.pages))
-    freed = 0
-    if f.kind == KIND_HUGETLB:
-        freed = evict_hugetlb(m, file, int(f.at), end)
-    else:
-        for index in range(int(f.at), end):
-            if has_page(m, file, index):
-                uncache_page(m, cpu, file, index, 0)
-                freed += 1
-            elif f.kind == KIND_SHMEM and find_slot(m, file, index) != 0:
-                shmem_free_swap(m, cpu, file, index)
-        forget_shadows(m, cpu, file, int(f.at), end)
-    f.at = end
-    note_freed(m, FRAME_FREE, freed)
-    if end == f.pages:
-        m.pool[0].committed -= f.committed
-        t.evict = f.next
-        f.kind = 0
-        give_row(m.slots[SLOTS_FILES], m.files, file)

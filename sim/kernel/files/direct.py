@@ -10,8 +10,8 @@ is asked for all of the range, and the call waits for that.  Read in Linux 6.12 
 from typing import Final
 
 from sim.base.jit import compiled, rare
-from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.cache import uncache_page
+from sim.kernel.files.evict import FILL_PAGES
 from sim.kernel.files.fileio import file_call_is_sound, wait_for_writes, write_back
 from sim.kernel.files.requests import direct_wait, request_room, submit_direct
 from sim.kernel.rmap import try_to_unmap

@@ -9,9 +9,9 @@ it: clean and read-only, so that the file system hears of the next write.  Read 
 
 from sim.base.jit import compiled, rare
 from sim.kernel.calls.ranges import area_ahead, begin_range
-from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.cache import cache_folio, dirty_folio
 from sim.kernel.files.dirty import begin_writeback, must_wait_for_writes
+from sim.kernel.files.evict import FILL_PAGES
 from sim.kernel.files.readahead import read_ahead, read_further
 from sim.kernel.files.reads import read_range
 from sim.kernel.files.requests import request_room, submit, window_room

@@ -5,7 +5,7 @@ Read in Linux 6.12 `kernel/fork.c`, `kernel/exit.c`.
 
 from sim.base.jit import compiled
 from sim.kernel.calls.unmap import teardown_step
-from sim.kernel.fault.filemap import evict_step, remove_vma
+from sim.kernel.files.evict import evict_step, remove_vma
 from sim.kernel.fork.shared_tables import end_async_parent
 from sim.kernel.fork.task import drop_stack, inherit, take_stack
 from sim.kernel.lock import release, tell

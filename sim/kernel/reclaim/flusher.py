@@ -9,8 +9,8 @@ Files are dirty since the first of those wakings that found them so.
 from typing import Final
 
 from sim.base.jit import compiled, rare
-from sim.kernel.fault.filemap import FILL_PAGES
 from sim.kernel.files.dirty import over_threshold
+from sim.kernel.files.evict import FILL_PAGES
 from sim.kernel.files.fileio import write_back
 from sim.kernel.files.requests import request_room
 from sim.kernel.work import DONE, GROW, MORE

@@ -1,11 +1,11 @@
-"""The nodes of files' trees: they have as many entries as there are pages and shadows."""
+"""The nodes of files' trees: as many entries as there are pages and shadows, and none too many."""
 
 from sim.base.jit import compiled
 from sim.machine.audit.complaints import OK
 from sim.machine.cached import find_page, find_shadow
 from sim.machine.layout import KIND_HUGETLB, KIND_SHMEM, NONE, ROOT, Arrays
 from sim.machine.lru import next_group
-from sim.machine.tree import NODE_MASK, NODE_SHIFT, is_high, shadow_order
+from sim.machine.tree import NODE_MASK, NODE_SHIFT, first_of_level, is_high, shadow_order
 
 
 @compiled
@@ -37,6 +37,35 @@ def _leaf_is_sound(m: Arrays, file: int, leaf: int) -> bool:
 
 
 @compiled
+def _is_as_high_as_needed(m: Arrays, file: int) -> bool:
+    """Whether those nodes are made that lead to something, and the one at the top to two things."""
+    f = m.files[file]
+    row = int(f.nodes)
+    size = int(f.pages)
+    level = top = 0
+    while size > 1:
+        size = (size + NODE_MASK) >> NODE_SHIFT
+        level += 1
+        for at in range(row, row + size):
+            used = m.nodes[at].entries > 0
+            if m.nodes[at].made != (1 if used and level <= f.height else 0):
+                return False
+            if used and level > f.height and at > row:
+                return False
+        if level == f.height:
+            top = row
+        row += size
+    if f.height == 0:
+        return True
+    if f.height > level or m.nodes[top].entries == 0:
+        return False
+    leads = _entry(m, file, 0)[0] == 1
+    if f.height > 1:
+        leads = m.nodes[first_of_level(m, file, int(f.height) - 1)].entries > 0
+    return bool(m.nodes[top].entries > 1 or not leads)
+
+
+@compiled
 def audit_trees(m: Arrays, files: int) -> tuple[int, int]:
     """Compare every node with those, or the pages, below it, and the lists of nodes of shadows."""
     for file in range(files):
@@ -49,6 +78,8 @@ def audit_trees(m: Arrays, files: int) -> tuple[int, int]:
         for leaf in range(size):
             if not _leaf_is_sound(m, file, leaf):
                 return 36, file
+        if not _is_as_high_as_needed(m, file):
+            return 36, file
         level = 1
         while size > 1:
             above = below + size

@@ -10,6 +10,7 @@ FILE = np.dtype(
             "pages",  # of hugetlb: huge pages, and so with whatever counts pages of it
             "first",  # where its pages lie in `cached`
             "nodes",  # where the nodes of its tree lie in `nodes`
+            "height",  # levels of nodes that its tree has
             "users",  # areas that map it
             "areas",  # the first of them, or NONE
             "resident",  # pages in the page cache
@@ -41,6 +42,7 @@ FILE = np.dtype(
 
 NODE = np.dtype(
     [
+        ("made", "i4"),  # 1 if there is such a node
         ("entries", "i4"),  # slots in use, of 64
         ("shadows", "i4"),  # of them, by what is left of reclaimed pages
         ("file", "i4"),

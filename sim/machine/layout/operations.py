@@ -36,7 +36,7 @@ OPERATION = np.dtype(
             "fault_signal",  # what an invalid access ends with: SIGBUS, or 0 for SIGSEGV
             "fault_from_ns",  # when a fault began that a later step will serve, or NONE
             "unanswered_ns",  # when a request came that is served but for what is owed, or NONE
-            "waits",  # for a page: 1 in a minor fault, 2 in a major one, 3 in one not yet counted
+            "waits",  # 1: in a minor fault, 2: a major one, 3: one not yet counted, 4: not waited
             "wait_file",  # the page of a file that is waited for
             "wait_index",  # NONE: all that is being written; below: a transfer of its own
             # a fault on a page that is shared, or swapped out
