@@ -97,13 +97,17 @@ def test_a_difference_is_told_and_is_status_1(real, change, told, tmp_path, monk
     assert told in out
 
 
-@pytest.mark.parametrize(("bystander", "status"), [(True, 0), (False, 1)])
-def test_a_bystander_may_die_later(real, bystander, status, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("bystander", "close", "status"), [(True, False, 0), (False, True, 0), (False, False, 1)]
+)
+def test_a_bystander_may_die_later(real, bystander, close, status, tmp_path, monkeypatch):
     """The one whose step it is dies at once; another when it is given the CPU."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(conform, "SHRINKING_RUNS", 1)
     predict = compare.touch_pages
-    killed = lambda script: replace(predict(script), killed=5, bystander=bystander)  # noqa: E731
+    killed = lambda script: replace(  # noqa: E731
+        predict(script), killed=5, bystander=bystander, close=close
+    )
     monkeypatch.setattr(compare, "touch_pages", killed)
     real["change"] = lambda touches: replace(touches, killed=9)
     assert run(random=1, kernel=True)[0] == status
@@ -134,6 +138,18 @@ def test_who_stands_by_is_killed_if_it_is_larger():
     )
     assert alone.killed is not None
     assert not alone.bystander
+
+
+@pytest.mark.parametrize(("own", "close"), [(0, True), (200, True), (400, False)])
+def test_scores_that_are_close_are_told(own, close):
+    """The first has `own` pages more; what the kernel has counted lacks up to 32 of a kind."""
+    lines = f"limit {150 + own}\nP map A 100\nP write A 0-99\nP fork C\n"
+    if own:
+        lines += f"P map B {own}\nP write B 0-{own - 1}\n"
+    touches = touch_pages(parse_pressure_script(f"{lines}C write A 0-99\n"), swap_pages=8)
+    assert touches.killed is not None
+    assert touches.close == close
+    assert touches.bystander == (own > 0)
 
 
 def test_what_others_activate_proves_nothing(real):

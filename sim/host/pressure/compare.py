@@ -65,7 +65,10 @@ class Compared:
         told = " ".join(f"{name}={n}" for name, n in total.items())
         if self.predicted.killed is not None:
             told += f" killed at step {self.predicted.killed}"
-            told += ", another than its process" if self.predicted.bystander else ""
+            if self.predicted.close:
+                told += ", its process or another"
+            elif self.predicted.bystander:
+                told += ", another than its process"
         start = f"{self.name} limit={self.script.limit_pages} swappiness={self.script.swappiness}"
         start += f" processes={len(self.script.processes)}"
         if self.tries == 0:
@@ -151,9 +154,9 @@ def differing(mine: Told, theirs: Told) -> list[str]:
 def _end_alike(mine: Touches, theirs: Touches) -> bool:
     """Whether somebody was killed at the same step, or nobody.
 
-    The death of one that stands by is seen when it is over; until then the script goes on.
+    The death of one that may stand by is seen when it is over; until then the script goes on.
     """
-    if mine.bystander:
+    if mine.bystander or mine.close:
         late = theirs.killed is not None and theirs.killed >= (mine.killed or 0)
         return late and len(theirs.told) >= len(mine.told)
     return mine.killed == theirs.killed and len(mine.told) == len(theirs.told)

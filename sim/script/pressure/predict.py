@@ -42,7 +42,7 @@ from sim.machine.slab import count_slab, objects_bytes
 from sim.machine.spec import HostSpec
 from sim.machine.tables import find_table
 from sim.machine.work import MAJOR_FAULT
-from sim.policy.oom import Candidate, choose_victim
+from sim.policy.oom import Candidate, badness_pages, choose_victim
 from sim.script.driver_memory import SHARED_BYTES
 from sim.script.operation import at_once, run_operation
 from sim.script.pressure.grammar import FORK, MAP, READ, SHARE, TELL, WRITE, parts
@@ -66,6 +66,12 @@ LESS_BYTES: Final = 312
 
 Fitted, its cause unknown: with 312 to 316 bytes kernel memory is that of Linux 6.18 for up to 15
 children with 1 to 8 regions, and for a script by hand.
+"""
+CLOSE_PAGES: Final = 2 * 4 * 32
+"""Scores closer than that may be either way round to the kernel.
+
+It reads four counters of each process that lack up to 32 pages for each CPU it has run on, here one
+(`percpu_counter_read_positive`, 6.2 and later).
 """
 COUNTED: Final = {
     "pswpin": "pswpin",
@@ -98,12 +104,14 @@ class Touches:
     """What became of a script: what its steps told.
 
     `killed` is the number of the step at which a process was killed for want of memory, with which
-    the script ends; None if none was.  `bystander` says that it was not the one whose step it was.
+    the script ends; None if none was.  `bystander` says that it was not the one whose step it was,
+    `close` that it may or may not have been: scores are too close to tell.
     """
 
     told: list[Told]
     killed: int | None = None
     bystander: bool = False
+    close: bool = False
 
 
 def touch_pages(
@@ -127,15 +135,16 @@ def touch_pages(
         overcommit=1,
     )
     touchers = _Touchers(host, script.limit_pages)
-    killed, bystander = None, False
+    killed, bystander, close = None, False, False
     for number, step in enumerate(script.steps):
         _, process, *_ = parts(step)
         if not touchers.carry_out(*parts(step)):
             killed, bystander = number, touchers.victim() != process
+            close = touchers.is_close(process)
             break
     touchers.machine.audit()
     touchers.machine.release()
-    return Touches(touchers.told, killed, bystander)
+    return Touches(touchers.told, killed, bystander, close)
 
 
 class _Touchers:
@@ -196,8 +205,19 @@ class _Touchers:
 
     def victim(self) -> int | None:
         """Return the number of the process that is killed for want of memory now."""
+        child_first = not self.machine.arrays.config[0].rules & R_VICTIM_ITSELF
+        ram = self.machine.host.ram_pages
+        return choose_victim(self._candidates(), ram, child_first=child_first)
+
+    def is_close(self, process: int) -> bool:
+        """Whether the score of a process is close to the highest of others, above or below."""
+        scores = [badness_pages(c, self.machine.host.ram_pages) or 0 for c in self._candidates()]
+        own = scores.pop(process)
+        return bool(scores) and abs(own - max(scores)) < CLOSE_PAGES
+
+    def _candidates(self) -> list[Candidate]:
         spaces = self.machine.arrays.spaces[self.machine.arrays.tasks["space"][self._tasks]]
-        candidates = [
+        return [
             Candidate(
                 number,
                 int(s.rss_anon + s.rss_file + s.rss_shmem),
@@ -208,8 +228,6 @@ class _Touchers:
             )
             for number, s in enumerate(spaces)
         ]
-        child_first = not self.machine.arrays.config[0].rules & R_VICTIM_ITSELF
-        return choose_victim(candidates, self.machine.host.ram_pages, child_first=child_first)
 
     def _areas(self, task: int) -> list[tuple[int, int]]:
         m = self.machine.arrays
