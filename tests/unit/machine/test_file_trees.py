@@ -88,9 +88,7 @@ def test_a_tree_is_as_high_as_its_last_page_needs(pages: list[int], nodes: int):
         ([4096, 4097], 4097, 3),
     ],
 )
-def test_a_tree_loses_what_leads_to_its_first_slot_alone(
-    there: list[int], gone: int, nodes: int
-):
+def test_a_tree_loses_what_leads_to_its_first_slot_alone(there: list[int], gone: int, nodes: int):
     tree = Tree()
     for index in there:
         tree.put(index)
@@ -134,8 +132,18 @@ def test_one_page_has_no_tree():
 
 @pytest.mark.parametrize(
     ("index", "high", "height"),
-    [(0, False, 0), (1, False, 1), (63, False, 1), (64, False, 2), (4095, False, 2)]
-    + [(4096, False, 3), (0, True, 2), (64, True, 2), (4032, True, 2), (4096, True, 3)],
+    [
+        (0, False, 0),
+        (1, False, 1),
+        (63, False, 1),
+        (64, False, 2),
+        (4095, False, 2),
+        (4096, False, 3),
+        (0, True, 2),
+        (64, True, 2),
+        (4032, True, 2),
+        (4096, True, 3),
+    ],
 )
 def test_heights(index: int, high: bool, height: int):
     assert height_for(index, high) == height
