@@ -152,6 +152,13 @@ def test_scores_that_are_close_are_told(own, close):
     assert touches.bystander == (own > 0)
 
 
+def test_what_is_added_up_late_is_told_between_waits():
+    lines = "limit 300\nP map A 500\nP write A 0-499\nP wait 3100\nP read A 0-99\nP wait 3100\n"
+    told = touch_pages(parse_pressure_script(f"{lines}P read A 0\n"), swap_pages=4096).told
+    late = [one.counts.get("workingset_refault_anon") for one in told]
+    assert late == [None, None, None, None, 100, None]
+
+
 def test_what_others_activate_proves_nothing(real):
     real["change"] = lambda touches: with_more(touches, "pgactivate")
     assert run(kernel=True)[0] == 0

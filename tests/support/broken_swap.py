@@ -12,7 +12,7 @@ from functools import partial
 
 from support.broken_kernels import Change, found_out
 
-INHERITED, READ, WRITE, FORK, TWICE, HARDLY, SHARED, TABLES, AROUND, TREE = (
+INHERITED, READ, WRITE, FORK, TWICE, HARDLY, SHARED, TABLES, AROUND, TREE, WAITS = (
     "read_ahead_inherited",
     "children_read",
     "children_write",
@@ -23,6 +23,7 @@ INHERITED, READ, WRITE, FORK, TWICE, HARDLY, SHARED, TABLES, AROUND, TREE = (
     "tables_first",
     "around_first",
     "tree_grows",
+    "waits",
 )
 BROKEN: dict[str, tuple[Change, str]] = {
     "nothing": (
@@ -155,6 +156,22 @@ BROKEN: dict[str, tuple[Change, str]] = {
             "expand(m, cpu, file, height_for(int(m.files[file].pages) - 1, high))",
         ),
         TREE,
+    ),
+    "statistics are never flushed": (
+        (
+            "machine/lru.py",
+            "while group != NONE:\n        v = m.lruvecs[group]\n        v.flushed_pages",
+            "while group < NONE:\n        v = m.lruvecs[group]\n        v.flushed_pages",
+        ),
+        WAITS,
+    ),
+    "whatever comes back counts": (
+        (
+            "kernel/reclaim/workingset.py",
+            "nonresident_age - age <= workingset_size(m, evicted_for, anon)",
+            "nonresident_age - age >= 0",
+        ),
+        WAITS,
     ),
     "a child's kernel memory is a page less": (
         ("machine/slab.py", "TASK_SLAB_BYTES: Final = 6_112", "TASK_SLAB_BYTES: Final = 2_112"),

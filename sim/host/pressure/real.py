@@ -22,7 +22,7 @@ import numpy as np
 from sim.base.units import PAGE_BYTES
 from sim.host.groups import group_pages, left_by_the_dead, new_group
 from sim.host.kernel import HostError, compiled_program
-from sim.script.pressure.grammar import FORK, MAP, MOST_PROCESSES, SHARE, parts
+from sim.script.pressure.grammar import FORK, MAP, MOST_PROCESSES, SHARE, WAIT, parts
 from sim.script.pressure.predict import (
     APART,
     ARENA_VPN,
@@ -32,6 +32,7 @@ from sim.script.pressure.predict import (
     SWAPPED,
     Told,
     Touches,
+    since,
 )
 
 if TYPE_CHECKING:
@@ -153,16 +154,16 @@ class _Watch:
     def look(self) -> Told:
         """Return what is to be told at the step that is under way."""
         (at,) = struct.unpack_from("q", self._shared, STEP_AT)
+        waited = False
         for operation, process, region, pages in map(parts, self._steps[self._seen : at]):
+            waited |= operation == WAIT
             if operation in (MAP, SHARE):
                 self._regions[process][region] = pages
             elif operation == FORK:
                 self._regions.append(dict(self._regions[process]))
         self._seen = at
         totals = {**_vmstat(), "major": sum(map(_major_faults, self._pids()))}
-        before = self._before or totals
-        counts = {name: totals[name] - before[name] for name in totals}
-        self._before = totals
+        counts, self._before = since(self._before, totals, waited=waited)
         for pid in self._pids()[len(self._pagemaps) :]:
             pagemap = Path(f"/proc/{pid}/pagemap")
             self._pagemaps.append(self._stack.enter_context(pagemap.open("rb", buffering=0)))

@@ -179,6 +179,15 @@ def may_map(m: Arrays, file: int, index: int) -> bool:
     return pfn != NONE and m.frames[pfn].bits & (F_LOCKED | F_AHEAD) == 0
 
 
+@compiled
+def make_tables(m: Arrays, cpu: int, task: int, vpn: int, missing: int) -> int:
+    """Make the `missing` tables of a page, which have been secured; return the leaf."""
+    t = m.tasks[task]
+    t.cached_leaf = make_table(m, cpu, int(t.space), vpn, 0)
+    note(m, TABLE_ALLOC, missing)
+    return int(t.cached_leaf)
+
+
 @rare
 def begin_fault(
     m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int, copies: int
@@ -188,18 +197,15 @@ def begin_fault(
     Tables are made, behind the frame of a copy; a read maps what is there around the page.  MORE:
     that was done, and the fault goes on with the next step; DONE: there was nothing to do.
     """
-    t = m.tasks[task]
     missing = mapped = 0
     if leaf == NONE:
-        missing = tables_missing(m, int(t.space), vpn, 0)
+        missing = tables_missing(m, int(m.areas[area].space), vpn, 0)
         if not table_room(m, missing):
             return GROW
     if not secure(m, cpu, task, copies + missing):
         return SHORT
     if leaf == NONE:
-        leaf = make_table(m, cpu, int(t.space), vpn, 0)
-        t.cached_leaf = leaf
-        note(m, TABLE_ALLOC, missing)
+        leaf = make_tables(m, cpu, task, vpn, missing)
     if write == 0:
         first, end = around(m, area, vpn)
         mapped = map_around(m, area, leaf, NONE, first, end)
@@ -255,17 +261,52 @@ def bring_in(m: Arrays, cpu: int, task: int, area: int, index: int) -> int:
     return DONE
 
 
+@compiled
+def install(m: Arrays, cpu: int, task: int, area: int, vpn: int, write: int, fresh: bool) -> None:
+    """Map a page that is in the page cache, or its copy; memory has been secured.
+
+    Shared memory that nobody has written yet, `fresh`, is zero-filled before.
+    """
+    a = m.areas[area]
+    leaf = int(m.tasks[task].cached_leaf)
+    file = int(a.file)
+    index = int(a.offset + vpn - a.start)
+    at = vpn & TABLE_MASK
+    kind: int = FILE_MAP
+    if fresh:
+        cache_folio(m, cpu, file, index, 0, 0, False)
+        kind = zero_fill_kind(m, cpu)
+    if write == 1 and a.vm_flags & A_SHARED == 0:
+        kind = kind if fresh else COW_COPY
+        pfn = fresh_page(m, cpu, anon_vma_prepare(m, area), index)
+        set_pte(m, leaf, at, mk_pte(pfn, WRITTEN))
+        count_resident(m, int(a.space), 1)
+    elif write == 1:
+        pfn = find_page(m, file, index)
+        dirty_folio(m, pfn)
+        low, high = folio_bounds(m, area, vpn, int(m.frames[pfn].order))
+        if not may_map_whole(m, area, leaf, low, high):
+            low, high = vpn, vpn + 1
+        map_folio(m, area, leaf, low, high, WRITTEN)
+        count_cached(m, int(a.space), int(a.kind), high - low)
+    else:
+        first, end = around(m, area, vpn)
+        if a.kind == KIND_SHMEM and (fresh or m.operations[task].waits != 0):
+            first, end = vpn, vpn + 1  # it was looked around before
+        mapped = map_around(m, area, leaf, vpn, first, end)
+        set_access_flags(m, leaf, at, PTE_ACCESSED)
+        note(m, FILE_MAP_AROUND, mapped - 1)
+    fault_served(m, task, kind)
+
+
 @rare
 def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, write: int) -> int:
     """Serve a fault on a page that is not present, in an area with a page cache behind it."""
-    t = m.tasks[task]
     o = m.operations[task]
     a = m.areas[area]
-    space = int(t.space)
     file = int(a.file)
-    f = m.files[file]
     index = int(a.offset + vpn - a.start)
-    if index >= f.pages:
+    if index >= m.files[file].pages:
         o.fault_page = vpn
         return SEGV
     copies = 1 if write == 1 and a.vm_flags & A_SHARED == 0 else 0
@@ -279,7 +320,7 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
         return status
     missing = 0
     if leaf == NONE:
-        missing = tables_missing(m, space, vpn, 0)
+        missing = tables_missing(m, int(a.space), vpn, 0)
         if not table_room(m, missing):
             return GROW
     wanted = missing + copies
@@ -288,36 +329,8 @@ def file_fault(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int, w
     if not secure(m, cpu, task, wanted):
         return SHORT
     if leaf == NONE:
-        leaf = make_table(m, cpu, space, vpn, 0)
-        t.cached_leaf = leaf
-        note(m, TABLE_ALLOC, missing)
-    at = vpn & TABLE_MASK
-    kind: int = FILE_MAP
-    if copies == 1:
-        kind = COW_COPY
-    if fresh:
-        cache_folio(m, cpu, file, index, 0, 0, False)
-        kind = zero_fill_kind(m, cpu)
-    if copies == 1:
-        pfn = fresh_page(m, cpu, anon_vma_prepare(m, area), index)
-        set_pte(m, leaf, at, mk_pte(pfn, WRITTEN))
-        count_resident(m, space, 1)
-    elif write == 1:
-        pfn = find_page(m, file, index)
-        dirty_folio(m, pfn)
-        low, high = folio_bounds(m, area, vpn, int(m.frames[pfn].order))
-        if not may_map_whole(m, area, leaf, low, high):
-            low, high = vpn, vpn + 1
-        map_folio(m, area, leaf, low, high, WRITTEN)
-        count_cached(m, space, int(a.kind), high - low)
-    else:
-        first, end = around(m, area, vpn)
-        if fresh or (a.kind == KIND_SHMEM and o.waits != 0):  # it was looked around before
-            first, end = vpn, vpn + 1
-        mapped = map_around(m, area, leaf, vpn, first, end)
-        set_access_flags(m, leaf, at, PTE_ACCESSED)
-        note(m, FILE_MAP_AROUND, mapped - 1)
-    fault_served(m, task, kind)
+        make_tables(m, cpu, task, vpn, missing)
+    install(m, cpu, task, area, vpn, write, fresh)
     return DONE
 
 

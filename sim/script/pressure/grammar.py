@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-MAP, READ, WRITE, FORK, TELL, SHARE = range(1, 7)
+MAP, READ, WRITE, FORK, TELL, SHARE, WAIT = range(1, 8)
 """What a step does: map a region of so many pages, touch one, fork a process of that number, tell
-what was counted and which pages are in memory, map a region that children share."""
+what was counted and which pages are in memory, map a region that children share, wait for so many
+milliseconds."""
 _OP_SHIFT: Final = 56
 _REGION_SHIFT: Final = 48
 _PROCESS_SHIFT: Final = 40
@@ -32,6 +33,10 @@ MOST_PAGES: Final = 1 << 18
 """Of a region: 1 GiB."""
 MOST_STEPS: Final = 200_000
 """What fits into one leaf table beside the program's own pages."""
+LEAST_WAIT_MS: Final = 3_100
+"""The kernel flushes what groups have every 2 s, and looks every second whether a CPU has counted
+something; then that is added up within another: a wait is there to have both done."""
+MOST_WAIT_MS: Final = 60_000
 MOST_SWAPPINESS: Final = 200
 LEAST_LIMIT: Final = 64
 """Pages of a group, whose first charges are a batch of as many."""
@@ -45,14 +50,15 @@ class Verb(StrEnum):
     READ = "read"
     WRITE = "write"
     FORK = "fork"
+    WAIT = "wait"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line; `str()` gives it back.
 
-    `name` is that of a region, or of a child; `pages` are touched in this order, `times` over, or
-    are the one size of a new region.
+    `name` is that of a region, or of a child, or the milliseconds of a wait; `pages` are touched in
+    this order, `times` over, or are the one size of a new region.
 
     >>> str(Line("P", Verb.READ, "A", (3, 4, 5, 9, 8, 1), 2)), str(Line("P", Verb.FORK, "C"))
     ('P read A 3-5 9-8 1 times 2', 'P fork C')
@@ -88,6 +94,8 @@ class PressureScript:
             by = processes[line.process] << _PROCESS_SHIFT
             if line.verb is Verb.FORK:
                 steps.append(FORK << _OP_SHIFT | by | processes[line.name])
+            elif line.verb is Verb.WAIT:
+                steps.append(WAIT << _OP_SHIFT | by | int(line.name))
             else:
                 word = OPERATIONS[line.verb] << _OP_SHIFT | by
                 word |= regions[line.name] << _REGION_SHIFT
@@ -204,6 +212,8 @@ class _Known:
         verb = verb_named(Verb, words[1])
         if verb is Verb.FORK:
             return self._fork(process, words, number)
+        if verb is Verb.WAIT:
+            return _wait(process, words, number)
         if verb in MAPPING:
             return self._map(process, verb, words, number)
         return self._touch(process, verb, words, number)
@@ -253,6 +263,15 @@ class _Known:
         if self.steps > MOST_STEPS:
             raise ValueError(f"touches {self.steps} pages up to here; {MOST_STEPS} are the most")
         return Line(process, verb, name, pages, times, number)
+
+
+def _wait(process: str, words: Sequence[str], number: int) -> Line:
+    usage = f"{process} wait {LEAST_WAIT_MS}"
+    if len(words) != 3 or not (words[2].isascii() and words[2].isdigit()):
+        raise ValueError(f"{' '.join(words)!r}; write `{usage}`, in milliseconds")
+    if not LEAST_WAIT_MS <= int(words[2]) <= MOST_WAIT_MS:
+        raise ValueError(f"a wait is {LEAST_WAIT_MS} to {MOST_WAIT_MS} ms long, not {words[2]}")
+    return Line(process, Verb.WAIT, str(int(words[2])), line=number)
 
 
 def _range(word: str, usage: str) -> range:

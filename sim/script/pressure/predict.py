@@ -36,7 +36,7 @@ from sim.machine.layout import (
     TABLE_MASK,
 )
 from sim.machine.layout.fields import Access, Child, Exec, Mapping, Range
-from sim.machine.lru import lru_add_drain
+from sim.machine.lru import flush_stats, lru_add_drain
 from sim.machine.rules.limits import R_VICTIM_ITSELF
 from sim.machine.slab import count_slab, objects_bytes
 from sim.machine.spec import HostSpec
@@ -45,7 +45,7 @@ from sim.machine.work import MAJOR_FAULT
 from sim.policy.oom import Candidate, badness_pages, choose_victim
 from sim.script.driver_memory import SHARED_BYTES
 from sim.script.operation import at_once, run_operation
-from sim.script.pressure.grammar import FORK, MAP, READ, SHARE, TELL, WRITE, parts
+from sim.script.pressure.grammar import FORK, MAP, READ, SHARE, TELL, WAIT, WRITE, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,8 +80,12 @@ COUNTED: Final = {
     "pgsteal_anon": "pgsteal_direct",
     "pgactivate": "pgactivate",
     "pgdeactivate": "pgdeactivate",
+    "workingset_refault_anon": "workingset_refault_anon",
+    "workingset_activate_anon": "workingset_activate_anon",
 }
 """What is counted, by its name in ``/proc/vmstat``, and the column of `LRUVEC`."""
+COUNTED_LATE: Final = frozenset({"workingset_refault_anon", "workingset_activate_anon"})
+"""What Linux adds up every second (`vmstat_update`): it is told of between waits."""
 AWAY, IN_MEMORY, SWAPPED = range(3)
 """What a page is, in a map: not there, in memory, or swapped out."""
 
@@ -92,7 +96,8 @@ class Told:
 
     A map has AWAY, IN_MEMORY or SWAPPED for each page.  Counts are those since the last such step;
     but ``kernel_pages`` is what the group is charged for of page tables, stacks and objects now,
-    and ``in_swap`` what it has on the device and not in memory.
+    and ``in_swap`` what it has on the device and not in memory.  Those of `COUNTED_LATE` are there
+    from the second wait on, since the last one.
     """
 
     maps: dict[tuple[int, int], NDArray[np.uint8]]
@@ -170,10 +175,12 @@ class _Touchers:
         earlier_bytes = objects_bytes(m, int(m.tasks[first].space))
         lru_add_drain(m, 0)  # so does the program, with MADV_COLD
         move_process(m, first, self._group, earlier_bytes)
-        self._before = self._totals()
+        self._before = since({}, self._totals(), waited=False)[1]
+        self._waited = False
 
     def carry_out(self, operation: int, process: int, region: int, pages: int) -> bool:
         """Carry out a step; False if a process is killed for it."""
+        m = self.machine.arrays
         task = self._tasks[process]
         start = ARENA_VPN + region * APART
         if operation in (MAP, SHARE):
@@ -191,10 +198,13 @@ class _Touchers:
             self._regions.append(dict(self._regions[process]))
             self._parents.append(process)
             return self._do(task, ops.OP_FORK, Child(child=child)) and self._begin(child)
+        if operation == WAIT:
+            flush_stats(m)
+            self._waited = True
+            return True
         assert operation == TELL
-        totals = self._totals()
-        counts = {name: totals[name] - self._before[name] for name in totals}
-        self._before = totals
+        counts, self._before = since(self._before, self._totals(), waited=self._waited)
+        self._waited = False
         maps = {
             (number, at): self._in_memory(number, at, size)
             for number, sizes in enumerate(self._regions)
@@ -300,6 +310,14 @@ class _Touchers:
 
     def _totals(self) -> dict[str, int]:
         return totals_of(self.machine.arrays, self._group, self._tasks)
+
+
+def since(
+    before: dict[str, int], totals: dict[str, int], *, waited: bool
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return what was counted since the last step that told, and what the next one subtracts."""
+    told = {name: n for name, n in totals.items() if waited or name not in COUNTED_LATE}
+    return {name: n - before[name] for name, n in told.items() if name in before}, before | told
 
 
 def totals_of(m: Arrays, group: int, tasks: Sequence[int]) -> dict[str, int]:

@@ -7,11 +7,17 @@ from typing import Final
 import numpy as np
 
 from sim.script.grammar import FIRST_PROCESS
-from sim.script.pressure.grammar import Line, PressureScript, Verb
+from sim.script.pressure.grammar import LEAST_WAIT_MS, Line, PressureScript, Verb
 
 MOST_CHILDREN: Final = 3
 SHARED: Final = 0.25
 """How often a region is shared memory."""
+WAITING: Final = 0.1
+"""How often a script of one process waits, twice: that takes 6 s.
+
+What is used through several tables is used less by the time a wait is over: where DAMON is on, it
+takes the marks of use off entries, and leaves one on the page for all of them.
+"""
 
 
 def random_script(seed: int, index: int) -> PressureScript:
@@ -23,7 +29,8 @@ def random_script(seed: int, index: int) -> PressureScript:
 
     A round writes or reads in order, backwards, at random, or a small set again and again.  In
     every other script up to three processes are forked between rounds, by any that there is; who
-    does a round is drawn as well.
+    does a round is drawn as well.  One in ten of the others waits before one of its rounds but the
+    first, and at the end, by draws of its own.
     """
     draw = np.random.default_rng((seed, index))
     limit = int(draw.integers(1024, 4096))
@@ -38,6 +45,9 @@ def random_script(seed: int, index: int) -> PressureScript:
     births = int(draw.integers(1, MOST_CHILDREN + 1)) * int(draw.integers(2))
     rounds = max(int(draw.integers(2, 7)), len(names) if births else 0) + births
     processes = [FIRST_PROCESS]
+    wait = Line(FIRST_PROCESS, Verb.WAIT, str(LEAST_WAIT_MS))
+    own = np.random.default_rng((seed, index, 2))
+    waits_at = int(own.integers(1, rounds)) if own.random() < WAITING and births == 0 else None
     for number in range(rounds):
         name = names[int(draw.integers(len(names)))] if number >= len(names) else names[number]
         verb = Verb.WRITE if number < len(names) else Verb(draw.choice([Verb.READ, Verb.WRITE]))
@@ -45,11 +55,15 @@ def random_script(seed: int, index: int) -> PressureScript:
         touched = _round(draw, size)
         if number < len(names) and made[name] is Verb.SHARE:
             touched = tuple(range(size)), 1
+        if number == waits_at:
+            lines.append(wait)
         lines.append(Line(by, verb, name, *touched))
         if len(processes) <= births and number >= len(names) - 1:
             child = f"C{len(processes)}"
             lines.append(Line(processes[int(draw.integers(len(processes)))], Verb.FORK, child))
             processes.append(child)
+    if waits_at is not None:
+        lines.append(wait)
     return PressureScript(limit, int(draw.integers(1, 201)), tuple(lines))
 
 

@@ -10,6 +10,7 @@ from sim.script.pressure.grammar import (
     READ,
     SHARE,
     TELL,
+    WAIT,
     WRITE,
     Verb,
     parse_pressure_script,
@@ -62,6 +63,13 @@ def test_a_region_may_be_shared():
     assert parts(script.steps[0]) == (SHARE, 0, 0, 9)
 
 
+def test_a_process_may_wait():
+    text = "limit 64\nswappiness 60\nP map A 9\nP write A 0\nP wait 3500\n"
+    script = parse_pressure_script(text)
+    assert str(script) == text
+    assert [parts(step) for step in script.steps[-2:]] == [(WAIT, 0, 0, 3500), (TELL, 0, 0, 0)]
+
+
 def test_comments_and_the_usual_swappiness():
     script = parse_pressure_script("# one\nlimit 64\n\nP map A 1 # page\nP write A 0\n")
     assert script.swappiness == 60
@@ -87,6 +95,11 @@ def test_comments_and_the_usual_swappiness():
         ("limit 64\nC map A 2\n", ":2: there is no process C; there are: P"),
         ("limit 64\nP fork P\n", ":2: 'P' cannot be a new process"),
         ("limit 64\nP fork C 1\n", ":2: 'P fork C 1'; write `P fork C`"),
+        ("limit 64\nP wait\n", ":2: 'P wait'; write e.g."),
+        ("limit 64\nP wait 3100 1\n", ":2: 'P wait 3100 1'; write `P wait 3100`, in milliseconds"),
+        ("limit 64\nP wait 2s\n", ":2: 'P wait 2s'; write `P wait 3100`, in milliseconds"),
+        ("limit 64\nP wait 3099\n", ":2: a wait is 3100 to 60000 ms long, not 3099"),
+        ("limit 64\nP wait 60001\n", ":2: a wait is 3100 to 60000 ms long, not 60001"),
         ("limit 64\nP write\n", ":2: 'P write'; write e.g. `P write A 0-63`"),
         ("limit 64\nP map A 300000\n", "a region has 1 to 262144 pages"),
         ("limit 64\nP map A 2\nP read A 0-999999\n", "a region has 262144 pages at most"),
@@ -123,6 +136,17 @@ def test_random_scripts_can_be_and_half_of_them_fork():
     for script in forking:
         late = [line.process for line in script.lines if line.verb in (Verb.READ, Verb.WRITE)]
         assert set(late) <= set(script.processes)
+
+
+def test_one_in_ten_random_scripts_of_one_process_waits_twice():
+    scripts = [random_script(1, index) for index in range(400)]
+    waiting = [s for s in scripts if any(line.verb is Verb.WAIT for line in s.lines)]
+    assert 8 <= len(waiting) <= 35
+    for script in waiting:
+        verbs = [line.verb for line in script.lines]
+        assert verbs.count(Verb.WAIT) == 2
+        assert verbs[-1] is Verb.WAIT
+        assert len(script.processes) == 1
 
 
 def test_lines_that_others_need_are_needed():

@@ -13,6 +13,7 @@
  *     4 fork     the process of that number
  *     5 tell     `waiting` is set to 1; go on when it is 0 again
  *     6 share    the region, of so many pages, shared with children to come
+ *     7 wait     so many milliseconds
  *
  * A process has nothing but the code below, what is shared, a window to flush the TLB with, and
  * regions: so the group is charged for regions, and what fork makes, alone.  It has no C library,
@@ -55,7 +56,7 @@ struct shared {
     volatile int64_t waiting, at, n_steps, n_processes, procs;
     volatile int32_t turn, born;
     volatile int64_t pids[PROCESSES];
-    struct timespec look;
+    struct timespec look, left;
     char myself[8];                    /* what is written to PROCS */
 };
 
@@ -100,6 +101,15 @@ INLINE void tell(void)
     __atomic_store_n(&shared->waiting, 1, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&shared->waiting, __ATOMIC_SEQ_CST) != 0)
         ask(SYS_nanosleep, (long)&shared->look, 0, 0, 0);
+}
+
+INLINE void wait_ms(long ms)
+{
+    volatile struct timespec *left = &shared->left;
+    left->tv_sec = ms / 1000;
+    left->tv_nsec = ms % 1000 * 1000000;
+    while (ask(SYS_nanosleep, (long)left, (long)left, 0, 0) != 0)
+        ;
 }
 
 /*
@@ -205,6 +215,8 @@ __attribute__((used, noreturn)) MEMBER void live(long me)
                 tell();
             else if (what == 6)
                 map(region, page, MAP_SHARED);
+            else if (what == 7)
+                wait_ms(page);
             else
                 end(9);
             shared->at++;
