@@ -20,6 +20,7 @@ from sim.machine.layout import (
     EV_SWAP_FAIL,
     EV_SWAP_MAX,
     F_DIRTY,
+    F_SWAPCACHE,
     F_WRITEBACK,
     KIND_ZRAM,
     NONE,
@@ -210,6 +211,7 @@ def add_to_swap_cache(m: Arrays, pfn: int, slot: int) -> None:
     """Make a frame the page of a slot; the swap cache refers to it."""
     m.swap[slot].pfn = pfn
     m.frames[pfn].slot = slot
+    m.frames[pfn].bits |= F_SWAPCACHE
     m.frames[pfn].refs += 1
 
 
@@ -222,6 +224,7 @@ def delete_from_swap_cache(m: Arrays, pfn: int, shadow: int) -> None:
     row.pfn = row.ahead = 0
     row.shadow = shadow
     frame.slot = 0
+    frame.bits &= ~F_SWAPCACHE
     frame.refs -= 1
     if row.refs == 0:
         release_slot(m, slot)

@@ -23,6 +23,7 @@ from sim.machine.layout import (
     A_LOCKED,
     F_FILE,
     F_LARGE,
+    F_SWAPCACHE,
     HUGE_PAGES,
     KIND_HUGETLB,
     NONE,
@@ -66,7 +67,7 @@ def zap(m: Arrays, cpu: int, space: int, vpn: int, leaf: int) -> int:
         free_anon_page(m, cpu, pfn)
         return 1
     m.pool[0].released += 1
-    return 1 if frame.slot != 0 and free_swap_cache(m, cpu, pfn) else 0
+    return 1 if frame.bits & F_SWAPCACHE != 0 and free_swap_cache(m, cpu, pfn) else 0
 
 
 @compiled

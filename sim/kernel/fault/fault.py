@@ -76,6 +76,7 @@ from sim.machine.layout import (
     F_EXCLUSIVE,
     F_FILE,
     F_LARGE,
+    F_SWAPCACHE,
     KIND_ANON,
     KIND_HUGETLB,
     NONE,
@@ -156,7 +157,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
         in_batch = old.bits & (F_ANON | F_BATCHED | F_EXCLUSIVE) == F_ANON | F_BATCHED
         if in_batch and old.refs <= MOST_REFS_LOOKED_AT:
             lru_add_drain(m, cpu)  # the batch has a reference, too
-        if old.slot != 0 and not reuse and old.maps == 1:  # the other reference is the swap cache's
+        if old.bits & F_SWAPCACHE != 0 and not reuse and old.maps == 1:  # the other reference
             reuse = folio_free_swap(m, pfn)
     if reuse:
         old.bits |= F_EXCLUSIVE
@@ -183,7 +184,7 @@ def unshare(m: Arrays, cpu: int, task: int, area: int, leaf: int, vpn: int) -> i
     link_copy(m, pfn, new)
     if old.refs == 0:  # its folio is shared, it was not
         free_anon_page(m, cpu, pfn)
-    elif old.slot != 0:
+    elif old.bits & F_SWAPCACHE != 0:
         free_swap_cache(m, cpu, pfn)
     m.pool[0].released += 1
     fault_served(m, task, COW_COPY)

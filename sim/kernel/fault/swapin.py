@@ -49,6 +49,7 @@ from sim.machine.layout import (
     F_EXCLUSIVE,
     F_LOCKED,
     F_LRU,
+    F_SWAPCACHE,
     F_WRITEBACK,
     KIND_ANON,
     NONE,
@@ -113,7 +114,7 @@ def read_swap_cache(m: Arrays, cpu: int, slot: int, ahead: int) -> None:
     frame.mapping = 0
     frame.copy_next = frame.copy_prev = pfn
     frame.slot = slot
-    frame.bits = F_ANON | (0 if at_once else F_LOCKED)
+    frame.bits = F_ANON | F_SWAPCACHE | (0 if at_once else F_LOCKED)
     m.swap[slot].pfn = pfn
     m.swap[slot].ahead = ahead
     came_back(m, cpu, pfn, slot)

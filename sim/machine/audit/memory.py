@@ -18,6 +18,7 @@ from sim.machine.layout import (
     F_LOCKED,
     F_PERCPU,
     F_STACK,
+    F_SWAPCACHE,
     F_TABLE,
     F_ZRAM,
     HUGE_PAGES,
@@ -162,6 +163,8 @@ def audit_frames(m: Arrays, seen: NDArray[np.int32], charged: NDArray[np.int64])
             if frame.bits & F_HUGETLB != 0:
                 continue
             kind = NONE
+            if (frame.slot != 0) != (frame.bits & F_SWAPCACHE != 0):
+                return 40, pfn
             if frame.bits & F_ANON != 0:
                 if frame.maps != seen[pfn]:
                     return 7, pfn

@@ -42,6 +42,8 @@ F_HUGETLB: Final = 1 << 25
 """Of a huge page of the pool (`PG_hugetlb`): its first frame counts for all of them."""
 F_SWAPBACKED: Final = 1 << 28
 """Of a page of the page cache: its file is shared memory, which can be swapped out."""
+F_SWAPCACHE: Final = 1 << 29
+"""It has a slot of the swap device (`PG_swapcache`): faults need not look at which."""
 F_ZRAM: Final = 1 << 27
 """It has pages that were swapped out, compressed."""
 
@@ -55,9 +57,9 @@ FRAME = np.dtype(
         ("refs", "i4"),  # references: mappings, and one for the page cache
         ("maps", "i4"),  # page-table entries that map it
         ("bits", "i4"),
-        ("slot", "i4"),  # of the swap device that has a copy of it, 0 for none
         ("copy_next", "i4"),  # ring of frames that are versions of one page: COW copies
         ("copy_prev", "i4"),
+        ("slot", "i4"),  # of the swap device that has a copy of it, 0 for none
         ("mapping", "i4"),  # anon_vma root; of a page in the page cache, its file
         ("next", "i4"),  # links of the list it is on: of free frames, or of pages by their use
         ("index", "i8"),  # Linux page offset: with `mapping` the reverse map
