@@ -141,12 +141,13 @@ def test_random_scripts_can_be_and_half_of_them_fork():
 def test_one_in_ten_random_scripts_of_one_process_waits_twice():
     scripts = [random_script(1, index) for index in range(400)]
     waiting = [s for s in scripts if any(line.verb is Verb.WAIT for line in s.lines)]
-    assert 8 <= len(waiting) <= 35
+    assert 6 <= len(waiting) <= 25
     for script in waiting:
         verbs = [line.verb for line in script.lines]
         assert verbs.count(Verb.WAIT) == 2
         assert verbs[-1] is Verb.WAIT
         assert len(script.processes) == 1
+        assert Verb.SHARE not in verbs
 
 
 def test_lines_that_others_need_are_needed():
