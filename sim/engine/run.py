@@ -11,7 +11,7 @@ from sim.engine.build import KHUGEPAGED, EngineSpec, Simulation, build_machine
 from sim.engine.devices import DeviceSpec
 from sim.engine.eviction import Eviction, Pod
 from sim.engine.groups import GroupSpec
-from sim.engine.replicas import names_of, replicated
+from sim.engine.replicas import names_of, replicated, starts_of
 from sim.engine.result import RunResult
 from sim.engine.room import require_room
 from sim.engine.validity import LONGEST_RUN_NS, judged
@@ -273,6 +273,7 @@ def populate(
 ) -> None:
     """Let the scenario's processes be born, in order."""
     table = simulation.system.table
+    later_ns = starts_of(resolved["groups"], table.luck_of_group)
     for name, process in resolved["processes"].items():
         program = programs[process["program"]]
         parameters = {key: value for key, value in process.items() if key not in PROCESS_KEYS}
@@ -287,7 +288,7 @@ def populate(
             simulation.add(
                 own_name,
                 partial(program, **arguments),
-                start_ns=start_of(own_name, process, table.luck_of_start),
+                start_ns=later_ns[group] + start_of(own_name, process, table.luck_of_start),
                 pin=process["cpu"],
                 oom_score_adj=process["oom_score_adj"],
                 nice=process["nice"],

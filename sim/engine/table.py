@@ -113,6 +113,11 @@ class TaskTable:
         """Return the share of its `start_within` after which the process called `name` starts."""
         return float(stream(self._seed, self._replication, "start within", name).random())
 
+    def luck_of_group(self, name: str, number: str) -> float:
+        """Return the same of a replica of the group written as `name`."""
+        names = ("start within", "group", name, number)
+        return float(stream(self._seed, self._replication, *names).random())
+
     def bear(self, task: Task) -> None:
         """Let a task be known by its number from now on."""
         self.by_pid[task.pid] = task

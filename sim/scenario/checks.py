@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.text import shorten
 from sim.base.units import format_bytes, format_duration
-from sim.engine.replicas import how_many
+from sim.engine.replicas import groups_around, how_many
 from sim.machine.rules import rules_of
 from sim.machine.rules.pages import R_FOLIO_SIZES
 from sim.machine.rules.pressure import R_MGLRU
@@ -155,10 +155,27 @@ def check_processes(
                 f"{format_duration(process['start'])} is not before the end of the run "
                 f"({format_duration(run['horizon'])}); start it earlier",
             )
-        latest_ns = process["start"] + process.get("start_within", 0)
-        if run["horizon"] is not None and latest_ns > run["horizon"]:
-            raise document.error(
-                (*path, "start_within"),
-                f"some would start at {format_duration(latest_ns)}, and the run ends at "
-                f"{format_duration(run['horizon'])}; write a shorter time",
-            )
+        _check_start(name, process, groups, run["horizon"], document)
+
+
+def _check_start(
+    name: str,
+    process: Mapping[str, Any],
+    groups: Mapping[str, Mapping[str, Any]],
+    horizon_ns: int | None,
+    document: Document,
+) -> None:
+    """Refuse random starts of a process, and of groups it is in, some of which were too late."""
+    within_ns = {("processes", name): process.get("start_within", 0)}
+    for group in groups_around(process["group"], groups):
+        within_ns["groups", group] = groups[group].get("start_within", 0)
+    latest_ns = process["start"] + sum(within_ns.values())
+    if horizon_ns is None or latest_ns <= horizon_ns:
+        return
+    blamed = max(within_ns, key=lambda path: within_ns[path])
+    who = "some" if blamed[0] == "processes" else f"some of {name}"
+    raise document.error(
+        (*blamed, "start_within"),
+        f"{who} would start at {format_duration(latest_ns)}, and the run ends at "
+        f"{format_duration(horizon_ns)}; write a shorter time",
+    )

@@ -28,7 +28,7 @@ from sim.scenario.containers import (
     said_by_kubernetes,
     said_by_systemd,
 )
-from sim.scenario.quantities import BYTES_SCHEMA, Bytes, Closed, Name, within
+from sim.scenario.quantities import BYTES_SCHEMA, Bytes, Closed, Duration, Name, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -188,6 +188,12 @@ class Group(Closed):
         "NAME.2, ...",
         examples=["20"],
     )
+    start_within: Duration = Field(
+        default=0,
+        description="each of its replicas starts at a random time below this, one for all that is "
+        "in it, on top of what its processes say: so pods are staggered, and each starts as one",
+        examples=["60 s"],
+    )
 
 
 KEYS: Final[Mapping[str, Any]] = {
@@ -205,6 +211,7 @@ KEYS: Final[Mapping[str, Any]] = {
     "memory_request": None,
     "priority": 0,
     "replicas": 1,
+    "start_within": 0,
 }
 """What a resolved group has, and what holds where nobody says anything."""
 
@@ -335,7 +342,10 @@ def _resolved(group: Group, name: str, node: Node, document: Document) -> dict[s
     if not lacks & V1_SWAPPINESS and found.get("swappiness") is not None:
         message = "swappiness: only version 1 of control groups has one; set host.swappiness"
         raise document.error(("groups", name, said_by["swappiness"]), message)
-    return {**KEYS, **implied, **found}
+    resolved = {**KEYS, **implied, **found}
+    if not resolved["start_within"]:  # so that runs without it stay the runs they were
+        del resolved["start_within"]
+    return resolved
 
 
 def _own(group: Group, node: Node) -> Words:

@@ -258,6 +258,17 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         "policy.scheduler.quantum: '4 MiB' has the unknown unit",
     ),
     "an unknown fork": (changed("  memory: oom", "  fork: spoon"), ":8: policy.fork: "),
+    # groups
+    "a group staggered without a unit": (
+        changed("processes:\n", "groups:\n  g: {start_within: 20}\nprocesses:\n"),
+        ":10: groups.g.start_within: 20 has no unit; write e.g. ",
+    ),
+    "a group staggered beyond the end": (
+        changed("processes:\n", "groups:\n  g: {start_within: 30 s}\nprocesses:\n").replace(
+            "program: redis", "program: redis\n    group: g"
+        ),
+        ":10: groups.g.start_within: some of redis would start at 30 s, and the run ends at 20 s",
+    ),
     # processes
     "no process at all": ("version: 1\nrun: {horizon: 1 s}\nprocesses: {}\n", "there is no"),
     "processes in a list": (

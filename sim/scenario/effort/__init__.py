@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES
-from sim.engine.replicas import how_many
+from sim.engine.replicas import groups_around, how_many
 from sim.program import PROGRAMS
 from sim.program.signature import keyword_arguments
 from sim.scenario.effort.amount import Amount, work_s
@@ -61,8 +61,7 @@ def expected_work(scenario: Mapping[str, Any]) -> Amount:
             total += _by_sizes(process, host).times(how_many(process, scenario["groups"]))
             continue
         arguments = keyword_arguments(program, process)
-        starts_ns = process["start"] + process.get("start_within", 0) // 2  # on average
-        left_ns = max(1, horizon_ns - starts_ns)
+        left_ns = max(1, horizon_ns - _starts_ns(process, scenario["groups"]))
         one = effort(arguments, setting, left_ns)
         if process["program"] == "redis" and one.fills > 1.02 * room:
             one = LIFE + Amount(fills=room, accesses=room, removed=room)
@@ -73,6 +72,12 @@ def expected_work(scenario: Mapping[str, Any]) -> Amount:
 def expected_work_s(scenario: Mapping[str, Any]) -> float:
     """Return the worker time that a run of a resolved scenario may take, in s."""
     return work_s(expected_work(scenario), scenario["host"])
+
+
+def _starts_ns(process: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return when a process starts on average, where that is at random."""
+    staggered = (process, *(groups[name] for name in groups_around(process["group"], groups)))
+    return int(process["start"] + sum(each.get("start_within", 0) for each in staggered) // 2)
 
 
 def _by_sizes(process: Mapping[str, Any], host: Mapping[str, Any]) -> Amount:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import PAGE_BYTES, S, format_bytes, format_duration
 from sim.engine.conditions import group_conditions, release_conditions
-from sim.engine.replicas import suffixes_of
+from sim.engine.replicas import groups_around, suffixes_of
 from sim.machine.rules import rules_of
 from sim.machine.rules.cgroup import V1_MEMSW, cgroup_rules
 from sim.machine.rules.pressure import R_HIGH_SLEEPS
 from sim.scenario.explain.section import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _ABOVE_PERCENT: Final = (2, 5, 10)
 """Where the price of being above `memory_high` is told."""
@@ -52,6 +52,9 @@ def _text(name: str, resolved: Mapping[str, Any]) -> str:
         parent += f", {group['replicas']} of them"
     each = "each " if len(suffixes_of(resolved["groups"])[name]) > 1 else ""
     said = [f"{inside or 'nobody of its own'}{parent}"]
+    if group.get("start_within"):
+        when = f"within {format_duration(group['start_within'])}"
+        said.append(f"{each}starts as one, at a random time {when}")
     swapped = _swapped(name, resolved)
     if resolved["policy"]["eviction"] is not None:
         asked = format_bytes(group["memory_request"] or 0)
@@ -150,10 +153,3 @@ def _high(high_bytes: int, host: Mapping[str, Any], swapped: str) -> str:
 
 def _size(size_bytes: int | None) -> str:
     return "all" if size_bytes is None else format_bytes(size_bytes)
-
-
-def groups_around(name: str | None, groups: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the groups that a process of group `name` is in, the innermost first."""
-    while name is not None:
-        yield name
-        name = groups[name]["parent"]

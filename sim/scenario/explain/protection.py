@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.units import format_bytes
-from sim.scenario.explain.groups import groups_around
+from sim.engine.replicas import groups_around
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,8 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sim.base.units import PAGE_BYTES, format_bytes, format_duration
-from sim.engine.replicas import how_many, suffixes_of
-from sim.scenario.explain.groups import groups_around
+from sim.engine.replicas import groups_around, how_many, suffixes_of
 from sim.scenario.explain.protection import MOST_MISSED, vain_limits
 from sim.scenario.explain.section import Section
 from sim.scenario.forms.host import data_pages
