@@ -12,9 +12,12 @@ That a replication passes at all sizes above its threshold is taken for granted 
 then all replications run at the answer, and some at sizes above it.  One that fails there although
 it passed at a smaller size shows that more made it worse; then there is no smallest size, and no
 bound.
+
+A threshold is found by halving, or, where a run that passed lets it be guessed, next to the guess:
+a size that passes with one below it that fails is a threshold, however bad the guess was.
 """
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -31,6 +34,9 @@ class Trial(NamedTuple):
 
 LAST_TRIALS: Final = 8
 """So many replications are tried at the last size before it is said not to be enough."""
+
+Guess = Callable[[int], int | None]
+"""Returns about where the threshold of a replication is; None before one of its runs has passed."""
 
 Search = Generator[Sequence[Trial], Mapping[Trial, bool], "Found"]
 """Asks for trials, is sent for each whether it passed, returns what was found."""
@@ -77,7 +83,9 @@ class Found:
         return self.size is not None and not self.failed_at_answer and not self.worse
 
 
-def record_search(n_sizes: int, n_replications: int, n_probes: int = 0) -> Search:
+def record_search(
+    n_sizes: int, n_replications: int, n_probes: int = 0, guess: Guess | None = None
+) -> Search:
     """Return the search for the smallest size at which all replications pass.
 
     Parameters
@@ -88,6 +96,9 @@ def record_search(n_sizes: int, n_replications: int, n_probes: int = 0) -> Searc
         How many replications; they are numbered from 0.
     n_probes
         So many trials of sizes above the answer are made besides, spread evenly over these.
+    guess
+        Where thresholds may be guessed.  Then a replication that fails is tried at the easiest size
+        first, from which its threshold can be guessed.
 
     >>> thresholds = [3, 7, 5, 7, 2]
     >>> search, answers = record_search(256, 5), None
@@ -107,11 +118,11 @@ def record_search(n_sizes: int, n_replications: int, n_probes: int = 0) -> Searc
     if (yield from _failing(passed, [0], last)):
         return (yield from _none_found(passed, (0,), n_replications, last))
     # Halved, not doubled from the hardest size: runs that fail badly are the dearest.
-    size, _ = yield from _halved(passed, [0], -1, last)
+    size, _ = yield from _halved(passed, [0], -1, last, guess)
     for block in _blocks(n_replications):
         failing = yield from _failing(passed, block, size)
         if failing:
-            above, decided_by = yield from _largest_threshold(passed, failing, size, last)
+            above, decided_by = yield from _largest_threshold(passed, failing, size, last, guess)
             if above is None:
                 return (yield from _none_found(passed, decided_by, n_replications, last))
             size = above
@@ -131,10 +142,13 @@ def _none_found(
     return Found(None, tuple(sorted({*decided_by, *failed})), n_replications, passed)
 
 
-def threshold_search(n_sizes: int, start: int) -> Generator[int, bool, int | None]:
+def threshold_search(
+    n_sizes: int, start: int, guess: Callable[[], int | None] | None = None
+) -> Generator[int, bool, int | None]:
     """Ask one replication for sizes, from `start` on, and return its threshold.
 
-    None if not even the last size is enough.  Steps double, then are halved.
+    None if not even the last size is enough.  Steps double, then are halved; where the threshold
+    may be guessed, the last size is tried if `start` fails, then those about the guess.
 
     >>> search = threshold_search(256, 100)
     >>> size = next(search)
@@ -149,7 +163,7 @@ def threshold_search(n_sizes: int, start: int) -> Generator[int, bool, int | Non
     ok = yield start
     if ok:
         high = start
-        while high > 0 and low < 0:
+        while guess is None and high > 0 and low < 0:
             size = max(0, high - step)
             if (yield size):
                 high, step = size, 2 * step
@@ -157,14 +171,16 @@ def threshold_search(n_sizes: int, start: int) -> Generator[int, bool, int | Non
                 low = size
     else:
         low = start
+        step = n_sizes if guess is not None else step
         while low < n_sizes - 1 and high == n_sizes:
             size = min(n_sizes - 1, low + step)
             if (yield size):
                 high = size
             else:
                 low, step = size, 2 * step
+    near = _Near()
     while high - low > 1 and high < n_sizes:
-        middle = (low + high) // 2
+        middle = near.between(low, high, None if guess is None else guess())
         if (yield middle):
             high = middle
         else:
@@ -172,15 +188,37 @@ def threshold_search(n_sizes: int, start: int) -> Generator[int, bool, int | Non
     return high if high < n_sizes else None
 
 
+class _Near:
+    """Chooses the next size to try: the guess, then farther and farther from it, then halves."""
+
+    def __init__(self) -> None:
+        self._step = 1
+
+    def between(self, low: int, high: int, guess: int | None) -> int:
+        """Return a size above `low`, which fails, and below `high`, which passes."""
+        step = self._step
+        if guess is None or step >= high - low:
+            return (low + high) // 2
+        if low < guess < high:
+            return guess
+        self._step *= 2
+        return high - step if guess >= high else low + step
+
+
 def _largest_threshold(
-    passed: dict[Trial, bool], failing: Collection[int], low: int, last: int
+    passed: dict[Trial, bool],
+    failing: Collection[int],
+    low: int,
+    last: int,
+    guess: Guess | None,
 ) -> Generator[Sequence[Trial], Mapping[Trial, bool], tuple[int | None, tuple[int, ...]]]:
     """Return the largest threshold of replications that fail at `low`, and whose it is.
 
     Steps double until all pass, then are halved; who passes on the way is out of the race.
-    Returns None, and who fails there, if that is the `last` size.
+    Returns None, and who fails there, if that is the `last` size.  Where thresholds may be guessed,
+    that one is tried at once.
     """
-    step, high = 1, last
+    step, high = 1 if guess is None else last - low, last
     while True:
         high = min(low + step, last)
         left = yield from _failing(passed, failing, high)
@@ -189,15 +227,19 @@ def _largest_threshold(
         if high == last:
             return None, tuple(left)
         failing, low, step = left, high, 2 * step
-    return (yield from _halved(passed, failing, low, high))
+    return (yield from _halved(passed, failing, low, high, guess))
 
 
 def _halved(
-    passed: dict[Trial, bool], failing: Collection[int], low: int, high: int
+    passed: dict[Trial, bool], failing: Collection[int], low: int, high: int, guess: Guess | None
 ) -> Generator[Sequence[Trial], Mapping[Trial, bool], tuple[int, tuple[int, ...]]]:
     """Return the same between `low`, at which they fail, and `high`, at which all of them pass."""
+    near = _Near()
     while high - low > 1:
-        middle = (low + high) // 2
+        guesses = [] if guess is None else [guess(r) for r in failing]
+        known = [each for each in guesses if each is not None]
+        wanted = max(known) if known and len(known) == len(failing) else None
+        middle = near.between(low, high, wanted)
         left = yield from _failing(passed, failing, middle)
         if left:
             failing, low = left, middle

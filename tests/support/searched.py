@@ -4,23 +4,35 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sim.stats.record_search import Found, Trial, record_search, threshold_search
+from sim.stats.record_search import Found, Guess, Trial, record_search, threshold_search
 
 N_SIZES = 256
 
 
-def searched(passes: Callable[[Trial], bool], n: int, n_probes: int = 0, n_sizes: int = N_SIZES):
+def searched(
+    passes: Callable[[Trial], bool],
+    n: int,
+    n_probes: int = 0,
+    n_sizes: int = N_SIZES,
+    guess: Guess | None = None,
+):
     """Return what the search finds where `passes` decides, and the trials that it made."""
-    found, asked = asked_for(passes, n, n_probes, n_sizes)
+    found, asked = asked_for(passes, n, n_probes, n_sizes, guess)
     return found, [trial for trials in asked for trial in trials]
 
 
-def asked_for(passes: Callable[[Trial], bool], n: int, n_probes: int = 0, n_sizes: int = N_SIZES):
+def asked_for(
+    passes: Callable[[Trial], bool],
+    n: int,
+    n_probes: int = 0,
+    n_sizes: int = N_SIZES,
+    guess: Guess | None = None,
+):
     """Return what the search finds, and the trials as it asked for them, a list a time.
 
     The last is that of all replications at the answer, but for those that ran there already.
     """
-    search, answers, asked = record_search(n_sizes, n, n_probes), None, []
+    search, answers, asked = record_search(n_sizes, n, n_probes, guess), None, []
     try:
         while True:
             asked.append(search.send(answers))
@@ -30,9 +42,14 @@ def asked_for(passes: Callable[[Trial], bool], n: int, n_probes: int = 0, n_size
         return found, asked
 
 
-def threshold_found(passes: Callable[[int], bool], n_sizes: int, start: int):
+def threshold_found(
+    passes: Callable[[int], bool],
+    n_sizes: int,
+    start: int,
+    guess: Callable[[], int | None] | None = None,
+):
     """Return the threshold that is found from `start` on, and the sizes that were asked."""
-    search, asked = threshold_search(n_sizes, start), []
+    search, asked = threshold_search(n_sizes, start, guess), []
     try:
         size = next(search)
         while True:

@@ -134,3 +134,60 @@ def test_a_threshold_is_found_from_wherever_it_is_looked_for():
                 found, asked = threshold_found(lambda s, t=threshold: s >= t, n_sizes, start)
                 assert found == (threshold if threshold < n_sizes else None)
                 assert len(asked) == len(set(asked))
+
+
+def guessing(thresholds, off):
+    """Return the guess that is so many sizes off, or more than all of them or less than none."""
+    return lambda replication: int(np.clip(thresholds[replication] + off, 0, N_SIZES - 1))
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+@pytest.mark.parametrize("off", [0, 1, -1, 5, -9, 1000, -1000])
+def test_however_bad_guesses_are_the_answer_is_that_of_halving(truth, off):
+    for seed in range(10):
+        thresholds = thresholds_of(truth, np.random.default_rng(seed), 40)
+        passes = at_least(thresholds)
+        halved, _ = searched(passes, 40, n_probes=10)
+        found, made = searched(passes, 40, 10, guess=guessing(thresholds, off))
+        assert (found.size, found.holds) == (halved.size, True)
+        assert len(made) == len(set(made))
+        decides = found.decided_by[0]
+        assert {Trial(decides, found.size), Trial(decides, found.size - 1)} <= set(made)
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_guesses_that_are_right_save_what_halving_takes(truth):
+    saved = []
+    for seed in range(20):
+        thresholds = thresholds_of(truth, np.random.default_rng(seed), 299)
+        passes, right = at_least(thresholds), guessing(thresholds, 0)
+        counts = []
+        for guess in (None, right):
+            _, asked = asked_for(passes, 299, guess=guess)
+            counts.append(sum(len(trials) for trials in asked[:-1]))
+        saved.append(counts[0] - counts[1])
+    assert min(saved) >= 6  # of the first threshold alone, which takes 8 halvings
+    assert max(saved) < 60
+
+
+def test_what_cannot_be_guessed_is_halved():
+    thresholds = thresholds_of("normal", np.random.default_rng(3), 40)
+    halved, _ = searched(at_least(thresholds), 40)
+    found, _ = searched(at_least(thresholds), 40, guess=lambda replication: None)
+    assert (found.size, found.holds) == (halved.size, True)
+
+
+def test_a_threshold_is_found_next_to_a_guess_however_bad():
+    for n_sizes in (1, 2, 3, 17):
+        for start in range(n_sizes):
+            for threshold in range(n_sizes + 1):
+                for guess in (None, *range(n_sizes)):
+                    found, asked = threshold_found(
+                        lambda s, t=threshold: s >= t, n_sizes, start, lambda g=guess: g
+                    )
+                    assert found == (threshold if threshold < n_sizes else None)
+                    assert len(asked) == len(set(asked))
+    _, asked = threshold_found(lambda s: s >= 90, 256, 200, lambda: 90)
+    assert asked == [200, 90, 89]
+    _, asked = threshold_found(lambda s: s >= 90, 256, 20, lambda: 90)
+    assert asked == [20, 255, 90, 89]
