@@ -97,8 +97,8 @@ def record_search(
     n_probes
         So many trials of sizes above the answer are made besides, spread evenly over these.
     guess
-        Where thresholds may be guessed.  Then a replication that fails is tried at the easiest size
-        first, from which its threshold can be guessed.
+        Where thresholds may be guessed.  Then a replication that fails at the next size, too, is
+        tried at the easiest one, from which its threshold can be guessed.
 
     >>> thresholds = [3, 7, 5, 7, 2]
     >>> search, answers = record_search(256, 5), None
@@ -148,7 +148,7 @@ def threshold_search(
     """Ask one replication for sizes, from `start` on, and return its threshold.
 
     None if not even the last size is enough.  Steps double, then are halved; where the threshold
-    may be guessed, the last size is tried if `start` fails, then those about the guess.
+    may be guessed, the last size is tried where two have failed, then those about the guess.
 
     >>> search = threshold_search(256, 100)
     >>> size = next(search)
@@ -171,13 +171,13 @@ def threshold_search(
                 low = size
     else:
         low = start
-        step = n_sizes if guess is not None else step
+        factor = 2 if guess is None else n_sizes
         while low < n_sizes - 1 and high == n_sizes:
             size = min(n_sizes - 1, low + step)
             if (yield size):
                 high = size
             else:
-                low, step = size, 2 * step
+                low, step = size, factor * step
     near = _Near()
     while high - low > 1 and high < n_sizes:
         middle = near.between(low, high, None if guess is None else guess())
@@ -216,9 +216,9 @@ def _largest_threshold(
 
     Steps double until all pass, then are halved; who passes on the way is out of the race.
     Returns None, and who fails there, if that is the `last` size.  Where thresholds may be guessed,
-    that one is tried at once.
+    that one is the second that is tried.
     """
-    step, high = 1 if guess is None else last - low, last
+    step, high, factor = 1, last, 2 if guess is None else last + 1
     while True:
         high = min(low + step, last)
         left = yield from _failing(passed, failing, high)
@@ -226,7 +226,7 @@ def _largest_threshold(
             break
         if high == last:
             return None, tuple(left)
-        failing, low, step = left, high, 2 * step
+        failing, low, step = left, high, factor * step
     return (yield from _halved(passed, failing, low, high, guess))
 
 

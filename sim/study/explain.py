@@ -15,10 +15,11 @@ from sim.stats.tolerance import supported_content, values_needed
 from sim.study.base import planner_of
 from sim.study.container import container_cells, names_of
 from sim.study.executor import available_cpus
+from sim.study.how_many import runs_of
 from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
 from sim.study.plan_run import point_of_plan, replications_for
-from sim.study.planning import conditions_of, runs_of
+from sim.study.planning import conditions_of
 from sim.study.points import Axis, place_text
 from sim.study.sizes import sizes_of
 from sim.study.stated_ranges import check_uncertain

@@ -25,10 +25,11 @@ from sim.study.doubts import other_sentences
 from sim.study.executor import RunFactory, executor_for
 from sim.study.facts import conditions_of as host_facts
 from sim.study.frames import frame_of
+from sim.study.how_many import replications_of
 from sim.study.one_size import tell_trial
 from sim.study.plan import Planner
 from sim.study.planned import curve_rows, input_rows, tell_search
-from sim.study.planning import Plan, conditions_of, replications_of
+from sim.study.planning import Plan, conditions_of
 from sim.study.points import place_text, value_at
 from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent

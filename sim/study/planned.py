@@ -1,6 +1,7 @@
 """What a plan found, in words and as JSON-able values: every figure with its condition."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from sim.base.counts import counted, out_of
@@ -8,7 +9,7 @@ from sim.scenario.conditions import Condition, metric_text
 from sim.scenario.questions import Objectives, Search
 from sim.stats.proportion import exact_limits, format_percent
 from sim.stats.tolerance import values_needed
-from sim.study.planning import Moved, Searched
+from sim.study.planning import FromOneRun, Moved, Searched
 from sim.study.said import MOST_NAMED, Told, name_of, percent, said, size_facts, why
 from sim.study.sizes import Sizes, in_no_order
 
@@ -45,18 +46,11 @@ def tell_search(
             *others,
             f"To set{_headroom(sizes, search)}: {sizes.to_set(size, search.headroom)}.",
         ]
-    n_runs = len(found.judged)
-    moved = (
-        f", and {found.moved_runs:,} at {counted(len(found.moved), 'end')} of inputs"
-        if found.moved
-        else ""
-    )
-    n = found.found.n_replications
     if sizes.left_out:
         sentences.append(_left_out(sizes))
     if sizes.source:
         sentences.append(f"Sizes of {sizes.title}: {sizes.source}.")
-    sentences.append(f"{counted(n_runs, 'run')} of {counted(n, 'replication')}{moved}.")
+    sentences += [_runs(found), _from_one_run(found.one_run)]
     answered = size is not None and found.found.holds
     facts = {
         "kind": "search",
@@ -70,9 +64,10 @@ def tell_search(
         "supported_share": min(found.content, objectives.share),
         "confidence": objectives.confidence,
         "replications": found.found.n_replications,
-        "runs": n_runs,
+        "runs": found.n_made,
         "not_asked": [each.name for each in sizes.left_out],
         "moved_runs": found.moved_runs,
+        "one_run": asdict(found.one_run),
         "answer": size_facts(sizes, size) if answered and size is not None else None,
         "neighbour": _neighbour_facts(found, sizes, objectives) if answered else None,
         "at_the_end_of_the_range": size == 0,
@@ -205,7 +200,7 @@ def _neighbour_facts(
     size = found.found.size
     if not size:
         return None
-    tried = {t: j for t, j in found.judged.items() if t.size == size - 1}
+    tried = {t: j for t, j in found.judged.items() if t.size == size - 1 and not j.known}
     failed = [t for t in sorted(tried) if not tried[t].passed]
     firsts = sorted({n for n in (found.curve_runs, found.found.n_replications) if n})
     refuting = []
@@ -293,10 +288,42 @@ def _probed(found: Searched, sizes: Sizes, size: int) -> str:
         )
     share = 1 - (1 - BUMP_NOTICED) ** (1 / n)
     where = "beyond" if sizes.smallest else "below"
+    what = "trial" if found.one_run.known else "run"
     return (
-        f"{counted(n, 'run')} spread over the sizes {where} it passed: that these make it worse in"
+        f"{counted(n, what)} spread over the sizes {where} it passed: that these make it worse in"
         f" {percent(share)} of runs or more would have shown with {percent(BUMP_NOTICED)}"
         " confidence."
+    )
+
+
+def _runs(found: Searched) -> str:
+    """Say how many runs were made."""
+    moved = (
+        f", and {found.moved_runs:,} at {counted(len(found.moved), 'end')} of inputs"
+        if found.moved
+        else ""
+    )
+    n = found.found.n_replications
+    return f"{counted(found.n_made, 'run')} of {counted(n, 'replication')}{moved}."
+
+
+def _from_one_run(one_run: FromOneRun) -> str:
+    """Say which runs were not made, as they are known from others, and on what that rests."""
+    if not one_run.used:
+        return ""
+    first = "Nothing feeds back on memory here, so each threshold was looked for where one run"
+    first += " at the easiest size puts it"
+    if not one_run.as_known:
+        return (
+            f"{first}; that a run that passed is the same run where there is more did not hold in"
+            f" all of {counted(one_run.checked, 'run')} that tried it, so all were made."
+        )
+    if not one_run.checked:
+        return f"{first}."
+    return (
+        f"{first}, and a run that passed is the same run where there is more:"
+        f" {counted(one_run.known, 'run')} more were known from others and not made;"
+        f" {one_run.checked:,} that were known were made all the same, and were as known."
     )
 
 

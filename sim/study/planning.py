@@ -4,47 +4,33 @@ Runs go through the store as those of a study do: a plan that was stopped goes o
 Which runs are made depends on the study and on results alone.
 """
 
-import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import PartlyDoneError, ScenarioError
-from sim.base.units import S, format_duration
-from sim.scenario.conditions import Condition, condition_of, metric_text
+from sim.scenario.conditions import Condition, condition_of
 from sim.scenario.questions import Search
 from sim.scenario.study import Study
 from sim.stats.record_search import Found, Trial, record_search, threshold_search
 from sim.stats.sequential import SequentialTest, Verdict, sequential_test
-from sim.stats.tolerance import supported_content, values_needed
+from sim.stats.tolerance import supported_content
 from sim.study.base import run_key
 from sim.study.carrier import Carrier, Order
 from sim.study.executor import Executor
 from sim.study.inputs import End, Input, inputs_at
+from sim.study.judged import Judged, judge
+from sim.study.one_run import OneRun, is_one_run, spread
 from sim.study.plan import Cell, Planner
-from sim.study.records import errors_of, flatten
 from sim.study.sizes import Sizes
 from sim.study.store import Store
 
 if TYPE_CHECKING:
     from sim.study.points import Part
 
-CURVE_SIZES: Final = 4
-"""About at so many sizes the capacity curve has runs of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a run says to the objectives: why it fails, empty if it passes; metrics asked for."""
-
-    broken: tuple[str, ...]
-    values: Mapping[str, float | None]
-
-    @property
-    def passed(self) -> bool:
-        """Whether it meets all of them."""
-        return not self.broken
+Sets = Mapping[str, Any]
+"""What is changed of a scenario, by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +52,7 @@ class Searched:
     The runs of the curve are those of the first `curve_runs` replications at each size, and of all
     replications where all have run; `probes` were spread over the sizes beyond the answer;
     `content` is the share of all runs that is supported.  `moved_runs` were made for `moved`.
+    `one_run` tells what was known from one run of a replication at other sizes.
     """
 
     found: Found
@@ -76,6 +63,27 @@ class Searched:
     content: float
     probes: int
     curve_runs: int
+    one_run: "FromOneRun"
+
+    @property
+    def n_made(self) -> int:
+        """How many runs were made, those at the ends of inputs not counted."""
+        return sum(not judged.known for judged in self.judged.values())
+
+
+@dataclass(frozen=True, slots=True)
+class FromOneRun:
+    """How far thresholds were taken from one run of each replication.
+
+    `used` tells that nothing feeds back on memory.  `known` runs were not made, as they were
+    known from others; `checked` of what was known were made all the same, and `as_known` tells that
+    all of these were as known.  If one was not, all were made.
+    """
+
+    used: bool
+    known: int
+    checked: int
+    as_known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +112,6 @@ def conditions_of(study: Study) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
-def judge(result: Mapping[str, Any], conditions: Sequence[Condition]) -> Judged:
-    """Return what a run's result says to the objectives.
-
-    A run that is no answer meets none: whatever is wrong with it may hide what was asked.
-    """
-    metrics = dict(flatten(result["metrics"]))
-    broken, missing = [], []
-    for condition in conditions:
-        value = metrics.get(condition.metric)
-        if value is None:
-            missing.append(f"{condition.metric} has no value")
-        elif not condition.holds(value):
-            broken.append(f"{condition.metric} is {metric_text(condition.metric, value)}")
-    if not broken:  # else most of what is wrong besides comes of that
-        broken = [str(error.get("what") or error["code"]) for error in errors_of(result)]
-    broken = broken or missing  # a value that is missing comes of what is wrong
-    values = {condition.metric: metrics.get(condition.metric) for condition in conditions}
-    return Judged(tuple(dict.fromkeys(broken)), values)
-
-
 class Plan:
     """Runs trials of one point of a study at chosen sizes, and judges them."""
 
@@ -145,24 +133,78 @@ class Plan:
         self._conditions = conditions
         self._cells: dict[tuple[int, int], Cell] = {}
         self._reads_disk = False
+        self._seen: dict[tuple[int, int], OneRun] = {}
+        self._off = 0
         self.sizes = sizes
+        hardest, easiest = (self._cell(size).scenario for size in (0, len(sizes.every) - 1))
+        self._is_one_run = planner.plugin_sha256 is None and is_one_run(
+            hardest, easiest, conditions
+        )
 
     def search(self, search: Search, n: int, *, confidence: float) -> Searched:
         """Find the size with `n` replications; see `sim.stats.record_search`."""
-        n_sizes = len(self.sizes.every)
         judged: dict[Trial, Judged] = {}
         probes, n_curve = min(search.probes, n), min(search.curve, n)
-        found = _driven(
-            record_search(n_sizes, n, probes),
-            partial(self._passed, "looking for the size", judged),
-        )
-        curve: list[tuple[int, int, int]] = []
-        if found.holds:
-            curve = self._curve(found, n_curve, judged)
-            found = replace(found, passed={t: j.passed for t, j in judged.items()})
+        used = self._is_one_run
+        found, curve = self._found(n, probes, n_curve, judged)
+        checked, as_known = self._checked(judged)
+        if not as_known:
+            self._is_one_run = False
+            judged = {trial: own for trial, own in judged.items() if not own.known}
+            found, curve = self._found(n, probes, n_curve, judged)
+        one_run = FromOneRun(used, sum(own.known for own in judged.values()), checked, as_known)
         moved, moved_runs = self._moved(found) if found.holds else ((), 0)
         content = supported_content(n, confidence=confidence)
-        return Searched(found, judged, tuple(curve), moved, moved_runs, content, probes, n_curve)
+        return Searched(
+            found, judged, tuple(curve), moved, moved_runs, content, probes, n_curve, one_run
+        )
+
+    def _found(
+        self, n: int, probes: int, n_curve: int, judged: dict[Trial, Judged]
+    ) -> tuple[Found, list[tuple[int, int, int]]]:
+        """Return what a search finds, with the runs of the curve, and the curve."""
+        found = _driven(
+            record_search(
+                len(self.sizes.every), n, probes, self._guess if self._is_one_run else None
+            ),
+            partial(self._passed, "looking for the size", judged),
+        )
+        if not found.holds:
+            return found, []
+        curve = self._curve(found, n_curve, judged)
+        return replace(found, passed={t: j.passed for t, j in judged.items()}), curve
+
+    def _checked(self, judged: dict[Trial, Judged]) -> tuple[int, bool]:
+        """Make some of the runs that are known; return how many, and whether all were as known."""
+        trials = spread(sorted((t for t in judged if judged[t].known), key=lambda t: t[::-1]))
+        orders = self._made("runs that are known", trials)
+        as_known = True
+        for trial, order in zip(trials, orders, strict=True):
+            result = self._result(order)
+            as_known &= self._one(trial.replication).is_as_known(trial.size, result)
+            judged[trial] = self._judged(order)
+        return len(trials), as_known
+
+    def _guess(self, replication: int, moved: int = 0, sets: Sets | None = None) -> int | None:
+        """Return about where a threshold is; None before that replication has passed there."""
+        return self._one(replication, moved, sets).guess(self._off)
+
+    def _note(
+        self, order: Order, own: Judged, size: int, moved: int = 0, sets: Sets | None = None
+    ) -> None:
+        """Take note of what a run says of the same replication at other sizes."""
+        if self._is_one_run:
+            one = self._one(order.first, moved, sets)
+            one.note(size, self._result(order), own)
+            off = None if moved else one.off()
+            self._off = self._off if off is None else off
+
+    def _one(self, replication: int, moved: int = 0, sets: Sets | None = None) -> OneRun:
+        """Return what is known of a replication, its inputs as they are or moved to an end."""
+        if (moved, replication) not in self._seen:
+            at = lambda size: self._cell(size, moved, sets).scenario  # noqa: E731
+            self._seen[moved, replication] = OneRun(at, len(self.sizes.every))
+        return self._seen[moved, replication]
 
     def try_size(self, size: int, *, share: float, confidence: float) -> Tried:
         """Run one size until it is known whether it is enough, or that this cannot be told."""
@@ -218,7 +260,14 @@ class Plan:
             for end in each.ends
             if not each.asked and each.key != self.sizes.key and self._may_be(each, end)
         ]
-        searches = [threshold_search(len(self.sizes.every), found.size) for _ in ends]
+        searches = []
+        for number, (_, end) in enumerate(ends, 1):
+            guess = partial(self._guess, replication, number, end.sets)
+            searches.append(
+                threshold_search(
+                    len(self.sizes.every), found.size, guess if self._is_one_run else None
+                )
+            )
         thresholds: dict[int, int | None] = {}
 
         def order_of(number: int, size: int) -> Order | None:
@@ -246,8 +295,11 @@ class Plan:
             n_runs += len(orders)
             asked = {}
             for number, order in orders.items():
+                own = self._judged(order)
+                size = order.cell.host % len(self.sizes.every)
+                self._note(order, own, size, number + 1, ends[number][1].sets)
                 try:
-                    size = searches[number].send(self._judged(order).passed)
+                    size = searches[number].send(own.passed)
                 except StopIteration as end:
                     thresholds[number] = end.value
                 else:
@@ -273,12 +325,25 @@ class Plan:
     ) -> dict[Trial, bool]:
         """Make those `trials` that were not made yet; return for each whether it passed."""
         new = [trial for trial in trials if trial not in judged]
-        orders = [Order(self._cell(trial.size), 1, trial.replication) for trial in new]
-        self._carrier.carry_out(what, orders, self._executor)
-        judged.update({t: self._judged(o) for t, o in zip(new, orders, strict=True)})
+        if self._is_one_run:
+            known = {t: own for t in new if (own := self._one(t.replication).known(t.size))}
+            judged.update(known)
+            new = [trial for trial in new if trial not in known]
+        for trial, order in zip(new, self._made(what, new), strict=True):
+            judged[trial] = self._judged(order)
+            self._note(order, judged[trial], trial.size)
         return {trial: judged[trial].passed for trial in trials}
 
+    def _made(self, what: str, trials: Sequence[Trial]) -> list[Order]:
+        """Make the runs of some trials; return what was ordered for each."""
+        orders = [Order(self._cell(trial.size), 1, trial.replication) for trial in trials]
+        self._carrier.carry_out(what, orders, self._executor)
+        return orders
+
     def _judged(self, order: Order) -> Judged:
+        return judge(self._result(order), self._conditions)
+
+    def _result(self, order: Order) -> Mapping[str, Any]:
         scenario = order.cell.scenario
         planner = self._planner
         key = run_key(scenario, planner.study.seed, order.first, planner.plugin_sha256)
@@ -289,9 +354,9 @@ class Plan:
             message = f"run {order.first} at {size.name} failed, so nothing can be said: {reason}"
             raise PartlyDoneError(message)
         self._reads_disk |= bool(result["metrics"].get("major_faults"))
-        return judge(result, self._conditions)
+        return result
 
-    def _cell(self, size: int, moved: int = 0, sets: Mapping[str, Any] | None = None) -> Cell:
+    def _cell(self, size: int, moved: int = 0, sets: Sets | None = None) -> Cell:
         """Return the cell of a size, its inputs as they are or `moved` to the n-th end."""
         if (moved, size) not in self._cells:
             part: Part = "moved sizes" if moved else "sizes"
@@ -304,35 +369,6 @@ class Plan:
 
 _A_LOOK: Final = 16
 """Runs between two looks at the test of one size; what is beyond the end of it does not count."""
-
-
-def runs_of(n: int, search: Search, n_sizes: int) -> int:
-    """Return about how many runs a search of `n` replications makes, its inputs not counted.
-
-    Half of the replications run again at the answer; thresholds are found by doubling and halving.
-    """
-    steps = 4 * math.ceil(math.log2(n_sizes + 1))
-    return n + n // 2 + steps + min(search.probes, n) + CURVE_SIZES * min(search.curve, n)
-
-
-def replications_of(
-    search: Search, weight: float, n_sizes: int, *, share: float, confidence: float
-) -> int:
-    """Return of how many replications a plan is made: by its time, by its runs, by its objectives.
-
-    `weight` is how long a run takes, foretold in s, all runs one after the other.  Raises
-    `ValueError` if not even one fits into the time.
-    """
-    n = search.runs or values_needed(content=share, confidence=confidence)
-    if search.time is None:
-        return n
-    affordable = search.time / S / weight
-    while n > 0 and runs_of(n, search, n_sizes) > affordable:
-        n -= 1
-    if n == 0:
-        least = format_duration(round(runs_of(1, search, n_sizes) * weight * S))
-        raise ValueError(f"is too short for one replication, which takes some {least}")
-    return n
 
 
 def _driven(

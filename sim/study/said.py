@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sim.stats.record_search import Trial
-from sim.study.planning import Judged
+from sim.study.judged import Judged
 from sim.study.sizes import Sizes
 
 MOST_NAMED: Final = 4
@@ -59,7 +59,10 @@ def why(results: Sequence[Judged]) -> str:
 
 
 def rows_of(judged: Mapping[Trial, Judged], sizes: Sizes) -> list[dict[str, Any]]:
-    """Return a row for each run: size, replication, whether it passed, why not, its metrics."""
+    """Return a row for each run: size, replication, whether it passed, why not, its metrics.
+
+    Runs that are known from others were not made, and have none.
+    """
     return [
         {
             "size": name_of(sizes, trial.size),
@@ -70,4 +73,5 @@ def rows_of(judged: Mapping[Trial, Judged], sizes: Sizes) -> list[dict[str, Any]
             **result.values,
         }
         for trial, result in sorted(judged.items(), key=lambda item: (item[0].size, item[0]))
+        if not result.known
     ]

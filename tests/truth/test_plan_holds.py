@@ -16,11 +16,12 @@ from support.samples import sample
 
 from sim.engine.run import simulate
 from sim.scenario import load_scenario
+from sim.scenario.conditions import condition_of
 from sim.stats.proportion import exact_limits
 from sim.stats.tolerance import values_needed
 from sim.study.executor import InlineExecutor
+from sim.study.judged import judge
 from sim.study.plan_run import run_plan
-from sim.study.planning import condition_of, judge
 
 WHOLE = sample(1, 2) == 2
 pytestmark = [

@@ -190,4 +190,4 @@ def test_a_threshold_is_found_next_to_a_guess_however_bad():
     _, asked = threshold_found(lambda s: s >= 90, 256, 200, lambda: 90)
     assert asked == [200, 90, 89]
     _, asked = threshold_found(lambda s: s >= 90, 256, 20, lambda: 90)
-    assert asked == [20, 255, 90, 89]
+    assert asked == [20, 21, 255, 90, 89]

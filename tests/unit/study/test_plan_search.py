@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 
 from sim.base.errors import PartlyDoneError, ScenarioError
+from sim.scenario.conditions import condition_of
 from sim.study.executor import InlineExecutor
+from sim.study.judged import judge
 from sim.study.plan_run import run_plan
-from sim.study.planning import condition_of, judge
 from sim.study.run import run_study
 
 PLAN = """\
