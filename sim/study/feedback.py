@@ -94,7 +94,9 @@ def differ_in_room(small: Mapping[str, Any], large: Mapping[str, Any]) -> bool:
 def _without_room(scenario: Mapping[str, Any]) -> Mapping[str, Any]:
     host = {key: value for key, value in scenario["host"].items() if key not in _BY_SIZE}
     groups = {name: {**group, "memory_max": 0} for name, group in scenario["groups"].items()}
-    return {**scenario, "host": host, "groups": groups}
+    # the kubelet gives it by the size of the node, and only a kill reads it
+    processes = {name: {**p, "oom_score_adj": 0} for name, p in scenario["processes"].items()}
+    return {**scenario, "host": host, "groups": groups, "processes": processes}
 
 
 def managed(scenario: Mapping[str, Any]) -> int:

@@ -182,22 +182,23 @@ class Plan:
         for trial, order in zip(trials, orders, strict=True):
             result = self._result(order)
             as_known &= self._one(trial.replication).is_as_known(trial.size, result)
-            judged[trial] = self._judged(order)
+            judged[trial] = judge(result, self._conditions)
         return len(trials), as_known
 
     def _guess(self, replication: int, moved: int = 0, sets: Sets | None = None) -> int | None:
         """Return about where a threshold is; None before that replication has passed there."""
         return self._one(replication, moved, sets).guess(self._off)
 
-    def _note(
-        self, order: Order, own: Judged, size: int, moved: int = 0, sets: Sets | None = None
-    ) -> None:
-        """Take note of what a run says of the same replication at other sizes."""
+    def _noted(self, order: Order, size: int, moved: int = 0, sets: Sets | None = None) -> Judged:
+        """Judge a run, and take note of what it says of the same replication at other sizes."""
+        result = self._result(order)
+        own = judge(result, self._conditions)
         if self._is_one_run:
             one = self._one(order.first, moved, sets)
-            one.note(size, self._result(order), own)
+            one.note(size, result, own)
             off = None if moved else one.off()
             self._off = self._off if off is None else off
+        return own
 
     def _one(self, replication: int, moved: int = 0, sets: Sets | None = None) -> OneRun:
         """Return what is known of a replication, its inputs as they are or moved to an end."""
@@ -295,9 +296,8 @@ class Plan:
             n_runs += len(orders)
             asked = {}
             for number, order in orders.items():
-                own = self._judged(order)
                 size = order.cell.host % len(self.sizes.every)
-                self._note(order, own, size, number + 1, ends[number][1].sets)
+                own = self._noted(order, size, number + 1, ends[number][1].sets)
                 try:
                     size = searches[number].send(own.passed)
                 except StopIteration as end:
@@ -330,8 +330,7 @@ class Plan:
             judged.update(known)
             new = [trial for trial in new if trial not in known]
         for trial, order in zip(new, self._made(what, new), strict=True):
-            judged[trial] = self._judged(order)
-            self._note(order, judged[trial], trial.size)
+            judged[trial] = self._noted(order, trial.size)
         return {trial: judged[trial].passed for trial in trials}
 
     def _made(self, what: str, trials: Sequence[Trial]) -> list[Order]:
@@ -339,9 +338,6 @@ class Plan:
         orders = [Order(self._cell(trial.size), 1, trial.replication) for trial in trials]
         self._carrier.carry_out(what, orders, self._executor)
         return orders
-
-    def _judged(self, order: Order) -> Judged:
-        return judge(self._result(order), self._conditions)
 
     def _result(self, order: Order) -> Mapping[str, Any]:
         scenario = order.cell.scenario

@@ -85,7 +85,7 @@ def test_what_may_feed_back_is_never_taken_for_what_does_not(changes):
         {"host": {"cpus": 4}},
         {"host": {"hz": 1000}},
         {"redis": {"writes": 4001.0}},
-        {"redis": {"oom_score_adj": 5}},  # as the kubelet's may be by the host's size
+        {"redis": {"nice": 1}},
         {"groups": {"pod": {"memory_low": MIB}}},
         {"groups": {"pod": {}, "more": {}}},
     ],
@@ -97,6 +97,17 @@ def test_sizes_that_differ_in_more_than_memory_are_not_one_run(changes):
     assert is_one_run(scenario(64), scenario(65), NO_KILL)
     assert not is_one_run(scenario(64), scenario(65, **changes), NO_KILL)
     assert not is_one_run(scenario(64), scenario(65), (condition_of("free_pages.min > 5"),))
+
+
+def test_what_only_a_kill_reads_may_differ():
+    """The kubelet gives a Burstable pod an `oom_score_adj` by the size of its node."""
+    pods = {"pod": {"requests": {"memory": 16 * MIB}, "limits": {"memory": 32 * MIB}}}
+    small, large = scenario(64, groups=pods), scenario(128, groups=pods)
+    adjusted = [s["processes"]["redis"]["oom_score_adj"] for s in (small, large)]
+    assert adjusted[0] < adjusted[1]
+    assert is_same_run(small, run(small), large)
+    metrics = [run(each)["metrics"] for each in (small, large)]
+    assert all(metrics[0][k] == metrics[1][k] for k in metrics[0] if k != "free_pages")
 
 
 def test_limits_of_groups_are_in_order_too():
