@@ -7,7 +7,8 @@
     ] = 200.0 * MIB
 
 `advised_by` names what a program has to say about the settings of the server that it stands for;
-`near_normal`, which metrics' means over runs have an interval that holds.
+`near_normal`, which metrics' means over runs have an interval that holds; `without_files`, that
+nothing feeds back on memory.
 
 All of this changes no run.  A study varies what is uncertain, one parameter at a time, and gives
 what a program leaves out a line of its own.
@@ -150,6 +151,25 @@ def near_normal_of(program: Callable[..., Any]) -> frozenset[str]:
     """Return the metrics whose means are near normal; none if a program says nothing."""
     metrics: frozenset[str] = getattr(program, "near_normal", frozenset())
     return metrics
+
+
+def without_files(*unless: str) -> Callable[[_Function], _Function]:
+    """Say that a program touches no file, unless one of these keys is set.
+
+    And that it never asks how much memory is free: nothing it does depends on how much there is.
+    """
+
+    def mark(program: _Function) -> _Function:
+        program.without_files = unless  # type: ignore[attr-defined]
+        return program
+
+    return mark
+
+
+def touches_no_file(program: Callable[..., Any] | None, process: Mapping[str, Any]) -> bool:
+    """Return whether a program is known to touch no file with the keys of a process."""
+    unless: tuple[str, ...] | None = getattr(program, "without_files", None)
+    return unless is not None and not any(process.get(key) for key in unless)
 
 
 def mark_of(parameter: Parameter, kind: type[_Mark]) -> _Mark | None:

@@ -21,11 +21,11 @@ from sim.base.units import PAGE_BYTES
 from sim.machine.layout import STOCK_PAGES
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
+from sim.program import PROGRAMS
+from sim.program.declared import touches_no_file
 from sim.scenario.hosts import host_watermarks, managed_pages
 from sim.study.need import kept_bytes
 
-WITHOUT_FILES: Final = ("heap_growth", "prefork_web", "redis")
-"""Programs that ship, touch no file (but for a dump), and never ask how much memory is free."""
 _BY_SIZE: Final = frozenset(
     {"memory", "kernel_reserve", "min_free", "percpu_batch", "percpu_high", "zones"}
 )
@@ -63,12 +63,11 @@ def nothing_feeds_back(scenario: Mapping[str, Any]) -> bool:
         and not scenario["run"]["warmup"]
         and not scenario["run"]["expect"]
         and all(group["memory_high"] is None for group in scenario["groups"].values())
-        and all(_touches_no_file(process) for process in scenario["processes"].values())
+        and all(
+            touches_no_file(PROGRAMS.get(process["program"]), process)
+            for process in scenario["processes"].values()
+        )
     )
-
-
-def _touches_no_file(process: Mapping[str, Any]) -> bool:
-    return process["program"] in WITHOUT_FILES and not process.get("dump")
 
 
 def is_about_size(metric: str) -> bool:

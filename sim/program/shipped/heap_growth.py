@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from sim.base.errors import Refused
 from sim.base.units import MIB, MINUTE, MS, PAGE_BYTES, Range
-from sim.program.declared import Uncertain
+from sim.program.declared import Uncertain, without_files
 from sim.program.heap import Block, Heap
 from sim.program.offer import program
 from sim.program.patterns import Uniform
@@ -33,6 +33,7 @@ STEP_CPU: Final = Uncertain(
 )
 
 
+@without_files()
 @program("heap_growth", events={"cycle": "cycles"})
 def heap_growth(
     task: Process,

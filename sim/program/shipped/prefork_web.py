@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from sim.base.errors import Refused
 from sim.base.units import MIB, MINUTE, MS, PAGE_BYTES, Range, S, pages_for
 from sim.program.arrivals import ArrivalKind, ArrivalStream, arrival_stream
-from sim.program.declared import Uncertain, near_normal
+from sim.program.declared import Uncertain, near_normal, without_files
 from sim.program.offer import program
 from sim.program.patterns import HotCold
 
@@ -62,6 +62,7 @@ COLLECTED: Final = Uncertain(
     "fault_latency_ns.count",
     "request_latency_ns.count",
 )
+@without_files()
 @program("prefork_web", events={"request": "requests_per_s"})
 def prefork_web(
     task: Process,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from sim.base.errors import Refused
 from sim.base.units import GIB, MIB, MS, PAGE_BYTES, US, InBytes, Range, S, pages_for
 from sim.program.arrivals import ArrivalKind, ArrivalStream, arrival_stream
-from sim.program.declared import advised_by, near_normal
+from sim.program.declared import advised_by, near_normal, without_files
 from sim.program.offer import program
 from sim.program.patterns import Listed
 from sim.program.shipped.redis_data import Data, load
@@ -57,6 +57,7 @@ def _check(arguments: Mapping[str, Any]) -> None:
     "fault_latency_ns.count",
     "request_latency_ns.count",
 )
+@without_files("dump")
 @program("redis", events={"save": "saves"})
 @checked_by(_check)
 def redis(
