@@ -50,7 +50,7 @@ class Compared:
     @property
     def swaps(self) -> bool:
         """Whether anything is to be swapped out: a script that fits says little."""
-        return any(told.counts["pswpout"] for told in self.predicted.told)
+        return any(told.counts.get("pswpout", 0) for told in self.predicted.told)
 
     def distance(self) -> tuple[int, int]:
         """Return how far the run was from what was predicted."""
@@ -59,7 +59,7 @@ class Compared:
     def line(self) -> str:
         """Return it as it is printed."""
         total = {
-            name: sum(told.counts[name] for told in self.predicted.told)
+            name: sum(told.counts.get(name, 0) for told in self.predicted.told)
             for name in ("pswpout", "pswpin", "pgscan_anon", "major")
         }
         told = " ".join(f"{name}={n}" for name, n in total.items())

@@ -96,8 +96,8 @@ class Told:
 
     A map has AWAY, IN_MEMORY or SWAPPED for each page.  Counts are those since the last such step;
     but ``kernel_pages`` is what the group is charged for of page tables, stacks and objects now,
-    and ``in_swap`` what it has on the device and not in memory.  Those of `COUNTED_LATE` are there
-    from the second wait on, since the last one.
+    and ``in_swap`` what it has on the device and not in memory.  Of a wait there are
+    those of `COUNTED_LATE` alone, from the second one on, since the last one.
     """
 
     maps: dict[tuple[int, int], NDArray[np.uint8]]
@@ -315,9 +315,13 @@ class _Touchers:
 def since(
     before: dict[str, int], totals: dict[str, int], *, waited: bool
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Return what was counted since the last step that told, and what the next one subtracts."""
-    told = {name: n for name, n in totals.items() if waited or name not in COUNTED_LATE}
-    return {name: n - before[name] for name, n in told.items() if name in before}, before | told
+    """Return what was counted since the last step that told, and what the next one subtracts.
+
+    What was counted during a wait was others'.
+    """
+    known = {name: n for name, n in totals.items() if waited or name not in COUNTED_LATE}
+    told = (name for name in known if (name in COUNTED_LATE) == waited and name in before)
+    return {name: totals[name] - before[name] for name in told}, before | known
 
 
 def totals_of(m: Arrays, group: int, tasks: Sequence[int]) -> dict[str, int]:
