@@ -308,5 +308,5 @@ def count_entry(m: Arrays, cpu: int, file: int, index: int, level: int, change: 
             break
         if change < 0 and node.made == 1:
             free_node(m, cpu, first + index)
-    if change < 0:
+    if change < 0 and at >= m.files[file].height:
         shrink_height(m, cpu, file, page)
