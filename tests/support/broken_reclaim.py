@@ -19,7 +19,7 @@ BALANCE, PAGEOUT, VMSCAN, WORKINGSET = (
     f"kernel/reclaim/{name}.py" for name in ("balance", "pageout", "vmscan", "workingset")
 )
 SWAPIN, WINDOW = "kernel/fault/swapin.py", "kernel/fault/swap_window.py"
-KSWAPD = "kernel/reclaim/kswapd.py"
+KSWAPD, MEMCG = "kernel/reclaim/kswapd.py", "kernel/reclaim/memcg.py"
 SWAP, LRU, RMAP = "machine/swap.py", "machine/lru.py", "kernel/rmap.py"
 
 WHICH = "which_lists_are_looked_at"
@@ -465,7 +465,7 @@ IN_THE_BACKGROUND: Broken = {
         ),
         (
             "it never tries again",
-            "kernel/reclaim/memcg.py",
+            MEMCG,
             "m.pool[0].kswapd_failures = 0",
             "pass",
             "it_gives_up_after_sixteen_rounds",
@@ -479,7 +479,47 @@ IN_THE_BACKGROUND: Broken = {
         ),
     )
 }
-BROKEN: Broken = ON_LISTS | COMING_BACK | IN_THE_BACKGROUND
+IN_VAIN_AT_THE_LIMIT: Broken = {
+    name: ((MEMCG, old, new), "make_room", "how_long_linux_sleeps")
+    for name, old, new in (
+        (
+            "it sleeps though little is dirty",
+            "if 2 * (root.dirty + root.writeback) <= reclaimable_pages(m):",
+            "if 2 * (root.dirty + root.writeback) < 0:",
+        ),
+        (
+            "it sleeps though kswapd has given up",
+            "if m.pool[0].kswapd_failures >= KSWAPD_GIVES_UP:",
+            "if m.pool[0].kswapd_failures < 0:",
+        ),
+        (
+            "a group sleeps while pages are dirty",
+            "if over != ROOT and (g.dirty > 0 or g.writeback == 0):",
+            "if over != ROOT and g.writeback == 0:",
+        ),
+        (
+            "old kernels sleep a jiffy",
+            "if m.config[0].rules & R_RECLAIM_THROTTLE == 0:",
+            "if m.config[0].rules < 0:",
+        ),
+        (
+            "an old kernel's group sleeps as well",
+            "// m.clock[0].tick_ns) if over == ROOT else 0",
+            "// m.clock[0].tick_ns)",
+        ),
+        (
+            "a group of version 1 does not wait for the device",
+            "return NONE if g.dirty > 0 or g.writeback > 0 else 0",
+            "return 0",
+        ),
+        (
+            "a group of version 1 always waits for it",
+            "return NONE if g.dirty > 0 or g.writeback > 0 else 0",
+            "return NONE",
+        ),
+    )
+}
+BROKEN: Broken = ON_LISTS | COMING_BACK | IN_THE_BACKGROUND | IN_VAIN_AT_THE_LIMIT
 
 
 def run_test(file: str, name: str) -> None:
