@@ -128,7 +128,7 @@ TABLE: dict[str, Row] = {
     "truth/test_kernel_page_tables.py": Row((needs.driver, needs.calm, needs.fixed_addresses)),
     "truth/test_kernel_posix_spawn.py": Row((needs.driver, needs.tracing), (GLIBC,)),
     "truth/test_kernel_pressure.py": Row(
-        (needs.own_group, needs.disk_files, needs.all_cpus, needs.pressure)
+        (needs.own_group, needs.disk_files, needs.all_cpus, needs.pressure), (RELEASE, QUIET)
     ),
     "truth/test_kernel_read_ahead.py": Row(
         (needs.disk_files, needs.read_ahead_size), (RELEASE, QUIET, FILES)

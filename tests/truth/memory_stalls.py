@@ -2,33 +2,118 @@
 
 Run in a mount namespace of its own, as root: ``unshare --mount python memory_stalls.py``.  Reclaim
 is traced in an instance of its own.  The file that is read has no blocks: no device is waited for,
-and no page is read twice.  One JSON document on stdout, times in us: SOME and FULL by which
-/proc/pressure/memory rose, time between begin and end of reclaim for a group, as traced, of the
-reader and of others, how much of it the reader was on its CPU, and the number of CPUs.
+and no page is read twice.  Each page is mapped in many places, so that its reclaim takes long: a
+stall begins before its trace does and ends after it, 0.5 us together, which is 4 % of a reclaim of
+pages that nobody maps.  One JSON document on stdout, times in us: SOME and FULL by which
+/proc/pressure/memory rose, time between begin and end of reclaim, as traced, of the reader and of
+others, how much of all that was on a CPU, how often somebody came to a CPU unseen, how many pages
+were read again, whether events were lost, and the number of CPUs.
 """
 
 import json
+import mmap
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
+from dataclasses import dataclass
 from pathlib import Path
 
 from sim.host.conditions import file_folder
 from sim.host.groups import new_group
 
 TRACING = Path("/sys/kernel/tracing")
-EVENTS = ("memcg_reclaim_begin", "memcg_reclaim_end", "direct_reclaim_begin", "direct_reclaim_end")
+EVENTS = (
+    "vmscan/mm_vmscan_memcg_reclaim_begin",
+    "vmscan/mm_vmscan_memcg_reclaim_end",
+    "vmscan/mm_vmscan_direct_reclaim_begin",
+    "vmscan/mm_vmscan_direct_reclaim_end",
+    "sched/sched_switch",
+    "sched/sched_stat_runtime",
+)
 LIMIT_PAGES = 4096
 READS_S = 4.0
 CHUNK = 1 << 20
+PLACES = 32
+CHUNKS_MAPPED = 32
+"""Twice the limit: what is unmapped was reclaimed before."""
 LINE = re.compile(
     r"-(\d+)\s+\[\d+\].*?(\d+\.\d+): (?:mm_vmscan_\w+reclaim_(begin|end)"
-    r"|sched_switch: .*?prev_pid=(\d+) .*?==> .*?next_pid=(\d+))"
+    r"|sched_switch: .*?prev_pid=(\d+) .*?==> .*?next_pid=(\d+)"
+    r"|sched_stat_runtime: .*?pid=(\d+) runtime=(\d+))"
 )
+
+
+@dataclass
+class Reclaim:
+    """What is known of one task's reclaim, in us: how long it took, and how much was on a CPU.
+
+    A switch is traced by the task that leaves the CPU, and some tasks are in no trace.  Who comes
+    after one of those comes unseen; next time the scheduler adds up how long it ran
+    (``sched_stat_runtime``), it came that long ago.
+    """
+
+    stalled_us: float = 0.0
+    on_cpu_us: float = 0.0
+    unseen: int = 0
+    begun: float | None = None
+    running_since: float | None = None
+    left: float | None = None
+    """When it ended, if it came unseen and has not been told yet when it came."""
+
+    def begin(self, at: float) -> None:
+        self.begun = self.running_since = at
+
+    def comes(self, at: float) -> None:
+        if self.begun is not None:
+            self.running_since = at
+
+    def leaves(self, at: float) -> None:
+        if self.begun is None:
+            return
+        if self.running_since is None:
+            self.left = at
+        else:
+            self.on_cpu_us += at - self.running_since
+        self.running_since = None
+
+    def end(self, at: float) -> None:
+        if self.begun is not None:
+            self.leaves(at)
+            self.stalled_us += at - self.begun
+            self.begun = None
+
+    def has_run(self, at: float, ran_us: float) -> None:
+        """Take note that it has run for so long since it came, or since this was said last."""
+        if self.left is not None:
+            self.on_cpu_us += max(0.0, self.left - (at - ran_us))
+            self.left = None
+            self.unseen += 1
+        elif self.begun is not None and self.running_since is None:
+            self.running_since = at - ran_us
+            self.unseen += 1
+
+
+def reclaims(trace: str) -> dict[int, Reclaim]:
+    """Return what a trace tells of reclaim, by pid."""
+    tasks: dict[int, Reclaim] = defaultdict(Reclaim)
+    for told in LINE.findall(trace):
+        pid, off, on, ran = (int(word or -1) for word in (told[0], *told[3:6]))
+        at = 1e6 * float(told[1])
+        if told[2] == "begin":
+            tasks[pid].begin(at)
+        elif told[2] == "end":
+            tasks[pid].end(at)
+        elif ran in tasks:
+            tasks[ran].has_run(at, int(told[6]) / 1000)
+        if off in tasks:
+            tasks[off].leaves(at)
+        if on in tasks:
+            tasks[on].comes(at)
+    return tasks
 
 
 def pressure() -> dict[str, int]:
@@ -37,36 +122,22 @@ def pressure() -> dict[str, int]:
     return {line.split()[0]: int(line.rpartition("total=")[2]) for line in lines}
 
 
-def reclaimed_us(trace: str) -> tuple[dict[int, float], dict[int, float]]:
-    """Return how long each task reclaimed, by pid, and how much of that it had a CPU."""
-    begun: dict[int, float] = {}
-    running_since: dict[int, float] = {}
-    found: dict[int, float] = defaultdict(float)
-    on_cpu: dict[int, float] = defaultdict(float)
-    for told in LINE.findall(trace):
-        pid, off, on = (int(word or -1) for word in (told[0], *told[3:]))
-        at = 1e6 * float(told[1])
-        if told[2] == "begin":
-            begun[pid] = running_since[pid] = at
-        elif told[2] == "end" and pid in begun:
-            found[pid] += at - begun.pop(pid)
-            on_cpu[pid] += at - running_since[pid]
-        if off in begun:
-            on_cpu[off] += at - running_since[off]
-        if on in begun:
-            running_since[on] = at
-    return found, on_cpu
-
-
 def read_holes(group: Path, name: str) -> None:
     """Read a file without blocks, in the group, on the first CPU; let the parent end it."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     (group / "cgroup.procs").write_text("0")
     file = os.open(name, os.O_RDONLY)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
+    shared = mmap.MAP_SHARED | mmap.MAP_POPULATE
+    mapped: deque[mmap.mmap] = deque()
     end = time.monotonic() + READS_S
     at = 0
     while time.monotonic() < end:
         os.pread(file, CHUNK, at)
+        for _ in range(PLACES):
+            mapped.append(mmap.mmap(file, CHUNK, flags=shared, prot=mmap.PROT_READ, offset=at))
+        while len(mapped) > PLACES * CHUNKS_MAPPED:
+            mapped.popleft().close()
         at += CHUNK
 
 
@@ -81,7 +152,7 @@ def main() -> None:
     try:
         (instance / "buffer_size_kb").write_text("32768")
         (instance / "trace_clock").write_text("mono")
-        for event in (*(f"vmscan/mm_vmscan_{event}" for event in EVENTS), "sched/sched_switch"):
+        for event in EVENTS:
             (instance / f"events/{event}/enable").write_text("1")
         with (
             new_group(LIMIT_PAGES) as group,
@@ -97,18 +168,22 @@ def main() -> None:
             after = pressure()
             (instance / "tracing_on").write_text("0")
             trace = (instance / "trace").read_text(encoding="utf-8", errors="replace")
+            stat = (group / "memory.stat").read_text(encoding="ascii")
             assert status == 0, "the reader failed"
     finally:
         for process in spinners:
             process.kill()
             process.wait()
         instance.rmdir()
-    by_task, on_cpu = reclaimed_us(trace)
+    tasks = reclaims(trace)
+    of_all = sum(task.stalled_us for task in tasks.values())
     told = {
         **{f"{how}_us": after[how] - before[how] for how in before},
-        "reclaim_us": by_task.pop(reader, 0.0),
-        "on_cpu_us": on_cpu[reader],
-        "others_us": sum(by_task.values()),
+        "reclaim_us": tasks[reader].stalled_us,
+        "others_us": of_all - tasks[reader].stalled_us,
+        "on_cpu_us": sum(task.on_cpu_us for task in tasks.values()),
+        "unseen": sum(task.unseen for task in tasks.values()),
+        "again": int(re.findall(r"^workingset_refault_file (\d+)", stat, re.MULTILINE)[0]),
         "lost": "LOST" in trace,
         "cpus": len(cpus),
     }
