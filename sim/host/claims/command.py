@@ -9,6 +9,7 @@ from sim.host.claims.charging import KERNEL_MEMORY, KILL, STORM, USAGE, VICTIM
 from sim.host.claims.files import FILEPAGE, MAPPED, TWICE, WRITER
 from sim.host.claims.hugetlb import HUGETLB
 from sim.host.claims.scripts import GROUP_SCRIPTS
+from sim.host.claims.stalls import STALLS
 from sim.host.claims.swap import SWAP_FILE, SWAP_LOOP
 from sim.host.claims.threads import ARENAS
 from sim.host.claims.zram import ZRAM
@@ -36,6 +37,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         WRITER,
         ARENAS,
         HUGETLB,
+        STALLS,
         SWAP_FILE,
         SWAP_LOOP,
         ZRAM,

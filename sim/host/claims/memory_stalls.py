@@ -1,14 +1,17 @@
 """Have a process reclaim in a control group of its own, every CPU busy; print what came of it.
 
-Run in a mount namespace of its own, as root: ``unshare --mount python memory_stalls.py``.  Reclaim
-is traced in an instance of its own.  The file that is read has no blocks: no device is waited for,
-and no page is read twice.  Each page is mapped in many places, so that its reclaim takes long: a
-stall begins before its trace does and ends after it, 0.5 us together, which is 4 % of a reclaim of
-pages that nobody maps.  One JSON document on stdout, times in us: SOME and FULL by which
-/proc/pressure/memory rose, time between begin and end of reclaim, as traced, of the reader and of
-others, how much of all that was on a CPU, how often somebody came to a CPU unseen, how many pages
-were read again, whether events were lost, and the number of CPUs.
+A program, run in a mount namespace of its own, as root: ``unshare --mount python -m
+sim.host.claims.memory_stalls``.  Reclaim is traced in an instance of its own.  The file that is
+read has no blocks: no device is waited for, and no page is read twice.  Each page is mapped in many
+places, so that its reclaim takes long: a stall begins before its trace does and ends after it,
+0.5 us together, which is 4 % of a reclaim of pages that nobody maps.  One JSON document on stdout,
+times in us: SOME and FULL by which /proc/pressure/memory rose, time between begin and end of
+reclaim, as traced, of the reader and of others, how much of all that was on a CPU, how often
+somebody came to a CPU unseen, how many pages were read again, whether events were lost, and the
+number of CPUs.
 """
+
+from __future__ import annotations
 
 import json
 import mmap
@@ -21,12 +24,13 @@ import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sim.host.conditions import file_folder
-from sim.host.groups import new_group
+from sim.host.groups import left_by_the_dead, new_group
 
-TRACING = Path("/sys/kernel/tracing")
-EVENTS = (
+TRACING: Final = Path("/sys/kernel/tracing")
+EVENTS: Final = (
     "vmscan/mm_vmscan_memcg_reclaim_begin",
     "vmscan/mm_vmscan_memcg_reclaim_end",
     "vmscan/mm_vmscan_direct_reclaim_begin",
@@ -34,13 +38,19 @@ EVENTS = (
     "sched/sched_switch",
     "sched/sched_stat_runtime",
 )
-LIMIT_PAGES = 4096
-READS_S = 4.0
-CHUNK = 1 << 20
-PLACES = 32
-CHUNKS_MAPPED = 32
+LIMIT_PAGES: Final = 4096
+READS_S: Final = 4.0
+CHUNK: Final = 1 << 20
+PLACES: Final = 32
+CHUNKS_MAPPED: Final = 32
 """Twice the limit: what is unmapped was reclaimed before."""
-LINE = re.compile(
+SPINNER: Final = """
+import os, sys
+os.sched_setaffinity(0, {int(sys.argv[1])})
+while os.getppid() == int(sys.argv[2]):
+    pass
+"""
+LINE: Final = re.compile(
     r"-(\d+)\s+\[\d+\].*?(\d+\.\d+): (?:mm_vmscan_\w+reclaim_(begin|end)"
     r"|sched_switch: .*?prev_pid=(\d+) .*?==> .*?next_pid=(\d+)"
     r"|sched_stat_runtime: .*?pid=(\d+) runtime=(\d+))"
@@ -65,13 +75,16 @@ class Reclaim:
     """When it ended, if it came unseen and has not been told yet when it came."""
 
     def begin(self, at: float) -> None:
+        """Take note that it begins to reclaim, which it does on a CPU."""
         self.begun = self.running_since = at
 
     def comes(self, at: float) -> None:
+        """Take note that it is given a CPU."""
         if self.begun is not None:
             self.running_since = at
 
     def leaves(self, at: float) -> None:
+        """Take note that it loses its CPU, or that what counts is over."""
         if self.begun is None:
             return
         if self.running_since is None:
@@ -81,6 +94,7 @@ class Reclaim:
         self.running_since = None
 
     def end(self, at: float) -> None:
+        """Take note that it has reclaimed."""
         if self.begun is not None:
             self.leaves(at)
             self.stalled_us += at - self.begun
@@ -144,11 +158,15 @@ def read_holes(group: Path, name: str) -> None:
 def main() -> None:
     """Print what came of it."""
     subprocess.run(["mount", "-t", "tracefs", "cowpool", str(TRACING)], check=True)
-    instance = TRACING / "instances" / f"cowpool-{os.getpid()}"
+    for left in left_by_the_dead(TRACING / "instances"):
+        left.rmdir()
+    instance = TRACING / "instances" / f"cowpool-{os.getpid()}-stalls"
     instance.mkdir()
     cpus = sorted(os.sched_getaffinity(0))
-    spinner = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
-    spinners = [subprocess.Popen([sys.executable, "-c", spinner, str(cpu)]) for cpu in cpus]
+    spinners = [
+        subprocess.Popen([sys.executable, "-c", SPINNER, str(cpu), str(os.getpid())])
+        for cpu in cpus
+    ]
     try:
         (instance / "buffer_size_kb").write_text("32768")
         (instance / "trace_clock").write_text("mono")
