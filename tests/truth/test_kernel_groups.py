@@ -30,6 +30,8 @@ from sim.host.claims.claim import Claim
 from sim.host.groups import group_pages, new_group
 from sim.host.kernel import KernelRunner
 from sim.machine.releases import parse_release
+from sim.machine.rules.cgroup import DIFFERENCES
+from sim.machine.rules.rule import ONLY_V2
 from sim.machine.slab import group_bytes
 from sim.script import group as predicting
 from sim.script.grammar import FIRST_PROCESS, Verb
@@ -79,6 +81,17 @@ def test_the_kernel_does_what_is_claimed(
 
 def charges(run: GroupRun) -> list[tuple[int | None, int]]:
     return charging.charges(run)
+
+
+def test_version_1_has_none_of_what_only_version_2_has() -> None:
+    rows = [row for row in DIFFERENCES.values() if row.checked == ONLY_V2]
+    with new_group(1024) as group:
+        files = {path.name for path in group.iterdir()}
+    said = " ".join(row.v2 for row in rows)
+    names = ("memory.high", "memory.min", "memory.low", "memory.oom.group", "memory.pressure")
+    assert all(f"`{name}`" in said for name in names)
+    assert not files.intersection(names)
+    assert {"memory.failcnt", "memory.oom_control", "memory.swappiness"} <= files
 
 
 def test_usage_grows_by_64_pages() -> None:

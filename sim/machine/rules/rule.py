@@ -7,6 +7,8 @@ from sim.machine.releases import Release
 KERNEL: Final = "running kernel 6.18"
 KERNEL_6_12: Final = "running kernel 6.12"
 KERNEL_6_1: Final = "running kernel 6.1"
+ONLY_V2: Final = "version 2: running kernels 6.1 and 6.12; version 1: not there on 6.18"
+BOTH: Final = "version 2: running kernels 6.1 and 6.12; version 1: running kernel 6.18"
 FORMULA: Final = "formula"
 SOURCE_6_12: Final = "unchecked (read in source 6.12)"
 SOURCE_6_1: Final = "unchecked (read in source 6.1)"
