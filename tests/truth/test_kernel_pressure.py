@@ -32,7 +32,6 @@ def test_pressure_is_reclaim_over_the_cpus() -> None:
     for case in cases(told):
         assert case.held, (case, told)
     assert told["full_us"] < HALF[1] * told["some_us"], "a stall without a CPU is not FULL"
-    assert not told["again"], "pages read again are stalls that are no reclaim"
     swapped = told | {"on_cpu_us": told["reclaim_us"]}
     assert [case.held for case in cases(swapped)] == [True, False], "negative control"
 

@@ -1,14 +1,13 @@
 """Have a process reclaim in a control group of its own, every CPU busy; print what came of it.
 
 A program, run in a mount namespace of its own, as root: ``unshare --mount python -m
-sim.host.claims.memory_stalls``.  Reclaim is traced in an instance of its own.  The file that is
-read has no blocks: no device is waited for, and no page is read twice.  Each page is mapped in many
-places, so that its reclaim takes long: a stall begins before its trace does and ends after it,
-0.5 us together, which is 4 % of a reclaim of pages that nobody maps.  One JSON document on stdout,
-times in us: SOME and FULL by which /proc/pressure/memory rose, time between begin and end of
-reclaim, as traced, of the reader and of others, how much of all that was on a CPU, how often
-somebody came to a CPU unseen, how many pages were read again, whether events were lost, and the
-number of CPUs.
+sim.host.claims.memory_stalls``. Reclaim is traced in an instance of its own. The file that is read
+has no blocks: no device is waited for, should a page be read twice. Each page is mapped in many
+places, so that its reclaim takes long: a stall begins before its trace does and ends after it, 0.5
+us together, which is 4 % of a reclaim of pages that nobody maps. One JSON document on stdout, times
+in us: SOME and FULL by which /proc/pressure/memory rose, time between begin and end of reclaim, as
+traced, of the reader and of others, how much of all that was on a CPU, how often somebody came to a
+CPU unseen, how many pages were read again, whether events were lost, and the number of CPUs.
 """
 
 from __future__ import annotations
@@ -41,6 +40,9 @@ EVENTS: Final = (
 LIMIT_PAGES: Final = 4096
 READS_S: Final = 4.0
 CHUNK: Final = 1 << 20
+PIECE: Final = 1 << 17
+"""So little is read at a time that it is mapped before it can be reclaimed, nearly always."""
+MADV_POPULATE_READ: Final = 22
 PLACES: Final = 32
 CHUNKS_MAPPED: Final = 32
 """Twice the limit: what is unmapped was reclaimed before."""
@@ -142,14 +144,19 @@ def read_holes(group: Path, name: str) -> None:
     (group / "cgroup.procs").write_text("0")
     file = os.open(name, os.O_RDONLY)
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
-    shared = mmap.MAP_SHARED | mmap.MAP_POPULATE
     mapped: deque[mmap.mmap] = deque()
     end = time.monotonic() + READS_S
     at = 0
     while time.monotonic() < end:
-        os.pread(file, CHUNK, at)
-        for _ in range(PLACES):
-            mapped.append(mmap.mmap(file, CHUNK, flags=shared, prot=mmap.PROT_READ, offset=at))
+        places = [
+            mmap.mmap(file, CHUNK, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ, offset=at)
+            for _ in range(PLACES)
+        ]
+        for piece in range(0, CHUNK, PIECE):
+            os.pread(file, PIECE, at + piece)
+            for place in places:
+                place.madvise(MADV_POPULATE_READ, piece, PIECE)
+        mapped.extend(places)
         while len(mapped) > PLACES * CHUNKS_MAPPED:
             mapped.popleft().close()
         at += CHUNK
