@@ -30,7 +30,7 @@ def anon_vma_prepare(m: Arrays, area: int) -> int:
     return int(a.anon_root)
 
 
-@compiled
+@rare
 def make_anon_vma(m: Arrays, area: int) -> None:
     """Give an area an anon_vma: a neighbour's, if they could have been one area, or a new one.
 

@@ -144,7 +144,7 @@ def lruvec_release(m: Arrays, cpu: int, pfn: int) -> None:
 # -- batches ---------------------------------------------------------------------------------------
 
 
-@compiled
+@rare
 def drain_batch(m: Arrays, cpu: int, which: int) -> None:
     """Move what a CPU has collected to the lists."""
     flush_if_due(m, cpu)
@@ -337,7 +337,7 @@ def flush_if_due(m: Arrays, cpu: int) -> None:
         m.clock[0].flush_ns = (int(m.cpus[cpu].next_ns) // FLUSH_NS + 1) * FLUSH_NS
 
 
-@compiled
+@rare
 def flush_stats(m: Arrays) -> None:
     """Add up what reclaim asks about each group, those in it included."""
     group = next_group(m, ROOT, NONE)

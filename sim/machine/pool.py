@@ -133,7 +133,7 @@ def refill(m: Arrays, cpu: int, wanted: int, keep: int, atomic: bool) -> bool:
     return False
 
 
-@compiled
+@rare
 def drain(m: Arrays, row: int, most: int) -> None:
     """Return up to `most` frames from a per-CPU list to the buddy lists."""
     mine = m.percpu[row]
@@ -151,7 +151,7 @@ def drain_all(m: Arrays) -> None:
         drain(m, row, int(m.percpu[row].count))
 
 
-@compiled
+@rare
 def refill_or_drain(m: Arrays, cpu: int, task: int, wanted: int) -> bool:
     """Make `wanted` frames ready on `cpu`: refill, and if need be drain every list first.
 
