@@ -160,9 +160,9 @@ def test_6_three_faults_need_no_fresh_page():
     ("settings", "child_faults", "zero_fills", "copies", "fork_us", "pages"),
     [
         ((), 100, 1000, 1000, 110, 1123),
-        (("policy.fork=eager",), 0, 1000, 0, 578, 2024),
+        (("policy.fork=eager",), 0, 1000, 0, 575, 2024),
         (("policy.zeroing=eager",), 100, 2000, 1000, 163, 2125),
-        (("policy.fork=eager", "policy.zeroing=eager"), 0, 2000, 0, 1089, 4026),
+        (("policy.fork=eager", "policy.zeroing=eager"), 0, 2000, 0, 1091, 4026),
     ],
 )
 def test_7_without_them_there_are_no_faults_but_more_pages(
@@ -175,5 +175,5 @@ def test_7_without_them_there_are_no_faults_but_more_pages(
         "forks": 10,
     }
     assert sum(faults(result, "parent/child").values()) == child_faults
-    assert result["metrics"]["fork_latency_ns"]["mean"] == pytest.approx(fork_us * 1000, rel=0.01)
+    assert result["metrics"]["fork_latency_ns"]["mean"] == pytest.approx(fork_us * 1000, abs=500)
     assert need_pages(result)["total"] == pages
