@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sim.base.units import PAGE_BYTES
+from sim.engine.names import kind_of
 from sim.machine.layout import STOCK_PAGES
 from sim.machine.rules import rules_of
 from sim.machine.rules.limits import R_GUESS_TOTAL
@@ -158,7 +159,7 @@ def fits(scenario: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
         return False
     ahead = 0 if was_near_a_limit(result) else scenario["host"]["cpus"] * STOCK_PAGES * PAGE_BYTES
     return all(
-        (limit := scenario["groups"][name.split(".")[0]]["memory_max"]) is None
+        (limit := scenario["groups"][kind_of(name)]["memory_max"]) is None
         or group["peak_bytes"] - ahead <= limit
         for name, group in result["groups"].items()
     )

@@ -69,9 +69,9 @@ class OneRun:
 
         `off` is by how much guesses are too low (`self.off`), unless a limit was near.
         """
-        if not self._passed:
+        easiest = self._easiest()
+        if easiest is None:
             return None
-        easiest = max(self._passed, key=lambda passed: passed.size)
 
         def may_hold(size: int) -> bool:
             try:
@@ -88,28 +88,38 @@ class OneRun:
     def off(self) -> int | None:
         """Return by how many sizes the guess was too low; None while that is not known.
 
-        A fork sets more aside than it will use, or a request is refused that would never be filled:
-        so guesses of one scenario are all off by about as much.
+        Of a peak far from a limit it is not known how much CPUs had charged ahead, nor from a run
+        where nothing was refused which request is larger than a host: so guesses of one scenario
+        are all off by about as much.
         """
-        guess, least = self.guess(), min((p.size for p in self._passed), default=0)
-        easiest = max(self._passed, key=lambda passed: passed.size, default=None)
-        near = easiest is None or was_near_a_limit(easiest.result)
-        if guess is None or near or (least > 0 and least - 1 not in self._failed):
+        guess, easiest = self.guess(), self._easiest()
+        if guess is None or easiest is None or was_near_a_limit(easiest.result):
+            return None
+        least = min(passed.size for passed in self._passed)
+        if least > 0 and least - 1 not in self._failed:
             return None
         return least - guess
 
     def known(self, size: int) -> Judged | None:
         """Return what a run at `size` says that need not be made; None where that is not known."""
-        below = (passed for passed in self._passed if passed.size < size)
-        for passed in sorted(below, key=lambda passed: -passed.size):
-            if is_same_run(passed.scenario, passed.result, self.at(size)):
-                return replace(passed.judged, known=True)
-        return None
+        same = self._same_as(size)
+        return None if same is None else replace(same.judged, known=True)
 
     def is_as_known(self, size: int, result: Mapping[str, Any]) -> bool:
         """Return whether a run that was known is so: all its metrics but those of the size."""
-        own = _figures(result)
-        return any(_figures(p.result) == own for p in self._passed if p.size < size)
+        same = self._same_as(size)
+        return same is not None and _figures(same.result) == _figures(result)
+
+    def _easiest(self) -> _Passed | None:
+        return max(self._passed, key=lambda passed: passed.size, default=None)
+
+    def _same_as(self, size: int) -> _Passed | None:
+        """Return the largest run below `size` that is the run at `size`, if one is known to be."""
+        below = (passed for passed in self._passed if passed.size < size)
+        for passed in sorted(below, key=lambda passed: -passed.size):
+            if is_same_run(passed.scenario, passed.result, self.at(size)):
+                return passed
+        return None
 
 
 def _peaks(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -195,6 +195,7 @@ def test_a_guess_is_next_to_the_threshold_and_larger_sizes_are_known():
     assert one.is_as_known(19, results[19])
     other = {**results[19], "metrics": {**results[19]["metrics"], "context_switches": 3}}
     assert not one.is_as_known(19, other)
+    assert not one.is_as_known(threshold + 1, results[threshold + 1])  # which nothing tells
 
 
 def test_what_is_checked_is_spread_over_all():
