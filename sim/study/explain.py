@@ -19,7 +19,7 @@ from sim.study.how_many import runs_of
 from sim.study.inputs import input_cells
 from sim.study.plan import Cell, Planner
 from sim.study.plan_run import point_of_plan, replications_for
-from sim.study.planning import conditions_of
+from sim.study.planning import conditions_of, may_know_runs
 from sim.study.points import Axis, place_text
 from sim.study.sizes import sizes_of
 from sim.study.stated_ranges import check_uncertain
@@ -88,19 +88,23 @@ def _plan(study: Study, planner: Planner, jobs: int) -> list[tuple[str, str]]:
     point = point_of_plan(study, planner)
     sizes = sizes_of(study, planner, point)
     asked, objectives = study.file.plan or Search(), study.file.objectives
-    conditions = "; ".join(str(condition) for condition in conditions_of(study))
+    conditions = conditions_of(study)
     middle = planner.size_cell("sizes", point, 0, sizes.every[len(sizes.every) // 2].sets)
     n = replications_for(study, planner, point, sizes)
     about = runs_of(n, asked, len(sizes.every))
     seconds = format_duration(round((START_S + about * (middle.weight + KEEP_S) / jobs) * S))
-    runs = f"some {about:,} for {counted(n, 'replication')}"
+    runs = f"at most some {about:,} for {counted(n, 'replication')}, about {seconds}"
+    known = "nothing feeds back on memory: runs that are known from others are not made, so"
+    known += f" {n:,} may do, and it is seen as they are made how many are known"
+    is_one_run = may_know_runs(planner, point, sizes, conditions)
     which = "smallest" if sizes.smallest else "largest"
     share, sure = f"{100 * objectives.share:g} %", f"{100 * objectives.confidence:g} %"
     ends = f"{sizes.every[0].name} to {sizes.every[-1].name}"
     return [
         ("looks for", f"the {which} {sizes.title} of {len(sizes.every)} sizes, {ends}"),
-        ("where", f"in {share} of runs, surely at {sure}: {conditions}"),
-        ("runs", f"{runs}, about {seconds} with {jobs} at a time"),
+        ("where", f"in {share} of runs, surely at {sure}: {'; '.join(map(str, conditions))}"),
+        ("runs", f"{runs} with {jobs} at a time"),
+        *([("known", known)] if is_one_run else []),
     ]
 
 

@@ -15,6 +15,8 @@ def runs_of(n: int, search: Search, n_sizes: int) -> int:
     """Return about how many runs a search of `n` replications makes, its inputs not counted.
 
     Half of the replications run again at the answer; thresholds are found by doubling and halving.
+    Where runs may be known from others (`sim.study.one_run`) that is the most: how many are known
+    is seen as they are made, but each replication is run once.
     """
     steps = 4 * math.ceil(math.log2(n_sizes + 1))
     return n + n // 2 + steps + min(search.probes, n) + CURVE_SIZES * min(search.curve, n)

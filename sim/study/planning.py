@@ -112,6 +112,17 @@ def conditions_of(study: Study) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
+def may_know_runs(
+    planner: Planner, point: int, sizes: Sizes, conditions: Sequence[Condition]
+) -> bool:
+    """Return whether runs of a plan may be known from others; plug-ins do what they like."""
+    hardest, easiest = (
+        planner.size_cell("sizes", point, 0, size.sets).scenario
+        for size in (sizes.every[0], sizes.every[-1])
+    )
+    return planner.plugin_sha256 is None and is_one_run(hardest, easiest, conditions)
+
+
 class Plan:
     """Runs trials of one point of a study at chosen sizes, and judges them."""
 
@@ -136,10 +147,7 @@ class Plan:
         self._seen: dict[tuple[int, int], OneRun] = {}
         self._off = 0
         self.sizes = sizes
-        hardest, easiest = (self._cell(size).scenario for size in (0, len(sizes.every) - 1))
-        self._is_one_run = planner.plugin_sha256 is None and is_one_run(
-            hardest, easiest, conditions
-        )
+        self._is_one_run = may_know_runs(planner, point, sizes, conditions)
 
     def search(self, search: Search, n: int, *, confidence: float) -> Searched:
         """Find the size with `n` replications; see `sim.stats.record_search`."""

@@ -36,3 +36,16 @@ def test_a_run_takes_what_it_is_foretold_and_little_to_be_stored(tmp_path, monke
     seconds = [float(lines["time"].split()[2]) for lines in (once, lines_of(path, STUDY))]
     assert 5 < seconds[0] < 10
     assert abs(seconds[1] - seconds[0] - int(once["runs altogether"])) < 0.2
+
+
+def test_a_plan_says_how_many_runs_at_most_and_where_one_may_be_known_from_another(tmp_path):
+    path = tmp_path / "small.yaml"
+    redis = lines_of(path, PLAN)
+    assert redis["runs"].startswith("at most some 184 for 29 replications, about ")
+    assert redis["known"].startswith("nothing feeds back on memory: ")
+    assert " so 29 may do" in redis["known"]
+    swapping = lines_of(path, PLAN.replace("set: {", "set: {host.swap: 64 MiB, "))
+    assert swapping["runs"].startswith("at most some 184 for 29 replications, about ")
+    assert "known" not in swapping
+    about_free = lines_of(path, PLAN.replace("oom_kills = 0", "free_pages.min >= 100"))
+    assert "known" not in about_free
