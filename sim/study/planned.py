@@ -321,9 +321,9 @@ def _from_one_run(one_run: FromOneRun) -> str:
     if not one_run.checked:
         return f"{first}."
     return (
-        f"{first}, and a run that passed is the same run where there is more:"
-        f" {counted(one_run.known, 'run')} more were known from others and not made;"
-        f" {one_run.checked:,} that were known were made all the same, and were as known."
+        f"{first}, and a run that passed is the same run where there is more. Known from others and"
+        f" not made: {counted(one_run.known, 'run')}; known and made all the same:"
+        f" {one_run.checked:,}, as known."
     )
 
 

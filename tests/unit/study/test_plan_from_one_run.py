@@ -92,7 +92,8 @@ def test_it_says_that_it_was_used_and_how_many_runs_it_spared(planned):
     assert facts["known"] > 0
     assert facts["checked"] == min(12, -(-(facts["known"] + facts["checked"]) // 6))
     said = next(each for each in told.sentences if KNOWN in each)
-    assert f"{facts['known']} runs more were known from others and not made; " in said
+    assert f"Known from others and not made: {facts['known']} runs; " in said
+    assert said.endswith(f"known and made all the same: {facts['checked']}, as known.")
     assert "25 trials spread over the sizes beyond it passed" in " ".join(told.sentences)
 
 
