@@ -102,7 +102,10 @@ def test_between_bursts(
 
 
 def test_an_operation_through_the_command_line(benchmark: object) -> None:
-    """Measure what more operations of `heap_growth` cost a whole `cowpool run`."""
+    """Measure what more operations of `heap_growth` cost a whole `cowpool run`.
+
+    So many more that a start, which takes .1 s more or less each time, does not decide.
+    """
 
     def run(cycles: int) -> tuple[float, int]:
         before_s = _children_s()
@@ -120,7 +123,7 @@ def test_an_operation_through_the_command_line(benchmark: object) -> None:
     run(1)
     few_s, few = run(1)
     timeout_s = cases.bare_timeout_s()
-    many_s, many = benchmark.pedantic(lambda: run(200), rounds=1)  # type: ignore[attr-defined]
+    many_s, many = benchmark.pedantic(lambda: run(2_000), rounds=1)  # type: ignore[attr-defined]
     unit_s = (many_s - few_s) / (many - few)
     tell("an operation through the command line", unit_s, timeout_s, f"; {many:,}")
 
