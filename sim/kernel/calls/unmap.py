@@ -4,6 +4,8 @@ Entries are removed one leaf table a step, as `zap_pte_range` does; page tables 
 use them any more (`free_pgd_range`).
 """
 
+from typing import Final
+
 from sim.base.jit import compiled, inlined
 from sim.kernel.calls.ranges import area_ahead, begin_range, entries_ahead
 from sim.kernel.fault.mappers import drop_mapper
@@ -17,7 +19,7 @@ from sim.kernel.hugetlb.pages import is_hugetlb, zap_hugetlb
 from sim.kernel.pages import free_anon_page, free_swap_cache, zap_swap_pte
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note, note_freed
 from sim.machine.areas import area_room, find_area, split_area
-from sim.machine.entries import is_swap_pte, pte_none, ptep_get_and_clear
+from sim.machine.entries import is_swap_pte, maps_memory, pte_none, ptep_get_and_clear
 from sim.machine.layout import (
     A_ACCOUNT,
     A_LOCKED,
@@ -45,6 +47,8 @@ from sim.machine.work import (
 )
 
 ALL_PAGES = 1 << VPN_BITS
+NOT_PLAIN: Final = F_LARGE | F_FILE | F_SWAPCACHE
+"""Of pages whose removal has to tell somebody: their folio, their file, the swap cache."""
 
 
 @inlined
@@ -70,6 +74,26 @@ def zap(m: Arrays, cpu: int, space: int, vpn: int, leaf: int) -> int:
     return 1 if frame.bits & F_SWAPCACHE != 0 and free_swap_cache(m, cpu, pfn) else 0
 
 
+@inlined
+def zap_shared(m: Arrays, leaf: int, at: int, most: int) -> int:
+    """Remove entries from `at` while each maps a plain page that others have too; say how many.
+
+    That is most of what a forked child leaves.  Nothing is called, so the loop is a short one; what
+    is counted by page is counted by the caller.
+    """
+    for i in range(at, at + most):
+        entry = int(m.tables[leaf, i])
+        if not maps_memory(entry):
+            return i - at
+        frame = m.frames[entry >> PFN_SHIFT]
+        if frame.refs == 1 or frame.bits & NOT_PLAIN != 0:
+            return i - at
+        ptep_get_and_clear(m, leaf, i)
+        frame.maps -= 1
+        frame.refs -= 1
+    return most
+
+
 @compiled
 def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
     """Remove the entries of [start, end), which lies within one leaf table.
@@ -91,15 +115,22 @@ def zap_leaf(m: Arrays, cpu: int, space: int, start: int, end: int) -> None:
             return
     removed = 0
     freed = 0
-    for vpn in range(start, end):
+    vpn = start
+    while vpn < end:
+        shared = zap_shared(m, leaf, vpn & TABLE_MASK, end - vpn)
+        m.spaces[space].rss_anon -= shared
+        m.pool[0].released += shared
+        removed += shared
+        vpn += shared
+        if vpn == end:
+            break
         entry = int(m.tables[leaf, vpn & TABLE_MASK])
-        if pte_none(entry):
-            continue
-        removed += 1
+        removed += 0 if pte_none(entry) else 1
         if is_swap_pte(entry):
             zap_swap_pte(m, cpu, space, leaf, vpn & TABLE_MASK)
-        else:
+        elif not pte_none(entry):
             freed += zap(m, cpu, space, vpn, leaf)
+        vpn += 1
     if removed > 0:
         flush_tlb_range(m, space, start, end)
     note(m, UNMAP_PTE, removed)
