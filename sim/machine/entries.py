@@ -37,12 +37,15 @@ from sim.machine.layout import (
     ZERO_PFN,
     Arrays,
 )
+from sim.machine.native import prefetch
 
 WRITTEN: Final = PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
 """What an entry is made with where a write is what it is made for."""
 ZERO_PAGE: Final = (ZERO_PFN << PFN_SHIFT) | PTE_PRESENT | PTE_ACCESSED | PTE_ZERO
 """The entry that a read of nothing leaves: the shared zero page."""
 HUGE_ZERO_PAGE: Final = ZERO_PAGE | PTE_HUGE
+ENTRIES_AHEAD: Final = 12
+"""How many entries lie between the one looked at and the one whose frame is fetched."""
 
 # --- what an entry is ---------------------------------------------------------------------------
 
@@ -149,6 +152,16 @@ def ptep_get_and_clear(m: Arrays, table: int, at: int) -> int:
     entry = int(m.tables[table, at])
     m.tables[table, at] = 0
     return entry
+
+
+@inlined
+def prefetch_frame(m: Arrays, table: int, at: int, end: int) -> None:
+    """Have the frame fetched that an entry some way behind `at` names; changes no result.
+
+    For whoever looks at the frames of all entries up to `end`, in turn: tables name frames in any
+    order, and each would be waited for.
+    """
+    prefetch(m.frames, int(m.tables[table, min(at + ENTRIES_AHEAD, end - 1)]) >> PFN_SHIFT)
 
 
 @inlined

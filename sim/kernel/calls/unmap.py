@@ -19,7 +19,13 @@ from sim.kernel.hugetlb.pages import is_hugetlb, zap_hugetlb
 from sim.kernel.pages import free_anon_page, free_swap_cache, zap_swap_pte
 from sim.kernel.work import DONE, EINVAL, GROW, MORE, note, note_freed
 from sim.machine.areas import area_room, find_area, split_area
-from sim.machine.entries import is_swap_pte, maps_memory, pte_none, ptep_get_and_clear
+from sim.machine.entries import (
+    is_swap_pte,
+    maps_memory,
+    prefetch_frame,
+    pte_none,
+    ptep_get_and_clear,
+)
 from sim.machine.layout import (
     A_ACCOUNT,
     A_LOCKED,
@@ -82,6 +88,7 @@ def zap_shared(m: Arrays, leaf: int, at: int, most: int) -> int:
     is counted by page is counted by the caller.
     """
     for i in range(at, at + most):
+        prefetch_frame(m, leaf, i, at + most)
         entry = int(m.tables[leaf, i])
         if not maps_memory(entry):
             return i - at

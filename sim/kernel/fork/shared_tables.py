@@ -22,6 +22,7 @@ from sim.machine.entries import (
     mk_pte,
     pmd_populate,
     pmdp_get,
+    prefetch_frame,
     pte_mkold,
     pte_none,
     ptep_set_wrprotect,
@@ -155,6 +156,7 @@ def share_entries(
     cached = 0
     swapped = 0
     for i in range(first, last):
+        prefetch_frame(m, source, i, last)
         entry = int(m.tables[source, i])
         if pte_none(entry):
             continue
