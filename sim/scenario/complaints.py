@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union, get_arg
 
 from pydantic import BaseModel, ValidationError
 
+from sim.base.errors import ScenarioError
 from sim.base.text import shorten
 from sim.scenario.document import Document, Keys, kind_of
 from sim.scenario.synonyms import meant
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-    from sim.base.errors import ScenarioError
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -34,11 +33,15 @@ def checked(model: type[M], document: Document, path: Keys = (), data: object = 
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        complaints = [
-            _complaint(model, document, path, given, details)
-            for details in error.errors(include_url=False)
-        ]
-        raise min(complaints, key=_order) from None
+        found = error.errors(include_url=False)
+        complaints = [_complaint(model, document, path, given, details) for details in found]
+        first = min(complaints, key=_order)
+        also = _missing_beside(found, found[complaints.index(first)])
+        if also:
+            key = " and ".join([", ".join(also[:-1]), also[-1]] if also[1:] else also)
+            said = f"{first.message}; so {'are' if also[1:] else 'is'} {key}"
+            first = ScenarioError(said, first.file, first.line, first.key)
+        raise first from None
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
@@ -73,6 +76,14 @@ def unknown_key(key: str, known: Sequence[str], parts: Sequence[str] = ()) -> st
     if said:
         hint = f"did you mean {said!r}?" if said in known else f"write `{said}`"
     return f"unknown key {shorten(key)!r}; {hint}"
+
+
+def _missing_beside(found: Sequence[ErrorDetails], first: ErrorDetails) -> list[str]:
+    """Return the keys that are missing where `first` is, all in one mapping: told at once."""
+    if first["type"] != "missing":
+        return []
+    others = (d for d in found if d["type"] == "missing" and d is not first)
+    return [str(d["loc"][-1]) for d in others if d["loc"][:-1] == first["loc"][:-1]]
 
 
 def _order(error: ScenarioError) -> int:

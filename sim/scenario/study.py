@@ -107,7 +107,7 @@ class _PlacedError(ValueError):
 class StudyFile(Closed):
     """A study: `base` changed by `set`, once at every point that `design` makes of `axes`."""
 
-    version: Literal[1] = Field(description="of the format; every file begins so")
+    version: Literal[1] = Field(examples=["1"], description="of the format; every file begins so")
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64, description="its results are in `out/NAME`"
     )
@@ -144,7 +144,9 @@ class StudyFile(Closed):
         description="runs a point; default: as many as the bound takes without an assumption about"
         " the distribution, as far as a minute of work allows, and 10 at least",
     )
-    seed: int = Field(ge=0, lt=2**64, description="root of the random numbers of every run")
+    seed: int = Field(
+        ge=0, lt=2**64, examples=["1"], description="root of the random numbers of every run"
+    )
     baseline: dict[KeyPath, LevelName] | None = Field(
         default=None, description="the point that others are compared with"
     )

@@ -109,6 +109,10 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     "a tag on a key": (changed("name: good", "!!str name: good"), "the tag"),
     # version and top level
     "no version": (changed("version: 1\n", ""), "version: missing; add it, e.g. `version: 1`"),
+    "no version and no processes": (
+        "run: {horizon: 1 s}\n",
+        "version: missing; add it, e.g. `version: 1`; so is processes",
+    ),
     "version 2": (changed("version: 1", "version: 2"), ":1: version: the number 2"),
     "version as text": (changed("version: 1", "version: '1'"), ":1: version: the text '1'"),
     "no processes": ("version: 1\nrun: {horizon: 1 s}\n", "processes: missing"),
