@@ -17,9 +17,10 @@ from sim.study.container import container_cells, names_of
 from sim.study.executor import available_cpus
 from sim.study.how_many import runs_of
 from sim.study.inputs import input_cells
+from sim.study.objectives import conditions_of, require_horizons
 from sim.study.plan import Cell, Planner
 from sim.study.plan_run import point_of_plan, replications_for
-from sim.study.planning import conditions_of, may_know_runs
+from sim.study.planning import may_know_runs
 from sim.study.points import Axis, place_text
 from sim.study.sizes import sizes_of
 from sim.study.stated_ranges import check_uncertain
@@ -89,6 +90,9 @@ def _plan(study: Study, planner: Planner, jobs: int) -> list[tuple[str, str]]:
     sizes = sizes_of(study, planner, point)
     asked, objectives = study.file.plan or Search(), study.file.objectives
     conditions = conditions_of(study)
+    ends = (sizes.every[0], sizes.every[-1])
+    cells = (planner.size_cell("sizes", point, 0, each.sets) for each in ends)
+    require_horizons(study, conditions, (cell.scenario for cell in cells))
     middle = planner.size_cell("sizes", point, 0, sizes.every[len(sizes.every) // 2].sets)
     n = replications_for(study, planner, point, sizes)
     about = runs_of(n, asked, len(sizes.every))
@@ -99,9 +103,9 @@ def _plan(study: Study, planner: Planner, jobs: int) -> list[tuple[str, str]]:
     is_one_run = may_know_runs(planner, point, sizes, conditions)
     which = "smallest" if sizes.smallest else "largest"
     share, sure = f"{100 * objectives.share:g} %", f"{100 * objectives.confidence:g} %"
-    ends = f"{sizes.every[0].name} to {sizes.every[-1].name}"
+    reach = f"{sizes.every[0].name} to {sizes.every[-1].name}"
     return [
-        ("looks for", f"the {which} {sizes.title} of {len(sizes.every)} sizes, {ends}"),
+        ("looks for", f"the {which} {sizes.title} of {len(sizes.every)} sizes, {reach}"),
         ("where", f"in {share} of runs, surely at {sure}: {'; '.join(map(str, conditions))}"),
         ("runs", f"{runs} with {jobs} at a time"),
         *([("known", known)] if is_one_run else []),

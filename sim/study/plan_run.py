@@ -26,10 +26,11 @@ from sim.study.executor import RunFactory, executor_for
 from sim.study.facts import conditions_of as host_facts
 from sim.study.frames import frame_of
 from sim.study.how_many import replications_of
+from sim.study.objectives import conditions_of, refused_where_too_short, require_horizons
 from sim.study.one_size import tell_trial
 from sim.study.plan import Planner
 from sim.study.planned import curve_rows, input_rows, tell_search
-from sim.study.planning import Plan, conditions_of
+from sim.study.planning import Plan
 from sim.study.points import place_text, value_at
 from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent
@@ -98,6 +99,7 @@ def run_plan(
         planner.size_cell("sizes", point, 0, each.sets)
         for each in (sizes.every[0], sizes.every[-1])
     ]
+    require_horizons(study, conditions, (end.scenario for end in ends))
     n = replications_for(study, planner, point, sizes)
     require_room(max((cell.scenario for cell in ends), key=machine_bytes))
     check_uncertain(planner)
@@ -109,7 +111,7 @@ def run_plan(
     command = command_of("plan", path, settings, plugin)
     command += f" --size {shlex.quote(size)}" if size is not None else ""
     try:
-        with Store(folder / STORE_NAME) as store, bar as progress:
+        with Store(folder / STORE_NAME) as store, bar as progress, refused_where_too_short(study):
             store.start_plan({**kept, "command": command})
             executor = executor_for(jobs, plugin, limits, executors)
             carrier = Carrier(store, planner, progress)

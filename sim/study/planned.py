@@ -9,6 +9,7 @@ from sim.scenario.conditions import Condition, metric_text
 from sim.scenario.questions import Objectives, Search
 from sim.stats.proportion import exact_limits, format_percent
 from sim.stats.tolerance import values_needed
+from sim.study.first_kill import FIRST_KILL
 from sim.study.planning import FromOneRun, Moved, Searched
 from sim.study.said import MOST_NAMED, Told, name_of, percent, said, size_facts, why
 from sim.study.sizes import Sizes, in_no_order
@@ -234,6 +235,8 @@ def _margins(found: Searched, size: int, conditions: Sequence[Condition]) -> str
             which = "at most" if condition.is_upper else "at least"
             shown = metric_text(condition.metric, worst)
             told.append(f"{condition.metric} {which} {shown} (asked: {condition})")
+        elif condition.metric == FIRST_KILL:
+            told.append(f"nobody was killed (asked: {condition})")
     return f"There, over all runs: {'; '.join(told)}." if told else ""
 
 

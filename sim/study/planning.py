@@ -10,9 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.base.errors import PartlyDoneError, ScenarioError
-from sim.scenario.conditions import Condition, condition_of
+from sim.scenario.conditions import Condition
 from sim.scenario.questions import Search
-from sim.scenario.study import Study
 from sim.stats.record_search import Found, Trial, record_search, threshold_search
 from sim.stats.sequential import SequentialTest, Verdict, sequential_test
 from sim.stats.tolerance import supported_content
@@ -99,17 +98,6 @@ class Tried:
     n: int
     failures: int
     judged: Mapping[Trial, Judged]
-
-
-def conditions_of(study: Study) -> tuple[Condition, ...]:
-    """Return the objectives of a study; raises `ScenarioError` for one that is none."""
-    conditions = []
-    for number, text in enumerate(study.file.objectives.each_run):
-        try:
-            conditions.append(condition_of(text))
-        except ValueError as error:
-            raise study.error(str(error), "objectives", "each_run", str(number)) from None
-    return tuple(conditions)
 
 
 def may_know_runs(
