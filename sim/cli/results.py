@@ -56,8 +56,8 @@ def export(
     from sim.cli.running import known
     from sim.study.export import export as write
     from sim.study.packed import damaged_words
-    from sim.study.run import STORE_NAME
     from sim.study.snapshot import snapshot
+    from sim.study.store import STORE_NAME
 
     kept = _store_in(folder, STORE_NAME)
     formats = _formats(only)
@@ -103,8 +103,8 @@ def status(folder: FolderArgument, as_json: JsonOption = False) -> int:
     What is done, has failed, is left, and how long that takes.  It only looks: from another
     terminal while the study runs, and after it was stopped.
     """
-    from sim.study.run import STORE_NAME
     from sim.study.status import status_of
+    from sim.study.store import STORE_NAME
 
     found = status_of(_store_in(folder, STORE_NAME))
     if as_json:

@@ -111,7 +111,9 @@ class _Analysis:
         self.points: list[Point] = planner.points
         self.part: Part = planner.main_part
         self.records, self.failures = read_records(store)
-        self.n_missing = len(store.plan()) - len(self.records) - len(self.failures)
+        plan = store.plan()
+        self.n_fresh = sum(run.place.part == "fresh" for run in plan)  # that there were to be
+        self.n_missing = len(plan) - len(self.records) - len(self.failures)
         whole = {record.key for record in self.records}
         ended = store.outcomes().items()
         self.n_damaged = sum(o.reason is None and key not in whole for key, o in ended)
@@ -291,8 +293,8 @@ class _Analysis:
         sentences += doubts.price_sentences(rest.latencies)
         sentences += answer.outgrown_sentences(trials.outgrown(self.groups, head))
         sentences += answer.precision_sentences(self._precision(head), self.study.answer.metric)
-        if judged is None and self._n_fresh():
-            sentences.append(answer.no_verdict_sentence(self._n_fresh()))
+        if judged is None and self.n_fresh:
+            sentences.append(answer.no_verdict_sentence(self.n_fresh))
         elif judged is not None:
             sentences.append(answer.verdict_sentence(judged, words["event"]))
         return sentences + answer.books_sentences(trials.books(self.groups))
@@ -329,11 +331,7 @@ class _Analysis:
         if head not in self.needs:
             return None
         fresh = self.groups.get(("fresh", head, 0), [])
-        return trials.verdict(fresh, self.needs[head].bound, planned=self._n_fresh())
-
-    def _n_fresh(self) -> int:
-        """Return how many fresh runs there were to be."""
-        return sum(run.place.part == "fresh" for run in self.store.plan())
+        return trials.verdict(fresh, self.needs[head].bound, planned=self.n_fresh)
 
     def _precision(self, head: int) -> dict[str, Any] | None:
         """Return whether the answer is as precise as was asked for; None if nothing was asked."""

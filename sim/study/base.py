@@ -141,7 +141,7 @@ class _Resolver:
 
 def require_same_results(store: Reader, planner: Planner) -> None:
     """Raise `ScenarioError` if the runs of a store are none that this cowpool would make."""
-    for run in store.plan()[:1]:
+    for run in store.plan(1):
         scenario, replication = store.scenario(run.scenario), run.place.replication
         if run_key(scenario, planner.study.seed, replication, planner.plugin_sha256) != run.key:
             message = (

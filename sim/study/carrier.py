@@ -11,7 +11,8 @@ from sim.study.plan import Cell, Planner
 from sim.study.progress import Progress
 from sim.study.records import read_records
 from sim.study.shard import Share
-from sim.study.store import Place, PlannedRun, Store
+from sim.study.store import Store
+from sim.study.stored import Place, PlannedRun
 
 
 @dataclass(frozen=True, slots=True)

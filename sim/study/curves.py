@@ -1,6 +1,7 @@
 """Curves of the point that the answer is about: free pages over time, latencies pooled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -95,8 +96,8 @@ def kept_samples(free: Sequence[int]) -> list[int]:
 def pooled_distributions(store: Store, keys: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """Return each latency's distribution function, pooled over the runs `keys`."""
     by_kind: dict[str, list[Mapping[str, Any]]] = {}
-    for key in keys:
-        for kind, table in read_distributions(store, key).items():
+    for distributions in read_distributions(store, keys):
+        for kind, table in distributions.items():
             if table.get("n"):
                 by_kind.setdefault(kind, []).append(table)
     return {kind: pooled_distribution(curves) for kind, curves in sorted(by_kind.items())}
@@ -116,23 +117,38 @@ def pooled_shares(
     runs: Sequence[Mapping[str, Any]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the same as two arrays, the shares and the times."""
-    grid = grid_of(runs)
-    share = np.zeros(len(grid))
-    for run in runs:
-        share += run["n"] * shares_at(grid, run)
-    return share / sum(run["n"] for run in runs), grid
+    steps = Steps(runs)
+    share = np.zeros(len(steps.grid))
+    for run, own in zip(runs, steps.shares(), strict=True):
+        share += run["n"] * own
+    return share / sum(run["n"] for run in runs), steps.grid
 
 
-def grid_of(runs: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-    """Return every time, in ns, that some run's distribution names, ascending."""
-    return np.unique(np.concatenate([np.asarray(run["ns"], dtype=np.float64) for run in runs]))
+class Steps:
+    """The distribution functions of runs, each by percentiles: `grid` has all their times, in ns.
 
+    Where several percentiles of a run are one time, the largest of them is reached there.
+    """
 
-def shares_at(grid: NDArray[np.float64], run: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return a run's distribution function at the times `grid`."""
-    times = np.asarray(run["ns"], dtype=np.float64)
-    reached = np.asarray(run["p"], dtype=np.float64) / 100
-    # Where several percentiles are one time, the largest of them is reached there.
-    last = np.append(np.flatnonzero(np.diff(times)), len(times) - 1)
-    shares: NDArray[np.float64] = np.interp(grid, times[last], reached[last], left=0.0)
-    return shares
+    def __init__(self, runs: Sequence[Mapping[str, Any]]) -> None:
+        ends = np.cumsum([len(run["ns"]) for run in runs])
+        times = np.fromiter(chain.from_iterable(run["ns"] for run in runs), np.float64, ends[-1])
+        last = np.empty(len(times), dtype=np.bool_)
+        np.not_equal(times[1:], times[:-1], out=last[:-1])
+        last[ends - 1] = True
+        self.grid = np.unique(times[last])
+        self._runs, self._times, self._last, self._ends = runs, times, last, ends.tolist()
+
+    def shares(self) -> Iterator[NDArray[np.float64]]:
+        """Yield each run's distribution function at the times of the grid."""
+        percents: Sequence[float] = ()
+        reached = np.zeros(0)
+        begin = 0
+        for run, end in zip(self._runs, self._ends, strict=True):
+            if run["p"] != percents:  # all runs of one release tell the same percentiles
+                percents = run["p"]
+                reached = np.array(percents, dtype=np.float64) / 100
+            last = self._last[begin:end]
+            own = self._times[begin:end][last]
+            yield np.interp(self.grid, own, reached[last], left=0.0)
+            begin = end

@@ -19,7 +19,8 @@ from sim.study.kept import KeptPoints, kept_points
 from sim.study.key_kinds import is_kind, what_keys_take
 from sim.study.reasons import last_line, raised_in
 from sim.study.records import cut_off, errors_of, flatten, ran_out
-from sim.study.store import Outcome, PlannedRun, Reader
+from sim.study.store import Reader
+from sim.study.stored import Outcome, PlannedRun
 
 RUNS: Final = "runs"
 POINTS: Final = "points"

@@ -19,7 +19,7 @@ from sim.base.errors import InsufficientDataError
 from sim.base.rng import stream
 from sim.stats.enough import BULK, enough_for, independent_values, percentile_needs
 from sim.stats.tails import LEAST_BEYOND, clustered_limits
-from sim.study.curves import grid_of, pooled_shares, shares_at
+from sim.study.curves import Steps, pooled_shares
 from sim.study.records import Record, read_distributions
 from sim.study.store import Store
 
@@ -71,7 +71,7 @@ class Distributions:
 
 def distributions_of(store: Store, records: Sequence[Record]) -> Distributions:
     """Return what the runs `records` say of their latencies."""
-    return Distributions([read_distributions(store, record.key) for record in records])
+    return Distributions(read_distributions(store, [record.key for record in records]))
 
 
 def pooled_percentile(
@@ -119,13 +119,14 @@ def percentile_limits(
     runs = [tables for tables in _tables(distributions, latency) if tables]
     if len(runs) < LEAST_BEYOND:
         raise InsufficientDataError(f"{len(runs)} runs have values, limits take {LEAST_BEYOND}")
-    grid = grid_of([table for tables in runs for table in tables])
+    steps = Steps([table for tables in runs for table in tables])
+    shares = steps.shares()
     counts = np.array([float(sum(table["n"] for table in tables)) for tables in runs])
-    at_most = [sum(table["n"] * shares_at(grid, table) for table in tables) for tables in runs]
+    at_most = [sum(table["n"] * next(shares) for table in tables) for tables in runs]
     return clustered_limits(
         np.array(at_most) / counts[:, None],
         counts,
-        grid,
+        steps.grid,
         percent / 100,
         confidence=confidence,
         generator=stream(0, 0, "bootstrap", metric),

@@ -34,11 +34,11 @@ from sim.study.planning import Plan
 from sim.study.points import place_text, value_at
 from sim.study.pool import PoolGoneError
 from sim.study.progress import ProgressBar, Silent
-from sim.study.run import DEFAULT_OUT, STORE_NAME, command_of
+from sim.study.run import DEFAULT_OUT, command_of
 from sim.study.said import Told, rows_of
 from sim.study.sizes import Size, Sizes, is_positive, sizes_of
 from sim.study.stated_ranges import check_uncertain
-from sim.study.store import Store
+from sim.study.store import STORE_NAME, Store
 
 FACTS_NAME: Final = "plan.json"
 

@@ -7,7 +7,7 @@ What is read of every run is kept beside its result once it has been read (`GIST
 results with their time series take longer to read than all that is done with them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 from sim.engine.long_run import long_run_words
 from sim.engine.shortfalls import SHORT, besides_page_cache, least_words
 from sim.study.need import kept_bytes
-from sim.study.store import Place, Store
+from sim.study.store import Store
+from sim.study.stored import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,9 @@ def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
     known = _KNOWN.setdefault(store, {})
     hosts: dict[str, Mapping[str, Any]] = {}
     new: list[tuple[str, str, Any]] = []
-    outcomes = store.outcomes()
-    for run in store.plan():
+    outcomes, plan = store.outcomes(), store.plan()
+    told_of = store.gists(RECORD, {run.key for run in plan} - known.keys())
+    for run in plan:
         outcome = outcomes.get(run.key)
         if outcome is None:
             continue
@@ -97,7 +99,7 @@ def read_records(store: Store) -> tuple[list[Record], list[Failure]]:
             failures.append(Failure(run.place, run.key, outcome.reason))
             continue
         if run.key not in known:
-            told = store.gist(run.key, RECORD)
+            told = told_of.get(run.key)
             if told is None:
                 result = store.result(run.key)
                 if result is None:  # damaged
@@ -125,13 +127,19 @@ _KNOWN: Final[WeakKeyDictionary[Store, dict[str, Record]]] = WeakKeyDictionary()
 """Records that were read of a store, by keys, which stand for what is in them: rounds ask again."""
 
 
-def read_distributions(store: Store, key: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return the distributions of latencies of the run `key`, by kind; none if it has no result."""
-    found = store.gist(key, DISTRIBUTIONS)
-    kept: Mapping[str, Mapping[str, Any]] = (
-        _distributions(store.result(key) or {}) if found is None else found
-    )
-    return kept
+def read_distributions(store: Store, keys: Sequence[str]) -> list[Mapping[str, Mapping[str, Any]]]:
+    """Return the distributions of latencies of each of the runs `keys`, by kind.
+
+    A run without a result has none.
+    """
+    found = store.gists(DISTRIBUTIONS, keys)
+    new = {}
+    for key in dict.fromkeys(keys):
+        if key not in found and (result := store.result(key)) is not None:
+            found[key] = new[key] = _folded(result)
+    if new:  # of a store from before they were kept so
+        store.put_gists((key, DISTRIBUTIONS, folded) for key, folded in new.items())
+    return [_unfolded(found[key]) if key in found else {} for key in keys]
 
 
 def _told(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,16 +159,27 @@ def _told(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _distributions(result: Mapping[str, Any]) -> Mapping[str, Any]:
+def _folded(result: Mapping[str, Any]) -> list[Any]:
+    """Return the distributions of a result, with percentiles that all of them have said once.
+
+    To read them takes half the time.
+    """
     found: Mapping[str, Any] = result.get("distributions", {})
-    return found
+    percents: Any = next((table["p"] for table in found.values()), [])
+    own = {kind: table["p"] for kind, table in found.items() if table["p"] != percents}
+    return [percents, {kind: [t["n"], t["ns"]] for kind, t in found.items()}, own]
+
+
+def _unfolded(folded: Sequence[Any]) -> Mapping[str, Mapping[str, Any]]:
+    percents, tables, own = folded
+    return {k: {"p": own.get(k, percents), "ns": ns, "n": n} for k, (n, ns) in tables.items()}
 
 
 RECORD: Final = "record 4"
-DISTRIBUTIONS: Final = "distributions 1"
+DISTRIBUTIONS: Final = "distributions 2"
 GISTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     RECORD: _told,
-    DISTRIBUTIONS: _distributions,
+    DISTRIBUTIONS: _folded,
 }
 """What is kept of each result, by name: a new number where the same result makes another."""
 

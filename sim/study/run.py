@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.base.files import CannotWriteError, remove_unfinished, require_places, stage
+from sim.base.garbage import put_off
 from sim.base.limits import Limits
 from sim.base.units import S, format_duration
 from sim.engine.room import machine_bytes, require_room
@@ -33,12 +34,11 @@ from sim.study.progress import ProgressBar, Silent
 from sim.study.rounds import Rounds
 from sim.study.shard import Shard
 from sim.study.stated_ranges import check_uncertain
-from sim.study.store import READ_ONLY, Store
+from sim.study.store import READ_ONLY, STORE_NAME, Store
 
 EXIT_DONE: Final = 0
 EXIT_NO_ANSWER: Final = 1
 EXIT_PARTLY: Final = 3
-STORE_NAME: Final = "runs.sqlite"
 PAGE_NAME: Final = "report.html"
 FINDINGS_NAME: Final = "findings.json"
 DEFAULT_OUT: Final = Path("out")
@@ -198,8 +198,9 @@ def written_by(
     """Return what writes tables, findings and report of a study that has been carried out."""
 
     def written(store: Store, n_new: int) -> StudyOutcome:
-        findings = analyse(store, study.planner, study.kept["command"])
-        return _written(findings, folder, report, n_new=n_new, wall_s=store.wall_s())
+        with put_off():
+            findings = analyse(store, study.planner, study.kept["command"])
+            return _written(findings, folder, report, n_new=n_new, wall_s=store.wall_s())
 
     return written
 
@@ -235,7 +236,7 @@ def report_again(
     if not path.exists():
         raise ScenarioError("holds no study; run `cowpool study` first", str(out))
     _require_writable(out)
-    with Store(path, READ_ONLY) as store:
+    with Store(path, READ_ONLY) as store, put_off():
         kept = store.study()
         if "shard" in kept:
             message = f"holds {Shard(**kept['shard'])}; `cowpool study --merge` reports on all"

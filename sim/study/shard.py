@@ -15,7 +15,7 @@ from typing import Self
 
 from sim.base.errors import ScenarioError
 from sim.base.text import shorten
-from sim.study.store import Place
+from sim.study.stored import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from sim.study.run import (
     DEFAULT_OUT,
     EXIT_DONE,
     EXIT_PARTLY,
-    STORE_NAME,
     Prepared,
     Report,
     StudyOutcome,
@@ -34,7 +33,7 @@ from sim.study.run import (
 )
 from sim.study.shard import Shard
 from sim.study.snapshot import snapshot
-from sim.study.store import Store
+from sim.study.store import STORE_NAME, Store
 
 MOST_NAMED = 5
 

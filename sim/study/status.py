@@ -14,11 +14,11 @@ from statistics import median_low
 from typing import Any, Final
 
 from sim.base.errors import ScenarioError
-from sim.scenario.effort import expected_work_s
 from sim.study.kept import kept_points
 from sim.study.reasons import last_line, raised_in
 from sim.study.snapshot import holder, snapshot, written_s
-from sim.study.store import Ended, Outcome, PlannedRun, Reader, Session
+from sim.study.store import Reader
+from sim.study.stored import Ended, Outcome, PlannedRun, Session
 
 LEAST_FINISHED: Final = 3
 """Fewer runs finished since the study was begun say nothing of the time that others take."""
@@ -241,6 +241,8 @@ def _times_s(
 
 
 def _expected_work_s(store: Reader, sha: str) -> float:
+    from sim.scenario.effort import expected_work_s  # of a study that is done nobody asks
+
     return expected_work_s(store.scenario(sha))
 
 

@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,7 +20,10 @@ from typing import Any, Final, Self
 from sim.base.errors import ScenarioError
 from sim.base.files import CannotWriteError
 from sim.study.packed import is_whole, pack, whole
+from sim.study.stored import Ended, Outcome, Place, PlannedRun, Session
 
+STORE_NAME: Final = "runs.sqlite"
+"""What the store of a folder of results is called."""
 SCHEMA_VERSION: Final = 1
 READ_ONLY: Final = "use that version, or make the study anew in another folder"
 """What to do about a store of another version, where it was only to be read."""
@@ -52,49 +55,6 @@ CREATE TABLE IF NOT EXISTS gists (
     PRIMARY KEY (key, kind)
 ) STRICT;
 """
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where a run stands in its study: never part of its seed, only of its tables."""
-
-    part: str
-    point: int
-    host: int
-    replication: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRun:
-    """A place, the run that fills it, and the scenario of that run (by its SHA-256)."""
-
-    place: Place
-    key: str
-    scenario: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a run: why it failed, None if it did not, and the time that it took, in s."""
-
-    reason: str | None
-    wall_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How many runs of this and all earlier plans have ended, and the time they took, in s."""
-
-    runs: int
-    wall_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """When runs began to be made, in s by the clock of the machine, and what had been before."""
-
-    began_s: float
-    before: Ended
 
 
 class Reader:
@@ -205,11 +165,15 @@ class Reader:
             raise self._damaged("study")
         return study
 
-    def plan(self) -> list[PlannedRun]:
-        """Return the current plan in order of part, point, host and replication."""
+    def plan(self, most: int = -1) -> list[PlannedRun]:
+        """Return the current plan in order of part, point, host and replication.
+
+        At `most` so many runs, if that is not negative.
+        """
         rows = self._rows(
             "SELECT part, point, host, replication, key, scenario FROM plan"
-            " ORDER BY part, point, host, replication"
+            " ORDER BY part, point, host, replication LIMIT ?",
+            most,
         )
         return [
             PlannedRun(Place(part, point, host, replication), key, scenario)
@@ -330,14 +294,19 @@ class Store(Reader):
                 [(kind, pack(part), key) for key, kind, part in gists],
             )
 
-    def gist(self, key: str, kind: str) -> Any | None:
-        """Return what was kept of a run's result; None if nothing is, or of another result."""
-        row = self._row(
-            "SELECT gists.body FROM gists JOIN runs USING (key)"
-            " WHERE key = ? AND kind = ? AND made_of = crc32(runs.body)",
-            *(key, kind),
+    def gists(self, kind: str, keys: Iterable[str]) -> dict[str, Any]:
+        """Return what was kept of the results of runs, by their keys.
+
+        A run has none if nothing was kept of it, or if that is of another result.
+        """
+        rows = self._rows(
+            "SELECT gists.key, gists.body FROM json_each(?) AS asked"
+            " JOIN gists ON gists.key = asked.value JOIN runs ON runs.key = asked.value"
+            " WHERE kind = ? AND made_of = crc32(runs.body)",
+            *(json.dumps(list(keys)), kind),
         )
-        return None if row is None else whole(row[0])
+        found = ((key, whole(body)) for key, body in rows)
+        return {key: gist for key, gist in found if gist is not None}
 
     def put_failed(self, key: str, reason: str, wall_s: float) -> None:
         """Keep why a run failed, as `put_done` keeps results."""

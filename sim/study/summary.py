@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Final
 
 from sim.base.counts import out_of
 from sim.base.errors import InsufficientDataError
@@ -82,8 +84,15 @@ def summarised(
 
 def values_of(records: Sequence[Record], metric: str) -> list[float] | None:
     """Return a metric's value in every run, or None if a run has none or is stuck."""
-    if any(record.ending == "deadlock" for record in records):
+    if "deadlock" in map(_ENDING, records):
         return None
+    return _in_all(records, metric)
+
+
+_ENDING: Final = attrgetter("ending")
+
+
+def _in_all(records: Sequence[Record], metric: str) -> list[float] | None:
     values = [record.scalars.get(metric) for record in records]
     known = [value for value in values if value is not None]
     return known if known and len(known) == len(values) else None
@@ -91,9 +100,8 @@ def values_of(records: Sequence[Record], metric: str) -> list[float] | None:
 
 def mean_of(records: Sequence[Record], metric: str) -> float | None:
     """Return a metric's mean over runs, however they ended; None if a run has no value."""
-    values = [record.scalars.get(metric) for record in records]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
+    values = _in_all(records, metric)
+    return None if values is None else sum(values) / len(values)
 
 
 def n_not_answered(records: Sequence[Record]) -> int:

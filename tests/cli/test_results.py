@@ -11,7 +11,8 @@ import pytest
 from sim.cli import main, results
 from sim.study.packed import pack
 from sim.study.plan import scenario_digest
-from sim.study.store import Place, PlannedRun, Store
+from sim.study.store import Store
+from sim.study.stored import Place, PlannedRun
 
 PAGE = (Path(__file__).parents[2] / "docs/results.md").read_text(encoding="utf-8")
 N_POINTS = 30

@@ -12,7 +12,8 @@ from sim.study.executor import InlineExecutor
 from sim.study.reasons import last_line, raised_in
 from sim.study.run import run_study
 from sim.study.snapshot import snapshot
-from sim.study.store import Place, PlannedRun, Store
+from sim.study.store import Store
+from sim.study.stored import Place, PlannedRun
 
 PARQUET = importlib.util.find_spec("pyarrow") is not None
 

@@ -22,7 +22,7 @@ from sim.study.first_kill import (
 )
 from sim.study.progress import Silent
 from sim.study.records import Record
-from sim.study.store import Place
+from sim.study.stored import Place
 
 S = 1_000_000_000
 HORIZON = 60 * S

@@ -6,7 +6,13 @@ from contextlib import closing
 import pytest
 
 from sim.study.executor import InlineExecutor
-from sim.study.records import GISTS, read_distributions, read_records
+from sim.study.records import (
+    GISTS,
+    _folded,
+    _unfolded,
+    read_distributions,
+    read_records,
+)
 from sim.study.run import report_again, run_study
 from sim.study.store import Store
 
@@ -48,7 +54,7 @@ OF_IT = {
         "besides_bytes": None,
         "needs_more": False,
     },
-    "distributions 1": RESULT["distributions"],
+    "distributions 2": [[50, 100], {"fork": [2, [7, 9]]}, {}],
 }  # fmt: skip
 """What is kept of a result.  If this is to be otherwise, it has the next number: stores that have
 the old one would go on with it."""
@@ -93,7 +99,7 @@ def test_a_report_says_the_same_with_them_and_without(carried_out, monkeypatch):
 def test_one_that_is_damaged_or_of_another_result_does_not_count(carried_out):
     with Store(carried_out / "runs.sqlite") as store:
         records, _ = read_records(store)
-        distributions = [read_distributions(store, record.key) for record in records]
+        distributions = read_distributions(store, [record.key for record in records])
     one, other = records[0].key, records[-1].key
     (body,) = changed(carried_out, "SELECT body FROM runs WHERE key = ?", other)[0]
     changed(carried_out, "UPDATE gists SET body = x'0011' WHERE key = ?", other)
@@ -102,8 +108,30 @@ def test_one_that_is_damaged_or_of_another_result_does_not_count(carried_out):
         found, _ = read_records(store)
         assert found[1:] == records[1:]
         assert found[0].scalars == records[-1].scalars != records[0].scalars
-        assert [read_distributions(store, r.key) for r in found[1:]] == distributions[1:]
-        assert read_distributions(store, one) == distributions[-1]
+        assert read_distributions(store, [r.key for r in found[1:]]) == distributions[1:]
+        assert read_distributions(store, [one]) == distributions[-1:]
+
+
+def test_a_store_that_has_others_gets_these_once(carried_out, monkeypatch):
+    """As of an earlier version, of which there are records and no distributions."""
+    with Store(carried_out / "runs.sqlite") as store:
+        keys = [record.key for record in read_records(store)[0]]
+        distributions = read_distributions(store, keys)
+        assert distributions == [store.result(key)["distributions"] for key in keys]
+    changed(carried_out, "UPDATE gists SET kind = 'distributions 1' WHERE kind LIKE 'distr%'")
+    for read in (len(set(keys)), 0):
+        asked = []
+        own = Store.result
+        with Store(carried_out / "runs.sqlite") as store, monkeypatch.context() as patched:
+            patched.setattr(Store, "result", lambda s, key: asked.append(key) or own(s, key))  # noqa: B023
+            assert read_distributions(store, [*keys, "none"])[:-1] == distributions
+        assert len(asked) == read + 1
+
+
+def test_percentiles_that_are_not_those_of_the_others_are_kept():
+    tables = {"a": {"p": [50, 100], "ns": [1, 2], "n": 3}, "b": {"p": [100], "ns": [4], "n": 1}}
+    assert _unfolded(_folded({"distributions": tables})) == tables
+    assert _unfolded(_folded({})) == {}
 
 
 def test_what_is_kept_of_a_result_has_the_name_that_it_had():

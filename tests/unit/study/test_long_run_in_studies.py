@@ -6,7 +6,7 @@ import numpy as np
 from sim.engine.long_run import WARM_UP
 from sim.study.facts import exact_words
 from sim.study.records import Record
-from sim.study.store import Place
+from sim.study.stored import Place
 
 MEAN = "request_latency_ns.mean"
 RECORD = Record(Place("main", 0, 0, 0), "", "", 0, 0, {}, {}, 0, False, "horizon")

@@ -12,8 +12,8 @@ from sim.scenario import load_scenario
 from sim.study.executor import InlineExecutor
 from sim.study.points import value_at
 from sim.study.records import read_records
-from sim.study.run import STORE_NAME, run_study
-from sim.study.store import Store
+from sim.study.run import run_study
+from sim.study.store import STORE_NAME, Store
 
 POD = """\
 version: 1

@@ -9,13 +9,15 @@ import pytest
 from sim.base.errors import ScenarioError
 from sim.study import snapshot as reading
 from sim.study.snapshot import holder, snapshot
-from sim.study.store import Ended, Store
+from sim.study.store import Store
+from sim.study.stored import Ended
 
 WRITER = """
 import os, sys
 from pathlib import Path
 from sim.study.packed import pack
-from sim.study.store import Place, PlannedRun, Store
+from sim.study.store import Store
+from sim.study.stored import Place, PlannedRun
 store = Store(Path(sys.argv[1]))
 store.start_plan({"file": "x"})
 runs = [PlannedRun(Place("need", 0, 0, n), str(n), "s") for n in range(6)]
@@ -113,7 +115,8 @@ GROWING = """
 import os, sys, time
 from pathlib import Path
 from sim.study.packed import pack
-from sim.study.store import Place, PlannedRun, Store
+from sim.study.store import Store
+from sim.study.stored import Place, PlannedRun
 body = os.urandom(3000)
 with Store(Path(sys.argv[1])) as store:
     store.start_plan({"file": "x"})

@@ -15,7 +15,8 @@ from sim.cli import main
 from sim.study.executor import InlineExecutor
 from sim.study.run import run_study
 from sim.study.status import LEAST_FINISHED, left_of, status_of
-from sim.study.store import Ended, Outcome, Place, PlannedRun, Session, Store
+from sim.study.store import Store
+from sim.study.stored import Ended, Outcome, Place, PlannedRun, Session
 
 STORE = "runs.sqlite"
 
@@ -149,7 +150,7 @@ def test_one_slow_first_run_does_not_stand_for_all_of_its_scenario():
 def test_a_scenario_of_which_nothing_can_be_expected_is_like_all_others(stopped, monkeypatch):
     """Scenarios of an earlier version may lack keys."""
     foretold = status_of(stopped / STORE).left
-    monkeypatch.setattr("sim.study.status.expected_work_s", lambda scenario: scenario["nothing"])
+    monkeypatch.setattr("sim.scenario.effort.expected_work_s", lambda scenario: scenario["nothing"])
     assert status_of(stopped / STORE).left.runs == foretold.runs
 
 

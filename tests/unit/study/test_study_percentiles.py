@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim.base.errors import InsufficientDataError
 from sim.stats.quantile import histogram, percentiles
+from sim.study.curves import pooled_shares
 from sim.study.percentiles import (
     Distributions,
     percent_of,
@@ -15,7 +18,7 @@ from sim.study.percentiles import (
     pooled_percentile,
 )
 from sim.study.records import Record
-from sim.study.store import Place
+from sim.study.stored import Place
 from sim.study.summary import summary_of, summary_text
 
 P = [*np.arange(0.1, 100, 0.1), 99.99, 100]
@@ -140,3 +143,31 @@ def test_limits_are_worked_out_only_where_they_are_wanted():
     short = summary_of(records, "request_latency_ns.p90", 0.95, told, limited=False)
     assert whole.limits is not None
     assert short == replace(whole, limits=None)
+
+
+TABLES = st.lists(
+    st.lists(st.integers(0, 5), min_size=1, max_size=8).map(sorted).flatmap(
+        lambda ns: st.builds(
+            dict,
+            ns=st.just(ns),
+            p=st.sampled_from([[*range(1, len(ns)), 100], [*range(20, 19 + len(ns)), 100]]),
+            n=st.integers(1, 9),
+        )
+    ),
+    min_size=1,
+    max_size=5,
+)  # fmt: skip
+
+
+@given(TABLES)
+def test_pooled_shares_are_those_of_one_run_after_the_other(runs):
+    """To the last bit: a time counts once, with the largest of its percentiles."""
+    grid = sorted({time for run in runs for time in run["ns"]})
+    total = np.zeros(len(grid))
+    for run in runs:
+        largest = dict(zip(run["ns"], run["p"], strict=True))
+        reached = np.array(list(largest.values()), dtype=float) / 100
+        total += run["n"] * np.interp(grid, list(largest), reached, left=0.0)
+    shares, times = pooled_shares(runs)
+    assert times.tolist() == grid
+    assert shares.tolist() == (total / sum(run["n"] for run in runs)).tolist()

@@ -11,7 +11,8 @@ import pytest
 from sim.base.errors import ScenarioError
 from sim.base.files import CannotWriteError
 from sim.study.packed import pack, unpack
-from sim.study.store import Place, PlannedRun, Store
+from sim.study.store import Store
+from sim.study.stored import Place, PlannedRun
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from sim.study.plan import FRESH_FROM
 from sim.study.points import Point
 from sim.study.records import Record
 from sim.study.run import run_study
-from sim.study.store import Place, Store
+from sim.study.store import Store
+from sim.study.stored import Place
 from sim.study.trials import books, exceeds, judged, oom_table, outgrown, verdict
 
 BOUND = UpperBound(100.0, 0.99, 0.95, 10, "normal theory")
