@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -153,17 +153,36 @@ def scenario_sha256(
     and so is ``run.burst``, because no result depends on it.  A plug-in's code decides results as
     well, so its digest is part of the identity of a run that used one.
     """
+    return scenario_sha256s(resolved, seed, [replication], results_version, plugin_sha256)[0]
+
+
+def scenario_sha256s(
+    resolved: Mapping[str, Any],
+    seed: int,
+    replications: Iterable[int],
+    results_version: int,
+    plugin_sha256: str | None = None,
+) -> list[str]:
+    """Return what each of some replications of a scenario is known by; see `scenario_sha256`.
+
+    The scenario, nearly all of what they have in common, is written down once.
+    """
     run = {key: value for key, value in resolved["run"].items() if key not in ("seed", "burst")}
-    identity = {
+    behind = {
+        "results_version": results_version,
         "scenario": {**resolved, "run": run},
         "seed": seed,
-        "replication": replication,
-        "results_version": results_version,
     }
-    if plugin_sha256 is not None:
-        identity["plugin"] = plugin_sha256
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    before = {} if plugin_sha256 is None else {"plugin": plugin_sha256}
+    head, tail = (  # "replication" sorts between them
+        json.dumps(part, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        for part in (before, behind)
+    )
+    head = f"{head[:-1]}," if before else "{"
+    return [
+        hashlib.sha256(f'{head}"replication":{number},{tail[1:]}'.encode()).hexdigest()
+        for number in replications
+    ]
 
 
 def _resolve(

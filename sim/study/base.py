@@ -1,6 +1,6 @@
 """A study's base scenario: from which every run's scenario is resolved, now or from the store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from sim.scenario.resolve import (
     SCHEDULERS,
     ScenarioSource,
     open_scenario,
-    scenario_sha256,
+    scenario_sha256s,
 )
 from sim.scenario.study import Study
 from sim.study.kept import points_kept, study_again
@@ -155,4 +155,14 @@ def run_key(
     scenario: Mapping[str, Any], seed: int, replication: int, plugin_sha256: str | None = None
 ) -> str:
     """Return what a run is known by."""
-    return scenario_sha256(scenario, seed, replication, RESULTS_VERSION, plugin_sha256)
+    return run_keys(scenario, seed, [replication], plugin_sha256)[0]
+
+
+def run_keys(
+    scenario: Mapping[str, Any],
+    seed: int,
+    replications: Iterable[int],
+    plugin_sha256: str | None = None,
+) -> list[str]:
+    """Return what each of some replications is known by."""
+    return scenario_sha256s(scenario, seed, replications, RESULTS_VERSION, plugin_sha256)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sim.study.base import run_key
+from sim.study.base import run_keys
 from sim.study.executor import Executor
 from sim.study.job import Job
 from sim.study.packed import pack
@@ -32,13 +32,21 @@ class Order:
 class Carrier:
     """Plans runs in `store`, whose only writer it is, and carries them out.
 
-    With a `share`, only those of them that are in it.
+    With a `share`, only those of them that are in it.  With `gists`, what a report reads of each
+    result is kept at once, made by whoever made the run.
     """
 
     def __init__(
-        self, store: Store, planner: Planner, progress: Progress, share: Share | None = None
+        self,
+        store: Store,
+        planner: Planner,
+        progress: Progress,
+        share: Share | None = None,
+        *,
+        gists: bool = False,
     ) -> None:
         self._share = share
+        self._gists = gists
         self._store = store
         self._planner = planner
         self._progress = progress
@@ -53,13 +61,14 @@ class Carrier:
         done = self._store.done_keys()
         for order in orders:
             cell = order.cell
-            for place in order.places():
-                if self._share is not None and not self._share.has(place):
-                    continue
-                key = run_key(cell.scenario, seed, place.replication, self._planner.plugin_sha256)
+            places = [p for p in order.places() if self._share is None or self._share.has(p)]
+            numbers = [place.replication for place in places]
+            keys = run_keys(cell.scenario, seed, numbers, self._planner.plugin_sha256)
+            for place, key in zip(places, keys, strict=True):
                 planned.append(PlannedRun(place, key, cell.sha))
                 if key not in done:
-                    jobs[key] = Job(key, cell.scenario, seed, place.replication, cell.weight)
+                    luck = place.replication
+                    jobs[key] = Job(key, cell.scenario, seed, luck, cell.weight, self._gists)
         scenarios = {order.cell.sha: order.cell.scenario for order in orders}
         self._store.add_to_plan(planned, {sha: pack(each) for sha, each in scenarios.items()})
         heaviest_first = sorted(jobs.values(), key=lambda job: (-job.weight, job.key))
@@ -81,7 +90,7 @@ class Carrier:
         weights = {job.key: job.weight for job in jobs}
         for finished in executor.run(jobs):
             if finished.body is not None:
-                self._store.put_done(finished.key, finished.body, finished.wall_s)
+                self._store.put_done(finished.key, finished.body, finished.wall_s, finished.gists)
             else:
                 self._store.put_failed(finished.key, finished.reason or "", finished.wall_s)
             self.n_new += 1

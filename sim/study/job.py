@@ -16,23 +16,31 @@ from sim.study.packed import pack
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to carry out; `weight` is what it is expected to cost, in any unit."""
+    """One run to carry out; `weight` is what it is expected to cost, in any unit.
+
+    With `gists` what a report reads of its result is made where the run is, and not where all are.
+    """
 
     key: str
     scenario: Mapping[str, Any]
     seed: int
     replication: int
     weight: float
+    gists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What became of a run: its packed result, or why there is none; `wall_s` it took."""
+    """What became of a run: its packed result, or why there is none; `wall_s` it took.
+
+    `gists` are parts of the result by kind, packed, where its job asked for them.
+    """
 
     key: str
     body: bytes | None
     reason: str | None
     wall_s: float
+    gists: tuple[tuple[str, bytes], ...] = ()
 
 
 class Simulate(Protocol):
@@ -105,7 +113,7 @@ class Limited:
 def work(simulate: Simulate, job: Job) -> Finished:
     """Carry out `job` in this process; a failure is a result too, with its traceback."""
     start_s = time.perf_counter()
-    body = reason = None
+    body = reason = result = None
     try:
         result = simulate(job.scenario, seed=job.seed, replication=job.replication)
         body = pack(result)
@@ -113,4 +121,12 @@ def work(simulate: Simulate, job: Job) -> Finished:
         reason = str(error)
     except Exception:
         reason = traceback.format_exc()
-    return Finished(job.key, body, reason, time.perf_counter() - start_s)
+    wall_s = time.perf_counter() - start_s
+    gists = () if result is None or body is None or not job.gists else _gists(result)
+    return Finished(job.key, body, reason, wall_s, gists)
+
+
+def _gists(result: Mapping[str, Any]) -> tuple[tuple[str, bytes], ...]:
+    from sim.study.records import GISTS
+
+    return tuple((kind, pack(made(result))) for kind, made in GISTS.items())

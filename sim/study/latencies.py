@@ -7,7 +7,7 @@ from sim.base.errors import InsufficientDataError
 from sim.base.units import format_duration
 from sim.cost.bounds import PRICED, mean_range
 from sim.study.headline import Figure, figure_from
-from sim.study.records import Record
+from sim.study.records import Record, read_work
 from sim.study.store import Store
 
 FROM_WORK: Final = {"fork_latency_ns": "fork, mean", "fault_latency_ns": "page fault, mean"}
@@ -30,7 +30,7 @@ def latencies_of(
     high.  A figure that no run gives is None; a latency without samples, or with too few, has no
     row.
     """
-    works = [(store.result(record.key) or {}).get("work", {}) for record in records]
+    works = read_work(store, [record.key for record in records])
     prices = store.scenario(records[0].scenario)["host"].get("prices", {})
     rows = []
     for metric, name in FROM_WORK.items():

@@ -52,7 +52,7 @@ class _LokyPool:
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Have a worker call `function`."""
-        with _interrupts_held():
+        with _interrupts_held(starts=len(self.pool._processes) < self._max_workers):
             future: Future[Any] = self.pool.submit(function, *arguments)
         return future
 
@@ -86,11 +86,11 @@ class _LokyPool:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def _interrupts_held(*, starts: bool = True) -> Iterator[None]:
     """Hold back Ctrl-C and SIGHUP, which go to all processes of a terminal.
 
     Processes that start meanwhile are deaf to them from the very beginning, whoever cleans up
-    behind the workers included.
+    behind the workers included: whether that one is there is asked if any worker `starts`.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -98,7 +98,8 @@ def _interrupts_held() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:  # a signal that raises may come at any line
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-        resource_tracker.ensure_running()  # which lets Ctrl-C in again when it has to start
+        if starts:
+            resource_tracker.ensure_running()  # which lets Ctrl-C in again when it has to start
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:

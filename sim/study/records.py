@@ -132,14 +132,29 @@ def read_distributions(store: Store, keys: Sequence[str]) -> list[Mapping[str, M
 
     A run without a result has none.
     """
-    found = store.gists(DISTRIBUTIONS, keys)
+    found = _read(store, DISTRIBUTIONS, keys)
+    return [_unfolded(found[key]) if key in found else {} for key in keys]
+
+
+def read_work(store: Store, keys: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return the units of work of each of the runs `keys`; none of one without a result."""
+    found = _read(store, WORK, keys)
+    return [found.get(key, {}) for key in keys]
+
+
+def _read(store: Store, kind: str, keys: Sequence[str]) -> dict[str, Any]:
+    """Return what there is of some kind of the runs `keys`, kept beside their results or in them.
+
+    What was in them, as in a store from before it was kept so, is kept now.
+    """
+    found = store.gists(kind, keys)
     new = {}
     for key in dict.fromkeys(keys):
         if key not in found and (result := store.result(key)) is not None:
-            found[key] = new[key] = _folded(result)
-    if new:  # of a store from before they were kept so
-        store.put_gists((key, DISTRIBUTIONS, folded) for key, folded in new.items())
-    return [_unfolded(found[key]) if key in found else {} for key in keys]
+            found[key] = new[key] = GISTS[kind](result)
+    if new:
+        store.put_gists((key, kind, part) for key, part in new.items())
+    return found
 
 
 def _told(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +172,11 @@ def _told(result: Mapping[str, Any]) -> dict[str, Any]:
         "besides_bytes": besides_page_cache(result),
         "needs_more": cut_off(result) and least_words(result) == "more than",
     }
+
+
+def _work(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = result.get("work", {})
+    return found
 
 
 def _folded(result: Mapping[str, Any]) -> list[Any]:
@@ -177,9 +197,11 @@ def _unfolded(folded: Sequence[Any]) -> Mapping[str, Mapping[str, Any]]:
 
 RECORD: Final = "record 4"
 DISTRIBUTIONS: Final = "distributions 2"
+WORK: Final = "work 1"
 GISTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     RECORD: _told,
     DISTRIBUTIONS: _folded,
+    WORK: _work,
 }
 """What is kept of each result, by name: a new number where the same result makes another."""
 

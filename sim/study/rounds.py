@@ -63,7 +63,7 @@ class Rounds:
         self._often = {p: planner.replications(cell) for p, cell in self._planned.items()}
         self._in_shard = shard is not None
         share = None if shard is None else self._share_of(shard)
-        self._carrier = Carrier(store, planner, progress, share)
+        self._carrier = Carrier(store, planner, progress, share, gists=True)
         self._n_too_small = 0
 
     @property

@@ -274,12 +274,23 @@ class Store(Reader):
             self._db.close()
             raise ScenarioError("is not a cowpool store", str(path)) from error
 
-    def put_done(self, key: str, body: bytes, wall_s: float) -> None:
+    def put_done(
+        self, key: str, body: bytes, wall_s: float, gists: Iterable[tuple[str, bytes]] = ()
+    ) -> None:
         """Keep the packed result of a finished run, however this process ends from here on.
 
-        A machine that loses power may lose the last runs, and no others: they are made again.
+        And packed parts of it beside it, by their kinds, as `put_gists` does.  A machine that loses
+        power may lose the last runs, and no others: they are made again.
         """
-        self._rows("INSERT OR REPLACE INTO runs VALUES (?, 'done', NULL, ?, ?)", key, body, wall_s)
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO runs VALUES (?, 'done', NULL, ?, ?)", (key, body, wall_s)
+            )
+            made_of = zlib.crc32(body)
+            self._db.executemany(
+                "INSERT OR REPLACE INTO gists VALUES (?, ?, ?, ?)",
+                [(key, kind, made_of, part) for kind, part in gists],
+            )
         self._intact.add(key)
 
     def put_gists(self, gists: Iterable[tuple[str, str, Any]]) -> None:

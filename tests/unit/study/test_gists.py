@@ -2,10 +2,14 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from sim.scenario import load_scenario
 from sim.study.executor import InlineExecutor
+from sim.study.job import Job, simulate_once, work
+from sim.study.packed import pack, unpack
 from sim.study.records import (
     GISTS,
     _folded,
@@ -35,6 +39,7 @@ RESULT = {
     ],
     "kills": [{"limit_of": "pod"}, {"limit_of": None}],
     "distributions": {"fork": {"p": [50, 100], "ns": [7, 9], "n": 2}},
+    "work": {"fork": {"entries": 7}},
     "series": {"t_ns": [0, 60], "free_pages": [10, 2]},
 }  # fmt: skip
 OF_IT = {
@@ -55,6 +60,7 @@ OF_IT = {
         "needs_more": False,
     },
     "distributions 2": [[50, 100], {"fork": [2, [7, 9]]}, {}],
+    "work 1": {"fork": {"entries": 7}},
 }  # fmt: skip
 """What is kept of a result.  If this is to be otherwise, it has the next number: stores that have
 the old one would go on with it."""
@@ -126,6 +132,34 @@ def test_a_store_that_has_others_gets_these_once(carried_out, monkeypatch):
             patched.setattr(Store, "result", lambda s, key: asked.append(key) or own(s, key))  # noqa: B023
             assert read_distributions(store, [*keys, "none"])[:-1] == distributions
         assert len(asked) == read + 1
+
+
+def test_whoever_makes_a_run_makes_what_a_reader_would(carried_out):
+    rows = "SELECT key, kind, made_of, body FROM gists ORDER BY key, kind"
+    made = changed(carried_out, rows)
+    changed(carried_out, "DELETE FROM gists")
+    report_again(carried_out)
+    assert changed(carried_out, rows) == made
+
+
+LEAK = [
+    "groups.web.memory_max=6MiB", "processes.web.group=web", "processes.web.app=4MiB",
+    "processes.web.workers=2", "processes.web.worker_heap=1MiB", "processes.web.leak=64KiB",
+    "processes.web.duration=1s",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("redis_bgsave", ["processes.redis.dataset=4MiB"]), ("prefork_web", LEAK)],
+)
+def test_it_is_the_same_before_a_result_is_packed(name, settings):
+    job = Job("key", load_scenario(name, settings), 1, 0, 1.0, gists=True)
+    finished = work(simulate_once, job)
+    result = unpack(finished.body)
+    assert dict(finished.gists) == {kind: pack(made(result)) for kind, made in GISTS.items()}
+    assert bool(result["metrics"]["oom_kills"]) == (name == "prefork_web")
+    assert work(simulate_once, replace(job, gists=False)).gists == ()
 
 
 def test_percentiles_that_are_not_those_of_the_others_are_kept():

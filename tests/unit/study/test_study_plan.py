@@ -1,10 +1,14 @@
+import hashlib
+import json
+
 import pytest
 
 from sim.base.errors import ScenarioError
 from sim.base.units import GIB, MIB
 from sim.scenario.document import parse_document
+from sim.scenario.resolve import RESULTS_VERSION
 from sim.scenario.study import load_study, parsed_study
-from sim.study.base import planner_of, run_key
+from sim.study.base import planner_of, run_key, run_keys
 from sim.study.points import axes_of, points_of
 
 
@@ -137,3 +141,21 @@ def test_a_base_may_lie_beside_the_study(tmp_path):
     )
     cells = planner_of(load_study(path))[0].main_cells()
     assert cells[0].memory_bytes == 2 * GIB
+
+
+@pytest.mark.parametrize("plugin", [None, "5a7e"])
+def test_runs_are_known_by_the_digest_of_all_that_determines_them(study_file, plugin):
+    scenario = planner_of(load_study(study_file))[0].main_cell(0).scenario
+    run = {key: value for key, value in scenario["run"].items() if key not in ("seed", "burst")}
+    identity = {
+        "scenario": {**scenario, "run": run},
+        "seed": 5,
+        "results_version": RESULTS_VERSION,
+        **({"plugin": plugin} if plugin else {}),
+    }
+    texts = [
+        json.dumps({**identity, "replication": n}, sort_keys=True, separators=(",", ":"))
+        for n in (0, 7, 1_000_000)
+    ]
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    assert run_keys(scenario, 5, [0, 7, 1_000_000], plugin) == digests

@@ -1,7 +1,7 @@
 """What a study adds to each of its runs: counted, as no test may rest on a clock.
 
 `benchmarks/carrying.py` has it in milliseconds: 20 are allowed, by far the most of them for the
-process of a worker.  Here it is what the study's own process does, some 1,500 calls a run.
+process of a worker.  Here it is what the study's own process does, some 1,000 calls a run.
 """
 
 import sys
@@ -25,7 +25,7 @@ one_at_a_time: 0
 seed: 7
 answer: {metric: cow_copies}
 """
-MOST_CALLS, MOST_STATEMENTS, MOST_READ = 5_000, 10, 2
+MOST_CALLS, MOST_STATEMENTS = 2_000, 10
 FEW, MANY = 10, 30
 
 
@@ -106,6 +106,6 @@ def test_a_run_adds_little_however_many_there_are(tmp_path, standin, monkeypatch
     )
     assert 0 < first[0] < MOST_CALLS
     assert 0 < first[1] <= MOST_STATEMENTS
-    assert 0 < first[2] <= MOST_READ
+    assert first[2] == 0 < few[2]  # those of curves are read, however many runs there are
     # And no more where there are more of them.
     assert second == [pytest.approx(each, rel=0.05) for each in first]
