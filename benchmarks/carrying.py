@@ -108,20 +108,23 @@ def main() -> None:
     parser.add_argument("--cluster", help="the address of a cluster of Dask's, with two workers")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--runs", type=int, default=24)
+    parser.add_argument("--dataset", default=LONG["dataset"], help="of the runs of two workers")
     given = parser.parse_args()
+    long = {**LONG, "dataset": given.dataset}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         added, cpu = added_ms(folder, given.cluster, 100, 500)
         print(f"a study adds {added:.1f} ms to each run, {cpu:.1f} ms of CPU in its own process")
         shares, busy = [], []
         for _ in range(given.pairs):
-            many_s, _, many_runs_s = study_s(folder, LONG, given.runs + 2, 2, given.cluster)
-            few_s, _, few_runs_s = study_s(folder, LONG, 2, 2, given.cluster)
-            plain_s = loops_s(folder, LONG, given.runs)
+            many_s, _, many_runs_s = study_s(folder, long, given.runs + 2, 2, given.cluster)
+            few_s, _, few_runs_s = study_s(folder, long, 2, 2, given.cluster)
+            plain_s = loops_s(folder, long, given.runs)
             shares.append(plain_s / (many_s - few_s))
             busy.append((many_runs_s - few_runs_s) / (2 * (many_s - few_s)))
             print(
-                f"two workers {many_s - few_s:.2f} s, two loops {plain_s:.2f} s, {given.runs} runs"
+                f"two workers {many_s - few_s:.2f} s, two loops {plain_s:.2f} s,"
+                f" {given.runs} runs of {(many_runs_s - few_runs_s) / given.runs:.3f} s"
             )
         print(f"two workers reach {100 * median(shares):.0f} % of two loops (median of pairs)")
         print(f"and are at a run {100 * median(busy):.0f} % of the time")
