@@ -18,6 +18,7 @@ from typing import Final
 
 import sim
 from sim.base.errors import ScenarioError
+from sim.base.garbage import keep_aside
 from sim.scenario.resolve import RESULTS_VERSION
 from sim.study.job import Finished, Job, Simulate, work
 
@@ -35,7 +36,7 @@ def carry_out(simulate: Simulate, job: Job, release: str) -> Finished:
     """
     require_release(release)
     if threading.current_thread() is threading.main_thread():
-        return work(simulate, job)
+        return _work(simulate, job)
     for _ in range(2):
         child = getattr(_OF_THIS_THREAD, "child", None) or _Child()
         _OF_THIS_THREAD.child = child
@@ -61,12 +62,29 @@ def require_release(release: str) -> None:
         raise ScenarioError(message)
 
 
-def end_with(parent_pid: int) -> None:
-    """End this process as soon as it is an orphan: nobody is left to take its results.
+_fresh = False
+"""Whether this process is there for runs alone, and has made none yet."""
 
-    The parent says who it is: a child that starts as it dies would find another one here.
+
+def serve_until_orphaned(parent_pid: int) -> None:
+    """Take this process for one that is there for runs alone, until it is an orphan.
+
+    It ends then: nobody is left to take its results.  The parent says who it is: a child that
+    starts as it dies would find another one here.
     """
+    global _fresh
+    _fresh = True
     threading.Thread(target=_watch, args=(parent_pid,), daemon=True).start()
+
+
+def _work(simulate: Simulate, job: Job) -> Finished:
+    """Carry out `job`; what the first one has loaded no garbage is looked for in by later ones."""
+    global _fresh
+    finished = work(simulate, job)
+    if _fresh:
+        _fresh = False
+        keep_aside()
+    return finished
 
 
 def _watch(parent_pid: int) -> None:
@@ -127,7 +145,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def serve(parent_pid: int) -> None:
     """Carry out what comes in on standard input until that ends, or the parent does."""
-    end_with(parent_pid)
+    serve_until_orphaned(parent_pid)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a run prints is no answer
     while True:
@@ -135,5 +153,5 @@ def serve(parent_pid: int) -> None:
             simulate, job = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(work(simulate, job), answers)
+        pickle.dump(_work(simulate, job), answers)
         answers.flush()

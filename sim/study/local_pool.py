@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from typing import Any, Final
 
 from sim.base.limits import Limits
-from sim.study.child import LOOK_EVERY_S, end_with
+from sim.study.child import LOOK_EVERY_S, serve_until_orphaned
 from sim.study.job import Simulate, simulate_once
 from sim.study.pool import PoolExecutor
 
@@ -109,4 +109,4 @@ def _interrupts_held(*, starts: bool = True) -> Iterator[None]:
 def _ready_worker(parent_pid: int) -> None:
     """Leave Ctrl-C to the main process, which keeps what is finished, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with(parent_pid)
+    serve_until_orphaned(parent_pid)

@@ -1,5 +1,6 @@
 """Runs that take a millisecond, by name: for workers that are sent no functions, only names."""
 
+import gc
 import importlib.util
 import os
 import signal
@@ -33,6 +34,11 @@ def where(scenario, *, seed, replication):
     in_main_thread = threading.current_thread() is threading.main_thread()
     ids = {"pid": os.getpid(), "parent": os.getppid()}
     return {**ids, "main": in_main_thread, "replication": replication}
+
+
+def frozen(scenario, *, seed, replication):
+    """Tell whether the collector leaves anything of this process alone."""
+    return {"frozen": gc.get_freeze_count() > 0}
 
 
 def dies(scenario, *, seed, replication):

@@ -113,6 +113,14 @@ def test_a_run_has_a_main_thread_elsewhere_and_what_it_prints_is_no_answer(pool_
     assert len({result["pid"] for result in results}) <= 2
 
 
+@pytest.mark.parametrize(
+    "executor", [LokyExecutor, lambda n, f: PoolExecutor(partial(ThreadPoolExecutor, n), f)]
+)
+def test_garbage_is_not_looked_for_in_what_the_first_run_of_a_worker_has_loaded(executor):
+    found = carried_out(executor(1, quick_runs.frozen), jobs_of(3))
+    assert [unpack(found[key].body)["frozen"] for key in "012"] == [False, True, True]
+
+
 def test_a_run_that_kills_its_worker_has_failed_and_no_other_has(pool_executor):
     found = carried_out(pool_executor(quick_runs.dies), jobs_of(6))
     assert sorted(found) == [str(n) for n in range(6)]
