@@ -6,6 +6,7 @@ ROWS = {
     "runs": "SELECT key, status, reason, body FROM runs",  # and how long it took
     "plan": "SELECT * FROM plan",
     "scenarios": "SELECT * FROM scenarios",
+    "gists": "SELECT key, kind, made_of, body FROM gists",
     "meta": "SELECT * FROM meta WHERE name != 'session'",  # when it was begun
 }
 

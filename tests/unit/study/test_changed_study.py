@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from sim.base.errors import ScenarioError
+from sim.scenario import scenario_sha256
 from sim.study import base
 from sim.study.executor import InlineExecutor
 from sim.study.run import report_again, run_study
@@ -23,7 +24,7 @@ class Seen:
         self.simulate, self.runs = simulate, []
 
     def __call__(self, scenario, *, seed, replication):
-        self.runs.append(base.scenario_sha256(scenario, seed, replication, 0, None))
+        self.runs.append(scenario_sha256(scenario, seed, replication, 0, None))
         return self.simulate(scenario, seed=seed, replication=replication)
 
 
