@@ -7,8 +7,8 @@ What a study adds to a run is the slope between a study of few and one of many s
 estimating and writing tables included, less the time that the runs themselves took in their worker.
 What two workers reach is how long two Pythons take that do the same runs in a loop, side by side,
 over how long a study with two workers does: in turn, so that a busy machine is busy for both, but
-not where others take more than one of two CPUs.  With runs below about .05 s it is less than 95 %:
-the report of each takes half a millisecond, in which no worker has anything to do.
+not where others take more than one of two CPUs.  The report takes half a millisecond of each run,
+in which no worker has anything to do: that tells with runs below about .05 s.
 """
 
 import argparse
