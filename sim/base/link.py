@@ -32,7 +32,7 @@ from numba.core.typed_passes import NativeLowering
 from numba.core.types.functions import BaseFunction
 from numba.core.typing.templates import make_concrete_template
 
-from sim.base.garbage import set_aside
+from sim.base.garbage import SELDOM, set_aside
 from sim.base.way_out import enter, entered
 
 
@@ -212,7 +212,7 @@ class _LoweringCompiler(CompilerBase):
 def _few_collections() -> Iterator[None]:
     """Look for garbage among new objects only, and less often: the compiler makes millions."""
     often = gc.get_threshold()
-    gc.set_threshold(30_000, 10, 10)
+    gc.set_threshold(*SELDOM)
     try:
         with set_aside():
             yield

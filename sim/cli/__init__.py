@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from sim.base.errors import InsufficientDataError, PartlyDoneError, ScenarioError
+from sim.base.garbage import look_seldom
 from sim.base.limits import LimitReachedError
 from sim.base.stopping import Stopped, stopping_by_signals
 from sim.base.text import printable, shorten_middle
@@ -60,8 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cowpool, its traceback kept in a file that is named; 130 interrupted; 143 and 129 ended by
     SIGTERM and SIGHUP.
     """
-    if arguments is None and not sys.warnoptions:
-        warnings.simplefilter("ignore")  # what libraries have to say to programmers
+    if arguments is None:  # the process is this command's
+        look_seldom()
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")  # what libraries have to say to programmers
     try:
         outlive_the_reader()
         with stopping_by_signals():

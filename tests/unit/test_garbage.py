@@ -42,3 +42,26 @@ def test_what_is_kept_aside_is_not_counted_at_every_run() -> None:
     """Of half a gigabyte of objects that takes 36 ms, and a short run less."""
     told = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["True", "True"]
+
+
+ENDING = """
+import gc
+from sim.base.garbage import look_seldom
+{before}
+class Cycle:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        print("gone through", end=" ")
+kept = Cycle()
+print(gc.get_threshold()[0] > 10_000, end=" ")
+"""
+
+
+def test_a_command_is_not_gone_through_as_it_ends() -> None:
+    def told(before: str) -> str:
+        command = [sys.executable, "-c", ENDING.format(before=before)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert told("look_seldom()") == "True "
+    assert told("") == "False gone through "
