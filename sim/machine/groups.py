@@ -21,6 +21,7 @@ from sim.machine.layout import (
     Arrays,
 )
 from sim.machine.page_counter import page_counter_charge, page_counter_try_charge
+from sim.machine.rules.cgroup import V1_FAILCNT
 from sim.machine.slab import (
     PROCESS_SLAB_BYTES,
     TASK_SLAB_BYTES,
@@ -86,10 +87,10 @@ def note_over_high(m: Arrays, task: int, group: int, pages: int) -> None:
 
 @compiled
 def count_event(m: Arrays, group: int, event: int, times: int) -> None:
-    """Count an event of a group, and of those it is nested in (`memory.events`)."""
+    """Count an event of a group, and in version 2 of those it is nested in (`memory.events`)."""
     while group != NONE:
         m.events[group, event] += times
-        group = int(m.groups[group].parent)
+        group = NONE if m.config[0].cgroup & V1_FAILCNT != 0 else int(m.groups[group].parent)
 
 
 @compiled

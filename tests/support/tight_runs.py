@@ -55,9 +55,11 @@ def what_is_wrong(ran: Ran) -> list[str]:
 def passed_limits(ran: Ran) -> Wrong:
     """Say whose usage has passed its limit though nobody was killed there: only the dying may."""
     m = ran.simulation.machine.arrays
-    for group in range(1, int(m.pool[0].n_groups)):
+    groups = range(1, int(m.pool[0].n_groups))
+    for group in groups:
         g = m.groups[group]
-        if g.peak > g.limit and m.events[group, EV_OOM_KILL] == 0:
+        kills = sum(m.events[of, EV_OOM_KILL] for of in groups if is_within(m, of, group))
+        if g.peak > g.limit and kills == 0:
             yield f"group {group} had {g.peak} pages, and may have {g.limit}"
 
 

@@ -5,6 +5,9 @@ In a control group (version 1) of the test's own, which is removed again.  What 
 """
 
 import platform
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from support.samples import sample
 
 from sim.base.errors import ScenarioError
+from sim.base.units import PAGE_BYTES
 from sim.host.claims import charging, scripts
 from sim.host.claims.charging import (
     LIMITS,
@@ -27,7 +31,7 @@ from sim.host.claims.charging import (
     processes,
 )
 from sim.host.claims.claim import Claim
-from sim.host.groups import group_pages, new_group
+from sim.host.groups import _remove, group_pages, new_group
 from sim.host.kernel import KernelRunner
 from sim.machine.releases import parse_release
 from sim.machine.rules.cgroup import DIFFERENCES
@@ -258,3 +262,29 @@ def test_a_group_is_charged_for_those_made_in_it() -> None:
                 if folder.exists():
                     folder.rmdir()
     assert charged * 4096 == pytest.approx(NESTED * group_bytes(cpus), abs=4096)
+
+
+IN_A_GROUP = """
+import sys
+open(sys.argv[1], "w").write("0")
+data = bytearray(32 << 20)
+for at in range(0, len(data), 4096):
+    data[at] = 1
+"""
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("at", ["outer", "inner"])
+def test_a_kill_is_counted_in_the_group_of_its_victim_alone(at: str) -> None:
+    limits = {name: 2048 if name == at else PLENTY for name in ("outer", "inner")}
+    with new_group(limits["outer"]) as outer:
+        inner = outer / "inner"
+        inner.mkdir()
+        try:
+            (inner / "memory.limit_in_bytes").write_text(str(limits["inner"] * PAGE_BYTES))
+            command = [sys.executable, "-c", IN_A_GROUP, str(inner / "cgroup.procs")]
+            assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+            told = [(group / "memory.oom_control").read_text() for group in (outer, inner)]
+        finally:
+            _remove(inner)
+    assert [text.split()[-2:] for text in told] == [["oom_kill", "0"], ["oom_kill", "1"]]

@@ -83,8 +83,8 @@ V1_WRITEBACK_WAITS: Final = Version1(
 )
 V1_FAILCNT: Final = Version1(
     6,
-    "`memory.events` counts `low`, `high`, `max`, `oom`, `oom_kill`",
-    "`memory.failcnt` counts refused charges, and `memory.oom_control` has `oom_kill`",
+    "`memory.events` counts `low`, `high`, `max`, `oom`, `oom_kill`, also of those nested in it",
+    "`memory.failcnt` counts charges refused at its limit, `memory.oom_control` kills of its own",
     "what is counted where",
     BOTH,
     simulated=True,

@@ -81,6 +81,20 @@ def test_a_limit_above_reaches_all_groups_in_it() -> None:
     assert document["groups"]["all"]["events"]["oom_kill"] == 1
 
 
+@pytest.mark.parametrize("at", ["outer", "inner"])
+@pytest.mark.parametrize(("version", "above"), [("v2", 1), ("v1", 0)])
+def test_version_1_counts_a_kill_in_the_group_of_its_victim_alone(
+    version: str, above: int, at: str
+) -> None:
+    groups: dict[str, dict[str, Any]] = {"outer": {}, "inner": {"parent": "outer"}}
+    groups[at]["memory_max"] = 8 * MIB
+    told = run({"a": process(20, "inner")}, groups, cgroup=version)["groups"]
+    assert told["inner"]["events"]["oom_kill"] == 1
+    assert told["outer"]["events"]["oom_kill"] == above
+    assert told["inner"]["events"]["max" if at == "inner" else "failcnt"] == (35 * (at == "inner"))
+    assert told[at]["events"]["failcnt"] > 0
+
+
 @pytest.mark.parametrize(("together", "dead", "counted"), [(True, 3, 4), (False, 1, 1)])
 def test_one_or_all(together: bool, dead: int, counted: int) -> None:
     """With oom_group all die, and the kernel counts the victim twice; -1000 is spared."""
