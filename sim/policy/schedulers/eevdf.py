@@ -13,6 +13,7 @@ is new                       starts at the virtual time, half a slice before its
 wakes                        starts so that it has the lag it left with (`PLACE_LAG`)
 has reached its deadline     begins a new request
 blocks                       leaves at once; its lag is kept, two slices of it at most
+has another nice value       has its new weight from when it is next preempted, or waits
 wakes while one runs         preempts it if that is eligible no more, and it is the one to pick
 moves to an idle CPU         keeps its lag
 ===========================  ===========================================================
@@ -113,10 +114,13 @@ def end_to_wait(m: Arrays, queue: int, task: int) -> None:
 @compiled
 def enqueue_task(m: Arrays, queue: int, task: int, why: int) -> int:
     """Account for a task that ran here, or place one that comes (`place_entity`)."""
-    if m.entities[task].load > 0:
-        update_curr(m, queue, task)
-    else:
+    e = m.entities[task]
+    if e.load == 0:
         place_entity(m, queue, task)
+    else:
+        update_curr(m, queue, task)
+        if e.load != e.weight:
+            reweight_entity(m, queue, task)
     begin_to_wait(m, queue, task)
     return 0
 
@@ -139,20 +143,41 @@ def place_entity(m: Arrays, queue: int, task: int) -> None:
 
 @compiled
 def dequeue_task(m: Arrays, queue: int, task: int) -> int:
-    """Take a task out of the sums, and keep its lag (`update_entity_lag`)."""
-    e = m.entities[task]
-    q = m.queues[queue]
-    if e.queue == queue:
+    """Take a task out of the sums, and out of the tree if it is in it (`update_entity_lag`)."""
+    if m.entities[task].queue == queue:
         end_to_wait(m, queue, task)
     update_running(m, queue)
     update_curr(m, queue, task)
+    leave_sums(m, queue, task)
+    return 0
+
+
+@compiled
+def leave_sums(m: Arrays, queue: int, task: int) -> None:
+    """Take a task that was accounted for out of the sums, and keep its lag."""
+    e = m.entities[task]
+    q = m.queues[queue]
     longest_ns = max(2 * int(m.sched[0].quantum_ns), int(m.clock[0].tick_ns))
     most = virtual_ns(m, task, longest_ns)
     e.lag = max(-most, min(most, avg_vruntime(m, queue) - int(e.vruntime)))
     q.weighted -= (e.vruntime - q.vruntime) * e.load
     q.load -= e.load
     e.load = 0
-    return 0
+
+
+@compiled
+def reweight_entity(m: Arrays, queue: int, task: int) -> None:
+    """Give a task that has run its new weight: in CPU time, its lag and its request stay.
+
+    Linux does so at once (`set_user_nice`), here the rest of a slice is accounted for as before.
+    """
+    e = m.entities[task]
+    before = int(e.load)
+    request = (int(e.deadline) - int(e.vruntime)) * before // int(e.weight)
+    leave_sums(m, queue, task)
+    e.lag = int(e.lag) * before // int(e.weight)
+    place_entity(m, queue, task)
+    e.deadline = e.vruntime + request
 
 
 @compiled

@@ -96,28 +96,34 @@ def test_a_process_can_go_without_huge_pages_and_so_do_its_children(thp):
     assert ("huge_zero_fill" in work) == (thp == "always")
 
 
-@pytest.mark.parametrize(("increment", "share"), [(5, 335), (60, None), (0, 1024)])
-def test_a_process_that_is_nicer_gets_less_of_its_cpu(increment, share):
-    """Under EEVDF by weight: 1024 for nice 0, 335 for 5."""
-    if share is None:
-        with pytest.raises(StepsError, match="-39 .. 39"):
-            normal_steps([{"nice": increment}])
-        return
-    nicer = [{"nice": increment}, {"sleep": "1 ms"}, {"compute": "2 s"}]
+def test_a_nice_value_has_bounds():
+    with pytest.raises(StepsError, match="-39 .. 39"):
+        normal_steps([{"nice": 60}])
+
+
+@pytest.mark.parametrize("before", [[], [{"sleep": "1 ms"}], [{"compute": "1 ms"}]])
+@pytest.mark.parametrize("others", [1, 3])
+@pytest.mark.parametrize(
+    ("increment", "share"), [(5, 335), (0, 1024), (-5, 3121), (19, 15), (-20, 88761)]
+)
+def test_a_process_that_is_nicer_gets_less_of_its_cpu(increment, share, others, before):
+    """Under EEVDF by weight: 1024 for nice 0, 335 for 5; whether it sleeps then or computes."""
+    nicer = [*before, {"nice": increment}, {"compute": "5 s"}]
     processes = {
         "nicer": {"program": "steps", "steps": nicer},
-        "other": {"program": "steps", "steps": [{"compute": "2 s"}]},
+        "other": {"program": "steps", "copies": others, "steps": [{"compute": "5 s"}]},
     }
     scenario = {
         "version": 1,
         "host": {"memory": "64 MiB", "cpus": 1},
         "policy": {"scheduler": {"kind": "eevdf"}},
         "processes": processes,
-        "run": {"horizon": "1 s"},
+        "run": {"horizon": "4 s"},
     }
     rows = simulate(resolve(scenario), seed=1).to_json()["processes"]
-    cpu = {row["name"]: row["cpu_ns"] for row in rows}
-    assert cpu["nicer"] / cpu["other"] == pytest.approx(share / 1024, rel=0.03)
+    whole_ns = sum(row["cpu_ns"] for row in rows)
+    (nicers_ns,) = (row["cpu_ns"] for row in rows if row["name"] == "nicer")
+    assert nicers_ns / whole_ns == pytest.approx(share / (share + 1024 * others), abs=0.01)
 
 
 POSTMASTER = [
