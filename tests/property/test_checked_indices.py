@@ -45,6 +45,14 @@ def test_no_index_is_out_of_range(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.stress
+@pytest.mark.slow
+def test_no_index_is_out_of_range_where_memory_is_short() -> None:
+    """Two of 10,000 were: reclaim of nodes went on where there was none left."""
+    examples = sample(1, 3_000)
+    assert checked(f"tight:{examples}", PLAIN if examples == 1 else {}) == {"tight": examples}
+
+
+@pytest.mark.stress
 @pytest.mark.parametrize("environment", [PLAIN, {}][:WAYS], ids=["plain", "compiled"][:WAYS])
 def test_wrong_indices_are_noticed(environment: dict[str, str]) -> None:
     """Negative control; the last one is how a read of 34 MiB once wrote beyond its receipt."""

@@ -60,7 +60,9 @@ FOUND = {
     764: "a writer waited for writes when the flusher saw no more reason for any",
     899: "a child had what its parent had left when the child began to run",
     1329: "the queue did not hear of frames set aside for a fork that it had not needed",
+    2810: "reclaim went on through nodes with shadows when the last had gone with another",
     4130: "an attempt that only brought a CPU's batch of pages to the lists was taken for the last",
+    6169: "the same, in another group",
     8546: "a task waited for a page that had become dirty when the flusher had gone by",
 }
 """What scenarios of the list showed once, by number."""

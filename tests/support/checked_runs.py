@@ -1,6 +1,7 @@
 """Runs with every index into the machine's arrays checked: ``COWPOOL_CHECK=indices``.
 
-``python checked_runs.py N`` draws N programs and N histories of the kernel, and says how many ran;
+``python checked_runs.py N`` draws N programs and N histories of the kernel, and says how many ran,
+``python checked_runs.py tight:N`` runs N scenarios that are short of memory;
 ``python checked_runs.py control`` says which wrong indices were noticed.
 """
 
@@ -21,6 +22,8 @@ from support.kernel import Kernel
 from support.machines import machine
 from support.programs_drawn import hosts, outcome
 from support.scripts import scripts
+from support.tight_runs import run_tight
+from support.tight_scenarios import tight
 
 QUICK = {
     "deadline": None,
@@ -64,6 +67,13 @@ def check(examples: int) -> dict[str, int]:
     return ran
 
 
+def short_of_memory(examples: int) -> dict[str, int]:
+    """Run so many scenarios that are short of memory, and return how many ended."""
+    for number in range(examples):
+        run_tight(tight(number)).simulation.machine.release()
+    return {"tight": examples}
+
+
 def control() -> dict[str, bool]:
     """Return which wrong indices are noticed: all of them should be."""
     box = machine(memory_pages=64)
@@ -101,4 +111,9 @@ def raises(attempt: Any) -> bool:
 
 if __name__ == "__main__":
     assert CHECKED, "set COWPOOL_CHECK=indices"
-    json.dump(control() if sys.argv[1] == "control" else check(int(sys.argv[1])), sys.stdout)
+    asked, _, number = sys.argv[1].partition(":")
+    if asked == "tight":
+        said = short_of_memory(int(number))
+    else:
+        said = control() if asked == "control" else check(int(asked))
+    json.dump(said, sys.stdout)

@@ -267,7 +267,9 @@ def shrink_shadows(m: Arrays, cpu: int, group: int) -> None:
     scanned = 0
     while left >= SHRINK_BATCH or left >= freeable:
         portion = min(left, SHRINK_BATCH)
-        for _ in range(min(portion, int(v.shadow_nodes))):
+        for _ in range(portion):
+            if v.shadow_nodes == 0:  # one that goes takes others along where the tree gets lower
+                break
             reclaim_node(m, cpu, group)
         left -= portion
         scanned += portion

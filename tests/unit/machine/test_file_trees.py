@@ -3,8 +3,10 @@
 import pytest
 from support.kernel import Kernel
 
-from sim.machine.cached import erase_page, store_page
-from sim.machine.layout import KIND_FILE, ROOT
+from sim.base.jit import plain
+from sim.kernel.reclaim import vmscan
+from sim.machine.cached import erase_page, reclaim_node, store_page
+from sim.machine.layout import KIND_FILE, NONE, ROOT
 from sim.machine.tree import NODE_BYTES, height_for, tree_bytes
 
 FILE_PAGES = 300_000
@@ -111,6 +113,32 @@ def test_a_shadow_at_the_top_itself_is_in_no_node():
     tree.put(70)
     assert tree.m.lruvecs[ROOT].shadow_nodes == 1  # the lowest node has nothing else again
     assert tree.nodes() == 3
+
+
+def test_reclaim_of_nodes_ends_when_one_has_taken_the_last_along(monkeypatch):
+    """Page 64 goes, and the tree has its first slot alone: so does the node of page 0."""
+    tree = Tree()
+    for index in (64, 0):
+        tree.put(index)
+    for index in (64, 0):
+        tree.take(index, shadow=-17)
+    v = tree.m.lruvecs[ROOT]
+    assert v.shadow_nodes == 2
+    assert tree.nodes() == 3
+    reclaimed = []
+
+    def reclaim(m, cpu, group):
+        reclaimed.append(int(m.lruvecs[group].shadow_head))
+        assert reclaimed[-1] != NONE
+        reclaim_node(m, cpu, group)
+
+    monkeypatch.setattr(vmscan, "reclaim_node", reclaim)
+    tree.m.config[0].ram = 0  # else so few nodes are left alone
+    v.shadow_deferred = 10
+    plain(vmscan.shrink_shadows)(tree.m, 0, ROOT)
+    assert len(reclaimed) == 1
+    assert v.shadow_nodes == tree.nodes() == 0
+    assert v.shadow_head == v.shadow_tail == NONE
 
 
 def test_a_large_folio_keeps_the_node_above_its_slot():
