@@ -7,8 +7,9 @@ What a study adds to a run is the slope between a study of few and one of many s
 estimating and writing tables included, less the time that the runs themselves took in their worker.
 What two workers reach is how long two Pythons take that do the same runs in a loop, side by side,
 over how long a study with two workers does: in turn, so that a busy machine is busy for both, but
-not where others take more than one of two CPUs.  The report takes half a millisecond of each run,
-in which no worker has anything to do: that tells with runs below about .05 s.
+not where others take more than one of two CPUs, and for so many runs that a start, a second more or
+less, does not decide.  The report takes half a millisecond of each run, in which no worker has
+anything to do: that tells with runs below about .05 s.
 """
 
 import argparse
@@ -110,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cluster", help="the address of a cluster of Dask's, with two workers")
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=24)
+    parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--dataset", default=LONG["dataset"], help="of the runs of two workers")
     given = parser.parse_args()
     long = {**LONG, "dataset": given.dataset}
