@@ -251,7 +251,8 @@ class Search(Closed):
         default=100,
         ge=0,
         le=100_000,
-        description="runs at sizes beyond the answer, which see whether more makes it worse",
+        description="runs at sizes beyond the answer, one a replication at most, which see whether"
+        " more makes it worse",
     )
     curve: int = Field(
         default=20,

@@ -92,7 +92,7 @@ class Row:
         width = (self.limits.high - self.limits.low) / 2
         if not off or not width:
             return None
-        return max(0, round(self.n * (width / off) ** 2) - self.n)
+        return max(1, round(self.n * (width / off) ** 2) - self.n)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,9 @@ def sentences(sampled: Sampled | None, base: Base | None) -> list[str]:
     share = f"{100 * sampled.content:.3g} %"
     said = [
         f"With all inputs drawn at random from their ranges ({counted(sampled.n, 'run')};"
-        f" triangles, of speeds and rates on a log scale{laws}) it is {reach(sampled, base)} in"
-        f" {share} of draws: what was stated about the inputs, not a chance of the machine"
-        f" ({100 * sampled.confidence:g} % confidence)."
+        f" triangles, of speeds and rates above 0 on a log scale{laws}) it is"
+        f" {reach(sampled, base)} in {share} of draws: what was stated about the inputs, not a"
+        f" chance of the machine ({100 * sampled.confidence:g} % confidence)."
     ]
     if sampled.n_lost:
         n = sampled.n + sampled.n_lost

@@ -75,7 +75,11 @@ def judge(result: Mapping[str, Any], conditions: Sequence[Condition]) -> Judged:
         elif condition.is_upper:
             broken.append(f"{FIRST_KILL} is later than {format_duration(ended_ns)}")
     if not broken:  # else most of what is wrong besides comes of that
-        allowed = frozenset.intersection(*(_allowed_by(each, metrics) for each in conditions))
+        ends = {each["ended"] for each in result.get("processes", ())}
+        lives = ends != {"oom-killed"}
+        allowed = frozenset.intersection(
+            *(_allowed_by(each, metrics, somebody_lives=lives) for each in conditions)
+        )
         broken = [
             str(error.get("what") or error["code"])
             for error in errors_of(result)
@@ -88,13 +92,16 @@ def judge(result: Mapping[str, Any], conditions: Sequence[Condition]) -> Judged:
     return Judged(tuple(dict.fromkeys(broken)), values)
 
 
-def _allowed_by(condition: Condition, metrics: Mapping[str, float | None]) -> frozenset[str]:
+def _allowed_by(
+    condition: Condition, metrics: Mapping[str, float | None], *, somebody_lives: bool
+) -> frozenset[str]:
     """Return which errors leave a run that meets a condition an answer to it.
 
-    Kills, where it is about them and allows for those that there were.  Of the time to the first
-    one a run is an answer wherever its horizon cuts it off.
+    Kills, where it is about them and allows for those that there were; but if everybody was killed,
+    no more could be.  Of the time to the first one a run is an answer wherever its horizon cuts it
+    off.
     """
     if condition.metric == FIRST_KILL:
         return OF_A_KILL | {"unfinished"}
     had_kills = condition.metric == "oom_kills" and metrics.get("oom_kills")
-    return OF_A_KILL if had_kills else frozenset()
+    return OF_A_KILL if had_kills and somebody_lives else frozenset()

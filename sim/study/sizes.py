@@ -74,8 +74,9 @@ class Sizes:
 def sizes_of(study: Study, planner: Planner, point: int) -> Sizes:
     """Return the sizes that a study's plan is about, at a point of it.
 
-    Raises `ScenarioError` if the key is no number there, an axis, or set besides, if the range
-    is none, or if the catalogue cannot be read.
+    A value that the study sets for the key is where a range begins that is not stated.  Raises
+    `ScenarioError` if the key is no number there, or an axis, if the range is none, or if the
+    catalogue cannot be read.
     """
     search = study.file.plan
     if study.file.catalogue is not None:
@@ -88,24 +89,26 @@ def sizes_of(study: Study, planner: Planner, point: int) -> Sizes:
         raise study.error(message, *(("plan",) if search is not None else ()))
     key, place = search.key, ("plan", "minimise" if search.minimise else "maximise")
     taken = {k for axis in planner.axes for level in axis.levels for k in level.sets}
-    if key in taken or key in study.file.set:
+    if key in taken:
         raise study.error(f"{shorten(key)} is set besides; take it away there", *place)
     value = value_at(planner.size_cell("sizes", point, 0, {}).scenario, key)
-    if not is_positive(value):
-        raise study.error(f"{shorten(key)} is no number above 0 in the scenario", *place)
+    if search.between is None and not is_positive(value):
+        message = f"{shorten(key)} is no number above 0 in the scenario"
+        raise study.error(f"{message}; say from where to where with `in`", *place)
     low, high, kind = _range(study, planner, point, search, value)
+    whole = isinstance(value if is_positive(value) else low, int)
     steps = math.ceil(math.log(high / low) / math.log1p(search.resolution))
     if steps > MOST_SIZES:
         message = f"makes {steps:,} sizes; write a larger fraction, or a narrower range"
         raise study.error(message, "plan", "resolution")
-    values = _between(kind, low, high, max(1, steps), whole=isinstance(value, int))
+    values = _between(kind, low, high, max(1, steps), whole=whole)
     every = [Size(_name(kind, v), {key: v}, float(v)) for v in values]
     smallest = search.minimise is not None
     return Sizes(key, key, kind, smallest, tuple(every if smallest else reversed(every)))
 
 
 def _range(
-    study: Study, planner: Planner, point: int, search: Search, value: float
+    study: Study, planner: Planner, point: int, search: Search, value: Any
 ) -> tuple[float, float, str]:
     """Return the ends of the range, in base units, and what kind of value they are."""
     key = str(search.key)

@@ -71,6 +71,13 @@ def test_a_run_fails_for_these_reasons(objectives, run, broken):
     assert judge(run, [condition_of(text) for text in objectives]).broken == broken
 
 
+def test_where_everybody_was_killed_no_number_of_kills_is_allowed():
+    dead, alive = ({"ended": how} for how in ("oom-killed", "running"))
+    run, objectives = result(first_s=5, kills=2), [condition_of(FEW)]
+    assert judge(run | {"processes": [dead, alive]}, objectives).broken == ()
+    assert judge(run | {"processes": [dead, dead]}, objectives).broken == ("killed", "need_cut_off")
+
+
 @pytest.mark.parametrize("sign", [">=", ">", "<=", "<"])
 def test_a_run_that_ended_too_soon_is_no_answer(sign):
     conditions = [condition_of("oom_kills = 0"), condition_of(f"first_oom_ns {sign} 61 s")]

@@ -5,10 +5,13 @@ import pytest
 
 from sim.base.errors import PartlyDoneError, ScenarioError
 from sim.scenario.conditions import condition_of
+from sim.scenario.study import load_study
+from sim.study.base import planner_of
 from sim.study.executor import InlineExecutor
 from sim.study.judged import judge
 from sim.study.plan_run import run_plan
 from sim.study.run import run_study
+from sim.study.sizes import sizes_of
 
 PLAN = """\
 version: 1
@@ -354,6 +357,27 @@ def test_one_size_has_its_figure(plan_file, standin):
         plan(plan_file, standin.simulate, size="zipf", settings=settings)
 
 
+@pytest.mark.parametrize(
+    ("search", "smallest", "largest"),
+    [
+        ("{maximise: processes.redis.dataset, in: [16 MiB, 64 MiB]}", 16 << 20, 64 << 20),
+        ("{maximise: processes.redis.dataset}", 8 << 20, 512 << 20),  # about what is set
+        ("{minimise: host.swap, in: [1 MiB, 8 MiB]}", 1 << 20, 8 << 20),  # there is none else
+        ("{maximise: processes.redis.client_buffers, in: [1 MiB, 64 MiB]}", 1 << 20, 64 << 20),
+    ],
+)
+def test_what_is_looked_for_may_be_set_besides_or_be_nothing_in_the_scenario(
+    plan_file, search, smallest, largest
+):
+    settings = [f"plan={search}", "host.memory=256MiB"]
+    study = load_study(plan_file, settings)
+    planner, _ = planner_of(study)
+    every = sizes_of(study, planner, 0).every
+    assert sorted(each.figure for each in (every[0], every[-1])) == [smallest, largest]
+    cells = [planner.size_cell("sizes", 0, 0, every[n].sets) for n in (0, -1)]
+    assert cells[0].scenario != cells[1].scenario
+
+
 def two_sizes(plan_file, *, curve):
     """Write a plan that chooses between two sizes of a catalogue."""
     (plan_file.parent / "sizes.yaml").write_text(
@@ -538,7 +562,8 @@ def test_facts_are_written(planned):
 REFUSED = {
     "plan={minimise: host.nope}": "host.nope is no number above 0",
     "plan={minimise: host.kernel}": "host.kernel is no number above 0",
-    "plan={minimise: processes.redis.dataset}": "is set besides",
+    "plan={minimise: host.swap}": "say from where to where with `in`",
+    "plan={minimise: host.nope, in: [1, 2]}": "unknown key 'nope'",
     "plan={minimise: host.memory, maximise: host.cpus}": "keep one of them",
     "plan={}": "names no key",
     "plan.in=[2GiB, 1GiB]": "write the smaller value first",
